@@ -1,0 +1,138 @@
+"""The exceptions and warnings of the package, and the one-line problems that they carry.
+
+::
+
+    PcmError
+    ├── InvalidExport(problems)     an export as a whole: every problem in it
+    │   └── UnknownLabel            ... when labels outside the taxonomy are all that is wrong
+    ├── InvalidDataset(problems)    the invariants between the tables of a data set
+    ├── MissingPatients             a patient-level split without patient ids
+    ├── LeakySplit                  a patient in two parts
+    ├── UnknownPart                 a part (or a split) that the data set does not have
+    ├── ExportError                 the output folder, or a label that the format cannot write
+    ├── DataNotFound                a path that is not there, or holds nothing that can be read
+    ├── CorruptFile                 a file that is there and cannot be trusted
+    └── MissingExtra                an optional library that is not installed
+
+Each one also inherits the builtin exception that a caller would catch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+__all__ = [
+    "CorruptFile",
+    "DataNotFound",
+    "DataWarning",
+    "ExportError",
+    "InvalidDataset",
+    "InvalidExport",
+    "LeakySplit",
+    "MissingExtra",
+    "MissingPatients",
+    "PcmError",
+    "Problem",
+    "UnknownLabel",
+    "UnknownPart",
+    "some",
+]
+
+SHOWN = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong, and what to do about it.
+
+    Examples
+    --------
+    >>> print(Problem("a.xml:7", "not CVAT", "export as 'CVAT for images 1.1'"))
+    a.xml:7: not CVAT; export as 'CVAT for images 1.1'
+    """
+
+    where: str
+    what: str
+    fix: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.what}; {self.fix}"
+
+
+class PcmError(Exception):
+    """Everything that this package raises on purpose."""
+
+
+class _Problems(PcmError):
+    """An error made of several problems, of which the first 20 are shown."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__(some(self.problems))
+
+
+class InvalidExport(_Problems, ValueError):
+    """An export that cannot be read as it is; `problems` holds every reason."""
+
+
+class UnknownLabel(InvalidExport):
+    """Labels outside the taxonomy, and nothing else that is wrong."""
+
+
+class InvalidDataset(_Problems, ValueError):
+    """Tables that contradict each other; `problems` holds every contradiction."""
+
+
+class MissingPatients(PcmError, ValueError):
+    """Something needs patient ids and the data set has none."""
+
+
+class LeakySplit(_Problems, ValueError):
+    """A patient (or an image) that stands in more than one part."""
+
+
+class UnknownPart(PcmError, KeyError):
+    """A part or a split that the data set does not have."""
+
+    def __str__(self) -> str:  # KeyError would print the repr of the sentence
+        return str(self.args[0]) if self.args else ""
+
+
+class ExportError(PcmError, OSError):
+    """An output that cannot be written where, or as, it was asked for."""
+
+
+class DataNotFound(PcmError, FileNotFoundError):
+    """Nothing that can be read is there."""
+
+
+class CorruptFile(PcmError, ValueError):
+    """A file is there, but its content cannot be trusted."""
+
+
+class MissingExtra(PcmError, ImportError):
+    """An optional library is missing."""
+
+    def __init__(self, library: str, extra: str) -> None:
+        super().__init__(f"{library}: not installed; run: pip install 'pcm-leukemia[{extra}]'")
+
+
+class DataWarning(UserWarning):
+    """Something in the data that a person should look at, though it can be read."""
+
+
+def some(lines: Iterable[object], shown: int = SHOWN) -> str:
+    """Join lines, the first `shown` of them, and say how many more there are.
+
+    Examples
+    --------
+    >>> print(some(["a", "b", "c"], shown=2))
+    a
+    b
+    ... and 1 more
+    """
+    texts = [str(line) for line in lines]
+    if len(texts) > shown:
+        texts[shown:] = [f"... and {len(texts) - shown:,} more"]
+    return "\n".join(texts)

@@ -1,0 +1,257 @@
+"""The shapes that a cell can be drawn as, and the axis-aligned box around each.
+
+Coordinates are pixels: origin at the image's top-left corner, x to the right, y down,
+continuous, so that a full image is the box ``(0, 0, width, height)``. Angles are degrees,
+clockwise as seen on the screen, as CVAT writes them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+__all__ = ["Box", "Ellipse", "Mask", "Point", "Polygon", "RotatedBox", "Shape"]
+
+Point: TypeAlias = tuple[float, float]
+
+ELLIPSE_POINTS = 36
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """An axis-aligned box ``[x1, x2) x [y1, y2)`` in pixels, with a positive area.
+
+    Raises
+    ------
+    ValueError
+        If a coordinate is not finite, or the box has no area.
+
+    Examples
+    --------
+    >>> box = Box(10, 20, 40, 60)
+    >>> box.width, box.height, box.area
+    (30, 40, 1200)
+    >>> box.clip(30, 100)
+    Box(x1=10, y1=20, x2=30, y2=60)
+    """
+
+    x1: float
+    y1: float
+    x2: float
+    y2: float
+
+    def __post_init__(self) -> None:
+        if not (-math.inf < self.x1 < self.x2 < math.inf and -math.inf < self.y1 < self.y2 < math.inf):
+            raise ValueError(
+                f"box ({self.x1}, {self.y1}, {self.x2}, {self.y2}): has no area or is not finite; "
+                "give x1 < x2 and y1 < y2"
+            )
+
+    @property
+    def width(self) -> float:
+        """x2 - x1, in pixels."""
+        return self.x2 - self.x1
+
+    @property
+    def height(self) -> float:
+        """y2 - y1, in pixels."""
+        return self.y2 - self.y1
+
+    @property
+    def area(self) -> float:
+        """Width times height, in square pixels."""
+        return (self.x2 - self.x1) * (self.y2 - self.y1)
+
+    def inside(self, width: float, height: float) -> bool:
+        """Whether the box lies within an image of `width` x `height` pixels."""
+        return self.x1 >= 0 and self.y1 >= 0 and self.x2 <= width and self.y2 <= height
+
+    def clip(self, width: float, height: float) -> Box | None:
+        """The part of the box inside an image of `width` x `height` pixels, or None."""
+        x1, y1 = max(self.x1, 0), max(self.y1, 0)
+        x2, y2 = min(self.x2, width), min(self.y2, height)
+        return Box(x1, y1, x2, y2) if x1 < x2 and y1 < y2 else None
+
+
+@dataclass(frozen=True, slots=True)
+class RotatedBox:
+    """A box turned about its own centre; `x1` to `y2` are its corners before the turn.
+
+    Examples
+    --------
+    >>> RotatedBox(0, 0, 4, 2, 90).envelope()
+    (1.0, -1.0, 3.0, 3.0)
+    """
+
+    x1: float
+    y1: float
+    x2: float
+    y2: float
+    rotation: float
+
+    def polygon(self) -> tuple[Point, ...]:
+        """The four corners after the turn, from the one that was top left, clockwise."""
+        cx, cy = (self.x1 + self.x2) / 2, (self.y1 + self.y2) / 2
+        cos, sin = _cos_sin(self.rotation)
+        corners = ((self.x1, self.y1), (self.x2, self.y1), (self.x2, self.y2), (self.x1, self.y2))
+        return tuple(
+            (cx + (x - cx) * cos - (y - cy) * sin, cy + (x - cx) * sin + (y - cy) * cos) for x, y in corners
+        )
+
+    def envelope(self) -> tuple[float, float, float, float]:
+        """The axis-aligned extent ``(x1, y1, x2, y2)`` of the turned box."""
+        return _extent(self.polygon())
+
+
+@dataclass(frozen=True, slots=True)
+class Polygon:
+    """A closed outline; the last point is joined to the first.
+
+    Examples
+    --------
+    >>> Polygon(((1, 2), (3, 4), (6, 5))).envelope()
+    (1, 2, 6, 5)
+    """
+
+    points: tuple[Point, ...]
+
+    def polygon(self) -> tuple[Point, ...]:
+        """The points themselves."""
+        return self.points
+
+    def envelope(self) -> tuple[float, float, float, float]:
+        """The axis-aligned extent ``(x1, y1, x2, y2)``."""
+        return _extent(self.points)
+
+
+@dataclass(frozen=True, slots=True)
+class Ellipse:
+    """An ellipse: centre, the two radii, and the turn about its centre.
+
+    Examples
+    --------
+    >>> Ellipse(10, 10, 4, 2, 90).envelope()
+    (8.0, 6.0, 12.0, 14.0)
+    """
+
+    cx: float
+    cy: float
+    rx: float
+    ry: float
+    rotation: float = 0.0
+
+    def polygon(self) -> tuple[Point, ...]:
+        """36 points on the ellipse, ten degrees of its parameter apart."""
+        cos, sin = _cos_sin(self.rotation)
+        points = []
+        for step in range(ELLIPSE_POINTS):
+            ux, uy = _cos_sin(360 * step / ELLIPSE_POINTS)
+            x, y = self.rx * ux, self.ry * uy
+            points.append((self.cx + x * cos - y * sin, self.cy + x * sin + y * cos))
+        return tuple(points)
+
+    def envelope(self) -> tuple[float, float, float, float]:
+        """The exact axis-aligned extent ``(x1, y1, x2, y2)``."""
+        cos, sin = _cos_sin(self.rotation)
+        half_width = math.hypot(self.rx * cos, self.ry * sin)
+        half_height = math.hypot(self.rx * sin, self.ry * cos)
+        return (
+            self.cx - half_width,
+            self.cy - half_height,
+            self.cx + half_width,
+            self.cy + half_height,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Mask:
+    """A bitmap as CVAT stores it: run lengths, row by row over a crop of the image.
+
+    The first run counts zeros (it may be 0), the next ones, and so on in turn; all of them
+    add up to ``width * height``. Source: CVAT's XML format, "mask", `rle`.
+
+    Raises
+    ------
+    ValueError
+        If a run is negative, or the runs do not fill the crop.
+
+    Examples
+    --------
+    >>> mask = Mask(left=10, top=5, width=3, height=2, runs=(1, 2, 2, 1))
+    >>> mask.array().astype(int).tolist()
+    [[0, 1, 1], [0, 0, 1]]
+    >>> mask.envelope()
+    (11, 5, 13, 7)
+    """
+
+    left: int
+    top: int
+    width: int
+    height: int
+    runs: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if self.width <= 0 or self.height <= 0 or any(run < 0 for run in self.runs):
+            raise ValueError("mask: a size or run below zero; give run lengths of zeros and ones in turn")
+        if sum(self.runs) != self.width * self.height:
+            raise ValueError(
+                f"mask: its runs add up to {sum(self.runs)}, the crop of {self.width} x {self.height} "
+                f"holds {self.width * self.height}; export it again from CVAT"
+            )
+
+    def array(self) -> npt.NDArray[np.bool_]:
+        """The crop as a ``(height, width)`` array of booleans."""
+        import numpy as np
+
+        ones = np.arange(len(self.runs)) % 2 == 1
+        return np.repeat(ones, self.runs).reshape(self.height, self.width)
+
+    @property
+    def area(self) -> int:
+        """The number of pixels that are set."""
+        return sum(self.runs[1::2])
+
+    def envelope(self) -> tuple[float, float, float, float] | None:
+        """The extent ``(x1, y1, x2, y2)`` of the pixels that are set; None if none is."""
+        columns: tuple[int, int] | None = None
+        rows: tuple[int, int] | None = None
+        start = 0
+        for index, run in enumerate(self.runs):
+            end = start + run
+            if index % 2 and run:
+                first_row, last_row = start // self.width, (end - 1) // self.width
+                # a run that wraps into the next row touches both sides of the crop
+                wraps = last_row > first_row
+                left = 0 if wraps else start % self.width
+                right = self.width - 1 if wraps else (end - 1) % self.width
+                rows = (rows[0] if rows else first_row, last_row)
+                columns = (min(columns[0], left), max(columns[1], right)) if columns else (left, right)
+            start = end
+        if rows is None or columns is None:
+            return None
+        return (
+            self.left + columns[0],
+            self.top + rows[0],
+            self.left + columns[1] + 1,
+            self.top + rows[1] + 1,
+        )
+
+
+Shape: TypeAlias = RotatedBox | Polygon | Ellipse | Mask
+
+
+def _cos_sin(degrees: float) -> tuple[float, float]:
+    """Cosine and sine, exact at the quarter turns."""
+    quarter = {0: (1.0, 0.0), 90: (0.0, 1.0), 180: (-1.0, 0.0), 270: (0.0, -1.0)}.get(degrees % 360)
+    return quarter or (math.cos(math.radians(degrees)), math.sin(math.radians(degrees)))
+
+
+def _extent(points: Sequence[Point]) -> tuple[float, float, float, float]:
+    xs, ys = [x for x, _ in points], [y for _, y in points]
+    return min(xs), min(ys), max(xs), max(ys)

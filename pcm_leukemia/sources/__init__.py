@@ -1,0 +1,1 @@
+"""Loaders of the other public data sets, one module each, found by being here."""
