@@ -248,7 +248,7 @@ Shape: TypeAlias = RotatedBox | Polygon | Ellipse | Mask
 
 def _cos_sin(degrees: float) -> tuple[float, float]:
     """Cosine and sine, exact at the quarter turns."""
-    quarter = {0: (1.0, 0.0), 90: (0.0, 1.0), 180: (-1.0, 0.0), 270: (0.0, -1.0)}.get(degrees % 360)
+    quarter = {0.0: (1.0, 0.0), 90.0: (0.0, 1.0), 180.0: (-1.0, 0.0), 270.0: (0.0, -1.0)}.get(degrees % 360)
     return quarter or (math.cos(math.radians(degrees)), math.sin(math.radians(degrees)))
 
 

@@ -1,0 +1,312 @@
+"""The one noun of the package: `Dataset`, and what must hold between its rows.
+
+Its verbs (`task`, `relabel`, `select`, `with_split`, `part`) give a `Dataset` back, so that
+whatever takes one takes the result of any of them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import astuple, dataclass, field, replace
+from functools import cached_property
+from operator import attrgetter
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from pcm_leukemia.errors import InvalidDataset, MissingExtra, Problem, UnknownPart, some
+from pcm_leukemia.schema import IGNORE, Cell, Image, Patient, Split, Taxonomy
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Dataset"]
+
+
+@dataclass(frozen=True, repr=False)
+class Dataset:
+    """Images, the cells in them, the patients they come from, the classes, and at most one split.
+
+    Images are kept in the order of their ids and cells in the order of (image, id). `root` is
+    the folder or zip file that holds the pixels; two data sets that differ in nothing else are
+    equal.
+
+    Raises
+    ------
+    InvalidDataset
+        If the rows contradict each other: every contradiction is listed.
+    """
+
+    name: str
+    taxonomy: Taxonomy
+    images: tuple[Image, ...]
+    cells: tuple[Cell, ...] = ()
+    patients: tuple[Patient, ...] = ()
+    split: Split | None = None
+    root: Path | None = field(default=None, compare=False)
+
+    def __post_init__(self) -> None:
+        by_image = sorted(sorted(self.cells, key=attrgetter("id")), key=attrgetter("image"))
+        object.__setattr__(self, "images", tuple(sorted(self.images, key=attrgetter("id"))))
+        object.__setattr__(self, "cells", tuple(by_image))
+        object.__setattr__(self, "patients", tuple(sorted(self.patients, key=attrgetter("id"))))
+        problems = list(_contradictions(self))
+        if problems:
+            raise InvalidDataset(problems)
+
+    def __repr__(self) -> str:
+        patients = f"{len(self.patients):,} patients" if self.patients else "no patients"
+        return (
+            f"Dataset({self.name}: {patients}, {len(self.images):,} images, "
+            f"{len(self.cells):,} cells, {len(self.taxonomy.labels)} labels)"
+        )
+
+    # What it holds
+
+    @cached_property
+    def _image_index(self) -> dict[str, Image]:
+        return {image.id: image for image in self.images}
+
+    @cached_property
+    def _cell_spans(self) -> dict[str, tuple[int, int]]:
+        spans: dict[str, tuple[int, int]] = {}
+        start, cells = 0, self.cells
+        for end in range(1, len(cells) + 1):
+            if end == len(cells) or cells[end].image != cells[start].image:
+                spans[cells[start].image] = (start, end)
+                start = end
+        return spans
+
+    def image(self, image: str) -> Image:
+        """The image of that id; raises KeyError if there is none."""
+        return self._image_index[image]
+
+    def cells_of(self, image: Image | str) -> tuple[Cell, ...]:
+        """The cells of one image, in the order of their ids; () for a negative."""
+        start, end = self._cell_spans.get(image.id if isinstance(image, Image) else image, (0, 0))
+        return self.cells[start:end]
+
+    def part_of(self, image: Image) -> str:
+        """The part that the image is in; "all" where the data set has no split."""
+        return self.split.part_of[image.id] if self.split else "all"
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The names of the parts; ("all",) where the data set has no split."""
+        return self.split.parts if self.split else ("all",)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of the content: classes, patients, images and cells, without split and pixels."""
+        digest = hashlib.sha256()
+        for row in _content(self):
+            digest.update(repr(row).encode("utf-8", "surrogatepass"))
+        return digest.hexdigest()
+
+    def to_pandas(self) -> pd.DataFrame:
+        """One row a cell, with its image's size, patient, diagnosis and part; needs pandas."""
+        try:
+            import pandas as pd
+        except ImportError as error:
+            raise MissingExtra("pandas", "scale") from error
+        diagnosis = {patient.id: patient.diagnosis for patient in self.patients}
+        rows = [
+            {
+                "image": cell.image,
+                "cell": cell.id,
+                "label": cell.label,
+                "raw_label": cell.raw_label,
+                "x1": cell.box.x1,
+                "y1": cell.box.y1,
+                "x2": cell.box.x2,
+                "y2": cell.box.y2,
+                "rotation": cell.rotation,
+                "occluded": cell.occluded,
+                "width": image.width,
+                "height": image.height,
+                "patient": image.patient,
+                "diagnosis": diagnosis[image.patient] if image.patient else None,
+                "part": self.part_of(image),
+            }
+            for image in self.images
+            for cell in self.cells_of(image)
+        ]
+        return pd.DataFrame(rows)
+
+    # Its verbs: each gives a new Dataset
+
+    def task(self, name: str) -> Dataset:
+        """The data set as one of its taxonomy's tasks sees it.
+
+        "detection" asks for the classes as they are, whatever the taxonomy.
+
+        Raises
+        ------
+        ValueError
+            If the taxonomy has no such task.
+        """
+        for task in self.taxonomy.tasks:
+            if task.name == name and task.labels != self.taxonomy.labels:
+                taxonomy = Taxonomy(f"{self.taxonomy.name}/{name}", task.labels)
+                return self.relabel(task.relabel, taxonomy)
+        if name == "detection" or self.taxonomy.name.endswith(f"/{name}"):
+            return self
+        known = ", ".join(dict.fromkeys(["detection", *(task.name for task in self.taxonomy.tasks)]))
+        raise ValueError(
+            f'task "{name}": the classes {", ".join(self.taxonomy.labels)} have no such task; use one of: {known}'
+        )
+
+    def relabel(self, mapping: Mapping[str, str | None], taxonomy: Taxonomy | None = None) -> Dataset:
+        """Rename classes: to another label, to `IGNORE`, or to None, which leaves the cells out.
+
+        Labels that `mapping` does not name stay as they are. `taxonomy` gives the new classes;
+        by default they are the old ones, renamed, in their old order.
+        """
+        if taxonomy is None:
+            renamed = (mapping.get(label, label) for label in self.taxonomy.labels)
+            labels = tuple(dict.fromkeys(label for label in renamed if label and label != IGNORE))
+            taxonomy = (
+                self.taxonomy if labels == self.taxonomy.labels else Taxonomy(self.taxonomy.name, labels)
+            )
+        cells = (
+            cell if label == cell.label else replace(cell, label=label)
+            for cell in self.cells
+            if (label := mapping.get(cell.label, cell.label)) is not None
+        )
+        return replace(self, taxonomy=taxonomy, cells=tuple(cells))
+
+    def select(
+        self,
+        *,
+        images: Collection[str] | Callable[[Image], bool] | None = None,
+        patients: Collection[str] | None = None,
+        labels: Collection[str] | None = None,
+    ) -> Dataset:
+        """Keep the images (by id, or by a test on each) and patients asked for; of those, the cells with one of `labels`."""
+        wanted = images if callable(images) or images is None else frozenset(images).__contains__
+        kept = tuple(
+            image
+            for image in self.images
+            if (wanted is None or wanted(image if callable(images) else image.id))  # type: ignore[arg-type]
+            and (patients is None or image.patient in patients)
+        )
+        ids = {image.id for image in kept}
+        cells = (c for c in self.cells if c.image in ids and (labels is None or c.label in labels))
+        people = {image.patient for image in kept}
+        split = self.split and replace(
+            self.split, part_of={image: part for image, part in self.split.part_of.items() if image in ids}
+        )
+        return replace(
+            self,
+            images=kept,
+            cells=tuple(cells),
+            patients=tuple(patient for patient in self.patients if patient.id in people),
+            split=split,
+        )
+
+    def with_split(self, split: Split | None) -> Dataset:
+        """The same data under a split, which must place every image; it may place others too.
+
+        Raises
+        ------
+        UnknownPart
+            If the split does not place an image.
+        """
+        if split is None:
+            return replace(self, split=None)
+        lost = [image.id for image in self.images if image.id not in split.part_of]
+        if lost:
+            raise UnknownPart(
+                f'split "{split.name}": {len(lost):,} of {len(self.images):,} images are in no part, the first '
+                f'"{lost[0]}"; make the split anew, or let splits.extend place them'
+            )
+        here = {image.id: split.part_of[image.id] for image in self.images}
+        return replace(self, split=replace(split, part_of=here))
+
+    def part(self, name: str) -> Dataset:
+        """The images and cells of one part of the split.
+
+        Raises
+        ------
+        UnknownPart
+            If the data set has no split, or its split no such part.
+        """
+        if self.split is None:
+            raise UnknownPart(
+                f'part "{name}": {self!r} has no split; make one with splits.by_patient or `pcm-leukemia split`'
+            )
+        if name not in self.split.parts:
+            raise UnknownPart(
+                f'part "{name}": split "{self.split.name}" has {", ".join(self.split.parts)}; use one of them'
+            )
+        part_of = self.split.part_of
+        return self.select(images=lambda image: part_of[image.id] == name)
+
+
+def _contradictions(ds: Dataset) -> Iterator[Problem]:
+    """Every way in which the rows of `ds` do not fit together."""
+    patients = {patient.id for patient in ds.patients}
+    yield from _repeated("patient", [patient.id for patient in ds.patients])
+    yield from _repeated("image", [image.id for image in ds.images])
+    for image in ds.images:
+        if image.patient is not None and image.patient not in patients:
+            yield Problem(
+                f'image "{image.id}"', f'patient "{image.patient}" is not in the table', "add the patient"
+            )
+    sizes = {image.id: (image.width, image.height) for image in ds.images}
+    labels = {*ds.taxonomy.labels, IGNORE}
+    last: tuple[str, int] | None = None
+    for cell in ds.cells:
+        size, box = sizes.get(cell.image), cell.box
+        where = (cell.image, cell.id)
+        if size is None:
+            yield Problem(_place(cell), "its image is not in the table", "add the image, or drop the cell")
+        elif box.x1 < 0 or box.y1 < 0 or box.x2 > size[0] or box.y2 > size[1]:
+            yield Problem(_place(cell), f"{box} leaves the image of {size[0]} x {size[1]}", "clip the box")
+        if cell.label not in labels:
+            yield Problem(
+                _place(cell), f'label "{cell.label}" is no class here', f"use one of {sorted(labels)}"
+            )
+        if where == last:
+            yield Problem(
+                _place(cell), "the image has two cells of this number", "number the cells of an image"
+            )
+        last = where
+    if ds.split is not None and ds.split.part_of.keys() != sizes.keys():
+        odd = sorted(ds.split.part_of.keys() ^ sizes.keys())
+        yield Problem(
+            f'split "{ds.split.name}"', f"does not fit the images: {some(odd, 3)!r}", "use Dataset.with_split"
+        )
+
+
+def _place(cell: Cell) -> str:
+    return f'image "{cell.image}" cell {cell.id}'
+
+
+def _repeated(kind: str, ids: Iterable[str]) -> Iterator[Problem]:
+    for row, count in Counter(ids).items():
+        if count > 1:
+            yield Problem(
+                f'{kind} "{row}"', f"stands {count} times in the table", "give every row its own id"
+            )
+
+
+def _content(ds: Dataset) -> Iterator[tuple[object, ...]]:
+    """What the fingerprint covers, as plain tuples with every number in one form."""
+    yield ("labels", *ds.taxonomy.labels)
+    for patient in ds.patients:
+        yield ("patient", patient.id, patient.diagnosis)
+    for image in ds.images:
+        tags = tuple((tag.label, tag.attributes, tag.source, tag.group) for tag in image.tags)
+        yield ("image", image.id, image.width, image.height, image.patient, image.name, image.subset, tags)
+    for cell in ds.cells:
+        box = tuple(map(float, (cell.box.x1, cell.box.y1, cell.box.x2, cell.box.y2)))
+        shape = cell.shape and (type(cell.shape).__name__, _floats(astuple(cell.shape)))
+        drawn = (shape, cell.occluded, cell.source, cell.z_order, cell.group, cell.track, cell.attributes)
+        yield ("cell", cell.image, cell.id, cell.label, cell.raw_label, box, *drawn)
+
+
+def _floats(numbers: object) -> object:
+    """Nested tuples of numbers, each as a float, so that 10 and 10.0 are one content."""
+    return tuple(map(_floats, numbers)) if isinstance(numbers, tuple) else float(cast(float, numbers))
