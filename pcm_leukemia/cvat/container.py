@@ -1,0 +1,301 @@
+"""Where an export keeps its XML files and its images: a folder, a zip, or one XML file.
+
+Nothing is unpacked and no image is opened here. Whatever would lead out of the export
+(absolute paths, `..`, drives, links) or unpack to far more than it should is refused.
+"""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import re
+import stat
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import IO, Protocol
+
+from pcm_leukemia.errors import DataNotFound, Problem
+
+__all__ = ["Container", "Document", "ImageFinder", "leads_outside", "open_container"]
+
+MOST_RATIO = 200
+"""A zip may unpack to this many times its size: XML of boxes reaches about 40, images about 1."""
+SMALL = 64 * 2**20
+"""... unless it unpacks to no more bytes than this, which harm nobody."""
+
+_OUTSIDE = re.compile(r"(^|[/\\])\.\.([/\\]|$)|^[/\\]|^[A-Za-z]:|\0")
+_IMAGE_SUFFIXES = (".PNG", ".png", ".jpg", ".jpeg")
+
+
+def leads_outside(path: str) -> bool:
+    """Whether a relative path from an export is absolute, climbs, names a drive or holds a NUL.
+
+    Examples
+    --------
+    >>> [leads_outside(path) for path in ("P01/a..b.png", "P01/../../a.png", "/a.png", "C:a.png")]
+    [False, True, True, True]
+    """
+    return _OUTSIDE.search(path) is not None
+
+
+@dataclass(frozen=True)
+class Document:
+    """One XML file of an export.
+
+    `where` names it in messages, `base` is its folder below the export's root, and `prefix`
+    keeps apart the images of one file from those of another where there are several.
+    """
+
+    where: str
+    base: str
+    prefix: str
+    open: Callable[[], IO[bytes]]
+
+
+class Container(Protocol):
+    """What the reader asks of a folder, a zip or a single XML file."""
+
+    root: Path
+    problems: list[Problem]
+
+    def documents(self) -> list[Document]:
+        """The XML files, in the order of their paths."""
+
+    def listing(self, folder: str) -> frozenset[str]:
+        """The names of the files in a folder below the root; empty if it is not there."""
+
+    def only_one_called(self, base_name: str) -> str | None:
+        """The one path below the root with this base name; None if there are none or several."""
+
+
+def open_container(path: str | Path) -> Container:
+    """The export at `path`, by what it is.
+
+    Raises
+    ------
+    DataNotFound
+        If nothing is there.
+    """
+    path = Path(path)
+    if path.is_dir():
+        return _Folder(path)
+    if not path.is_file():
+        raise DataNotFound(f"{path}: no such file or folder; give a CVAT export (.xml, .zip or a folder)")
+    if zipfile.is_zipfile(path) or path.suffix.lower() == ".zip":
+        return _Zip(path)
+    return _File(path)
+
+
+class ImageFinder:
+    """Finds images' files below the root of a container, by their full name first.
+
+    Tried in turn, beside the XML and then at the root: `images/<subset>/<name>`,
+    `images/<name>`, `<subset>/<name>`, `<name>`; then a file with the same base name, if
+    there is just one. Frames of a video have no extension in XML; their files do.
+    """
+
+    def __init__(self, container: Container) -> None:
+        self.container = container
+        self._folders: dict[tuple[str, str, str], list[tuple[str, frozenset[str]]]] = {}
+
+    def find(self, name: str, subset: str, base: str) -> str | None:
+        """The file of the image `name` of an XML file in the folder `base`; None if there is none."""
+        inner, _, file = name.rpartition("/")
+        place = (base, subset, inner)
+        folders = self._folders.get(place)
+        if folders is None:
+            folders = self._folders[place] = self._list(*place)
+        for folder, files in folders:
+            if file in files:
+                return folder + file
+            for suffix in _IMAGE_SUFFIXES if "." not in file else ():
+                if file + suffix in files:
+                    return folder + file + suffix
+        return self.container.only_one_called(file)
+
+    def _list(self, base: str, subset: str, inner: str) -> list[tuple[str, frozenset[str]]]:
+        """The folders to look in, those with files only, each with the names in it."""
+        starts = (f"{base}/images", base, "images", "") if base else ("images", "")
+        paths = [
+            "/".join(part for part in (start, middle, inner) if part)
+            for start in starts
+            for middle in ((subset, "") if subset else ("",))
+        ]
+        listings = [(path, self.container.listing(path)) for path in dict.fromkeys(paths)]
+        return [(f"{path}/" if path else "", files) for path, files in listings if files]
+
+
+def _documents(paths: list[str], where: str, opener: Callable[[str], IO[bytes]]) -> list[Document]:
+    """Documents from paths below a root; several get their folder or stem as prefix."""
+    paths = sorted(path for path in paths if not posixpath.basename(path).startswith("._"))
+    documents = []
+    for path in paths:
+        base, file = posixpath.split(path)
+        stem = posixpath.splitext(path)[0]
+        prefix = "" if len(paths) == 1 else base if file.lower() == "annotations.xml" and base else stem
+        documents.append(Document(f"{where}{path}", base, prefix, lambda path=path: opener(path)))  # type: ignore[misc]
+    return documents
+
+
+class _Folder:
+    """A folder: listed directory by directory, and only where an image is looked for."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.problems: list[Problem] = []
+
+    def documents(self) -> list[Document]:
+        paths = [path for path in self._walk if path.lower().endswith(".xml")]
+        return _documents(paths, "", lambda path: (self.root / path).open("rb"))
+
+    def listing(self, folder: str) -> frozenset[str]:
+        try:
+            with os.scandir(self.root / folder) as entries:
+                return frozenset(entry.name for entry in entries if self._is_file(entry, folder))
+        except (OSError, ValueError):
+            return frozenset()
+
+    def only_one_called(self, base_name: str) -> str | None:
+        paths = self._by_base_name.get(base_name, ())
+        return paths[0] if len(paths) == 1 else None
+
+    def _is_file(self, entry: os.DirEntry[str], folder: str) -> bool:
+        """A file below the root; a link that leads elsewhere is a problem."""
+        if not entry.is_file():
+            return False
+        climbs = entry.is_symlink() or bool(
+            folder and (self.root / folder).resolve() != self._real_root / folder
+        )
+        if climbs and not Path(entry.path).resolve().is_relative_to(self._real_root):
+            self.problems.append(
+                Problem(
+                    str(entry.path),
+                    "is reached by a link that leads out of the export",
+                    "name the real folder: images_root / --images-root",
+                )
+            )
+            return False
+        return True
+
+    @cached_property
+    def _real_root(self) -> Path:
+        return self.root.resolve()
+
+    @cached_property
+    def _walk(self) -> list[str]:
+        """Every file below the root, without following links to folders."""
+        paths = []
+        for folder, folders, files in os.walk(self.root):
+            folders.sort()
+            inner = Path(folder).relative_to(self.root).as_posix()
+            paths += [file if inner == "." else f"{inner}/{file}" for file in sorted(files)]
+        return paths
+
+    @cached_property
+    def _by_base_name(self) -> dict[str, list[str]]:
+        return _grouped_by_base_name(self._walk)
+
+
+class _File(_Folder):
+    """One XML file; images are looked for beside it, never by walking its folder."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path.parent)
+        self.path = path
+
+    def documents(self) -> list[Document]:
+        return [Document(self.path.name, "", "", lambda: self.path.open("rb"))]
+
+    def only_one_called(self, base_name: str) -> str | None:  # noqa: ARG002
+        return None
+
+
+class _Zip:
+    """A zip file, read in place."""
+
+    def __init__(self, path: Path) -> None:
+        self.root = path
+        self.problems: list[Problem] = []
+        self._members: dict[str, zipfile.ZipInfo] = {}
+        with _as_problem(path.name, self.problems), zipfile.ZipFile(path) as archive:
+            for info in archive.infolist():
+                if not info.is_dir() and self._accepts(info):
+                    self._members[info.filename] = info
+            self._refuse_bomb(archive.infolist())
+
+    def documents(self) -> list[Document]:
+        paths = [path for path in self._members if path.lower().endswith(".xml")]
+        return _documents(paths, f"{self.root.name}:", self._open)
+
+    def listing(self, folder: str) -> frozenset[str]:
+        return self._listings.get(folder, frozenset())
+
+    @cached_property
+    def _listings(self) -> dict[str, frozenset[str]]:
+        names: dict[str, list[str]] = {}
+        for path in self._members:
+            folder, _, name = path.rpartition("/")
+            names.setdefault(folder, []).append(name)
+        return {folder: frozenset(files) for folder, files in names.items()}
+
+    def only_one_called(self, base_name: str) -> str | None:
+        paths = self._by_base_name.get(base_name, ())
+        return paths[0] if len(paths) == 1 else None
+
+    @cached_property
+    def _by_base_name(self) -> dict[str, list[str]]:
+        return _grouped_by_base_name(list(self._members))
+
+    def _open(self, member: str) -> IO[bytes]:
+        # the member keeps the archive open until it is closed itself
+        with zipfile.ZipFile(self.root) as archive:
+            return archive.open(member)
+
+    def _accepts(self, info: zipfile.ZipInfo) -> bool:
+        what = None
+        if leads_outside(info.orig_filename):
+            what = "leads out of the zip"
+        elif stat.S_ISLNK(info.external_attr >> 16):
+            what = "is a link"
+        elif info.filename in self._members:
+            what = "stands twice in the zip"
+        elif info.flag_bits & 1:
+            what = "is encrypted"
+        if what:
+            where = f"{self.root.name}:{info.orig_filename!r}"
+            self.problems.append(Problem(where, what, "export again from CVAT"))
+        return what is None
+
+    def _refuse_bomb(self, members: list[zipfile.ZipInfo]) -> None:
+        unpacked = sum(info.file_size for info in members)
+        packed = self.root.stat().st_size
+        if unpacked > SMALL and unpacked > MOST_RATIO * packed:
+            what = f"unpacks to {unpacked:,} bytes, {unpacked // packed:,} times its size"
+            self.problems.append(
+                Problem(self.root.name, what, "export again from CVAT, or unpack it yourself")
+            )
+            self._members.clear()
+
+
+def _grouped_by_base_name(paths: list[str]) -> dict[str, list[str]]:
+    groups: dict[str, list[str]] = {}
+    for path in paths:
+        groups.setdefault(posixpath.basename(path), []).append(path)
+    return groups
+
+
+@contextmanager
+def _as_problem(where: str, problems: list[Problem]) -> Iterator[None]:
+    """Turn whatever a broken zip makes Python raise into one problem."""
+    try:
+        yield
+    except (MemoryError, KeyboardInterrupt):
+        raise
+    except Exception as error:  # noqa: BLE001 - zipfile and the codecs below it raise a dozen kinds
+        problems.append(
+            Problem(where, f"cannot be read ({error or type(error).__name__})", "export again from CVAT")
+        )

@@ -1,0 +1,406 @@
+"""One XML file of CVAT, read as a stream.
+
+Sources of the rules: CVAT's documentation of its XML format, versions 1.0 and 1.1, "for images"
+and "for video", and the exporter's code (cvat/apps/dataset_manager/formats/cvat.py). A rotation
+turns a shape about its centre; its coordinates are those before the turn. In video, a shape
+with `outside` set marks the end of a track and is no object.
+"""
+
+from __future__ import annotations
+
+import math
+import posixpath
+import sys
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from typing import IO
+from xml.parsers import expat
+
+from pcm_leukemia.cvat.container import leads_outside
+from pcm_leukemia.cvat.geometry import GEOMETRIES, Envelope
+from pcm_leukemia.cvat.inspection import Inspection
+from pcm_leukemia.cvat.labels import Labels
+from pcm_leukemia.errors import Problem
+from pcm_leukemia.schema import Attributes, Cell, Image, ImageId, Tag
+from pcm_leukemia.shapes import Box, Ellipse, RotatedBox
+
+__all__ = ["Found", "read_document"]
+
+_CHUNK = 1 << 20
+_MOST_PIXELS_A_SIDE = 1_000_000
+_CLASS_TYPES = ("", "any", "rectangle", "polygon", "ellipse", "mask")
+EXPORT_AGAIN = "export again from CVAT"
+
+Attrs = dict[str, str]
+
+
+@dataclass(slots=True)
+class Found:
+    """What the documents of one export hold together."""
+
+    labels: Labels
+    clip: bool = False
+    inspection: Inspection = field(default_factory=Inspection)
+    images: dict[str, Image] = field(default_factory=dict)
+    bases: dict[str, str] = field(default_factory=dict)
+    cells: list[Cell] = field(default_factory=list)
+
+
+def read_document(stream: IO[bytes], where: str, found: Found, *, base: str = "", prefix: str = "") -> None:
+    """Read one XML file into `found`; whatever is wrong with it becomes a problem there."""
+    reader = _Reader(where, found, base, prefix)
+    try:
+        while chunk := stream.read(_CHUNK):
+            reader.parser.Parse(chunk, False)  # noqa: FBT003 - expat takes no keywords
+        reader.parser.Parse(b"", True)  # noqa: FBT003
+        reader.finish()
+    except _Refused as refused:
+        found.inspection.problems.append(refused.problem)
+    except (MemoryError, KeyboardInterrupt):
+        raise
+    except Exception as error:  # noqa: BLE001 - expat, the codecs and a broken zip raise a dozen kinds
+        what = f"is not well-formed XML, or cut short ({error or type(error).__name__})"
+        found.inspection.problems.append(Problem(f"{where}:{reader.line}", what, EXPORT_AGAIN))
+    for (kind, label), count in reader.counts.items():
+        found.inspection.shapes[kind] += count
+        found.inspection.labels[label] += count
+
+
+class _Refused(Exception):
+    """Stops the parser: the file as a whole is not to be read."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        super().__init__(str(problem))
+
+
+class _Reader:
+    """The callbacks of one parse, and what they need to remember from one to the next."""
+
+    def __init__(self, where: str, found: Found, base: str, prefix: str) -> None:
+        self.where, self.found, self.base, self.prefix = where, found, base, prefix
+        self.inspection = found.inspection
+        self.resolve = found.labels.resolve
+        self.depth = 0
+        self.meta: list[str] = []
+        self.within = ""
+        self.image: Image | None = None
+        self.image_name = ""
+        self.number = 0
+        self.image_lines: dict[str, int] = {}
+        self.shape: Attrs = {}
+        self.attributes: Attributes = ()
+        self.attribute_name = ""
+        self.texts: list[str] = []
+        self.track: Attrs = {}
+        self.video: dict[tuple[str, str, int], list[tuple[int, str, Attrs, Attrs, Attributes]]] = {}
+        self.line_of_shape: int | None = None
+        self.subset = ""
+        self.task = ""
+        self.frame_size: dict[str, str] = {}
+        self.label: dict[str, str] = {}
+        self.counts: Counter[tuple[str, str]] = Counter()
+        self.holds_cvat = False
+        self.strange: set[str] = set()
+
+        self.parser = parser = expat.ParserCreate()
+        parser.buffer_text = True
+        parser.StartElementHandler = self._start
+        parser.EndElementHandler = self._end
+        parser.StartDoctypeDeclHandler = self._doctype
+
+    @property
+    def line(self) -> int:
+        return self.parser.CurrentLineNumber
+
+    def _here(self) -> str:
+        """The place in messages: file, line and, inside one, image."""
+        place = f"{self.where}:{self.line_of_shape or self.line}"
+        return f'{place} image "{self.image_name}"' if self.image_name else place
+
+    def _problem(self, what: str, fix: str) -> None:
+        self.inspection.problems.append(Problem(self._here(), what, fix))
+
+    def _warning(self, what: str, fix: str) -> None:
+        self.inspection.warnings.append(Problem(self._here(), what, fix))
+
+    # What expat calls
+
+    def _doctype(self, *_: object) -> None:
+        what = "holds a DTD, which CVAT never writes; entities are not expanded"
+        raise _Refused(Problem(f"{self.where}:{self.line}", what, EXPORT_AGAIN))
+
+    def _start(self, tag: str, attrs: Attrs) -> None:
+        self.depth = depth = self.depth + 1
+        if depth == 3 and self.within:
+            self.shape = attrs
+        elif depth == 4 and self.within:
+            if tag == "attribute":
+                self.attribute_name = attrs.get("name", "")
+                self._listen()
+        elif depth == 2:
+            self._start_child_of_root(tag, attrs)
+        elif depth == 1 and tag != "annotations":
+            what = f"is not CVAT: its root is <{tag}>, not <annotations>"
+            raise _Refused(Problem(f"{self.where}:{self.line}", what, "export as 'CVAT for images 1.1'"))
+        elif self.meta:
+            self.meta.append(tag)
+            self._listen()
+            if depth == 3 and tag in ("task", "job", "project"):
+                self.inspection.header = self.inspection.header or tag
+
+    def _end(self, tag: str) -> None:
+        depth = self.depth
+        self.depth = depth - 1
+        if depth == 3 and self.within:
+            attributes = self.attributes
+            if attributes:
+                self.attributes = ()
+            if self.track:
+                self._shape_of_track(tag, self.shape, attributes)
+            elif tag == "tag":
+                self._tag(self.shape, attributes)
+            else:
+                self._shape(tag, self.shape, self.shape, attributes)
+        elif depth == 4 and self.within:
+            if tag == "attribute":
+                self.attributes = (*self.attributes, (self.attribute_name, self._text()))
+        elif depth == 2:
+            self._end_child_of_root(tag)
+        elif self.meta:
+            self._end_in_meta(tag)
+            self.meta.pop()
+
+    def _listen(self) -> None:
+        """Collect text from here on; it is not listened to elsewhere, where it is blank."""
+        self.texts = []
+        self.parser.CharacterDataHandler = self.texts.append
+
+    def _text(self) -> str:
+        self.parser.CharacterDataHandler = None
+        return "".join(self.texts)
+
+    # The header
+
+    def _start_child_of_root(self, tag: str, attrs: Attrs) -> None:
+        if tag == "image":
+            self._start_image(attrs)
+        elif tag == "track":
+            self.holds_cvat = True
+            self.inspection.tracks += 1
+            self.within, self.track = tag, {"id": "0", **attrs}
+        elif tag == "version":
+            self._listen()
+        elif tag == "meta":
+            self.holds_cvat = True
+            self.meta = [tag]
+        elif tag not in self.strange:
+            self.strange.add(tag)
+            self._problem(
+                f"is not CVAT: holds <{tag}>", "give an export in 'CVAT for images 1.1' or 'for video 1.1'"
+            )
+
+    def _end_child_of_root(self, tag: str) -> None:
+        if tag == "image":
+            self._end_image()
+        elif tag == "track":
+            self.within, self.track = "", {}
+        elif tag == "meta":
+            self.meta = []
+        elif tag == "version":
+            self._version(self._text().strip())
+
+    def _version(self, version: str) -> None:
+        known = self.inspection.version
+        if version not in ("1.0", "1.1"):
+            self._problem(f'version "{version[:20]}" is not known', "export as 'CVAT for images 1.1'")
+        if known is None:
+            self.inspection.version = version
+        elif version not in known.split(", "):
+            self.inspection.version = f"{known}, {version}"
+
+    def _end_in_meta(self, tag: str) -> None:
+        text, parent = self._text().strip(), self.meta[-2]
+        if parent == "label":
+            self.label[tag] = text
+        elif tag == "label":
+            kind, name = self.label.get("type", ""), self.label.get("name", "")
+            if name and kind in _CLASS_TYPES and "parent" not in self.label:
+                self.found.labels.declare(name)
+            self.label = {}
+        elif tag == "subset" and parent in ("task", "job") and "project" not in self.meta:
+            self.subset = text
+        elif tag == "id" and parent == "task":
+            self.task = text
+        elif parent == "original_size":
+            # a project's tracks name their task; those of a task or job don't
+            self.frame_size[f"{self.task} {tag}"] = self.frame_size[f" {tag}"] = text
+
+    # Images
+
+    def _start_image(self, attrs: Attrs) -> None:
+        self.holds_cvat, self.within = True, "image"
+        self.inspection.images += 1
+        self.number = 0
+        name = self.image_name = attrs.get("name", "")
+        size = attrs.get("width", ""), attrs.get("height", "")
+        self.image = self._add_image(name, attrs.get("subset", ""), size, self.line)
+
+    def _end_image(self) -> None:
+        self.inspection.empty_images += not self.number
+        self.image, self.image_name, self.within = None, "", ""
+
+    def _add_image(self, name: str, subset: str, size: tuple[str, str], line: int) -> Image | None:
+        """A new image, if its name and size can be used and its id is new."""
+        path = "/".join(part for part in (self.prefix, subset, name) if part)
+        if not name or leads_outside(path) or not path.strip("./"):
+            what = f'its name "{name}" is empty or leads out of the export'
+            self._problem(what, "rename the file and create the task again")
+            return None
+        try:
+            width, height = int(size[0]), int(size[1])
+        except ValueError:
+            width = height = 0
+        if not (0 < width <= _MOST_PIXELS_A_SIDE and 0 < height <= _MOST_PIXELS_A_SIDE):
+            self._problem(f'its size is "{size[0]}" x "{size[1]}" pixels', EXPORT_AGAIN)
+            return None
+        image_id = ImageId(posixpath.normpath(path) if "//" in path or "./" in path else path)
+        if image_id in self.found.images:
+            first = self.image_lines.get(image_id)
+            self._problem(f"stands twice{f', first in line {first}' if first else ''}", EXPORT_AGAIN)
+            return None
+        self.image_lines[image_id] = line
+        image = Image(image_id, width, height, name=name, subset=sys.intern(subset or self.subset))
+        self.found.images[image_id] = image
+        self.found.bases[image_id] = self.base
+        return image
+
+    # Shapes and tags, in images and in tracks
+
+    def _tag(self, attrs: Attrs, attributes: Attributes) -> None:
+        self.inspection.tags += 1
+        if self.image is not None:
+            tag = Tag(
+                attrs.get("label", ""), attributes, attrs.get("source", ""), self._integer(attrs, "group_id")
+            )
+            self.image = replace(self.image, tags=(*self.image.tags, tag))
+            self.found.images[self.image.id] = self.image
+
+    def _shape_of_track(self, tag: str, attrs: Attrs, attributes: Attributes) -> None:
+        try:
+            frame = int(attrs["frame"])
+        except (KeyError, ValueError):
+            self._problem(f'<{tag}> of a track is on frame "{attrs.get("frame", "")}"', EXPORT_AGAIN)
+            return
+        place = (self.track.get("subset", ""), self.track.get("task_id", ""), frame)
+        shapes = self.video.setdefault(place, [])
+        if attrs.get("outside") != "1":
+            shapes.append((self.line, tag, attrs, self.track, attributes))
+
+    def _shape(self, tag: str, attrs: Attrs, owner: Attrs, attributes: Attributes) -> None:
+        """Count a shape and, if it is one that a cell is drawn as, make the cell.
+
+        `owner` has the label: the shape itself, or its track.
+        """
+        number = self.number
+        self.number = number + 1
+        raw = owner.get("label", "")
+        self.counts[tag, raw] += 1
+        if tag not in GEOMETRIES:
+            return
+        label = self.resolve(raw, self._here)
+        try:
+            envelope, shape = GEOMETRIES[tag](attrs)
+        except (KeyError, ValueError, OverflowError) as error:
+            what = f'lacks "{error.args[0]}"' if isinstance(error, KeyError) else f"cannot be read ({error})"
+            self._problem(f'{tag} of "{raw}" {what}', EXPORT_AGAIN)
+            return
+        if shape is not None:
+            self.inspection.rotated += isinstance(shape, RotatedBox | Ellipse) and bool(shape.rotation)
+        image = self.image
+        if image is None:
+            return
+        x1, y1, x2, y2 = envelope
+        if 0 <= x1 < x2 <= image.width and 0 <= y1 < y2 <= image.height:
+            box: Box | None = Box(x1, y1, x2, y2)
+        else:
+            box = self._odd_box(f'{tag} of "{raw}"', envelope, image)
+        if box is None or label is None:
+            return
+        cell = Cell(
+            image.id,
+            number,
+            label[0],
+            box,
+            label[1],
+            shape,
+            attrs.get("occluded") == "1",
+            sys.intern(owner.get("source", "")),
+            self._integer(attrs, "z_order") if attrs.get("z_order", "0") != "0" else 0,
+            self._integer(owner, "group_id") if "group_id" in owner else 0,
+            self._integer(owner, "id") if owner is not attrs else None,
+            attributes,
+        )
+        self.found.cells.append(cell)
+
+    def _integer(self, attrs: Attrs, name: str) -> int:
+        text = attrs.get(name, "0")
+        try:
+            return int(text)
+        except ValueError:
+            self._problem(f'{name} is "{text}", not a whole number', EXPORT_AGAIN)
+            return 0
+
+    def _odd_box(self, what: str, envelope: Envelope, image: Image) -> Box | None:
+        """Say what is wrong with a box, and give what can be kept of it."""
+        x1, y1, x2, y2 = envelope
+        corners = f"({x1:.2f}, {y1:.2f}, {x2:.2f}, {y2:.2f})"
+        if not all(map(math.isfinite, envelope)):
+            self._problem(f"{what} has a coordinate that is not finite: {corners}", EXPORT_AGAIN)
+        elif x2 < x1 or y2 < y1:
+            self._problem(f"{what} ends before it starts: {corners}", "fix it in CVAT")
+        elif x1 == x2 or y1 == y2:
+            self.inspection.without_area += 1
+            self._warning(
+                f"{what} {corners} has no area and is left out", "draw it again, or delete it, in CVAT"
+            )
+        else:
+            return self._outside(what, Box(x1, y1, x2, y2), image)
+        return None
+
+    def _outside(self, what: str, box: Box, image: Image) -> Box | None:
+        self.inspection.outside_image += 1
+        clipped = box.clip(image.width, image.height)
+        if not self.found.clip:
+            sides = [
+                f"begins at {axis}={value:.2f}" for axis, value in (("x", box.x1), ("y", box.y1)) if value < 0
+            ]
+            if box.x2 > image.width:
+                sides.append(f"ends at x={box.x2:.2f}, the image is {image.width} wide")
+            if box.y2 > image.height:
+                sides.append(f"ends at y={box.y2:.2f}, the image is {image.height} high")
+            self._problem(f"{what} {' and '.join(sides)}", "fix it in CVAT or pass --clip")
+        elif clipped is None:
+            self._warning(f"{what} lies outside the image and is left out", "delete it in CVAT")
+        return clipped
+
+    # The frames of a video, once all tracks are read
+
+    def finish(self) -> None:
+        """Make images of the frames that tracks were on, and judge the file as a whole."""
+        if not self.holds_cvat and not self.strange:
+            self._problem("holds neither images nor tracks", "export as 'CVAT for images 1.1'")
+        tasks: dict[str, set[str]] = {}
+        for subset, task, _ in self.video:
+            tasks.setdefault(subset, set()).add(task)
+        for (subset, task, frame), shapes in sorted(self.video.items()):
+            name = f"frame_{frame:06d}.PNG"
+            if len(tasks[subset]) > 1:  # each of its videos has a frame 0
+                name = f"task_{task}/{name}"
+            size = tuple(self.frame_size.get(f"{task} {side}", "") for side in ("width", "height"))
+            self._start_image({"name": name, "subset": subset, "width": size[0], "height": size[1]})
+            for line, tag, attrs, owner, attributes in shapes:
+                self.line_of_shape = line
+                self._shape(tag, attrs, owner, attributes)
+            self._end_image()
+        self.line_of_shape = None

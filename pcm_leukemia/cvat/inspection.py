@@ -1,0 +1,82 @@
+"""What an export holds: counts of everything, and every problem in it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from pcm_leukemia.errors import Problem, some
+
+__all__ = ["CELL_SHAPES", "Inspection"]
+
+CELL_SHAPES = ("box", "polygon", "ellipse", "mask")
+"""The shapes that are read as cells; others are counted and reported."""
+
+
+@dataclass(slots=True)
+class Inspection:
+    """Counts and problems of one CVAT export.
+
+    `shapes` counts by kind, tracks frame by frame without `outside`; `labels` counts those
+    shapes by the label that CVAT wrote. `empty_images` have no shape at all. `warnings` are
+    for a person to look at and do not keep the export from being read.
+    """
+
+    version: str | None = None
+    header: str | None = None
+    images: int = 0
+    empty_images: int = 0
+    shapes: Counter[str] = field(default_factory=Counter)
+    tags: int = 0
+    tracks: int = 0
+    labels: Counter[str] = field(default_factory=Counter)
+    rotated: int = 0
+    outside_image: int = 0
+    without_area: int = 0
+    problems: list[Problem] = field(default_factory=list)
+    warnings: list[Problem] = field(default_factory=list)
+
+    @property
+    def not_cells(self) -> dict[str, int]:
+        """The shapes that are no cells, by kind."""
+        return {kind: count for kind, count in self.shapes.items() if kind not in CELL_SHAPES}
+
+    def to_json(self) -> dict[str, object]:
+        """Everything as plain dictionaries and lists."""
+        return {
+            "version": self.version,
+            "header": self.header,
+            "images": self.images,
+            "empty_images": self.empty_images,
+            "shapes": dict(sorted(self.shapes.items())),
+            "tags": self.tags,
+            "tracks": self.tracks,
+            "labels": dict(sorted(self.labels.items())),
+            "rotated": self.rotated,
+            "outside_image": self.outside_image,
+            "without_area": self.without_area,
+            "problems": [_as_dict(problem) for problem in self.problems],
+            "warnings": [_as_dict(problem) for problem in self.warnings],
+        }
+
+    def __str__(self) -> str:
+        shapes = ", ".join(f"{count:,} {kind}" for kind, count in sorted(self.shapes.items())) or "none"
+        labels = ", ".join(f"{label} {count:,}" for label, count in sorted(self.labels.items())) or "none"
+        return "\n".join(
+            (
+                f"CVAT {self.version or '(no version)'}, {self.header or 'no'} header",
+                f"images   {self.images:,}, of which {self.empty_images:,} without any shape",
+                f"shapes   {shapes}",
+                f"labels   {labels}",
+                f"tags     {self.tags:,}    tracks {self.tracks:,}    rotated {self.rotated:,}",
+                f"outside the image {self.outside_image:,}    without area {self.without_area:,}",
+                f"warnings {len(self.warnings):,}",
+                *([some(self.warnings)] if self.warnings else []),
+                f"problems {len(self.problems):,}",
+                *([some(self.problems)] if self.problems else []),
+            )
+        )
+
+
+def _as_dict(problem: Problem) -> dict[str, str]:
+    return {"where": problem.where, "what": problem.what, "fix": problem.fix}

@@ -1,0 +1,88 @@
+"""From the labels that annotators wrote to the classes of a taxonomy."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping
+
+from pcm_leukemia.errors import Problem
+from pcm_leukemia.schema import IGNORE, Taxonomy
+
+__all__ = ["Labels"]
+
+
+class Labels:
+    """Resolves raw labels, each once, and remembers those that no class spells.
+
+    With `taxonomy` None, the classes are the labels that the export declares (those it uses,
+    where it declares none), after `mapping`.
+    """
+
+    def __init__(self, taxonomy: Taxonomy | None, mapping: Mapping[str, str]) -> None:
+        self._given = taxonomy
+        self._mapping = dict(mapping)
+        self._declared: dict[str, None] = {}
+        self._used: dict[str, tuple[int, str]] = {}
+        self._resolved: dict[str, tuple[str, str] | None] = {}
+        if taxonomy:
+            wrong = [label for label in self._mapping.values() if label not in (*taxonomy.labels, IGNORE)]
+            if wrong:
+                raise ValueError(
+                    f'label map: "{wrong[0]}" is no class of {taxonomy.name}; '
+                    f"use one of {', '.join(taxonomy.labels)} or {IGNORE}"
+                )
+
+    def declare(self, raw: str) -> None:
+        """Note a label that the export's header declares for cells."""
+        self._declared[raw] = None
+
+    def resolve(self, raw: str, where: Callable[[], str]) -> tuple[str, str] | None:
+        """(class, raw label) as shared strings; None, and counted, if no class spells it."""
+        try:
+            found = self._resolved[raw]
+        except KeyError:
+            label = self._mapping.get(raw)
+            if label is None:
+                label = self._given.match(raw) if self._given else raw
+            found = self._resolved[raw] = (label, raw) if label else None
+            self._used[raw] = (0, where())
+        if found is None:
+            count, first = self._used[raw]
+            self._used[raw] = (count + 1, first)
+        return found
+
+    def taxonomy(self) -> Taxonomy:
+        """The taxonomy that the labels were resolved to."""
+        if self._given:
+            return self._given
+        declared = self._declared or self._used
+        labels = dict.fromkeys(self._mapping.get(raw, raw) for raw in declared)
+        return Taxonomy("declared", tuple(label for label in labels if label.strip() and label != IGNORE))
+
+    def problems(self) -> list[Problem]:
+        """One problem for every label that has no class, with its count and its nearest match."""
+        if self._given is None and self._declared:
+            known = {*self._declared, *self._mapping}
+            return [
+                Problem(
+                    first,
+                    f'label "{raw}" is not declared in the header',
+                    f'pass --map "{raw}=LABEL" or "{raw}={IGNORE}"',
+                )
+                for raw, (_, first) in self._used.items()
+                if raw not in known
+            ]
+        return [self._unknown(raw) for raw, found in self._resolved.items() if found is None]
+
+    def _unknown(self, raw: str) -> Problem:
+        count, first = self._used[raw]
+        classes = self._given.labels if self._given else ()
+        lower = {label.lower(): label for label in classes}
+        near = difflib.get_close_matches(raw.lower(), lower, n=1, cutoff=0.0 if len(raw) < 200 else 1.0)
+        nearest = f', nearest "{lower[near[0]]}"' if near else ""
+        cells = "1 cell" if count == 1 else f"{count:,} cells"
+        return Problem(
+            first,
+            f'label "{raw}" is no class of {self.taxonomy().name} ({cells}{nearest})',
+            f'pass --map "{raw}=CLASS" or "{raw}={IGNORE}", or --taxonomy declared for the labels as they are',
+        )
