@@ -1,1 +1,41 @@
 """Blood-smear images annotated in CVAT, in one schema, split by patient, written for training."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from types import ModuleType
+
+from pcm_leukemia.dataset import Dataset
+from pcm_leukemia.loading import load_dataset
+from pcm_leukemia.schema import IGNORE, Cell, Image, Patient, Split, Taxonomy
+from pcm_leukemia.shapes import Box
+from pcm_leukemia.taxonomy import NINE
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "IGNORE",
+    "NINE",
+    "Box",
+    "Cell",
+    "Dataset",
+    "Image",
+    "Patient",
+    "Split",
+    "Taxonomy",
+    "__version__",
+    "load_dataset",
+]
+
+_MODULES = ("converters", "cvat", "errors", "images", "patients", "sample", "shapes", "splits", "store")
+
+
+def __getattr__(name: str) -> ModuleType:
+    """Import a module of the package when it is first asked for: `pcm.splits`, `pcm.cvat`, ..."""
+    if name in _MODULES:
+        return import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted((*__all__, *_MODULES))

@@ -8,6 +8,7 @@ tells.
 from __future__ import annotations
 
 import ctypes
+import glob
 import json
 import os
 import shutil
@@ -120,7 +121,9 @@ def new_folder(out: str | Path) -> Iterator[Path]:
     work = path.with_name(f".{path.name}.writing-{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(work, ignore_errors=True)
+        for left in path.parent.glob(f".{glob.escape(path.name)}.writing-*"):
+            if not _runs(left.name.rpartition("-")[2]):
+                shutil.rmtree(left, ignore_errors=True)
         work.mkdir()
         yield work
         put_in_place(work, path)
@@ -156,6 +159,17 @@ def put_in_place(new: Path, target: Path) -> None:
         target.rename(old)
         new.rename(target)
         shutil.rmtree(old)
+
+
+def _runs(pid: str) -> bool:
+    """Whether the process that a working folder is named after may still be writing it."""
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return False
+    except (ValueError, OSError):
+        return True
+    return int(pid) != os.getpid()
 
 
 def _exchange(one: Path, other: Path) -> bool:

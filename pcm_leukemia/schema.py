@@ -43,6 +43,12 @@ class Patient:
     id: PatientId
     diagnosis: str | None = None
 
+    def __post_init__(self) -> None:
+        if not self.id:
+            raise ValueError("patient: its id is empty; give a patient an id, or an image no patient")
+        if self.diagnosis == "":
+            object.__setattr__(self, "diagnosis", None)
+
 
 @dataclass(frozen=True, slots=True)
 class Tag:

@@ -110,8 +110,7 @@ def _scan(
     documents = container.documents()
     with _collector_paused():
         for document in documents:
-            with document.open() as stream:
-                read_document(stream, document.where, found, base=document.base, prefix=document.prefix)
+            read_document(document, found)
     if not inspection.images and not inspection.problems and not container.problems:
         what = "holds no image" if documents else "holds no XML file"
         inspection.problems.append(Problem(str(path), what, "give an export in 'CVAT for images 1.1'"))

@@ -13,10 +13,9 @@ import posixpath
 import sys
 from collections import Counter
 from dataclasses import dataclass, field, replace
-from typing import IO
 from xml.parsers import expat
 
-from pcm_leukemia.cvat.container import leads_outside
+from pcm_leukemia.cvat.container import Document, leads_outside
 from pcm_leukemia.cvat.geometry import GEOMETRIES, Envelope
 from pcm_leukemia.cvat.inspection import Inspection
 from pcm_leukemia.cvat.labels import Labels
@@ -46,12 +45,13 @@ class Found:
     cells: list[Cell] = field(default_factory=list)
 
 
-def read_document(stream: IO[bytes], where: str, found: Found, *, base: str = "", prefix: str = "") -> None:
+def read_document(document: Document, found: Found) -> None:
     """Read one XML file into `found`; whatever is wrong with it becomes a problem there."""
-    reader = _Reader(where, found, base, prefix)
+    reader = _Reader(document, found)
     try:
-        while chunk := stream.read(_CHUNK):
-            reader.parser.Parse(chunk, False)  # noqa: FBT003 - expat takes no keywords
+        with document.open() as stream:
+            while chunk := stream.read(_CHUNK):
+                reader.parser.Parse(chunk, False)  # noqa: FBT003 - expat takes no keywords
         reader.parser.Parse(b"", True)  # noqa: FBT003
         reader.finish()
     except _Refused as refused:
@@ -60,7 +60,7 @@ def read_document(stream: IO[bytes], where: str, found: Found, *, base: str = ""
         raise
     except Exception as error:  # noqa: BLE001 - expat, the codecs and a broken zip raise a dozen kinds
         what = f"is not well-formed XML, or cut short ({error or type(error).__name__})"
-        found.inspection.problems.append(Problem(f"{where}:{reader.line}", what, EXPORT_AGAIN))
+        found.inspection.problems.append(Problem(f"{document.where}:{reader.line}", what, EXPORT_AGAIN))
     for (kind, label), count in reader.counts.items():
         found.inspection.shapes[kind] += count
         found.inspection.labels[label] += count
@@ -77,8 +77,9 @@ class _Refused(Exception):
 class _Reader:
     """The callbacks of one parse, and what they need to remember from one to the next."""
 
-    def __init__(self, where: str, found: Found, base: str, prefix: str) -> None:
-        self.where, self.found, self.base, self.prefix = where, found, base, prefix
+    def __init__(self, document: Document, found: Found) -> None:
+        self.where, self.base, self.prefix = document.where, document.base, document.prefix
+        self.found = found
         self.inspection = found.inspection
         self.resolve = found.labels.resolve
         self.depth = 0
@@ -94,7 +95,7 @@ class _Reader:
         self.texts: list[str] = []
         self.track: Attrs = {}
         self.video: dict[tuple[str, str, int], list[tuple[int, str, Attrs, Attrs, Attributes]]] = {}
-        self.line_of_shape: int | None = None
+        self.shape_line = 0
         self.subset = ""
         self.task = ""
         self.frame_size: dict[str, str] = {}
@@ -115,7 +116,7 @@ class _Reader:
 
     def _here(self) -> str:
         """The place in messages: file, line and, inside one, image."""
-        place = f"{self.where}:{self.line_of_shape or self.line}"
+        place = f"{self.where}:{self.shape_line or self.line}"
         return f'{place} image "{self.image_name}"' if self.image_name else place
 
     def _problem(self, what: str, fix: str) -> None:
@@ -134,6 +135,7 @@ class _Reader:
         self.depth = depth = self.depth + 1
         if depth == 3 and self.within:
             self.shape = attrs
+            self.shape_line = self.parser.CurrentLineNumber
         elif depth == 4 and self.within:
             if tag == "attribute":
                 self.attribute_name = attrs.get("name", "")
@@ -162,6 +164,7 @@ class _Reader:
                 self._tag(self.shape, attributes)
             else:
                 self._shape(tag, self.shape, self.shape, attributes)
+            self.shape_line = 0
         elif depth == 4 and self.within:
             if tag == "attribute":
                 self.attributes = (*self.attributes, (self.attribute_name, self._text()))
@@ -295,7 +298,7 @@ class _Reader:
         place = (self.track.get("subset", ""), self.track.get("task_id", ""), frame)
         shapes = self.video.setdefault(place, [])
         if attrs.get("outside") != "1":
-            shapes.append((self.line, tag, attrs, self.track, attributes))
+            shapes.append((self.shape_line, tag, attrs, self.track, attributes))
 
     def _shape(self, tag: str, attrs: Attrs, owner: Attrs, attributes: Attributes) -> None:
         """Count a shape and, if it is one that a cell is drawn as, make the cell.
@@ -400,7 +403,7 @@ class _Reader:
             size = tuple(self.frame_size.get(f"{task} {side}", "") for side in ("width", "height"))
             self._start_image({"name": name, "subset": subset, "width": size[0], "height": size[1]})
             for line, tag, attrs, owner, attributes in shapes:
-                self.line_of_shape = line
+                self.shape_line = line
                 self._shape(tag, attrs, owner, attributes)
             self._end_image()
-        self.line_of_shape = None
+            self.shape_line = 0

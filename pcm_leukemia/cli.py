@@ -1,0 +1,394 @@
+"""The commands: they read arguments, call the package, and print; nothing is decided here.
+
+Exit status: 0 done, 1 problems in the data, 2 wrong usage.
+"""
+
+from __future__ import annotations
+
+import inspect as signatures
+import json
+import sys
+import warnings
+from collections import Counter
+from enum import StrEnum
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated, Any, TextIO
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from pcm_leukemia import __version__, converters
+from pcm_leukemia.dataset import Dataset
+from pcm_leukemia.errors import PcmError, UnknownPart
+from pcm_leukemia.loading import kind_of, load_dataset
+from pcm_leukemia.schema import IGNORE
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="pcm-leukemia",
+    help="Blood-smear images annotated in CVAT: read, split by patient, converted for training.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+Format = StrEnum("Format", converters.names())
+
+
+class Taxonomies(StrEnum):
+    """Where the classes of a CVAT export come from."""
+
+    pcm_leukemia = "pcm-leukemia"
+    declared = "declared"
+
+
+class Tasks(StrEnum):
+    """The tasks of the nine classes."""
+
+    detection = "detection"
+    wbc = "wbc"
+    classification = "classification"
+
+
+class ValUnit(StrEnum):
+    """What is drawn for validation."""
+
+    patient = "patient"
+    image = "image"
+
+
+# Arguments that several commands share
+
+_DATA = "A CVAT export, a canonical folder, a YOLO or a COCO folder."
+Data = Annotated[Path, typer.Argument(exists=True, help=_DATA)]
+Export = Annotated[Path, typer.Argument(exists=True, help="A CVAT export: .xml, .zip or a folder.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+TaxonomyOption = Annotated[
+    Taxonomies, typer.Option("--taxonomy", help="The nine classes, or the labels that the export declares.")
+]
+MapOption = Annotated[
+    list[str] | None,
+    typer.Option("--map", metavar="LABEL=CLASS|ignore", help="Read LABEL as CLASS; repeatable."),
+]
+ClipOption = Annotated[bool, typer.Option("--clip", help="Cut boxes that leave their image at its border.")]
+ImagesRoot = Annotated[
+    Path | None, typer.Option("--images-root", exists=True, help="Folder or zip with the images.")
+]
+PatientsPattern = Annotated[
+    str | None,
+    typer.Option(
+        "--patients", metavar="PATTERN", help="Regular expression over image paths, with (?P<patient>...)."
+    ),
+]
+PatientsCsv = Annotated[
+    Path | None,
+    typer.Option("--patients-csv", exists=True, dir_okay=False, help="CSV with path, patient, diagnosis."),
+]
+PatientsTag = Annotated[
+    str | None, typer.Option("--patients-tag", metavar="PATTERN", help="The same over CVAT's image tags.")
+]
+PatientsAttribute = Annotated[
+    str | None,
+    typer.Option("--patients-attribute", metavar="NAME", help="CVAT attribute that is the patient's id."),
+]
+SplitName = Annotated[
+    str | None, typer.Option("--split", metavar="NAME", help="The split, if there are several.")
+]
+
+
+@app.callback(invoke_without_command=True)
+def _version(
+    *, version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False
+) -> None:
+    if version:
+        print(__version__)
+        raise typer.Exit
+
+
+@app.command()
+def demo(out: Annotated[Path, typer.Argument(help="A new folder.")] = Path("demo")) -> None:
+    """Run the main job on a small synthetic sample."""
+    from pcm_leukemia import demo as tour
+
+    tour.run(out, say=print)
+
+
+@app.command()
+def sample(
+    out: Annotated[Path, typer.Argument(metavar="OUT.zip")],
+    *,
+    patients: Annotated[int, typer.Option(min=1)] = 12,
+    images: Annotated[int, typer.Option(min=1, help="In all, over the patients.")] = 48,
+    seed: int = 0,
+) -> None:
+    """Draw synthetic smears and write them as a CVAT project export."""
+    from pcm_leukemia import sample as drawing
+
+    print(drawing.write(out, patients=patients, images=images, seed=seed, progress=True))
+
+
+@app.command()
+def inspect(
+    export: Export,
+    *,
+    as_json: AsJson = False,
+    taxonomy: TaxonomyOption = Taxonomies.pcm_leukemia,
+    label_map: MapOption = None,
+    clip: ClipOption = False,
+    images_root: ImagesRoot = None,
+) -> None:
+    """Count everything in a CVAT export and list every problem."""
+    from pcm_leukemia import cvat
+
+    found = cvat.inspect(
+        export,
+        **_taxonomy(taxonomy),
+        labels=_labels(label_map),
+        clip=clip,
+        images_root=images_root,
+    )
+    print(json.dumps(found.to_json(), ensure_ascii=False, indent=1) if as_json else found)
+    if found.problems:
+        raise typer.Exit(1)
+
+
+@app.command("import")
+def import_(
+    export: Data,
+    out: Annotated[Path, typer.Argument(help="The canonical folder to write.")],
+    *,
+    patients: PatientsPattern = None,
+    patients_csv: PatientsCsv = None,
+    patients_tag: PatientsTag = None,
+    patients_attribute: PatientsAttribute = None,
+    label_map: MapOption = None,
+    taxonomy: TaxonomyOption = Taxonomies.pcm_leukemia,
+    clip: ClipOption = False,
+    images_root: ImagesRoot = None,
+    name: Annotated[str | None, typer.Option(help="The data set's name; by default that of OUT.")] = None,
+) -> None:
+    """Read an export, check it, and write it as a canonical folder."""
+    from pcm_leukemia import store
+
+    if kind_of(export) == "canonical":
+        ds = store.read(export, verify=False)
+    else:
+        ds = load_dataset(
+            export,
+            patients=patients,
+            patients_csv=patients_csv,
+            patients_tag=patients_tag,
+            patients_attribute=patients_attribute,
+            **_taxonomy(taxonomy),
+            labels=_labels(label_map),
+            clip=clip,
+            images_root=images_root,
+            name=name or out.absolute().name,
+        )
+    store.write(ds, out)
+    print(f"{out}: {ds!r}")
+    _say_ignored(ds)
+
+
+@app.command()
+def split(
+    data: Data,
+    *,
+    test: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of the patients' images to hold out.")
+    ] = 0.15,
+    val: Annotated[float, typer.Option(min=0, max=1, help="Share of the rest for validation.")] = 0.2,
+    val_unit: ValUnit = ValUnit.patient,
+    seed: int = 0,
+    name: Annotated[str, typer.Option(help="The split's name.")] = "official",
+    extend: Annotated[
+        bool, typer.Option("--extend", help="Place new images; patients already placed stay.")
+    ] = False,
+) -> None:
+    """Split a canonical folder by patient and write splits/NAME.csv into it."""
+    from pcm_leukemia import splits, store
+
+    if kind_of(data) != "canonical":
+        raise typer.BadParameter(f"{data}: is no canonical folder; run first: pcm-leukemia import {data} OUT")
+    ds = store.read(data, with_split=False)
+    if extend:
+        made = splits.extend(store.read_split(data, name), ds)
+    else:
+        made = splits.by_patient(ds, test=test, val=val, seed=seed, val_unit=val_unit.value, name=name)
+    print(store.add_split(data, made, ds))
+    for key, value in made.made.items():
+        print(f"  {key}: {value}")
+    _print_tables(ds.with_split(made))
+
+
+@app.command()
+def info(
+    data: Data,
+    *,
+    as_json: AsJson = False,
+    split_name: SplitName = None,
+    taxonomy: TaxonomyOption = Taxonomies.pcm_leukemia,
+    label_map: MapOption = None,
+    clip: ClipOption = False,
+) -> None:
+    """Images, patients, and cells by class and part: the paper's Tables 2 and 3 for this data."""
+    ds = load_dataset(
+        data,
+        split_name=split_name,
+        **_taxonomy_of(data, taxonomy),
+        labels=_labels(label_map),
+        clip=clip,
+        check_images=False,
+    )
+    if as_json:
+        print(json.dumps(_tables(ds), ensure_ascii=False, indent=1))
+    else:
+        print(repr(ds))
+        _print_tables(ds)
+
+
+@app.command()
+def convert(
+    data: Data,
+    out: Annotated[Path, typer.Argument(help="A new folder, or one that an earlier run wrote.")],
+    *,
+    to: Annotated[Format, typer.Option("--to", help="The format.")],
+    task: Annotated[Tasks | None, typer.Option(help="The task; by default all classes as they are.")] = None,
+    part: Annotated[list[str] | None, typer.Option(help="Only this part; repeatable.")] = None,
+    padding: Annotated[int | None, typer.Option(min=0, help="crops: pixels around the box.")] = None,
+    border: Annotated[str | None, typer.Option(help="crops: clip, reflect or constant.")] = None,
+    image_format: Annotated[str | None, typer.Option("--format", help="crops: png or jpg.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="crops: threads.")] = None,
+    images: Annotated[str | None, typer.Option(help="yolo, coco: copy, hardlink, symlink or none.")] = None,
+    first_category: Annotated[
+        int | None, typer.Option(help="coco: id of the first category, 1 or 0.")
+    ] = None,
+    split_name: SplitName = None,
+    taxonomy: TaxonomyOption = Taxonomies.pcm_leukemia,
+    label_map: MapOption = None,
+    clip: ClipOption = False,
+    images_root: ImagesRoot = None,
+) -> None:
+    """Write the data set in another format."""
+    ds = load_dataset(
+        data,
+        split_name=split_name,
+        **_taxonomy_of(data, taxonomy),
+        labels=_labels(label_map),
+        clip=clip,
+        images_root=images_root,
+    )
+    if part:
+        for each in part:
+            ds.part(each)  # raises for an unknown one
+        ds = ds.select(images=lambda image: ds.part_of(image) in part)
+    options: dict[str, Any] = {
+        "task": task and task.value,
+        "padding": padding,
+        "border": border,
+        "format": image_format,
+        "workers": workers,
+        "images": images,
+        "first_category": first_category,
+    }
+    writer = import_module(f"pcm_leukemia.converters.{to.value}").write
+    accepted = signatures.signature(writer).parameters
+    options = {option: value for option, value in options.items() if value is not None}
+    for option in options.keys() - accepted.keys():
+        raise typer.BadParameter(f"{to.value} has no option --{option.replace('_', '-')}")
+    if "progress" in accepted:
+        options["progress"] = True
+    print(writer(ds, out, **options))
+
+
+# From options to arguments, and from results to text
+
+
+def _taxonomy(taxonomy: Taxonomies) -> dict[str, Any]:
+    return {"taxonomy": "declared"} if taxonomy is Taxonomies.declared else {}
+
+
+def _taxonomy_of(data: Path, taxonomy: Taxonomies) -> dict[str, Any]:
+    """Only a CVAT export has to be told; other forms say what their classes are."""
+    return _taxonomy(taxonomy) if kind_of(data) == "cvat" else {}
+
+
+def _labels(pairs: list[str] | None) -> dict[str, str]:
+    labels = {}
+    for pair in pairs or ():
+        raw, equals, label = pair.rpartition("=")
+        if not equals or not label:
+            raise typer.BadParameter(f'--map "{pair}": must be LABEL=CLASS or LABEL=ignore')
+        labels[raw] = label
+    return labels
+
+
+def _say_ignored(ds: Dataset) -> None:
+    ignored = sum(cell.label == IGNORE for cell in ds.cells)
+    if ignored:
+        print(f"  {ignored:,} cells are to be ignored: they are kept, and no converter writes them")
+
+
+def _tables(ds: Dataset) -> dict[str, Any]:
+    """Images, patients and cells by part, and of the whole."""
+    labels = [*ds.taxonomy.labels, *([IGNORE] if any(cell.label == IGNORE for cell in ds.cells) else [])]
+
+    def cells_of(rows: Dataset) -> dict[str, int]:
+        found = Counter(cell.label for cell in rows.cells)
+        return {label: found[label] for label in labels}
+
+    parts = {part: ds.part(part) if ds.split else ds for part in ds.parts}
+    return {
+        "name": ds.name,
+        "split": ds.split.name if ds.split else None,
+        "labels": list(ds.taxonomy.labels),
+        "images": {part: len(rows.images) for part, rows in parts.items()},
+        "patients": {part: len(rows.patients) for part, rows in parts.items()},
+        "cells": {part: cells_of(rows) for part, rows in parts.items()},
+        "overall": {"images": len(ds.images), "patients": len(ds.patients), "cells": cells_of(ds)},
+    }
+
+
+def _print_tables(ds: Dataset) -> None:
+    tables = _tables(ds)
+    overall = tables["overall"]
+    table = Table("", *tables["images"], "overall", header_style="bold")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for row in ("patients", "images"):
+        table.add_row(row, *(f"{count:,}" for count in tables[row].values()), f"{overall[row]:,}")
+    table.add_section()
+    for label, count in overall["cells"].items():
+        table.add_row(label, *(f"{cells[label]:,}" for cells in tables["cells"].values()), f"{count:,}")
+    sums = [sum(cells.values()) for cells in (*tables["cells"].values(), overall["cells"])]
+    table.add_section()
+    table.add_row("cells", *(f"{count:,}" for count in sums))
+    Console().print(table)
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],  # noqa: ARG001 - the signature is Python's
+    filename: str,  # noqa: ARG001
+    lineno: int,  # noqa: ARG001
+    file: TextIO | None = None,  # noqa: ARG001
+    line: str | None = None,  # noqa: ARG001
+) -> None:
+    print(f"warning: {message}", file=sys.stderr)
+
+
+def main() -> None:
+    """Run the command line."""
+    warnings.showwarning = _show_warning
+    try:
+        app()
+    except PcmError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2 if isinstance(error, UnknownPart) else 1)
+    except (ValueError, KeyboardInterrupt) as error:
+        print(f"error: {error or 'interrupted'}", file=sys.stderr)
+        sys.exit(2)

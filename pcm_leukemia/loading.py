@@ -1,0 +1,167 @@
+"""`load_dataset`: from a path, whatever it holds, to a `Dataset`."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Literal
+
+from pcm_leukemia.dataset import Dataset
+from pcm_leukemia.errors import DataNotFound, InvalidExport
+from pcm_leukemia.output import MARKER
+from pcm_leukemia.schema import Taxonomy
+
+__all__ = ["kind_of", "load_dataset"]
+
+_FORMS = "a CVAT export (.xml, .zip or a folder), a canonical folder, a YOLO folder (data.yaml) or a COCO file or folder (.json)"
+
+
+def load_dataset(
+    path: str | Path,
+    split: str | None = None,
+    task: str | None = None,
+    *,
+    split_name: str | None = None,
+    patients: str | None = None,
+    patients_csv: str | Path | None = None,
+    patients_tag: str | None = None,
+    patients_attribute: str | None = None,
+    taxonomy: Taxonomy | Literal["declared"] | None = None,
+    labels: Mapping[str, str] | None = None,
+    clip: bool = False,
+    images_root: str | Path | None = None,
+    check_images: bool = True,
+    name: str | None = None,
+) -> Dataset:
+    """Load a data set from a path.
+
+    Parameters
+    ----------
+    path
+        A CVAT export (XML, zip or folder), a canonical folder, a YOLO folder, or a COCO file or
+        folder.
+    split
+        The part to give: "train", "val" or "test"; by default everything.
+    task
+        "detection" (the classes as they are), "wbc" (WBC against Other) or "classification"
+        (without Other).
+    split_name
+        The split to use, where a canonical folder has several.
+    patients
+        A regular expression over image paths whose group `patient` is the patient's id and, if
+        there is one, whose group `diagnosis` is the diagnosis.
+    patients_csv
+        A CSV with the columns path, patient and (optional) diagnosis.
+    patients_tag
+        A regular expression with the same groups, over the labels of CVAT's image tags.
+    patients_attribute
+        The name of a CVAT attribute, on an image's tag or its cells, that is the patient's id.
+    taxonomy
+        The classes: by default the nine of PCM-Leukemia for CVAT, and what the data says for
+        other formats; "declared" takes the labels that a CVAT export declares.
+    labels
+        CVAT: label in the export -> class, or "ignore".
+    clip
+        CVAT: cut boxes that leave their image at its border, instead of refusing them.
+    images_root
+        A folder or zip with the images, where they are not with the annotations.
+    check_images
+        Open every image's header and compare its size with the annotated one.
+    name
+        The data set's name.
+
+    Raises
+    ------
+    DataNotFound
+        If nothing that can be read is at `path`.
+    InvalidExport
+        If anything in it is wrong: every problem is listed.
+    CorruptFile, InvalidDataset
+        If a canonical folder is not what was written.
+    UnknownPart
+        If there is no such part or split.
+    """
+    path = Path(path)
+    kind = kind_of(path)
+    if kind == "canonical":
+        from pcm_leukemia import store
+
+        ds = store.read(path, split=split_name)
+    elif kind == "cvat":
+        from pcm_leukemia import cvat
+        from pcm_leukemia.taxonomy import NINE
+
+        ds = cvat.read(
+            path, taxonomy=taxonomy or NINE, labels=labels, clip=clip, images_root=images_root, name=name
+        )
+    else:
+        converter = import_module(f"pcm_leukemia.converters.{kind}")
+        ds = converter.read(path, taxonomy=None if taxonomy == "declared" else taxonomy)
+    ds = _with_patients(
+        ds, pattern=patients, csv=patients_csv, tags=patients_tag, attribute=patients_attribute
+    )
+    if check_images and kind == "cvat" and ds.root:
+        from pcm_leukemia import images
+
+        problems = images.check_sizes(ds)
+        if problems:
+            raise InvalidExport(problems)
+    ds = ds if task is None else ds.task(task)
+    return ds if split is None else ds.part(split)
+
+
+def kind_of(path: str | Path) -> Literal["canonical", "yolo", "coco", "cvat"]:
+    """What is at `path`, by its files' names alone.
+
+    Raises
+    ------
+    DataNotFound
+        If nothing is there, or nothing that can be read.
+    """
+    path = Path(path)
+    if path.is_file():
+        suffix = path.suffix.lower()
+        if suffix == ".json":
+            return "coco"
+        if suffix in (".yaml", ".yml"):
+            return "yolo"
+        if suffix in (".xml", ".zip") or zipfile.is_zipfile(path):
+            return "cvat"
+        raise DataNotFound(f"{path}: is no data set; give {_FORMS}")
+    if not path.is_dir():
+        raise DataNotFound(f"{path}: no such file or folder; give {_FORMS}")
+    if (path / "dataset.json").is_file():
+        return "canonical"
+    if (path / "data.yaml").is_file():
+        return "yolo"
+    if any(file.name != MARKER for file in (*path.glob("*.json"), *path.glob("annotations/*.json"))):
+        return "coco"
+    if next(path.rglob("*.[xX][mM][lL]"), None):
+        return "cvat"
+    zips = sorted(path.glob("*.zip"))
+    hint = f"; unzip {zips[0].name}, or give its path" if zips else ""
+    raise DataNotFound(f"{path}: holds no data set{hint}; give {_FORMS}")
+
+
+def _with_patients(
+    ds: Dataset, *, pattern: str | None, csv: str | Path | None, tags: str | None, attribute: str | None
+) -> Dataset:
+    """Give the images their patients in the one way that was asked for."""
+    given = [way for way in (pattern, csv, tags, attribute) if way is not None]
+    if not given:
+        return ds
+    if len(given) > 1:
+        raise ValueError(
+            "patients: given in more than one way; choose a pattern, a CSV, tags or an attribute"
+        )
+    from pcm_leukemia import patients
+
+    if pattern is not None:
+        return patients.from_pattern(ds, pattern)
+    if csv is not None:
+        return patients.from_csv(ds, csv)
+    if tags is not None:
+        return patients.from_tags(ds, tags)
+    return patients.from_attribute(ds, str(attribute))

@@ -1,0 +1,406 @@
+"""The canonical folder: a data set as tables that people, git and spreadsheets can read.
+
+::
+
+    dataset.json        name, schema_version, taxonomy, counts, fingerprint, checksums, images_root
+    patients.csv        patient, diagnosis
+    images.csv          image, width, height, patient, name, subset, file, tags
+    cells.csv           image, cell, label, x1, y1, x2, y2, raw_label, shape, ..., attributes
+    splits/<name>.csv   image, patient, part, below lines that say how the split was made
+
+The tables are UTF-8 with a header row; numbers are written so that they read back exactly. An
+empty field is "none". The images stay where they are: `images_root` says where, relative to the
+folder.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import os
+import re
+import shutil
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import astuple
+from pathlib import Path
+from typing import Any
+
+from pcm_leukemia import splits
+from pcm_leukemia.dataset import Dataset
+from pcm_leukemia.errors import (
+    CorruptFile,
+    DataNotFound,
+    DataWarning,
+    ExportError,
+    InvalidDataset,
+    Problem,
+    UnknownPart,
+)
+from pcm_leukemia.output import new_file, new_folder
+from pcm_leukemia.schema import (
+    Attributes,
+    Cell,
+    Image,
+    ImageId,
+    Patient,
+    PatientId,
+    Split,
+    Tag,
+    Task,
+    Taxonomy,
+)
+from pcm_leukemia.shapes import Box, Ellipse, Mask, Polygon, RotatedBox, Shape
+
+__all__ = ["HEADER", "SCHEMA_VERSION", "add_split", "read", "read_split", "split_names", "write"]
+
+SCHEMA_VERSION = 1
+HEADER = "dataset.json"
+OFFICIAL = "official"
+"""The split that is meant where a folder has several and none is named."""
+
+_PATIENTS = ("patient", "diagnosis")
+_IMAGES = ("image", "width", "height", "patient", "name", "subset", "file", "tags")
+_CELLS = (
+    *("image", "cell", "label", "x1", "y1", "x2", "y2", "raw_label", "shape", "geometry"),
+    *("occluded", "source", "z_order", "group", "track", "attributes"),
+)
+_SHAPES: dict[str, type[Shape]] = {
+    "rotated": RotatedBox,
+    "polygon": Polygon,
+    "ellipse": Ellipse,
+    "mask": Mask,
+}
+_SHAPE_NAMES = {kind: name for name, kind in _SHAPES.items()}
+
+csv.field_size_limit(2**31 - 1)  # the module's own limit is less than the runs of a large mask
+
+
+def write(ds: Dataset, out: str | Path) -> Path:
+    """Write `ds` as a canonical folder, in place of one that may be there.
+
+    Splits in the folder that is replaced are kept, except one of the same name as that of `ds`.
+
+    Raises
+    ------
+    ExportError
+        If `out` holds something else, or cannot be written.
+    """
+    out = Path(out)
+    with new_folder(out) as folder:
+        _write_table(folder / "patients.csv", _PATIENTS, ((p.id, p.diagnosis or "") for p in ds.patients))
+        _write_table(folder / "images.csv", _IMAGES, map(_image_row, ds.images))
+        _write_table(folder / "cells.csv", _CELLS, map(_cell_row, ds.cells))
+        if (out / "splits").is_dir():
+            shutil.copytree(out / "splits", folder / "splits")
+        (folder / "splits").mkdir(exist_ok=True)
+        if ds.split:
+            splits.write(ds.split, _split_file(folder, ds.split.name), ds)
+        header = _header(ds, folder, out)
+        text = json.dumps(header, indent=1, ensure_ascii=False) + "\n"
+        (folder / HEADER).write_text(text, encoding="utf-8")
+    return out
+
+
+def read(
+    path: str | Path, *, split: str | None = None, with_split: bool = True, verify: bool = True
+) -> Dataset:
+    """Read a canonical folder.
+
+    Parameters
+    ----------
+    path
+        The folder.
+    split
+        The split to take; by default the only one, or the one called "official".
+    with_split
+        Take a split at all.
+    verify
+        Compare the tables with their checksums. Without, tables that were edited by hand are
+        accepted as they are, if they still fit together.
+
+    Raises
+    ------
+    DataNotFound
+        If there is no canonical folder at `path`.
+    CorruptFile
+        If a table is not what was written, or its version is newer than this package.
+    InvalidDataset
+        If rows cannot be read, or contradict each other.
+    UnknownPart
+        If there is no such split, or it does not place every image.
+    """
+    path = Path(path)
+    header = _read_header(path)
+    if verify:
+        _verify(path, header)
+    taxonomy = _taxonomy(header["taxonomy"])
+    rows = _Tables(path)
+    images_root = header.get("images_root")
+    ds = Dataset(
+        str(header["name"]),
+        taxonomy,
+        tuple(rows.read("images.csv", _IMAGES, _image)),
+        tuple(rows.read("cells.csv", _CELLS, _cell)),
+        tuple(rows.read("patients.csv", _PATIENTS, lambda row: Patient(PatientId(row[0]), row[1] or None))),
+        root=Path(os.path.normpath(path.absolute() / images_root)) if images_root else None,
+    )
+    return _with_split(ds, path, split) if with_split else ds
+
+
+def split_names(path: str | Path) -> list[str]:
+    """The names of the splits in a canonical folder."""
+    return sorted(file.stem for file in (Path(path) / "splits").glob("*.csv"))
+
+
+def read_split(path: str | Path, name: str) -> Split:
+    """One split of a canonical folder; raises UnknownPart if there is none of this name."""
+    names = split_names(path)
+    if name not in names:
+        raise UnknownPart(f'{path}: has no split "{name}"; it has: {", ".join(names) or "none"}')
+    return splits.read(_split_file(Path(path), name), name)
+
+
+def add_split(path: str | Path, split: Split, ds: Dataset) -> Path:
+    """Write one split of `ds` into its canonical folder, in one step; gives the file's path."""
+    file = _split_file(Path(path), split.name)
+    file.parent.mkdir(exist_ok=True)
+    with new_file(file) as work:
+        splits.write(split, work, ds)
+    return file
+
+
+def _split_file(path: Path, name: str) -> Path:
+    if not re.fullmatch(r"\w[\w.-]*", name):
+        raise ExportError(f'split "{name}": cannot be a file name; use letters, digits, "-", "_" and "."')
+    return path / "splits" / f"{name}.csv"
+
+
+# The header
+
+
+def _header(ds: Dataset, folder: Path, out: Path) -> dict[str, object]:
+    tables = ("patients.csv", "images.csv", "cells.csv")
+    return {
+        "written_by": "pcm-leukemia",
+        "schema_version": SCHEMA_VERSION,
+        "name": ds.name,
+        "counts": {"patients": len(ds.patients), "images": len(ds.images), "cells": len(ds.cells)},
+        "fingerprint": ds.fingerprint,
+        "sha256": {table: _sha256(folder / table) for table in tables},
+        "images_root": _relative(ds.root, out.absolute()) if ds.root else None,
+        "taxonomy": {
+            "name": ds.taxonomy.name,
+            "labels": list(ds.taxonomy.labels),
+            "aliases": dict(ds.taxonomy.aliases),
+            "tasks": [
+                {"name": task.name, "labels": list(task.labels), "relabel": dict(task.relabel)}
+                for task in ds.taxonomy.tasks
+            ],
+        },
+        "entries": sorted((HEADER, *tables, "splits")),
+    }
+
+
+def _relative(root: Path, out: Path) -> str:
+    """The way from the folder to its images, so that both can move together."""
+    try:
+        return Path(os.path.relpath(root, out)).as_posix()
+    except ValueError:  # on another drive
+        return root.as_posix()
+
+
+def _read_header(path: Path) -> dict[str, Any]:
+    file = path / HEADER
+    if not file.is_file():
+        raise DataNotFound(f"{file}: not there; import an export first: pcm-leukemia import EXPORT {path}")
+    try:
+        header: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        version = header["schema_version"]
+        header["name"], header["taxonomy"]  # noqa: B018 - both must be there
+    except (ValueError, KeyError, TypeError) as error:
+        raise CorruptFile(
+            f"{file}: is not the header of a canonical folder; import the export again"
+        ) from error
+    if version != SCHEMA_VERSION:
+        raise CorruptFile(
+            f"{file}: schema_version {version}, this version of pcm-leukemia reads {SCHEMA_VERSION}; "
+            "run: pip install --upgrade pcm-leukemia"
+        )
+    return header
+
+
+def _verify(path: Path, header: dict[str, Any]) -> None:
+    for table, expected in dict(header.get("sha256", {})).items():
+        file = path / table
+        if not file.is_file():
+            raise CorruptFile(f"{file}: is missing; import the export again")
+        if _sha256(file) != expected:
+            raise CorruptFile(
+                f"{file}: is not what pcm-leukemia wrote (its SHA-256 differs); if the change is meant, "
+                f"accept it with: pcm-leukemia import {path} NEW_FOLDER"
+            )
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _taxonomy(header: dict[str, Any]) -> Taxonomy:
+    tasks = tuple(
+        Task(task["name"], tuple(task["labels"]), dict(task["relabel"])) for task in header.get("tasks", ())
+    )
+    return Taxonomy(header["name"], tuple(header["labels"]), dict(header.get("aliases", {})), tasks)
+
+
+def _with_split(ds: Dataset, path: Path, name: str | None) -> Dataset:
+    names = split_names(path)
+    if name is None:
+        name = OFFICIAL if OFFICIAL in names else names[0] if len(names) == 1 else None
+        if name is None:
+            return ds
+        split = read_split(path, name)
+        new = sum(image.id not in split.part_of for image in ds.images)
+        if new:
+            warnings.warn(
+                f'{path}: split "{name}" does not place {new:,} images and is left out; '
+                f"place them with: pcm-leukemia split {path} --name {name} --extend",
+                DataWarning,
+                stacklevel=3,
+            )
+            return ds
+        return ds.with_split(split)
+    return ds.with_split(read_split(path, name))
+
+
+# Rows to text
+
+
+def _write_table(path: Path, columns: tuple[str, ...], rows: Iterable[Iterable[object]]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows(rows)
+
+
+def _image_row(image: Image) -> tuple[object, ...]:
+    tags = [[tag.label, tag.attributes, tag.source, tag.group] for tag in image.tags]
+    return (
+        *(image.id, image.width, image.height, image.patient or "", image.name, image.subset),
+        *(image.file or "", _json(tags)),
+    )
+
+
+def _cell_row(cell: Cell) -> tuple[object, ...]:
+    box, shape = cell.box, cell.shape
+    return (
+        *(cell.image, cell.id, cell.label, float(box.x1), float(box.y1), float(box.x2), float(box.y2)),
+        *(cell.raw_label, _SHAPE_NAMES[type(shape)] if shape else "", _numbers(shape) if shape else ""),
+        *(int(cell.occluded), cell.source, cell.z_order, cell.group),
+        *("" if cell.track is None else cell.track, _json(cell.attributes)),
+    )
+
+
+def _numbers(shape: Shape) -> str:
+    """The numbers of a shape in the order of its fields, nested ones in a row."""
+    flat: list[object] = []
+    for value in astuple(shape):
+        flat += (
+            [number for item in value for number in (item if isinstance(item, tuple) else (item,))]
+            if isinstance(value, tuple)
+            else [value]
+        )
+    return " ".join(map(repr, flat))
+
+
+def _json(pairs: object) -> str:
+    return json.dumps(pairs, ensure_ascii=False) if pairs else ""
+
+
+# Text to rows
+
+
+class _Tables:
+    """Reads the tables of one folder; a row that cannot be read is a problem with its line."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def read(self, table: str, columns: tuple[str, ...], make: Callable[[list[str]], Any]) -> Iterator[Any]:
+        file = self.path / table
+        problems = []
+        try:
+            with file.open(encoding="utf-8-sig", newline="") as stream:
+                rows = csv.reader(stream, strict=True)
+                first = next(rows, [])
+                if tuple(first) != columns:
+                    raise CorruptFile(
+                        f"{file}:1: its columns are {','.join(first)}; they must be {','.join(columns)}"
+                    )
+                for row in rows:
+                    try:
+                        if len(row) != len(columns):
+                            raise ValueError(f"{len(row)} fields, not {len(columns)}")  # noqa: TRY301
+                        yield make(row)
+                    except (ValueError, KeyError, TypeError, IndexError) as error:
+                        problems.append(
+                            Problem(f"{file}:{rows.line_num}", f"cannot be read ({error})", "mend the row")
+                        )
+        except FileNotFoundError as error:
+            raise CorruptFile(f"{file}: is missing; import the export again") from error
+        except (csv.Error, UnicodeDecodeError) as error:
+            raise CorruptFile(f"{file}: is no CSV in UTF-8 ({error}); save it as one") from error
+        if problems:
+            raise InvalidDataset(problems)
+
+
+def _image(row: list[str]) -> Image:
+    image, width, height, patient, name, subset, file, tags = row
+    return Image(
+        ImageId(image),
+        int(width),
+        int(height),
+        PatientId(patient) if patient else None,
+        name,
+        subset,
+        file or None,
+        tuple(
+            Tag(label, _pairs(attributes), source, group)
+            for label, attributes, source, group in json.loads(tags or "[]")
+        ),
+    )
+
+
+def _cell(row: list[str]) -> Cell:
+    image, number, label, x1, y1, x2, y2, raw_label, kind, geometry = row[:10]
+    occluded, source, z_order, group, track, attributes = row[10:]
+    return Cell(
+        ImageId(image),
+        int(number),
+        label,
+        Box(float(x1), float(y1), float(x2), float(y2)),
+        raw_label,
+        _shape(kind, geometry.split()) if kind else None,
+        bool(int(occluded)),
+        source,
+        int(z_order),
+        int(group),
+        int(track) if track else None,
+        _pairs(json.loads(attributes)) if attributes else (),
+    )
+
+
+def _shape(kind: str, numbers: list[str]) -> Shape:
+    if kind == "mask":
+        left, top, width, height, *runs = map(int, numbers)
+        return Mask(left, top, width, height, tuple(runs))
+    values = tuple(map(float, numbers))
+    if kind == "polygon":
+        return Polygon(tuple(zip(values[::2], values[1::2], strict=True)))
+    return _SHAPES[kind](*values)  # type: ignore[arg-type]
+
+
+def _pairs(attributes: list[list[str]]) -> Attributes:
+    return tuple((name, value) for name, value in attributes)
