@@ -1,0 +1,47 @@
+# `make demo` and `make test` are each enough on a fresh machine with Python 3.11 or newer.
+
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: help demo test lint wheel benchmarks clean
+
+help: ## Show what there is
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+demo: .venv/core ## Run the main job on a synthetic sample, into demo/
+	$(BIN)/pcm-leukemia demo demo
+
+test: .venv/dev lint wheel ## Lint, types, layers, all tests with coverage, and the tests of the wheel
+	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered
+
+lint: .venv/dev ## ruff, mypy and the layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+wheel: .venv/dev ## Build the wheel and check it in an environment of its own
+	rm -rf build dist
+	$(BIN)/python -m build --outdir dist . >/dev/null
+	rm -rf .venv-wheel && $(PYTHON) -m venv .venv-wheel
+	.venv-wheel/bin/python -m pip install -q dist/*.whl pytest hypothesis
+	cd tests && ../.venv-wheel/bin/python -m pytest -q -p no:cacheprovider -c /dev/null --rootdir=. test_packaging.py test_cvat.py
+
+benchmarks: .venv/dev ## Speed and memory beside the peers (tens of minutes)
+	$(BIN)/python benchmarks/splits.py
+	$(BIN)/python benchmarks/crops.py
+	$(BIN)/python benchmarks/conversion.py
+
+clean: ## Remove what make made
+	rm -rf .venv .venv-wheel build dist demo .coverage *.egg-info
+
+.venv/core: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -q -e .
+	touch $@
+
+# torch and torchvision come from one index in one command, so that their builds fit together
+.venv/dev: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -q -e '.[dev]'
+	touch $@ .venv/core

@@ -1,0 +1,106 @@
+"""Folders are put in place in one step, and only where this package may."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from pcm_leukemia.errors import ExportError
+from pcm_leukemia.output import Report, check_target, new_file, new_folder
+
+
+def write(out: Path, text: str) -> None:
+    with new_folder(out) as folder:
+        (folder / "a.txt").write_text(text)
+        Report("test", out, {"all": 1}, {"all": {"Other": 2}}).leave_in(folder)
+
+
+def test_a_folder_of_ours_is_replaced(tmp_path: Path) -> None:
+    out = tmp_path / "deep" / "out"
+    write(out, "one")
+    (out / "labels.cache").touch()
+    with pytest.raises(ExportError, match=r'holds "labels.cache", which pcm-leukemia did not write'):
+        write(out, "two")
+    (out / "labels.cache").unlink()
+    write(out, "two")
+    assert (out / "a.txt").read_text() == "two"
+    assert sorted(path.name for path in out.parent.iterdir()) == ["out"]
+
+
+def test_what_we_did_not_write_is_never_replaced(tmp_path: Path) -> None:
+    (tmp_path / "thesis.docx").write_text("years of work")
+    with pytest.raises(
+        ExportError, match=r'holds "thesis.docx", which pcm-leukemia did not write; name a new folder'
+    ):
+        write(tmp_path, "x")
+    assert (tmp_path / "thesis.docx").read_text() == "years of work"
+    file = tmp_path / "file"
+    file.touch()
+    with pytest.raises(ExportError, match="is a file or a link"):
+        check_target(file)
+    (tmp_path / "link").symlink_to(tmp_path / "empty")
+    with pytest.raises(ExportError, match="is a file or a link"):
+        check_target(tmp_path / "link")
+    (tmp_path / "empty").mkdir()
+    assert check_target(tmp_path / "empty") == tmp_path / "empty"
+
+
+def test_a_failure_leaves_the_old_folder_and_nothing_else(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    write(out, "one")
+
+    def fail() -> None:
+        with new_folder(out) as folder:
+            (folder / "a.txt").write_text("half")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
+    assert (out / "a.txt").read_text() == "one"
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_file_is_replaced_in_one_step(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("old")
+    with new_file(path) as work:
+        work.write_text("new")
+        assert path.read_text() == "old"
+    assert path.read_text() == "new"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+WRITER = """
+import sys, itertools
+from pathlib import Path
+from pcm_leukemia.output import Report, new_folder
+out = Path(sys.argv[1])
+for number in itertools.count():
+    with new_folder(out) as folder:
+        for name in "abcdefgh":
+            (folder / name).write_text(str(number))
+        Report("test", out, {}, {}).leave_in(folder)
+    print(number, flush=True)
+"""
+
+
+def test_killed_at_any_moment_a_whole_folder_is_there(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    for round_ in range(8):
+        writer = subprocess.Popen([sys.executable, "-c", WRITER, str(out)], stdout=subprocess.PIPE)
+        assert writer.stdout is not None
+        writer.stdout.readline()  # from here on there is always an old folder
+        time.sleep(0.003 * (round_ + 1))
+        writer.send_signal(signal.SIGKILL)
+        writer.communicate()
+        assert len({(out / name).read_text() for name in "abcdefgh"}) == 1
+        assert (out / "pcm-leukemia.json").is_file()
+    write(tmp_path / "other", "x")
+    with new_folder(out) as folder:  # clears what the killed ones left behind
+        Report("test", out, {}, {}).leave_in(folder)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["other", "out"]

@@ -1,0 +1,87 @@
+"""What an installation holds. Runs in the source tree and against the wheel alike."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+import pcm_leukemia
+
+ROOT = Path(__file__).resolve().parents[1]
+FOLDERS = {
+    "pcm_leukemia": ROOT / "pcm_leukemia",
+    "pcm_leukemia.converters": ROOT / "converters",
+    "pcm_leukemia.baselines": ROOT / "baselines",
+}
+
+
+def modules() -> list[str]:
+    names = []
+    for package, folder in FOLDERS.items():
+        for file in sorted(folder.rglob("*.py")):
+            path = file.relative_to(folder)
+            if package == "pcm_leukemia" and path.parts[0] in ("converters", "baselines"):
+                continue  # the links
+            parts = path.with_suffix("").parts
+            names.append(".".join((package, *parts[: -1 if parts[-1] == "__init__" else None])))
+    return names
+
+
+@pytest.mark.parametrize("name", modules())
+def test_every_file_is_a_module_under_its_installed_name(name: str) -> None:
+    assert import_module(name).__name__ == name
+
+
+@pytest.mark.parametrize("folder", ["converters", "baselines"])
+def test_the_folders_that_are_installed_elsewhere_are_flat(folder: str) -> None:
+    assert not [path for path in (ROOT / folder).iterdir() if path.is_dir() and path.name != "__pycache__"]
+
+
+@pytest.mark.parametrize("folder", ["converters", "baselines"])
+def test_the_links(folder: str) -> None:
+    link = ROOT / "pcm_leukemia" / folder
+    assert link.is_symlink()
+    assert link.readlink() == Path("..") / folder
+
+
+@pytest.mark.parametrize("name", modules())
+def test_public_names_are_sorted_and_there(name: str) -> None:
+    module = import_module(name)
+    public = getattr(module, "__all__", None)
+    if name.endswith(("sources", "baselines")):
+        assert public is None
+        return
+    assert public is not None, f"{name} has no __all__"
+    assert all(hasattr(module, each) for each in public)
+    assert list(public) == sorted(public, key=lambda each: (not each.isupper(), not each[0].isupper(), each))
+
+
+def test_import_is_light() -> None:
+    heavy = "{'torch', 'torchvision', 'ultralytics', 'pandas', 'numpy', 'PIL', 'typer', 'yaml'}"
+    code = f"import sys, pcm_leukemia; print(sorted({heavy} & set(sys.modules)))"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[]"
+
+
+def test_the_version_is_the_same_everywhere() -> None:
+    from importlib.metadata import version
+
+    assert version("pcm-leukemia") == pcm_leukemia.__version__
+    assert f"version: {pcm_leukemia.__version__}" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+
+
+def test_no_stray_packages_are_installed() -> None:
+    from importlib.metadata import distribution
+
+    assert (distribution("pcm-leukemia").read_text("top_level.txt") or "").split() == ["pcm_leukemia"]
+
+
+def test_the_command_is_there() -> None:
+    run = subprocess.run(
+        [sys.executable, "-m", "pcm_leukemia", "--version"], capture_output=True, text=True, check=True
+    )
+    assert run.stdout.strip() == pcm_leukemia.__version__
