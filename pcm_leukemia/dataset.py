@@ -15,6 +15,8 @@ from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from msgspec import structs
+
 from pcm_leukemia.errors import InvalidDataset, MissingExtra, Problem, UnknownPart, some
 from pcm_leukemia.schema import IGNORE, Cell, Image, Patient, Split, Taxonomy
 
@@ -170,7 +172,7 @@ class Dataset:
                 self.taxonomy if labels == self.taxonomy.labels else Taxonomy(self.taxonomy.name, labels)
             )
         cells = (
-            cell if label == cell.label else replace(cell, label=label)
+            cell if label == cell.label else structs.replace(cell, label=label)
             for cell in self.cells
             if (label := mapping.get(cell.label, cell.label)) is not None
         )

@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
+import msgspec
+
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
@@ -23,8 +25,7 @@ Point: TypeAlias = tuple[float, float]
 ELLIPSE_POINTS = 36
 
 
-@dataclass(frozen=True, slots=True)
-class Box:
+class Box(msgspec.Struct, frozen=True, gc=False):
     """An axis-aligned box ``[x1, x2) x [y1, y2)`` in pixels, with a positive area.
 
     Raises
