@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import posixpath
+import re
 import sys
 from collections import Counter
 from dataclasses import dataclass, field, replace
@@ -29,6 +30,9 @@ _CHUNK = 1 << 20
 _MOST_PIXELS_A_SIDE = 1_000_000
 _CLASS_TYPES = ("", "any", "rectangle", "polygon", "ellipse", "mask")
 EXPORT_AGAIN = "export again from CVAT"
+
+_NOT_PLAIN = re.compile(r"\.\.|//|\./|^[/.]|^[A-Za-z]:|\0|\\")
+"""Holds whatever needs a closer look; most names do not."""
 
 Attrs = dict[str, str]
 
@@ -245,38 +249,43 @@ class _Reader:
         self.holds_cvat, self.within = True, "image"
         self.inspection.images += 1
         self.number = 0
-        name = self.image_name = attrs.get("name", "")
-        size = attrs.get("width", ""), attrs.get("height", "")
-        self.image = self._add_image(name, attrs.get("subset", ""), size, self.line)
+        self.image_name = attrs.get("name", "")
+        image_id = self._image_id(self.image_name, attrs.get("subset", ""))
+        size = _size(attrs)
+        if image_id is None:
+            what = f'its name "{self.image_name}" is empty or leads out of the export'
+            self._problem(what, "rename the file and create the task again")
+        elif size is None:
+            self._problem(
+                f'its size is "{attrs.get("width", "")}" x "{attrs.get("height", "")}" pixels', EXPORT_AGAIN
+            )
+        elif image_id in self.found.images:
+            first = self.image_lines.get(image_id)
+            self._problem(f"stands twice{f', first in line {first}' if first else ''}", EXPORT_AGAIN)
+        else:
+            self.image_lines[image_id] = self.line
+            subset = sys.intern(attrs.get("subset") or self.subset)
+            self.image = Image(image_id, *size, name=self.image_name, subset=subset)
+            self.found.images[image_id] = self.image
+            if self.base:
+                self.found.bases[image_id] = self.base
 
     def _end_image(self) -> None:
         self.inspection.empty_images += not self.number
         self.image, self.image_name, self.within = None, "", ""
 
-    def _add_image(self, name: str, subset: str, size: tuple[str, str], line: int) -> Image | None:
-        """A new image, if its name and size can be used and its id is new."""
-        path = "/".join(part for part in (self.prefix, subset, name) if part)
-        if not name or leads_outside(path) or not path.strip("./"):
-            what = f'its name "{name}" is empty or leads out of the export'
-            self._problem(what, "rename the file and create the task again")
-            return None
-        try:
-            width, height = int(size[0]), int(size[1])
-        except ValueError:
-            width = height = 0
-        if not (0 < width <= _MOST_PIXELS_A_SIDE and 0 < height <= _MOST_PIXELS_A_SIDE):
-            self._problem(f'its size is "{size[0]}" x "{size[1]}" pixels', EXPORT_AGAIN)
-            return None
-        image_id = ImageId(posixpath.normpath(path) if "//" in path or "./" in path else path)
-        if image_id in self.found.images:
-            first = self.image_lines.get(image_id)
-            self._problem(f"stands twice{f', first in line {first}' if first else ''}", EXPORT_AGAIN)
-            return None
-        self.image_lines[image_id] = line
-        image = Image(image_id, width, height, name=name, subset=sys.intern(subset or self.subset))
-        self.found.images[image_id] = image
-        self.found.bases[image_id] = self.base
-        return image
+    def _image_id(self, name: str, subset: str) -> ImageId | None:
+        """The path of an image inside the export; None for a name that cannot be one."""
+        path = (
+            "/".join([part for part in (self.prefix, subset, name) if part])
+            if subset or self.prefix
+            else name
+        )
+        if _NOT_PLAIN.search(path):
+            if leads_outside(path) or not path.strip("./"):
+                return None
+            path = posixpath.normpath(path)
+        return ImageId(path) if name else None
 
     # Shapes and tags, in images and in tracks
 
@@ -407,3 +416,13 @@ class _Reader:
                 self._shape(tag, attrs, owner, attributes)
             self._end_image()
             self.shape_line = 0
+
+
+def _size(attrs: Attrs) -> tuple[int, int] | None:
+    """Width and height in pixels; None if they cannot be those of an image."""
+    try:
+        width, height = int(attrs["width"]), int(attrs["height"])
+    except (KeyError, ValueError):
+        return None
+    fits = 0 < width <= _MOST_PIXELS_A_SIDE and 0 < height <= _MOST_PIXELS_A_SIDE
+    return (width, height) if fits else None
