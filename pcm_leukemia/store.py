@@ -218,7 +218,7 @@ def _read_header(path: Path) -> dict[str, Any]:
     try:
         header: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
         version = header["schema_version"]
-        header["name"], header["taxonomy"]  # noqa: B018 - both must be there
+        header["name"], header["taxonomy"]
     except (ValueError, KeyError, TypeError) as error:
         raise CorruptFile(
             f"{file}: is not the header of a canonical folder; import the export again"
