@@ -18,6 +18,7 @@ from xml.parsers import expat
 
 from pcm_leukemia.cvat.container import Document, leads_outside
 from pcm_leukemia.cvat.geometry import GEOMETRIES, Envelope
+from pcm_leukemia.cvat.header import Header
 from pcm_leukemia.cvat.inspection import Inspection
 from pcm_leukemia.cvat.labels import Labels
 from pcm_leukemia.errors import Problem
@@ -28,7 +29,6 @@ __all__ = ["Found", "read_document"]
 
 _CHUNK = 1 << 20
 _MOST_PIXELS_A_SIDE = 1_000_000
-_CLASS_TYPES = ("", "any", "rectangle", "polygon", "ellipse", "mask")
 EXPORT_AGAIN = "export again from CVAT"
 
 _NOT_PLAIN = re.compile(r"\.\.|//|\./|^[/.]|^[A-Za-z]:|\0|\\")
@@ -87,7 +87,8 @@ class _Reader:
         self.inspection = found.inspection
         self.resolve = found.labels.resolve
         self.depth = 0
-        self.meta: list[str] = []
+        self.in_meta = False
+        self.header = Header()
         self.within = ""
         self.image: Image | None = None
         self.image_name = ""
@@ -100,10 +101,6 @@ class _Reader:
         self.track: Attrs = {}
         self.video: dict[tuple[str, str, int], list[tuple[int, str, Attrs, Attrs, Attributes]]] = {}
         self.shape_line = 0
-        self.subset = ""
-        self.task = ""
-        self.frame_size: dict[str, str] = {}
-        self.label: dict[str, str] = {}
         self.counts: Counter[tuple[str, str]] = Counter()
         self.holds_cvat = False
         self.strange: set[str] = set()
@@ -149,11 +146,9 @@ class _Reader:
         elif depth == 1 and tag != "annotations":
             what = f"is not CVAT: its root is <{tag}>, not <annotations>"
             raise _Refused(Problem(f"{self.where}:{self.line}", what, "export as 'CVAT for images 1.1'"))
-        elif self.meta:
-            self.meta.append(tag)
+        elif self.in_meta:
+            self.header.start(tag)
             self._listen()
-            if depth == 3 and tag in ("task", "job", "project"):
-                self.inspection.header = self.inspection.header or tag
 
     def _end(self, tag: str) -> None:
         depth = self.depth
@@ -174,9 +169,8 @@ class _Reader:
                 self.attributes = (*self.attributes, (self.attribute_name, self._text()))
         elif depth == 2:
             self._end_child_of_root(tag)
-        elif self.meta:
-            self._end_in_meta(tag)
-            self.meta.pop()
+        elif self.in_meta:
+            self.header.end(tag, self._text().strip())
 
     def _listen(self) -> None:
         """Collect text from here on; it is not listened to elsewhere, where it is blank."""
@@ -187,7 +181,7 @@ class _Reader:
         self.parser.CharacterDataHandler = None
         return "".join(self.texts)
 
-    # The header
+    # What stands directly below the root
 
     def _start_child_of_root(self, tag: str, attrs: Attrs) -> None:
         if tag == "image":
@@ -199,8 +193,7 @@ class _Reader:
         elif tag == "version":
             self._listen()
         elif tag == "meta":
-            self.holds_cvat = True
-            self.meta = [tag]
+            self.holds_cvat = self.in_meta = True
         elif tag not in self.strange:
             self.strange.add(tag)
             self._problem(
@@ -213,9 +206,15 @@ class _Reader:
         elif tag == "track":
             self.within, self.track = "", {}
         elif tag == "meta":
-            self.meta = []
+            self._end_meta()
         elif tag == "version":
             self._version(self._text().strip())
+
+    def _end_meta(self) -> None:
+        self.in_meta = False
+        self.inspection.header = self.inspection.header or self.header.kind
+        for label in self.header.labels:
+            self.found.labels.declare(label)
 
     def _version(self, version: str) -> None:
         known = self.inspection.version
@@ -225,23 +224,6 @@ class _Reader:
             self.inspection.version = version
         elif version not in known.split(", "):
             self.inspection.version = f"{known}, {version}"
-
-    def _end_in_meta(self, tag: str) -> None:
-        text, parent = self._text().strip(), self.meta[-2]
-        if parent == "label":
-            self.label[tag] = text
-        elif tag == "label":
-            kind, name = self.label.get("type", ""), self.label.get("name", "")
-            if name and kind in _CLASS_TYPES and "parent" not in self.label:
-                self.found.labels.declare(name)
-            self.label = {}
-        elif tag == "subset" and parent in ("task", "job") and "project" not in self.meta:
-            self.subset = text
-        elif tag == "id" and parent == "task":
-            self.task = text
-        elif parent == "original_size":
-            # a project's tracks name their task; those of a task or job don't
-            self.frame_size[f"{self.task} {tag}"] = self.frame_size[f" {tag}"] = text
 
     # Images
 
@@ -264,7 +246,7 @@ class _Reader:
             self._problem(f"stands twice{f', first in line {first}' if first else ''}", EXPORT_AGAIN)
         else:
             self.image_lines[image_id] = self.line
-            subset = sys.intern(attrs.get("subset") or self.subset)
+            subset = sys.intern(attrs.get("subset") or self.header.subset)
             self.image = Image(image_id, *size, name=self.image_name, subset=subset)
             self.found.images[image_id] = self.image
             if self.base:
@@ -409,8 +391,8 @@ class _Reader:
             name = f"frame_{frame:06d}.PNG"
             if len(tasks[subset]) > 1:  # each of its videos has a frame 0
                 name = f"task_{task}/{name}"
-            size = tuple(self.frame_size.get(f"{task} {side}", "") for side in ("width", "height"))
-            self._start_image({"name": name, "subset": subset, "width": size[0], "height": size[1]})
+            width, height = self.header.frame_sizes.get(task, ("", ""))
+            self._start_image({"name": name, "subset": subset, "width": width, "height": height})
             for line, tag, attrs, owner, attributes in shapes:
                 self.shape_line = line
                 self._shape(tag, attrs, owner, attributes)

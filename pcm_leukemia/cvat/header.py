@@ -1,0 +1,58 @@
+"""The `<meta>` of a CVAT file: what kind of export it is, and the labels it declares."""
+
+from __future__ import annotations
+
+__all__ = ["Header"]
+
+_KINDS = ("task", "job", "project")
+_CLASS_TYPES = ("", "any", "rectangle", "polygon", "ellipse", "mask")
+"""The types of label that a cell can be drawn with; the others are for tags, points, skeletons."""
+
+
+class Header:
+    """Collects what the reader needs from the elements inside `<meta>`.
+
+    `kind` is task, job or project; `labels` are those of cells, in their order; `subset` is that
+    of a single task or job; `frame_sizes` are (width, height) as text by task id, and by "" for
+    whichever came last, since the tracks of a single task do not name it.
+    """
+
+    def __init__(self) -> None:
+        self.kind: str | None = None
+        self.labels: list[str] = []
+        self.subset = ""
+        self.frame_sizes: dict[str, tuple[str, str]] = {}
+        self._path: list[str] = []
+        self._label: dict[str, str] = {}
+        self._task = ""
+        self._size: dict[str, str] = {}
+
+    def start(self, tag: str) -> None:
+        """An element inside `<meta>` begins."""
+        if not self._path and tag in _KINDS:
+            self.kind = self.kind or tag
+        self._path.append(tag)
+
+    def end(self, tag: str, text: str) -> None:
+        """It ends; `text` is what stood in it."""
+        self._path.pop()
+        parent = self._path[-1] if self._path else ""
+        if parent == "label":
+            self._label[tag] = text
+        elif tag == "label":
+            self._end_label()
+        elif tag == "subset" and self._path in (["task"], ["job"]):
+            self.subset = text
+        elif tag == "id" and parent == "task":
+            self._task = text
+        elif parent == "original_size":
+            self._size[tag] = text
+        elif tag == "original_size":
+            size = self._size.get("width", ""), self._size.get("height", "")
+            self.frame_sizes[self._task] = self.frame_sizes[""] = size
+
+    def _end_label(self) -> None:
+        name, kind = self._label.get("name", ""), self._label.get("type", "")
+        if name and kind in _CLASS_TYPES and "parent" not in self._label:
+            self.labels.append(name)
+        self._label = {}
