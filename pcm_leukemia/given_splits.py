@@ -1,0 +1,277 @@
+"""Splits that come with the data, in subsets, folders or lists; `pcm_leukemia.splits` is the public face.
+
+Each is checked for leaks before it is given. Where patients are unknown nothing can be
+checked, and the split says so.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path, PurePosixPath
+from typing import Literal
+
+from pcm_leukemia.dataset import Dataset
+from pcm_leukemia.errors import DataNotFound, DataWarning, InvalidExport, LeakySplit, Problem, some
+from pcm_leukemia.leaks import check
+from pcm_leukemia.schema import Image, ImageId, Split
+from pcm_leukemia.split_file import PART
+
+__all__ = ["from_folders", "from_lists", "from_subsets"]
+
+_SPELLED = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "dev": "val",
+    "test": "test",
+    "testing": "test",
+}
+
+Parts = dict[ImageId, str]
+Unit = Literal["patient", "image"]
+
+
+def from_subsets(ds: Dataset, *, val_unit: Unit = "patient", name: str = "official") -> Split:
+    """Take CVAT's subsets as the split; Train, Validation and Test in the usual spellings.
+
+    Parameters
+    ----------
+    ds
+        Every image needs a subset.
+    val_unit
+        "image" if training and validation share patients on purpose.
+    name
+        The name of the split.
+
+    Raises
+    ------
+    InvalidExport
+        If an image has no subset, or one whose name is no plain word.
+    LeakySplit
+        If a patient stands in two parts.
+
+    Warns
+    -----
+    DataWarning
+        If the patient of some images, though not of all, is unknown.
+
+    Examples
+    --------
+    >>> from pcm_leukemia.taxonomy import NINE
+    >>> image = Image(ImageId("Validation/a.png"), 64, 64, subset="Validation")
+    >>> dict(from_subsets(Dataset("demo", NINE, (image,))).part_of)
+    {'Validation/a.png': 'val'}
+    """
+    part_of: Parts = {}
+    problems = []
+    for image in ds.images:
+        part = _SPELLED.get(image.subset.casefold(), image.subset)
+        if PART.fullmatch(part):
+            part_of[image.id] = part
+        else:
+            what = f'subset "{image.subset}" is no plain word' if part else "has no subset"
+            problems.append(_problem(image, what, "give every image a subset in CVAT, such as Train or Test"))
+    return _checked(ds, part_of, problems, name, {"method": "from_subsets", "val_unit": val_unit})
+
+
+def from_folders(ds: Dataset, *, val_unit: Unit = "patient", name: str = "official") -> Split:
+    """Take the folders called train, val (valid, validation, dev) or test, at any depth, as the split.
+
+    Parameters
+    ----------
+    ds
+        Every image needs to lie below one such folder.
+    val_unit
+        "image" if training and validation share patients on purpose.
+    name
+        The name of the split.
+
+    Raises
+    ------
+    InvalidExport
+        If an image lies below no such folder, or below two that disagree.
+    LeakySplit
+        If a patient stands in two parts.
+
+    Warns
+    -----
+    DataWarning
+        If the patient of some images, though not of all, is unknown.
+
+    Examples
+    --------
+    >>> from pcm_leukemia.taxonomy import NINE
+    >>> image = Image(ImageId("images/train/a.png"), 64, 64)
+    >>> dict(from_folders(Dataset("demo", NINE, (image,))).part_of)
+    {'images/train/a.png': 'train'}
+    """
+    part_of: Parts = {}
+    problems = []
+    for image in ds.images:
+        folders = PurePosixPath(image.id).parent.parts
+        parts = list(dict.fromkeys(_SPELLED[f.casefold()] for f in folders if f.casefold() in _SPELLED))
+        if len(parts) == 1:
+            part_of[image.id] = parts[0]
+        else:
+            what = (
+                f"lies below folders of {' and '.join(parts)}" if parts else "lies below no folder of a part"
+            )
+            problems.append(_problem(image, what, "put it below one folder called train, val or test"))
+    return _checked(ds, part_of, problems, name, {"method": "from_folders", "val_unit": val_unit})
+
+
+def from_lists(
+    ds: Dataset,
+    lists: Mapping[str, str | Path | Iterable[str]],
+    *,
+    val_unit: Unit = "patient",
+    name: str = "official",
+) -> Split:
+    """Take lists of images, one a part, as the split.
+
+    Parameters
+    ----------
+    ds
+        Every image needs to be in one list.
+    lists
+        Part -> a text file with one image a line, or the entries themselves. An entry is an
+        image's id or name, with its extension or without, or the end of it ("img_1" for
+        "P1/img_1.png") where that fits one image only; folders may stand before it.
+    val_unit
+        "image" if training and validation share patients on purpose.
+    name
+        The name of the split.
+
+    Raises
+    ------
+    DataNotFound
+        If a text file cannot be read.
+    InvalidExport
+        If an image is in no list, or in two; an entry fits several images; or a part's name is
+        no plain word.
+    LeakySplit
+        If a patient stands in two parts.
+
+    Warns
+    -----
+    DataWarning
+        If entries fit no image, or the patient of some images, though not of all, is unknown.
+
+    Examples
+    --------
+    >>> from pcm_leukemia.taxonomy import NINE
+    >>> ds = Dataset("demo", NINE, tuple(Image(ImageId(f"P1/{n}.png"), 64, 64) for n in "ab"))
+    >>> dict(from_lists(ds, {"train": ["P1/a.png"], "test": ["b"]}).part_of)
+    {'P1/a.png': 'train', 'P1/b.png': 'test'}
+    """
+    part_of: Parts = {}
+    problems = [
+        Problem(f'list "{part}"', "is no name for a part", 'use letters, digits, "_", "-" and "."')
+        for part in lists
+        if not PART.fullmatch(part)
+    ]
+    index = _Index(ds)
+    strangers = []
+    doubtful: set[ImageId] = set()
+    for part, given in lists.items():
+        for entry in _entries(given):
+            found = index.find(entry)
+            if not found:
+                strangers.append(f'list "{part}" entry "{entry}"')
+            elif len(found) > 1:
+                doubtful.update(found)
+                fits = " and ".join(f'"{image}"' for image in found[:2])
+                what = f"fits {len(found)} images, such as {fits}"
+                problems.append(Problem(f'list "{part}" entry "{entry}"', what, "give more of the path"))
+            elif part_of.setdefault(found[0], part) != part:
+                what = f"is in the lists of {part_of[found[0]]} and {part}"
+                problems.append(_problem(ds.image(found[0]), what, "keep it in one list"))
+    problems += [
+        _problem(image, "is in no list", "add it to one, or leave it out with select")
+        for image in ds.images
+        if image.id not in part_of and image.id not in doubtful
+    ]
+    if strangers:
+        warnings.warn(f"{some(strangers)}: no such image; check the paths", DataWarning, stacklevel=2)
+    return _checked(ds, part_of, problems, name, {"method": "from_lists", "val_unit": val_unit})
+
+
+class _Index:
+    """The images by every way in which a list may name them."""
+
+    def __init__(self, ds: Dataset) -> None:
+        self.whole: dict[str, list[ImageId]] = {}
+        self.ends: dict[str, list[ImageId]] = {}
+        for image in ds.images:
+            for path in dict.fromkeys((image.id, image.name)):
+                for spelled in dict.fromkeys((path, str(PurePosixPath(path).with_suffix("")))):
+                    self._add(self.whole, spelled, image.id)
+            for spelled in (image.id, str(PurePosixPath(image.id).with_suffix(""))):
+                for end in _ends(spelled):
+                    self._add(self.ends, end, image.id)
+
+    @staticmethod
+    def _add(table: dict[str, list[ImageId]], key: str, image: ImageId) -> None:
+        images = table.setdefault(key, [])
+        if image not in images:
+            images.append(image)
+
+    def find(self, entry: str) -> list[ImageId]:
+        """The images that an entry may mean: by the whole path, by its end, or below more folders."""
+        entry = entry.replace("\\", "/").removeprefix("./")
+        found = self.whole.get(entry) or self.ends.get(entry)
+        return found or next((self.whole[end] for end in _ends(entry) if end in self.whole), [])
+
+
+def _ends(path: str) -> Iterator[str]:
+    """'b/c.png' and 'c.png' of 'a/b/c.png'."""
+    while "/" in path:
+        path = path.partition("/")[2]
+        yield path
+
+
+def _entries(given: str | Path | Iterable[str]) -> Iterable[str]:
+    if not isinstance(given, str | Path):
+        return given
+    try:
+        lines = Path(given).read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataNotFound(f"{given}: is no text file in UTF-8; give one with an image a line") from error
+    return [line.strip() for line in lines if line.strip()]
+
+
+def _problem(image: Image, what: str, fix: str) -> Problem:
+    return Problem(f'image "{image.id}"', what, fix)
+
+
+def _checked(ds: Dataset, part_of: Parts, problems: list[Problem], name: str, made: dict[str, str]) -> Split:
+    """The split, if every image has a part and no patient two."""
+    if problems:
+        raise InvalidExport(problems)
+    images = Counter(part_of.values())
+    unknown = [image.id for image in ds.images if image.patient is None]
+    if not unknown:
+        made["patients"] = f"{len({image.patient for image in ds.images})}, none in two parts"
+    elif len(unknown) == len(ds.images):
+        made["patients"] = "unknown"
+    else:
+        made["patients"] = f"unknown for {len(unknown)} of {len(ds.images)} images"
+        warnings.warn(
+            f'split "{name}": {len(unknown):,} of {len(ds.images):,} images have no patient id, the first '
+            f'"{unknown[0]}", and were not checked; give every image its patient',
+            DataWarning,
+            stacklevel=3,
+        )
+    if made["val_unit"] == "image":
+        made["shared"] = "validation shares patients with training"
+        made["patients"] = made["patients"].replace("two parts", "test and another part")
+    split = Split(name, part_of, made)
+    made["images"] = ", ".join(f"{part} {images[part]}" for part in split.parts)
+    leaks = check(ds, split)
+    if leaks:
+        raise LeakySplit(leaks)
+    return split

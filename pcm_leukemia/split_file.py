@@ -1,0 +1,147 @@
+"""The file of a split: how it was made in ``# key: value`` lines, then one row an image.
+
+It diffs, a spreadsheet opens it, and any file name survives in it. `pcm_leukemia.splits` is
+its public face.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from pcm_leukemia.dataset import Dataset
+from pcm_leukemia.errors import CorruptFile, DataNotFound
+from pcm_leukemia.schema import ImageId, Split
+
+__all__ = ["PART", "read", "write"]
+
+PART = re.compile(r"\w[\w.-]*")
+"""What a part may be called: a plain word, since parts become folders and file names."""
+
+_HEADER = ["image", "patient", "part"]
+_ESCAPES = {"\\": "\\\\", "\n": "\\n", "\r": "\\r"}
+
+
+def write(split: Split, path: str | Path, ds: Dataset) -> None:
+    """Write a split as UTF-8 text, its rows in the order of the image ids.
+
+    The patients in it come from `ds` and are there for the reader; an image that `ds` lacks has
+    none.
+
+    Raises
+    ------
+    ValueError
+        If a part is no plain word, or a key of `split.made` is empty or holds a colon or a line
+        break.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pcm_leukemia.schema import Image
+    >>> from pcm_leukemia.taxonomy import NINE
+    >>> ds = Dataset("demo", NINE, (Image(ImageId("P1/a.png"), 64, 64),))
+    >>> file = Path(tempfile.mkdtemp()) / "demo.csv"
+    >>> write(Split("demo", {ImageId("P1/a.png"): "train"}, {"seed": "0"}), file, ds)
+    >>> print(file.read_text(), end="")
+    # seed: 0
+    image,patient,part
+    P1/a.png,,train
+    """
+    for key in split.made:
+        if not key.strip() or set(":\n\r") & set(key):
+            raise ValueError(f'split "{split.name}": key "{key}" in `made`; use words without colons')
+    for part in split.parts:
+        if not PART.fullmatch(part):
+            raise ValueError(f'split "{split.name}": part "{part}"; use letters, digits, "_", "-" and "."')
+    patient_of = {image.id: image.patient or "" for image in ds.images}
+    with Path(path).open("w", encoding="utf-8", newline="") as out:
+        for key, value in split.made.items():
+            text = "".join(_ESCAPES.get(character, character) for character in value)
+            out.write(f"# {key}: {text}\n")
+        out.write(",".join(_HEADER) + "\n")
+        for image, part in sorted(split.part_of.items()):
+            out.write(f"{_quoted(image)},{_quoted(patient_of.get(image, ''))},{part}\n")
+
+
+def _quoted(value: str) -> str:
+    """One value of a CSV row; csv.writer leaves a lone carriage return bare, which ends the row."""
+    return '"' + value.replace('"', '""') + '"' if set(',"\r\n') & set(value) else value
+
+
+def read(path: str | Path, name: str | None = None) -> Split:
+    r"""Read a split file; its name is that of the file unless given.
+
+    Raises
+    ------
+    DataNotFound
+        If there is no such file.
+    CorruptFile
+        If it is not a split file, or a row of it cannot be trusted: the line is named.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> file = Path(tempfile.mkdtemp()) / "demo.csv"
+    >>> _ = file.write_text("# seed: 7\nimage,patient,part\nP1/a.png,P1,train\n")
+    >>> read(file)
+    Split(name='demo', part_of={'P1/a.png': 'train'}, made={'seed': '7'})
+    """
+    path = Path(path)
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            text = file.read()
+    except UnicodeDecodeError as error:
+        raise CorruptFile(f"{path}: is not in UTF-8; save it as CSV in UTF-8") from error
+    except OSError as error:
+        raise DataNotFound(
+            f"{path}: cannot be read ({error.strerror}); give the path of a split file"
+        ) from error
+    made, start, skipped = _made(text)
+    part_of: dict[ImageId, str] = {}
+    for line, image, part in _rows(path, text[start:], skipped):
+        if part_of.setdefault(image, part) != part:
+            raise CorruptFile(
+                f'{path}:{line}: image "{image}" is in {part_of[image]} and in {part}; keep one of the rows'
+            )
+    return Split(name or path.stem, part_of, made)
+
+
+def _made(text: str) -> tuple[dict[str, str], int, int]:
+    """The comments that lead the file, where they end, and their number."""
+    made = {}
+    start = lines = 0
+    while comment := re.compile(r"# ([^:\r\n]+): ([^\r\n]*)\r?\n").match(text, start):
+        key, value = comment.groups()
+        made[key] = re.sub(r"\\(.)", lambda found: {"n": "\n", "r": "\r"}.get(found[1], found[1]), value)
+        start, lines = comment.end(), lines + 1
+    return made, start, lines
+
+
+def _rows(path: Path, table: str, skipped: int) -> Iterator[tuple[int, ImageId, str]]:
+    """(line, image, part) of each row below the header."""
+    rows = csv.reader(io.StringIO(table, newline=""), strict=True)
+    try:
+        header = next(rows, [])
+        if header != _HEADER:
+            raise CorruptFile(
+                f'{path}:{skipped + 1}: the columns are "{",".join(header)}"; a split has "{",".join(_HEADER)}"'
+            )
+        for row in rows:
+            line = skipped + rows.line_num
+            if len(row) != len(_HEADER):
+                raise CorruptFile(f"{path}:{line}: {len(row)} values in a row; give image, patient and part")
+            image, _, part = row
+            if not image:
+                raise CorruptFile(f"{path}:{line}: no image; give its id, the path inside the export")
+            if not PART.fullmatch(part):
+                raise CorruptFile(
+                    f'{path}:{line}: part "{part}"; give a plain word such as train, val or test'
+                )
+            yield line, ImageId(image), part
+    except csv.Error as error:
+        raise CorruptFile(
+            f"{path}:{skipped + rows.line_num}: no CSV ({error}); write it again with pcm-leukemia split"
+        ) from error
