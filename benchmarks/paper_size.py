@@ -23,10 +23,15 @@ def write(path: Path, times: int = 1, seed: int = 0) -> Path:
         for label in NINE.labels
     )
     with path.open("w", encoding="utf-8") as out:
-        out.write('<?xml version="1.0" encoding="utf-8"?>\n<annotations>\n  <version>1.1</version>\n  <meta>\n')
-        out.write(f"<task><id>1</id><name>paper</name><size>{images}</size><labels>\n{labels}</labels></task>\n  </meta>\n")
+        out.write(
+            '<?xml version="1.0" encoding="utf-8"?>\n<annotations>\n  <version>1.1</version>\n  <meta>\n'
+        )
+        out.write(
+            f"<task><id>1</id><name>paper</name><size>{images}</size><labels>\n{labels}</labels></task>\n  </meta>\n"
+        )
         for index, count in enumerate(per_image):
-            name = f"{rng.choice(('Normal', 'ALL', 'AML', 'APL'))}/P{index // 200:04d}/image_{index:06d}.jpg"
+            # flat names, since globox cannot write YOLO labels into sub-folders
+            name = f"{rng.choice(('Normal', 'ALL', 'AML', 'APL'))}_P{index // 200:04d}_image_{index:06d}.jpg"
             out.write(f'  <image id="{index}" name="{name}" width="1920" height="1080">\n')
             for _ in range(count):
                 side = rng.uniform(80, 220)
