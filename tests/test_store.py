@@ -1,0 +1,176 @@
+"""The canonical folder reads back as the data set it was, or says what is wrong with it."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from strategies import datasets
+
+from pcm_leukemia import NINE, Box, Cell, Dataset, Image, Patient, Split, store
+from pcm_leukemia.errors import (
+    CorruptFile,
+    DataNotFound,
+    DataWarning,
+    ExportError,
+    InvalidDataset,
+    UnknownPart,
+)
+from pcm_leukemia.schema import ImageId, PatientId
+
+
+@pytest.fixture
+def ds() -> Dataset:
+    images = tuple(
+        Image(ImageId(f"P{n}/a.png"), 100, 80, PatientId(f"00{n}"), file=f"images/P{n}/a.png") for n in (1, 2)
+    )
+    cells = tuple(Cell(image.id, 0, "Monocyte", Box(1.25, 2, 30, 40), "mono") for image in images)
+    patients = tuple(Patient(PatientId(f"00{n}"), "AML") for n in (1, 2))
+    return Dataset("demo", NINE, images, cells, patients)
+
+
+@settings(
+    max_examples=150,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(ds=datasets())
+def test_any_data_set_survives(tmp_path_factory: pytest.TempPathFactory, ds: Dataset) -> None:
+    folder = tmp_path_factory.mktemp("store") / "data"
+    store.write(ds, folder)
+    again = store.read(folder)
+    assert again == ds
+    assert again.fingerprint == ds.fingerprint
+    assert [image.file for image in again.images] == [image.file for image in ds.images]
+
+
+def test_same_data_same_bytes(tmp_path: Path, ds: Dataset) -> None:
+    for name in ("one", "two"):
+        store.write(ds, tmp_path / name)
+    for file in ("dataset.json", "patients.csv", "images.csv", "cells.csv"):
+        assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
+
+
+def test_the_tables_open_in_a_spreadsheet(tmp_path: Path, ds: Dataset) -> None:
+    store.write(ds, tmp_path / "data")
+    with (tmp_path / "data" / "cells.csv").open(encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert [(row["image"], row["label"], row["x1"], row["raw_label"]) for row in rows] == [
+        ("P1/a.png", "Monocyte", "1.25", "mono"),
+        ("P2/a.png", "Monocyte", "1.25", "mono"),
+    ]
+    with (tmp_path / "data" / "patients.csv").open(encoding="utf-8", newline="") as stream:
+        assert list(csv.reader(stream)) == [["patient", "diagnosis"], ["001", "AML"], ["002", "AML"]]
+
+
+def test_the_images_are_found_after_both_have_moved(tmp_path: Path, ds: Dataset) -> None:
+    export = tmp_path / "here" / "export"
+    export.mkdir(parents=True)
+    store.write(replace(ds, root=export), tmp_path / "here" / "data")
+    (tmp_path / "here").rename(tmp_path / "there")
+    assert store.read(tmp_path / "there" / "data").root == tmp_path / "there" / "export"
+
+
+def test_splits_outlive_a_new_import(tmp_path: Path, ds: Dataset) -> None:
+    folder = tmp_path / "data"
+    store.write(ds, folder)
+    assert store.read(folder).split is None
+    split = Split(
+        "official", {ImageId("P1/a.png"): "train", ImageId("P2/a.png"): "test"}, {"method": "by hand"}
+    )
+    store.add_split(folder, split, ds)
+    assert store.read(folder).split == split
+    grown = replace(ds, images=(*ds.images, Image(ImageId("P3/a.png"), 10, 10)))
+    store.write(grown, folder)
+    assert store.read_split(folder, "official") == split
+    with pytest.warns(
+        DataWarning, match='split "official" does not place 1 images and is left out; place them with'
+    ):
+        assert store.read(folder).split is None
+    assert store.read(folder, with_split=False) == grown
+    with pytest.raises(UnknownPart, match="1 of 3 images are in no part"):
+        store.read(folder, split="official")
+    with pytest.raises(UnknownPart, match='has no split "other"; it has: official'):
+        store.read(folder, split="other")
+
+
+@pytest.mark.parametrize("name", ["../evil", "a/b", "", ".hidden", "a\\b"])
+def test_a_split_is_named_like_a_file(tmp_path: Path, ds: Dataset, name: str) -> None:
+    store.write(ds, tmp_path / "data")
+    with pytest.raises(ExportError, match="cannot be a file name"):
+        store.add_split(tmp_path / "data", Split(name, {image.id: "train" for image in ds.images}), ds)
+    assert not list(tmp_path.glob("*evil*"))
+
+
+# What is wrong with a folder
+
+
+def test_a_changed_table_is_refused_until_it_is_accepted(tmp_path: Path, ds: Dataset) -> None:
+    folder = store.write(ds, tmp_path / "data")
+    cells = folder / "cells.csv"
+    cells.write_text(cells.read_text().replace("Monocyte", "Basophil", 1))
+    with pytest.raises(
+        CorruptFile,
+        match=r"cells\.csv: is not what pcm-leukemia wrote .* accept it with: pcm-leukemia import",
+    ):
+        store.read(folder)
+    edited = store.read(folder, verify=False)
+    assert [cell.label for cell in edited.cells] == ["Basophil", "Monocyte"]
+    store.write(edited, folder)
+    assert store.read(folder) == edited
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        (
+            ",1.25,",
+            ",one,",
+            r"cells\.csv:2: cannot be read \(could not convert string to float: 'one'\); mend the row",
+        ),
+        (",1.25,", ",99.0,", r"cells\.csv:2: cannot be read \(box .* has no area"),
+        ("Monocyte,", "Monozyt,", 'cell 0: label "Monozyt" is no class here'),
+        (",mono,", ",", r"cells\.csv:2: cannot be read \(15 fields, not 16\)"),
+        ("P1/a.png", "P7/a.png", 'image "P7/a.png" cell 0: its image is not in the table'),
+    ],
+)
+def test_rows_edited_badly_are_named(tmp_path: Path, ds: Dataset, old: str, new: str, sentence: str) -> None:
+    folder = store.write(ds, tmp_path / "data")
+    cells = folder / "cells.csv"
+    cells.write_text(cells.read_text().replace(old, new, 1))
+    with pytest.raises(InvalidDataset, match=sentence):
+        store.read(folder, verify=False)
+
+
+def test_other_damage(tmp_path: Path, ds: Dataset) -> None:
+    folder = store.write(ds, tmp_path / "data")
+    header = json.loads((folder / "dataset.json").read_text())
+    (folder / "dataset.json").write_text(json.dumps(header | {"schema_version": 99}))
+    with pytest.raises(
+        CorruptFile,
+        match="schema_version 99, this version of pcm-leukemia reads 1; run: pip install --upgrade",
+    ):
+        store.read(folder)
+    (folder / "dataset.json").write_text("{")
+    with pytest.raises(CorruptFile, match="is not the header of a canonical folder"):
+        store.read(folder)
+    store.write(ds, tmp_path / "new")
+    (tmp_path / "new" / "images.csv").unlink()
+    with pytest.raises(CorruptFile, match=r"images\.csv: is missing"):
+        store.read(tmp_path / "new")
+    with pytest.raises(DataNotFound, match="not there; import an export first"):
+        store.read(tmp_path)
+
+
+def test_a_table_with_other_columns(tmp_path: Path, ds: Dataset) -> None:
+    folder = store.write(ds, tmp_path / "data")
+    table = folder / "patients.csv"
+    table.write_text(table.read_text().replace("patient,diagnosis", "id,diagnosis"))
+    with pytest.raises(
+        CorruptFile, match=r"patients\.csv:1: its columns are id,diagnosis; they must be patient,diagnosis"
+    ):
+        store.read(folder, verify=False)
