@@ -1,0 +1,224 @@
+"""The command line: what it prints, and its exit status (0 done, 1 problems in the data, 2 wrong usage)."""
+
+from __future__ import annotations
+
+import json
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from exports import box, document, image, png, write, zipped
+
+from pcm_leukemia import cli, store
+
+PATTERN = r"(?P<diagnosis>[^/]+)/(?P<patient>[^/]+)/"
+
+
+class Outcome(NamedTuple):
+    status: int
+    out: str
+    err: str
+
+
+Run = Callable[..., Outcome]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    def command(*arguments: object) -> Outcome:
+        monkeypatch.setattr(sys, "argv", ["pcm-leukemia", *map(str, arguments)])
+        with warnings.catch_warnings():
+            warnings.simplefilter("always")
+            try:
+                cli.main()
+                status = 0
+            except SystemExit as left:
+                status = int(left.code or 0)
+        captured = capsys.readouterr()
+        return Outcome(status, captured.out, captured.err)
+
+    return command
+
+
+@pytest.fixture
+def export(tmp_path: Path) -> Path:
+    """Ten patients with two images each; every image has a Monocyte, every other one an Other."""
+    names = [f"AML/P{patient:02d}/{number}.png" for patient in range(10) for number in (0, 1)]
+    shapes = [
+        box("Monocyte") + (box("Other", (60, 30, 90, 60)) if index % 2 else "") for index in range(len(names))
+    ]
+    text = document(
+        *(image(name, shape, number=n) for n, (name, shape) in enumerate(zip(names, shapes, strict=True)))
+    )
+    return zipped(
+        tmp_path / "export.zip", {"annotations.xml": text, **{f"images/{name}": png() for name in names}}
+    )
+
+
+def test_the_main_job(run: Run, export: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    found = run("inspect", export, "--json")
+    assert found.status == 0
+    counts = json.loads(found.out)
+    assert {
+        key: counts[key]
+        for key in ("version", "header", "images", "empty_images", "shapes", "labels", "problems")
+    } == {
+        "version": "1.1",
+        "header": "task",
+        "images": 20,
+        "empty_images": 0,
+        "shapes": {"box": 30},
+        "labels": {"Monocyte": 20, "Other": 10},
+        "problems": [],
+    }
+    imported = run("import", export, data, "--patients", PATTERN)
+    assert (imported.status, imported.err) == (0, "")
+    assert "Dataset(data: 10 patients, 20 images, 30 cells, 9 labels)" in imported.out
+    made = run("split", data, "--test", "0.2", "--val", "0.25", "--seed", "3")
+    assert made.status == 0
+    assert str(data / "splits" / "official.csv") in made.out
+    information = json.loads(run("info", data, "--json").out)
+    assert information["images"] == {"train": 12, "val": 4, "test": 4}
+    assert information["patients"] == {"train": 6, "val": 2, "test": 2}
+    assert information["cells"]["test"] == {
+        label: {"Monocyte": 4, "Other": 2}.get(label, 0) for label in information["labels"]
+    }
+    assert information["overall"]["patients"] == 10
+    table = run("info", data).out
+    assert "Monocyte" in table
+    assert "overall" in table
+    for form, task in (("yolo", "wbc"), ("coco", "detection"), ("crops", "classification")):
+        converted = run("convert", data, tmp_path / form, "--to", form, "--task", task)
+        assert converted.status == 0, converted.err
+        assert "train: 12 images" in converted.out
+    assert len(list((tmp_path / "crops").rglob("*.png"))) == 20
+    assert json.loads((tmp_path / "crops" / "pcm-leukemia.json").read_text())["task"] == "classification"
+
+
+def test_one_part_and_options(run: Run, export: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    run("import", export, data, "--patients", PATTERN)
+    run("split", data)
+    converted = run(
+        "convert",
+        data,
+        tmp_path / "crops",
+        "--to",
+        "crops",
+        "--part",
+        "test",
+        "--padding",
+        "0",
+        "--format",
+        "jpg",
+    )
+    assert converted.status == 0, converted.err
+    assert [path.name for path in sorted((tmp_path / "crops").iterdir()) if path.is_dir()] == ["test"]
+    wrong = run("convert", data, tmp_path / "coco", "--to", "coco", "--padding", "5")
+    assert wrong.status == 2
+    assert "coco has no option --padding" in wrong.err
+    missing = run("convert", data, tmp_path / "coco", "--to", "coco", "--part", "tset")
+    assert missing.status == 2
+    assert 'part "tset": split "official" has train, val, test; use one of them' in missing.err
+
+
+def test_an_export_is_converted_without_a_split_as_one_part(run: Run, export: Path, tmp_path: Path) -> None:
+    converted = run("convert", export, tmp_path / "coco", "--to", "coco")
+    assert converted.status == 0, converted.err
+    assert "all: 20 images, 30 cells" in converted.out
+
+
+def test_problems_in_the_data_are_status_1_and_write_nothing(run: Run, tmp_path: Path) -> None:
+    path = write(tmp_path / "bad.xml", document(image("a.png", box("Other", (0, 0, 999, 10)) + box("Blob"))))
+    found = run("inspect", path, "--json")
+    assert found.status == 1
+    problems = json.loads(found.out)["problems"]
+    assert [sorted(problem) for problem in problems] == [["fix", "what", "where"]] * 2
+    assert problems[0]["where"].endswith('image "a.png"')
+    imported = run("import", path, tmp_path / "data")
+    assert imported.status == 1
+    assert imported.err.startswith("error: bad.xml:")
+    assert "Traceback" not in imported.err
+    assert not (tmp_path / "data").exists()
+    mended = run("import", path, tmp_path / "data", "--clip", "--map", "Blob=ignore")
+    assert mended.status == 0
+    assert "1 cells are to be ignored" in mended.out
+
+
+def test_without_patients_the_split_says_how_to_give_them(run: Run, export: Path, tmp_path: Path) -> None:
+    run("import", export, tmp_path / "data")
+    made = run("split", tmp_path / "data")
+    assert made.status == 1
+    for way in ("--patients", "--patients-csv", "--patients-tag"):
+        assert way in made.err
+    assert not list((tmp_path / "data" / "splits").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("convert", "{export}", "out", "--to", "tfrecord"), "tfrecord"),
+        (("inspect", "nowhere.zip"), "does not exist"),
+        (("import", "{export}", "out", "--map", "Blob"), "must be LABEL=CLASS or LABEL=ignore"),
+        (
+            ("import", "{export}", "out", "--map", "Blob=Limphocyte"),
+            '"Limphocyte" is no class of pcm-leukemia',
+        ),
+        (("import", "{export}", "out", "--patients", "("), "--patients"),
+        (("split", "{export}"), "is no canonical folder; run first: pcm-leukemia import"),
+        (("nonsense",), "No such command"),
+    ],
+)
+def test_wrong_usage_is_status_2(run: Run, export: Path, arguments: tuple[str, ...], sentence: str) -> None:
+    outcome = run(*(argument.format(export=export) for argument in arguments))
+    assert outcome.status == 2
+    assert sentence in " ".join(outcome.err.replace("│", " ").split())
+    assert "Traceback" not in outcome.err
+
+
+def test_splits_grow_with_the_data(run: Run, export: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    run("import", export, data, "--patients", PATTERN)
+    run("split", data)
+    before = store.read(data).split
+    assert before is not None
+    names = [f"AML/P{patient:02d}/{number}.png" for patient in range(14) for number in (0, 1)]
+    text = document(*(image(name, box("Monocyte"), number=n) for n, name in enumerate(names)))
+    grown = zipped(tmp_path / "grown.zip", {"annotations.xml": text})
+    assert run("import", grown, data, "--patients", PATTERN).status == 0
+    told = run("info", data)
+    assert "does not place 8 images" in told.err
+    assert run("split", data, "--extend").status == 0
+    after = store.read(data).split
+    assert after is not None
+    assert {image: part for image, part in after.part_of.items() if image in before.part_of} == before.part_of
+    assert len(after.part_of) == 28
+
+
+def test_accepting_tables_that_were_edited(run: Run, export: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    run("import", export, data)
+    cells = data / "cells.csv"
+    cells.write_text(cells.read_text().replace("Monocyte", "Basophil", 1))
+    refused = run("info", data)
+    assert refused.status == 1
+    assert "is not what pcm-leukemia wrote" in refused.err
+    assert run("import", data, tmp_path / "new").status == 0
+    assert json.loads(run("info", tmp_path / "new", "--json").out)["cells"]["all"]["Basophil"] == 1
+
+
+def test_sample_and_demo(run: Run, tmp_path: Path) -> None:
+    drawn = run("sample", tmp_path / "sample.zip", "--patients", "3", "--images", "4", "--seed", "5")
+    assert drawn.status == 0
+    assert json.loads(run("inspect", tmp_path / "sample.zip", "--json").out)["images"] == 4
+    shown = run("demo", tmp_path / "demo")
+    assert shown.status == 0, shown.err
+    assert "Try next:" in shown.out
+    for folder in ("data", "yolo", "coco", "crops"):
+        assert (tmp_path / "demo" / folder).is_dir()
+    again = run("demo", tmp_path / "demo")
+    assert again.status == 0, again.err
