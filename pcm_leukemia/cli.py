@@ -36,7 +36,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-Format = StrEnum("Format", converters.names())
+Format = StrEnum("Format", converters.names())  # type: ignore[misc]  # the folder is the registry
 
 
 class Taxonomies(StrEnum):

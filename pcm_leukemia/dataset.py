@@ -49,7 +49,7 @@ class Dataset:
     root: Path | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
-        by_image = sorted(sorted(self.cells, key=attrgetter("id")), key=attrgetter("image"))
+        by_image = sorted(self.cells, key=attrgetter("image", "id"))
         object.__setattr__(self, "images", tuple(sorted(self.images, key=attrgetter("id"))))
         object.__setattr__(self, "cells", tuple(by_image))
         object.__setattr__(self, "patients", tuple(sorted(self.patients, key=attrgetter("id"))))
@@ -258,10 +258,9 @@ def _contradictions(ds: Dataset) -> Iterator[Problem]:
             )
     sizes = {image.id: (image.width, image.height) for image in ds.images}
     labels = {*ds.taxonomy.labels, IGNORE}
-    last: tuple[str, int] | None = None
+    last: Cell | None = None
     for cell in ds.cells:
         size, box = sizes.get(cell.image), cell.box
-        where = (cell.image, cell.id)
         if size is None:
             yield Problem(_place(cell), "its image is not in the table", "add the image, or drop the cell")
         elif box.x1 < 0 or box.y1 < 0 or box.x2 > size[0] or box.y2 > size[1]:
@@ -270,11 +269,11 @@ def _contradictions(ds: Dataset) -> Iterator[Problem]:
             yield Problem(
                 _place(cell), f'label "{cell.label}" is no class here', f"use one of {sorted(labels)}"
             )
-        if where == last:
+        if last is not None and cell.id == last.id and cell.image == last.image:
             yield Problem(
                 _place(cell), "the image has two cells of this number", "number the cells of an image"
             )
-        last = where
+        last = cell
     if ds.split is not None and ds.split.part_of.keys() != sizes.keys():
         odd = sorted(ds.split.part_of.keys() ^ sizes.keys())
         yield Problem(
