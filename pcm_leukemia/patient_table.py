@@ -1,0 +1,148 @@
+"""The CSV that tells which path, folder or glob belongs to which patient, as hospitals keep it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fnmatch import translate
+from pathlib import Path
+
+from pcm_leukemia.errors import CorruptFile, DataNotFound, InvalidExport, Problem
+from pcm_leukemia.schema import Image
+
+__all__ = ["PatientRow", "PatientTable"]
+
+_PATHS = ("path", "image", "folder", "glob", "file")
+
+
+@dataclass(frozen=True, slots=True)
+class PatientRow:
+    """A row of the table: what it names, and whose that is."""
+
+    line: int
+    path: str
+    patient: str
+    diagnosis: str
+
+
+class PatientTable:
+    """The rows by what they name, so that 20,000 images are looked up in no time.
+
+    Examples
+    --------
+    >>> from pcm_leukemia.schema import ImageId
+    >>> table = PatientTable([PatientRow(2, "a", "P1", ""), PatientRow(3, "a/b", "P2", "")])
+    >>> [row.patient for row in table.rows_for(Image(ImageId("a/b/c.png"), 64, 64))]
+    ['P2']
+    """
+
+    def __init__(self, rows: Iterable[PatientRow]) -> None:
+        self.rows = list(rows)
+        self.exact: dict[str, list[PatientRow]] = {}
+        for row in self.rows:
+            for path in dict.fromkeys((row.path, _posix(row.path))):
+                self.exact.setdefault(path, []).append(row)
+        self.globs = [
+            (re.compile(translate(_posix(row.path))), row) for row in self.rows if set("*?[") & set(row.path)
+        ]
+
+    @classmethod
+    def read(cls, path: str | Path) -> PatientTable:
+        """Read the table.
+
+        Raises
+        ------
+        DataNotFound
+            If the file is not there.
+        CorruptFile
+            If it is no table with the columns it needs.
+        InvalidExport
+            If rows lack a path or a patient: every such row is named.
+        """
+        try:
+            text = Path(path).read_bytes().decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise CorruptFile(f"{path}: is not in UTF-8; save it as CSV in UTF-8") from error
+        except OSError as error:
+            raise DataNotFound(
+                f"{path}: cannot be read ({error.strerror}); give the path of a CSV with the columns path and patient"
+            ) from error
+        return cls(_rows(path, text))
+
+    def rows_for(self, image: Image) -> list[PatientRow]:
+        """The rows of the highest rank that fit an image: several, if they are of equal rank."""
+        paths = list(dict.fromkeys((image.id, image.name)))
+        if named := self._named(paths):
+            return named
+        folders = [(len(path) - len(folder), folder) for path in paths for folder in _folders(path)]
+        for _, folder in sorted(folders):  # the one with the least of the path below it
+            if folder in self.exact:
+                return self.exact[folder]
+        return [row for glob, row in self.globs if any(map(glob.match, paths))]
+
+    def _named(self, paths: Iterable[str]) -> list[PatientRow]:
+        rows = [row for path in paths for row in self.exact.get(path, ())]
+        return sorted(set(rows), key=lambda row: row.line)
+
+    def idle(self, images: Iterable[Image]) -> list[PatientRow]:
+        """The rows that fit no image at all, not even one that another row takes first."""
+        paths = {path for image in images for path in (image.id, image.name)}
+        there = paths | {folder for path in paths for folder in _folders(path)}
+        used = {row.line for path in there for row in self.exact.get(path, ())}
+        used |= {row.line for glob, row in self.globs if row.line not in used and any(map(glob.match, paths))}
+        return [row for row in self.rows if row.line not in used]
+
+
+def _rows(path: str | Path, text: str) -> list[PatientRow]:
+    first = text.partition("\n")[0]
+    delimiter = max(",;\t", key=first.count)  # the first of them, where there is none
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    rows, problems = [], []
+    try:
+        header = next(reader, [])
+        place, patient, diagnosis = _columns(path, header)
+        for values in reader:
+            row = [value.strip() for value in values] + [""] * len(header)
+            if any(row[len(header) :]):
+                what = f"has more values than the {len(header)} columns"
+                problems.append(Problem(f"{path}:{reader.line_num}", what, "quote values with commas"))
+            elif any(row) and not (row[place] and row[patient]):
+                what = "has no patient" if row[place] else "names no image, folder or glob"
+                problems.append(Problem(f"{path}:{reader.line_num}", what, "fill it in, or delete the row"))
+            elif any(row):
+                known = "" if diagnosis is None else row[diagnosis]
+                rows.append(PatientRow(reader.line_num, row[place], row[patient], known))
+    except csv.Error as error:
+        raise CorruptFile(
+            f"{path}:{reader.line_num}: is no CSV ({error}); save it as CSV in UTF-8"
+        ) from error
+    if problems:
+        raise InvalidExport(problems)
+    return rows
+
+
+def _columns(path: str | Path, header: list[str]) -> tuple[int, int, int | None]:
+    """Where the path, the patient and the diagnosis stand."""
+    names = [name.strip().casefold() for name in header]
+    places = [name for name in names if name in _PATHS]
+    shown = ", ".join(header) or "nothing"
+    if len(places) != 1 or names.count("patient") != 1 or names.count("diagnosis") > 1:
+        raise CorruptFile(
+            f"{path}:1: the columns are {shown}; it needs one of {', '.join(_PATHS)}, and patient, each once"
+        )
+    diagnosis = names.index("diagnosis") if "diagnosis" in names else None
+    return names.index(places[0]), names.index("patient"), diagnosis
+
+
+def _folders(path: str) -> list[str]:
+    """'a' and 'a/b' of 'a/b/c.png'."""
+    parts = path.split("/")
+    return ["/".join(parts[:depth]) for depth in range(1, len(parts))]
+
+
+def _posix(path: str) -> str:
+    """A path as Windows or a shell writes it, as an image id is written."""
+    return path.replace("\\", "/").removeprefix("./").rstrip("/")

@@ -1,0 +1,358 @@
+"""Who the images come from: patient ids and diagnoses that were given, never guessed.
+
+By a pattern over image paths, by a CSV, or by CVAT's tags or attributes. Each way gives the
+data set back with every image under its patient, or refuses and names the images that have
+none. An id stays the string that was given, without blanks around it: "007" never becomes 7.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from pcm_leukemia.dataset import Dataset
+from pcm_leukemia.errors import DataWarning, InvalidExport, MissingPatients, Problem, some
+from pcm_leukemia.patient_table import PatientTable
+from pcm_leukemia.schema import ImageId, Patient, PatientId
+
+__all__ = ["DIAGNOSES", "from_attribute", "from_csv", "from_pattern", "from_tags"]
+
+DIAGNOSES = ("Normal", "ALL", "AML", "APL")
+"""The diagnoses of the paper, its section 2.2; other texts are kept as they are given."""
+
+_EXAMPLE = "(?P<diagnosis>[^/]+)/(?P<patient>[^/]+)/"
+
+
+@dataclass(slots=True)
+class _Found:
+    """What was found about one image: the patients and diagnoses that something named."""
+
+    patients: set[str] = field(default_factory=set)
+    diagnoses: set[str] = field(default_factory=set)
+
+    def add(self, patient: str | None, diagnosis: str | None) -> None:
+        """Take note of what is not blank."""
+        self.patients |= {patient.strip()} - {""} if patient else set()
+        self.diagnoses |= {diagnosis.strip()} - {""} if diagnosis else set()
+
+
+def from_pattern(ds: Dataset, pattern: str) -> Dataset:
+    """Take the ids from the image paths, by a regular expression with named groups.
+
+    Parameters
+    ----------
+    ds
+        Its patients, if it has any, are replaced.
+    pattern
+        Searched in the image's name (the path as CVAT shows it) and, failing that, in its id.
+        The group `patient` is needed; `diagnosis` may be there.
+
+    Returns
+    -------
+    Dataset
+        The same data, every image with its patient.
+
+    Raises
+    ------
+    MissingPatients
+        If the pattern is no regular expression or has no group `patient`.
+    InvalidExport
+        If an image does not match: every such image is named.
+
+    Warns
+    -----
+    DataWarning
+        If a patient has two diagnoses (the one on most images is kept), or two ids differ in
+        case alone.
+
+    Examples
+    --------
+    >>> from pcm_leukemia.schema import Image
+    >>> from pcm_leukemia.taxonomy import NINE
+    >>> ds = Dataset("demo", NINE, (Image(ImageId("aml/007/a.png"), 64, 64),))
+    >>> from_pattern(ds, r"(?P<diagnosis>[^/]+)/(?P<patient>[^/]+)/").patients
+    (Patient(id='007', diagnosis='AML'),)
+    """
+    compiled = _compiled(pattern)
+    found: dict[ImageId, _Found] = {}
+    for image in ds.images:
+        found[image.id] = _Found()
+        for path in dict.fromkeys((image.name, image.id)):
+            match = compiled.search(path)
+            if match and (match["patient"] or "").strip():
+                found[image.id].add(match["patient"], match.groupdict().get("diagnosis"))
+                break
+    return _with_patients(
+        ds, found, f"the pattern {pattern} finds no patient in its path", "widen the pattern, or use a CSV"
+    )
+
+
+def from_csv(ds: Dataset, path: str | Path) -> Dataset:
+    r"""Take the ids from a table: a path, a folder or a glob to a patient, and a diagnosis.
+
+    Its header needs a column `path` (or `image`, `folder`, `glob`, `file`) and a column
+    `patient`; `diagnosis` may be there, other columns are left alone. Commas, semicolons or tabs
+    part the values, and the file is in UTF-8. A path is compared with the ids and names of the
+    images. A row that names the image itself goes before one that names a folder above it, the
+    innermost first, and that before a glob such as ``*/P7_*.png``.
+
+    Parameters
+    ----------
+    ds
+        Its patients, if it has any, are replaced.
+    path
+        The CSV.
+
+    Returns
+    -------
+    Dataset
+        The same data, every image with its patient.
+
+    Raises
+    ------
+    DataNotFound
+        If the file is not there.
+    CorruptFile
+        If it is no such table.
+    InvalidExport
+        If a row lacks a value, no row fits an image, or two rows of equal rank give an image to
+        different patients: every such row and image is named.
+
+    Warns
+    -----
+    DataWarning
+        If a row fits no image, a patient has two diagnoses (the one on most images is kept), or
+        two ids differ in case alone.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pcm_leukemia.schema import Image
+    >>> from pcm_leukemia.taxonomy import NINE
+    >>> ds = Dataset("demo", NINE, tuple(Image(ImageId(f"slides/{n}.png"), 64, 64) for n in "ab"))
+    >>> file = Path(tempfile.mkdtemp()) / "patients.csv"
+    >>> _ = file.write_text("path,patient,diagnosis\nslides,007,ALL\nslides/b.png,P8,Normal\n")
+    >>> [(image.id, image.patient) for image in from_csv(ds, file).images]
+    [('slides/a.png', '007'), ('slides/b.png', 'P8')]
+    """
+    table = PatientTable.read(path)
+    found: dict[ImageId, _Found] = {}
+    problems = []
+    for image in ds.images:
+        rows = table.rows_for(image)
+        found[image.id] = _Found()
+        for row in rows:
+            found[image.id].add(row.patient, row.diagnosis)
+        if len(found[image.id].patients) > 1:
+            lines = " and ".join(str(row.line) for row in rows)
+            what = f"lines {lines} of {path} give it to {_and(found[image.id].patients)}"
+            problems.append(Problem(f'image "{image.id}"', what, "keep one of them"))
+    idle = [f'{path}:{row.line}: "{row.path}"' for row in table.idle(ds.images)]
+    if idle:
+        warnings.warn(
+            f"{some(idle)}: no such image; write paths as CVAT shows them", DataWarning, stacklevel=2
+        )
+    return _with_patients(ds, found, f"no row of {path} fits it", "add a row for it or its folder", problems)
+
+
+def from_tags(ds: Dataset, pattern: str) -> Dataset:
+    """Take the ids from the labels of CVAT's image tags, by a regular expression.
+
+    Parameters
+    ----------
+    ds
+        Its patients, if it has any, are replaced.
+    pattern
+        Searched in the label of every tag. The group `patient` is needed; `diagnosis` may be
+        there, and may match in another tag: ``patient (?P<patient>.+)|(?P<diagnosis>A[MP]L)``.
+
+    Returns
+    -------
+    Dataset
+        The same data, every image with its patient.
+
+    Raises
+    ------
+    MissingPatients
+        If the pattern is no regular expression or has no group `patient`.
+    InvalidExport
+        If the tags of an image name no patient, or two, or two diagnoses: every such image is
+        named.
+
+    Warns
+    -----
+    DataWarning
+        If a patient has two diagnoses (the one on most images is kept), or two ids differ in
+        case alone.
+
+    Examples
+    --------
+    >>> from pcm_leukemia.schema import Image, Tag
+    >>> from pcm_leukemia.taxonomy import NINE
+    >>> ds = Dataset("demo", NINE, (Image(ImageId("a.png"), 64, 64, tags=(Tag("patient 007"),)),))
+    >>> from_tags(ds, "patient (?P<patient>.+)").images[0].patient
+    '007'
+    """
+    compiled = _compiled(pattern)
+    found: dict[ImageId, _Found] = {}
+    for image in ds.images:
+        found[image.id] = _Found()
+        for tag in image.tags:
+            if match := compiled.search(tag.label):
+                found[image.id].add(match["patient"], match.groupdict().get("diagnosis"))
+    return _with_patients(
+        ds,
+        found,
+        f"the pattern {pattern} finds no patient in its tags",
+        "tag it in CVAT",
+        _doubled(found, "tags"),
+    )
+
+
+def from_attribute(ds: Dataset, name: str = "patient", diagnosis: str = "diagnosis") -> Dataset:
+    """Take the ids from an attribute in CVAT, of the image's tags or else of its cells.
+
+    Parameters
+    ----------
+    ds
+        Its patients, if it has any, are replaced.
+    name
+        The attribute that holds the patient's id.
+    diagnosis
+        The one that holds the diagnosis, which need not be there.
+
+    Returns
+    -------
+    Dataset
+        The same data, every image with its patient.
+
+    Raises
+    ------
+    InvalidExport
+        If an image has no such attribute, or its values disagree: every such image is named.
+
+    Warns
+    -----
+    DataWarning
+        If a patient has two diagnoses (the one on most images is kept), or two ids differ in
+        case alone.
+
+    Examples
+    --------
+    >>> from pcm_leukemia.schema import Image, Tag
+    >>> from pcm_leukemia.taxonomy import NINE
+    >>> tag = Tag("slide", (("patient", "007"), ("diagnosis", "APL")))
+    >>> from_attribute(Dataset("demo", NINE, (Image(ImageId("a.png"), 64, 64, tags=(tag,)),))).patients
+    (Patient(id='007', diagnosis='APL'),)
+    """
+    found: dict[ImageId, _Found] = {}
+    for image in ds.images:
+        found[image.id] = _Found()
+        of_tags = [attribute for tag in image.tags for attribute in tag.attributes]
+        of_cells = [attribute for cell in ds.cells_of(image) for attribute in cell.attributes]
+        for key in (name, diagnosis):
+            values = _values(of_tags, key) or _values(of_cells, key)
+            for value in values:
+                found[image.id].add(*((value, None) if key == name else (None, value)))
+    return _with_patients(
+        ds,
+        found,
+        f'neither its tags nor its cells have an attribute "{name}" with a value',
+        "fill it in in CVAT, or name another attribute",
+        _doubled(found, "attributes"),
+    )
+
+
+def _values(attributes: Iterable[tuple[str, str]], name: str) -> set[str]:
+    return {value for key, value in attributes if key == name and value.strip()}
+
+
+def _and(values: Iterable[str]) -> str:
+    return " and ".join(f'"{value}"' for value in sorted(values))
+
+
+def _compiled(pattern: str) -> re.Pattern[str]:
+    try:
+        compiled = re.compile(pattern)
+    except re.error as error:
+        raise MissingPatients(
+            f"pattern {pattern}: is no regular expression ({error}); write one such as {_EXAMPLE}"
+        ) from error
+    if "patient" not in compiled.groupindex:
+        raise MissingPatients(
+            f"pattern {pattern}: has no group (?P<patient>...); write one such as {_EXAMPLE}"
+        )
+    return compiled
+
+
+def _doubled(found: Mapping[ImageId, _Found], source: str) -> list[Problem]:
+    """The images about which their own tags or attributes disagree."""
+    return [
+        Problem(
+            f'image "{image}"',
+            f"its {source} give the {kind} {_and(values)}",
+            "keep one of them in CVAT",
+        )
+        for image, each in found.items()
+        for kind, values in (("patients", each.patients), ("diagnoses", each.diagnoses))
+        if len({_spelled(value) if kind == "diagnoses" else value for value in values}) > 1
+    ]
+
+
+def _with_patients(
+    ds: Dataset, found: Mapping[ImageId, _Found], lacking: str, fix: str, problems: Iterable[Problem] = ()
+) -> Dataset:
+    """Every image under the one patient found for it; `lacking` and `fix` tell of one without."""
+    none = [Problem(f'image "{image}"', lacking, fix) for image, each in found.items() if not each.patients]
+    if problems := [*problems, *none]:
+        raise InvalidExport(problems)
+    patient_of = {image: PatientId(min(each.patients)) for image, each in found.items()}
+    images_by: dict[PatientId, Counter[str]] = {patient: Counter() for patient in sorted(patient_of.values())}
+    for image, each in found.items():
+        images_by[patient_of[image]].update({_spelled(text) for text in each.diagnoses})
+    _warn_of_alike(ds, images_by)
+    _warn_of_two_diagnoses(ds, images_by)
+    patients = (Patient(patient, _usual(images)) for patient, images in images_by.items())
+    images = (replace(image, patient=patient_of[image.id]) for image in ds.images)
+    return replace(ds, images=tuple(images), patients=tuple(patients))
+
+
+def _spelled(text: str) -> str:
+    """One of the four diagnoses in its own spelling; anything else as it is."""
+    return next((diagnosis for diagnosis in DIAGNOSES if diagnosis.casefold() == text.casefold()), text)
+
+
+def _usual(images: Counter[str]) -> str | None:
+    """The diagnosis on most images; of several, the first by name."""
+    return min(images, key=lambda diagnosis: (-images[diagnosis], diagnosis), default=None)
+
+
+def _warn_of_two_diagnoses(ds: Dataset, images_by: Mapping[PatientId, Counter[str]]) -> None:
+    lines = [
+        f'patient "{patient}": has the diagnoses '
+        + " and ".join(f"{diagnosis} ({images[diagnosis]:,})" for diagnosis in sorted(images))
+        + f" on its images, of which {_usual(images)} is kept"
+        for patient, images in images_by.items()
+        if len(images) > 1
+    ]
+    if lines:
+        fix = "check whether these are two patients of one id"
+        warnings.warn(f"{ds.name}: {some(lines)}; {fix}", DataWarning, stacklevel=4)
+
+
+def _warn_of_alike(ds: Dataset, patients: Iterable[PatientId]) -> None:
+    alike: dict[str, list[PatientId]] = {}
+    for patient in patients:
+        alike.setdefault(patient.casefold(), []).append(patient)
+    lines = [_and(ids) for ids in alike.values() if len(ids) > 1]
+    if lines:
+        fix = "if they are one, a split may put them into two parts: give them one id"
+        warnings.warn(
+            f"{ds.name}: patients that differ in case alone count as different: {some(lines)}; {fix}",
+            DataWarning,
+            stacklevel=4,
+        )
