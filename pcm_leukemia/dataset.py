@@ -9,16 +9,17 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import astuple, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from operator import attrgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from msgspec import structs
 
 from pcm_leukemia.errors import InvalidDataset, MissingExtra, Problem, UnknownPart, some
 from pcm_leukemia.schema import IGNORE, Cell, Image, Patient, Split, Taxonomy
+from pcm_leukemia.shapes import pack
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -303,11 +304,7 @@ def _content(ds: Dataset) -> Iterator[tuple[object, ...]]:
         yield ("image", image.id, image.width, image.height, image.patient, image.name, image.subset, tags)
     for cell in ds.cells:
         box = tuple(map(float, (cell.box.x1, cell.box.y1, cell.box.x2, cell.box.y2)))
-        shape = cell.shape and (type(cell.shape).__name__, _floats(astuple(cell.shape)))
+        kind, numbers = pack(cell.shape) if cell.shape else ("", [])
+        shape = (kind, *map(float, numbers))
         drawn = (shape, cell.occluded, cell.source, cell.z_order, cell.group, cell.track, cell.attributes)
         yield ("cell", cell.image, cell.id, cell.label, cell.raw_label, box, *drawn)
-
-
-def _floats(numbers: object) -> object:
-    """Nested tuples of numbers, each as a float, so that 10 and 10.0 are one content."""
-    return tuple(map(_floats, numbers)) if isinstance(numbers, tuple) else float(cast(float, numbers))

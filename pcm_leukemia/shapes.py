@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-__all__ = ["Box", "Ellipse", "Mask", "Point", "Polygon", "RotatedBox", "Shape"]
+__all__ = ["Box", "Ellipse", "Mask", "Point", "Polygon", "RotatedBox", "Shape", "pack", "unpack"]
 
 Point: TypeAlias = tuple[float, float]
 
@@ -245,6 +245,49 @@ class Mask:
 
 
 Shape: TypeAlias = RotatedBox | Polygon | Ellipse | Mask
+
+
+def pack(shape: Shape) -> tuple[str, list[float]]:
+    """The name of a shape and its numbers in a row, as tables and JSON hold them.
+
+    Examples
+    --------
+    >>> pack(Polygon(((1.0, 2.0), (3.0, 4.5), (6.0, 5.0))))
+    ('polygon', [1.0, 2.0, 3.0, 4.5, 6.0, 5.0])
+    >>> unpack(*pack(Ellipse(10, 10, 4, 2, 90)))
+    Ellipse(cx=10, cy=10, rx=4, ry=2, rotation=90)
+    """
+    match shape:
+        case RotatedBox(x1, y1, x2, y2, rotation):
+            return "rotated", [x1, y1, x2, y2, rotation]
+        case Polygon(points):
+            return "polygon", [number for point in points for number in point]
+        case Ellipse(cx, cy, rx, ry, rotation):
+            return "ellipse", [cx, cy, rx, ry, rotation]
+        case Mask(left, top, width, height, runs):
+            return "mask", [left, top, width, height, *runs]
+
+
+def unpack(kind: str, numbers: Sequence[float]) -> Shape:
+    """The shape that `pack` gave the name and numbers of.
+
+    Raises
+    ------
+    ValueError
+        If there is no such shape, or it has other numbers.
+    """
+    if kind == "rotated" and len(numbers) == 5:
+        return RotatedBox(*numbers)
+    if kind == "polygon" and len(numbers) % 2 == 0:
+        return Polygon(tuple(zip(numbers[::2], numbers[1::2], strict=True)))
+    if kind == "ellipse" and len(numbers) == 5:
+        return Ellipse(*numbers)
+    if kind == "mask" and len(numbers) > 4:
+        left, top, width, height, *runs = map(int, numbers)
+        return Mask(left, top, width, height, tuple(runs))
+    raise ValueError(
+        f'shape "{kind}" with {len(numbers)} numbers: there is none; write rotated, polygon, ellipse or mask'
+    )
 
 
 def _cos_sin(degrees: float) -> tuple[float, float]:

@@ -23,7 +23,6 @@ import re
 import shutil
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +50,7 @@ from pcm_leukemia.schema import (
     Task,
     Taxonomy,
 )
-from pcm_leukemia.shapes import Box, Ellipse, Mask, Polygon, RotatedBox, Shape
+from pcm_leukemia.shapes import Box, pack, unpack
 
 __all__ = ["HEADER", "SCHEMA_VERSION", "add_split", "read", "read_split", "split_names", "write"]
 
@@ -66,14 +65,6 @@ _CELLS = (
     *("image", "cell", "label", "x1", "y1", "x2", "y2", "raw_label", "shape", "geometry"),
     *("occluded", "source", "z_order", "group", "track", "attributes"),
 )
-_SHAPES: dict[str, type[Shape]] = {
-    "rotated": RotatedBox,
-    "polygon": Polygon,
-    "ellipse": Ellipse,
-    "mask": Mask,
-}
-_SHAPE_NAMES = {kind: name for name, kind in _SHAPES.items()}
-
 csv.field_size_limit(2**31 - 1)  # the module's own limit is less than the runs of a large mask
 
 
@@ -294,25 +285,14 @@ def _image_row(image: Image) -> tuple[object, ...]:
 
 
 def _cell_row(cell: Cell) -> tuple[object, ...]:
-    box, shape = cell.box, cell.shape
+    box = cell.box
+    kind, numbers = pack(cell.shape) if cell.shape else ("", [])
     return (
         *(cell.image, cell.id, cell.label, float(box.x1), float(box.y1), float(box.x2), float(box.y2)),
-        *(cell.raw_label, _SHAPE_NAMES[type(shape)] if shape else "", _numbers(shape) if shape else ""),
+        *(cell.raw_label, kind, " ".join(map(repr, numbers))),
         *(int(cell.occluded), cell.source, cell.z_order, cell.group),
         *("" if cell.track is None else cell.track, _json(cell.attributes)),
     )
-
-
-def _numbers(shape: Shape) -> str:
-    """The numbers of a shape in the order of its fields, nested ones in a row."""
-    flat: list[object] = []
-    for value in astuple(shape):
-        flat += (
-            [number for item in value for number in (item if isinstance(item, tuple) else (item,))]
-            if isinstance(value, tuple)
-            else [value]
-        )
-    return " ".join(map(repr, flat))
 
 
 def _json(pairs: object) -> str:
@@ -382,7 +362,7 @@ def _cell(row: list[str]) -> Cell:
         label,
         Box(float(x1), float(y1), float(x2), float(y2)),
         raw_label,
-        _shape(kind, geometry.split()) if kind else None,
+        unpack(kind, [float(number) for number in geometry.split()]) if kind else None,
         bool(int(occluded)),
         source,
         int(z_order),
@@ -390,16 +370,6 @@ def _cell(row: list[str]) -> Cell:
         int(track) if track else None,
         _pairs(json.loads(attributes)) if attributes else (),
     )
-
-
-def _shape(kind: str, numbers: list[str]) -> Shape:
-    if kind == "mask":
-        left, top, width, height, *runs = map(int, numbers)
-        return Mask(left, top, width, height, tuple(runs))
-    values = tuple(map(float, numbers))
-    if kind == "polygon":
-        return Polygon(tuple(zip(values[::2], values[1::2], strict=True)))
-    return _SHAPES[kind](*values)  # type: ignore[arg-type]
 
 
 def _pairs(attributes: list[list[str]]) -> Attributes:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import posixpath
-import re
 import stat
 import zipfile
 from collections.abc import Callable, Iterator
@@ -19,27 +18,16 @@ from pathlib import Path
 from typing import IO, Protocol
 
 from pcm_leukemia.errors import DataNotFound, Problem
+from pcm_leukemia.paths import leads_outside
 
-__all__ = ["Container", "Document", "ImageFinder", "leads_outside", "open_container"]
+__all__ = ["Container", "Document", "ImageFinder", "open_container"]
 
 MOST_RATIO = 200
 """A zip may unpack to this many times its size: XML of boxes reaches about 40, images about 1."""
 SMALL = 64 * 2**20
 """... unless it unpacks to no more bytes than this, which harm nobody."""
 
-_OUTSIDE = re.compile(r"(^|[/\\])\.\.([/\\]|$)|^[/\\]|^[A-Za-z]:|\0")
 _IMAGE_SUFFIXES = (".PNG", ".png", ".jpg", ".jpeg")
-
-
-def leads_outside(path: str) -> bool:
-    """Whether a relative path from an export is absolute, climbs, names a drive or holds a NUL.
-
-    Examples
-    --------
-    >>> [leads_outside(path) for path in ("P01/a..b.png", "P01/../../a.png", "/a.png", "C:a.png")]
-    [False, True, True, True]
-    """
-    return _OUTSIDE.search(path) is not None
 
 
 @dataclass(frozen=True)

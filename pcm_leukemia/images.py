@@ -1,0 +1,368 @@
+"""The only place that opens pixels: files in folders and zips, sizes, decoding, padded crops.
+
+Pixels are RGB, 8 bits, ``(height, width, 3)``. They are decoded by simplejpeg where it is
+installed and the file is a plain colour JPEG, which is faster and gives the same pixels, and by
+Pillow otherwise.
+
+EXIF orientation: CVAT, ultralytics and browsers turn an image as its EXIF says, other readers do
+not. A file is taken if both are known to agree with the recorded size: it has no orientation, or one
+that swaps the sides, and the recorded size is that after the swap. Any other is refused, since
+its boxes may lie on the image as stored or on the image as shown.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import zipfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import IO, Literal
+
+import numpy as np
+import numpy.typing as npt
+import PIL.Image
+import PIL.ImageOps
+
+from pcm_leukemia.dataset import Dataset
+from pcm_leukemia.errors import CorruptFile, DataNotFound, ExportError, PcmError, Problem
+from pcm_leukemia.paths import leads_outside
+from pcm_leukemia.schema import Image
+from pcm_leukemia.shapes import Box
+
+try:
+    import simplejpeg
+except ImportError:
+    simplejpeg = None
+
+__all__ = [
+    "BORDERS",
+    "Border",
+    "Files",
+    "Pixels",
+    "check_sizes",
+    "crop",
+    "crop_corners",
+    "decode",
+    "load",
+    "size",
+]
+
+Pixels = npt.NDArray[np.uint8]
+Border = Literal["clip", "reflect", "constant"]
+Placing = Literal["copy", "hardlink", "symlink"]
+BORDERS: tuple[Border, ...] = ("clip", "reflect", "constant")
+
+_ORIENTATION = 0x0112
+_SWAPS = (5, 6, 7, 8)
+"""The EXIF orientations that exchange width and height."""
+_BAD_IMAGE = (OSError, ValueError, SyntaxError, EOFError, ArithmeticError, LookupError, TypeError)
+"""What Pillow and simplejpeg raise on files that are damaged or no images."""
+
+
+class Files:
+    """The files below a folder, or the members of a zip, by their relative POSIX paths.
+
+    Threads may share one; it pickles as its path.
+
+    Raises
+    ------
+    DataNotFound
+        On reading: if the root or the file is not there, or the path leads out of the root.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def __reduce__(self) -> tuple[type[Files], tuple[Path]]:
+        return Files, (self.root,)
+
+    @cached_property
+    def _archive(self) -> zipfile.ZipFile | None:
+        if self.root.is_dir():
+            return None
+        if not self.root.is_file():
+            raise DataNotFound(
+                f"{self.root}: the images' folder or zip is not there; give images_root / --images-root"
+            )
+        try:
+            return zipfile.ZipFile(self.root)
+        except (zipfile.BadZipFile, OSError) as error:
+            raise CorruptFile(f"{self.root}: cannot be read as a zip ({error}); export it again") from error
+
+    def open(self, file: str) -> IO[bytes]:
+        """A file, opened for reading."""
+        path = self.path(file)
+        try:
+            if path is not None:
+                return path.open("rb")
+            assert self._archive is not None
+            return self._archive.open(file)
+        except (KeyError, OSError) as error:
+            raise DataNotFound(
+                f"{self.root}: has no file {file}; give images_root / --images-root"
+            ) from error
+        except (RuntimeError, NotImplementedError, zipfile.BadZipFile) as error:
+            raise CorruptFile(f"{self.root}:{file}: cannot be unpacked ({error}); export it again") from error
+
+    def read(self, file: str) -> bytes:
+        """The bytes of a file."""
+        with self.open(file) as stream:
+            try:
+                return stream.read()
+            except (OSError, zipfile.BadZipFile, EOFError, ValueError) as error:
+                raise CorruptFile(f"{self.root}:{file}: cannot be read ({error}); export it again") from error
+
+    def path(self, file: str) -> Path | None:
+        """Where the file is; None inside a zip."""
+        if leads_outside(file):
+            raise DataNotFound(f"{file!r}: leads out of {self.root}; import the export again")
+        if self._archive is not None:
+            return None
+        path = self.root / file
+        if not path.resolve().is_relative_to(self._real_root):
+            raise DataNotFound(
+                f"{path}: is a link that leads out of {self.root}; give the real folder as images_root"
+            )
+        return path
+
+    @cached_property
+    def _real_root(self) -> Path:
+        return self.root.resolve()
+
+
+def place(files: Files, file: str, target: Path, how: Placing) -> None:
+    """Copy a file to `target`, byte for byte, or link to it; links to an absolute path.
+
+    Raises
+    ------
+    DataNotFound
+        If the file is not there.
+    ExportError
+        If it cannot be linked: out of a zip, or a hard link to another disk.
+    """
+    source = files.path(file)
+    if how == "copy":
+        if source is None:
+            target.write_bytes(files.read(file))
+        else:
+            with files.open(file) as stream, target.open("wb") as out:
+                shutil.copyfileobj(stream, out, 1 << 20)
+        return
+    if source is None:
+        raise ExportError(
+            f"{files.root}: is a zip, and images in it cannot be linked to; pass images='copy' / --images copy"
+        )
+    if not source.is_file():
+        raise DataNotFound(f"{files.root}: has no file {file}; give images_root / --images-root")
+    try:
+        if how == "hardlink":
+            os.link(source.resolve(), target)
+        else:
+            target.symlink_to(source.resolve())
+    except OSError as error:
+        raise ExportError(
+            f"{source}: cannot be linked to ({error.strerror}); pass images='copy' / --images copy"
+        ) from error
+
+
+def size(data: bytes | IO[bytes], where: str) -> tuple[int, int]:
+    """Width and height in pixels as the image is shown (after EXIF orientation), from its header.
+
+    Raises
+    ------
+    CorruptFile
+        If it is no image, or larger than Pillow's decompression limit.
+    """
+    with _opened(data, where) as picture:
+        width, height = picture.size
+        return (height, width) if _orientation(picture) in _SWAPS else (width, height)
+
+
+def check_sizes(ds: Dataset, workers: int | None = None) -> list[Problem]:
+    """Compare the header of every image file with the recorded size.
+
+    Images without a file are passed over. Nothing raises: what is missing, unreadable, too
+    large or of another size is a problem.
+    """
+    if ds.root is None:
+        return []
+    files = Files(ds.root)
+    with ThreadPoolExecutor(workers) as pool:
+        found = pool.map(lambda image: _size_problem(files, image), ds.images, chunksize=64)
+        return [problem for problem in found if problem]
+
+
+def load(files: Files, image: Image) -> Pixels:
+    """Decode an image as it was annotated.
+
+    Raises
+    ------
+    DataNotFound
+        If its file is not there.
+    CorruptFile
+        If it cannot be decoded, or its size is not the recorded one.
+    """
+    if image.file is None:
+        raise DataNotFound(f'image "{image.id}": has no file; give the images as images_root / --images-root')
+    data = files.read(image.file)
+    with _opened(data, image.file) as picture:
+        misfit = _misfit(picture, image)
+        turned = _orientation(picture) in _SWAPS
+    if misfit:
+        raise CorruptFile(f"{misfit}")
+    return decode(data, image.file, turned=turned)
+
+
+def decode(data: bytes, where: str, *, turned: bool = False) -> Pixels:
+    """RGB pixels as Pillow's ``convert("RGB")`` gives them, ``(height, width, 3)``.
+
+    An alpha channel is dropped, not blended; 16-bit grey is scaled to 8 bits. EXIF orientation is
+    applied if `turned`.
+
+    Raises
+    ------
+    CorruptFile
+        If it is no image, damaged, cut short, or larger than Pillow's decompression limit.
+    """
+    with _opened(data, where) as picture:
+        try:
+            if simplejpeg is not None and picture.format == "JPEG" and picture.mode == "RGB" and not turned:
+                fast = _decode_jpeg(data)
+                if fast is not None:
+                    return fast
+            picture.load()
+            shown = PIL.ImageOps.exif_transpose(picture) if turned else picture
+            return np.asarray(_as_rgb(shown))
+        except _BAD_IMAGE as error:
+            raise CorruptFile(f"{where}: cannot be decoded ({error}); replace the file") from error
+
+
+def crop_corners(
+    box: Box, padding: int, width: int, height: int, border: Border = "clip"
+) -> tuple[int, int, int, int]:
+    """The corners ``(x1, y1, x2, y2)`` in whole pixels of a padded crop.
+
+    The box is widened to whole pixels (floor and ceiling), then by `padding` on all sides. With
+    "clip" the crop ends at the image's border.
+
+    Examples
+    --------
+    >>> crop_corners(Box(10.5, 60, 30.2, 80), 50, 100, 100)
+    (0, 10, 81, 100)
+    >>> crop_corners(Box(10.5, 60, 30.2, 80), 50, 100, 100, "reflect")
+    (-40, 10, 81, 130)
+    """
+    x1, y1 = int(np.floor(box.x1)) - padding, int(np.floor(box.y1)) - padding
+    x2, y2 = int(np.ceil(box.x2)) + padding, int(np.ceil(box.y2)) + padding
+    if border == "clip":
+        return max(x1, 0), max(y1, 0), min(x2, width), min(y2, height)
+    return x1, y1, x2, y2
+
+
+def crop(pixels: Pixels, box: Box, padding: int = 50, border: Border = "clip") -> Pixels:
+    """Cut a padded box out of an image; see `crop_corners` for which pixels.
+
+    Outside the image, "reflect" mirrors it about its border pixels and "constant" is black.
+    """
+    height, width = pixels.shape[:2]
+    x1, y1, x2, y2 = crop_corners(box, padding, width, height, border)
+    inside = pixels[max(y1, 0) : min(y2, height), max(x1, 0) : min(x2, width)]
+    if border == "clip":
+        return inside
+    if border == "reflect":
+        rows = _mirrored(np.arange(y1, y2), height)
+        columns = _mirrored(np.arange(x1, x2), width)
+        return pixels[rows[:, None], columns]
+    beyond = ((max(-y1, 0), max(y2 - height, 0)), (max(-x1, 0), max(x2 - width, 0)), (0, 0))
+    return np.pad(inside, beyond)
+
+
+def _mirrored(index: npt.NDArray[np.int_], length: int) -> npt.NDArray[np.int_]:
+    """Indices beyond 0 to length - 1, thrown back at the first and the last as often as needed."""
+    if length == 1:
+        return np.zeros_like(index)
+    period = 2 * (length - 1)
+    index = np.abs(index) % period
+    return np.minimum(index, period - index)
+
+
+@contextmanager
+def _opened(data: bytes | IO[bytes], where: str) -> Iterator[PIL.Image.Image]:
+    """A picture of which no more than the header is read."""
+    try:
+        picture = PIL.Image.open(io.BytesIO(data) if isinstance(data, bytes) else data)
+    except (PIL.Image.DecompressionBombError, PIL.Image.DecompressionBombWarning) as error:
+        raise CorruptFile(_too_large(where)) from error
+    except _BAD_IMAGE as error:
+        raise CorruptFile(f"{where}: is no image that can be read; replace the file") from error
+    with picture:
+        if PIL.Image.MAX_IMAGE_PIXELS and picture.width * picture.height > PIL.Image.MAX_IMAGE_PIXELS:
+            raise CorruptFile(_too_large(where))
+        yield picture
+
+
+def _too_large(where: str) -> str:
+    return (
+        f"{where}: has more than {PIL.Image.MAX_IMAGE_PIXELS:,} pixels, Pillow's limit against files made to exhaust "
+        "memory; if it is a real image, raise PIL.Image.MAX_IMAGE_PIXELS"
+    )
+
+
+def _orientation(picture: PIL.Image.Image) -> int:
+    """The EXIF orientation, 1 to 8; 1 if there is none."""
+    if picture.format == "PNG" and "exif" not in picture.info:
+        return 1  # asking for it would decode the whole image
+    try:
+        return int(picture.getexif().get(_ORIENTATION, 1)) or 1
+    except _BAD_IMAGE:
+        return 1
+
+
+def _misfit(picture: PIL.Image.Image, image: Image) -> Problem | None:
+    """Why the file cannot be what was annotated."""
+    where, orientation = f'image "{image.id}"', _orientation(picture)
+    width, height = picture.size
+    if orientation in _SWAPS:
+        width, height = height, width
+    if (width, height) != (image.width, image.height):
+        what = f"is annotated as {image.width} x {image.height} pixels, its file is {width} x {height}"
+        return Problem(where, what, "find the image that was annotated, or export again")
+    if orientation != 1 and (orientation not in _SWAPS or width == height):
+        what = f"has EXIF orientation {orientation}, which may turn it under its boxes"
+        return Problem(where, what, "save it upright, without the orientation, and look at its boxes")
+    return None
+
+
+def _size_problem(files: Files, image: Image) -> Problem | None:
+    if image.file is None:
+        return None
+    try:
+        with files.open(image.file) as stream, _opened(stream, image.file) as picture:
+            return _misfit(picture, image)
+    except PcmError as error:
+        return Problem(f'image "{image.id}"', str(error), "then import again")
+
+
+def _decode_jpeg(data: bytes) -> Pixels | None:
+    """A plain colour JPEG; None if it is none, or not whole, so that Pillow judges it."""
+    try:
+        if simplejpeg.decode_jpeg_header(data)[2] != "YCbCr":
+            return None
+        pixels: Pixels = simplejpeg.decode_jpeg(data, colorspace="RGB")
+    except ValueError:
+        return None
+    return pixels
+
+
+def _as_rgb(picture: PIL.Image.Image) -> PIL.Image.Image:
+    if picture.mode.startswith("I;16") or picture.mode in ("I", "F"):
+        grey = np.asarray(picture, dtype=np.float64) / (257 if picture.mode != "F" else 1)
+        return PIL.Image.fromarray(np.clip(np.round(grey), 0, 255).astype(np.uint8)).convert("RGB")
+    if "A" in picture.getbands() and picture.mode in ("RGBA", "LA"):
+        return PIL.Image.merge(picture.mode[:-1], picture.split()[:-1]).convert("RGB")
+    return picture.convert("RGB")
