@@ -15,6 +15,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
 from msgspec import structs
 
 from pcm_leukemia.errors import InvalidDataset, MissingExtra, Problem, UnknownPart, some
@@ -103,8 +104,8 @@ class Dataset:
     def fingerprint(self) -> str:
         """SHA-256 of the content: classes, patients, images and cells, without split and pixels."""
         digest = hashlib.sha256()
-        for row in _content(self):
-            digest.update(repr(row).encode("utf-8", "surrogatepass"))
+        for rows in _content(self):
+            digest.update(msgspec.json.encode(rows))
         return digest.hexdigest()
 
     def to_pandas(self) -> pd.DataFrame:
@@ -294,17 +295,13 @@ def _repeated(kind: str, ids: Iterable[str]) -> Iterator[Problem]:
             )
 
 
-def _content(ds: Dataset) -> Iterator[tuple[object, ...]]:
-    """What the fingerprint covers, as plain tuples with every number in one form."""
-    yield ("labels", *ds.taxonomy.labels)
-    for patient in ds.patients:
-        yield ("patient", patient.id, patient.diagnosis)
-    for image in ds.images:
-        tags = tuple((tag.label, tag.attributes, tag.source, tag.group) for tag in image.tags)
-        yield ("image", image.id, image.width, image.height, image.patient, image.name, image.subset, tags)
+def _content(ds: Dataset) -> Iterator[object]:
+    """What the fingerprint covers, with every number in one form."""
+    yield ds.taxonomy.labels
+    yield ds.patients
+    yield [(i.id, i.width, i.height, i.patient, i.name, i.subset, i.tags) for i in ds.images]
+    yield [cell if cell.shape is None else structs.replace(cell, shape=None) for cell in ds.cells]
     for cell in ds.cells:
-        box = tuple(map(float, (cell.box.x1, cell.box.y1, cell.box.x2, cell.box.y2)))
-        kind, numbers = pack(cell.shape) if cell.shape else ("", [])
-        shape = (kind, *map(float, numbers))
-        drawn = (shape, cell.occluded, cell.source, cell.z_order, cell.group, cell.track, cell.attributes)
-        yield ("cell", cell.image, cell.id, cell.label, cell.raw_label, box, *drawn)
+        if cell.shape is not None:
+            kind, numbers = pack(cell.shape)
+            yield (cell.image, cell.id, kind, [float(number) for number in numbers])

@@ -44,11 +44,13 @@ __all__ = [
     "Border",
     "Files",
     "Pixels",
+    "Placing",
     "check_sizes",
     "crop",
     "crop_corners",
     "decode",
     "load",
+    "place",
     "size",
 ]
 

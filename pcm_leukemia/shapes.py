@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
+from msgspec.structs import force_setattr
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,9 +38,9 @@ class Box(msgspec.Struct, frozen=True, gc=False):
     --------
     >>> box = Box(10, 20, 40, 60)
     >>> box.width, box.height, box.area
-    (30, 40, 1200)
+    (30.0, 40.0, 1200.0)
     >>> box.clip(30, 100)
-    Box(x1=10, y1=20, x2=30, y2=60)
+    Box(x1=10.0, y1=20.0, x2=30.0, y2=60.0)
     """
 
     x1: float
@@ -53,6 +54,9 @@ class Box(msgspec.Struct, frozen=True, gc=False):
                 f"box ({self.x1}, {self.y1}, {self.x2}, {self.y2}): has no area or is not finite; "
                 "give x1 < x2 and y1 < y2"
             )
+        if not (type(self.x1) is type(self.y1) is type(self.x2) is type(self.y2) is float):
+            for side in ("x1", "y1", "x2", "y2"):
+                force_setattr(self, side, float(getattr(self, side)))
 
     @property
     def width(self) -> float:

@@ -20,7 +20,7 @@ _Attrs = Mapping[str, str]
 
 def _box(attrs: _Attrs) -> tuple[Envelope, Shape | None]:
     envelope = float(attrs["xtl"]), float(attrs["ytl"]), float(attrs["xbr"]), float(attrs["ybr"])
-    rotation = _rotation(attrs)
+    rotation = _rotation(attrs) if "rotation" in attrs else 0.0
     if not rotation:
         return envelope, None
     turned = RotatedBox(*envelope, rotation)
@@ -53,8 +53,7 @@ def _mask(attrs: _Attrs) -> tuple[Envelope, Shape | None]:
 
 
 def _rotation(attrs: _Attrs) -> float:
-    text = attrs.get("rotation")
-    return float(text) % 360 if text else 0.0
+    return float(attrs.get("rotation") or 0) % 360
 
 
 GEOMETRIES: Mapping[str, Callable[[_Attrs], tuple[Envelope, Shape | None]]] = {

@@ -1,0 +1,277 @@
+"""COCO: one JSON file a part, in `annotations/`, and the images beside it if asked for.
+
+Category ids are 1-based in the taxonomy's order (`first_category=0` for trainers that want that,
+such as DEIM's), annotation ids count from 1 (pycocotools takes id 0 for "no match"), image ids
+from 1 over the whole data set. `file_name` is the image's id: its path below `images/`.
+
+Declared rounding: 0.001 px for boxes and outlines. Everything else in a `Dataset` survives, in
+keys that COCO readers pass over (`patient`, `diagnosis`, `subset`, `name`, `tags`; `cell`,
+`raw_label`, `attributes`, `shape` and so on), except the split's `made`, patients without images, and
+the aliases and tasks of a taxonomy of one's own. Cells to be ignored are left out and counted.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from itertools import islice
+from pathlib import Path
+from typing import IO, Literal
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from pcm_leukemia import splits
+from pcm_leukemia.dataset import Dataset
+from pcm_leukemia.errors import ExportError
+from pcm_leukemia.output import Report, new_folder
+from pcm_leukemia.paths import leads_outside
+from pcm_leukemia.schema import IGNORE, Cell, Image, ImageId, PatientId
+from pcm_leukemia.shapes import Mask, Shape, pack
+
+__all__ = ["write"]
+
+_ROWS = 20_000
+"""Rows that are encoded at once, so that memory stays flat."""
+
+_NO_OUTLINE: list[object] = []
+
+Images = Literal["none", "copy", "hardlink", "symlink"]
+
+
+class _ImageRow(msgspec.Struct, gc=False):
+    id: int
+    file_name: str
+    width: int
+    height: int
+    patient: str | UnsetType = UNSET
+    diagnosis: str | UnsetType = UNSET
+    subset: str | UnsetType = UNSET
+    name: str | UnsetType = UNSET
+    tags: list[dict[str, object]] | UnsetType = UNSET
+
+
+class _CellRow(msgspec.Struct, gc=False):
+    id: int
+    image_id: int
+    category_id: int
+    bbox: tuple[float, float, float, float]
+    area: float
+    segmentation: object
+    iscrowd: int
+    cell: int
+    raw_label: str | UnsetType = UNSET
+    source: str | UnsetType = UNSET
+    occluded: int | UnsetType = UNSET
+    z_order: int | UnsetType = UNSET
+    group: int | UnsetType = UNSET
+    track: int | UnsetType = UNSET
+    attributes: list[tuple[str, str]] | UnsetType = UNSET
+    shape: tuple[str, list[float]] | UnsetType = UNSET
+
+
+def write(
+    ds: Dataset,
+    out: str | Path,
+    *,
+    task: str | None = None,
+    first_category: int = 1,
+    images: Images = "none",
+) -> Report:
+    """Write `ds` as COCO: ``annotations/<part>.json``, and ``images/`` if they are copied or linked.
+
+    Parameters
+    ----------
+    ds
+        With a split, one file a part; without, one file "all".
+    out
+        A new folder, or one that an earlier run wrote.
+    task
+        "detection", "wbc" or "classification"; by default the classes as they are.
+    first_category
+        The id of the first category, 1 or 0.
+    images
+        "copy", "hardlink" or "symlink" them below ``images/``; "none" leaves them where they are.
+
+    Raises
+    ------
+    LeakySplit
+        If a patient stands in two parts.
+    ExportError
+        If `out` must not be replaced, or an image cannot be placed.
+    DataNotFound
+        If an image's file is not there.
+    """
+    ds = ds.task(task) if task else ds
+    splits.require_sound(ds)
+    if first_category not in (0, 1):
+        raise ValueError(f"first_category {first_category}: must be 1 (COCO) or 0")
+    numbers = {image.id: number for number, image in enumerate(ds.images, 1)}
+    with new_folder(out) as folder:
+        (folder / "annotations").mkdir()
+        counted: dict[str, int] = {}
+        cells: dict[str, dict[str, int]] = {}
+        for part in ds.parts:
+            with (folder / "annotations" / f"{part}.json").open("wb") as stream:
+                inside = [image for image in ds.images if ds.part_of(image) == part]
+                counted[part] = len(inside)
+                cells[part] = _write_part(stream, ds, inside, numbers, first_category)
+        notes = _place_images(ds, folder / "images", images)
+        ignored = sum(cell.label == IGNORE for cell in ds.cells)
+        report = Report(
+            "coco",
+            Path(out),
+            counted,
+            cells,
+            {"cells to be ignored": ignored},
+            notes,
+        )
+        made = {
+            "name": ds.name,
+            "fingerprint": ds.fingerprint,
+            "task": task,
+            "first_category": first_category,
+        }
+        report.leave_in(folder, made)
+    return report
+
+
+def _write_part(
+    stream: IO[bytes], ds: Dataset, images: list[Image], numbers: dict[ImageId, int], first_category: int
+) -> dict[str, int]:
+    """Write one file, a row a line; gives the number of cells by label."""
+    category = {label: first_category + index for label, index in ds.taxonomy.ids.items()}
+    diagnosis = {patient.id: patient.diagnosis for patient in ds.patients}
+    head = {
+        "info": {
+            "description": ds.name,
+            "taxonomy": ds.taxonomy.name,
+            "split": ds.split.name if ds.split else None,
+        },
+        "licenses": [],
+        "categories": [
+            {"id": number, "name": label, "supercategory": "cell"} for label, number in category.items()
+        ],
+    }
+    stream.write(msgspec.json.encode(head)[:-1])
+    stream.write(b',\n"images":[\n')
+    _write_rows(stream, (_image_row(image, numbers[image.id], diagnosis) for image in images))
+    stream.write(b'],\n"annotations":[\n')
+    cells = [cell for image in images for cell in ds.cells_of(image) if cell.label != IGNORE]
+    size = {image.id: (image.width, image.height) for image in images}
+    rows = (
+        _cell_row(cell, number, numbers[cell.image], category[cell.label], size[cell.image])
+        for number, cell in enumerate(cells, 1)
+    )
+    _write_rows(stream, rows)
+    stream.write(b"]}\n")
+    return dict(Counter(cell.label for cell in cells))
+
+
+def _write_rows(stream: IO[bytes], rows: Iterable[msgspec.Struct]) -> None:
+    encoder = msgspec.json.Encoder()
+    rows = iter(rows)
+    first = True
+    while chunk := list(islice(rows, _ROWS)):
+        # a line break inside a string is written as \n, so each of these ends a row
+        lines = encoder.encode_lines(chunk)[:-1].replace(b"\n", b",\n")
+        stream.write(lines if first else b",\n" + lines)
+        first = False
+
+
+def _image_row(image: Image, number: int, diagnosis: dict[PatientId, str | None]) -> _ImageRow:
+    tags: list[dict[str, object]] = [
+        {"label": tag.label, "attributes": tag.attributes, "source": tag.source, "group": tag.group}
+        for tag in image.tags
+    ]
+    return _ImageRow(
+        number,
+        image.id,
+        image.width,
+        image.height,
+        image.patient or UNSET,
+        (image.patient and diagnosis.get(image.patient)) or UNSET,
+        image.subset or UNSET,
+        image.name if image.name != image.id else UNSET,
+        tags or UNSET,
+    )
+
+
+def _cell_row(cell: Cell, number: int, image: int, category: int, size: tuple[int, int]) -> _CellRow:
+    box, shape = cell.box, cell.shape
+    # in thousandths, so that x + width gives the rounded right side again
+    x1, y1 = int(box.x1 * 1000 + 0.5), int(box.y1 * 1000 + 0.5)
+    width = max(int(box.x2 * 1000 + 0.5) - x1, 1)
+    height = max(int(box.y2 * 1000 + 0.5) - y1, 1)
+    return _CellRow(
+        number,
+        image,
+        category,
+        (x1 / 1000, y1 / 1000, width / 1000, height / 1000),
+        width * height / 1e6 if shape is None else _area(shape),
+        _NO_OUTLINE if shape is None else _segmentation(shape, size),
+        0,
+        cell.id,
+        cell.raw_label if cell.raw_label != cell.label else UNSET,
+        cell.source or UNSET,
+        1 if cell.occluded else UNSET,
+        cell.z_order or UNSET,
+        cell.group or UNSET,
+        UNSET if cell.track is None else cell.track,
+        list(cell.attributes) if cell.attributes else UNSET,
+        UNSET if shape is None else pack(shape),
+    )
+
+
+def _area(shape: Shape) -> float:
+    """The area of what was drawn, in square pixels."""
+    if isinstance(shape, Mask):
+        return float(shape.area)
+    points = shape.polygon()
+    pairs = zip(points, (*points[1:], points[0]), strict=True)
+    return round(abs(sum(ax * by - bx * ay for (ax, ay), (bx, by) in pairs)) / 2, 3)
+
+
+def _segmentation(shape: Shape, size: tuple[int, int]) -> object:
+    """COCO's outline: a list with one polygon, or uncompressed run lengths, column by column."""
+    if isinstance(shape, Mask):
+        return _column_runs(shape, size)
+    points = shape.polygon()
+    return [[round(number, 3) for point in points for number in point]] if len(points) > 2 else []
+
+
+def _column_runs(mask: Mask, size: tuple[int, int]) -> dict[str, object]:
+    import numpy as np
+
+    width, height = size
+    whole = np.zeros((height, width), dtype=bool)
+    rows, columns = np.nonzero(mask.array())
+    rows, columns = rows + mask.top, columns + mask.left
+    inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
+    whole[rows[inside], columns[inside]] = True
+    flat = whole.ravel(order="F")
+    ends = np.flatnonzero(np.diff(flat)) + 1
+    runs = np.diff(np.concatenate(([0], ends, [flat.size]))).tolist()
+    return {"size": [height, width], "counts": [0, *runs] if flat[0] else runs}
+
+
+def _place_images(ds: Dataset, folder: Path, how: Images) -> tuple[str, ...]:
+    """Put the images below `folder`, if asked for; gives what a reader of the report should know."""
+    with_file = [image for image in ds.images if image.file]
+    if not with_file or ds.root is None:
+        return ("there are no image files: annotations only",)
+    if how == "none":
+        return (
+            f"images stay in {ds.root}; --images copy puts them into images/, where each file_name leads",
+        )
+    from pcm_leukemia.images import Files, place
+
+    files = Files(ds.root)
+    for image in with_file:
+        if leads_outside(image.id):
+            raise ExportError(f'image "{image.id}": its path leads out of {folder}; rename it in the export')
+        target = folder / image.id
+        target.parent.mkdir(parents=True, exist_ok=True)
+        place(files, str(image.file), target, how)
+    lost = len(ds.images) - len(with_file)
+    return (f"{lost:,} images have no file",) if lost else ()
