@@ -39,7 +39,7 @@ def dataset(*patients: tuple[str, int, dict[str, int]]) -> Dataset:
     images, cells = [], []
     for patient, count, labels in patients:
         ids = [ImageId(f"{patient}/{number:04d}.png") for number in range(count)]
-        images += [Image(image, 100, 80, PatientId(patient)) for image in ids]
+        images += [Image(image, 100, 80, PatientId(patient), name=image[-8:]) for image in ids]
         flat = [label for label in NINE.labels for _ in range(labels.get(label, 0))]
         cells += [Cell(ids[n % count], n, label, Box(1, 2, 30, 40)) for n, label in enumerate(flat)]
     return Dataset(
@@ -360,7 +360,8 @@ def without_patients(*ids: str) -> Dataset:
 
 def test_without_patient_ids_there_is_no_split_and_the_error_says_how_to_give_them() -> None:
     ds = without_patients("a.png", "b.png")
-    for make in (lambda: [splits.by_patient(ds)], lambda: splits.folds(ds)):
+    makers: list[Callable[[], object]] = [lambda: splits.by_patient(ds), lambda: splits.folds(ds)]
+    for make in makers:
         with pytest.raises(MissingPatients) as caught:
             make()
         assert str(caught.value) == f'demo: 2 of 2 images have no patient id, the first "a.png", {GIVE}'
@@ -394,6 +395,11 @@ def test_validation_by_image_shares_patients_with_training_only_and_says_so(tmp_
     assert not [parts for parts in kinds if "test" in parts and len(parts) > 1]
     images = Counter(split.part_of.values())
     assert images["val"] == round(0.2 * (images["val"] + images["train"]))
+    # at random over all of them, and not the first patients' images
+    drawn = [
+        index for index, part in enumerate(p for p in split.part_of.values() if p != "test") if part == "val"
+    ]
+    assert sum(drawn) / len(drawn) / (images["val"] + images["train"]) == pytest.approx(0.5, abs=0.1)
     splits.write(split, tmp_path / "official.csv", COHORT)
     text = (tmp_path / "official.csv").read_text(encoding="utf-8")
     assert "# val_unit: image\n# shared: validation shares patients with training\n" in text
