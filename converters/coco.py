@@ -26,7 +26,7 @@ from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import ExportError
 from pcm_leukemia.output import Report, new_folder
 from pcm_leukemia.paths import leads_outside
-from pcm_leukemia.schema import IGNORE, Cell, Image, ImageId, PatientId
+from pcm_leukemia.schema import IGNORE, Cell, Image, ImageId
 from pcm_leukemia.shapes import Mask, Shape, pack
 
 __all__ = ["write"]
@@ -141,7 +141,6 @@ def _write_part(
 ) -> dict[str, int]:
     """Write one file, a row a line; gives the number of cells by label."""
     category = {label: first_category + index for label, index in ds.taxonomy.ids.items()}
-    diagnosis = {patient.id: patient.diagnosis for patient in ds.patients}
     head = {
         "info": {
             "description": ds.name,
@@ -155,7 +154,7 @@ def _write_part(
     }
     stream.write(msgspec.json.encode(head)[:-1])
     stream.write(b',\n"images":[\n')
-    _write_rows(stream, (_image_row(image, numbers[image.id], diagnosis) for image in images))
+    _write_rows(stream, (_image_row(image, numbers[image.id], ds.diagnosis_of(image)) for image in images))
     stream.write(b'],\n"annotations":[\n')
     cells = [cell for image in images for cell in ds.cells_of(image) if cell.label != IGNORE]
     size = {image.id: (image.width, image.height) for image in images}
@@ -179,7 +178,7 @@ def _write_rows(stream: IO[bytes], rows: Iterable[msgspec.Struct]) -> None:
         first = False
 
 
-def _image_row(image: Image, number: int, diagnosis: dict[PatientId, str | None]) -> _ImageRow:
+def _image_row(image: Image, number: int, diagnosis: str | None) -> _ImageRow:
     tags: list[dict[str, object]] = [
         {"label": tag.label, "attributes": tag.attributes, "source": tag.source, "group": tag.group}
         for tag in image.tags
@@ -190,7 +189,7 @@ def _image_row(image: Image, number: int, diagnosis: dict[PatientId, str | None]
         image.width,
         image.height,
         image.patient or UNSET,
-        (image.patient and diagnosis.get(image.patient)) or UNSET,
+        diagnosis or UNSET,
         image.subset or UNSET,
         image.name if image.name != image.id else UNSET,
         tags or UNSET,

@@ -91,6 +91,14 @@ class Dataset:
         start, end = self._cell_spans.get(image.id if isinstance(image, Image) else image, (0, 0))
         return self.cells[start:end]
 
+    @cached_property
+    def _diagnoses(self) -> dict[str, str | None]:
+        return {patient.id: patient.diagnosis for patient in self.patients}
+
+    def diagnosis_of(self, image: Image) -> str | None:
+        """The diagnosis of the image's patient; None where either is unknown."""
+        return self._diagnoses[image.patient] if image.patient else None
+
     def part_of(self, image: Image) -> str:
         """The part that the image is in; "all" where the data set has no split."""
         return self.split.part_of[image.id] if self.split else "all"
@@ -114,7 +122,6 @@ class Dataset:
             import pandas as pd
         except ImportError as error:
             raise MissingExtra("pandas", "scale") from error
-        diagnosis = {patient.id: patient.diagnosis for patient in self.patients}
         rows = [
             {
                 "image": cell.image,
@@ -130,7 +137,7 @@ class Dataset:
                 "width": image.width,
                 "height": image.height,
                 "patient": image.patient,
-                "diagnosis": diagnosis[image.patient] if image.patient else None,
+                "diagnosis": self.diagnosis_of(image),
                 "part": self.part_of(image),
             }
             for image in self.images

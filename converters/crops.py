@@ -1,0 +1,339 @@
+"""Single-cell crops, as the paper's classifiers take them: the box and 50 px on all sides.
+
+::
+
+    <out>/<part>/<label>/<image>_<cell>.png     what torchvision's ImageFolder reads, a part at a time
+    <out>/crops.csv                             where each crop came from
+
+The box is widened to whole pixels before the padding; PNG crops hold exactly the pixels that Pillow
+decodes. <image> is the image's id with "__" for "/"; where that would not be a name of its own on
+every file system, a part of the id's SHA-256 is added. Cells to be ignored are left out and counted.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import os
+import re
+import shutil
+import warnings
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
+from itertools import islice
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from rich.progress import track
+
+from pcm_leukemia import splits
+from pcm_leukemia.dataset import Dataset
+from pcm_leukemia.errors import DataNotFound, DataWarning, ExportError, PcmError, Problem, some
+from pcm_leukemia.images import BORDERS, Border, Files, crop, crop_corners, encode, load
+from pcm_leukemia.output import Report, check_target, counts, put_in_place
+from pcm_leukemia.schema import IGNORE, Cell, Image, ImageId
+
+__all__ = ["write"]
+
+Form = Literal["png", "jpg"]
+
+_TABLE = (
+    *("file", "image", "cell", "part", "label", "raw_label", "patient", "diagnosis"),
+    *("x1", "y1", "x2", "y2", "crop_x1", "crop_y1", "crop_x2", "crop_y2", "padding", "border"),
+)
+_LONGEST = 150
+"""Bytes of an image's name in a crop's file name; file systems end at 255 for the whole."""
+
+
+class _Job(NamedTuple):
+    """The crops of one image; what a worker gets."""
+
+    image: Image
+    cells: tuple[Cell, ...]
+    targets: tuple[str, ...]
+
+
+class _Style(NamedTuple):
+    padding: int
+    border: Border
+    form: Form
+    quality: int
+
+
+def write(
+    ds: Dataset,
+    out: str | Path,
+    *,
+    task: str | None = None,
+    padding: int = 50,
+    border: Border = "clip",
+    format: Form = "png",  # noqa: A002 - what Pillow calls it
+    quality: int = 95,
+    workers: int | None = None,
+    executor: Executor | None = None,
+    progress: bool = False,
+) -> Report:
+    """Cut out every cell of `ds`, with a table of where each came from.
+
+    Each image is decoded once, and one without cells not at all. Interrupted, the same call goes on
+    where it stopped and gives what one run would have given. Images that cannot be read are named in
+    a warning and in the report; the others are written.
+
+    Parameters
+    ----------
+    ds
+        With a split, a folder a part; without, one folder "all".
+    out
+        A new folder, or one that an earlier run wrote.
+    task
+        "classification" leaves Other out; by default all classes as they are.
+    padding
+        Pixels on each side of the box.
+    border
+        Where the padding leaves the image: "clip" ends there, "reflect" mirrors, "constant" is black.
+    format
+        "png" (lossless) or "jpg".
+    quality
+        That of a JPEG, 1 to 95.
+    workers
+        Threads; by default one a core. Decoding and compressing run side by side in threads.
+    executor
+        Runs the work instead of threads of our own: any `concurrent.futures.Executor`.
+    progress
+        Show a bar.
+
+    Raises
+    ------
+    LeakySplit
+        If a patient stands in two parts.
+    ExportError
+        If `out` must not be replaced, or a label cannot be a folder.
+    DataNotFound
+        If there are no image files.
+    """
+    ds = ds.task(task) if task else ds
+    splits.require_sound(ds)
+    style = _style(padding, border, format, quality)
+    target = check_target(out)
+    if ds.root is None or not any(image.file for image in ds.images):
+        raise DataNotFound(f"{ds.name}: has annotations only; give the images: images_root / --images-root")
+    if not ds.root.exists():
+        raise DataNotFound(f"{ds.root}: the images are not there; give images_root / --images-root")
+    jobs = list(_jobs(ds, style))
+    work = _work_folder(
+        target, {"fingerprint": ds.fingerprint, "split": _split_of(ds), "style": style._asdict()}
+    )
+    for folder in {str(Path(path).parent) for job in jobs for path in job.targets}:
+        (work / folder).mkdir(parents=True, exist_ok=True)
+    failed = _cut_all(jobs, Files(ds.root), work, style, workers, executor, progress=progress)
+    report = _finish(ds, jobs, failed, work, Path(out), style, task)
+    (work / _STATE).unlink()
+    put_in_place(work, target)
+    if failed:
+        warnings.warn(some(failed.values()), DataWarning, stacklevel=2)
+    return report
+
+
+def _style(padding: int, border: Border, form: Form, quality: int) -> _Style:
+    if padding < 0:
+        raise ValueError(f"padding {padding}: must be 0 or more pixels")
+    if border not in BORDERS:
+        raise ValueError(f'border "{border}": must be one of {", ".join(BORDERS)}')
+    if form not in ("png", "jpg"):
+        raise ValueError(f'format "{form}": must be png or jpg')
+    return _Style(padding, border, form, quality)
+
+
+# What is to be done
+
+
+def _jobs(ds: Dataset, style: _Style) -> Iterator[_Job]:
+    for label in ds.taxonomy.labels:
+        if re.search(r'[/\\:*?"<>|\x00-\x1f]', label) or label.strip(" .") != label:
+            raise ExportError(
+                f'label "{label}": cannot be a folder on every system; rename it with Dataset.relabel'
+            )
+    names = _names(image.id for image in ds.images)
+    for image in ds.images:
+        cells = tuple(cell for cell in ds.cells_of(image) if cell.label != IGNORE)
+        if cells:
+            start = f"{ds.part_of(image)}/"
+            yield _Job(
+                image,
+                cells,
+                tuple(f"{start}{cell.label}/{names[image.id]}_{cell.id}.{style.form}" for cell in cells),
+            )
+
+
+def _names(ids: Iterable[ImageId]) -> dict[ImageId, str]:
+    """A file name for each image: readable, and its own whatever the file system."""
+    plain = {image: re.sub(r'[\\:*?"<>|\x00-\x1f]', "_", _stem(image).replace("/", "__")) for image in ids}
+    taken = Counter(name.casefold() for name in plain.values())
+    return {
+        image: name
+        if taken[name.casefold()] == 1
+        and name == _stem(image).replace("/", "__")
+        and len(name.encode()) <= _LONGEST
+        else f"{name.encode()[:_LONGEST].decode(errors='ignore')}-{hashlib.sha256(image.encode()).hexdigest()[:12]}"
+        for image, name in plain.items()
+    }
+
+
+def _stem(image: str) -> str:
+    return os.path.splitext(image)[0]  # noqa: PTH122 - a POSIX path on every system
+
+
+# The folder that is worked in, beside the target, so that a second run finds it
+
+_STATE = "state.json"
+
+
+def _work_folder(target: Path, state: Mapping[str, object]) -> Path:
+    """The folder of an interrupted run of the same job, or a new one."""
+    work = target.with_name(f".{target.name}.partial")
+    text = json.dumps(state, sort_keys=True)
+    try:
+        if (work / _STATE).read_text(encoding="utf-8") == text:
+            return work
+    except OSError:
+        pass
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir(parents=True)
+    (work / _STATE).write_text(text, encoding="utf-8")
+    return work
+
+
+def _split_of(ds: Dataset) -> str:
+    rows = sorted(ds.split.part_of.items()) if ds.split else []
+    return hashlib.sha256(repr(rows).encode()).hexdigest()
+
+
+# Doing it
+
+
+def _cut_all(
+    jobs: list[_Job],
+    files: Files,
+    work: Path,
+    style: _Style,
+    workers: int | None,
+    executor: Executor | None,
+    *,
+    progress: bool,
+) -> dict[ImageId, Problem]:
+    """Run every job that is not done yet; gives what went wrong, by image."""
+    left = (job for job in jobs if not all((work / path).is_file() for path in job.targets))
+    pool = executor or ThreadPoolExecutor(workers or os.cpu_count())
+    done = _in_turn(pool, (files, work, style), left, window=4 * (workers or os.cpu_count() or 1))
+    try:
+        bar = track(done, "crops", total=len(jobs), disable=not progress, transient=True)
+        failed = {image: problem for image, problem in bar if problem}
+    finally:
+        if executor is None:
+            pool.shutdown(cancel_futures=True)
+    return dict(sorted(failed.items()))
+
+
+def _in_turn(
+    pool: Executor, common: tuple[Files, Path, _Style], jobs: Iterator[_Job], window: int
+) -> Iterator[tuple[ImageId, Problem | None]]:
+    """Results as they come, with no more than `window` jobs under way, so that memory stays flat."""
+    pending: set[Future[tuple[ImageId, Problem | None]]] = {
+        pool.submit(_cut, *common, job) for job in islice(jobs, window)
+    }
+    while pending:
+        ready, pending = wait(pending, return_when=FIRST_COMPLETED)
+        for future in ready:
+            yield future.result()
+        pending |= {pool.submit(_cut, *common, job) for job in islice(jobs, len(ready))}
+
+
+def _cut(files: Files, work: Path, style: _Style, job: _Job) -> tuple[ImageId, Problem | None]:
+    """Decode one image and write its crops, each in one step."""
+    try:
+        pixels = load(files, job.image)
+    except PcmError as error:
+        return job.image.id, Problem(
+            f'image "{job.image.id}"', str(error), f"its {len(job.cells)} crops are missing"
+        )
+    for cell, path in zip(job.cells, job.targets, strict=True):
+        target = work / path
+        partial = target.with_name(f"{target.name}~")
+        partial.write_bytes(
+            encode(crop(pixels, cell.box, style.padding, style.border), style.form, style.quality)
+        )
+        partial.replace(target)
+    return job.image.id, None
+
+
+# What is told of it
+
+
+def _finish(
+    ds: Dataset,
+    jobs: list[_Job],
+    failed: dict[ImageId, Problem],
+    work: Path,
+    out: Path,
+    style: _Style,
+    task: str | None,
+) -> Report:
+    """Write crops.csv and the report."""
+    written = [job for job in jobs if job.image.id not in failed]
+    with (work / "crops.csv").open("w", encoding="utf-8", newline="") as stream:
+        table = csv.writer(stream, lineterminator="\n")
+        table.writerow(_TABLE)
+        table.writerows(row for job in written for row in _rows(ds, job, style))
+    for folder in work.iterdir():
+        if folder.is_dir():
+            for label in folder.iterdir():
+                for stray in label.glob("*~"):
+                    stray.unlink()
+                if not any(label.iterdir()):  # ImageFolder refuses a class without a file
+                    label.rmdir()
+    cells = counts((ds.part_of(job.image), cell.label) for job in written for cell in job.cells)
+    report = Report(
+        "crops",
+        out,
+        {part: sum(ds.part_of(job.image) == part for job in written) for part in ds.parts},
+        cells,
+        {
+            "cells to be ignored": sum(cell.label == IGNORE for cell in ds.cells),
+            "images that cannot be read": len(failed),
+            "cells in them": sum(len(job.cells) for job in jobs if job.image.id in failed),
+        },
+        (*_lacking(ds, cells), *(str(problem) for problem in failed.values())),
+    )
+    report.leave_in(work, {"name": ds.name, "task": task, **style._asdict()})
+    return report
+
+
+def _rows(ds: Dataset, job: _Job, style: _Style) -> Iterator[tuple[object, ...]]:
+    image = job.image
+    diagnosis = ds.diagnosis_of(image) or ""
+    for cell, path in zip(job.cells, job.targets, strict=True):
+        corners = crop_corners(cell.box, style.padding, image.width, image.height, style.border)
+        yield (
+            *(
+                path,
+                image.id,
+                cell.id,
+                ds.part_of(image),
+                cell.label,
+                cell.raw_label,
+                image.patient or "",
+                diagnosis,
+            ),
+            *(cell.box.x1, cell.box.y1, cell.box.x2, cell.box.y2, *corners, style.padding, style.border),
+        )
+
+
+def _lacking(ds: Dataset, cells: Mapping[str, Mapping[str, int]]) -> Iterator[str]:
+    """Classes that some parts have and others not: ImageFolder would number them differently."""
+    there = {label for labels in cells.values() for label in labels}
+    for part in ds.parts:
+        missing = [label for label in ds.taxonomy.labels if label in there - cells.get(part, {}).keys()]
+        if missing:
+            yield f"{part} has no {', '.join(missing)}: ImageFolder numbers the classes by the folders it finds"
