@@ -37,8 +37,14 @@ DENSITY_STEPS = 100
 VISIBLE = 96
 """How much of 255 a cell covers where its box is drawn round it."""
 
+TOUCHING = 0.12
+"""The share of white cells that are put beside another one, and may lie over it a little."""
+
 OCCLUDED = 0.97
 """Cells whose centres are nearer than this share of their radii's sum cover each other."""
+
+SLACK = 1.5
+"""Pixels, at most, between a cell's outline and each side of the box drawn round it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +53,9 @@ class Look:
 
     `stain` is the strength in red, green and blue, 1.0 as drawn; `light` the colour of the lamp,
     1.0 white; `vignette` how much darker the corners are, 0 to 1; `edge` the softness of outlines
-    and `noise` the camera's deviation in grey levels, of 255.
+    in pixels; `noise` the camera's deviation in grey levels of 255. `red_cells` are at most so
+    many, of about `red_radius` pixels, with a middle paler by `pallor`, 0 to 1; `platelets` is
+    their mean number in an image.
     """
 
     stain: tuple[float, float, float]
@@ -56,6 +64,7 @@ class Look:
     edge: float
     noise: float
     red_cells: int
+    platelets: float
     red_radius: float
     pallor: float
 
@@ -71,6 +80,7 @@ class Look:
             edge=rng.uniform(1.4, 3.2),
             noise=rng.uniform(1.5, 4.0),
             red_cells=int(rng.integers(60, 125)),
+            platelets=rng.uniform(4, 14),
             red_radius=rng.uniform(46, 53),
             pallor=rng.uniform(0.45, 0.75),
         )
@@ -114,7 +124,7 @@ def draw(
     _platelets(image, look, circles, rng)
     drawn = []
     for index, (stamp, circle) in enumerate(zip(stamps, circles, strict=True)):
-        box = _paste(image, stamp, circle[0], circle[1])
+        box = _by_hand(_paste(image, stamp, circle[0], circle[1]), rng)
         covered = any(
             math.dist(circle[:2], other[:2]) < (circle[2] + other[2]) * OCCLUDED
             for other in circles[index + 1 :]
@@ -137,10 +147,17 @@ def _in_field(
 ) -> tuple[float, float, float]:
     """A place wholly inside the image, clear of the mark; now and then touching another cell."""
     radius, margin = _radius(stamp), stamp.size / 2 + 2
-    near = 0.86 if rng.random() < 0.15 else 1.06
+    beside = taken[int(rng.integers(len(taken)))] if taken and rng.random() < TOUCHING else None
     best, widest = (WIDTH / 2, HEIGHT / 2), -math.inf
-    for _ in range(80):
+    for attempt in range(80):
         x, y = rng.uniform(margin, WIDTH - margin), rng.uniform(margin, HEIGHT - margin)
+        near = 1.06
+        if beside and attempt < 20:
+            angle, away = rng.uniform(0, math.tau), (radius + beside[2]) * rng.uniform(0.85, 1.04)
+            x, y = beside[0] + away * math.cos(angle), beside[1] + away * math.sin(angle)
+            near = 0.84
+        if not (margin <= x <= WIDTH - margin and margin <= y <= HEIGHT - margin):
+            continue
         if x - margin < CORNER[0] and y + margin > CORNER[1]:
             continue
         gap = min((math.dist((x, y), other[:2]) / (radius + other[2]) for other in taken), default=math.inf)
@@ -180,6 +197,17 @@ def _paste(image: PIL.Image.Image, stamp: white_cells.Stamp, x: float, y: float)
         float(top + rows[0]),
         float(left + columns[-1] + 1),
         float(top + rows[-1] + 1),
+    )
+
+
+def _by_hand(box: Box, rng: np.random.Generator) -> Box:
+    """The box as a person draws it: up to 1.5 pixels wider on each side, two decimals."""
+    left, top, right, bottom = rng.uniform(0, SLACK, 4)
+    return Box(
+        round(max(box.x1 - left, 0), 2),
+        round(max(box.y1 - top, 0), 2),
+        round(min(box.x2 + right, WIDTH), 2),
+        round(min(box.y2 + bottom, HEIGHT), 2),
     )
 
 
@@ -247,7 +275,7 @@ def _platelets(
     rng: np.random.Generator,
 ) -> None:
     """Small purple granular specks between the cells."""
-    for _ in range(int(rng.integers(4, 16))):
+    for _ in range(int(rng.poisson(look.platelets))):
         radius = rng.uniform(9, 17)
         x, y = rng.uniform(20, WIDTH - 20), rng.uniform(20, HEIGHT - 20)
         under = any(math.dist((x, y), other[:2]) < other[2] + radius + 4 for other in circles)

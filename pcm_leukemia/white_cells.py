@@ -10,11 +10,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import PIL.Image
+import PIL.ImageFilter
 
 __all__ = ["DRAWN", "Canvas", "Stamp", "draw"]
 
@@ -127,8 +129,9 @@ class Canvas:
 
     def stamp(self, **traits: str) -> Stamp:
         """What has been painted."""
-        rgb = np.clip(self.rgb, 0, 255).astype(np.uint8)
-        return Stamp(rgb, (self.cover * 255).astype(np.uint8), traits)
+        sharp = PIL.Image.fromarray(np.clip(self.rgb, 0, 255).astype(np.uint8))
+        soft = sharp.filter(PIL.ImageFilter.GaussianBlur(self.edge * 0.45))
+        return Stamp(np.asarray(soft), (self.cover * 255).astype(np.uint8), traits)
 
 
 def draw(label: str, rng: np.random.Generator, *, edge: float = 1.6) -> Stamp:
@@ -201,13 +204,19 @@ def _lobes(canvas: Canvas, places: list[tuple[float, float]], radius: float, *, 
     """Lobes in a row, each joined to the next by a thread `joined` pixels thick."""
     rng = canvas.rng
     shape: Plane = np.full((canvas.size, canvas.size), -1e3, np.float32)
-    for index, (x, y) in enumerate(places):
+    for x, y in places:
         size = radius * rng.uniform(0.88, 1.12)
-        oval = canvas.oval(x, y, size * rng.uniform(1.0, 1.22), size, rng.uniform(0, math.pi))
+        oval = canvas.oval(x, y, size * rng.uniform(1.05, 1.3), size, rng.uniform(0, math.pi))
         shape = np.maximum(shape, oval)
-        if index:
-            shape = np.maximum(shape, canvas.thread(places[index - 1], (x, y), joined))
-    return np.asarray(shape + canvas.noise(radius * 0.55) * radius * 0.05, np.float32)
+    shape = shape + canvas.noise(radius * 0.7) * radius * 0.08
+    for one, other in pairwise(places):
+        shape = np.maximum(shape, canvas.thread(one, other, joined))
+    return shape
+
+
+def _both(one: Plane, other: Plane) -> Plane:
+    """Where two shapes overlap, its corners rounded by about 5 pixels."""
+    return np.asarray(-5 * np.logaddexp(-one / 5, -other / 5), np.float32)
 
 
 def _polar(distance: float, angle: float) -> tuple[float, float]:
@@ -226,17 +235,17 @@ def _lymphocyte(rng: np.random.Generator, edge: float) -> Stamp:
     shape = canvas.oval(x, y, size * rng.uniform(1.0, 1.06), size, rng.uniform(0, 3))
     if rng.random() < 0.4:  # slightly indented
         angle = rng.uniform(0, 6.28)
-        dent = canvas.oval(*_polar(size * 1.2, angle), size * 0.42)
-        shape = np.minimum(shape, -dent)
+        dent = canvas.oval(*_polar(size * rng.uniform(1.15, 1.3), angle), size * 0.42)
+        shape = _both(shape, -dent)
     shape = np.minimum(shape + canvas.noise(20), body - 2)
-    _nucleus(canvas, shape, (88, 46, 122), _clumped(canvas, 11, 0.2))
+    _nucleus(canvas, shape, (98, 58, 130), _clumped(canvas, 11, 0.19))
     return canvas.stamp()
 
 
 def _neutrophil(rng: np.random.Generator, edge: float) -> Stamp:
     """Two to five lobes on thin filaments; pale pink, with fine faint granules."""
     canvas, body, radius = _cell(rng, edge, (68, 80), (240, 209, 208), rim=0.08)
-    canvas.dots(canvas.scatter(body - 4, 5.0), (0.8, 1.5), (196, 140, 176), 0.55)
+    canvas.dots(canvas.scatter(body - 4, 5.4), (0.7, 1.4), (200, 146, 182), 0.5)
     count = int(rng.choice([2, 3, 3, 3, 4, 4, 5]))
     start, step = rng.uniform(0, 6.28), rng.choice([-1, 1]) * rng.uniform(0.9, 1.1)
     spread = {2: 2.5, 3: 1.75, 4: 1.35, 5: 1.1}[count] * step
@@ -244,9 +253,9 @@ def _neutrophil(rng: np.random.Generator, edge: float) -> Stamp:
     places = [
         _polar(radius * away * rng.uniform(0.88, 1.1), start + spread * index) for index in range(count)
     ]
-    shape = _lobes(canvas, places, radius * {2: 0.31, 3: 0.265, 4: 0.225, 5: 0.2}[count])
+    shape = _lobes(canvas, places, radius * {2: 0.34, 3: 0.3, 4: 0.255, 5: 0.225}[count])
     shape = np.minimum(shape, body - 3)
-    _nucleus(canvas, shape, (98, 52, 132), _clumped(canvas, 9, 0.2))
+    _nucleus(canvas, shape, (108, 64, 140), _clumped(canvas, 9, 0.19))
     return canvas.stamp()
 
 
@@ -277,12 +286,12 @@ def _eosinophil(rng: np.random.Generator, edge: float) -> Stamp:
 
 def _lymphoblast(rng: np.random.Generator, edge: float) -> Stamp:
     """The nucleus nearly fills the cell; a scanty deep blue rim; nucleoli hardly seen."""
-    canvas, body, radius = _cell(rng, edge, (69, 83), (96, 112, 190), rim=0.12)
+    canvas, body, radius = _cell(rng, edge, (69, 83), (98, 116, 184), rim=0.14)
     size = radius * rng.uniform(0.85, 0.91)
     x, y = _polar(radius * rng.uniform(0.03, 0.1), rng.uniform(0, 6.28))
     oval = canvas.oval(x, y, size * rng.uniform(0.98, 1.05), size * rng.uniform(0.92, 1.0), rng.uniform(0, 3))
     shape = np.minimum(oval + canvas.noise(24) * 1.6, body - 3)
-    _nucleus(canvas, shape, (126, 74, 150), _clumped(canvas, 7, 0.1))
+    _nucleus(canvas, shape, (128, 80, 152), _clumped(canvas, 7, 0.1))
     _nucleoli(canvas, shape, int(rng.integers(0, 3)), radius * 0.11, (148, 106, 176), 0.55)
     return canvas.stamp()
 
@@ -297,7 +306,7 @@ def _monocyte(rng: np.random.Generator, edge: float) -> Stamp:
     shape = canvas.oval(x, y, size * 0.92, size * 1.16, angle)
     bite = canvas.oval(*_polar(-radius * rng.uniform(0.5, 0.62), angle), size * 0.62, size * 0.46, angle)
     folds = canvas.noise(radius * 0.4) * radius * 0.035
-    shape = np.minimum(np.minimum(shape, -bite) + folds, body - 5)
+    shape = np.minimum(_both(shape, -bite) + folds, body - 5)
     _nucleus(canvas, shape, (140, 102, 164), _lacy(canvas, 12, 0.17), rim=0.08)
     holes = canvas.scatter(np.minimum(body - 8, -shape - 4), 17)[: int(rng.integers(3, 11))]
     canvas.dots(holes, (2.5, 5.5), (232, 230, 238), 0.9)
