@@ -48,8 +48,8 @@ DIAGNOSES: Mapping[str, Mapping[str, int]] = {
 }
 """For each diagnosis the classes that occur, and how often beside each other.
 
-Basophils and eosinophils, one white cell in a hundred and one in thirty, are drawn more often
-than they are seen, so that a small sample has some.
+The numbers are no one's statistics: rare cells are drawn more often than they are seen, so that
+a small sample has some of each class.
 """
 
 COLOURS = ["#7a5cff", "#ff9bb3", "#2b2b8f", "#ff6a3d", "#3d6bff", "#8fa3c4", "#c04fd6", "#a0185f", "#8a8a8a"]

@@ -20,6 +20,7 @@ import PIL.ImageFilter
 import PIL.ImageFont
 
 from pcm_leukemia import white_cells
+from pcm_leukemia.canvas import Canvas, Stamp
 from pcm_leukemia.shapes import Box
 
 __all__ = ["HEIGHT", "MARK", "WIDTH", "Drawn", "Look", "Wanted", "draw"]
@@ -137,13 +138,13 @@ def draw(
 # Where white cells lie
 
 
-def _radius(stamp: white_cells.Stamp) -> float:
+def _radius(stamp: Stamp) -> float:
     """Of the disc that covers as much as the cell does."""
     return math.sqrt(np.count_nonzero(stamp.cover > VISIBLE) / math.pi)
 
 
 def _in_field(
-    stamp: white_cells.Stamp, taken: Sequence[tuple[float, float, float]], rng: np.random.Generator
+    stamp: Stamp, taken: Sequence[tuple[float, float, float]], rng: np.random.Generator
 ) -> tuple[float, float, float]:
     """A place wholly inside the image, clear of the mark; now and then touching another cell."""
     radius, margin = _radius(stamp), stamp.size / 2 + 2
@@ -169,7 +170,7 @@ def _in_field(
 
 
 def _at_edge(
-    stamp: white_cells.Stamp, taken: Sequence[tuple[float, float, float]], rng: np.random.Generator
+    stamp: Stamp, taken: Sequence[tuple[float, float, float]], rng: np.random.Generator
 ) -> tuple[float, float, float]:
     """A place with the centre outside the image, away from the mark's corner."""
     radius = _radius(stamp)
@@ -185,7 +186,7 @@ def _at_edge(
     return (*best, radius)
 
 
-def _paste(image: PIL.Image.Image, stamp: white_cells.Stamp, x: float, y: float) -> Box:
+def _paste(image: PIL.Image.Image, stamp: Stamp, x: float, y: float) -> Box:
     """Paste a stamp centred at (x, y); gives the box of what can be seen of it."""
     left, top = round(x - stamp.size / 2), round(y - stamp.size / 2)
     image.paste(PIL.Image.fromarray(stamp.rgb), (left, top), PIL.Image.fromarray(stamp.cover))
@@ -281,7 +282,7 @@ def _platelets(
         under = any(math.dist((x, y), other[:2]) < other[2] + radius + 4 for other in circles)
         if under or (x - radius < CORNER[0] and y + radius > CORNER[1]):
             continue
-        canvas = white_cells.Canvas(radius * 1.3, rng, look.edge)
+        canvas = Canvas(radius * 1.3, rng, look.edge)
         oval = canvas.oval(0, 0, radius, radius * rng.uniform(0.65, 1), rng.uniform(0, 3))
         shape = oval + canvas.noise(radius * 0.8) * 1.8
         grain = np.clip(1 - 0.16 * canvas.noise(4.5), 0.6, 1.2)

@@ -16,6 +16,7 @@ import PIL.Image
 import pytest
 
 from pcm_leukemia import cvat, sample, smear, splits, white_cells
+from pcm_leukemia.canvas import Stamp
 from pcm_leukemia.errors import ExportError
 from pcm_leukemia.loading import load_dataset
 from pcm_leukemia.shapes import RotatedBox
@@ -62,6 +63,7 @@ def test_every_image_is_listed_and_in_the_zip(export: Path, root: ET.Element) ->
     listed = [f"images/{image.get('subset')}/{image.get('name')}" for image in root.iter("image")]
     with zipfile.ZipFile(export) as archive:
         assert archive.testzip() is None
+        assert {member.date_time for member in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
         assert archive.namelist() == [*listed, "annotations.xml", "README.txt"]
         sizes = {PIL.Image.open(io.BytesIO(archive.read(name))).size for name in listed}
     assert len(set(listed)) == 48
@@ -239,31 +241,31 @@ def test_a_cut_cell_shows_less_than_half() -> None:
         assert cell.box.area < 0.55 * full
 
 
-def nuclear_share(stamp: white_cells.Stamp) -> float:
+def nuclear_share(stamp: Stamp) -> float:
     """The share of the cell that is dark purple."""
     inside = stamp.cover > 127
     green = stamp.rgb[..., 1][inside]
     return float((green < 125).mean())
 
 
-def diameter(stamp: white_cells.Stamp) -> float:
+def diameter(stamp: Stamp) -> float:
     return float(np.sqrt(np.count_nonzero(stamp.cover > 127) * 4 / np.pi))
 
 
-def orange(stamp: white_cells.Stamp) -> float:
+def orange(stamp: Stamp) -> float:
     """The share of the cell that is much redder than blue."""
     inside = stamp.cover > 127
     rgb = stamp.rgb.astype(int)[inside]
     return float((rgb[:, 0] - rgb[:, 2] > 60).mean())
 
 
-def blackish(stamp: white_cells.Stamp) -> float:
+def blackish(stamp: Stamp) -> float:
     """The share of the cell that is darker than stained chromatin."""
     inside = stamp.cover > 127
     return float((stamp.rgb[..., 0][inside] < 65).mean())
 
 
-def mean_of(label: str, feature: Callable[[white_cells.Stamp], float]) -> float:
+def mean_of(label: str, feature: Callable[[Stamp], float]) -> float:
     return float(np.mean([feature(white_cells.draw(label, np.random.default_rng([9, n]))) for n in range(8)]))
 
 
