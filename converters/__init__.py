@@ -17,7 +17,7 @@ def names() -> list[str]:
     >>> "coco" in names()
     True
     """
-    return sorted(module.name for module in iter_modules(__path__))
+    return sorted(module.name for module in iter_modules(__path__) if not module.name.startswith("_"))
 
 
 def __getattr__(name: str) -> ModuleType:

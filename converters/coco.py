@@ -22,6 +22,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from pcm_leukemia import splits
+from pcm_leukemia.converters._coco_read import read
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import ExportError
 from pcm_leukemia.output import Report, new_folder
@@ -29,7 +30,7 @@ from pcm_leukemia.paths import leads_outside
 from pcm_leukemia.schema import IGNORE, Cell, Image, ImageId
 from pcm_leukemia.shapes import Mask, Shape, pack
 
-__all__ = ["write"]
+__all__ = ["read", "write"]
 
 _ROWS = 20_000
 """Rows that are encoded at once, so that memory stays flat."""

@@ -283,7 +283,7 @@ def _finish(
     """Write crops.csv and the report."""
     written = [job for job in jobs if job.image.id not in failed]
     with (work / "crops.csv").open("w", encoding="utf-8", newline="") as stream:
-        table = csv.writer(stream, lineterminator="\n")
+        table = csv.writer(stream)  # lines end as RFC 4180 says: then a lone "\r" is quoted, too
         table.writerow(_TABLE)
         table.writerows(row for job in written for row in _rows(ds, job, style))
     for folder in work.iterdir():

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from importlib import import_module
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.loading import load_dataset
 from pcm_leukemia.schema import IGNORE, Cell, Image, Patient, Split, Taxonomy
 from pcm_leukemia.shapes import Box
 from pcm_leukemia.taxonomy import NINE
+
+if TYPE_CHECKING:
+    from pcm_leukemia import converters, cvat, errors, images, patients, sample, shapes, splits, store
 
 __version__ = "0.1.0"
 
@@ -24,18 +28,25 @@ __all__ = [
     "Split",
     "Taxonomy",
     "__version__",
+    "converters",
+    "cvat",
+    "errors",
+    "images",
     "load_dataset",
+    "patients",
+    "sample",
+    "shapes",
+    "splits",
+    "store",
 ]
-
-_MODULES = ("converters", "cvat", "errors", "images", "patients", "sample", "shapes", "splits", "store")
 
 
 def __getattr__(name: str) -> ModuleType:
     """Import a module of the package when it is first asked for: `pcm.splits`, `pcm.cvat`, ..."""
-    if name in _MODULES:
+    if name in __all__:
         return import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted((*__all__, *_MODULES))
+    return sorted(__all__)

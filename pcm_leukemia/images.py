@@ -42,7 +42,7 @@ except ImportError:
 try:
     from isal import isal_zlib
 except ImportError:
-    isal_zlib = None
+    isal_zlib = None  # type: ignore[assignment]
 
 __all__ = [
     "BORDERS",

@@ -271,7 +271,7 @@ def _with_split(ds: Dataset, path: Path, name: str | None) -> Dataset:
 
 def _write_table(path: Path, columns: tuple[str, ...], rows: Iterable[Iterable[object]]) -> None:
     with path.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
+        writer = csv.writer(stream)  # lines end as RFC 4180 says: then a lone "\r" is quoted, too
         writer.writerow(columns)
         writer.writerows(rows)
 

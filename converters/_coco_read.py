@@ -1,0 +1,346 @@
+"""Reading COCO: ours, with everything in it, and anybody else's, with every problem named."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
+
+import msgspec
+
+from pcm_leukemia.dataset import Dataset
+from pcm_leukemia.errors import DataNotFound, DataWarning, InvalidExport, Problem, UnknownLabel, some
+from pcm_leukemia.output import MARKER
+from pcm_leukemia.paths import leads_outside
+from pcm_leukemia.schema import (
+    IGNORE,
+    PARTS,
+    Attributes,
+    Cell,
+    Image,
+    ImageId,
+    Patient,
+    PatientId,
+    Split,
+    Tag,
+    Taxonomy,
+)
+from pcm_leukemia.shapes import Box, Polygon, Shape, unpack
+from pcm_leukemia.taxonomy import known
+
+__all__ = ["read"]
+
+Row = Mapping[str, Any]
+
+
+def read(
+    path: str | Path,
+    *,
+    taxonomy: Taxonomy | None = None,
+    clip: bool = False,
+    images_root: str | Path | None = None,
+) -> Dataset:
+    """Read a COCO file, or a folder of them with one a part, which become the split.
+
+    Categories are taken in the order of their ids, whatever these are. A crowd (``iscrowd`` 1) becomes
+    a cell to be ignored. An outline in several pieces, or as compressed run lengths, leaves its box
+    only, and a warning says how many there were.
+
+    Parameters
+    ----------
+    path
+        A JSON file, or a folder with JSON files in it or in its ``annotations/``.
+    taxonomy
+        The classes; by default the nine, if the categories are these, or the categories as they are.
+    clip
+        Cut boxes that leave their image at its border, instead of refusing them.
+    images_root
+        The folder or zip in which ``file_name`` leads to the images; by default ``images/`` in the folder.
+
+    Raises
+    ------
+    DataNotFound
+        If there is no JSON file.
+    InvalidExport
+        If anything is wrong in one: every problem is listed.
+    """
+    path = Path(path)
+    files = _files(path)
+    reader = _Reader(taxonomy, clip=clip)
+    for part, file in files.items():
+        reader.read(file, part)
+    if reader.problems:
+        labels_only = all("is no class of" in problem.what for problem in reader.problems)
+        raise (UnknownLabel if labels_only else InvalidExport)(reader.problems)
+    reader.warn()
+    root = Path(images_root) if images_root else (path if path.is_dir() else path.parent) / "images"
+    return reader.dataset(path, root if root.exists() else None, [part for part in files if part != "all"])
+
+
+def _files(path: Path) -> dict[str, Path]:
+    """The JSON files by part, in the parts' order."""
+    if path.is_file():
+        return {"all": path}
+    folder = path / "annotations" if any(path.glob("annotations/*.json")) else path
+    found = {}
+    for file in sorted(folder.glob("*.json")):
+        if file.name != MARKER:
+            part = re.sub(r"^instances_|_?\d+$", "", file.stem) or file.stem
+            found[part if part not in found else file.stem] = file
+    if not found:
+        raise DataNotFound(f"{path}: no COCO file in it or in its annotations/; give a .json file")
+    return dict(
+        sorted(
+            found.items(),
+            key=lambda item: (item[0] not in PARTS, PARTS.index(item[0]) if item[0] in PARTS else 0),
+        )
+    )
+
+
+class _Reader:
+    """What the files of one data set hold together."""
+
+    def __init__(self, taxonomy: Taxonomy | None, *, clip: bool) -> None:
+        self.given, self.clip = taxonomy, clip
+        self.labels: tuple[str, ...] | None = None
+        self.info: Row = {}
+        self.problems: list[Problem] = []
+        self.images: dict[str, Image] = {}
+        self.part_of: dict[ImageId, str] = {}
+        self.cells: list[Cell] = []
+        self.patients: dict[str, str | None] = {}
+        self.left: Counter[str] = Counter()
+
+    def read(self, file: Path, part: str) -> None:
+        """Read one file into the tables."""
+        try:
+            content = msgspec.json.decode(file.read_bytes())
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            self._problem(file.name, f"is no JSON, or cut short ({error})", "write it again")
+            return
+        if not isinstance(content, dict) or not all(
+            isinstance(content.get(key), list) for key in ("images", "annotations", "categories")
+        ):
+            self._problem(
+                file.name,
+                "is not COCO: it lacks a list of images, annotations or categories",
+                "give a COCO instances file",
+            )
+            return
+        labels = self._categories(file.name, content["categories"])
+        if not self.info and isinstance(content.get("info"), dict):
+            self.info = content["info"]
+        images: dict[object, Image] = {}
+        for index, row in enumerate(content["images"]):
+            self._guarded(
+                f"{file.name} images[{index}]", row, lambda row, where: self._image(row, where, part, images)
+            )
+        numbers: Counter[str] = Counter()
+        for index, row in enumerate(content["annotations"]):
+            self._guarded(
+                f"{file.name} annotations[{index}]",
+                row,
+                lambda row, where: self._cell(row, where, images, labels, numbers),
+            )
+
+    def warn(self) -> None:
+        """Say what was left out."""
+        if self.left:
+            warnings.warn(
+                some(f"{count:,} {kind}" for kind, count in self.left.items()), DataWarning, stacklevel=3
+            )
+
+    def dataset(self, path: Path, root: Path | None, parts: list[str]) -> Dataset:
+        """The tables as a data set."""
+        labels = self.labels or ()
+        taxonomy = self.given or known(labels)
+        if taxonomy.name == "declared" and isinstance(self.info.get("taxonomy"), str):
+            taxonomy = Taxonomy(self.info["taxonomy"], labels)
+        patients = tuple(
+            Patient(PatientId(patient), diagnosis) for patient, diagnosis in self.patients.items()
+        )
+        images = self.images.values()
+        if root is not None and root.is_dir():
+            images = [_with_file(image, root) for image in images]  # type: ignore[assignment]
+        name = self.info.get("description")
+        split = self.info.get("split")
+        return Dataset(
+            name if isinstance(name, str) and name else path.stem,
+            taxonomy,
+            tuple(images),
+            tuple(self.cells),
+            patients,
+            Split(split if isinstance(split, str) else "official", self.part_of, {"method": "read from COCO"})
+            if parts
+            else None,
+            root,
+        )
+
+    def _problem(self, where: str, what: str, fix: str) -> None:
+        self.problems.append(Problem(where, what, fix))
+
+    def _guarded(self, where: str, row: object, read: Callable[[Row, str], None]) -> None:
+        """Run `read` on a row; what it stumbles over is a problem."""
+        try:
+            if not isinstance(row, dict):
+                raise TypeError("it is no object")  # noqa: TRY301
+            read(row, where)
+        except KeyError as error:
+            self._problem(where, f"lacks {error}", "write the file again")
+        except (TypeError, ValueError, OverflowError) as error:
+            self._problem(where, f"cannot be read ({error})", "write the file again")
+
+    def _categories(self, file: str, rows: list[Any]) -> dict[object, str]:
+        """Category id -> label, in the order of the ids."""
+        try:
+            ordered = sorted((int(row["id"]), str(row["name"])) for row in rows)
+        except (KeyError, TypeError, ValueError) as error:
+            self._problem(file, f"has a category that cannot be read ({error})", "give each an id and a name")
+            return {}
+        names = tuple(name for _, name in ordered)
+        if len(set(names)) < len(names) or len({number for number, _ in ordered}) < len(names):
+            self._problem(file, "has two categories of one id or one name", "give each its own")
+        if self.labels not in (None, names):
+            self._problem(
+                file,
+                "has other categories than the files before it",
+                "write all parts with the same categories",
+            )
+        self.labels = names
+        labels = {}
+        for number, name in ordered:
+            label = self.given.match(name) if self.given else name
+            if label is None and self.given:
+                self._problem(
+                    file,
+                    f'category "{name}" is no class of {self.given.name}',
+                    f"rename it to one of {', '.join(self.given.labels)}",
+                )
+            labels[cast(object, number)] = label or name
+        return labels
+
+    def _image(self, row: Row, where: str, part: str, images: dict[object, Image]) -> None:
+        name = row["file_name"]
+        if not isinstance(name, str) or not name:
+            raise ValueError(f"file_name {name!r}")
+        if row["id"] in images or name in self.images:
+            self._problem(
+                where, f'image "{name}" stands twice, by its id or its file_name', "give every image its own"
+            )
+            return
+        patient = row.get("patient")
+        tags = tuple(
+            Tag(tag["label"], _pairs(tag["attributes"]), tag["source"], tag["group"])
+            for tag in row.get("tags", ())
+        )
+        if patient is not None:
+            self.patients[str(patient)] = row.get("diagnosis")
+        image = Image(
+            ImageId(name),
+            int(row["width"]),
+            int(row["height"]),
+            None if patient is None else PatientId(str(patient)),
+            row.get("name", name),
+            row.get("subset", ""),
+            tags=tags,
+        )
+        images[row["id"]] = self.images[name] = image
+        self.part_of[image.id] = part
+
+    def _cell(
+        self,
+        row: Row,
+        where: str,
+        images: Mapping[object, Image],
+        labels: Mapping[object, str],
+        numbers: Counter[str],
+    ) -> None:
+        image, label = images.get(row["image_id"]), labels.get(row["category_id"])
+        if image is None or label is None:
+            kind, number = ("image", row["image_id"]) if image is None else ("category", row["category_id"])
+            self._problem(where, f"its {kind} {number} is not in the file", "add it, or drop the annotation")
+            return
+        where = f'{where} image "{image.id}"'
+        x, y, width, height = map(float, row["bbox"])
+        if width == 0 or height == 0:
+            self.left[f"boxes without area, the first {where}: left out"] += 1
+            return
+        # a thousandth is what writing may have rounded off
+        x2, y2 = _snap(x + width, image.width), _snap(y + height, image.height)
+        box = Box(x, y, x2, y2)
+        if not box.inside(image.width, image.height):
+            inside = box.clip(image.width, image.height)
+            if not self.clip:
+                what = f"its box {row['bbox']} leaves the image of {image.width} x {image.height}"
+                self._problem(where, what, "mend it, or pass clip / --clip")
+                return
+            if inside is None:
+                self.left[f"boxes outside their image, the first {where}: left out"] += 1
+                return
+            box = inside
+        number = row.get("cell", numbers[image.id])
+        numbers[image.id] = max(numbers[image.id], number) + 1
+        track = row.get("track")
+        self.cells.append(
+            Cell(
+                image.id,
+                int(number),
+                IGNORE if row.get("iscrowd") == 1 else label,
+                box,
+                row.get("raw_label", label),
+                self._shape(row),
+                bool(row.get("occluded")),
+                row.get("source", ""),
+                int(row.get("z_order", 0)),
+                int(row.get("group", 0)),
+                None if track is None else int(track),
+                _pairs(row.get("attributes")),
+            )
+        )
+
+    def _shape(self, row: Row) -> Shape | None:
+        """What was drawn: as we wrote it, or the one polygon that somebody else wrote."""
+        if "shape" in row:
+            kind, numbers = row["shape"]
+            return unpack(kind, numbers)
+        outline = row.get("segmentation")
+        if not outline:
+            return None
+        if (
+            isinstance(outline, list)
+            and len(outline) == 1
+            and isinstance(outline[0], list)
+            and len(outline[0]) >= 6
+        ):
+            numbers = [float(number) for number in outline[0]]
+            return Polygon(tuple(zip(numbers[::2], numbers[1::2], strict=True)))
+        self.left["outlines in several pieces or as run lengths: their boxes are kept"] += 1
+        return None
+
+
+def _snap(value: float, border: int) -> float:
+    """A side that is the image's border but for rounding."""
+    value = round(value, 3)
+    return float(border) if border < value <= border + 0.001 else value
+
+
+def _pairs(attributes: object) -> Attributes:
+    """Attributes as we write them, in pairs, or as an object, as CVAT does."""
+    if not attributes:
+        return ()
+    if isinstance(attributes, dict):
+        return tuple((str(name), _text(value)) for name, value in attributes.items())
+    return tuple((str(name), str(value)) for name, value in cast("list[list[str]]", attributes))
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+
+
+def _with_file(image: Image, root: Path) -> Image:
+    there = not leads_outside(image.id) and (root / image.id).is_file()
+    return replace(image, file=str(image.id)) if there else image
