@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.errors import DataWarning, InvalidExport, MissingPatients, Problem, some
+from pcm_leukemia.errors import DataWarning, InvalidExport, Problem, some
 from pcm_leukemia.patient_table import PatientTable
 from pcm_leukemia.schema import ImageId, Patient, PatientId
 
@@ -58,7 +58,7 @@ def from_pattern(ds: Dataset, pattern: str) -> Dataset:
 
     Raises
     ------
-    MissingPatients
+    ValueError
         If the pattern is no regular expression or has no group `patient`.
     InvalidExport
         If an image does not match: every such image is named.
@@ -177,7 +177,7 @@ def from_tags(ds: Dataset, pattern: str) -> Dataset:
 
     Raises
     ------
-    MissingPatients
+    ValueError
         If the pattern is no regular expression or has no group `patient`.
     InvalidExport
         If the tags of an image name no patient, or two, or two diagnoses: every such image is
@@ -279,11 +279,11 @@ def _compiled(pattern: str) -> re.Pattern[str]:
     try:
         compiled = re.compile(pattern)
     except re.error as error:
-        raise MissingPatients(
+        raise ValueError(
             f"pattern {pattern}: is no regular expression ({error}); write one such as {_EXAMPLE}"
         ) from error
     if "patient" not in compiled.groupindex:
-        raise MissingPatients(
+        raise ValueError(
             f"pattern {pattern}: has no group (?P<patient>...); write one such as {_EXAMPLE}"
         )
     return compiled
