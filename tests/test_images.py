@@ -1,0 +1,242 @@
+"""Pixels: the same as Pillow's, of the size that was annotated, and never from outside the root."""
+
+from __future__ import annotations
+
+import io
+import pickle
+import zipfile
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import PIL.Image
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pcm_leukemia import NINE, Box, Dataset, Image, images
+from pcm_leukemia.errors import CorruptFile, DataNotFound
+from pcm_leukemia.images import Files
+from pcm_leukemia.schema import ImageId
+
+
+def picture(width: int = 60, height: int = 40, mode: str = "RGB") -> PIL.Image.Image:
+    pixels = np.random.default_rng(width).integers(0, 256, (height, width, 4), dtype=np.uint8)
+    return (
+        PIL.Image.fromarray(pixels).convert("RGB").convert(mode)
+        if mode != "RGBA"
+        else PIL.Image.fromarray(pixels)
+    )
+
+
+def encoded(image: PIL.Image.Image, form: str, **options: Any) -> bytes:
+    out = io.BytesIO()
+    image.save(out, form, **options)
+    return out.getvalue()
+
+
+def with_orientation(image: PIL.Image.Image, orientation: int) -> bytes:
+    exif = PIL.Image.Exif()
+    exif[0x0112] = orientation
+    return encoded(image, "JPEG", exif=exif.tobytes())
+
+
+@pytest.mark.parametrize(
+    ("form", "mode", "options"),
+    [
+        ("JPEG", "RGB", {"quality": 90}),
+        ("JPEG", "RGB", {"quality": 95, "subsampling": 0}),
+        ("JPEG", "RGB", {"progressive": True}),
+        ("JPEG", "L", {}),
+        ("JPEG", "CMYK", {}),
+        ("PNG", "RGB", {}),
+        ("PNG", "P", {}),
+        ("PNG", "L", {}),
+        ("PNG", "1", {}),
+        ("BMP", "RGB", {}),
+        ("TIFF", "RGB", {}),
+        ("TIFF", "RGB", {"compression": "tiff_lzw"}),
+        ("WEBP", "RGB", {"lossless": True}),
+    ],
+)
+def test_pixels_are_those_of_pillow(form: str, mode: str, options: dict[str, Any]) -> None:
+    data = encoded(picture(mode=mode), form, **options)
+    expected = np.asarray(PIL.Image.open(io.BytesIO(data)).convert("RGB"))
+    pixels = images.decode(data, "a")
+    assert pixels.dtype == np.uint8
+    assert (pixels == expected).all()
+
+
+def test_without_the_fast_decoder_the_pixels_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = encoded(picture(), "JPEG")
+    fast = images.decode(data, "a")
+    monkeypatch.setattr(images, "simplejpeg", None)
+    assert (images.decode(data, "a") == fast).all()
+
+
+@pytest.mark.parametrize("form", ["PNG", "TIFF"])
+def test_alpha_is_dropped_not_blended(form: str) -> None:
+    rgba = picture(mode="RGBA")
+    assert (images.decode(encoded(rgba, form), "a") == np.asarray(rgba)[:, :, :3]).all()
+
+
+@pytest.mark.parametrize("form", ["PNG", "TIFF"])
+def test_16_bit_grey_is_scaled(form: str) -> None:
+    grey = np.linspace(0, 65535, 60 * 40).reshape(40, 60).astype(np.uint16)
+    pixels = images.decode(encoded(PIL.Image.fromarray(grey), form), "a")
+    assert np.abs(pixels[:, :, 1].astype(int) - grey // 257).max() <= 1
+    assert pixels.max() == 255
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"no image", encoded(picture(), "JPEG")[:-400], encoded(picture(), "PNG")[:-300]]
+)
+def test_damaged_files_are_named(data: bytes) -> None:
+    with pytest.raises(CorruptFile, match=r"P1/a\.jpg: (is no image|cannot be decoded)"):
+        images.decode(data, "P1/a.jpg")
+
+
+@pytest.mark.parametrize("limit", [2000, 1000])  # above the limit, and above twice the limit
+def test_images_beyond_pillows_limit_are_refused(monkeypatch: pytest.MonkeyPatch, limit: int) -> None:
+    data = encoded(picture(60, 40), "JPEG")
+    monkeypatch.setattr(PIL.Image, "MAX_IMAGE_PIXELS", limit)
+    with pytest.raises(CorruptFile, match=f"a: has more than {limit:,} pixels, Pillow's limit"):
+        images.decode(data, "a")
+    with pytest.raises(CorruptFile, match="Pillow's limit"):
+        images.size(data, "a")
+
+
+# Sizes and orientation
+
+
+def a_dataset(folder: Path, data: bytes, width: int, height: int) -> Dataset:
+    (folder / "a.jpg").write_bytes(data)
+    return Dataset("x", NINE, (Image(ImageId("a.jpg"), width, height, file="a.jpg"),), root=folder)
+
+
+def test_size_is_as_shown() -> None:
+    assert images.size(encoded(picture(60, 40), "PNG"), "a") == (60, 40)
+    assert images.size(with_orientation(picture(60, 40), 6), "a") == (40, 60)
+
+
+def test_an_image_is_turned_as_it_was_annotated(tmp_path: Path) -> None:
+    data = with_orientation(picture(60, 40), 6)
+    ds = a_dataset(tmp_path, data, 40, 60)
+    assert images.check_sizes(ds) == []
+    pixels = images.load(Files(tmp_path), ds.images[0])
+    assert (pixels == np.rot90(np.asarray(PIL.Image.open(io.BytesIO(data))), -1)).all()
+
+
+@pytest.mark.parametrize(
+    ("size", "orientation", "recorded", "sentence"),
+    [
+        ((60, 40), 1, (61, 40), "is annotated as 61 x 40 pixels, its file is 60 x 40"),
+        ((60, 40), 6, (60, 40), "is annotated as 60 x 40 pixels, its file is 40 x 60"),
+        ((60, 40), 3, (60, 40), "has EXIF orientation 3, which may turn it under its boxes"),
+        ((50, 50), 6, (50, 50), "has EXIF orientation 6, which may turn it under its boxes"),
+    ],
+)
+def test_what_does_not_fit_is_a_problem(
+    tmp_path: Path, size: tuple[int, int], orientation: int, recorded: tuple[int, int], sentence: str
+) -> None:
+    ds = a_dataset(tmp_path, with_orientation(picture(*size), orientation), *recorded)
+    (problem,) = images.check_sizes(ds)
+    assert (problem.where, problem.what) == ('image "a.jpg"', sentence)
+    with pytest.raises(CorruptFile, match=sentence):
+        images.load(Files(tmp_path), ds.images[0])
+
+
+def test_every_bad_file_is_a_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ds = a_dataset(tmp_path, b"no image", 60, 40)
+    missing = Image(ImageId("b.jpg"), 10, 10, file="b.jpg")
+    without = Image(ImageId("c.jpg"), 10, 10)
+    (tmp_path / "d.jpg").write_bytes(encoded(picture(60, 40), "JPEG"))
+    large = Image(ImageId("d.jpg"), 60, 40, file="d.jpg")
+    monkeypatch.setattr(PIL.Image, "MAX_IMAGE_PIXELS", 2000)
+    problems = images.check_sizes(replace(ds, images=(*ds.images, missing, without, large)), workers=2)
+    assert [problem.where for problem in problems] == ['image "a.jpg"', 'image "b.jpg"', 'image "d.jpg"']
+    assert "is no image" in problems[0].what
+    assert "has no file b.jpg" in problems[1].what
+    assert "Pillow's limit" in problems[2].what
+
+
+# Files
+
+
+@pytest.mark.parametrize("name", ["../a.png", "/etc/passwd", "C:/a.png", "x/../../a.png"])
+def test_paths_that_lead_outside(tmp_path: Path, name: str) -> None:
+    with pytest.raises(DataNotFound, match="leads out of"):
+        Files(tmp_path).read(name)
+
+
+def test_links_that_lead_outside(tmp_path: Path) -> None:
+    root, outside = tmp_path / "root", tmp_path / "outside"
+    root.mkdir()
+    outside.mkdir()
+    (outside / "a.png").write_bytes(b"secret")
+    (root / "a.png").symlink_to(outside / "a.png")
+    (root / "folder").symlink_to(outside)
+    for name in ("a.png", "folder/a.png"):
+        with pytest.raises(DataNotFound, match="is a link that leads out of"):
+            Files(root).read(name)
+    (root / "b.png").write_bytes(b"fine")
+    (root / "c.png").symlink_to(root / "b.png")
+    assert Files(root).read("c.png") == b"fine"
+
+
+def test_zips_are_read_by_many_threads_and_pickle_as_their_path(tmp_path: Path) -> None:
+    path = tmp_path / "e.zip"
+    members = {f"images/{n}.bin": bytes([n]) * 50_000 for n in range(40)}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    files = Files(path)
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(files.read, members)) == list(members.values())
+    assert files.path("images/1.bin") is None
+    assert len(pickle.dumps(files)) < 500
+    assert pickle.loads(pickle.dumps(files)).read("images/7.bin") == members["images/7.bin"]
+    with pytest.raises(DataNotFound, match=r"has no file images/99\.bin; give images_root"):
+        files.read("images/99.bin")
+    with pytest.raises(DataNotFound, match="is not there; give images_root"):
+        Files(tmp_path / "gone").read("a")
+
+
+# Crops
+
+
+@given(
+    st.tuples(*[st.floats(0, 30, width=32)] * 2),
+    st.tuples(*[st.floats(0.25, 30, width=32)] * 2),
+    st.integers(0, 90),
+)
+def test_a_crop_is_what_pillow_cuts(
+    start: tuple[float, float], size: tuple[float, float], padding: int
+) -> None:
+    image = picture(60, 60)
+    box = Box(start[0], start[1], start[0] + size[0], start[1] + size[1])
+    corners = images.crop_corners(box, padding, 60, 60)
+    x1, _, x2, _ = corners
+    assert x1 <= max(box.x1 - padding, 0) < x1 + 1
+    assert x2 - 1 < min(box.x2 + padding, 60) <= x2
+    pixels = np.asarray(image)
+    assert (images.crop(pixels, box, padding) == np.asarray(image.crop(corners))).all()
+    whole = images.crop_corners(box, padding, 60, 60, "constant")
+    assert (images.crop(pixels, box, padding, "constant") == np.asarray(image.crop(whole))).all()
+    reflected = images.crop(pixels, box, padding, "reflect")
+    around = np.pad(pixels, ((100, 100), (100, 100), (0, 0)), mode="reflect")
+    assert (reflected == around[whole[1] + 100 : whole[3] + 100, whole[0] + 100 : whole[2] + 100]).all()
+
+
+def test_png_bytes_are_a_png_of_the_same_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
+    for width, height in ((1, 1), (3, 1), (1, 5), (241, 183)):
+        pixels = np.asarray(picture(width, height))
+        data = images.encode(pixels, "png")
+        with PIL.Image.open(io.BytesIO(data)) as read:
+            assert (read.format, read.mode) == ("PNG", "RGB")
+            assert (np.asarray(read) == pixels).all()
+    monkeypatch.setattr(images, "isal_zlib", None)
+    assert (images.decode(images.encode(pixels, "png"), "a") == pixels).all()
+    assert images.encode(pixels, "jpg").startswith(b"\xff\xd8\xff")
