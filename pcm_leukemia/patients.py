@@ -283,9 +283,7 @@ def _compiled(pattern: str) -> re.Pattern[str]:
             f"pattern {pattern}: is no regular expression ({error}); write one such as {_EXAMPLE}"
         ) from error
     if "patient" not in compiled.groupindex:
-        raise ValueError(
-            f"pattern {pattern}: has no group (?P<patient>...); write one such as {_EXAMPLE}"
-        )
+        raise ValueError(f"pattern {pattern}: has no group (?P<patient>...); write one such as {_EXAMPLE}")
     return compiled
 
 

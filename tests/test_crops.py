@@ -94,12 +94,12 @@ def test_png_crops_are_what_pillow_decodes_and_cuts(ds: Dataset, tmp_path: Path)
     crops.write(ds, tmp_path / "crops")
     assert ds.root
     for row in table(tmp_path / "crops"):
-        corners = tuple(int(row[f"crop_{side}"]) for side in ("x1", "y1", "x2", "y2"))
+        x1, y1, x2, y2 = (int(row[f"crop_{side}"]) for side in ("x1", "y1", "x2", "y2"))
         with (
             PIL.Image.open(ds.root / row["image"]) as source,
             PIL.Image.open(tmp_path / "crops" / row["file"]) as crop,
         ):
-            assert (np.asarray(crop) == np.asarray(source.convert("RGB").crop(corners))).all()
+            assert (np.asarray(crop) == np.asarray(source.convert("RGB").crop((x1, y1, x2, y2)))).all()
 
 
 def test_image_folder_reads_it(ds: Dataset, tmp_path: Path) -> None:
@@ -298,7 +298,7 @@ def test_refusals(ds: Dataset, tmp_path: Path) -> None:
         ({"format": "gif"}, 'format "gif"'),
     ):
         with pytest.raises(ValueError, match=sentence):
-            crops.write(ds, tmp_path / "crops", **options)  # type: ignore[arg-type]
+            crops.write(ds, tmp_path / "crops", **options)
     odd = ds.relabel({"Other": "a/b"})
     with pytest.raises(ExportError, match='label "a/b": cannot be a folder on every system'):
         crops.write(odd, tmp_path / "crops")

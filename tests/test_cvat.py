@@ -70,7 +70,8 @@ def test_without_source_and_z_order(tmp_path: Path) -> None:
 )
 @pytest.mark.parametrize("form", ["zip", "folder"])
 def test_images_are_found(tmp_path: Path, where: str, form: str) -> None:
-    members = {"annotations.xml": document(image("P1/a.png", box("Other"), subset="Train")), where: png()}
+    text = document(image("P1/a.png", box("Other"), subset="Train"))
+    members: dict[str, str | bytes] = {"annotations.xml": text, where: png()}
     if form == "zip":
         path = zipped(tmp_path / "e.zip", members)
     else:
@@ -90,7 +91,7 @@ def test_the_full_name_is_found_before_a_base_name(tmp_path: Path) -> None:
 
 
 def test_a_base_name_that_stands_twice_is_not_taken(tmp_path: Path) -> None:
-    members = {
+    members: dict[str, str | bytes] = {
         "annotations.xml": document(image("a.png"), image("b.png")),
         "x/a.png": png(),
         "y/a.png": png(),
@@ -112,7 +113,7 @@ def test_images_under_a_root_given_by_the_caller(tmp_path: Path) -> None:
 
 
 def test_several_files_keep_their_images_apart(tmp_path: Path) -> None:
-    members = {
+    members: dict[str, str | bytes] = {
         "task_1/annotations.xml": document(image("a.png", box("Other"))),
         "task_2/annotations.xml": document(image("a.png", box("Monocyte"))),
         "task_1/images/a.png": png(),
