@@ -13,14 +13,16 @@ its boxes may lie on the image as stored or on the image as shown.
 from __future__ import annotations
 
 import io
+import math
 import os
 import shutil
 import struct
 import zipfile
-from collections.abc import Iterator
+import zlib
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import IO, Literal
 
@@ -39,10 +41,6 @@ try:
     import simplejpeg
 except ImportError:
     simplejpeg = None
-try:
-    from isal import isal_zlib
-except ImportError:
-    isal_zlib = None  # type: ignore[assignment]
 
 __all__ = [
     "BORDERS",
@@ -68,8 +66,12 @@ BORDERS: tuple[Border, ...] = ("clip", "reflect", "constant")
 _ORIENTATION = 0x0112
 _SWAPS = (5, 6, 7, 8)
 """The EXIF orientations that exchange width and height."""
-_BAD_IMAGE = (OSError, ValueError, SyntaxError, EOFError, ArithmeticError, LookupError, TypeError)
-"""What Pillow and simplejpeg raise on files that are damaged or no images."""
+_BAD_FILE = (OSError, EOFError, ValueError, RuntimeError, zlib.error, zipfile.BadZipFile)
+"""What reading from a disk or a damaged zip raises; RuntimeError: encrypted, or packed in a way unknown here."""
+_BAD_IMAGE = (*_BAD_FILE, SyntaxError, ArithmeticError, LookupError, TypeError, AttributeError, struct.error)
+"""What Pillow and simplejpeg raise, besides, on files that are damaged or no images."""
+_FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "WEBP", "JPEG2000", "GIF", "PPM")
+"""What is opened at all: others of Pillow's formats are no images of smears, and EPS would start a program."""
 
 
 class Files:
@@ -86,8 +88,8 @@ class Files:
     def __init__(self, root: Path) -> None:
         self.root = root
 
-    def __reduce__(self) -> tuple[type[Files], tuple[Path]]:
-        return Files, (self.root,)
+    def __reduce__(self) -> tuple[Callable[[Path, int], Files], tuple[Path, int]]:
+        return _files, (self.root, self.root.stat().st_mtime_ns if self.root.is_file() else 0)
 
     @cached_property
     def _archive(self) -> zipfile.ZipFile | None:
@@ -110,20 +112,22 @@ class Files:
                 return path.open("rb")
             assert self._archive is not None
             return self._archive.open(file)
-        except (KeyError, OSError) as error:
+        except (KeyError, FileNotFoundError, NotADirectoryError) as error:
             raise DataNotFound(
                 f"{self.root}: has no file {file}; give images_root / --images-root"
             ) from error
-        except (RuntimeError, NotImplementedError, zipfile.BadZipFile) as error:
-            raise CorruptFile(f"{self.root}:{file}: cannot be unpacked ({error}); export it again") from error
+        except _BAD_FILE as error:
+            raise CorruptFile(
+                f"{self.root}: {file} cannot be opened ({error}); check its permissions, or export it again"
+            ) from error
 
     def read(self, file: str) -> bytes:
         """The bytes of a file."""
         with self.open(file) as stream:
             try:
                 return stream.read()
-            except (OSError, zipfile.BadZipFile, EOFError, ValueError) as error:
-                raise CorruptFile(f"{self.root}:{file}: cannot be read ({error}); export it again") from error
+            except _BAD_FILE as error:
+                raise CorruptFile(f"{self.root}: {file} cannot be read ({error}); export it again") from error
 
     def path(self, file: str) -> Path | None:
         """Where the file is; None inside a zip."""
@@ -132,7 +136,7 @@ class Files:
         if self._archive is not None:
             return None
         path = self.root / file
-        if not path.resolve().is_relative_to(self._real_root):
+        if not Path(os.path.realpath(path)).is_relative_to(self._real_root):
             raise DataNotFound(
                 f"{path}: is a link that leads out of {self.root}; give the real folder as images_root"
             )
@@ -141,6 +145,12 @@ class Files:
     @cached_property
     def _real_root(self) -> Path:
         return self.root.resolve()
+
+
+@lru_cache(maxsize=4)
+def _files(root: Path, written: int) -> Files:  # noqa: ARG001 - another time, another zip
+    """What a `Files` is unpickled as: one a process, so that a zip's list of members is read once."""
+    return Files(root)
 
 
 def place(files: Files, file: str, target: Path, how: Placing) -> None:
@@ -201,7 +211,7 @@ def check_sizes(ds: Dataset, workers: int | None = None) -> list[Problem]:
         return []
     files = Files(ds.root)
     with ThreadPoolExecutor(workers) as pool:
-        found = pool.map(lambda image: _size_problem(files, image), ds.images, chunksize=64)
+        found = pool.map(lambda image: _size_problem(files, image), ds.images)
         return [problem for problem in found if problem]
 
 
@@ -240,14 +250,15 @@ def decode(data: bytes, where: str) -> Pixels:
 
 
 def encode(pixels: Pixels, form: Literal["png", "jpg"], quality: int = 95) -> bytes:
-    """The bytes of a PNG, by the fastest encoder that is installed, or of a JPEG."""
-    out = io.BytesIO()
-    if form == "jpg":
-        PIL.Image.fromarray(pixels).save(out, "JPEG", quality=quality)
-    elif isal_zlib is None:
-        PIL.Image.fromarray(pixels).save(out, "PNG", compress_level=1)
-    else:
+    """The bytes of a PNG, or of a JPEG of that quality.
+
+    The PNG is not compressed: deflate at its fastest takes longer for the crops of an image than
+    decoding it may cost on top, and saves less than half of grainy pixels.
+    """
+    if form == "png":
         return _png(pixels)
+    out = io.BytesIO()
+    PIL.Image.fromarray(pixels).save(out, "JPEG", quality=quality)
     return out.getvalue()
 
 
@@ -259,6 +270,11 @@ def crop_corners(
     The box is widened to whole pixels (floor and ceiling), then by `padding` on all sides. With
     "clip" the crop ends at the image's border.
 
+    Raises
+    ------
+    ValueError
+        If the box lies outside the image, or the padding is negative: there would be nothing to cut.
+
     Examples
     --------
     >>> crop_corners(Box(10.5, 60, 30.2, 80), 50, 100, 100)
@@ -266,8 +282,12 @@ def crop_corners(
     >>> crop_corners(Box(10.5, 60, 30.2, 80), 50, 100, 100, "reflect")
     (-40, 10, 81, 130)
     """
-    x1, y1 = int(np.floor(box.x1)) - padding, int(np.floor(box.y1)) - padding
-    x2, y2 = int(np.ceil(box.x2)) + padding, int(np.ceil(box.y2)) + padding
+    if padding < 0 or box.clip(width, height) is None:
+        raise ValueError(
+            f"{box} and {padding} px: nothing of it in {width} x {height} px; give a box inside and 0 px or more"
+        )
+    x1, y1 = math.floor(box.x1) - padding, math.floor(box.y1) - padding
+    x2, y2 = math.ceil(box.x2) + padding, math.ceil(box.y2) + padding
     if border == "clip":
         return max(x1, 0), max(y1, 0), min(x2, width), min(y2, height)
     return x1, y1, x2, y2
@@ -277,6 +297,11 @@ def crop(pixels: Pixels, box: Box, padding: int = 50, border: Border = "clip") -
     """Cut a padded box out of an image; see `crop_corners` for which pixels.
 
     Outside the image, "reflect" mirrors it about its border pixels and "constant" is black.
+
+    Raises
+    ------
+    ValueError
+        As `crop_corners` does.
     """
     height, width = pixels.shape[:2]
     x1, y1, x2, y2 = crop_corners(box, padding, width, height, border)
@@ -304,11 +329,13 @@ def _mirrored(index: npt.NDArray[np.int_], length: int) -> npt.NDArray[np.int_]:
 def _opened(data: bytes | IO[bytes], where: str) -> Iterator[PIL.Image.Image]:
     """A picture of which no more than the header is read."""
     try:
-        picture = PIL.Image.open(io.BytesIO(data) if isinstance(data, bytes) else data)
+        picture = PIL.Image.open(io.BytesIO(data) if isinstance(data, bytes) else data, formats=_FORMATS)
     except (PIL.Image.DecompressionBombError, PIL.Image.DecompressionBombWarning) as error:
         raise CorruptFile(_too_large(where)) from error
     except _BAD_IMAGE as error:
-        raise CorruptFile(f"{where}: is no image that can be read; replace the file") from error
+        raise CorruptFile(
+            f"{where}: is no image that can be read; save it as PNG, JPEG or TIFF, 8 bits a channel"
+        ) from error
     with picture:
         if PIL.Image.MAX_IMAGE_PIXELS and picture.width * picture.height > PIL.Image.MAX_IMAGE_PIXELS:
             raise CorruptFile(_too_large(where))
@@ -323,11 +350,10 @@ def _too_large(where: str) -> str:
 
 
 def _orientation(picture: PIL.Image.Image) -> int:
-    """The EXIF orientation, 1 to 8; 1 if there is none."""
-    if picture.format == "PNG" and "exif" not in picture.info:
-        return 1  # asking for it would decode the whole image
+    """The EXIF orientation, 1 to 8, as far as the header tells; 1 if there is none."""
     try:
-        return int(picture.getexif().get(_ORIENTATION, 1)) or 1
+        # PngImageFile's own getexif would decode the whole image
+        return int(PIL.Image.Image.getexif(picture).get(_ORIENTATION, 1)) or 1
     except _BAD_IMAGE:
         return 1
 
@@ -336,10 +362,14 @@ def _misfit(picture: PIL.Image.Image, image: Image) -> Problem | None:
     """Why the file cannot be what was annotated."""
     where, orientation = f'image "{image.id}"', _orientation(picture)
     width, height = picture.size
+    turned = ""
     if orientation in _SWAPS:
         width, height = height, width
+        turned = f" as its EXIF orientation {orientation} turns it"
     if (width, height) != (image.width, image.height):
-        what = f"is annotated as {image.width} x {image.height} pixels, its file is {width} x {height}"
+        what = (
+            f"is annotated as {image.width} x {image.height} pixels, its file is {width} x {height}{turned}"
+        )
         return Problem(where, what, "find the image that was annotated, or export again")
     if orientation != 1 and (orientation not in _SWAPS or width == height):
         what = f"has EXIF orientation {orientation}, which may turn it under its boxes"
@@ -364,7 +394,8 @@ def _pixels(data: bytes, picture: PIL.Image.Image, where: str, *, turned: bool) 
             if fast is not None:
                 return fast
         picture.load()
-        return np.asarray(_as_rgb(PIL.ImageOps.exif_transpose(picture) if turned else picture))
+        # a copy, since simplejpeg's pixels can be written to and Pillow's not
+        return np.array(_as_rgb(PIL.ImageOps.exif_transpose(picture) if turned else picture))
     except _BAD_IMAGE as error:
         raise CorruptFile(f"{where}: cannot be decoded ({error}); replace the file") from error
 
@@ -381,28 +412,25 @@ def _decode_jpeg(data: bytes) -> Pixels | None:
 
 
 def _as_rgb(picture: PIL.Image.Image) -> PIL.Image.Image:
+    """Pillow's RGB, except that 16 bits are scaled to 8, where Pillow cuts them off at 255 or at 8 bits."""
     if picture.mode.startswith("I;16") or picture.mode in ("I", "F"):
         grey = np.asarray(picture, dtype=np.float64) / (257 if picture.mode != "F" else 1)
         return PIL.Image.fromarray(np.clip(np.round(grey), 0, 255).astype(np.uint8)).convert("RGB")
-    if "A" in picture.getbands() and picture.mode in ("RGBA", "LA"):
-        return PIL.Image.merge(picture.mode[:-1], picture.split()[:-1]).convert("RGB")
     return picture.convert("RGB")
 
 
 def _png(pixels: Pixels) -> bytes:
-    """A PNG of RGB pixels whose rows are stored as differences to the row above (filter "Up").
+    """A PNG of RGB pixels as they are: each row behind a 0 (no filter), in stored blocks of deflate.
 
-    Source: the PNG specification, third edition, sections 5 and 9. Pillow tries all filters on every
-    row, which takes ten times as long.
+    Source: the PNG specification, third edition, sections 5 and 9. Pillow takes ten times as long,
+    since it tries its filters even where nothing is compressed.
     """
     height, width = pixels.shape[:2]
-    rows = pixels.reshape(height, width * 3)
-    filtered = np.full((height, 1 + width * 3), 2, np.uint8)
-    filtered[0, 1:] = rows[0]
-    np.subtract(rows[1:], rows[:-1], out=filtered[1:, 1:])
+    rows = np.zeros((height, 1 + width * 3), np.uint8)
+    rows[:, 1:].reshape(height, width, 3)[:] = pixels
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    chunks = ((b"IHDR", header), (b"IDAT", isal_zlib.compress(filtered.tobytes(), 1)), (b"IEND", b""))
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(rows.tobytes(), 0)), (b"IEND", b""))
     return b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", isal_zlib.crc32(kind + data))
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(data, zlib.crc32(kind)))
         for kind, data in chunks
     )

@@ -133,7 +133,12 @@ def test_an_image_is_turned_as_it_was_annotated(tmp_path: Path) -> None:
     ("size", "orientation", "recorded", "sentence"),
     [
         ((60, 40), 1, (61, 40), "is annotated as 61 x 40 pixels, its file is 60 x 40"),
-        ((60, 40), 6, (60, 40), "is annotated as 60 x 40 pixels, its file is 40 x 60"),
+        (
+            (60, 40),
+            6,
+            (60, 40),
+            "is annotated as 60 x 40 pixels, its file is 40 x 60 as its EXIF orientation 6 turns it",
+        ),
         ((60, 40), 3, (60, 40), "has EXIF orientation 3, which may turn it under its boxes"),
         ((50, 50), 6, (50, 50), "has EXIF orientation 6, which may turn it under its boxes"),
     ],
@@ -230,13 +235,11 @@ def test_a_crop_is_what_pillow_cuts(
     assert (reflected == around[whole[1] + 100 : whole[3] + 100, whole[0] + 100 : whole[2] + 100]).all()
 
 
-def test_png_bytes_are_a_png_of_the_same_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_png_bytes_are_a_png_of_the_same_pixels() -> None:
     for width, height in ((1, 1), (3, 1), (1, 5), (241, 183)):
         pixels = np.asarray(picture(width, height))
         data = images.encode(pixels, "png")
         with PIL.Image.open(io.BytesIO(data)) as read:
             assert (read.format, read.mode) == ("PNG", "RGB")
             assert (np.asarray(read) == pixels).all()
-    monkeypatch.setattr(images, "isal_zlib", None)
-    assert (images.decode(images.encode(pixels, "png"), "a") == pixels).all()
     assert images.encode(pixels, "jpg").startswith(b"\xff\xd8\xff")
