@@ -16,6 +16,7 @@ ignored are left out and counted. Format: https://docs.ultralytics.com/datasets/
 from __future__ import annotations
 
 import csv
+import errno
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -124,20 +125,25 @@ def _write_labels(
     counted: dict[str, Counter[str]] = {part: Counter() for part in ds.parts}
     twins = 0
     for image in ds.images:
-        cells = [cell for cell in ds.cells_of(image) if cell.label != IGNORE]
-        rows = [_row(ids[cell.label], cell.box, image) for cell in cells]
-        counted[ds.part_of(image)].update(cell.label for cell in cells)
+        rows = []
+        in_part = counted[ds.part_of(image)]
+        for cell in ds.cells_of(image):
+            if cell.label != IGNORE:
+                in_part[cell.label] += 1
+                rows.append(_row(ids[cell.label], cell.box, image))
         twins += len(rows) - len(set(rows))
-        # os.open takes half the time of Path.write_text, and there are many files
-        labels = os.open(
-            f"{folder}/{labels_file(files[image.id])}", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666
-        )
-        try:
-            if rows:
-                os.write(labels, "".join(rows).encode())
-        finally:
-            os.close(labels)
+        _write_file(f"{folder}/{labels_file(files[image.id])}", "".join(rows).encode())
     return {part: dict(labels) for part, labels in counted.items()}, twins
+
+
+def _write_file(path: str, content: bytes) -> None:
+    """Make a file; in half the time of `Path.write_bytes`, since there are many."""
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+    try:
+        if content and os.write(file, content) < len(content):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
+    finally:
+        os.close(file)
 
 
 def _row(number: int, box: Box, image: Image) -> str:
