@@ -12,6 +12,7 @@ from typing import Any, cast
 
 import msgspec
 
+from pcm_leukemia.container import find_images, open_container
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import DataNotFound, DataWarning, InvalidExport, Problem, UnknownLabel, some
 from pcm_leukemia.output import MARKER
@@ -59,7 +60,8 @@ def read(
     clip
         Cut boxes that leave their image at its border, instead of refusing them.
     images_root
-        The folder or zip in which ``file_name`` leads to the images; by default ``images/`` in the folder.
+        A folder or zip with the images; by default ``images/`` beside the JSON or ``annotations/``,
+        if it is there.
 
     Raises
     ------
@@ -73,12 +75,12 @@ def read(
     reader = _Reader(taxonomy, clip=clip)
     for part, file in files.items():
         reader.read(file, part)
+    root = reader.find_images(path, images_root)
     if reader.problems:
         labels_only = all("is no class of" in problem.what for problem in reader.problems)
         raise (UnknownLabel if labels_only else InvalidExport)(reader.problems)
     reader.warn()
-    root = Path(images_root) if images_root else (path if path.is_dir() else path.parent) / "images"
-    return reader.dataset(path, root if root.exists() else None, [part for part in files if part != "all"])
+    return reader.dataset(path, root, [part for part in files if part != "all"])
 
 
 def _files(path: Path) -> dict[str, Path]:
@@ -109,7 +111,7 @@ class _Reader:
         self.labels: tuple[str, ...] | None = None
         self.info: Row = {}
         self.problems: list[Problem] = []
-        self.images: dict[str, Image] = {}
+        self.images: dict[ImageId, Image] = {}
         self.part_of: dict[ImageId, str] = {}
         self.cells: list[Cell] = []
         self.patients: dict[str, str | None] = {}
@@ -154,6 +156,22 @@ class _Reader:
                 some(f"{count:,} {kind}" for kind, count in self.left.items()), DataWarning, stacklevel=3
             )
 
+    def find_images(self, path: Path, images_root: str | Path | None) -> Path | None:
+        """Set `Image.file` where there is one; gives the root of the files, if any."""
+        if images_root is not None:
+            from pcm_leukemia.images import check_sizes
+
+            pictures = open_container(images_root)
+            images, problems = find_images(self.images.values(), pictures, {}, required=True)
+            root = pictures.root
+            self.problems += [*problems, *pictures.problems, *check_sizes(images, root)]
+        else:
+            top = path.absolute() if path.is_dir() else path.absolute().parent
+            root = (top.parent if top.name == "annotations" else top) / "images"
+            images = [_with_file(image, root) for image in self.images.values()]
+        self.images = {image.id: image for image in images}
+        return root.absolute() if any(image.file for image in images) else None
+
     def dataset(self, path: Path, root: Path | None, parts: list[str]) -> Dataset:
         """The tables as a data set."""
         labels = self.labels or ()
@@ -163,15 +181,12 @@ class _Reader:
         patients = tuple(
             Patient(PatientId(patient), diagnosis) for patient, diagnosis in self.patients.items()
         )
-        images = self.images.values()
-        if root is not None and root.is_dir():
-            images = [_with_file(image, root) for image in images]  # type: ignore[assignment]
         name = self.info.get("description")
         split = self.info.get("split")
         return Dataset(
             name if isinstance(name, str) and name else path.stem,
             taxonomy,
-            tuple(images),
+            tuple(self.images.values()),
             tuple(self.cells),
             patients,
             Split(split if isinstance(split, str) else "official", self.part_of, {"method": "read from COCO"})
@@ -248,7 +263,7 @@ class _Reader:
             row.get("subset", ""),
             tags=tags,
         )
-        images[row["id"]] = self.images[name] = image
+        images[row["id"]] = self.images[image.id] = image
         self.part_of[image.id] = part
 
     def _cell(

@@ -304,7 +304,8 @@ def _finish(
             "images that cannot be read": len(failed),
             "cells in them": sum(len(job.cells) for job in jobs if job.image.id in failed),
         },
-        (*_lacking(ds, cells), *(str(problem) for problem in failed.values())),
+        tuple(_lacking(ds, cells)),
+        tuple(failed.values()),
     )
     report.leave_in(work, {"name": ds.name, "task": task, **style._asdict()})
     return report

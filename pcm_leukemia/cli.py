@@ -302,7 +302,10 @@ def convert(
         raise typer.BadParameter(f"{to.value} has no option --{option.replace('_', '-')}")
     if "progress" in accepted:
         options["progress"] = True
-    print(writer(ds, out, **options))
+    report = writer(ds, out, **options)
+    print(report)
+    if report.problems:
+        raise typer.Exit(1)
 
 
 # From options to arguments, and from results to text

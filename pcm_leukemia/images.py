@@ -19,7 +19,7 @@ import shutil
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cached_property, lru_cache
@@ -31,7 +31,6 @@ import numpy.typing as npt
 import PIL.Image
 import PIL.ImageOps
 
-from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import CorruptFile, DataNotFound, ExportError, PcmError, Problem
 from pcm_leukemia.paths import leads_outside
 from pcm_leukemia.schema import Image
@@ -201,17 +200,15 @@ def size(data: bytes | IO[bytes], where: str) -> tuple[int, int]:
         return (height, width) if _orientation(picture) in _SWAPS else (width, height)
 
 
-def check_sizes(ds: Dataset, workers: int | None = None) -> list[Problem]:
-    """Compare the header of every image file with the recorded size.
+def check_sizes(images: Iterable[Image], root: Path, workers: int | None = None) -> list[Problem]:
+    """Compare the header of every image file below `root` with the recorded size.
 
     Images without a file are passed over. Nothing raises: what is missing, unreadable, too
     large or of another size is a problem.
     """
-    if ds.root is None:
-        return []
-    files = Files(ds.root)
+    files = Files(root)
     with ThreadPoolExecutor(workers) as pool:
-        found = pool.map(lambda image: _size_problem(files, image), ds.images)
+        found = pool.map(lambda image: _size_problem(files, image), images)
         return [problem for problem in found if problem]
 
 

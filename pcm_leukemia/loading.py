@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Mapping
+from dataclasses import replace
 from importlib import import_module
+from inspect import signature
 from pathlib import Path
 from typing import Literal
 
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.errors import DataNotFound, InvalidExport
+from pcm_leukemia.errors import DataNotFound
 from pcm_leukemia.output import MARKER
 from pcm_leukemia.schema import Taxonomy
 
 __all__ = ["kind_of", "load_dataset"]
 
+Kind = Literal["canonical", "yolo", "coco", "cvat"]
+
+_SHOWN: dict[Kind, str] = {
+    "canonical": "a canonical folder, whose classes are settled",
+    "yolo": "a YOLO folder",
+    "coco": "COCO",
+    "cvat": "a CVAT export",
+}
 _FORMS = "a CVAT export (.xml, .zip or a folder), a canonical folder, a YOLO folder (data.yaml) or a COCO file or folder (.json)"
 
 
@@ -64,11 +74,12 @@ def load_dataset(
     labels
         CVAT: label in the export -> class, or "ignore".
     clip
-        CVAT: cut boxes that leave their image at its border, instead of refusing them.
+        CVAT, COCO, YOLO: cut boxes that leave their image at its border, instead of refusing them.
     images_root
-        A folder or zip with the images, where they are not with the annotations.
+        CVAT, COCO, canonical: a folder or zip with the images, where they are not where they were
+        or not with the annotations.
     check_images
-        Open every image's header and compare its size with the annotated one.
+        CVAT: open every image's header and compare its size with the annotated one.
     name
         The data set's name.
 
@@ -82,37 +93,43 @@ def load_dataset(
         If a canonical folder is not what was written.
     UnknownPart
         If there is no such part or split.
+    ValueError
+        If an option is given that the form of the data has no use for, or patients in two ways.
     """
     path = Path(path)
-    kind = kind_of(path)
-    if kind == "canonical":
-        from pcm_leukemia import store
-
-        ds = store.read(path, split=split_name)
-    elif kind == "cvat":
-        from pcm_leukemia import cvat
-        from pcm_leukemia.taxonomy import NINE
-
-        ds = cvat.read(
-            path, taxonomy=taxonomy or NINE, labels=labels, clip=clip, images_root=images_root, name=name
-        )
-    else:
-        converter = import_module(f"pcm_leukemia.converters.{kind}")
-        ds = converter.read(path, taxonomy=None if taxonomy == "declared" else taxonomy)
+    options = {
+        "taxonomy": None if taxonomy == "declared" and kind_of(path) != "cvat" else taxonomy,
+        "labels": labels or None,
+        "clip": clip or None,
+        "images_root": images_root,
+        "split_name": split_name,
+    }
+    ds = _read(path, {option: value for option, value in options.items() if value is not None}, check_images)
+    if name is not None:
+        ds = replace(ds, name=name)
     ds = _with_patients(
         ds, pattern=patients, csv=patients_csv, tags=patients_tag, attribute=patients_attribute
     )
-    if check_images and kind == "cvat" and ds.root:
-        from pcm_leukemia import images
-
-        problems = images.check_sizes(ds)
-        if problems:
-            raise InvalidExport(problems)
     ds = ds if task is None else ds.task(task)
     return ds if split is None else ds.part(split)
 
 
-def kind_of(path: str | Path) -> Literal["canonical", "yolo", "coco", "cvat"]:
+def _read(path: Path, options: dict[str, object], check_images: bool) -> Dataset:  # noqa: FBT001
+    """Read by the form's own reader, which must take every option that is given."""
+    kind = kind_of(path)
+    names = {"canonical": "pcm_leukemia.store", "cvat": "pcm_leukemia.cvat"}
+    reader = import_module(names.get(kind, f"pcm_leukemia.converters.{kind}")).read
+    accepted = signature(reader).parameters
+    for option in options:
+        if option not in accepted:
+            raise ValueError(f"{path}: {option} is of no use for {_SHOWN[kind]}; leave it out")
+    if "check_images" in accepted:
+        options["check_images"] = check_images
+    ds: Dataset = reader(path, **options)
+    return ds
+
+
+def kind_of(path: str | Path) -> Kind:
     """What is at `path`, by its files' names alone.
 
     Raises

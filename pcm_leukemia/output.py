@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pcm_leukemia.errors import ExportError
+from pcm_leukemia.errors import ExportError, Problem
 
 __all__ = ["MARKER", "Report", "check_target", "counts", "new_file", "new_folder", "put_in_place"]
 
@@ -29,7 +29,10 @@ MARKERS = (MARKER, "dataset.json")
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a converter wrote: counts by part, and what it left out, by kind."""
+    """What a converter wrote: counts by part, and what it left out, by kind.
+
+    `problems` are what it was asked to write and could not, such as an unreadable image.
+    """
 
     format: str
     out: Path
@@ -37,6 +40,7 @@ class Report:
     cells: Mapping[str, Mapping[str, int]]
     skipped: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    problems: tuple[Problem, ...] = ()
 
     def __str__(self) -> str:
         lines = [f"{self.format}: {self.out}"]
@@ -45,6 +49,7 @@ class Report:
             lines.append(f"  {part}: {images:,} images, {cells:,} cells")
         lines += [f"  left out: {count:,} {kind}" for kind, count in self.skipped.items() if count]
         lines += [f"  note: {note}" for note in self.notes]
+        lines += [f"  problem: {problem}" for problem in self.problems]
         return "\n".join(lines)
 
     def to_json(self) -> dict[str, object]:
@@ -55,6 +60,7 @@ class Report:
             "cells": {part: dict(counts) for part, counts in self.cells.items()},
             "skipped": {kind: count for kind, count in self.skipped.items() if count},
             "notes": list(self.notes),
+            "problems": [str(problem) for problem in self.problems],
         }
 
     def leave_in(self, folder: Path, made: Mapping[str, object] | None = None) -> None:

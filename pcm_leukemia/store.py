@@ -23,10 +23,12 @@ import re
 import shutil
 import warnings
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from pcm_leukemia import splits
+from pcm_leukemia.container import find_images, open_container
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import (
     CorruptFile,
@@ -95,7 +97,12 @@ def write(ds: Dataset, out: str | Path) -> Path:
 
 
 def read(
-    path: str | Path, *, split: str | None = None, with_split: bool = True, verify: bool = True
+    path: str | Path,
+    *,
+    split_name: str | None = None,
+    with_split: bool = True,
+    verify: bool = True,
+    images_root: str | Path | None = None,
 ) -> Dataset:
     """Read a canonical folder.
 
@@ -103,13 +110,15 @@ def read(
     ----------
     path
         The folder.
-    split
+    split_name
         The split to take; by default the only one, or the one called "official".
     with_split
         Take a split at all.
     verify
         Compare the tables with their checksums. Without, tables that were edited by hand are
         accepted as they are, if they still fit together.
+    images_root
+        The folder or zip with the images, where they are not where they were.
 
     Raises
     ------
@@ -118,7 +127,7 @@ def read(
     CorruptFile
         If a table is not what was written, or its version is newer than this package.
     InvalidDataset
-        If rows cannot be read, or contradict each other.
+        If rows cannot be read, or contradict each other, or images are not at `images_root`.
     UnknownPart
         If there is no such split, or it does not place every image.
     """
@@ -128,16 +137,31 @@ def read(
         _verify(path, header)
     taxonomy = _taxonomy(header["taxonomy"])
     rows = _Tables(path)
-    images_root = header.get("images_root")
+    recorded = header.get("images_root")
     ds = Dataset(
         str(header["name"]),
         taxonomy,
         tuple(rows.read("images.csv", _IMAGES, _image)),
         tuple(rows.read("cells.csv", _CELLS, _cell)),
         tuple(rows.read("patients.csv", _PATIENTS, lambda row: Patient(PatientId(row[0]), row[1] or None))),
-        root=Path(os.path.normpath(path.absolute() / images_root)) if images_root else None,
+        root=Path(os.path.normpath(path.absolute() / recorded)) if recorded else None,
     )
-    return _with_split(ds, path, split) if with_split else ds
+    if images_root is not None:
+        ds = _with_images(ds, images_root)
+    return _with_split(ds, path, split_name) if with_split else ds
+
+
+def _with_images(ds: Dataset, images_root: str | Path) -> Dataset:
+    """The data set with its images at another place, where their headers are looked at."""
+    from pcm_leukemia.images import check_sizes
+
+    pictures = open_container(images_root)
+    images, problems = find_images(ds.images, pictures, {}, required=True)
+    root = pictures.root.absolute()
+    problems += [*pictures.problems, *check_sizes(images, root)]
+    if problems:
+        raise InvalidDataset(problems)
+    return replace(ds, images=tuple(images), root=root)
 
 
 def split_names(path: str | Path) -> list[str]:

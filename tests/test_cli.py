@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import warnings
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -130,6 +131,20 @@ def test_an_export_is_converted_without_a_split_as_one_part(run: Run, export: Pa
     converted = run("convert", export, tmp_path / "coco", "--to", "coco")
     assert converted.status == 0, converted.err
     assert "all: 20 images, 30 cells" in converted.out
+
+
+def test_crops_that_could_not_be_cut_are_status_1_and_the_rest_is_there(
+    run: Run, export: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "export"
+    with zipfile.ZipFile(export) as archive:
+        archive.extractall(folder)
+    run("import", folder, tmp_path / "data")
+    (folder / "images" / "AML" / "P03" / "0.png").write_bytes(b"no image")
+    converted = run("convert", tmp_path / "data", tmp_path / "crops", "--to", "crops")
+    assert converted.status == 1
+    assert 'problem: image "AML/P03/0.png"' in converted.out
+    assert len(list((tmp_path / "crops").rglob("*.png"))) == 29
 
 
 def test_problems_in_the_data_are_status_1_and_write_nothing(run: Run, tmp_path: Path) -> None:

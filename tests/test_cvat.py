@@ -141,6 +141,29 @@ def test_one_name_in_two_subsets_stays_two_images(tmp_path: Path) -> None:
     assert [cell.label for cell in ds.cells] == ["Monocyte", "Other"]
 
 
+def test_one_name_in_two_tasks_of_a_project_stays_two_images(tmp_path: Path) -> None:
+    text = document(
+        image("a.png", box("Other"), subset="Train", task_id=1),
+        image("a.png", box("Monocyte"), subset="Train", task_id=2, number=1),
+        meta=header("project"),
+    )
+    ds = cvat.read(write(tmp_path / "a.xml", text))
+    assert [(each.id, each.name) for each in ds.images] == [
+        ("Train/a.png", "a.png"),
+        ("Train/task_2/a.png", "a.png"),
+    ]
+    assert [cell.label for cell in ds.cells] == ["Other", "Monocyte"]
+    twice = text.replace('task_id="2"', 'task_id="1"')
+    assert "stands twice, first in line" in problems(write(tmp_path / "b.xml", twice))[0]
+
+
+def test_two_images_never_share_one_file(tmp_path: Path) -> None:
+    text = document(image("P1/a.png"), image("P2/a.png", number=1))
+    path = zipped(tmp_path / "e.zip", {"annotations.xml": text, "pictures/a.png": png()})
+    (line,) = problems(path)
+    assert line.startswith('image "P2/a.png": its file pictures/a.png is also that of image "P1/a.png"; put')
+
+
 @pytest.mark.parametrize(
     "name", ["a b/ü & <é>'\".png", "日本/ผู้ป่วย 7/ภาพ.png", "x" * 200 + ".png", "a;b,c.png", "..a/b...png"]
 )

@@ -6,7 +6,6 @@ import io
 import pickle
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -124,7 +123,7 @@ def test_size_is_as_shown() -> None:
 def test_an_image_is_turned_as_it_was_annotated(tmp_path: Path) -> None:
     data = with_orientation(picture(60, 40), 6)
     ds = a_dataset(tmp_path, data, 40, 60)
-    assert images.check_sizes(ds) == []
+    assert images.check_sizes(ds.images, tmp_path) == []
     pixels = images.load(Files(tmp_path), ds.images[0])
     assert (pixels == np.rot90(np.asarray(PIL.Image.open(io.BytesIO(data))), -1)).all()
 
@@ -147,7 +146,7 @@ def test_what_does_not_fit_is_a_problem(
     tmp_path: Path, size: tuple[int, int], orientation: int, recorded: tuple[int, int], sentence: str
 ) -> None:
     ds = a_dataset(tmp_path, with_orientation(picture(*size), orientation), *recorded)
-    (problem,) = images.check_sizes(ds)
+    (problem,) = images.check_sizes(ds.images, tmp_path)
     assert (problem.where, problem.what) == ('image "a.jpg"', sentence)
     with pytest.raises(CorruptFile, match=sentence):
         images.load(Files(tmp_path), ds.images[0])
@@ -160,7 +159,7 @@ def test_every_bad_file_is_a_problem(tmp_path: Path, monkeypatch: pytest.MonkeyP
     (tmp_path / "d.jpg").write_bytes(encoded(picture(60, 40), "JPEG"))
     large = Image(ImageId("d.jpg"), 60, 40, file="d.jpg")
     monkeypatch.setattr(PIL.Image, "MAX_IMAGE_PIXELS", 2000)
-    problems = images.check_sizes(replace(ds, images=(*ds.images, missing, without, large)), workers=2)
+    problems = images.check_sizes((*ds.images, missing, without, large), tmp_path, workers=2)
     assert [problem.where for problem in problems] == ['image "a.jpg"', 'image "b.jpg"', 'image "d.jpg"']
     assert "is no image" in problems[0].what
     assert "has no file b.jpg" in problems[1].what

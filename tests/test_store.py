@@ -93,9 +93,9 @@ def test_splits_outlive_a_new_import(tmp_path: Path, ds: Dataset) -> None:
         assert store.read(folder).split is None
     assert store.read(folder, with_split=False) == grown
     with pytest.raises(UnknownPart, match="1 of 3 images are in no part"):
-        store.read(folder, split="official")
+        store.read(folder, split_name="official")
     with pytest.raises(UnknownPart, match='has no split "other"; it has: official'):
-        store.read(folder, split="other")
+        store.read(folder, split_name="other")
 
 
 @pytest.mark.parametrize("name", ["../evil", "a/b", "", ".hidden", "a\\b"])

@@ -11,11 +11,10 @@ import gc
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-from pcm_leukemia.cvat.container import Container, ImageFinder, open_container
+from pcm_leukemia.container import Container, find_images, open_container
 from pcm_leukemia.cvat.document import Found, read_document
 from pcm_leukemia.cvat.inspection import CELL_SHAPES, Inspection
 from pcm_leukemia.cvat.labels import Labels
@@ -34,6 +33,7 @@ def inspect(
     labels: Mapping[str, str] | None = None,
     clip: bool = False,
     images_root: str | Path | None = None,
+    check_images: bool = True,
 ) -> Inspection:
     """Count everything in a CVAT export and list every problem; see `read` for the parameters.
 
@@ -42,7 +42,8 @@ def inspect(
     DataNotFound
         If `path` or `images_root` is not there; whatever is found in it never raises.
     """
-    return _scan(path, taxonomy, labels or {}, images_root, clip=clip)[0].inspection
+    found, _ = _scan(path, taxonomy, labels or {}, images_root, clip=clip, check_images=check_images)
+    return found.inspection
 
 
 def read(
@@ -52,6 +53,7 @@ def read(
     labels: Mapping[str, str] | None = None,
     clip: bool = False,
     images_root: str | Path | None = None,
+    check_images: bool = True,
     name: str | None = None,
 ) -> Dataset:
     """Read a CVAT export.
@@ -68,6 +70,8 @@ def read(
         Cut boxes that leave their image at its border, instead of refusing them.
     images_root
         A folder or zip with the images, where they are not in the export.
+    check_images
+        Open every image's header and compare its size with the annotated one.
     name
         The data set's name; by default that of the file or folder.
 
@@ -79,7 +83,7 @@ def read(
     DataNotFound
         If `path` or `images_root` is not there.
     """
-    found, container = _scan(path, taxonomy, labels or {}, images_root, clip=clip)
+    found, root = _scan(path, taxonomy, labels or {}, images_root, clip=clip, check_images=check_images)
     inspection = found.inspection
     if inspection.problems:
         unknown = set(inspection.problems) <= set(found.labels.problems())
@@ -90,7 +94,7 @@ def read(
         found.labels.taxonomy(),
         tuple(found.images.values()),
         tuple(found.cells),
-        root=container.root.absolute() if any(image.file for image in found.images.values()) else None,
+        root=root,
     )
 
 
@@ -101,8 +105,9 @@ def _scan(
     images_root: str | Path | None,
     *,
     clip: bool,
-) -> tuple[Found, Container]:
-    """Read every document of an export and find its images' files."""
+    check_images: bool,
+) -> tuple[Found, Path | None]:
+    """Read every document of an export and find its images' files; gives where these are."""
     container = open_container(path)
     pictures = open_container(images_root) if images_root else container
     found = Found(Labels(None if taxonomy == "declared" else taxonomy, labels), clip=clip)
@@ -115,28 +120,27 @@ def _scan(
         what = "holds no image" if documents else "holds no XML file"
         inspection.problems.append(Problem(str(path), what, "give an export in 'CVAT for images 1.1'"))
     inspection.problems += found.labels.problems()
-    _find_images(found, pictures, required=images_root is not None)
+    root = _find_images(found, pictures, required=images_root is not None, check=check_images)
     inspection.problems += container.problems
     if pictures is not container:
         inspection.problems += pictures.problems
-    return found, container if pictures is container else pictures
+    return found, root
 
 
-def _find_images(found: Found, pictures: Container, *, required: bool) -> None:
-    """Set `Image.file` where there is one; some images without a file among others with one are a problem."""
-    base = {} if required else found.bases
-    find = ImageFinder(pictures).find
-    files = {
-        image.id: find(image.name, image.subset, base.get(image.id, "")) for image in found.images.values()
-    }
-    lost = [image for image, file in files.items() if file is None]
-    if len(lost) < len(files) or (required and lost):
-        fix = "add the file, or name another folder: images_root / --images-root"
-        found.inspection.problems += [
-            Problem(f'image "{image}"', f"has no file in {pictures.root}", fix) for image in lost
-        ]
-        for image, file in files.items():
-            found.images[image] = replace(found.images[image], file=file)
+def _find_images(found: Found, pictures: Container, *, required: bool, check: bool) -> Path | None:
+    """Set `Image.file` where there is one and look at its header; gives the root of the files, if any."""
+    bases = {} if required else found.bases
+    images, problems = find_images(found.images.values(), pictures, bases, required=required)
+    found.images = {image.id: image for image in images}
+    found.inspection.problems += problems
+    if not any(image.file for image in images):
+        return None
+    root = pictures.root.absolute()
+    if check:
+        from pcm_leukemia.images import check_sizes
+
+        found.inspection.problems += check_sizes(images, root)
+    return root
 
 
 def _warn(inspection: Inspection) -> None:

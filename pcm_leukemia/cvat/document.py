@@ -14,9 +14,10 @@ import re
 import sys
 from collections import Counter
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 from xml.parsers import expat
 
-from pcm_leukemia.cvat.container import Document
+from pcm_leukemia.container import Document
 from pcm_leukemia.cvat.geometry import GEOMETRIES, Envelope
 from pcm_leukemia.cvat.header import Header
 from pcm_leukemia.cvat.inspection import Inspection
@@ -45,8 +46,8 @@ class Found:
     labels: Labels
     clip: bool = False
     inspection: Inspection = field(default_factory=Inspection)
-    images: dict[str, Image] = field(default_factory=dict)
-    bases: dict[str, str] = field(default_factory=dict)
+    images: dict[ImageId, Image] = field(default_factory=dict)
+    bases: dict[ImageId, str] = field(default_factory=dict)
     cells: list[Cell] = field(default_factory=list)
 
 
@@ -69,6 +70,13 @@ def read_document(document: Document, found: Found) -> None:
     for (kind, label), count in reader.counts.items():
         found.inspection.shapes[kind] += count
         found.inspection.labels[label] += count
+
+
+class _First(NamedTuple):
+    """Where an image stood for the first time."""
+
+    line: int
+    task: str
 
 
 class _Refused(Exception):
@@ -94,7 +102,7 @@ class _Reader:
         self.image: Image | None = None
         self.image_name = ""
         self.number = 0
-        self.image_lines: dict[str, int] = {}
+        self.firsts: dict[ImageId, _First] = {}
         self.shape: Attrs = {}
         self.attributes: Attributes = ()
         self.attribute_name = ""
@@ -233,7 +241,10 @@ class _Reader:
         self.inspection.images += 1
         self.number = 0
         self.image_name = attrs.get("name", "")
-        image_id = self._image_id(self.image_name, attrs.get("subset", ""))
+        subset, task = attrs.get("subset", ""), attrs.get("task_id", "")
+        image_id = self._image_id(self.image_name, subset)
+        if image_id in self.firsts and self.firsts[image_id].task != task:
+            image_id = self._image_id(f"task_{task}/{self.image_name}", subset)
         size = _size(attrs)
         if image_id is None:
             what = f'its name "{self.image_name}" is empty or leads out of the export'
@@ -243,11 +254,11 @@ class _Reader:
                 f'its size is "{attrs.get("width", "")}" x "{attrs.get("height", "")}" pixels', EXPORT_AGAIN
             )
         elif image_id in self.found.images:
-            first = self.image_lines.get(image_id)
-            self._problem(f"stands twice{f', first in line {first}' if first else ''}", EXPORT_AGAIN)
+            first = self.firsts.get(image_id)
+            self._problem(f"stands twice{f', first in line {first.line}' if first else ''}", EXPORT_AGAIN)
         else:
-            self.image_lines[image_id] = self.line
-            subset = sys.intern(attrs.get("subset") or self.header.subset)
+            self.firsts[image_id] = _First(self.line, task)
+            subset = sys.intern(subset or self.header.subset)
             self.image = Image(image_id, *size, name=self.image_name, subset=subset)
             self.found.images[image_id] = self.image
             if self.base:

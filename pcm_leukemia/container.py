@@ -10,17 +10,18 @@ import os
 import posixpath
 import stat
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import IO, Protocol
 
 from pcm_leukemia.errors import DataNotFound, Problem
 from pcm_leukemia.paths import leads_outside
+from pcm_leukemia.schema import Image, ImageId
 
-__all__ = ["Container", "Document", "ImageFinder", "open_container"]
+__all__ = ["Container", "Document", "find_images", "open_container"]
 
 MOST_RATIO = 200
 """A zip may unpack to this many times its size: XML of boxes reaches about 40, images about 1."""
@@ -78,7 +79,33 @@ def open_container(path: str | Path) -> Container:
     return _File(path)
 
 
-class ImageFinder:
+def find_images(
+    images: Iterable[Image], pictures: Container, bases: Mapping[ImageId, str], *, required: bool
+) -> tuple[list[Image], list[Problem]]:
+    """Give the images their `file` in `pictures`, and tell of those that have none.
+
+    `bases` has the folder of the XML that an image stands in, where that is not the root. If not
+    one image has a file, and none is `required`, there are annotations only, and no problem.
+    """
+    images = list(images)
+    find = _Finder(pictures).find
+    files = [find(image.name, image.subset, bases.get(image.id, "")) for image in images]
+    if not required and not any(files):
+        return images, []
+    problems = []
+    owners: dict[str, ImageId] = {}
+    for image, file in zip(images, files, strict=True):
+        where = f'image "{image.id}"'
+        if file is None:
+            fix = "add the file, or name another folder: images_root / --images-root"
+            problems.append(Problem(where, f"has no file in {pictures.root}", fix))
+        elif (owner := owners.setdefault(file, image.id)) != image.id:
+            fix = "put each where its path in CVAT says, beside the XML or in images/"
+            problems.append(Problem(where, f'its file {file} is also that of image "{owner}"', fix))
+    return [replace(image, file=file) for image, file in zip(images, files, strict=True)], problems
+
+
+class _Finder:
     """Finds images' files below the root of a container, by their full name first.
 
     Tried in turn, beside the XML and then at the root: `images/<subset>/<name>`,

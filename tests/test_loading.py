@@ -1,0 +1,158 @@
+"""`load_dataset`: every form of data, every option honoured or refused, the images wherever they are."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from exports import box, document, image, png, write, zipped
+
+import pcm_leukemia as pcm
+from pcm_leukemia.errors import DataNotFound, InvalidDataset, InvalidExport, UnknownPart
+from pcm_leukemia.loading import kind_of
+
+PATTERN = r"(?P<patient>[^/]+)/"
+NAMES = ("P1/a.png", "P2/a.png", "P3/a.png")
+
+
+@pytest.fixture
+def export(tmp_path: Path) -> Path:
+    text = document(*(image(name, box("Monocyte") + box("Other"), number=n) for n, name in enumerate(NAMES)))
+    members: dict[str, str | bytes] = {"annotations.xml": text}
+    members |= {f"images/{name}": png() for name in NAMES}
+    return zipped(tmp_path / "export.zip", members)
+
+
+@pytest.fixture
+def ds(export: Path) -> pcm.Dataset:
+    ds = pcm.load_dataset(export, patients=PATTERN)
+    parts = dict(zip((each.id for each in ds.images), ("train", "val", "test"), strict=True))
+    return ds.with_split(pcm.Split("official", parts, {"method": "by hand"}))
+
+
+@pytest.fixture
+def unpacked(tmp_path: Path) -> Path:
+    """The same images in a folder that stands elsewhere."""
+    for name in NAMES:
+        write(tmp_path / "elsewhere" / name, png())
+    return tmp_path / "elsewhere"
+
+
+def drawn(ds: pcm.Dataset) -> list[tuple[str, str, pcm.Box]]:
+    """What every form keeps of the cells."""
+    return [(cell.image, cell.label, cell.box) for cell in ds.cells]
+
+
+def test_every_form_gives_the_same_cells(ds: pcm.Dataset, export: Path, tmp_path: Path) -> None:
+    pcm.store.write(ds, tmp_path / "data")
+    pcm.converters.yolo.write(ds, tmp_path / "yolo")
+    pcm.converters.coco.write(ds, tmp_path / "coco", images="copy")
+    for form, path in (
+        ("cvat", export),
+        ("canonical", tmp_path / "data"),
+        ("yolo", tmp_path / "yolo"),
+        ("yolo", tmp_path / "yolo" / "data.yaml"),
+        ("coco", tmp_path / "coco"),
+    ):
+        assert kind_of(path) == form
+        again = pcm.load_dataset(path, patients=PATTERN, name="one")
+        assert (again.name, again.patients, drawn(again)) == ("one", ds.patients, drawn(ds))
+        assert all(each.file for each in again.images)
+        if form != "cvat":
+            test = pcm.load_dataset(path, "test", "classification")
+            assert [(cell.image, cell.label) for cell in test.cells] == [("P3/a.png", "Monocyte")]
+            assert test.taxonomy.labels == pcm.NINE.labels[:-1]
+
+
+def test_parts_and_tasks_that_are_not_there(ds: pcm.Dataset, export: Path, tmp_path: Path) -> None:
+    pcm.store.write(ds, tmp_path / "data")
+    with pytest.raises(UnknownPart, match='part "tset": split "official" has train, val, test; use one'):
+        pcm.load_dataset(tmp_path / "data", split="tset")
+    with pytest.raises(UnknownPart, match="has no split; make one with splits.by_patient"):
+        pcm.load_dataset(export, split="train")
+    with pytest.raises(ValueError, match='task "blasts": .* use one of: detection, wbc, classification'):
+        pcm.load_dataset(export, task="blasts")
+
+
+def test_the_images_may_have_gone_elsewhere(
+    ds: pcm.Dataset, export: Path, unpacked: Path, tmp_path: Path
+) -> None:
+    pcm.store.write(ds, tmp_path / "data")
+    pcm.converters.coco.write(ds, tmp_path / "coco")
+    export.unlink()
+    for path in (tmp_path / "data", tmp_path / "coco", tmp_path / "coco" / "annotations" / "test.json"):
+        there = pcm.load_dataset(path, images_root=unpacked)
+        assert there.root == unpacked
+        pcm.converters.crops.write(there, tmp_path / "crops")
+        assert len(list((tmp_path / "crops").rglob("*.png"))) == len(there.cells) > 0
+
+
+def test_images_that_are_not_there_or_of_another_size_are_named(
+    ds: pcm.Dataset, unpacked: Path, tmp_path: Path
+) -> None:
+    pcm.store.write(ds, tmp_path / "data")
+    pcm.converters.coco.write(ds, tmp_path / "coco")
+    (unpacked / NAMES[0]).unlink()
+    write(unpacked / NAMES[1], png(10, 10))
+    for form, error in (("data", InvalidDataset), ("coco", InvalidExport)):
+        with pytest.raises(error) as caught:
+            pcm.load_dataset(tmp_path / form, images_root=unpacked)
+        missing, other = str(caught.value).splitlines()
+        assert missing.startswith(f'image "{NAMES[0]}": has no file in {unpacked}')
+        assert other.startswith(f'image "{NAMES[1]}": is annotated as 200 x 100 pixels, its file is 10 x 10')
+
+
+def test_options_that_would_do_nothing_are_refused(ds: pcm.Dataset, export: Path, tmp_path: Path) -> None:
+    pcm.store.write(ds, tmp_path / "data")
+    pcm.converters.yolo.write(ds, tmp_path / "yolo")
+    with pytest.raises(ValueError, match="clip is of no use for a canonical folder, whose classes are"):
+        pcm.load_dataset(tmp_path / "data", clip=True)
+    with pytest.raises(ValueError, match="labels is of no use for a YOLO folder; leave it out"):
+        pcm.load_dataset(tmp_path / "yolo", labels={"Monocyte": "Other"})
+    with pytest.raises(ValueError, match="split_name is of no use for a CVAT export"):
+        pcm.load_dataset(export, split_name="official")
+    with pytest.raises(ValueError, match="patients: given in more than one way"):
+        pcm.load_dataset(export, patients=PATTERN, patients_attribute="patient")
+    assert pcm.load_dataset(tmp_path / "data", taxonomy="declared").taxonomy == pcm.NINE
+
+
+def test_patients_by_every_way(tmp_path: Path) -> None:
+    tag = '<tag label="P7" source="manual"><attribute name="patient">P7</attribute></tag>'
+    export = write(tmp_path / "a.xml", document(image("P7/a.png", box("Other") + tag)))
+    table = write(tmp_path / "patients.csv", "path,patient\nP7,P7\n")
+    expected = (pcm.Patient(pcm.schema.PatientId("P7")),)
+    assert pcm.load_dataset(export, patients=PATTERN).patients == expected
+    assert pcm.load_dataset(export, patients_csv=table).patients == expected
+    assert pcm.load_dataset(export, patients_tag="(?P<patient>P.)").patients == expected
+    assert pcm.load_dataset(export, patients_attribute="patient").patients == expected
+    assert pcm.load_dataset(export).patients == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("nowhere", "no such file or folder; give a CVAT export"),
+        ("notes.txt", "is no data set; give a CVAT export"),
+        ("empty", "holds no data set; give a CVAT export"),
+        ("zipped", r"holds no data set; unzip e\.zip, or give its path"),
+    ],
+)
+def test_what_is_no_data_set(tmp_path: Path, name: str, sentence: str) -> None:
+    write(tmp_path / "notes.txt", "")
+    (tmp_path / "empty").mkdir()
+    write(tmp_path / "zipped" / "e.zip", b"")
+    with pytest.raises(DataNotFound, match=sentence):
+        pcm.load_dataset(tmp_path / name)
+
+
+def test_headers_of_images_are_looked_at_unless_told_not_to(tmp_path: Path) -> None:
+    members: dict[str, str | bytes] = {"annotations.xml": document(image("a.png")), "images/a.png": png(9, 9)}
+    export = zipped(tmp_path / "e.zip", members)
+    with pytest.raises(InvalidExport, match="is annotated as 200 x 100 pixels, its file is 9 x 9"):
+        pcm.load_dataset(export)
+    (problem,) = pcm.cvat.inspect(export).problems
+    assert problem.where == 'image "a.png"'
+    assert problem.what == "is annotated as 200 x 100 pixels, its file is 9 x 9"
+    ds = pcm.load_dataset(export, check_images=False)
+    assert replace(ds.images[0], file=None) == ds.images[0]
