@@ -21,10 +21,10 @@ from typing import IO, Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from pcm_leukemia import splits
 from pcm_leukemia.converters._coco_read import read
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import ExportError
+from pcm_leukemia.leaks import require_sound
 from pcm_leukemia.output import Report, new_folder
 from pcm_leukemia.paths import leads_outside
 from pcm_leukemia.schema import IGNORE, Cell, Image, ImageId
@@ -104,7 +104,7 @@ def write(
         If an image's file is not there.
     """
     ds = ds.task(task) if task else ds
-    splits.require_sound(ds)
+    require_sound(ds)
     if first_category not in (0, 1):
         raise ValueError(f"first_category {first_category}: must be 1 (COCO) or 0")
     numbers = {image.id: number for number, image in enumerate(ds.images, 1)}

@@ -28,10 +28,10 @@ from typing import Literal, NamedTuple
 
 from rich.progress import track
 
-from pcm_leukemia import splits
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import DataNotFound, DataWarning, ExportError, PcmError, Problem, some
 from pcm_leukemia.images import BORDERS, Border, Files, crop, crop_corners, encode, load
+from pcm_leukemia.leaks import require_sound
 from pcm_leukemia.output import Report, check_target, counts, put_in_place
 from pcm_leukemia.schema import IGNORE, Cell, Image, ImageId
 
@@ -114,7 +114,7 @@ def write(
         If there are no image files.
     """
     ds = ds.task(task) if task else ds
-    splits.require_sound(ds)
+    require_sound(ds)
     style = _style(padding, border, format, quality)
     target = check_target(out)
     if ds.root is None or not any(image.file for image in ds.images):

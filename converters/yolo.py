@@ -25,11 +25,11 @@ from typing import Literal
 
 import yaml
 
-from pcm_leukemia import splits
 from pcm_leukemia.converters._yolo_names import file_names, labels_file, part_folders
 from pcm_leukemia.converters._yolo_read import TABLE, read
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import DataNotFound, ExportError, some
+from pcm_leukemia.leaks import require_sound
 from pcm_leukemia.output import Report, new_folder
 from pcm_leukemia.schema import IGNORE, PARTS, Image, ImageId
 from pcm_leukemia.shapes import Box
@@ -80,7 +80,7 @@ def write(ds: Dataset, out: str | Path, *, task: str | None = None, images: Imag
     if images not in ("copy", "hardlink", "symlink", "none"):
         raise ValueError(f'images "{images}": must be copy, hardlink, symlink or none')
     ds = ds.task(task) if task else ds
-    splits.require_sound(ds)
+    require_sound(ds)
     with new_folder(out) as folder:
         folders = part_folders(ds.parts)
         files = file_names(ds, folders)

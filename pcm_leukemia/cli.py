@@ -5,6 +5,7 @@ Exit status: 0 done, 1 problems in the data, 2 wrong usage.
 
 from __future__ import annotations
 
+import gc
 import inspect as signatures
 import json
 import sys
@@ -386,6 +387,8 @@ def _show_warning(
 
 def main() -> None:
     """Run the command line."""
+    # rows refer to no row that refers back, so the many scans for cycles while they pile up find nothing
+    gc.set_threshold(500_000)
     warnings.showwarning = _show_warning
     try:
         app()
