@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help demo test lint wheel benchmarks clean
+.PHONY: help demo test lint wheel docs benchmarks clean
 
 help: ## Show what there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -11,7 +11,7 @@ help: ## Show what there is
 demo: .venv/core ## Run the main job on a synthetic sample, into demo/
 	$(BIN)/pcm-leukemia demo demo
 
-test: .venv/dev lint wheel ## Lint, types, layers, all tests with coverage, and the tests of the wheel
+test: .venv/dev lint docs wheel ## Lint, types, layers, the site, all tests with coverage, and the tests of the wheel
 	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered
 
 lint: .venv/dev ## ruff, mypy and the layers
@@ -27,13 +27,16 @@ wheel: .venv/dev ## Build the wheel and check it in an environment of its own
 	.venv-wheel/bin/python -m pip install -q dist/*.whl pytest hypothesis
 	cd tests && ../.venv-wheel/bin/python -m pytest -q -p no:cacheprovider -c /dev/null --rootdir=. test_packaging.py test_cvat.py
 
+docs: .venv/dev ## Build the site into docs/_build/html, warnings as errors
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+
 benchmarks: .venv/dev ## Speed and memory beside the peers (tens of minutes)
 	$(BIN)/python benchmarks/splits.py
 	$(BIN)/python benchmarks/crops.py
 	$(BIN)/python benchmarks/conversion.py
 
 clean: ## Remove what make made
-	rm -rf .venv .venv-wheel build dist demo .coverage *.egg-info
+	rm -rf .venv .venv-wheel build dist demo docs/_build .coverage *.egg-info
 
 .venv/core: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
