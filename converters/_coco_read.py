@@ -182,14 +182,19 @@ class _Reader:
             Patient(PatientId(patient), diagnosis) for patient, diagnosis in self.patients.items()
         )
         name = self.info.get("description")
-        split = self.info.get("split")
+        split, made = self.info.get("split"), self.info.get("made")
         return Dataset(
             name if isinstance(name, str) and name else path.stem,
             taxonomy,
             tuple(self.images.values()),
             tuple(self.cells),
             patients,
-            Split(split if isinstance(split, str) else "official", self.part_of, {"method": "read from COCO"})
+            Split(
+                split if isinstance(split, str) else "official",
+                self.part_of,
+                made if isinstance(made, dict) else {"method": "read from COCO"},
+                {image.id: image.patient for image in self.images.values() if image.patient is not None},
+            )
             if parts
             else None,
             root,

@@ -119,7 +119,12 @@ def read(path: str | Path, *, taxonomy: Taxonomy | None = None, clip: bool = Fal
         tuple(entry.image for entry in entries),
         tuple(cells),
         tuple(Patient(patient, diagnosis) for patient, diagnosis in people.items()),
-        Split(split, {entry.image.id: entry.part for entry in entries}, {"method": "yolo"})
+        Split(
+            split,
+            {entry.image.id: entry.part for entry in entries},
+            mark.get("made") or {"method": "yolo"},
+            {e.image.id: e.image.patient for e in entries if e.image.patient is not None},
+        )
         if split
         else None,
         root if any(entry.image.file for entry in entries) else None,

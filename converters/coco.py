@@ -6,8 +6,7 @@ from 1 over the whole data set. `file_name` is the image's id: its path below `i
 
 Declared rounding: 0.001 px for boxes and outlines. Everything else in a `Dataset` survives, in
 keys that COCO readers pass over (`patient`, `diagnosis`, `subset`, `name`, `tags`; `cell`,
-`raw_label`, `attributes`, `shape` and so on), except the split's `made`, patients without images, and
-the aliases and tasks of a taxonomy of one's own. Cells to be ignored are left out and counted.
+`raw_label`, `attributes`, `shape` and so on), except patients without images, and the aliases and tasks of a taxonomy of one's own. Cells to be ignored are left out and counted.
 """
 
 from __future__ import annotations
@@ -108,7 +107,7 @@ def write(
     if first_category not in (0, 1):
         raise ValueError(f"first_category {first_category}: must be 1 (COCO) or 0")
     numbers = {image.id: number for number, image in enumerate(ds.images, 1)}
-    with new_folder(out) as folder:
+    with new_folder(out, "coco") as folder:
         (folder / "annotations").mkdir()
         counted: dict[str, int] = {}
         cells: dict[str, dict[str, int]] = {}
@@ -147,6 +146,7 @@ def _write_part(
             "description": ds.name,
             "taxonomy": ds.taxonomy.name,
             "split": ds.split.name if ds.split else None,
+            "made": dict(ds.split.made) if ds.split else None,
         },
         "licenses": [],
         "categories": [

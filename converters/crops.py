@@ -14,10 +14,8 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import json
 import os
 import re
-import shutil
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -28,11 +26,13 @@ from typing import Literal, NamedTuple
 
 from rich.progress import track
 
+from pcm_leukemia import __version__
+from pcm_leukemia.converters._crops_resume import resumable_folder, source_of
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import DataNotFound, DataWarning, ExportError, PcmError, Problem, some
 from pcm_leukemia.images import BORDERS, Border, Files, crop, crop_corners, encode, load
 from pcm_leukemia.leaks import require_sound
-from pcm_leukemia.output import Report, check_target, counts, put_in_place
+from pcm_leukemia.output import Report, check_target, counts
 from pcm_leukemia.schema import IGNORE, Cell, Image, ImageId
 
 __all__ = ["write"]
@@ -116,21 +116,18 @@ def write(
     ds = ds.task(task) if task else ds
     require_sound(ds)
     style = _style(padding, border, format, quality)
-    target = check_target(out)
+    target = check_target(out, "crops")
     if ds.root is None or not any(image.file for image in ds.images):
         raise DataNotFound(f"{ds.name}: has annotations only; give the images: images_root / --images-root")
     if not ds.root.exists():
         raise DataNotFound(f"{ds.root}: the images are not there; give images_root / --images-root")
     jobs = list(_jobs(ds, style))
-    work = _work_folder(
-        target, {"fingerprint": ds.fingerprint, "split": _split_of(ds), "style": style._asdict()}
-    )
-    for folder in {str(Path(path).parent) for job in jobs for path in job.targets}:
-        (work / folder).mkdir(parents=True, exist_ok=True)
-    failed = _cut_all(jobs, Files(ds.root), work, style, workers, executor, progress=progress)
-    report = _finish(ds, jobs, failed, work, Path(out), style, task)
-    (work / _STATE).unlink()
-    put_in_place(work, target)
+    state = {**source_of(ds), **style._asdict(), "version": __version__}
+    with resumable_folder(target, state) as work:
+        for folder in {str(Path(path).parent) for job in jobs for path in job.targets}:
+            (work / folder).mkdir(parents=True, exist_ok=True)
+        failed = _cut_all(jobs, Files(ds.root), work, style, workers, executor, progress=progress)
+        report = _finish(ds, jobs, failed, work, Path(out), style, task)
     if failed:
         warnings.warn(some(failed.values()), DataWarning, stacklevel=2)
     return report
@@ -143,6 +140,8 @@ def _style(padding: int, border: Border, form: Form, quality: int) -> _Style:
         raise ValueError(f'border "{border}": must be one of {", ".join(BORDERS)}')
     if form not in ("png", "jpg"):
         raise ValueError(f'format "{form}": must be png or jpg')
+    if not 1 <= quality <= 95:
+        raise ValueError(f"quality {quality}: must be 1 to 95")
     return _Style(padding, border, form, quality)
 
 
@@ -155,6 +154,11 @@ def _jobs(ds: Dataset, style: _Style) -> Iterator[_Job]:
             raise ExportError(
                 f'label "{label}": cannot be a folder on every system; rename it with Dataset.relabel'
             )
+    if len({label.casefold() for label in ds.taxonomy.labels}) < len(ds.taxonomy.labels):
+        raise ExportError(
+            f"{ds.name}: has labels that differ in case alone, which are one folder on some systems; "
+            "rename one with Dataset.relabel"
+        )
     names = _names(image.id for image in ds.images)
     for image in ds.images:
         cells = tuple(cell for cell in ds.cells_of(image) if cell.label != IGNORE)
@@ -183,31 +187,6 @@ def _names(ids: Iterable[ImageId]) -> dict[ImageId, str]:
 
 def _stem(image: str) -> str:
     return os.path.splitext(image)[0]  # noqa: PTH122 - a POSIX path on every system
-
-
-# The folder that is worked in, beside the target, so that a second run finds it
-
-_STATE = "state.json"
-
-
-def _work_folder(target: Path, state: Mapping[str, object]) -> Path:
-    """The folder of an interrupted run of the same job, or a new one."""
-    work = target.with_name(f".{target.name}.partial")
-    text = json.dumps(state, sort_keys=True)
-    try:
-        if (work / _STATE).read_text(encoding="utf-8") == text:
-            return work
-    except OSError:
-        pass
-    shutil.rmtree(work, ignore_errors=True)
-    work.mkdir(parents=True)
-    (work / _STATE).write_text(text, encoding="utf-8")
-    return work
-
-
-def _split_of(ds: Dataset) -> str:
-    rows = sorted(ds.split.part_of.items()) if ds.split else []
-    return hashlib.sha256(repr(rows).encode()).hexdigest()
 
 
 # Doing it

@@ -81,7 +81,7 @@ def write(ds: Dataset, out: str | Path, *, task: str | None = None, images: Imag
         raise ValueError(f'images "{images}": must be copy, hardlink, symlink or none')
     ds = ds.task(task) if task else ds
     require_sound(ds)
-    with new_folder(out) as folder:
+    with new_folder(out, "yolo") as folder:
         folders = part_folders(ds.parts)
         files = file_names(ds, folders)
         _make_folders(folder, folders.values(), files.values())
@@ -104,6 +104,7 @@ def write(ds: Dataset, out: str | Path, *, task: str | None = None, images: Imag
             "fingerprint": ds.fingerprint,
             "task": task,
             "split": ds.split.name if ds.split else None,
+            "made": dict(ds.split.made) if ds.split else None,
             "placed": images,
         }
         report.leave_in(folder, made)

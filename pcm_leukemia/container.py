@@ -57,8 +57,11 @@ class Container(Protocol):
     def listing(self, folder: str) -> frozenset[str]:
         """The names of the files in a folder below the root; empty if it is not there."""
 
-    def only_one_called(self, base_name: str) -> str | None:
-        """The one path below the root with this base name; None if there are none or several."""
+    def only_one_ending(self, name: str) -> str | None:
+        """The one path below the root that ends with this whole name; None if there are none or several."""
+
+    def refuses(self, path: str) -> bool:
+        """Whether a file must not be used since a link leads to it from outside; then that is a problem."""
 
 
 def open_container(path: str | Path) -> Container:
@@ -109,8 +112,8 @@ class _Finder:
     """Finds images' files below the root of a container, by their full name first.
 
     Tried in turn, beside the XML and then at the root: `images/<subset>/<name>`,
-    `images/<name>`, `<subset>/<name>`, `<name>`; then a file with the same base name, if
-    there is just one. Frames of a video have no extension in XML; their files do.
+    `images/<name>`, `<subset>/<name>`, `<name>`; then the one file anywhere whose path ends with
+    <name>. A base name alone is never enough: `P1/img_1.jpg` and `P2/img_1.jpg` are two people. Frames of a video have no extension in XML; their files do.
     """
 
     def __init__(self, container: Container) -> None:
@@ -119,6 +122,10 @@ class _Finder:
 
     def find(self, name: str, subset: str, base: str) -> str | None:
         """The file of the image `name` of an XML file in the folder `base`; None if there is none."""
+        path = self._path(name, subset, base)
+        return None if path is None or self.container.refuses(path) else path
+
+    def _path(self, name: str, subset: str, base: str) -> str | None:
         inner, _, file = name.rpartition("/")
         place = (base, subset, inner)
         folders = self._folders.get(place)
@@ -130,7 +137,7 @@ class _Finder:
             for suffix in _IMAGE_SUFFIXES if "." not in file else ():
                 if file + suffix in files:
                     return folder + file + suffix
-        return self.container.only_one_called(file)
+        return self.container.only_one_ending(name)
 
     def _list(self, base: str, subset: str, inner: str) -> list[tuple[str, frozenset[str]]]:
         """The folders to look in, those with files only, each with the names in it."""
@@ -162,6 +169,7 @@ class _Folder:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.problems: list[Problem] = []
+        self._links: set[str] = set()
 
     def documents(self) -> list[Document]:
         paths = [path for path in self._walk if path.lower().endswith(".xml")]
@@ -170,30 +178,25 @@ class _Folder:
     def listing(self, folder: str) -> frozenset[str]:
         try:
             with os.scandir(self.root / folder) as entries:
-                return frozenset(entry.name for entry in entries if self._is_file(entry, folder))
+                found = [(entry.name, entry.is_symlink()) for entry in entries if entry.is_file()]
+            linked = (self.root / folder).resolve() != self._real_root / folder
         except (OSError, ValueError):
             return frozenset()
+        self._links |= {f"{folder}/{name}" if folder else name for name, link in found if link or linked}
+        return frozenset(name for name, _ in found)
 
-    def only_one_called(self, base_name: str) -> str | None:
-        paths = self._by_base_name.get(base_name, ())
+    def only_one_ending(self, name: str) -> str | None:
+        paths = [path for path in self._by_base_name.get(posixpath.basename(name), ()) if _ends(path, name)]
         return paths[0] if len(paths) == 1 else None
 
-    def _is_file(self, entry: os.DirEntry[str], folder: str) -> bool:
-        """A file below the root; a link that leads elsewhere is a problem."""
-        if not entry.is_file():
+    def refuses(self, path: str) -> bool:
+        link = self.root / path
+        if path not in self._links and not link.is_symlink():
             return False
-        climbs = entry.is_symlink() or bool(
-            folder and (self.root / folder).resolve() != self._real_root / folder
-        )
-        if climbs and not Path(entry.path).resolve().is_relative_to(self._real_root):
-            self.problems.append(
-                Problem(
-                    str(entry.path),
-                    "is reached by a link that leads out of the export",
-                    "name the real folder: images_root / --images-root",
-                )
-            )
+        if link.resolve().is_relative_to(self._real_root):
             return False
+        what = "is reached by a link that leads out of the export"
+        self.problems.append(Problem(str(link), what, "name the real folder: images_root / --images-root"))
         return True
 
     @cached_property
@@ -225,7 +228,7 @@ class _File(_Folder):
     def documents(self) -> list[Document]:
         return [Document(self.path.name, "", "", lambda: self.path.open("rb"))]
 
-    def only_one_called(self, base_name: str) -> str | None:  # noqa: ARG002
+    def only_one_ending(self, name: str) -> str | None:  # noqa: ARG002
         return None
 
 
@@ -257,9 +260,12 @@ class _Zip:
             names.setdefault(folder, []).append(name)
         return {folder: frozenset(files) for folder, files in names.items()}
 
-    def only_one_called(self, base_name: str) -> str | None:
-        paths = self._by_base_name.get(base_name, ())
+    def only_one_ending(self, name: str) -> str | None:
+        paths = [path for path in self._by_base_name.get(posixpath.basename(name), ()) if _ends(path, name)]
         return paths[0] if len(paths) == 1 else None
+
+    def refuses(self, path: str) -> bool:  # noqa: ARG002 - links were refused as members
+        return False
 
     @cached_property
     def _by_base_name(self) -> dict[str, list[str]]:
@@ -294,6 +300,11 @@ class _Zip:
                 Problem(self.root.name, what, "export again from CVAT, or unpack it yourself")
             )
             self._members.clear()
+
+
+def _ends(path: str, name: str) -> bool:
+    """Whether a path is `name`, or ends with all of it below some folder."""
+    return f"/{path}".endswith(f"/{name}")
 
 
 def _grouped_by_base_name(paths: list[str]) -> dict[str, list[str]]:

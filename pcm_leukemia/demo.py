@@ -8,7 +8,7 @@ from pathlib import Path
 from pcm_leukemia import sample, splits, store
 from pcm_leukemia.converters import coco, crops, yolo
 from pcm_leukemia.loading import load_dataset
-from pcm_leukemia.output import check_target
+from pcm_leukemia.output import CANONICAL, check_target, disk_errors
 
 __all__ = ["run"]
 
@@ -24,11 +24,12 @@ def run(out: str | Path, say: Callable[[str], None]) -> None:
         If `out` holds something that this function did not write.
     """
     out = Path(out)
-    out.mkdir(parents=True, exist_ok=True)
     export, data = out / "synthetic-smears.zip", out / "data"
-    for target in ("data", "yolo", "coco", "crops"):
-        check_target(out / target)
+    for target, form in (("data", CANONICAL), ("yolo", "yolo"), ("coco", "coco"), ("crops", "crops")):
+        check_target(out / target, form)
 
+    with disk_errors(out):
+        out.mkdir(parents=True, exist_ok=True)
     say(f"1. Drawing synthetic smears of 12 patients as a CVAT project export: {export}")
     sample.write(export, patients=12, images=36)
 

@@ -269,7 +269,8 @@ def _checked(ds: Dataset, part_of: Parts, problems: list[Problem], name: str, ma
     if made["val_unit"] == "image":
         made["shared"] = "validation shares patients with training"
         made["patients"] = made["patients"].replace("two parts", "test and another part")
-    split = Split(name, part_of, made)
+    people = {image.id: image.patient for image in ds.images if image.patient is not None}
+    split = Split(name, part_of, made, people)
     made["images"] = ", ".join(f"{part} {images[part]}" for part in split.parts)
     leaks = check(ds, split)
     if leaks:

@@ -1,8 +1,8 @@
 """How a folder is written: beside its target, then put in its place in one step.
 
 Whoever is killed while writing leaves the old folder or the new one, never half of one. A
-folder is only ever replaced if this package wrote all of it, as the `pcm-leukemia.json` in it
-tells.
+folder is only ever replaced by one of the same form, and if this package wrote all of it, as the
+`pcm-leukemia.json` in it tells.
 """
 
 from __future__ import annotations
@@ -13,18 +13,34 @@ import json
 import os
 import shutil
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from pcm_leukemia.errors import ExportError, Problem
+from pcm_leukemia.errors import ExportError, PcmError, Problem
 
-__all__ = ["MARKER", "Report", "check_target", "counts", "new_file", "new_folder", "put_in_place"]
+__all__ = [
+    "CANONICAL",
+    "HEADER",
+    "MARKER",
+    "Report",
+    "check_target",
+    "counts",
+    "disk_errors",
+    "new_file",
+    "new_folder",
+    "put_in_place",
+    "runs",
+]
 
 MARKER = "pcm-leukemia.json"
-MARKERS = (MARKER, "dataset.json")
+HEADER = "dataset.json"
+"""What a canonical folder is known by; it serves as its mark."""
+CANONICAL = "canonical"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +82,13 @@ class Report:
     def leave_in(self, folder: Path, made: Mapping[str, object] | None = None) -> None:
         """Write the report into `folder`, as the mark that this package made the folder."""
         entries = sorted({*(entry.name for entry in folder.iterdir()), MARKER})
-        content = {"written_by": "pcm-leukemia", **(made or {}), **self.to_json(), "entries": entries}
+        content = {
+            "written_by": "pcm-leukemia",
+            **(made or {}),
+            **self.to_json(),
+            "entries": entries,
+            "files": _count_files(folder),
+        }
         text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
         (folder / MARKER).write_text(text, encoding="utf-8")
 
@@ -79,43 +101,61 @@ def counts(pairs: Iterator[tuple[str, str]]) -> dict[str, dict[str, int]]:
     return {part: dict(labels) for part, labels in table.items()}
 
 
-def check_target(out: str | Path) -> Path:
-    """Refuse a target that this package must not replace; gives its absolute path.
+def check_target(out: str | Path, form: str) -> Path:
+    """Refuse a target that must not become, or be replaced by, a folder of that form; gives its absolute path.
 
     Raises
     ------
     ExportError
-        If `out` is a file, a link, or a folder that holds anything not written by this package.
+        If `out` is a file or a link, lies in a canonical folder, or is a folder of another form or with
+        anything in it that this package did not write.
     """
     path = Path(out).absolute()
     if path.is_symlink() or (path.exists() and not path.is_dir()):
         raise ExportError(f"{out}: is a file or a link; name a folder that does not exist yet")
+    for above in path.parents:
+        if _mark_of(above)[0] == CANONICAL:
+            raise ExportError(f"{out}: lies in {above}, which holds a data set; name a folder beside it")
     if not path.exists():
         return path
+    there, mark = _mark_of(path)
     entries = {entry.name for entry in path.iterdir()}
-    ours = _entries_of(path)
-    if entries - ours:
-        stranger = min(entries - ours)
+    strangers = entries - set(mark.get("entries", ()))
+    if strangers:
         raise ExportError(
-            f'{out}: holds "{stranger}", which pcm-leukemia did not write; name a new folder, or move that away'
+            f'{out}: holds "{min(strangers)}", which pcm-leukemia did not write; name a new folder, or move that away'
+        )
+    if entries and there != form:
+        raise ExportError(f"{out}: holds data in the form {there}, not {form}; name another folder")
+    if "files" in mark and _count_files(path) > mark["files"]:
+        raise ExportError(
+            f"{out}: holds {_count_files(path) - mark['files']} more files than pcm-leukemia wrote; "
+            "name a new folder, or move yours away"
         )
     return path
 
 
-def _entries_of(folder: Path) -> set[str]:
-    """The top-level names that the mark in `folder` claims."""
-    for name in MARKERS:
+def _mark_of(folder: Path) -> tuple[str, dict[str, Any]]:
+    """The form of the data in a folder and the mark that tells of it; ("", {}) if this package wrote none."""
+    for name, form in ((MARKER, ""), (HEADER, CANONICAL)):
         try:
             mark = json.loads((folder / name).read_text(encoding="utf-8"))
-            if mark["written_by"] == "pcm-leukemia":
-                return set(mark["entries"])
+            if mark["written_by"] == "pcm-leukemia" and isinstance(mark["entries"], list):
+                return form or str(mark["format"]), mark
         except (OSError, ValueError, KeyError, TypeError):
             continue
-    return set()
+    return "", {}
+
+
+def _count_files(folder: Path) -> int:
+    """The files in the folders below `folder`, without the caches that ultralytics leaves there."""
+    walk = os.walk(folder)
+    next(walk)  # what lies at the top is told by its name
+    return sum(not name.endswith(".cache") for _, _, files in walk for name in files)
 
 
 @contextmanager
-def new_folder(out: str | Path) -> Iterator[Path]:
+def new_folder(out: str | Path, form: str) -> Iterator[Path]:
     """A fresh folder beside `out`; it takes the place of `out` when the block ends well.
 
     Raises
@@ -123,33 +163,48 @@ def new_folder(out: str | Path) -> Iterator[Path]:
     ExportError
         If `out` must not be replaced, or cannot be written.
     """
-    path = check_target(out)
-    work = path.with_name(f".{path.name}.writing-{os.getpid()}")
-    try:
+    path = check_target(out, form)
+    with disk_errors(out):
         path.parent.mkdir(parents=True, exist_ok=True)
         for left in path.parent.glob(f".{glob.escape(path.name)}.writing-*"):
-            if not _runs(left.name.rpartition("-")[2]):
+            if not runs(left.name.rpartition("-")[2].partition("_")[0]):
                 shutil.rmtree(left, ignore_errors=True)
-        work.mkdir()
-        yield work
-        put_in_place(work, path)
+        work = Path(tempfile.mkdtemp(prefix=f".{path.name}.writing-{os.getpid()}_", dir=path.parent))
+        work.chmod(0o777 & ~_umask())
+        try:
+            yield work
+            put_in_place(work, check_target(out, form))
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+
+
+@contextmanager
+def disk_errors(out: str | Path) -> Iterator[None]:
+    """Turn what a full disk or a missing permission raises into an `ExportError`."""
+    try:
+        yield
     except OSError as error:
-        if isinstance(error, ExportError):
+        if isinstance(error, PcmError):
             raise
         raise ExportError(f"{out}: {error.strerror or error}; check the disk and the permissions") from error
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
 
 
 @contextmanager
 def new_file(path: Path) -> Iterator[Path]:
     """A fresh path beside `path`; the file written there replaces it when the block ends well."""
     work = path.with_name(f".{path.name}.writing-{os.getpid()}")
-    try:
-        yield work
-        work.replace(path)
-    finally:
-        work.unlink(missing_ok=True)
+    with disk_errors(path):
+        try:
+            yield work
+            work.replace(path)
+        finally:
+            work.unlink(missing_ok=True)
 
 
 def put_in_place(new: Path, target: Path) -> None:
@@ -163,12 +218,16 @@ def put_in_place(new: Path, target: Path) -> None:
         # only to be found under its other name.
         old = target.with_name(f".{target.name}.old-{os.getpid()}")
         target.rename(old)
-        new.rename(target)
+        try:
+            new.rename(target)
+        except OSError:
+            old.rename(target)
+            raise
         shutil.rmtree(old)
 
 
-def _runs(pid: str) -> bool:
-    """Whether the process that a working folder is named after may still be writing it."""
+def runs(pid: str) -> bool:
+    """Whether another process of that number may be at work."""
     try:
         os.kill(int(pid), 0)
     except ProcessLookupError:

@@ -194,11 +194,14 @@ class Split:
 
     `part_of` maps image ids to part names; `made` holds the method and its numbers as text.
     A split whose `made["val_unit"]` is "image" lets training and validation share patients.
+    `patient_of` is whose images they were when the split was made, as far as that is known: the
+    images of a patient may come and go, or be renamed, and the patient is still in the same part.
     """
 
     name: str
     part_of: Mapping[ImageId, str]
     made: Mapping[str, str] = field(default_factory=dict)
+    patient_of: Mapping[ImageId, PatientId] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def parts(self) -> tuple[str, ...]:

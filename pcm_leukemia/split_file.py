@@ -14,7 +14,7 @@ from pathlib import Path
 
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import CorruptFile, DataNotFound
-from pcm_leukemia.schema import ImageId, Split
+from pcm_leukemia.schema import ImageId, PatientId, Split
 
 __all__ = ["PART", "read", "write"]
 
@@ -28,8 +28,7 @@ _ESCAPES = {"\\": "\\\\", "\n": "\\n", "\r": "\\r"}
 def write(split: Split, path: str | Path, ds: Dataset) -> None:
     """Write a split as UTF-8 text, its rows in the order of the image ids.
 
-    The patients in it come from `ds` and are there for the reader; an image that `ds` lacks has
-    none.
+    The patients in it are those of `ds`; of an image that `ds` lacks, the one that the split knows.
 
     Raises
     ------
@@ -56,7 +55,7 @@ def write(split: Split, path: str | Path, ds: Dataset) -> None:
     for part in split.parts:
         if not PART.fullmatch(part):
             raise ValueError(f'split "{split.name}": part "{part}"; use letters, digits, "_", "-" and "."')
-    patient_of = {image.id: image.patient or "" for image in ds.images}
+    patient_of = {**split.patient_of, **{image.id: image.patient or "" for image in ds.images}}
     with Path(path).open("w", encoding="utf-8", newline="") as out:
         for key, value in split.made.items():
             text = "".join(_ESCAPES.get(character, character) for character in value)
@@ -101,12 +100,15 @@ def read(path: str | Path, name: str | None = None) -> Split:
         ) from error
     made, start, skipped = _made(text)
     part_of: dict[ImageId, str] = {}
-    for line, image, part in _rows(path, text[start:], skipped):
+    patient_of: dict[ImageId, PatientId] = {}
+    for line, image, patient, part in _rows(path, text[start:], skipped):
+        if patient:
+            patient_of[image] = patient
         if part_of.setdefault(image, part) != part:
             raise CorruptFile(
                 f'{path}:{line}: image "{image}" is in {part_of[image]} and in {part}; keep one of the rows'
             )
-    return Split(name or path.stem, part_of, made)
+    return Split(name or path.stem, part_of, made, patient_of)
 
 
 def _made(text: str) -> tuple[dict[str, str], int, int]:
@@ -120,8 +122,8 @@ def _made(text: str) -> tuple[dict[str, str], int, int]:
     return made, start, lines
 
 
-def _rows(path: Path, table: str, skipped: int) -> Iterator[tuple[int, ImageId, str]]:
-    """(line, image, part) of each row below the header."""
+def _rows(path: Path, table: str, skipped: int) -> Iterator[tuple[int, ImageId, PatientId, str]]:
+    """(line, image, patient, part) of each row below the header."""
     rows = csv.reader(io.StringIO(table, newline=""), strict=True)
     try:
         header = next(rows, [])
@@ -133,14 +135,14 @@ def _rows(path: Path, table: str, skipped: int) -> Iterator[tuple[int, ImageId, 
             line = skipped + rows.line_num
             if len(row) != len(_HEADER):
                 raise CorruptFile(f"{path}:{line}: {len(row)} values in a row; give image, patient and part")
-            image, _, part = row
+            image, patient, part = row
             if not image:
                 raise CorruptFile(f"{path}:{line}: no image; give its id, the path inside the export")
             if not PART.fullmatch(part):
                 raise CorruptFile(
                     f'{path}:{line}: part "{part}"; give a plain word such as train, val or test'
                 )
-            yield line, ImageId(image), part
+            yield line, ImageId(image), PatientId(patient), part
     except csv.Error as error:
         raise CorruptFile(
             f"{path}:{skipped + rows.line_num}: no CSV ({error}); write it again with pcm-leukemia split"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 import warnings
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Literal
 
@@ -17,9 +18,9 @@ import numpy as np
 
 from pcm_leukemia import balance
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.errors import DataWarning, LeakySplit, MissingPatients, some
+from pcm_leukemia.errors import DataWarning, LeakySplit, MissingPatients, Problem, some
 from pcm_leukemia.given_splits import from_folders, from_lists, from_subsets
-from pcm_leukemia.leaks import check, require_sound
+from pcm_leukemia.leaks import SHARED_BY_IMAGE, check, require_sound
 from pcm_leukemia.placing import counts, need_patients, place, reached
 from pcm_leukemia.schema import ImageId, PatientId, Split
 from pcm_leukemia.split_file import read, write
@@ -123,7 +124,8 @@ def by_patient(
         "val": str(val),
         "val_unit": val_unit,
     }
-    split = Split(name, part_of, made | _shared(val_unit) | reached(ds, part_of, targets))
+    made |= _shared(val_unit) | reached(ds, part_of, targets)
+    split = Split(name, part_of, made, _patients(ds))
     _warn_of_missing([split])
     return split
 
@@ -188,7 +190,7 @@ def folds(ds: Dataset, k: int = 5, seed: int = 0) -> list[Split]:
         }
         made = {"method": "folds", "seed": str(seed), "k": str(k), "fold": str(fold), "val_unit": "patient"}
         made |= reached(ds, part_of, {"val": 1 / k, "train": 1 - 1 / k})
-        splits.append(Split(f"fold{fold}", part_of, made))
+        splits.append(Split(f"fold{fold}", part_of, made, _patients(ds)))
     _warn_of_missing(splits)
     return splits
 
@@ -196,15 +198,15 @@ def folds(ds: Dataset, k: int = 5, seed: int = 0) -> list[Split]:
 def extend(split: Split, ds: Dataset) -> Split:
     """Place the images of `ds` that `split` does not, and move none that it does.
 
-    New images of a patient who is placed go where the patient is; new patients are placed so
-    that the parts come near the shares recorded in ``split.made`` (for a split that came with
+    New images of a patient who is placed go where the patient is, also where all the images that
+    the patient was placed by are gone or have other ids; new patients are placed so that the parts come near the shares recorded in ``split.made`` (for a split that came with
     the data: the shares it has). Where validation was drawn by image, so are the new images of
     training patients, with the recorded seed.
 
     Parameters
     ----------
     split
-        Its patients are known by their images: those that `ds` still has.
+        Its patients are those it records, and those whose images `ds` still has.
     ds
         The grown data. Every new image needs its patient.
 
@@ -218,7 +220,8 @@ def extend(split: Split, ds: Dataset) -> Split:
     MissingPatients
         If a new image has no patient.
     LeakySplit
-        If a patient stands in two parts already.
+        If a patient stands in two parts already, or an image is another patient's than when the split
+        was made.
     ValueError
         If `split` is one of several folds: extended one by one, they would no longer fit together.
 
@@ -245,7 +248,7 @@ def extend(split: Split, ds: Dataset) -> Split:
     old = [image for image in ds.images if image.id in split.part_of]
     new = [image for image in ds.images if image.id not in split.part_of]
     _refuse_leaks(ds, split)
-    _warn_of_lost(split, len(split.part_of) - len(old))
+    _warn_of_lost(split, split.part_of.keys() - {image.id for image in old})
     if not new:
         return split
     need_patients(ds, new)
@@ -255,9 +258,8 @@ def extend(split: Split, ds: Dataset) -> Split:
     if by_image:
         unit["train"] = unit.get("train", 0.0) + unit.pop("val", 0.0)
     settled = {
-        image.patient: "train" if by_image and part == "val" else part
-        for image in old
-        if image.patient and (part := split.part_of[image.id])
+        patient: "train" if by_image and part == "val" else part
+        for patient, part in _parts_of_patients(ds, split).items()
     }
     part_of = dict(split.part_of)
     placed = _place_all(ds, unit, _seed(split), settled)
@@ -269,7 +271,7 @@ def extend(split: Split, ds: Dataset) -> Split:
     fresh = len({image.patient for image in new} - settled.keys())
     made = {key: text for key, text in split.made.items() if not key.startswith(("reached", "missing"))}
     made |= {"extended": f"{fresh} new patients, {len(new)} new images"} | reached(ds, part_of, targets)
-    grown = replace(split, part_of=part_of, made=made)
+    grown = replace(split, part_of=part_of, made=made, patient_of={**split.patient_of, **_patients(ds)})
     _warn_of_missing([grown])
     return grown
 
@@ -318,10 +320,50 @@ def _need_as_many(ds: Dataset, patients: list[PatientId], parts: list[str]) -> N
         )
 
 
+def _patients(ds: Dataset) -> dict[ImageId, PatientId]:
+    return {image.id: image.patient for image in ds.images if image.patient is not None}
+
+
+def _parts_of_patients(ds: Dataset, split: Split) -> dict[PatientId, str]:
+    """The part of every patient whom the split has placed, by the images it records and those of `ds`."""
+    people = {**split.patient_of, **_patients(ds)}
+    return {people[image]: part for image, part in split.part_of.items() if image in people}
+
+
 def _refuse_leaks(ds: Dataset, split: Split) -> None:
+    """Refuse a split that has a patient in two parts, or that was made of other patients' images."""
     problems = check(ds.select(images=split.part_of), split)
+    problems += [
+        Problem(
+            f'split "{split.name}" image "{image}"',
+            f'was of patient "{split.patient_of[image]}" when the split was made and is now of "{patient}"',
+            "give it its patient or its name again, or make the split anew",
+        )
+        for image, patient in sorted(_patients(ds).items())
+        if image in split.part_of and split.patient_of.get(image, patient) != patient
+    ]
+    problems = problems or _recorded_leaks(ds, split)
     if problems:
         raise LeakySplit(problems)
+
+
+def _recorded_leaks(ds: Dataset, split: Split) -> list[Problem]:
+    """The patients in two parts, by images of which `ds` lacks some."""
+    shared = SHARED_BY_IMAGE if split.made.get("val_unit") == "image" else frozenset[str]()
+    people = {**split.patient_of, **_patients(ds)}
+    parts: dict[PatientId, set[str]] = {}
+    for image, part in split.part_of.items():
+        if image in people:
+            parts.setdefault(people[image], set()).add(part)
+    return [
+        Problem(
+            f'split "{split.name}" patient "{patient}"',
+            f"stands in {' and '.join(sorted(found))}, by images of which some are not in the data",
+            "make the split anew",
+        )
+        for patient, found in sorted(parts.items())
+        if len(found) > 1 and not found <= shared
+    ]
 
 
 def _checked(seed: int) -> int:
@@ -352,11 +394,15 @@ def _warn_of_missing(splits: list[Split]) -> None:
         warnings.warn(f"{some(lines)}: no such cells; {fix}", DataWarning, stacklevel=3)
 
 
-def _warn_of_lost(split: Split, lost: int) -> None:
+def _warn_of_lost(split: Split, lost: Collection[ImageId]) -> None:
     if lost:
+        on_record = all(image in split.patient_of for image in lost)
+        then = (
+            "their patients keep their parts" if on_record else "a patient of whom none is left counts as new"
+        )
         warnings.warn(
-            f'split "{split.name}": {lost:,} of its images are not in the data; a patient of whom none is left '
-            "counts as new: keep the old images, or check that their paths have not changed",
+            f'split "{split.name}": {len(lost):,} of its images are not in the data; {then}: '
+            "check that the paths have not changed",
             DataWarning,
             stacklevel=3,
         )

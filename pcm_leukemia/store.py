@@ -39,7 +39,7 @@ from pcm_leukemia.errors import (
     Problem,
     UnknownPart,
 )
-from pcm_leukemia.output import new_file, new_folder
+from pcm_leukemia.output import CANONICAL, HEADER, new_file, new_folder
 from pcm_leukemia.schema import (
     Attributes,
     Cell,
@@ -54,10 +54,18 @@ from pcm_leukemia.schema import (
 )
 from pcm_leukemia.shapes import Box, pack, unpack
 
-__all__ = ["HEADER", "SCHEMA_VERSION", "add_split", "read", "read_split", "split_names", "write"]
+__all__ = [
+    "HEADER",
+    "SCHEMA_VERSION",
+    "add_split",
+    "copy_splits",
+    "read",
+    "read_split",
+    "split_names",
+    "write",
+]
 
 SCHEMA_VERSION = 1
-HEADER = "dataset.json"
 OFFICIAL = "official"
 """The split that is meant where a folder has several and none is named."""
 
@@ -81,7 +89,7 @@ def write(ds: Dataset, out: str | Path) -> Path:
         If `out` holds something else, or cannot be written.
     """
     out = Path(out)
-    with new_folder(out) as folder:
+    with new_folder(out, CANONICAL) as folder:
         _write_table(folder / "patients.csv", _PATIENTS, ((p.id, p.diagnosis or "") for p in ds.patients))
         _write_table(folder / "images.csv", _IMAGES, map(_image_row, ds.images))
         _write_table(folder / "cells.csv", _CELLS, map(_cell_row, ds.cells))
@@ -129,7 +137,8 @@ def read(
     InvalidDataset
         If rows cannot be read, or contradict each other, or images are not at `images_root`.
     UnknownPart
-        If there is no such split, or it does not place every image.
+        If there is no such split, or it does not place every image; or if there are several, none is
+        called "official" and none is named.
     """
     path = Path(path)
     header = _read_header(path)
@@ -144,7 +153,7 @@ def read(
         tuple(rows.read("images.csv", _IMAGES, _image)),
         tuple(rows.read("cells.csv", _CELLS, _cell)),
         tuple(rows.read("patients.csv", _PATIENTS, lambda row: Patient(PatientId(row[0]), row[1] or None))),
-        root=Path(os.path.normpath(path.absolute() / recorded)) if recorded else None,
+        root=Path(os.path.normpath(path.resolve() / recorded)) if recorded else None,
     )
     if images_root is not None:
         ds = _with_images(ds, images_root)
@@ -186,6 +195,16 @@ def add_split(path: str | Path, split: Split, ds: Dataset) -> Path:
     return file
 
 
+def copy_splits(source: str | Path, target: str | Path) -> list[str]:
+    """Copy the splits of one canonical folder into another that has the same images; gives their names."""
+    names = split_names(source)
+    (Path(target) / "splits").mkdir(exist_ok=True)
+    for name in names:
+        with new_file(_split_file(Path(target), name)) as work:
+            shutil.copyfile(_split_file(Path(source), name), work)
+    return names
+
+
 def _split_file(path: Path, name: str) -> Path:
     if not re.fullmatch(r"\w[\w.-]*", name):
         raise ExportError(f'split "{name}": cannot be a file name; use letters, digits, "-", "_" and "."')
@@ -221,7 +240,7 @@ def _header(ds: Dataset, folder: Path, out: Path) -> dict[str, object]:
 def _relative(root: Path, out: Path) -> str:
     """The way from the folder to its images, so that both can move together."""
     try:
-        return Path(os.path.relpath(root, out)).as_posix()
+        return Path(os.path.relpath(root.resolve(), out.resolve())).as_posix()
     except ValueError:  # on another drive
         return root.as_posix()
 
@@ -231,9 +250,11 @@ def _read_header(path: Path) -> dict[str, Any]:
     if not file.is_file():
         raise DataNotFound(f"{file}: not there; import an export first: pcm-leukemia import EXPORT {path}")
     try:
-        header: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        header: dict[str, Any] = json.loads(_text(file))
         version = header["schema_version"]
         header["name"], header["taxonomy"]
+    except CorruptFile:
+        raise
     except (ValueError, KeyError, TypeError) as error:
         raise CorruptFile(
             f"{file}: is not the header of a canonical folder; import the export again"
@@ -259,8 +280,22 @@ def _verify(path: Path, header: dict[str, Any]) -> None:
 
 
 def _sha256(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    try:
+        with file.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise CorruptFile(
+            f"{file}: cannot be read ({error.strerror}); check the disk and the permissions"
+        ) from error
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except OSError as error:
+        raise CorruptFile(
+            f"{file}: cannot be read ({error.strerror}); check the disk and the permissions"
+        ) from error
 
 
 def _taxonomy(header: dict[str, Any]) -> Taxonomy:
@@ -273,9 +308,13 @@ def _taxonomy(header: dict[str, Any]) -> Taxonomy:
 def _with_split(ds: Dataset, path: Path, name: str | None) -> Dataset:
     names = split_names(path)
     if name is None:
-        name = OFFICIAL if OFFICIAL in names else names[0] if len(names) == 1 else None
-        if name is None:
+        if not names:
             return ds
+        if OFFICIAL not in names and len(names) > 1:
+            raise UnknownPart(
+                f"{path}: has the splits {', '.join(names)}; choose one: split_name / --split, or name one {OFFICIAL}"
+            )
+        name = OFFICIAL if OFFICIAL in names else names[0]
         split = read_split(path, name)
         new = sum(image.id not in split.part_of for image in ds.images)
         if new:

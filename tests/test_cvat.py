@@ -66,7 +66,7 @@ def test_without_source_and_z_order(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "where", ["images/P1/a.png", "P1/a.png", "images/Train/P1/a.png", "Train/P1/a.png", "deep/er/a.png"]
+    "where", ["images/P1/a.png", "P1/a.png", "images/Train/P1/a.png", "Train/P1/a.png", "deep/er/P1/a.png"]
 )
 @pytest.mark.parametrize("form", ["zip", "folder"])
 def test_images_are_found(tmp_path: Path, where: str, form: str) -> None:
@@ -158,10 +158,28 @@ def test_one_name_in_two_tasks_of_a_project_stays_two_images(tmp_path: Path) -> 
 
 
 def test_two_images_never_share_one_file(tmp_path: Path) -> None:
-    text = document(image("P1/a.png"), image("P2/a.png", number=1))
-    path = zipped(tmp_path / "e.zip", {"annotations.xml": text, "pictures/a.png": png()})
-    (line,) = problems(path)
-    assert line.startswith('image "P2/a.png": its file pictures/a.png is also that of image "P1/a.png"; put')
+    members: dict[str, str | bytes] = {
+        "one.xml": document(image("a.png")),
+        "two.xml": document(image("a.png")),
+        "images/a.png": png(),
+    }
+    (line,) = problems(zipped(tmp_path / "e.zip", members))
+    assert line.startswith('image "two/a.png": its file images/a.png is also that of image "one/a.png"; put')
+
+
+def test_a_base_name_alone_is_no_file(tmp_path: Path) -> None:
+    members = {"annotations.xml": document(image("ALL/P1/a.png"), image("b.png")), "AML/P2/a.png": png()}
+    (line,) = problems(zipped(tmp_path / "e.zip", {**members, "deep/b.png": png()}))
+    assert line.startswith('image "ALL/P1/a.png": has no file in ')
+
+
+def test_links_beside_an_export_do_not_matter(tmp_path: Path) -> None:
+    path = write(tmp_path / "here" / "a.xml", document(image("P1/a.png", box("Other"))))
+    write(tmp_path / "here" / "P1" / "a.png", png())
+    (tmp_path / "here" / "P1" / "notes").symlink_to("/etc/hostname")
+    (tmp_path / "here" / "other.zip").symlink_to(tmp_path / "elsewhere.zip")
+    assert cvat.read(path).images[0].file == "P1/a.png"
+    assert cvat.read(path.parent).images[0].file == "P1/a.png"
 
 
 @pytest.mark.parametrize(

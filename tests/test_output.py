@@ -15,7 +15,7 @@ from pcm_leukemia.output import Report, check_target, new_file, new_folder
 
 
 def write(out: Path, text: str) -> None:
-    with new_folder(out) as folder:
+    with new_folder(out, "test") as folder:
         (folder / "a.txt").write_text(text)
         Report("test", out, {"all": 1}, {"all": {"Other": 2}}).leave_in(folder)
 
@@ -42,12 +42,12 @@ def test_what_we_did_not_write_is_never_replaced(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.touch()
     with pytest.raises(ExportError, match="is a file or a link"):
-        check_target(file)
+        check_target(file, "test")
     (tmp_path / "link").symlink_to(tmp_path / "empty")
     with pytest.raises(ExportError, match="is a file or a link"):
-        check_target(tmp_path / "link")
+        check_target(tmp_path / "link", "test")
     (tmp_path / "empty").mkdir()
-    assert check_target(tmp_path / "empty") == tmp_path / "empty"
+    assert check_target(tmp_path / "empty", "test") == tmp_path / "empty"
 
 
 def test_a_failure_leaves_the_old_folder_and_nothing_else(tmp_path: Path) -> None:
@@ -55,7 +55,7 @@ def test_a_failure_leaves_the_old_folder_and_nothing_else(tmp_path: Path) -> Non
     write(out, "one")
 
     def fail() -> None:
-        with new_folder(out) as folder:
+        with new_folder(out, "test") as folder:
             (folder / "a.txt").write_text("half")
             raise RuntimeError
 
@@ -81,7 +81,7 @@ from pathlib import Path
 from pcm_leukemia.output import Report, new_folder
 out = Path(sys.argv[1])
 for number in itertools.count():
-    with new_folder(out) as folder:
+    with new_folder(out, "test") as folder:
         for name in "abcdefgh":
             (folder / name).write_text(str(number))
         Report("test", out, {}, {}).leave_in(folder)
@@ -101,6 +101,6 @@ def test_killed_at_any_moment_a_whole_folder_is_there(tmp_path: Path) -> None:
         assert len({(out / name).read_text() for name in "abcdefgh"}) == 1
         assert (out / "pcm-leukemia.json").is_file()
     write(tmp_path / "other", "x")
-    with new_folder(out) as folder:  # clears what the killed ones left behind
+    with new_folder(out, "test") as folder:  # clears what the killed ones left behind
         Report("test", out, {}, {}).leave_in(folder)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["other", "out"]

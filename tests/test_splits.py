@@ -465,6 +465,46 @@ def test_images_that_are_gone_are_warned_of_and_keep_their_place() -> None:
         assert splits.extend(split, TWO.select(patients={"A"})) == split
 
 
+def renamed(ds: Dataset, prefix: str) -> Dataset:
+    """The same images under other ids, as when a second XML file joins an export."""
+    images = (replace(image, id=ImageId(f"{prefix}/{image.id}")) for image in ds.images)
+    return replace(ds, images=tuple(images), cells=())
+
+
+def test_patients_keep_their_parts_when_all_their_images_have_other_ids(tmp_path: Path) -> None:
+    before = splits.by_patient(COHORT, seed=3)
+    splits.write(before, tmp_path / "demo.csv", COHORT)
+    part_of = {image.patient: before.part_of[image.id] for image in COHORT.images}
+    other = renamed(COHORT, "task_1")
+    for split in (before, splits.read(tmp_path / "demo.csv")):
+        with pytest.warns(DataWarning, match="of its images are not in the data; their patients keep"):
+            grown = splits.extend(split, other)
+        assert {image.patient: grown.part_of[image.id] for image in other.images} == part_of
+    splits.write(grown, tmp_path / "demo.csv", other)
+    again = splits.read(tmp_path / "demo.csv")  # the old images are still on record, with their patients
+    assert {again.patient_of[image.id] for image in COHORT.images} == {i.patient for i in COHORT.images}
+
+
+def test_an_image_that_is_now_another_patients_is_refused() -> None:
+    known = {image.id: PatientId(image.id[0]) for image in TWO.images}
+    split = replace(split_of(TWO, {"A": "train", "B": "test"}), patient_of=known)
+    first, *rest = TWO.images
+    swapped = replace(TWO, images=(replace(first, patient=PatientId("B")), *rest))
+    with pytest.raises(LeakySplit) as caught:
+        splits.extend(split, swapped)
+    assert 'image "A/0000.png": was of patient "A" when' in str(caught.value)
+    part_of = dict.fromkeys(split.part_of, "train")
+    with pytest.raises(LeakySplit, match='image "A/0000.png": was of patient "A" .* and is now of "B"'):
+        splits.extend(replace(split, part_of=part_of), swapped)
+
+
+def test_a_leak_by_images_that_are_gone_is_found() -> None:
+    split = split_of(TWO, {"A": "train", "B": "test"})
+    known = replace(split, patient_of={image.id: PatientId("A") for image in TWO.images})
+    with pytest.raises(LeakySplit, match='patient "A": stands in test and train, by images of which some'):
+        splits.extend(known, TWO.select(patients={"A"}))
+
+
 # Splits that come with the data
 
 

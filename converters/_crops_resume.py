@@ -1,0 +1,95 @@
+"""The folder that crops are cut in, beside the target, so that an interrupted run can be gone on with."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from pcm_leukemia.dataset import Dataset
+from pcm_leukemia.errors import ExportError
+from pcm_leukemia.output import check_target, disk_errors, put_in_place, runs
+
+__all__ = ["resumable_folder", "source_of"]
+
+_STATE = "state.json"
+_LOCK = "running"
+
+
+def source_of(ds: Dataset) -> dict[str, str]:
+    """What must be the same for crops that were cut before to be those of `ds`: cells, split and files."""
+    split = sorted(ds.split.part_of.items()) if ds.split else []
+    files = [ds.root] if ds.root and ds.root.is_file() else _files(ds)
+    stamps = [(str(file), stat.st_size, stat.st_mtime_ns) for file in files if (stat := _stat(file))]
+    return {
+        "fingerprint": ds.fingerprint,
+        "split": hashlib.sha256(repr(split).encode()).hexdigest(),
+        "files": hashlib.sha256(repr(stamps).encode()).hexdigest(),
+    }
+
+
+def _files(ds: Dataset) -> list[Path]:
+    return [ds.root / image.file for image in ds.images if ds.root and image.file]
+
+
+def _stat(file: Path) -> os.stat_result | None:
+    try:
+        return file.stat()
+    except OSError:
+        return None
+
+
+@contextmanager
+def resumable_folder(target: Path, state: Mapping[str, object]) -> Iterator[Path]:
+    """The folder of an interrupted run of the same job, or a new one; put in the target's place at the end.
+
+    Raises
+    ------
+    ExportError
+        If another run is at work in it, something else is in its place, or the disk refuses.
+    """
+    work = target.with_name(f".{target.name}.partial")
+    with disk_errors(work):
+        _prepare(work, json.dumps(state, sort_keys=True))
+        try:
+            yield work
+            (work / _STATE).unlink()
+            (work / _LOCK).unlink()
+            put_in_place(work, check_target(target, "crops"))
+        finally:
+            (work / _LOCK).unlink(missing_ok=True)
+
+
+def _prepare(work: Path, state: str) -> None:
+    if work.is_symlink() or (work.exists() and not (work / _STATE).is_file() and any(work.iterdir())):
+        raise ExportError(f"{work}: is in the way of unfinished crops; move it, or name another folder")
+    work.mkdir(parents=True, exist_ok=True)
+    _lock(work)
+    if not (work / _STATE).is_file() or (work / _STATE).read_text(encoding="utf-8") != state:
+        for entry in work.iterdir():
+            if entry.is_dir():
+                shutil.rmtree(entry)
+            elif entry.name != _LOCK:
+                entry.unlink()
+        (work / _STATE).write_text(state, encoding="utf-8")
+
+
+def _lock(work: Path) -> None:
+    lock = work / _LOCK
+    for _ in range(2):
+        try:
+            with lock.open("x", encoding="utf-8") as stream:
+                stream.write(str(os.getpid()))
+        except FileExistsError:
+            pid = lock.read_text(encoding="utf-8")
+            if runs(pid) or pid == str(os.getpid()):
+                raise ExportError(
+                    f"{work}: another run (process {pid}) is cutting these crops; wait for it, or remove {lock}"
+                ) from None
+            lock.unlink()
+        else:
+            return
