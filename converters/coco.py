@@ -27,14 +27,14 @@ from pcm_leukemia.leaks import require_sound
 from pcm_leukemia.output import Report, new_folder
 from pcm_leukemia.paths import leads_outside
 from pcm_leukemia.schema import IGNORE, Cell, Image, ImageId
-from pcm_leukemia.shapes import Mask, Shape, pack
+from pcm_leukemia.shapes import Mask, Shape, clipped, pack
 
 __all__ = ["read", "write"]
 
 _ROWS = 20_000
 """Rows that are encoded at once, so that memory stays flat."""
 
-_NO_OUTLINE: list[object] = []
+_NO_OUTLINE: object = []
 
 Images = Literal["none", "copy", "hardlink", "symlink"]
 
@@ -203,13 +203,14 @@ def _cell_row(cell: Cell, number: int, image: int, category: int, size: tuple[in
     x1, y1 = int(box.x1 * 1000 + 0.5), int(box.y1 * 1000 + 0.5)
     width = max(int(box.x2 * 1000 + 0.5) - x1, 1)
     height = max(int(box.y2 * 1000 + 0.5) - y1, 1)
+    area, outline = (width * height / 1e6, _NO_OUTLINE) if shape is None else _drawn(shape, size)
     return _CellRow(
         number,
         image,
         category,
         (x1 / 1000, y1 / 1000, width / 1000, height / 1000),
-        width * height / 1e6 if shape is None else _area(shape),
-        _NO_OUTLINE if shape is None else _segmentation(shape, size),
+        area,
+        outline,
         0,
         cell.id,
         cell.raw_label if cell.raw_label != cell.label else UNSET,
@@ -223,24 +224,21 @@ def _cell_row(cell: Cell, number: int, image: int, category: int, size: tuple[in
     )
 
 
-def _area(shape: Shape) -> float:
-    """The area of what was drawn, in square pixels."""
+def _drawn(shape: Shape, size: tuple[int, int]) -> tuple[float, object]:
+    """What was drawn, as far as it is in the image: its area in square pixels, and COCO's outline.
+
+    The outline is a list with one polygon, or uncompressed run lengths, column by column.
+    """
     if isinstance(shape, Mask):
-        return float(shape.area)
-    points = shape.polygon()
-    pairs = zip(points, (*points[1:], points[0]), strict=True)
-    return round(abs(sum(ax * by - bx * ay for (ax, ay), (bx, by) in pairs)) / 2, 3)
+        runs = _column_runs(shape, size)
+        return float(sum(runs[1::2])), {"size": [size[1], size[0]], "counts": runs}
+    points = clipped(shape.polygon(), *size)
+    pairs = zip(points, (*points[1:], *points[:1]), strict=True)
+    area = round(abs(sum(ax * by - bx * ay for (ax, ay), (bx, by) in pairs)) / 2, 3)
+    return area, [[round(number, 3) for point in points for number in point]] if len(points) > 2 else []
 
 
-def _segmentation(shape: Shape, size: tuple[int, int]) -> object:
-    """COCO's outline: a list with one polygon, or uncompressed run lengths, column by column."""
-    if isinstance(shape, Mask):
-        return _column_runs(shape, size)
-    points = shape.polygon()
-    return [[round(number, 3) for point in points for number in point]] if len(points) > 2 else []
-
-
-def _column_runs(mask: Mask, size: tuple[int, int]) -> dict[str, object]:
+def _column_runs(mask: Mask, size: tuple[int, int]) -> list[int]:
     import numpy as np
 
     width, height = size
@@ -251,8 +249,8 @@ def _column_runs(mask: Mask, size: tuple[int, int]) -> dict[str, object]:
     whole[rows[inside], columns[inside]] = True
     flat = whole.ravel(order="F")
     ends = np.flatnonzero(np.diff(flat)) + 1
-    runs = np.diff(np.concatenate(([0], ends, [flat.size]))).tolist()
-    return {"size": [height, width], "counts": [0, *runs] if flat[0] else runs}
+    runs: list[int] = np.diff(np.concatenate(([0], ends, [flat.size]))).tolist()
+    return [0, *runs] if flat[0] else runs
 
 
 def _place_images(ds: Dataset, folder: Path, how: Images) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ import json
 import sys
 import warnings
 from collections import Counter
+from dataclasses import replace
 from enum import StrEnum
 from importlib import import_module
 from pathlib import Path
@@ -23,7 +24,8 @@ from rich.table import Table
 from pcm_leukemia import __version__, converters
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import PcmError, UnknownPart
-from pcm_leukemia.loading import kind_of, load_dataset
+from pcm_leukemia.leaks import require_sound
+from pcm_leukemia.loading import kind_of, load_dataset, with_patients
 from pcm_leukemia.schema import IGNORE
 
 __all__ = ["app", "main"]
@@ -172,11 +174,21 @@ def import_(
     images_root: ImagesRoot = None,
     name: Annotated[str | None, typer.Option(help="The data set's name; by default that of OUT.")] = None,
 ) -> None:
-    """Read an export, check it, and write it as a canonical folder."""
+    """Read an export, check it, and write it as a canonical folder.
+
+    From another canonical folder it takes the tables as they are, also if they were edited by hand, and
+    the splits.
+    """
     from pcm_leukemia import store
 
+    people = (patients, patients_csv, patients_tag, patients_attribute)
     if kind_of(export) == "canonical":
-        ds = store.read(export, verify=False)
+        if label_map or clip or taxonomy is not Taxonomies.pcm_leukemia:
+            raise typer.BadParameter(
+                f"{export}: is a canonical folder; --map, --clip and --taxonomy are for CVAT"
+            )
+        ds = store.read(export, with_split=False, verify=False, images_root=images_root)
+        ds = with_patients(replace(ds, name=name or ds.name), *people)
     else:
         ds = load_dataset(
             export,
@@ -192,6 +204,10 @@ def import_(
         )
     store.write(ds, out)
     print(f"{out}: {ds!r}")
+    if not any(image.file for image in ds.images):
+        print("  annotations only: no image file was found; name their folder with --images-root")
+    if kind_of(export) == "canonical" and export.resolve() != out.resolve():
+        print(f"  splits: {', '.join(store.copy_splits(export, out)) or 'none'}")
     _say_ignored(ds)
 
 
@@ -200,14 +216,19 @@ def split(
     data: Data,
     *,
     test: Annotated[
-        float, typer.Option(min=0, max=1, help="Share of the patients' images to hold out.")
-    ] = 0.15,
-    val: Annotated[float, typer.Option(min=0, max=1, help="Share of the rest for validation.")] = 0.2,
-    val_unit: ValUnit = ValUnit.patient,
-    seed: int = 0,
+        float | None, typer.Option(help="Share of the images to hold out, 0 to 1.", show_default="0.15")
+    ] = None,
+    val: Annotated[
+        float | None, typer.Option(help="Share of the rest for validation, 0 to 1.", show_default="0.2")
+    ] = None,
+    val_unit: Annotated[ValUnit | None, typer.Option(show_default="patient")] = None,
+    seed: Annotated[int | None, typer.Option(show_default="0")] = None,
     name: Annotated[str, typer.Option(help="The split's name.")] = "official",
     extend: Annotated[
         bool, typer.Option("--extend", help="Place new images; patients already placed stay.")
+    ] = False,
+    replace_it: Annotated[
+        bool, typer.Option("--replace", help="Make the split anew, though there is one of that name.")
     ] = False,
 ) -> None:
     """Split a canonical folder by patient and write splits/NAME.csv into it."""
@@ -215,11 +236,20 @@ def split(
 
     if kind_of(data) != "canonical":
         raise typer.BadParameter(f"{data}: is no canonical folder; run first: pcm-leukemia import {data} OUT")
+    options = {"test": test, "val": val, "val_unit": val_unit and val_unit.value, "seed": seed}
+    given: dict[str, Any] = {option: value for option, value in options.items() if value is not None}
+    if extend and (given or replace_it):
+        raise typer.BadParameter("--extend keeps the shares and the seed that the split was made with")
+    if name in store.split_names(data) and not (extend or replace_it):
+        raise typer.BadParameter(
+            f"{data}: has a split {name} already; --extend places new images in it, --replace makes it anew, "
+            "and then its test patients are no longer held out"
+        )
     ds = store.read(data, with_split=False)
     if extend:
         made = splits.extend(store.read_split(data, name), ds)
     else:
-        made = splits.by_patient(ds, test=test, val=val, seed=seed, val_unit=val_unit.value, name=name)
+        made = splits.by_patient(ds, name=name, **given)
     print(store.add_split(data, made, ds))
     for key, value in made.made.items():
         print(f"  {key}: {value}")
@@ -250,6 +280,7 @@ def info(
     else:
         print(repr(ds))
         _print_tables(ds)
+    require_sound(ds)
 
 
 @app.command()
@@ -322,12 +353,14 @@ def _taxonomy_of(data: Path, taxonomy: Taxonomies) -> dict[str, Any]:
 
 
 def _labels(pairs: list[str] | None) -> dict[str, str]:
-    labels = {}
+    labels: dict[str, str] = {}
     for pair in pairs or ():
         raw, equals, label = pair.rpartition("=")
         if not equals or not label:
             raise typer.BadParameter(f'--map "{pair}": must be LABEL=CLASS or LABEL=ignore')
-        labels[raw] = label
+        label = IGNORE if label.casefold() == IGNORE else label
+        if labels.setdefault(raw, label) != label:
+            raise typer.BadParameter(f'--map "{pair}": {raw} is {labels[raw]} already')
     return labels
 
 
@@ -395,6 +428,12 @@ def main() -> None:
     except PcmError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2 if isinstance(error, UnknownPart) else 1)
-    except (ValueError, KeyboardInterrupt) as error:
-        print(f"error: {error or 'interrupted'}", file=sys.stderr)
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
+    except OSError as error:
+        place = error.filename or "disk"
+        print(
+            f"error: {place}: {error.strerror or error}; check the disk and the permissions", file=sys.stderr
+        )
+        sys.exit(1)

@@ -172,7 +172,7 @@ class _Folder:
         self._links: set[str] = set()
 
     def documents(self) -> list[Document]:
-        paths = [path for path in self._walk if path.lower().endswith(".xml")]
+        paths = [path for path in self._walk if path.lower().endswith(".xml") and not self.refuses(path)]
         return _documents(paths, "", lambda path: (self.root / path).open("rb"))
 
     def listing(self, folder: str) -> frozenset[str]:

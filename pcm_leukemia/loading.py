@@ -15,7 +15,7 @@ from pcm_leukemia.errors import DataNotFound
 from pcm_leukemia.output import MARKER
 from pcm_leukemia.schema import Taxonomy
 
-__all__ = ["kind_of", "load_dataset"]
+__all__ = ["kind_of", "load_dataset", "with_patients"]
 
 Kind = Literal["canonical", "yolo", "coco", "cvat"]
 
@@ -107,9 +107,7 @@ def load_dataset(
     ds = _read(path, {option: value for option, value in options.items() if value is not None}, check_images)
     if name is not None:
         ds = replace(ds, name=name)
-    ds = _with_patients(
-        ds, pattern=patients, csv=patients_csv, tags=patients_tag, attribute=patients_attribute
-    )
+    ds = with_patients(ds, patients, patients_csv, patients_tag, patients_attribute)
     ds = ds if task is None else ds.task(task)
     return ds if split is None else ds.part(split)
 
@@ -153,6 +151,8 @@ def kind_of(path: str | Path) -> Kind:
         return "canonical"
     if (path / "data.yaml").is_file():
         return "yolo"
+    if any(path.glob("*.[xX][mM][lL]")):  # before COCO: a JSON file with notes may lie beside it
+        return "cvat"
     if any(file.name != MARKER for file in (*path.glob("*.json"), *path.glob("annotations/*.json"))):
         return "coco"
     if next(path.rglob("*.[xX][mM][lL]"), None):
@@ -162,10 +162,16 @@ def kind_of(path: str | Path) -> Kind:
     raise DataNotFound(f"{path}: holds no data set{hint}; give {_FORMS}")
 
 
-def _with_patients(
-    ds: Dataset, *, pattern: str | None, csv: str | Path | None, tags: str | None, attribute: str | None
+def with_patients(
+    ds: Dataset, pattern: str | None, csv: str | Path | None, tags: str | None, attribute: str | None
 ) -> Dataset:
-    """Give the images their patients in the one way that was asked for."""
+    """Give the images their patients in the one way that was asked for; see `load_dataset`.
+
+    Raises
+    ------
+    ValueError
+        If more than one way is given.
+    """
     given = [way for way in (pattern, csv, tags, attribute) if way is not None]
     if not given:
         return ds

@@ -8,6 +8,7 @@ none. An id stays the string that was given, without blanks around it: "007" nev
 from __future__ import annotations
 
 import re
+import unicodedata
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -67,7 +68,7 @@ def from_pattern(ds: Dataset, pattern: str) -> Dataset:
     -----
     DataWarning
         If a patient has two diagnoses (the one on most images is kept), or two ids differ in
-        case alone.
+        case, blanks or punctuation alone.
 
     Examples
     --------
@@ -126,7 +127,7 @@ def from_csv(ds: Dataset, path: str | Path) -> Dataset:
     -----
     DataWarning
         If a row fits no image, a patient has two diagnoses (the one on most images is kept), or
-        two ids differ in case alone.
+        two ids differ in case, blanks or punctuation alone.
 
     Examples
     --------
@@ -187,7 +188,7 @@ def from_tags(ds: Dataset, pattern: str) -> Dataset:
     -----
     DataWarning
         If a patient has two diagnoses (the one on most images is kept), or two ids differ in
-        case alone.
+        case, blanks or punctuation alone.
 
     Examples
     --------
@@ -239,7 +240,7 @@ def from_attribute(ds: Dataset, name: str = "patient", diagnosis: str = "diagnos
     -----
     DataWarning
         If a patient has two diagnoses (the one on most images is kept), or two ids differ in
-        case alone.
+        case, blanks or punctuation alone.
 
     Examples
     --------
@@ -342,15 +343,22 @@ def _warn_of_two_diagnoses(ds: Dataset, images_by: Mapping[PatientId, Counter[st
         warnings.warn(f"{ds.name}: {some(lines)}; {fix}", DataWarning, stacklevel=4)
 
 
+def _bare(patient: str) -> str:
+    """A patient's id by its letters and digits alone, however they are encoded."""
+    plain = unicodedata.normalize("NFKC", patient).casefold()
+    return "".join(character for character in plain if character.isalnum()) or plain
+
+
 def _warn_of_alike(ds: Dataset, patients: Iterable[PatientId]) -> None:
     alike: dict[str, list[PatientId]] = {}
     for patient in patients:
-        alike.setdefault(patient.casefold(), []).append(patient)
+        alike.setdefault(_bare(patient), []).append(patient)
     lines = [_and(ids) for ids in alike.values() if len(ids) > 1]
     if lines:
         fix = "if they are one, a split may put them into two parts: give them one id"
         warnings.warn(
-            f"{ds.name}: patients that differ in case alone count as different: {some(lines)}; {fix}",
+            f"{ds.name}: patients that differ in case, blanks or punctuation alone count as different: "
+            f"{some(lines)}; {fix}",
             DataWarning,
             stacklevel=4,
         )

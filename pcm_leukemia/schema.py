@@ -29,6 +29,7 @@ __all__ = [
     "Tag",
     "Task",
     "Taxonomy",
+    "letters",
 ]
 
 PatientId = NewType("PatientId", str)
@@ -177,14 +178,15 @@ class Taxonomy:
         """The label that `raw` spells, exactly or by letters and digits alone; None if none."""
         if raw in self.labels:
             return raw
-        spellings = {_letters(label): label for label in self.labels}
+        spellings = {letters(label): label for label in self.labels}
         if len(spellings) < len(self.labels):  # declared labels may differ in case alone
             spellings = {}
-        spellings |= {_letters(alias): label for alias, label in self.aliases.items()}
-        return spellings.get(_letters(raw))
+        spellings |= {letters(alias): label for alias, label in self.aliases.items()}
+        return spellings.get(letters(raw))
 
 
-def _letters(label: str) -> str:
+def letters(label: str) -> str:
+    """What two spellings of a label have in common: letters and digits, whatever their case."""
     return "".join(character for character in label.casefold() if character.isalnum())
 
 

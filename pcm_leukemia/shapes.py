@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-__all__ = ["Box", "Ellipse", "Mask", "Point", "Polygon", "RotatedBox", "Shape", "pack", "unpack"]
+__all__ = ["Box", "Ellipse", "Mask", "Point", "Polygon", "RotatedBox", "Shape", "clipped", "pack", "unpack"]
 
 Point: TypeAlias = tuple[float, float]
 
@@ -246,6 +246,30 @@ class Mask:
             self.left + columns[1] + 1,
             self.top + rows[1] + 1,
         )
+
+
+def clipped(points: Sequence[Point], width: float, height: float) -> tuple[Point, ...]:
+    """The part of a closed outline inside an image of `width` x `height` pixels; () if nothing is.
+
+    Cut at one side after the other (Sutherland and Hodgman, 1974).
+
+    Examples
+    --------
+    >>> clipped(((-2, 0), (2, 0), (2, 2), (-2, 2)), 10, 10)
+    ((0, 0.0), (2, 0), (2, 2), (0, 2.0))
+    """
+    kept = list(points)
+    for axis, border, sign in ((0, 0, 1), (0, width, -1), (1, 0, 1), (1, height, -1)):
+        corners, kept = kept, []
+        for before, here in zip([*corners[-1:], *corners[:-1]], corners, strict=True):
+            inside = [sign * (point[axis] - border) >= 0 for point in (before, here)]
+            if inside[0] != inside[1]:
+                share = (border - before[axis]) / (here[axis] - before[axis])
+                across = before[1 - axis] + share * (here[1 - axis] - before[1 - axis])
+                kept.append((border, across) if axis == 0 else (across, border))
+            if inside[1]:
+                kept.append(here)
+    return tuple(kept)
 
 
 Shape: TypeAlias = RotatedBox | Polygon | Ellipse | Mask

@@ -159,6 +159,8 @@ def test_problems_in_the_data_are_status_1_and_write_nothing(run: Run, tmp_path:
     assert imported.err.startswith("error: bad.xml:")
     assert "Traceback" not in imported.err
     assert not (tmp_path / "data").exists()
+    typo = run("inspect", path, "--map", "Blub=ignore", "--clip")
+    assert '"Blub" is no label of this export, the nearest is "Blob"' in typo.out
     mended = run("import", path, tmp_path / "data", "--clip", "--map", "Blob=ignore")
     assert mended.status == 0
     assert "1 cells are to be ignored" in mended.out
@@ -224,6 +226,65 @@ def test_accepting_tables_that_were_edited(run: Run, export: Path, tmp_path: Pat
     assert "is not what pcm-leukemia wrote" in refused.err
     assert run("import", data, tmp_path / "new").status == 0
     assert json.loads(run("info", tmp_path / "new", "--json").out)["cells"]["all"]["Basophil"] == 1
+
+
+def test_a_canonical_folder_is_imported_with_its_splits_and_other_patients(
+    run: Run, export: Path, tmp_path: Path
+) -> None:
+    data, table = tmp_path / "data", tmp_path / "patients.csv"
+    run("import", export, data, "--patients", PATTERN)
+    for name in ("a", "b"):
+        run("split", data, "--name", name)
+    table.write_text("path,patient\nAML,everybody\n")
+    taken = run("import", data, tmp_path / "new", "--patients-csv", table, "--name", "renamed")
+    assert taken.status == 0
+    assert "splits: a, b" in taken.out
+    ds = store.read(tmp_path / "new", with_split=False)
+    assert (ds.name, [patient.id for patient in ds.patients]) == ("renamed", ["everybody"])
+    assert store.split_names(tmp_path / "new") == ["a", "b"]
+    leaking = run("info", tmp_path / "new", "--split", "a")
+    assert leaking.status == 1
+    assert 'patient "everybody": stands in train' in leaking.err
+    unclear = run("convert", data, tmp_path / "yolo", "--to", "yolo")
+    assert unclear.status == 2
+    assert "has the splits a, b; choose one" in unclear.err
+    assert run("import", data, tmp_path / "other", "--clip").status == 2
+
+
+def test_a_split_is_not_replaced_by_accident(run: Run, export: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    run("import", export, data, "--patients", PATTERN)
+    run("split", data)
+    before = store.read_split(data, "official")
+    again = run("split", data, "--seed", "7")
+    assert again.status == 2
+    assert "has a split official already" in " ".join(again.err.replace("│", " ").split())
+    assert run("split", data, "--extend", "--seed", "7").status == 2
+    assert store.read_split(data, "official") == before
+    assert run("split", data, "--seed", "7", "--replace").status == 0
+    assert store.read_split(data, "official").made["seed"] == "7"
+
+
+def test_nothing_replaces_a_data_set_but_another_import(run: Run, export: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    run("import", export, data, "--patients", PATTERN)
+    run("split", data)
+    for out in (data, data / "yolo"):
+        refused = run("convert", data, out, "--to", "yolo")
+        assert refused.status == 1
+        assert "name a" in refused.err
+    assert store.read(data).split is not None
+    assert run("import", export, data, "--patients", PATTERN).status == 0
+
+
+def test_a_disk_that_refuses_is_one_sentence(run: Run, export: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for form in ("yolo", "coco", "crops"):
+        refused = run("convert", export, tmp_path / "file" / "out", "--to", form)
+        assert refused.status == 1
+        assert refused.err.startswith("error: ")
+        assert "check the disk and the permissions" in refused.err
+    assert run("demo", tmp_path / "file" / "demo").status == 1
 
 
 def test_sample_and_demo(run: Run, tmp_path: Path) -> None:

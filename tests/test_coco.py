@@ -325,3 +325,20 @@ def test_no_coco(tmp_path: Path, text: str) -> None:
     (tmp_path / "a.json").unlink()
     with pytest.raises(DataNotFound, match="no COCO file in it"):
         coco.read(tmp_path)
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # pycocotools with numpy 2
+def test_outlines_end_where_the_image_does(tmp_path: Path) -> None:
+    image = Image(ImageId("a.png"), 100, 50)
+    square = Polygon(((80.0, 10.0), (120.0, 10.0), (120.0, 30.0), (80.0, 30.0)))
+    mask = Mask(95, 40, 10, 20, (0, 200))
+    cells = (
+        Cell(image.id, 0, "Other", Box(80, 10, 100, 30), "Other", square),
+        Cell(image.id, 1, "Other", Box(95, 40, 100, 50), "Other", mask),
+    )
+    coco.write(Dataset("x", NINE, (image,), cells), tmp_path / "coco")
+    read = loaded(tmp_path / "coco" / "annotations" / "all.json")
+    first, second = read.loadAnns([1, 2])
+    assert first["area"] == 400
+    assert max(first["segmentation"][0][::2]) == 100
+    assert second["area"] == 50 == read.annToMask(second).sum()

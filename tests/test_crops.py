@@ -21,6 +21,7 @@ import torchvision
 from msgspec import structs
 
 from pcm_leukemia import IGNORE, NINE, Box, Cell, Dataset, Image, Patient, Split, images
+from pcm_leukemia.converters import _crops_resume as resume
 from pcm_leukemia.converters import crops
 from pcm_leukemia.errors import DataNotFound, DataWarning, ExportError, LeakySplit
 from pcm_leukemia.schema import ImageId, PatientId
@@ -253,6 +254,33 @@ def test_what_an_interrupted_run_left_is_not_used_for_another_job(ds: Dataset, t
     (partial / "state.json").write_text("{}")
     crops.write(ds, tmp_path / "crops")
     assert (tmp_path / "crops" / "train" / "Lymphocyte" / "P0__a_0.png").read_bytes() != b"of other data"
+
+
+def test_crops_of_images_that_have_changed_are_cut_again(ds: Dataset) -> None:
+    image = next(image for image in ds.images if ds.cells_of(image))
+    state = resume.source_of(ds)
+    assert ds.root
+    file = ds.root / str(image.file)
+    os.utime(file, (0, 0))
+    assert resume.source_of(ds)["files"] != state["files"]
+    assert resume.source_of(ds)["fingerprint"] == state["fingerprint"]
+
+
+def test_two_runs_at_once_are_refused_and_what_is_in_the_way_stays(ds: Dataset, tmp_path: Path) -> None:
+    partial = tmp_path / ".crops.partial"
+    partial.mkdir()
+    (partial / "mine.txt").touch()
+    with pytest.raises(ExportError, match="is in the way of unfinished crops; move it"):
+        crops.write(ds, tmp_path / "crops")
+    assert (partial / "mine.txt").exists()
+    (partial / "mine.txt").unlink()
+    (partial / "state.json").write_text("{}")
+    (partial / "running").write_text("1")  # the first process of the system
+    with pytest.raises(ExportError, match=r"another run \(process 1\) is cutting these crops; wait for it"):
+        crops.write(ds, tmp_path / "crops")
+    (partial / "running").write_text("99999999")  # no process: killed, and gone
+    crops.write(ds, tmp_path / "crops")
+    assert not partial.exists()
 
 
 def test_what_is_there_stays_until_the_new_is_whole(ds: Dataset, tmp_path: Path) -> None:

@@ -149,10 +149,13 @@ def test_one_name_in_two_tasks_of_a_project_stays_two_images(tmp_path: Path) -> 
     )
     ds = cvat.read(write(tmp_path / "a.xml", text))
     assert [(each.id, each.name) for each in ds.images] == [
-        ("Train/a.png", "a.png"),
+        ("Train/task_1/a.png", "a.png"),
         ("Train/task_2/a.png", "a.png"),
     ]
-    assert [cell.label for cell in ds.cells] == ["Other", "Monocyte"]
+    assert [(cell.image, cell.label) for cell in ds.cells] == [
+        ("Train/task_1/a.png", "Other"),
+        ("Train/task_2/a.png", "Monocyte"),
+    ]
     twice = text.replace('task_id="2"', 'task_id="1"')
     assert "stands twice, first in line" in problems(write(tmp_path / "b.xml", twice))[0]
 
@@ -168,8 +171,9 @@ def test_two_images_never_share_one_file(tmp_path: Path) -> None:
 
 
 def test_a_base_name_alone_is_no_file(tmp_path: Path) -> None:
-    members = {"annotations.xml": document(image("ALL/P1/a.png"), image("b.png")), "AML/P2/a.png": png()}
-    (line,) = problems(zipped(tmp_path / "e.zip", {**members, "deep/b.png": png()}))
+    text = document(image("ALL/P1/a.png"), image("b.png"))
+    members: dict[str, str | bytes] = {"annotations.xml": text, "AML/P2/a.png": png(), "deep/b.png": png()}
+    (line,) = problems(zipped(tmp_path / "e.zip", members))
     assert line.startswith('image "ALL/P1/a.png": has no file in ')
 
 

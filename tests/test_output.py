@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from pcm_leukemia import output
 from pcm_leukemia.errors import ExportError
 from pcm_leukemia.output import Report, check_target, new_file, new_folder
 
@@ -30,6 +31,48 @@ def test_a_folder_of_ours_is_replaced(tmp_path: Path) -> None:
     write(out, "two")
     assert (out / "a.txt").read_text() == "two"
     assert sorted(path.name for path in out.parent.iterdir()) == ["out"]
+
+
+def test_only_the_same_form_replaces_and_nothing_added_is_lost(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with new_folder(out, "test") as folder:
+        (folder / "deep").mkdir()
+        (folder / "deep" / "a.txt").write_text("ours")
+        Report("test", out, {}, {}).leave_in(folder)
+    with pytest.raises(ExportError, match="holds data in the form test, not other; name another folder"):
+        check_target(out, "other")
+    (out / "deep" / "train.cache").touch()  # as ultralytics leaves it
+    assert check_target(out, "test") == out
+    (out / "deep" / "mine.txt").touch()
+    with pytest.raises(ExportError, match="holds 1 more files than pcm-leukemia wrote; name a new folder"):
+        check_target(out, "test")
+
+
+def test_what_was_added_while_writing_stays(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    write(out, "one")
+
+    def late() -> None:
+        with new_folder(out, "test") as folder:
+            Report("test", out, {}, {}).leave_in(folder)
+            (out / "important.txt").touch()
+
+    with pytest.raises(ExportError, match='holds "important.txt"'):
+        late()
+    assert (out / "a.txt").read_text() == "one"
+
+
+def test_without_an_exchange_the_old_folder_comes_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    write(out, "one")
+    monkeypatch.setattr(output, "_exchange", lambda *_: False)
+    write(out, "two")
+    assert (out / "a.txt").read_text() == "two"
+    with pytest.raises(OSError, match="gone"):
+        output.put_in_place(tmp_path / "gone", out)
+    assert (out / "a.txt").read_text() == "two"
 
 
 def test_what_we_did_not_write_is_never_replaced(tmp_path: Path) -> None:

@@ -126,7 +126,7 @@ def test_a_patient_with_two_diagnoses_keeps_the_one_on_most_images() -> None:
 
 
 def test_ids_that_differ_in_case_alone_are_two_patients_and_a_warning() -> None:
-    with pytest.warns(DataWarning, match='case alone count as different: "P1" and "p1"; if they are one'):
+    with pytest.warns(DataWarning, match='alone count as different: "P1" and "p1"; if they are one'):
         ds = patients.from_pattern(paths("P1/a.png", "p1/b.png"), "(?P<patient>[^/]+)/")
     assert len(ds.patients) == 2
 

@@ -120,6 +120,7 @@ def _scan(
         what = "holds no image" if documents else "holds no XML file"
         inspection.problems.append(Problem(str(path), what, "give an export in 'CVAT for images 1.1'"))
     inspection.problems += found.labels.problems()
+    inspection.warnings += found.labels.warnings()
     root = _find_images(found, pictures, required=images_root is not None, check=check_images)
     inspection.problems += container.problems
     if pictures is not container:
@@ -133,7 +134,8 @@ def _find_images(found: Found, pictures: Container, *, required: bool, check: bo
     images, problems = find_images(found.images.values(), pictures, bases, required=required)
     found.images = {image.id: image for image in images}
     found.inspection.problems += problems
-    if not any(image.file for image in images):
+    found.inspection.files = sum(image.file is not None for image in images)
+    if not found.inspection.files:
         return None
     root = pictures.root.absolute()
     if check:
@@ -145,6 +147,8 @@ def _find_images(found: Found, pictures: Container, *, required: bool, check: bo
 
 def _warn(inspection: Inspection) -> None:
     lines: list[object] = list(inspection.warnings)
+    if inspection.clipped:
+        lines.append(f"{inspection.clipped:,} boxes: cut at their image's border")
     lines += [
         f"{count:,} {kind}: drawn as no cell and left out" for kind, count in inspection.not_cells.items()
     ]

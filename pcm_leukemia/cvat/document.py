@@ -17,6 +17,8 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 from xml.parsers import expat
 
+from msgspec import structs
+
 from pcm_leukemia.container import Document
 from pcm_leukemia.cvat.geometry import GEOMETRIES, Envelope
 from pcm_leukemia.cvat.header import Header
@@ -103,6 +105,7 @@ class _Reader:
         self.image_name = ""
         self.number = 0
         self.firsts: dict[ImageId, _First] = {}
+        self.repeated: dict[ImageId, ImageId | None] = {}
         self.shape: Attrs = {}
         self.attributes: Attributes = ()
         self.attribute_name = ""
@@ -244,6 +247,9 @@ class _Reader:
         subset, task = attrs.get("subset", ""), attrs.get("task_id", "")
         image_id = self._image_id(self.image_name, subset)
         if image_id in self.firsts and self.firsts[image_id].task != task:
+            self.repeated[image_id] = self._image_id(
+                f"task_{self.firsts[image_id].task}/{self.image_name}", subset
+            )
             image_id = self._image_id(f"task_{task}/{self.image_name}", subset)
         size = _size(attrs)
         if image_id is None:
@@ -388,6 +394,8 @@ class _Reader:
             self._problem(f"{what} {' and '.join(sides)}", "fix it in CVAT or pass --clip")
         elif clipped is None:
             self._warning(f"{what} lies outside the image and is left out", "delete it in CVAT")
+        else:
+            self.inspection.clipped += 1
         return clipped
 
     # The frames of a video, once all tracks are read
@@ -410,6 +418,24 @@ class _Reader:
                 self._shape(tag, attrs, owner, attributes)
             self._end_image()
             self.shape_line = 0
+        self._rename_repeated()
+
+    def _rename_repeated(self) -> None:
+        """Put the task also before the first image of a name that another task of its subset repeats.
+
+        Otherwise the plain id would be that of whichever task comes first, and pass to another image when
+        a task is added or deleted.
+        """
+        names = {old: new for old, new in self.repeated.items() if new and new not in self.found.images}
+        if not names:
+            return
+        images = (replace(image, id=names.get(image.id, image.id)) for image in self.found.images.values())
+        self.found.images = {image.id: image for image in images}
+        self.found.bases = {names.get(image, image): base for image, base in self.found.bases.items()}
+        self.found.cells = [
+            structs.replace(cell, image=names[cell.image]) if cell.image in names else cell
+            for cell in self.found.cells
+        ]
 
 
 def _size(attrs: Attrs) -> tuple[int, int] | None:

@@ -18,7 +18,8 @@ class Inspection:
     """Counts and problems of one CVAT export.
 
     `shapes` counts by kind, tracks frame by frame without `outside`; `labels` counts those
-    shapes by the label that CVAT wrote. `empty_images` have no shape at all. `warnings` are
+    shapes by the label that CVAT wrote. `empty_images` have no shape at all. `files` counts the images
+    whose file was found, `clipped` the boxes that `clip` cut at their image's border. `warnings` are
     for a person to look at and do not keep the export from being read.
     """
 
@@ -32,6 +33,8 @@ class Inspection:
     labels: Counter[str] = field(default_factory=Counter)
     rotated: int = 0
     outside_image: int = 0
+    clipped: int = 0
+    files: int = 0
     without_area: int = 0
     problems: list[Problem] = field(default_factory=list)
     warnings: list[Problem] = field(default_factory=list)
@@ -53,7 +56,9 @@ class Inspection:
             "tracks": self.tracks,
             "labels": dict(sorted(self.labels.items())),
             "rotated": self.rotated,
+            "files": self.files,
             "outside_image": self.outside_image,
+            "clipped": self.clipped,
             "without_area": self.without_area,
             "problems": [_as_dict(problem) for problem in self.problems],
             "warnings": [_as_dict(problem) for problem in self.warnings],
@@ -66,6 +71,8 @@ class Inspection:
             (
                 f"CVAT {self.version or '(no version)'}, {self.header or 'no'} header",
                 f"images   {self.images:,}, of which {self.empty_images:,} without any shape",
+                f"files    {self.files:,}"
+                + ("" if self.files else ": annotations only, no image file was found"),
                 f"shapes   {shapes}",
                 f"labels   {labels}",
                 f"tags     {self.tags:,}    tracks {self.tracks:,}    rotated {self.rotated:,}",

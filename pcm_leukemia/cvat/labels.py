@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Callable, Mapping
 
 from pcm_leukemia.errors import Problem
-from pcm_leukemia.schema import IGNORE, Taxonomy
+from pcm_leukemia.schema import IGNORE, Taxonomy, letters
 
 __all__ = ["Labels"]
 
@@ -21,6 +21,8 @@ class Labels:
     def __init__(self, taxonomy: Taxonomy | None, mapping: Mapping[str, str]) -> None:
         self._given = taxonomy
         self._mapping = dict(mapping)
+        # declared labels may differ in case alone; those of a taxonomy do not
+        self._loose = {letters(raw): label for raw, label in mapping.items() if taxonomy and letters(raw)}
         self._declared: dict[str, None] = {}
         self._used: dict[str, tuple[int, str]] = {}
         self._resolved: dict[str, tuple[str, str] | None] = {}
@@ -41,7 +43,7 @@ class Labels:
         try:
             found = self._resolved[raw]
         except KeyError:
-            label = self._mapping.get(raw)
+            label = self._mapped(raw)
             if label is None:
                 label = self._given.match(raw) if self._given else raw
             found = self._resolved[raw] = (label, raw) if label else None
@@ -50,6 +52,10 @@ class Labels:
             count, first = self._used[raw]
             self._used[raw] = (count + 1, first)
         return found
+
+    def _mapped(self, raw: str) -> str | None:
+        """What the map makes of a label: by its exact spelling, else by its letters, as classes are matched."""
+        return self._mapping.get(raw) or self._loose.get(letters(raw))
 
     def taxonomy(self) -> Taxonomy:
         """The taxonomy that the labels were resolved to."""
@@ -73,6 +79,22 @@ class Labels:
                 if raw not in known
             ]
         return [self._unknown(raw) for raw, found in self._resolved.items() if found is None]
+
+    def warnings(self) -> list[Problem]:
+        """One for every label in the map that the export neither uses nor declares."""
+        there = {*self._used, *self._declared}
+        loose = {letters(raw) for raw in there} if self._loose else set()
+        found = []
+        for raw in self._mapping:
+            if raw not in there and letters(raw) not in loose:
+                near = difflib.get_close_matches(raw, there, n=1)
+                nearest = f', the nearest is "{near[0]}"' if near else ""
+                found.append(
+                    Problem(
+                        "label map", f'"{raw}" is no label of this export{nearest}', "look at the spelling"
+                    )
+                )
+        return found
 
     def _unknown(self, raw: str) -> Problem:
         count, first = self._used[raw]
