@@ -1,0 +1,383 @@
+"""CVAT: a zip in "CVAT for images 1.1", so that experts can look at the data and correct it there.
+
+::
+
+    images/<name>, images/<subset>/<name>   the images, unless images="none"
+    annotations.xml                         a task, or a project with subsets
+    labels.txt                              the labels, for the Raw tab of CVAT's label editor
+    patients.csv                            path, patient, diagnosis: CVAT has no place for them
+    pcm-leukemia.json                       what was written, from which data
+
+Coordinates have two decimals, as CVAT writes them, or all that they need where two would lose
+something. Every shape, rotation, occlusion, z-order, group, source, attribute and tag survives:
+``read(write(ds)) == ds`` for data that came from CVAT. Declared losses: the numbers of tracks
+(frames of a video become images); the cells' own numbers, since CVAT numbers them by their place;
+raw labels, unless ``labels="raw"``; a split, unless it becomes the subsets; a turn by 0 degrees.
+
+Cells to be ignored are written, under the annotator's own label, or "ignore" where that spells a
+class. No other converter does so, since training on them would be wrong; but they are what a
+reviewer has to see, and an export without them would come back as if they had been deleted.
+
+Sources: CVAT's documentation of its XML format, and its exporter and importers
+(cvat/apps/dataset_manager/formats/cvat.py).
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import shutil
+import zipfile
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Literal
+
+from rich.progress import track
+
+from pcm_leukemia.converters._cvat_labels import Declared, Labels, Spelling, declare, for_cvat, spell
+from pcm_leukemia.converters._cvat_names import Layout, Subsets, lay_out
+from pcm_leukemia.converters._cvat_xml import extent, header, image_element
+from pcm_leukemia.cvat import read
+from pcm_leukemia.dataset import Dataset
+from pcm_leukemia.errors import CorruptFile, DataNotFound, ExportError, some
+from pcm_leukemia.leaks import require_sound
+from pcm_leukemia.output import MARKER, Report, counts, new_file
+from pcm_leukemia.predictions import Predictions, with_predictions
+from pcm_leukemia.schema import Image
+from pcm_leukemia.shapes import Ellipse, Mask, RotatedBox
+
+__all__ = ["read", "write"]
+
+Images = Literal["copy", "none"]
+
+_DATE = (1980, 1, 1, 0, 0, 0)
+"""The earliest that a zip can hold: the same input gives the same bytes."""
+_SEALED = b"pcm-leukemia: written for CVAT"
+
+
+def write(
+    ds: Dataset,
+    out: str | Path,
+    *,
+    task: str | None = None,
+    images: Images = "copy",
+    subsets: Subsets = "as given",
+    labels: Labels = "class",
+    colours: Mapping[str, str] | None = None,
+    patients: bool = True,
+    predictions: Predictions | None = None,
+    threshold: float = 0.5,
+    progress: bool = False,
+) -> Report:
+    """Write `ds` as a zip that CVAT imports.
+
+    Parameters
+    ----------
+    ds
+        With subsets, a project; with none, or where all images came from one task, a task.
+    out
+        A new file, or one that an earlier run wrote.
+    task
+        "detection", "wbc" or "classification"; by default the classes as they are.
+    images
+        "copy" them into the zip, or "none": annotations only.
+    subsets
+        "split" makes the parts of the split the subsets, Train, Validation and Test, which
+        `splits.from_subsets` reads; by default the images' own subsets stay.
+    labels
+        "class" shows the classes in CVAT; "raw" what the annotators wrote, wherever that reads back as
+        the same class, so that nothing is lost.
+    colours
+        Label -> "#rrggbb"; by default colours far from each other.
+    patients
+        Put patients and diagnoses into the zip, as `patients.csv`. Whoever has the zip has them.
+    predictions, threshold
+        Pre-annotations for images without cells: see `predictions.with_predictions`.
+    progress
+        Show a bar.
+
+    Raises
+    ------
+    LeakySplit
+        If a patient stands in two parts.
+    ExportError
+        If `out` must not be replaced or cannot be written, images are missing, two images would get
+        one path, or a text holds a character that XML cannot.
+    InvalidExport
+        If the predictions do not fit the data: every problem is listed.
+    UnknownPart
+        If the parts are to be the subsets and there is no split.
+    ValueError
+        If an option has no such value.
+
+    Warns
+    -----
+    DataWarning
+        If predicted boxes are left out.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pcm_leukemia.schema import Cell, Image, ImageId
+    >>> from pcm_leukemia.shapes import Box
+    >>> from pcm_leukemia.taxonomy import NINE
+    >>> image = Image(ImageId("P01/a.jpg"), 200, 100)
+    >>> cell = Cell(image.id, 0, "Other", Box(50, 20, 150.25, 60), "Other", source="manual")
+    >>> ds = Dataset("demo", NINE, (image,), (cell,))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     report = write(ds, Path(folder, "demo.zip"))
+    ...     read(Path(folder, "demo.zip")) == ds
+    True
+    """
+    _check_options(images, subsets, labels)
+    ds = ds.task(task) if task else ds
+    if predictions is not None:
+        ds = with_predictions(ds, predictions, threshold=threshold)
+    require_sound(ds)
+    path = _target(out)
+    copied = _to_copy(ds) if images == "copy" else []
+    layout, spelling = lay_out(ds, subsets), spell(ds, labels)
+    declared = declare(ds, spelling, colours or {})
+    in_part = Counter(ds.part_of(image) for image in ds.images)
+    people = patients and any(image.patient for image in ds.images)
+    report = Report(
+        "cvat",
+        Path(out),
+        {part: in_part[part] for part in ds.parts},
+        counts((ds.part_of(ds.image(cell.image)), cell.label) for cell in ds.cells),
+        _lost(ds, spelling, layout, patients=patients),
+        tuple(_notes(ds, layout, spelling, copied=bool(copied), images=images, subsets=subsets)),
+    )
+    made = {
+        "written_by": "pcm-leukemia",
+        "name": ds.name,
+        "fingerprint": ds.fingerprint,
+        "task": task,
+        "subsets": subsets,
+        "labels": labels,
+        **report.to_json(),
+    }
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with new_file(path) as work, zipfile.ZipFile(work, "w") as archive:
+            _add_images(archive, ds, copied, layout, progress=progress)
+            _add_annotations(archive, ds, layout, spelling, declared)
+            _add(archive, "labels.txt", for_cvat(declared))
+            if people:
+                _add(archive, "patients.csv", _patients(ds, layout))
+            _add(archive, MARKER, json.dumps(made, indent=1, ensure_ascii=False) + "\n")
+            archive.comment = _SEALED
+    except OSError as error:
+        if isinstance(error, ExportError):
+            raise
+        raise ExportError(f"{out}: {error.strerror or error}; check the disk and the permissions") from error
+    return report
+
+
+def _check_options(images: str, subsets: str, labels: str) -> None:
+    if images not in ("copy", "none"):
+        raise ValueError(f'images "{images}": must be copy or none; a zip cannot hold links')
+    if subsets not in ("as given", "split"):
+        raise ValueError(f'subsets "{subsets}": must be "as given" or "split"')
+    if labels not in ("class", "raw"):
+        raise ValueError(f'labels "{labels}": must be class or raw')
+
+
+def _target(out: str | Path) -> Path:
+    """The absolute path of `out`, refused if anything is there that `write` did not make."""
+    path = Path(out).absolute()
+    if path.is_symlink() or (path.exists() and not _is_ours(path)):
+        raise ExportError(
+            f"{out}: is there, and pcm-leukemia did not write it for CVAT; name a file that does not exist yet"
+        )
+    return path
+
+
+def _is_ours(path: Path) -> bool:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.comment == _SEALED
+    except (OSError, zipfile.BadZipFile):
+        return False
+
+
+def _to_copy(ds: Dataset) -> list[Image]:
+    """The images that have a file: all of them or none, since CVAT and `read` refuse anything between."""
+    there = [image for image in ds.images if image.file] if ds.root is not None else []
+    if there and len(there) < len(ds.images):
+        first = next(image.id for image in ds.images if not image.file)
+        raise ExportError(
+            f'{ds.name}: {len(ds.images) - len(there):,} of {len(ds.images):,} images have no file, the first "{first}"; '
+            "add the files, leave the images out with select, or pass images='none' / --images none"
+        )
+    return there
+
+
+# The members of the zip
+
+
+def _member(name: str) -> zipfile.ZipInfo:
+    member = zipfile.ZipInfo(name, _DATE)
+    member.create_system = 3  # the same bytes on every system
+    member.external_attr = 0o644 << 16
+    member.compress_type = zipfile.ZIP_STORED if name.startswith("images/") else zipfile.ZIP_DEFLATED
+    return member
+
+
+def _add(archive: zipfile.ZipFile, name: str, text: str) -> None:
+    archive.writestr(_member(name), text.encode("utf-8"))
+
+
+def _add_images(
+    archive: zipfile.ZipFile, ds: Dataset, images: list[Image], layout: Layout, *, progress: bool
+) -> None:
+    if not images or ds.root is None:
+        return
+    from pcm_leukemia.images import Files
+
+    files = Files(ds.root)
+    missing = []
+    for image in track(images, "images", disable=not progress, transient=True):
+        try:
+            source = files.open(str(image.file))
+        except (DataNotFound, CorruptFile) as error:
+            missing.append(f'image "{image.id}": {error}')
+            continue
+        size = os.fstat(source.fileno()).st_size if files.path(str(image.file)) else 0
+        with (
+            source,
+            archive.open(_member(layout.places[image.id].file), "w", force_zip64=size > 1 << 31) as to,
+        ):
+            try:
+                shutil.copyfileobj(source, to, 1 << 20)
+            except (zipfile.BadZipFile, EOFError) as error:
+                missing.append(
+                    f'image "{image.id}": {ds.root}: {image.file} cannot be read ({error}); export it again'
+                )
+    if missing:
+        raise ExportError(some(missing))
+
+
+def _add_annotations(
+    archive: zipfile.ZipFile, ds: Dataset, layout: Layout, spelling: Spelling, declared: list[Declared]
+) -> None:
+    """Write the XML image by image, so that memory stays flat."""
+    sizes = layout.subsets
+    tasks = {subset: number for number, subset in enumerate(sizes, 1)}
+    seen: Counter[str] = Counter()
+    with (
+        archive.open(_member("annotations.xml"), "w", force_zip64=True) as member,
+        io.TextIOWrapper(member, "utf-8", newline="\n") as stream,
+    ):
+        stream.writelines(header(ds.name, layout, declared, sizes))
+        for image in ds.images:
+            place = layout.places[image.id]
+            task = tasks[place.subset] if layout.kind == "project" else None
+            number = seen[place.subset]
+            stream.write(image_element(image, place, number, task, ds.cells_of(image), spelling))
+            seen[place.subset] += 1
+        stream.write("</annotations>\n")
+
+
+def _patients(ds: Dataset, layout: Layout) -> str:
+    """The table that `patients.from_csv` reads, by the ids that the images have when read back."""
+    stream = io.StringIO(newline="")
+    table = csv.writer(stream)  # lines end as RFC 4180 says
+    table.writerow(("path", "patient", "diagnosis"))
+    table.writerows(
+        (layout.places[image.id].id, image.patient, ds.diagnosis_of(image) or "")
+        for image in ds.images
+        if image.patient
+    )
+    return stream.getvalue()
+
+
+# What is told of it
+
+
+def _lost(ds: Dataset, spelling: Spelling, layout: Layout, *, patients: bool) -> dict[str, int]:
+    """What CVAT's XML cannot hold, by kind."""
+    with_images = {image.patient for image in ds.images}
+    sizes = {image.id: image for image in ds.images}
+    return {
+        "track numbers": sum(cell.track is not None for cell in ds.cells),
+        "raw labels, for the class": spelling.lost,
+        "outlines without area in their image, for their boxes": sum(
+            cell.shape is not None and extent(cell, sizes[cell.image]) is None for cell in ds.cells
+        ),
+        "names of images, for their ids": sum(layout.places[i.id].name != i.name for i in ds.images),
+        "patients without images": sum(patient.id not in with_images for patient in ds.patients),
+        "patients of images": 0 if patients else sum(image.patient is not None for image in ds.images),
+    }
+
+
+def _notes(
+    ds: Dataset, layout: Layout, spelling: Spelling, *, copied: bool, images: Images, subsets: Subsets
+) -> Iterator[str]:
+    """What a user of the zip should know."""
+    if images == "copy" and not copied:
+        yield "there are no image files: annotations only"
+    yield "CVAT makes no labels when it imports: first paste labels.txt into the Raw tab of its label editor"
+    if any(image.patient for image in ds.images):
+        yield (
+            "CVAT has no place for patients; patients.csv in the zip, if asked for, gives them back: "
+            "load_dataset(..., patients_csv=...) / --patients-csv"
+        )
+    for raw, count in spelling.ignored.items():
+        yield f'{count:,} cells to be ignored are written as "{raw}"; read them back with --map "{raw}=ignore"'
+    changed = sum(place.id != image for image, place in layout.places.items())
+    if changed:
+        yield f"{changed:,} images have another id when read back, since their subset begins it"
+    if ds.split is not None and subsets == "as given":
+        yield 'the split is not written; subsets="split" makes its parts the subsets'
+    yield from _notes_on_cells(ds)
+    yield from _notes_on_cvat(ds, layout)
+
+
+def _notes_on_cells(ds: Dataset) -> Iterator[str]:
+    """Where what is read back differs from the rows."""
+    renumbered = sum(
+        cell.id != number for image in ds.images for number, cell in enumerate(ds.cells_of(image))
+    )
+    if renumbered:
+        yield f"{renumbered:,} cells have another number when read back: CVAT numbers them by their place"
+    sizes = {image.id: image for image in ds.images}
+    outside = differ = upright = 0
+    for cell in ds.cells:
+        if cell.shape is None:
+            continue
+        image = sizes[cell.image]
+        box = extent(cell, image)
+        envelope = cell.shape.envelope() if box else None
+        if box and envelope:
+            differ += box != cell.box
+            upright += isinstance(cell.shape, RotatedBox) and not cell.shape.rotation % 360
+            outside += min(envelope[:2]) < 0 or envelope[2] > image.width or envelope[3] > image.height
+    if differ:
+        yield f"{differ:,} boxes are not the extent of what was drawn, which they become when read back"
+    if upright:
+        yield f"{upright:,} boxes that are turned by 0 degrees are written as upright ones"
+    if outside:
+        yield f"{outside:,} turned boxes or outlines leave their image: read them back with clip / --clip"
+
+
+def _notes_on_cvat(ds: Dataset, layout: Layout) -> Iterator[str]:
+    """What CVAT's importers are known to do."""
+    stems: dict[str, str] = {}
+    for place in layout.places.values():
+        other = stems.setdefault(os.path.splitext(place.file)[0], place.file)  # noqa: PTH122 - a POSIX path
+        if other != place.file:
+            yield (
+                f'"{other}" and "{place.file}" differ in their extension alone: CVAT may put the cells of '
+                "both on one of them; rename one"
+            )
+            break
+    drawn = sum(isinstance(cell.shape, Ellipse | Mask) for cell in ds.cells)
+    if drawn and layout.kind == "project":
+        yield (
+            f"{drawn:,} masks and ellipses are left out when CVAT imports a data set into a project; upload "
+            "the annotations into each task instead"
+        )
