@@ -151,15 +151,6 @@ def write(
         _lost(ds, spelling, layout, patients=patients),
         tuple(_notes(ds, layout, spelling, copied=bool(copied), images=images, subsets=subsets)),
     )
-    made = {
-        "written_by": "pcm-leukemia",
-        "name": ds.name,
-        "fingerprint": ds.fingerprint,
-        "task": task,
-        "subsets": subsets,
-        "labels": labels,
-        **report.to_json(),
-    }
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with new_file(path) as work, zipfile.ZipFile(work, "w") as archive:
@@ -168,7 +159,7 @@ def write(
             _add(archive, "labels.txt", for_cvat(declared))
             if people:
                 _add(archive, "patients.csv", _patients(ds, layout))
-            _add(archive, MARKER, json.dumps(made, indent=1, ensure_ascii=False) + "\n")
+            _add(archive, MARKER, _mark(ds, report, {"task": task, "subsets": subsets, "labels": labels}))
             archive.comment = _SEALED
     except OSError as error:
         if isinstance(error, ExportError):
@@ -293,6 +284,12 @@ def _patients(ds: Dataset, layout: Layout) -> str:
         if image.patient
     )
     return stream.getvalue()
+
+
+def _mark(ds: Dataset, report: Report, options: Mapping[str, str | None]) -> str:
+    """What was written, from which data, and with which options."""
+    made = {"written_by": "pcm-leukemia", "name": ds.name, "fingerprint": ds.fingerprint, **options}
+    return json.dumps({**made, **report.to_json()}, indent=1, ensure_ascii=False) + "\n"
 
 
 # What is told of it

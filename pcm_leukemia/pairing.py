@@ -1,0 +1,250 @@
+"""Which image, and which cell, of one data set is which of another; cells by the overlap of their boxes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Literal, NamedTuple
+
+from pcm_leukemia.dataset import Dataset
+from pcm_leukemia.errors import InvalidDataset, Problem
+from pcm_leukemia.schema import Cell, Image
+from pcm_leukemia.shapes import Box
+
+__all__ = ["By", "Common", "images_in_common", "iou", "pair"]
+
+_SAME_LABEL = 1e-9
+"""Worth of an equal label: it decides between pairings of equal overlap, and no others."""
+
+By = Literal["id", "name"]
+Weights = dict[tuple[int, int], float]
+
+
+def iou(one: Box, other: Box) -> float:
+    """Intersection over union of two boxes, 0 to 1.
+
+    Examples
+    --------
+    >>> iou(Box(0, 0, 10, 10), Box(0, 0, 10, 5))
+    0.5
+    >>> iou(Box(0, 0, 10, 10), Box(10, 0, 20, 10))
+    0.0
+    """
+    width = min(one.x2, other.x2) - max(one.x1, other.x1)
+    if width <= 0:
+        return 0.0
+    height = min(one.y2, other.y2) - max(one.y1, other.y1)
+    if height <= 0:
+        return 0.0
+    if one == other:
+        return 1.0
+    both = width * height
+    return both / (one.area + other.area - both)
+
+
+def pair(ones: Sequence[Cell], others: Sequence[Cell], threshold: float) -> list[tuple[Cell, Cell, float]]:
+    """Pairs (one, other, IoU) of cells of one image: the same box first, then the highest sum of IoU.
+
+    No cell is in two pairs, and no pair is below `threshold`. Which data set comes first, and how the
+    cells are numbered, makes no difference.
+
+    Examples
+    --------
+    >>> from pcm_leukemia.schema import ImageId
+    >>> a, b = (Cell(ImageId("a"), n, "Other", Box(0, 0, 10, 10 - n)) for n in (0, 1))
+    >>> [(one.id, other.id, overlap) for one, other, overlap in pair([a], [b], 0.5)]
+    [(0, 1, 0.9)]
+    """
+    left, right = sorted(ones, key=_content), sorted(others, key=_content)
+    turned = [_content(cell) for cell in left] > [_content(cell) for cell in right]
+    if turned:
+        left, right = right, left
+    pairs = _same(left, right)
+    if left and right:
+        weights = _weights(left, right, threshold)
+        for group in _groups(weights):
+            pairs += [(left[i], right[j], iou(left[i].box, right[j].box)) for i, j in _best(group)]
+    return [(b, a, overlap) for a, b, overlap in pairs] if turned else pairs
+
+
+def _content(cell: Cell) -> tuple[float, float, float, float, str, int]:
+    box = cell.box
+    return box.x1, box.y1, box.x2, box.y2, cell.label, cell.id
+
+
+def _same(left: list[Cell], right: list[Cell]) -> list[tuple[Cell, Cell, float]]:
+    """Take the pairs of one box out of both lists, those of one label, too, first."""
+    pairs = []
+    for label_counts in (True, False):
+        waiting: dict[object, list[Cell]] = {}
+        for cell in reversed(right):
+            waiting.setdefault((cell.box, cell.label if label_counts else ""), []).append(cell)
+        taken = set()
+        for cell in tuple(left):
+            there = waiting.get((cell.box, cell.label if label_counts else ""))
+            if there:
+                other = there.pop()
+                pairs.append((cell, other, 1.0))
+                taken |= {("left", cell.id), ("right", other.id)}
+        left[:] = [cell for cell in left if ("left", cell.id) not in taken]
+        right[:] = [cell for cell in right if ("right", cell.id) not in taken]
+    return pairs
+
+
+def _weights(left: Sequence[Cell], right: Sequence[Cell], threshold: float) -> Weights:
+    """What each possible pair is worth; both lists are sorted by x1."""
+    weights: Weights = {}
+    for i, one in enumerate(left):
+        end = one.box.x2
+        for j, other in enumerate(right):
+            if other.box.x1 >= end:
+                break
+            overlap = iou(one.box, other.box)
+            if overlap >= threshold and overlap > 0:
+                weights[i, j] = overlap + _SAME_LABEL * (one.label == other.label)
+    return weights
+
+
+def _groups(weights: Weights) -> Iterable[Weights]:
+    """Split the possible pairs into groups that have no cell in common."""
+    leader: dict[tuple[str, int], tuple[str, int]] = {}
+
+    def find(node: tuple[str, int]) -> tuple[str, int]:
+        while (above := leader.setdefault(node, node)) != node:
+            leader[node] = leader[above]
+            node = above
+        return node
+
+    for i, j in weights:
+        leader[find(("right", j))] = find(("left", i))
+    groups: dict[tuple[str, int], Weights] = {}
+    for (i, j), weight in weights.items():
+        groups.setdefault(find(("left", i)), {})[i, j] = weight
+    return groups.values()
+
+
+def _best(weights: Weights) -> list[tuple[int, int]]:
+    """The pairs of one group with the highest sum, each row and column once."""
+    if len(weights) == 1:
+        return list(weights)
+    rows, columns = sorted({i for i, _ in weights}), sorted({j for _, j in weights})
+    # a column of its own for each row, worth nothing, lets any row stay without a partner
+    worth = [[weights.get((i, j), 0.0) for j in columns] + [0.0] * len(rows) for i in rows]
+    chosen = _assign([[-value for value in row] for row in worth])
+    found = [(rows[i], columns[j]) for i, j in enumerate(chosen) if j < len(columns)]
+    return [each for each in found if each in weights]
+
+
+def _assign(costs: list[list[float]]) -> list[int]:
+    """The column of each row at the lowest sum of costs, by shortest augmenting paths.
+
+    Rows are no more than columns. Prices keep all reduced costs at zero or above (Kuhn, 1955, in the
+    form of Jonker and Volgenant, 1987); the time grows with the cube of the rows.
+    """
+    height, width = len(costs), len(costs[0])
+    row_price, column_price = [0.0] * height, [0.0] * width
+    row_of: list[int | None] = [None] * width
+    for start in range(height):
+        distance, came_from = [float("inf")] * width, [start] * width
+        previous: list[int | None] = [None] * width
+        done: list[int] = []
+        open_columns = set(range(width))
+        row, reached, last = start, 0.0, None
+        while True:
+            for column in open_columns:
+                length = reached + costs[row][column] - row_price[row] - column_price[column]
+                if length < distance[column]:
+                    distance[column], came_from[column], previous[column] = length, row, last
+            last = min(open_columns, key=lambda column: (distance[column], column))
+            reached = distance[last]
+            open_columns.remove(last)
+            taken = row_of[last]
+            if taken is None:
+                break
+            done.append(last)
+            row = taken
+        row_price[start] += reached
+        for column in done:
+            slack = reached - distance[column]
+            column_price[column] -= slack
+            owner = row_of[column]
+            assert owner is not None
+            row_price[owner] += slack
+        end: int | None = last
+        while end is not None:
+            row_of[end] = came_from[end]
+            end = previous[end]
+    chosen = [0] * height
+    for column, owner in enumerate(row_of):
+        if owner is not None:
+            chosen[owner] = column
+    return chosen
+
+
+# Which images and cells are compared
+
+
+class Common(NamedTuple):
+    """The images of both data sets, in pairs, and the ids of those that one lacks."""
+
+    pairs: list[tuple[Image, Image]]
+    only_one: tuple[str, ...]
+    only_other: tuple[str, ...]
+
+
+def images_in_common(one: Dataset, other: Dataset, iou: float, by: By) -> Common:
+    """Pair the images of two data sets.
+
+    Raises
+    ------
+    InvalidDataset
+        If the two have other classes, no image in common, or images of one id and two sizes.
+    ValueError
+        If an option has no such value, or names of images repeat and they are to be told by them.
+    """
+    if not 0 < iou <= 1:
+        raise ValueError(f"iou {iou}: must be above 0, up to 1")
+    if by not in ("id", "name"):
+        raise ValueError(f'by "{by}": must be id or name')
+    if set(one.taxonomy.labels) != set(other.taxonomy.labels):
+        odd = sorted(set(one.taxonomy.labels) ^ set(other.taxonomy.labels))
+        what = f"have other classes: only one of them has {', '.join(odd)}"
+        raise InvalidDataset(
+            [Problem(_both(one, other), what, "read both with the same taxonomy and labels")]
+        )
+    left, right = _keyed(one, by), _keyed(other, by)
+    pairs = [(image, right[key]) for key, image in left.items() if key in right]
+    problems = [
+        Problem(
+            f'image "{a.id}"',
+            f"is {a.width} x {a.height} pixels in one data set, {b.width} x {b.height} in the other",
+            "compare the same images",
+        )
+        for a, b in pairs
+        if (a.width, a.height) != (b.width, b.height)
+    ]
+    if not pairs and (left or right):
+        fix = "compare by name: by='name'" if by == "id" else "compare data of the same images"
+        problems.append(Problem(_both(one, other), "have no image in common", fix))
+    if problems:
+        raise InvalidDataset(problems)
+    return Common(
+        pairs,
+        tuple(image.id for key, image in left.items() if key not in right),
+        tuple(image.id for key, image in right.items() if key not in left),
+    )
+
+
+def _both(one: Dataset, other: Dataset) -> str:
+    return f"{one.name} and {other.name}"
+
+
+def _keyed(ds: Dataset, by: By) -> dict[str, Image]:
+    if by == "id":
+        return {image.id: image for image in ds.images}
+    often = Counter(image.name for image in ds.images)
+    if twice := sorted(name for name, count in often.items() if count > 1):
+        raise ValueError(
+            f'{ds.name}: {len(twice):,} names of images repeat, such as "{twice[0]}"; compare by id'
+        )
+    return {image.name: image for image in ds.images}

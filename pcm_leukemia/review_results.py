@@ -1,0 +1,227 @@
+"""The results of `pcm_leukemia.review`, as text for people and as plain values for programs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from pcm_leukemia.schema import Cell
+
+__all__ = ["Agreement", "Change", "Confusion", "Diff"]
+
+Confusion = Mapping[tuple[str, str], int]
+Counts = Mapping[str, Mapping[str, int]]
+
+UNKNOWN = "(unknown)"
+"""Who drew a cell of which nothing tells."""
+_KINDS = ("unchanged", "moved", "relabelled", "both", "removed", "added")
+
+
+class Change(NamedTuple):
+    """One cell before and after, and the IoU of its two boxes."""
+
+    before: Cell
+    after: Cell
+    iou: float
+
+    @property
+    def relabelled(self) -> bool:
+        """Whether its class is another."""
+        return self.before.label != self.after.label
+
+
+@dataclass(frozen=True, slots=True)
+class Diff:
+    """What changed between two data sets of the same images.
+
+    `moved` and `relabelled` are the same cell with another box or another class; a cell of which both
+    changed is in both, and counted as "both" besides. `by_class` goes by the class before (after, for
+    added cells), `by_annotator` by who drew the cell, before or after likewise. `only_before` and
+    `only_after` are images that one data set lacks; their cells are not compared.
+    """
+
+    images: int
+    unchanged: int
+    added: tuple[Cell, ...]
+    removed: tuple[Cell, ...]
+    moved: tuple[Change, ...]
+    relabelled: tuple[Change, ...]
+    by_class: Counts
+    by_annotator: Counts
+    only_before: tuple[str, ...] = ()
+    only_after: tuple[str, ...] = ()
+
+    @property
+    def both(self) -> tuple[Change, ...]:
+        """The cells that were moved and relabelled."""
+        moved = set(self.moved)
+        return tuple(change for change in self.relabelled if change in moved)
+
+    @property
+    def confusion(self) -> dict[tuple[str, str], int]:
+        """(class before, class after) -> relabelled cells, the most frequent first."""
+        return _confusion(self.relabelled)
+
+    def __bool__(self) -> bool:
+        """Whether anything differs."""
+        return any((self.added, self.removed, self.moved, self.relabelled, self.only_before, self.only_after))
+
+    def __str__(self) -> str:
+        summary = (
+            f"{self.images:,} images compared: {self.unchanged:,} cells unchanged, {len(self.moved):,} moved, "
+            f"{len(self.relabelled):,} relabelled ({len(self.both):,} of them moved, too), "
+            f"{len(self.removed):,} removed, {len(self.added):,} added"
+        )
+        lines = [summary]
+        if self.moved:
+            mean = sum(change.iou for change in self.moved) / len(self.moved)
+            lines.append(f"IoU of the moved cells: {mean:.3f} on average")
+        for images, which in ((self.only_before, "before"), (self.only_after, "after")):
+            lines += _images_only(images, f"only in the data {which}")
+        lines += _counts_table("class", self.by_class)
+        if self.by_annotator.keys() - {UNKNOWN}:
+            lines += _counts_table("annotator", self.by_annotator)
+        if self.relabelled:
+            rows = [[old, new, f"{count:,}"] for (old, new), count in self.confusion.items()]
+            lines += ["", *_aligned(["class before", "class after", "cells"], rows, left=2)]
+        return "\n".join(lines)
+
+    def to_json(self) -> dict[str, object]:
+        """Everything as plain dictionaries and lists; boxes are [x1, y1, x2, y2] in pixels."""
+        return {
+            "images": self.images,
+            "unchanged": self.unchanged,
+            "added": [_cell(cell) for cell in self.added],
+            "removed": [_cell(cell) for cell in self.removed],
+            "moved": [_change(change) for change in self.moved],
+            "relabelled": [_change(change) for change in self.relabelled],
+            "both": len(self.both),
+            "confusion": _rows(self.confusion, "before", "after"),
+            "by_class": {name: dict(kinds) for name, kinds in self.by_class.items()},
+            "by_annotator": {name: dict(kinds) for name, kinds in self.by_annotator.items()},
+            "only_before": list(self.only_before),
+            "only_after": list(self.only_after),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """How far two annotators of the same images agree.
+
+    `kappa` is Cohen's, over the labels of the cells that both drew; None if it is not defined, as where
+    both gave all cells one label. `f1` is that of detection, 2 x matched / (cells of one + cells of the
+    other), the same whoever is taken for the truth; None where neither drew a cell.
+    """
+
+    images: int
+    labels: tuple[str, ...]
+    matched: int
+    same_label: int
+    kappa: float | None
+    mean_iou: float | None
+    f1: float | None
+    confusion: Confusion
+    only_one: tuple[Cell, ...]
+    only_other: tuple[Cell, ...]
+    images_only_one: tuple[str, ...] = ()
+    images_only_other: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        share = f" ({self.same_label / self.matched:.1%})" if self.matched else ""
+        drawn = f"both drew {self.matched:,} cells, {len(self.only_one):,} only the one"
+        same = f"{self.same_label:,} of {self.matched:,} the same{share}"
+        lines = [
+            f"{self.images:,} images compared: {drawn}, {len(self.only_other):,} only the other",
+            f"detection: F1 {_figure(self.f1)}, mean IoU {_figure(self.mean_iou)}",
+            f"labels: {same}, Cohen's kappa {_figure(self.kappa)}",
+        ]
+        lines += _images_only(self.images_only_one, "of the one alone")
+        lines += _images_only(self.images_only_other, "of the other alone")
+        alone = Counter(cell.label for cell in self.only_one), Counter(cell.label for cell in self.only_other)
+        rows = [
+            [
+                label,
+                *(f"{self.confusion.get((label, column), 0):,}" for column in self.labels),
+                f"{alone[0][label]:,}",
+            ]
+            for label in self.labels
+        ]
+        rows.append(["(only the other)", *(f"{alone[1][column]:,}" for column in self.labels), ""])
+        lines += ["", *_aligned(["one \\ other", *self.labels, "(only the one)"], rows)]
+        return "\n".join(lines)
+
+    def to_json(self) -> dict[str, object]:
+        """Everything as plain dictionaries and lists; boxes are [x1, y1, x2, y2] in pixels."""
+        return {
+            "images": self.images,
+            "labels": list(self.labels),
+            "matched": self.matched,
+            "same_label": self.same_label,
+            "kappa": self.kappa,
+            "mean_iou": self.mean_iou,
+            "f1": self.f1,
+            "confusion": _rows(self.confusion, "one", "other"),
+            "only_one": [_cell(cell) for cell in self.only_one],
+            "only_other": [_cell(cell) for cell in self.only_other],
+            "images_only_one": list(self.images_only_one),
+            "images_only_other": list(self.images_only_other),
+        }
+
+
+def _confusion(changes: Iterable[Change]) -> dict[tuple[str, str], int]:
+    table = Counter((change.before.label, change.after.label) for change in changes)
+    return dict(sorted(table.items(), key=lambda item: (-item[1], item[0])))
+
+
+# Results as text and as plain values
+
+
+def _images_only(images: tuple[str, ...], which: str) -> list[str]:
+    if not images:
+        return []
+    more = f" and {len(images) - 3:,} more" if len(images) > 3 else ""
+    return [f"{len(images):,} images {which}, not compared: {', '.join(images[:3])}{more}"]
+
+
+def _counts_table(first: str, table: Counts) -> list[str]:
+    if not table:
+        return []
+    rows = [[name, *(f"{kinds.get(kind, 0):,}" for kind in _KINDS)] for name, kinds in table.items()]
+    return ["", *_aligned([first, *_KINDS], rows)]
+
+
+def _figure(value: float | None) -> str:
+    return "undefined" if value is None else f"{value:.4f}"
+
+
+def _rows(table: Confusion, one: str, other: str) -> list[dict[str, object]]:
+    return [{one: a, other: b, "cells": count} for (a, b), count in sorted(table.items())]
+
+
+def _cell(cell: Cell) -> dict[str, object]:
+    box = cell.box
+    return {
+        "image": cell.image,
+        "cell": cell.id,
+        "label": cell.label,
+        "box": [box.x1, box.y1, box.x2, box.y2],
+    }
+
+
+def _change(change: Change) -> dict[str, object]:
+    return {"before": _cell(change.before), "after": _cell(change.after), "iou": round(change.iou, 6)}
+
+
+def _aligned(header: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1) -> list[str]:
+    """The lines of a table: the first columns to the left, numbers to the right."""
+    table = [header, *rows]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    return [
+        "  ".join(
+            text.ljust(width) if number < left else text.rjust(width)
+            for number, (text, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in table
+    ]
