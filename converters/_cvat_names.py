@@ -9,12 +9,16 @@ from typing import Literal, NamedTuple
 
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import ExportError, Problem, UnknownPart, some
+from pcm_leukemia.output import MARKER
 from pcm_leukemia.paths import leads_outside
 from pcm_leukemia.schema import Image, ImageId
 
-__all__ = ["Layout", "Place", "Subsets", "lay_out"]
+__all__ = ["ANNOTATIONS", "LABELS", "PATIENTS", "Layout", "Place", "Subsets", "lay_out"]
 
 Subsets = Literal["as given", "split"]
+
+ANNOTATIONS, LABELS, PATIENTS = "annotations.xml", "labels.txt", "patients.csv"
+"""What else the zip holds, besides `MARKER`; an image of that name would be taken for it."""
 
 _SPELLED = {"train": "Train", "val": "Validation", "test": "Test"}
 """The subsets that CVAT itself offers, by our parts; others keep their name."""
@@ -121,6 +125,9 @@ def _problems(places: Mapping[ImageId, Place]) -> Iterator[Problem]:
         owner = owners.setdefault(place.id, image)
         if not place.id or place.name.endswith("/"):
             what = f'its path "{place.file}" is empty or leads out of the zip'
+            yield Problem(f'image "{image}"', what, "rename the file")
+        elif posixpath.basename(place.name) in (ANNOTATIONS, LABELS, PATIENTS, MARKER):
+            what = f'is called "{place.name}", as a file of the zip that is no image'
             yield Problem(f'image "{image}"', what, "rename the file")
         elif owner != image:
             what = f'would be "{place.file}" in CVAT, as would image "{owner}"'

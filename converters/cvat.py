@@ -38,7 +38,7 @@ from typing import Literal
 from rich.progress import track
 
 from pcm_leukemia.converters._cvat_labels import Declared, Labels, Spelling, declare, for_cvat, spell
-from pcm_leukemia.converters._cvat_names import Layout, Subsets, lay_out
+from pcm_leukemia.converters._cvat_names import ANNOTATIONS, LABELS, PATIENTS, Layout, Subsets, lay_out
 from pcm_leukemia.converters._cvat_xml import extent, header, image_element
 from pcm_leukemia.cvat import read
 from pcm_leukemia.dataset import Dataset
@@ -156,9 +156,9 @@ def write(
         with new_file(path) as work, zipfile.ZipFile(work, "w") as archive:
             _add_images(archive, ds, copied, layout, progress=progress)
             _add_annotations(archive, ds, layout, spelling, declared)
-            _add(archive, "labels.txt", for_cvat(declared))
+            _add(archive, LABELS, for_cvat(declared))
             if people:
-                _add(archive, "patients.csv", _patients(ds, layout))
+                _add(archive, PATIENTS, _patients(ds, layout))
             _add(archive, MARKER, _mark(ds, report, {"task": task, "subsets": subsets, "labels": labels}))
             archive.comment = _SEALED
     except OSError as error:
@@ -260,7 +260,7 @@ def _add_annotations(
     tasks = {subset: number for number, subset in enumerate(sizes, 1)}
     seen: Counter[str] = Counter()
     with (
-        archive.open(_member("annotations.xml"), "w", force_zip64=True) as member,
+        archive.open(_member(ANNOTATIONS), "w", force_zip64=True) as member,
         io.TextIOWrapper(member, "utf-8", newline="\n") as stream,
     ):
         stream.writelines(header(ds.name, layout, declared, sizes))

@@ -234,7 +234,7 @@ def as_cvat_names(ds: Dataset) -> Dataset:
 
 
 @settings(
-    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
+    max_examples=70, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
 )
 @given(ds=datasets(), how=st.sampled_from(("class", "raw")))
 def test_any_data_set_survives(tmp_path_factory: pytest.TempPathFactory, how: Any, ds: Dataset) -> None:
@@ -242,6 +242,7 @@ def test_any_data_set_survives(tmp_path_factory: pytest.TempPathFactory, how: An
     assume(not any(":" in each.subset[1:2] or "\\" in each.subset for each in ds.images))
     ds = as_cvat_names(ds)
     assume(len({each.id for each in ds.images}) == len(ds.images))
+    assume(not any(each.id.endswith("labels.txt") for each in ds.images))
     path = tmp_path_factory.mktemp("cvat") / "out.zip"
     cvat.write(ds, path, labels=how)
     back = read_back(path, ds)
@@ -258,8 +259,8 @@ def test_whatever_the_names_are(tmp_path_factory: pytest.TempPathFactory, ds: Da
     try:
         report = cvat.write(ds, path)
     except ExportError as error:
-        assert "in CVAT, as would image" in str(error) or "leads out of the zip" in str(error)  # noqa: PT017
-        assert len({each.subset for each in ds.images}) > 1 or not ds.images[0].subset.isalnum()
+        assert any(why in str(error) for why in ("as would image", "leads out of the zip", "no image"))  # noqa: PT017
+        assert any(each.subset for each in ds.images) or "no image" in str(error)  # noqa: PT017
         return
     back = read_back(path, ds)
     new = {each.id: each.id if each.id in {b.id for b in back.images} else None for each in ds.images}
@@ -287,10 +288,13 @@ def test_whatever_the_names_are(tmp_path_factory: pytest.TempPathFactory, ds: Da
 @given(ds=datasets())
 def test_patients_and_parts_come_back(tmp_path_factory: pytest.TempPathFactory, ds: Dataset) -> None:
     # the table of patients takes blanks off, and patterns and Windows paths for what they are
-    plain = {each.id for each in ds.images if not set("*?[\\") & set(each.id) and each.id == each.id.strip()}
-    assume(plain)
-    ds = ds.select(images=plain)
-    people = [Patient(PatientId(f"00{n % 3}"), ("AML", None, "rare, kind")[n % 3]) for n in range(len(plain))]
+    def plain(text: str) -> bool:
+        return not set("*?[\\") & set(text) and text == text.strip()
+
+    kept = {each.id for each in ds.images if plain(each.id) and plain(each.name)}
+    assume(kept)
+    ds = ds.select(images=kept)
+    people = [Patient(PatientId(f"00{n % 3}"), ("AML", None, "rare, kind")[n % 3]) for n in range(len(kept))]
     images = tuple(replace(each, patient=person.id) for each, person in zip(ds.images, people, strict=True))
     part_of = {each.id: ("train", "test", "extra")[n % 3] for n, each in enumerate(images)}
     ds = replace(ds, images=images, patients=tuple(people[:3]), split=Split("official", part_of))
@@ -465,6 +469,9 @@ def test_names_that_collide_are_refused(tmp_path: Path) -> None:
         cvat.write(data(images=clash), tmp_path / "out.zip")
     with pytest.raises(ExportError, match=r'its path "images/\.\./b.png" is empty or leads out of the zip'):
         cvat.write(data(images=(clash[2], Image(ImageId("../b.png"), 9, 9))), tmp_path / "out.zip")
+    for name in ("P1/labels.txt", "patients.csv", "annotations.xml"):
+        with pytest.raises(ExportError, match="as a file of the zip that is no image; rename the file"):
+            cvat.write(data(images=(Image(ImageId(name), 9, 9),)), tmp_path / "out.zip")
     assert not (tmp_path / "out.zip").exists()
 
 
@@ -649,6 +656,10 @@ def test_memory_stays_flat(tmp_path: Path) -> None:
 # Predictions
 
 
+def in_hundredths(box: Box) -> Box:
+    return Box(*(round(side, 2) for side in (box.x1, box.y1, box.x2, box.y2)))
+
+
 def coco_results(folder: Path, truth: Dataset) -> list[dict[str, Any]]:
     """What a perfect detector would give for the COCO folder of `truth`."""
     coco.write(truth, folder)
@@ -671,7 +682,7 @@ def test_predictions_that_are_the_truth(export: Path, tmp_path: Path) -> None:
     assert back == with_predictions(empty, results)
     expected = tuple(
         Cell(each.image, each.id, each.label,
-             Box(*(round(side, 2) for side in (each.box.x1, each.box.y1, each.box.x2, each.box.y2))), each.label,
+             in_hundredths(each.box), each.label,
              source="auto", attributes=(("score", "0.87"),))
         for each in truth.cells
     )  # fmt: skip
@@ -688,17 +699,11 @@ def test_predictions_that_are_the_truth(export: Path, tmp_path: Path) -> None:
 @example(ds=data())
 def test_the_numbers_of_coco(tmp_path_factory: pytest.TempPathFactory, ds: Dataset) -> None:
     """Whatever the parts are, results for what coco wrote fall on the cells that it wrote."""
-    truth = replace(ds, cells=tuple(structs.replace(c, shape=None) for c in ds.cells if c.label != IGNORE))
+    cells = (structs.replace(c, shape=None, box=in_hundredths(c.box)) for c in ds.cells if c.label != IGNORE)
+    truth = replace(ds, cells=tuple(cells))
     results = coco_results(tmp_path_factory.mktemp("coco") / "out", truth)
     got = with_predictions(replace(truth, cells=()), results)
-
-    def found(of: Dataset) -> list[tuple[str, str, Box]]:
-        rounded = (
-            (c, Box(*(round(s, 2) for s in (c.box.x1, c.box.y1, c.box.x2, c.box.y2)))) for c in of.cells
-        )
-        return [(c.image, c.label, box) for c, box in rounded]
-
-    assert found(got) == found(truth)
+    assert [(c.image, c.label, c.box) for c in got.cells] == [(c.image, c.label, c.box) for c in truth.cells]
 
 
 def results_row(**changes: Any) -> Mapping[str, Any]:
