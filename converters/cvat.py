@@ -31,7 +31,7 @@ import os
 import shutil
 import zipfile
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -39,7 +39,8 @@ from rich.progress import track
 
 from pcm_leukemia.converters._cvat_labels import Declared, Labels, Spelling, declare, for_cvat, spell
 from pcm_leukemia.converters._cvat_names import ANNOTATIONS, LABELS, PATIENTS, Layout, Subsets, lay_out
-from pcm_leukemia.converters._cvat_xml import extent, header, image_element
+from pcm_leukemia.converters._cvat_told import lost, notes
+from pcm_leukemia.converters._cvat_xml import header, image_element
 from pcm_leukemia.cvat import read
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import CorruptFile, DataNotFound, ExportError, some
@@ -47,7 +48,6 @@ from pcm_leukemia.leaks import require_sound
 from pcm_leukemia.output import MARKER, Report, counts, new_file
 from pcm_leukemia.predictions import Predictions, with_predictions
 from pcm_leukemia.schema import Image
-from pcm_leukemia.shapes import Ellipse, Mask, RotatedBox
 
 __all__ = ["read", "write"]
 
@@ -148,8 +148,8 @@ def write(
         Path(out),
         {part: in_part[part] for part in ds.parts},
         counts((ds.part_of(ds.image(cell.image)), cell.label) for cell in ds.cells),
-        _lost(ds, spelling, layout, patients=patients),
-        tuple(_notes(ds, layout, spelling, copied=bool(copied), images=images, subsets=subsets)),
+        lost(ds, spelling, layout, patients=patients),
+        tuple(notes(ds, layout, spelling, copied=bool(copied), patients=patients, split=subsets == "split")),
     )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -290,91 +290,3 @@ def _mark(ds: Dataset, report: Report, options: Mapping[str, str | None]) -> str
     """What was written, from which data, and with which options."""
     made = {"written_by": "pcm-leukemia", "name": ds.name, "fingerprint": ds.fingerprint, **options}
     return json.dumps({**made, **report.to_json()}, indent=1, ensure_ascii=False) + "\n"
-
-
-# What is told of it
-
-
-def _lost(ds: Dataset, spelling: Spelling, layout: Layout, *, patients: bool) -> dict[str, int]:
-    """What CVAT's XML cannot hold, by kind."""
-    with_images = {image.patient for image in ds.images}
-    sizes = {image.id: image for image in ds.images}
-    return {
-        "track numbers": sum(cell.track is not None for cell in ds.cells),
-        "raw labels, for the class": spelling.lost,
-        "outlines without area in their image, for their boxes": sum(
-            cell.shape is not None and extent(cell, sizes[cell.image]) is None for cell in ds.cells
-        ),
-        "names of images, for their ids": sum(layout.places[i.id].name != i.name for i in ds.images),
-        "patients without images": sum(patient.id not in with_images for patient in ds.patients),
-        "patients of images": 0 if patients else sum(image.patient is not None for image in ds.images),
-    }
-
-
-def _notes(
-    ds: Dataset, layout: Layout, spelling: Spelling, *, copied: bool, images: Images, subsets: Subsets
-) -> Iterator[str]:
-    """What a user of the zip should know."""
-    if images == "copy" and not copied:
-        yield "there are no image files: annotations only"
-    yield "CVAT makes no labels when it imports: first paste labels.txt into the Raw tab of its label editor"
-    if any(image.patient for image in ds.images):
-        yield (
-            "CVAT has no place for patients; patients.csv in the zip, if asked for, gives them back: "
-            "load_dataset(..., patients_csv=...) / --patients-csv"
-        )
-    for raw, count in spelling.ignored.items():
-        yield f'{count:,} cells to be ignored are written as "{raw}"; read them back with --map "{raw}=ignore"'
-    changed = sum(place.id != image for image, place in layout.places.items())
-    if changed:
-        yield f"{changed:,} images have another id when read back, since their subset begins it"
-    if ds.split is not None and subsets == "as given":
-        yield 'the split is not written; subsets="split" makes its parts the subsets'
-    yield from _notes_on_cells(ds)
-    yield from _notes_on_cvat(ds, layout)
-
-
-def _notes_on_cells(ds: Dataset) -> Iterator[str]:
-    """Where what is read back differs from the rows."""
-    renumbered = sum(
-        cell.id != number for image in ds.images for number, cell in enumerate(ds.cells_of(image))
-    )
-    if renumbered:
-        yield f"{renumbered:,} cells have another number when read back: CVAT numbers them by their place"
-    sizes = {image.id: image for image in ds.images}
-    outside = differ = upright = 0
-    for cell in ds.cells:
-        if cell.shape is None:
-            continue
-        image = sizes[cell.image]
-        box = extent(cell, image)
-        envelope = cell.shape.envelope() if box else None
-        if box and envelope:
-            differ += box != cell.box
-            upright += isinstance(cell.shape, RotatedBox) and not cell.shape.rotation % 360
-            outside += min(envelope[:2]) < 0 or envelope[2] > image.width or envelope[3] > image.height
-    if differ:
-        yield f"{differ:,} boxes are not the extent of what was drawn, which they become when read back"
-    if upright:
-        yield f"{upright:,} boxes that are turned by 0 degrees are written as upright ones"
-    if outside:
-        yield f"{outside:,} turned boxes or outlines leave their image: read them back with clip / --clip"
-
-
-def _notes_on_cvat(ds: Dataset, layout: Layout) -> Iterator[str]:
-    """What CVAT's importers are known to do."""
-    stems: dict[str, str] = {}
-    for place in layout.places.values():
-        other = stems.setdefault(os.path.splitext(place.file)[0], place.file)  # noqa: PTH122 - a POSIX path
-        if other != place.file:
-            yield (
-                f'"{other}" and "{place.file}" differ in their extension alone: CVAT may put the cells of '
-                "both on one of them; rename one"
-            )
-            break
-    drawn = sum(isinstance(cell.shape, Ellipse | Mask) for cell in ds.cells)
-    if drawn and layout.kind == "project":
-        yield (
-            f"{drawn:,} masks and ellipses are left out when CVAT imports a data set into a project; upload "
-            "the annotations into each task instead"
-        )

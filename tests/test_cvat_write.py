@@ -98,6 +98,7 @@ def test_the_sample_survives(export: Path, tmp_path: Path) -> None:
         for root in (one, other)
     ]
     assert texts[0] == texts[1]
+    assert {tag.get("subset") for tag in other.iter("tag")} == {sample.SUBSET}  # CVAT looks for it there
     assert [(label.findtext("name"), [a.findtext("input_type") for a in label.iter("attribute")]) for label in
             other.iter("label") if label.find("attributes/attribute") is not None] == [
         ("Myeloblast_AML", ["checkbox"]), ("Myeloblast_APL", ["checkbox"]), ("Other", ["text"]), ("Reviewed", ["text"]),
@@ -168,6 +169,13 @@ def test_a_job_stays_one_subset_and_a_project_several(tmp_path: Path) -> None:
         ("Train", "1", "b.png", "2"),
     ]
     assert [task.findtext("stop_frame") for task in root.iter("task")] == ["1", "1"]
+    survives(data(images=(*inside, Image(ImageId("c.png"), 9, 9))), tmp_path / "mixed.zip")
+    assert document(tmp_path / "mixed.zip").findtext("meta/project/subsets") == "default\nTest\nTrain"
+
+
+def test_a_name_that_is_no_plain_path_stays(tmp_path: Path) -> None:
+    odd = replace(IMAGE, name="P1//./a.png")
+    survives(data(cell(), images=(odd,)), tmp_path / "out.zip")
 
 
 def test_every_shape(tmp_path: Path) -> None:
@@ -286,6 +294,48 @@ def test_whatever_the_names_are(tmp_path_factory: pytest.TempPathFactory, ds: Da
 
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(ds=datasets())
+def test_cvats_importer_finds_what_it_asks_for(tmp_path_factory: pytest.TempPathFactory, ds: Dataset) -> None:
+    """What load_anno in CVAT's cvat/apps/dataset_manager/formats/cvat.py looks up and converts, or fails on."""
+    path = tmp_path_factory.mktemp("cvat") / "out.zip"
+    cvat.write(as_cvat_names(replace(ds, images=tuple(replace(i, subset="") for i in ds.images))), path)
+    root = document(path)
+    declared = {
+        label.findtext("name"): (
+            {a.findtext("name") for a in label.iter("attribute")},
+            label.findtext("type"),
+        )
+        for label in root.iter("label")
+    }
+    numbers = {
+        "box": ("xtl", "ytl", "xbr", "ybr"),
+        "ellipse": ("cx", "cy", "rx", "ry"),
+        "polygon": (),
+        "mask": (),
+        "tag": (),
+    }
+    assert sorted(int(image.attrib["id"]) for image in root.iter("image")) == list(range(len(ds.images)))
+    for element in (each for image in root.iter("image") for each in image):
+        attributes, kind = declared[element.attrib["label"]]  # an unknown label stops the import
+        assert kind in ("any", element.tag)
+        assert {each.attrib["name"] for each in element} <= attributes  # an unknown attribute is dropped
+        assert int(element.get("group_id", 0)) >= 0
+        assert 0 <= float(element.get("rotation", 0)) < 360
+        assert all(float(element.attrib[name]) >= -5000 for name in numbers[element.tag])
+        if element.tag == "polygon":
+            assert all(
+                len([*map(float, pair.split(","))]) == 2 for pair in element.attrib["points"].split(";")
+            )
+        elif element.tag == "mask":
+            runs = [*map(int, element.attrib["rle"].split(","))]
+            assert sum(runs) == int(element.attrib["width"]) * int(element.attrib["height"])
+            assert min(int(element.attrib["left"]), int(element.attrib["top"])) >= 0
+        if element.tag != "tag":
+            assert element.attrib["occluded"] in ("0", "1")
+            int(element.attrib["z_order"])
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(ds=datasets())
 def test_patients_and_parts_come_back(tmp_path_factory: pytest.TempPathFactory, ds: Dataset) -> None:
     # the table of patients takes blanks off, and patterns and Windows paths for what they are
     def plain(text: str) -> bool:
@@ -368,8 +418,8 @@ def test_a_task_shows_its_own_classes(untidy: Dataset, tmp_path: Path) -> None:
 def test_the_header_and_labels_txt_say_the_same(tmp_path: Path) -> None:
     tagged = replace(IMAGE, tags=(Tag("Reviewed", (("by", "A"),)), Tag("Other")))
     ds = data(
-        cell(0, attributes=(("rods", "true"), ("note", "true"))),
-        cell(1, attributes=(("rods", "false"), ("note", "maybe"))),
+        cell(0, attributes=(("rods", "true"), ("note", "maybe"))),
+        cell(1, attributes=(("rods", "false"), ("note", "true"))),
         images=(tagged,),
     )
     cvat.write(ds, tmp_path / "out.zip", colours={"Other": "#123ABC"})
@@ -452,8 +502,7 @@ def test_what_cvat_does_is_told(tmp_path: Path) -> None:
     assert '"images/Train/a.jpg" and "images/Train/a.png" differ in their extension alone' in text
     assert "1 masks and ellipses are left out when CVAT imports a data set into a project" in text
     assert "first paste labels.txt into the Raw tab" in text
-    assert "there are no image files: annotations only" in text
-    assert "Raw tab" in text
+    assert "the zip holds annotations only, no images" in text
 
 
 def test_names_that_collide_are_refused(tmp_path: Path) -> None:
@@ -515,6 +564,7 @@ def with_files(tmp_path: Path) -> Dataset:
 def test_parts_become_subsets(with_files: Dataset, tmp_path: Path) -> None:
     report = cvat.write(with_files, tmp_path / "out.zip", subsets="split")
     assert dict(report.images) == {"train": 2, "val": 1}
+    assert "CVAT has no place for patients: unzip patients.csv and give it when reading back" in str(report)
     assert report.cells == {"train": {"Other": 1}}
     with zipfile.ZipFile(tmp_path / "out.zip") as archive:
         assert archive.namelist() == [
@@ -563,13 +613,20 @@ def test_a_project_that_is_split_anew(export: Path, tmp_path: Path) -> None:
 def test_a_task_without_a_split(with_files: Dataset, tmp_path: Path) -> None:
     report = cvat.write(with_files, tmp_path / "out.zip", patients=False)
     assert report.skipped["patients of images"] == 3
-    assert 'the split is not written; subsets="split" makes its parts the subsets' in str(report)
+    assert "unzip patients.csv" not in str(report)
     with zipfile.ZipFile(tmp_path / "out.zip") as archive:
         names = archive.namelist()
         assert archive.read("images/P2/a.png") == png()
         mark = json.loads(archive.read("pcm-leukemia.json"))
     assert "patients.csv" not in names
     assert (mark["fingerprint"], mark["format"], mark["labels"]) == (with_files.fingerprint, "cvat", "class")
+    unknown = replace(
+        with_files, images=(replace(with_files.images[0], patient=None), *with_files.images[1:])
+    )
+    assert "for patients, but for 1 images of unknown patients:" in str(
+        cvat.write(unknown, tmp_path / "out.zip")
+    )
+    assert 'the split is not written; subsets="split" makes its parts the subsets' in str(report)
     cvat.write(with_files, tmp_path / "out.zip", images="none")
     with zipfile.ZipFile(tmp_path / "out.zip") as archive:
         assert not [name for name in archive.namelist() if name.startswith("images/")]
