@@ -27,8 +27,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
-import shutil
 import zipfile
 from collections import Counter
 from collections.abc import Mapping
@@ -233,21 +231,9 @@ def _add_images(
     missing = []
     for image in track(images, "images", disable=not progress, transient=True):
         try:
-            source = files.open(str(image.file))
+            archive.writestr(_member(layout.places[image.id].file), files.read(str(image.file)))
         except (DataNotFound, CorruptFile) as error:
             missing.append(f'image "{image.id}": {error}')
-            continue
-        size = os.fstat(source.fileno()).st_size if files.path(str(image.file)) else 0
-        with (
-            source,
-            archive.open(_member(layout.places[image.id].file), "w", force_zip64=size > 1 << 31) as to,
-        ):
-            try:
-                shutil.copyfileobj(source, to, 1 << 20)
-            except (zipfile.BadZipFile, EOFError) as error:
-                missing.append(
-                    f'image "{image.id}": {ds.root}: {image.file} cannot be read ({error}); export it again'
-                )
     if missing:
         raise ExportError(some(missing))
 

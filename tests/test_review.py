@@ -195,7 +195,7 @@ def test_what_cannot_be_compared() -> None:
 # Properties
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(ds=datasets())
 def test_nothing_changed(ds: Dataset) -> None:
     found = diff(ds, ds)
@@ -219,7 +219,7 @@ def smears(draw: st.DrawFn) -> Dataset:
     return data(*(Cell(A, number, label, box, label) for number, (label, box) in enumerate(drawn)))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(one=smears(), other=smears(), threshold=st.sampled_from((0.05, 0.3, 0.5, 0.9)))
 def test_forth_and_back(one: Dataset, other: Dataset, threshold: float) -> None:
     there, back = diff(one, other, iou=threshold), diff(other, one, iou=threshold)
@@ -233,7 +233,7 @@ def test_forth_and_back(one: Dataset, other: Dataset, threshold: float) -> None:
         assert here + len(getattr(found, kinds)) == len(ds.cells)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(one=smears(), other=smears(), threshold=st.sampled_from((0.05, 0.3, 0.5, 0.9)))
 def test_no_pairing_overlaps_more(one: Dataset, other: Dataset, threshold: float) -> None:
     pairs = pair(one.cells, other.cells, threshold)
