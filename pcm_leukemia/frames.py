@@ -1,0 +1,184 @@
+"""What a worker process that loads images carries of a data set: flat arrays, and the way to the pixels.
+
+A loader hands every worker a copy of its data set. Rows as Python objects would be pickled for each
+worker that is spawned, and copied bit by bit by each that is forked, since reading an object writes its
+reference count. Arrays and one run of bytes for all the names are neither.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import overload
+
+import numpy as np
+import numpy.typing as npt
+
+from pcm_leukemia.dataset import Dataset
+from pcm_leukemia.errors import DataNotFound
+from pcm_leukemia.images import Border, Files, Pixels, crop, decode, load
+from pcm_leukemia.schema import Image, ImageId
+from pcm_leukemia.shapes import Box
+
+__all__ = ["CutCrops", "Frames", "Texts", "WrittenCrops"]
+
+Ints = npt.NDArray[np.int32]
+
+
+class Texts(Sequence[str]):
+    """Many texts in one run of bytes: a sequence of str that pickles as UTF-8 and 8 bytes a text.
+
+    Examples
+    --------
+    >>> names = Texts(["P1/a.png", "", "白血病.jpg"])
+    >>> len(names), names[2], names[-1]
+    (3, '白血病.jpg', '白血病.jpg')
+    """
+
+    def __init__(self, texts: Iterable[str]) -> None:
+        # a name from a disk may hold bytes that are no UTF-8, which Python carries as lone surrogates
+        encoded = [text.encode("utf-8", "surrogatepass") for text in texts]
+        self._bytes = b"".join(encoded)
+        self._ends = np.cumsum([0, *map(len, encoded)], dtype=np.int64)
+
+    def __len__(self) -> int:
+        return len(self._ends) - 1
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[str]: ...
+    def __getitem__(self, index: int | slice) -> str | list[str]:
+        if isinstance(index, slice):
+            return [self[number] for number in range(len(self))[index]]
+        number = range(len(self))[index]
+        return self._bytes[self._ends[number] : self._ends[number + 1]].decode("utf-8", "surrogatepass")
+
+
+class _OwnFiles:
+    """The `Files` below a root, opened anew in every process.
+
+    A forked worker would share an open zip with its parent, and with it the place that is read from.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._opened: tuple[int, Files] | None = None
+
+    def __call__(self) -> Files:
+        if self._opened is None or self._opened[0] != os.getpid():
+            self._opened = os.getpid(), Files(self.root)
+        return self._opened[1]
+
+    def __getstate__(self) -> Path:
+        return self.root
+
+    def __setstate__(self, root: Path) -> None:
+        self.root, self._opened = root, None
+
+
+class Frames:
+    """Some images of a data set, by number from 0, decoded as they were annotated.
+
+    Raises
+    ------
+    DataNotFound
+        If one of them has no file, or the folder or zip of the images is not there.
+    """
+
+    def __init__(self, ds: Dataset, images: Sequence[Image]) -> None:
+        lost = [image.id for image in images if image.file is None or ds.root is None]
+        if lost:
+            raise DataNotFound(
+                f'{ds.name}: {len(lost):,} of {len(images):,} images have no file, the first "{lost[0]}"; '
+                "give the images: images_root / --images-root"
+            )
+        if ds.root is not None and images and not ds.root.exists():
+            raise DataNotFound(f"{ds.root}: the images are not there; give images_root / --images-root")
+        self.ids = Texts(image.id for image in images)
+        self.sizes: Ints = np.array([(image.width, image.height) for image in images], np.int32).reshape(
+            -1, 2
+        )
+        self._names = Texts(str(image.file) for image in images)
+        self._files = _OwnFiles((ds.root or Path()).absolute())
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def load(self, number: int) -> Pixels:
+        """The pixels of one image, a new array each time.
+
+        Raises
+        ------
+        DataNotFound
+            If its file is not there.
+        CorruptFile
+            If it cannot be decoded, or its size is not the recorded one.
+        """
+        width, height = self.sizes[number].tolist()
+        image = Image(ImageId(self.ids[number]), width, height, file=self._names[number])
+        return load(self._files(), image)
+
+
+class CutCrops:
+    """Crops by number from 0, cut when asked for; the image of the last one is kept, decoded.
+
+    `of` is the number of each crop's image, shape ``(n,)``; `boxes` are its corners in whole pixels,
+    before the padding, shape ``(n, 4)``.
+    """
+
+    def __init__(self, frames: Frames, of: Ints, boxes: Ints, padding: int, border: Border) -> None:
+        self._frames, self._of, self._boxes = frames, of, boxes
+        self._padding, self._border = padding, border
+        self._last: tuple[int, Pixels] | None = None
+
+    def __str__(self) -> str:
+        return f"cut with {self._padding} px, {self._border}"
+
+    def __getstate__(self) -> dict[str, object]:
+        return {**self.__dict__, "_last": None}  # a worker decodes for itself
+
+    def load(self, number: int) -> Pixels:
+        """The pixels of one crop.
+
+        Raises
+        ------
+        DataNotFound, CorruptFile
+            As `Frames.load` does.
+        """
+        image = int(self._of[number])
+        last = self._last  # read once: another thread may replace it
+        if last is None or last[0] != image:
+            self._last = last = image, self._frames.load(image)
+        return crop(last[1], Box(*self._boxes[number].tolist()), self._padding, self._border)
+
+
+class WrittenCrops:
+    """Crops by number from 0, read from a folder that `converters.crops` wrote."""
+
+    def __init__(self, folder: Path, files: Iterable[str]) -> None:
+        self._names = Texts(files)
+        self._files = _OwnFiles(folder.absolute())
+
+    def __str__(self) -> str:
+        return f"from {self._files.root}"
+
+    def load(self, number: int) -> Pixels:
+        """The pixels of one crop.
+
+        Raises
+        ------
+        DataNotFound
+            If its file is not there.
+        CorruptFile
+            If it cannot be decoded.
+        """
+        name, folder = self._names[number], self._files.root
+        try:
+            data = self._files().read(name)
+        except DataNotFound as error:
+            raise DataNotFound(
+                f"{folder}: has no {name}, which its crops.csv lists; write the crops again"
+            ) from error
+        return decode(data, f"{folder / name}")

@@ -1,0 +1,420 @@
+"""A `Dataset` as torch reads it: whole images with boxes for detectors, single cells for classifiers.
+
+Both adapters are map-style data sets for `torch.utils.data.DataLoader`, with workers that are forked or
+spawned. They take what they need out of a `Dataset`, so that the result of any of its verbs will do:
+``Detection(ds.task("wbc").part("train"))``.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+import PIL.Image
+
+from pcm_leukemia import crop_table
+from pcm_leukemia.dataset import Dataset
+from pcm_leukemia.errors import DataWarning, MissingExtra, UnknownPart
+from pcm_leukemia.frames import CutCrops, Frames, Ints, Texts, WrittenCrops
+from pcm_leukemia.images import BORDERS, Border
+from pcm_leukemia.schema import IGNORE, Cell, ImageId
+
+try:
+    import torch
+    import torch.utils.data
+except ImportError as error:
+    raise MissingExtra("torch", "baselines") from error
+try:
+    from torchvision import tv_tensors
+    from torchvision.transforms.v2 import functional
+except ImportError as error:
+    raise MissingExtra("torchvision", "baselines") from error
+
+__all__ = ["Crops", "Detection", "collate"]
+
+Target: TypeAlias = dict[str, Any]
+"""What a detector is to find in one image; see `Detection`."""
+
+
+class Detection(torch.utils.data.Dataset[tuple[Any, Target]]):
+    """Images with the boxes of their cells, as torchvision's detectors and v2 transforms take them.
+
+    Item `i` is ``(image, target)``: a `tv_tensors.Image`, RGB, uint8, ``(3, height, width)``, and a dict of
+
+    - ``boxes``: `tv_tensors.BoundingBoxes`, XYXY in pixels of the image, float32, ``(n, 4)``;
+    - ``labels``: int64, ``(n,)``, class ids in the taxonomy's order, from `first_label`;
+    - ``image_id``: int, which is `i`; ``ids[i]`` is the image's id;
+    - ``area``: of the boxes, square pixels, float32, ``(n,)``;
+    - ``iscrowd``: int64 zeros, ``(n,)``.
+
+    An image without cells gives boxes ``(0, 4)``. `area` and `iscrowd` are made after the transforms, which
+    would leave them as they were while boxes move and go. Cells to be ignored are no targets: as
+    torchvision's references do with crowds, they are left out, so that a detector is taught that they are
+    background. `ignored` counts them, and a warning says so.
+
+    Parameters
+    ----------
+    ds
+        The images and cells to give. Its split plays no part: hand in ``ds.part("train")``.
+    transforms
+        Takes image and target and gives both back, as those of `torchvision.transforms.v2` do. Boxes that
+        it gives back as a plain tensor are taken for XYXY.
+    first_label
+        The id of the first class: 0, or 1 for models that keep 0 for the background, as all of
+        torchvision's do (Faster R-CNN, RetinaNet, SSD, FCOS: with `num_classes` one more than there are
+        classes). With 0, they would learn that cells of the first class are background.
+
+    Raises
+    ------
+    DataNotFound
+        If an image has no file.
+    ValueError
+        If `first_label` is neither 0 nor 1.
+
+    Warns
+    -----
+    DataWarning
+        If cells to be ignored are left out.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pcm_leukemia import NINE, Box, Image
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     PIL.Image.new("RGB", (200, 100)).save(f"{folder}/a.png")
+    ...     ds = Dataset(
+    ...         "demo",
+    ...         NINE,
+    ...         (Image(ImageId("a.png"), 200, 100, file="a.png"),),
+    ...         (Cell(ImageId("a.png"), 0, "Lymphocyte", Box(10, 20, 50, 60)),),
+    ...         root=Path(folder),
+    ...     )
+    ...     detection = Detection(ds, first_label=1)
+    ...     image, target = detection[0]
+    >>> detection
+    Detection(demo: 1 images, 1 cells, 9 classes from 1)
+    >>> tuple(image.shape), target["boxes"].tolist(), target["labels"].tolist()
+    ((3, 100, 200), [[10.0, 20.0, 50.0, 60.0]], [1])
+    """
+
+    def __init__(
+        self,
+        ds: Dataset,
+        transforms: Callable[[Any, Target], tuple[Any, Any]] | None = None,
+        *,
+        first_label: Literal[0, 1] = 0,
+    ) -> None:
+        if first_label not in (0, 1):
+            raise ValueError(f"first_label {first_label}: must be 0, or 1 for models whose 0 is background")
+        self.transforms = transforms
+        self.classes = ds.taxonomy.labels
+        self.class_to_idx = {label: first_label + index for label, index in ds.taxonomy.ids.items()}
+        self._name, self._first = ds.name, first_label
+        self._frames = Frames(ds, ds.images)
+        shown = [[cell for cell in ds.cells_of(image) if cell.label != IGNORE] for image in ds.images]
+        cells = [cell for each in shown for cell in each]
+        self._ends = np.cumsum([0, *map(len, shown)], dtype=np.int64)
+        self._boxes = np.array([_sides(cell) for cell in cells], np.float32).reshape(-1, 4)
+        self._labels: Ints = np.array([self.class_to_idx[cell.label] for cell in cells], np.int32)
+        self.ignored = len(ds.cells) - len(cells)
+        if self.ignored:
+            warnings.warn(
+                f"{ds.name}: {self.ignored:,} cells to be ignored are left out, and a detector takes them for "
+                "background; leave their images out (Dataset.select), or give them a class (Dataset.relabel)",
+                DataWarning,
+                stacklevel=2,
+            )
+
+    @property
+    def ids(self) -> Sequence[str]:
+        """The ids of the images, in the order of the items."""
+        return self._frames.ids
+
+    def __len__(self) -> int:
+        return len(self._frames)
+
+    def __repr__(self) -> str:
+        ignored = f", {self.ignored:,} ignored" if self.ignored else ""
+        return (
+            f"Detection({self._name}: {len(self):,} images, {len(self._labels):,} cells, "
+            f"{len(self.classes)} classes from {self._first}{ignored})"
+        )
+
+    def __getitem__(self, index: int) -> tuple[Any, Target]:
+        """An image and its target.
+
+        Raises
+        ------
+        IndexError
+            If there is no such item.
+        DataNotFound, CorruptFile
+            If the image is not there, cannot be decoded, or has another size than was annotated.
+        """
+        number = range(len(self))[index]
+        pixels = self._frames.load(number)
+        image: Any = tv_tensors.Image(torch.from_numpy(pixels).permute(2, 0, 1))
+        inside = slice(self._ends[number], self._ends[number + 1])
+        target: Target = {
+            "boxes": tv_tensors.BoundingBoxes(
+                torch.tensor(self._boxes[inside]), format="XYXY", canvas_size=pixels.shape[:2]
+            ),
+            "labels": torch.tensor(self._labels[inside], dtype=torch.int64),
+            "image_id": number,
+        }
+        if self.transforms is not None:
+            image, target = self.transforms(image, target)
+        if isinstance(target, dict) and isinstance(target.get("boxes"), torch.Tensor):
+            target["area"] = _areas(target["boxes"])
+            target["iscrowd"] = torch.zeros(len(target["boxes"]), dtype=torch.int64)
+        return image, target
+
+
+def collate(batch: Iterable[tuple[Any, Target]]) -> tuple[list[Any], list[Target]]:
+    """A batch of `Detection` as detectors take it: the images and the targets, each in a list.
+
+    Images of a batch may differ in size, so that they cannot be one tensor. Hand it to a loader:
+    ``DataLoader(detection, batch_size=2, collate_fn=collate)``.
+
+    Examples
+    --------
+    >>> collate([("image 0", {"image_id": 0}), ("image 1", {"image_id": 1})])
+    (['image 0', 'image 1'], [{'image_id': 0}, {'image_id': 1}])
+    """
+    pairs = list(batch)
+    return [image for image, _ in pairs], [target for _, target in pairs]
+
+
+class Crops(torch.utils.data.Dataset[tuple[Any, int]]):
+    """Single cells with their classes, as classifiers take them; what torchvision's ImageFolder gives.
+
+    Item `i` is ``(image, label)``: a PIL image, RGB, or what `transform` makes of it, and the class id from
+    0 in the taxonomy's order. A class that a part lacks keeps its id, where ImageFolder counts the folders
+    that it finds. Cells to be ignored are left out and counted in `ignored`.
+
+    Without a folder, crops are cut out of the images on the fly, with the pixels that `converters.crops`
+    writes. Each process keeps the last image that it decoded: read in order, an image is decoded once,
+    however many cells it has; shuffled, or drawn by weights, it is decoded for nearly each of them. Then, or
+    for many epochs, write the crops once and give their `folder`.
+
+    For rare classes, weigh the loss or the draw, not both:
+
+    - ``CrossEntropyLoss(weight=crops.weights)``
+    - ``DataLoader(crops, sampler=WeightedRandomSampler(crops.sample_weights, len(crops)))``
+
+    Parameters
+    ----------
+    ds
+        The cells to give. Its split plays no part: hand in ``ds.part("train")``.
+    padding
+        Pixels on each side of the box.
+    transform
+        Takes a PIL image, as `torchvision.transforms` do.
+    border
+        Where the padding leaves the image: "clip" ends there, "reflect" mirrors, "constant" is black.
+    folder
+        Where `converters.crops` wrote the crops of these cells, with this padding and border.
+
+    Raises
+    ------
+    DataNotFound
+        If an image with cells has no file, or the folder lacks a cell.
+    CorruptFile
+        If the folder's table is not what was written.
+    ValueError
+        If padding or border are none, or not those that the folder was written with.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pcm_leukemia import NINE, Box, Image
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     PIL.Image.new("RGB", (200, 100)).save(f"{folder}/a.png")
+    ...     ds = Dataset(
+    ...         "demo",
+    ...         NINE,
+    ...         (Image(ImageId("a.png"), 200, 100, file="a.png"),),
+    ...         (Cell(ImageId("a.png"), 0, "Monocyte", Box(10, 20, 50, 60)),),
+    ...         root=Path(folder),
+    ...     )
+    ...     crops = Crops(ds, padding=20)
+    ...     image, label = crops[0]
+    >>> crops
+    Crops(demo: 1 cells, 9 classes, cut with 20 px, clip)
+    >>> image.size, label, crops.classes[label]
+    ((70, 80), 5, 'Monocyte')
+    """
+
+    def __init__(
+        self,
+        ds: Dataset,
+        padding: int = 50,
+        transform: Callable[[PIL.Image.Image], Any] | None = None,
+        *,
+        border: Border = "clip",
+        folder: str | Path | None = None,
+    ) -> None:
+        if padding < 0:
+            raise ValueError(f"padding {padding}: must be 0 or more pixels")
+        if border not in BORDERS:
+            raise ValueError(f'border "{border}": must be one of {", ".join(BORDERS)}')
+        cells = [cell for cell in ds.cells if cell.label != IGNORE]
+        self._fill(ds.name, ds.taxonomy.labels, transform, cells=[(c.image, c.id, c.label) for c in cells])
+        self.ignored = len(ds.cells) - len(cells)
+        self._source: CutCrops | WrittenCrops
+        if folder is not None:
+            self._source = WrittenCrops(
+                Path(folder), crop_table.files_of(ds, cells, Path(folder), padding, border)
+            )
+            return
+        frames = Frames(ds, [ds.image(image) for image in self._images])
+        # whole pixels are what a crop begins with, and take half the room
+        boxes = [_whole(cell) for cell in cells]
+        self._source = CutCrops(frames, self._of, np.array(boxes, np.int32).reshape(-1, 4), padding, border)
+
+    @classmethod
+    def from_folder(
+        cls,
+        folder: str | Path,
+        part: str,
+        classes: Sequence[str],
+        transform: Callable[[PIL.Image.Image], Any] | None = None,
+    ) -> Crops:
+        """The crops of one part of a folder that `converters.crops` wrote, where the data itself is not there.
+
+        Parameters
+        ----------
+        folder
+            The folder with ``crops.csv`` in it.
+        part
+            "train", "val" or "test"; "all" where the data had no split.
+        classes
+            The labels in the order of their ids, which the folder does not tell: those of the taxonomy
+            that it was written with, such as ``NINE.labels``.
+        transform
+            Takes a PIL image.
+
+        Raises
+        ------
+        DataNotFound
+            If there is no table of crops.
+        CorruptFile
+            If the table is not what was written.
+        UnknownPart
+            If it has no such part.
+        ValueError
+            If a label in it is none of `classes`, or `classes` repeat.
+        """
+        folder = Path(folder)
+        rows = crop_table.read(folder)
+        parts = list(dict.fromkeys(row.part for row in rows))
+        if part not in parts:
+            raise UnknownPart(f'part "{part}": {folder} has {", ".join(parts) or "none"}; use one of them')
+        strange = sorted({row.label for row in rows} - set(classes))
+        if strange or len(set(classes)) < len(classes):
+            raise ValueError(
+                f"{folder}: classes {', '.join(classes)} repeat, or lack {', '.join(strange) or 'none'}; "
+                "give the labels of the taxonomy that the crops were written with"
+            )
+        rows = [row for row in rows if row.part == part]
+        crops = cls.__new__(cls)
+        crops._fill(  # noqa: SLF001 - of this class
+            part, tuple(classes), transform, cells=[(row.image, row.cell, row.label) for row in rows]
+        )
+        crops.ignored = 0
+        crops._source = WrittenCrops(folder, (row.file for row in rows))  # noqa: SLF001
+        return crops
+
+    def _fill(
+        self,
+        name: str,
+        classes: tuple[str, ...],
+        transform: Callable[[PIL.Image.Image], Any] | None,
+        *,
+        cells: Sequence[tuple[str, int, str]],
+    ) -> None:
+        """Keep which cells there are: (image, cell, label) for each."""
+        self.transform = transform
+        self.classes = classes
+        self.class_to_idx = {label: index for index, label in enumerate(classes)}
+        self._name = name
+        numbers: dict[str, int] = {}
+        self._of: Ints = np.array(
+            [numbers.setdefault(image, len(numbers)) for image, _, _ in cells], np.int32
+        )
+        self._images = Texts(numbers)
+        self._cells = np.array([cell for _, cell, _ in cells], np.int64)
+        self._labels: Ints = np.array([self.class_to_idx[label] for _, _, label in cells], np.int32)
+
+    @property
+    def targets(self) -> list[int]:
+        """The class id of each item."""
+        targets: list[int] = self._labels.tolist()
+        return targets
+
+    @property
+    def cells(self) -> list[tuple[ImageId, int]]:
+        """For each item the image's id and the cell's number in it, with which `Dataset` knows the cell."""
+        images = [ImageId(image) for image in self._images]
+        return [(images[of], cell) for of, cell in zip(self._of.tolist(), self._cells.tolist(), strict=True)]
+
+    @property
+    def weights(self) -> torch.Tensor:
+        """The weight of each class, float32: the mean number of cells of a class over its own number.
+
+        Only classes that occur are counted; the others weigh 0. Over all items the mean is 1.
+        """
+        counts = np.bincount(self._labels, minlength=len(self.classes))
+        even = len(self) / max(int(np.count_nonzero(counts)), 1)
+        return torch.from_numpy(
+            np.divide(even, counts, out=np.zeros(len(counts)), where=counts > 0).astype(np.float32)
+        )
+
+    @property
+    def sample_weights(self) -> torch.Tensor:
+        """The weight of each item's class, float64: drawn by these, all classes come up equally often."""
+        return self.weights.double()[torch.from_numpy(self._labels.astype(np.int64))]
+
+    def __len__(self) -> int:
+        return len(self._labels)
+
+    def __repr__(self) -> str:
+        ignored = f", {self.ignored:,} ignored" if self.ignored else ""
+        return (
+            f"Crops({self._name}: {len(self):,} cells, {len(self.classes)} classes, {self._source}{ignored})"
+        )
+
+    def __getitem__(self, index: int) -> tuple[Any, int]:
+        """A crop and its class id.
+
+        Raises
+        ------
+        IndexError
+            If there is no such item.
+        DataNotFound, CorruptFile
+            If the image or the crop is not there, cannot be decoded, or has another size than was annotated.
+        """
+        number = range(len(self))[index]
+        image = PIL.Image.fromarray(self._source.load(number))
+        return self.transform(image) if self.transform else image, int(self._labels[number])
+
+
+def _sides(cell: Cell) -> tuple[float, float, float, float]:
+    box = cell.box
+    return box.x1, box.y1, box.x2, box.y2
+
+
+def _whole(cell: Cell) -> tuple[int, int, int, int]:
+    """The box, widened to whole pixels, as `images.crop_corners` begins."""
+    box = cell.box
+    return math.floor(box.x1), math.floor(box.y1), math.ceil(box.x2), math.ceil(box.y2)
+
+
+def _areas(boxes: torch.Tensor) -> torch.Tensor:
+    """The areas of boxes of shape ``(n, 4)``, in whatever form the transforms left them."""
+    if isinstance(boxes, tv_tensors.BoundingBoxes):
+        boxes = functional.convert_bounding_box_format(boxes, new_format="XYXY").as_subclass(torch.Tensor)
+    return (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
