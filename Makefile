@@ -34,6 +34,7 @@ benchmarks: .venv/dev ## Speed and memory beside the peers (tens of minutes)
 	$(BIN)/python benchmarks/splits.py
 	$(BIN)/python benchmarks/crops.py
 	$(BIN)/python benchmarks/conversion.py
+	$(BIN)/python benchmarks/loader.py
 
 clean: ## Remove what make made
 	rm -rf .venv .venv-wheel build dist demo docs/_build .coverage *.egg-info
