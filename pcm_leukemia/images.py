@@ -51,8 +51,10 @@ __all__ = [
     "crop",
     "crop_corners",
     "decode",
+    "decode_as_annotated",
     "encode",
     "load",
+    "load_bytes",
     "place",
     "size",
 ]
@@ -222,14 +224,37 @@ def load(files: Files, image: Image) -> Pixels:
     CorruptFile
         If it cannot be decoded, or its size is not the recorded one.
     """
-    if image.file is None:
-        raise DataNotFound(f'image "{image.id}": has no file; give the images as images_root / --images-root')
-    data = files.read(image.file)
-    with _opened(data, image.file) as picture:
-        misfit = _misfit(picture, image)
-        if misfit:
-            raise CorruptFile(str(misfit))
-        return _pixels(data, picture, image.file, turned=_orientation(picture) in _SWAPS)
+    return decode_as_annotated(_bytes_of(files, image), image)
+
+
+def load_bytes(files: Files, image: Image) -> bytes:
+    """The bytes of an image's file, after a look at its header.
+
+    Raises
+    ------
+    DataNotFound
+        If its file is not there.
+    CorruptFile
+        If it is no image, or its size is not the recorded one.
+    """
+    data = _bytes_of(files, image)
+    with _opened(data, str(image.file)) as picture:
+        _require_fit(picture, image)
+    return data
+
+
+def decode_as_annotated(data: bytes, image: Image) -> Pixels:
+    """Decode an image, of which the file's bytes are there, as it was annotated.
+
+    Raises
+    ------
+    CorruptFile
+        If it cannot be decoded, or its size is not the recorded one.
+    """
+    where = str(image.file)
+    with _opened(data, where) as picture:
+        _require_fit(picture, image)
+        return _pixels(data, picture, where, turned=_orientation(picture) in _SWAPS)
 
 
 def decode(data: bytes, where: str) -> Pixels:
@@ -372,6 +397,18 @@ def _misfit(picture: PIL.Image.Image, image: Image) -> Problem | None:
         what = f"has EXIF orientation {orientation}, which may turn it under its boxes"
         return Problem(where, what, "save it upright, without the orientation, and look at its boxes")
     return None
+
+
+def _require_fit(picture: PIL.Image.Image, image: Image) -> None:
+    misfit = _misfit(picture, image)
+    if misfit:
+        raise CorruptFile(str(misfit))
+
+
+def _bytes_of(files: Files, image: Image) -> bytes:
+    if image.file is None:
+        raise DataNotFound(f'image "{image.id}": has no file; give the images as images_root / --images-root')
+    return files.read(image.file)
 
 
 def _size_problem(files: Files, image: Image) -> Problem | None:
