@@ -271,14 +271,15 @@ def decode(data: bytes, where: str) -> Pixels:
         return _pixels(data, picture, where, turned=False)
 
 
-def encode(pixels: Pixels, form: Literal["png", "jpg"], quality: int = 95) -> bytes:
+def encode(pixels: Pixels, form: Literal["png", "jpg"], quality: int = 95, *, small: bool = False) -> bytes:
     """The bytes of a PNG, or of a JPEG of that quality.
 
     The PNG is not compressed: deflate at its fastest takes longer for the crops of an image than
-    decoding it may cost on top, and saves less than half of grainy pixels.
+    decoding it may cost on top, and saves less than half of grainy pixels. With `small`, for what is
+    downloaded more often than written, it is: to the size that Pillow gives, in a tenth of the time.
     """
     if form == "png":
-        return _png(pixels)
+        return _png(pixels, small=small)
     out = io.BytesIO()
     PIL.Image.fromarray(pixels).save(out, "JPEG", quality=quality)
     return out.getvalue()
@@ -453,17 +454,28 @@ def _as_rgb(picture: PIL.Image.Image) -> PIL.Image.Image:
     return picture.convert("RGB")
 
 
-def _png(pixels: Pixels) -> bytes:
-    """A PNG of RGB pixels as they are: each row behind a 0 (no filter), in stored blocks of deflate.
+def _png(pixels: Pixels, *, small: bool) -> bytes:
+    """A PNG of RGB pixels as they are, in stored blocks of deflate, each row behind a 0 (no filter).
+
+    If it is to be small, each row is the difference to the one above, behind a 2 (filter "up"), and
+    deflate looks for runs alone: its search for longer repeats finds none in grain.
 
     Source: the PNG specification, third edition, sections 5 and 9. Pillow takes ten times as long,
     since it tries its filters even where nothing is compressed.
     """
     height, width = pixels.shape[:2]
     rows = np.zeros((height, 1 + width * 3), np.uint8)
-    rows[:, 1:].reshape(height, width, 3)[:] = pixels
+    flat = pixels.reshape(height, width * 3)
+    rows[:, 1:] = flat
+    if small:
+        rows[:, 0] = 2
+        rows[1:, 1:] -= flat[:-1]  # bytes wrap around, as the filter wants
+        deflate = zlib.compressobj(1, zlib.DEFLATED, zlib.MAX_WBITS, zlib.DEF_MEM_LEVEL, zlib.Z_RLE)
+        body = deflate.compress(rows.tobytes()) + deflate.flush()
+    else:
+        body = zlib.compress(rows.tobytes(), 0)
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(rows.tobytes(), 0)), (b"IEND", b""))
+    chunks = ((b"IHDR", header), (b"IDAT", body), (b"IEND", b""))
     return b"\x89PNG\r\n\x1a\n" + b"".join(
         struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(data, zlib.crc32(kind)))
         for kind, data in chunks

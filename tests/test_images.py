@@ -234,11 +234,20 @@ def test_a_crop_is_what_pillow_cuts(
     assert (reflected == around[whole[1] + 100 : whole[3] + 100, whole[0] + 100 : whole[2] + 100]).all()
 
 
-def test_png_bytes_are_a_png_of_the_same_pixels() -> None:
+@pytest.mark.parametrize("small", [False, True])
+def test_png_bytes_are_a_png_of_the_same_pixels(small: bool) -> None:
     for width, height in ((1, 1), (3, 1), (1, 5), (241, 183)):
         pixels = np.asarray(picture(width, height))
-        data = images.encode(pixels, "png")
+        data = images.encode(pixels, "png", small=small)
         with PIL.Image.open(io.BytesIO(data)) as read:
             assert (read.format, read.mode) == ("PNG", "RGB")
             assert (np.asarray(read) == pixels).all()
     assert images.encode(pixels, "jpg").startswith(b"\xff\xd8\xff")
+
+
+def test_a_small_png_is_as_small_as_pillows() -> None:
+    smooth = PIL.Image.linear_gradient("L").rotate(30).convert("RGB")
+    pixels = np.asarray(smooth) // 2 + np.random.default_rng(0).integers(0, 9, (256, 256, 3), dtype=np.uint8)
+    small = len(images.encode(pixels, "png", small=True))
+    assert small < 1.1 * len(encoded(PIL.Image.fromarray(pixels), "PNG"))
+    assert small < len(images.encode(pixels, "png")) / 2

@@ -1,0 +1,286 @@
+"""The dataset card: README.md with the header that the Hub and `datasets` read, and text for people."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+import yaml
+
+from pcm_leukemia.converters._huggingface_columns import Feature, yaml_features
+from pcm_leukemia.converters._huggingface_names import split_names
+from pcm_leukemia.converters._huggingface_shards import Shard, Shards
+from pcm_leukemia.dataset import Dataset
+from pcm_leukemia.schema import IGNORE
+
+__all__ = ["PAPER", "SYNTHETIC", "Written", "card", "synthetic"]
+
+SYNTHETIC = "SYN-"
+"""What the patient ids of the package's own sample begin with."""
+
+PAPER = (
+    "Lin Tun Naing, Apichat Photi-A, Kaung Htet Cho, Matthew N. Dailey, Mongkol Ekpanyapong and Piya "
+    "Rujkijyanont: PCM-Leukemia: A Large Scale Dataset for Detection and Classification of Acute Leukemia "
+    "Subtypes. Under review for MIDL 2026."
+)
+
+_BIBTEX = """```bibtex
+@unpublished{pcm_leukemia_paper,
+  title  = {PCM-Leukemia: A Large Scale Dataset for Detection and Classification of Acute Leukemia Subtypes},
+  author = {Naing, Lin Tun and Photi-A, Apichat and Cho, Kaung Htet and Dailey, Matthew N. and Ekpanyapong, Mongkol and Rujkijyanont, Piya},
+  year   = {2026},
+  note   = {Under review for MIDL 2026}
+}
+
+@software{pcm_leukemia,
+  title  = {pcm-leukemia},
+  author = {{The pcm-leukemia developers}},
+  note   = {Apache-2.0}
+}
+```"""
+
+_TASKS = {"detection": "object-detection", "classification": "image-classification"}
+
+
+class Written(NamedTuple):
+    """A configuration as it lies on the disk: its features, and the files of each split."""
+
+    config: str
+    features: dict[str, Feature]
+    splits: dict[str, tuple[Shards, list[Shard]]]
+
+
+def card(
+    ds: Dataset,
+    crops: Dataset,
+    written: list[Written],
+    padding: int,
+    license_name: str | None,
+    repo_id: str | None,
+) -> str:
+    """The text of README.md."""
+    # without sorting, and on one line each: the header is read by people, too
+    header = yaml.safe_dump(
+        _header(ds, written, license_name), sort_keys=False, allow_unicode=True, width=2**31
+    )
+    sections = (
+        f"# {_text(ds.name)}",
+        *_what_it_is(ds),
+        "## How to load it",
+        _loading(written, repo_id),
+        *_columns(written, padding),
+        "## Cells",
+        _class_table(ds),
+        *(_left_out(ds, crops) if any(each.config == "classification" for each in written) else ()),
+        "## Patients and split",
+        _part_table(ds),
+        *_split_made(ds),
+        "## Intended use and limits",
+        _LIMITS,
+        "## Licence",
+        _licence(license_name),
+        "## Citation",
+        "These data, or the protocol that they follow, are described in the paper; the files were written by "
+        f"the software.\n\n{PAPER}\n\n{_BIBTEX}",
+    )
+    return f"---\n{header}---\n\n" + "\n\n".join(sections) + "\n"
+
+
+# The header
+
+
+def _header(ds: Dataset, written: list[Written], license_name: str | None) -> dict[str, Any]:
+    return {
+        "pretty_name": ds.name,
+        # the Hub's name for "nobody has said"
+        "license": license_name or "unknown",
+        "task_categories": [_TASKS[each.config] for each in written],
+        "tags": [
+            *("medical", "hematology", "leukemia", "blood-smear", "microscopy", "croissant"),
+            *(["synthetic"] if synthetic(ds) else []),
+        ],
+        "size_categories": [_size_category(len(ds.images))],
+        "configs": [
+            {
+                "config_name": each.config,
+                "data_files": [
+                    {"split": split, "path": f"{each.config}/{split}-*.parquet"} for split in each.splits
+                ],
+                **({"default": True} if index == 0 else {}),
+            }
+            for index, each in enumerate(written)
+        ],
+        "dataset_info": [_info(each) for each in written],
+    }
+
+
+def _info(each: Written) -> dict[str, Any]:
+    return {
+        "config_name": each.config,
+        "features": yaml_features(each.features),
+        "splits": [
+            {"name": split, "num_bytes": shards.arrow_bytes, "num_examples": shards.rows}
+            for split, (shards, _) in each.splits.items()
+        ],
+        "download_size": sum(file.size for _, files in each.splits.values() for file in files),
+        "dataset_size": sum(shards.arrow_bytes for shards, _ in each.splits.values()),
+    }
+
+
+def _size_category(images: int) -> str:
+    """The Hub's bins, by images."""
+    for limit, name in ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K")):
+        if images < limit:
+            return name
+    return "100K<n<1M"
+
+
+# The text
+
+
+def synthetic(ds: Dataset) -> int:
+    """How many of the patients are drawn by the package's own sample."""
+    return sum(patient.id.startswith(SYNTHETIC) for patient in ds.patients)
+
+
+def _what_it_is(ds: Dataset) -> Iterator[str]:
+    drawn = synthetic(ds)
+    if drawn == len(ds.patients) and drawn:
+        yield (
+            "> **These are synthetic data.** Every image was drawn by a program (`pcm-leukemia sample`), to try "
+            "software with. They show no patient and no real cell: nothing that is trained on them, or measured "
+            "with them, says anything about leukemia."
+        )
+    elif drawn:
+        yield f"> **{drawn:,} of the {len(ds.patients):,} patients are synthetic**: drawn by a program, no real cells."
+    cells = sum(cell.label != IGNORE for cell in ds.cells)
+    patients = f" of {len(ds.patients):,} patients" if ds.patients else ""
+    yield (
+        f"Blood-smear images{patients} with the cells in them marked: {len(ds.images):,} images, "
+        f"{cells:,} boxes, {len(ds.taxonomy.labels)} classes. Written by pcm-leukemia."
+    )
+
+
+def _loading(written: list[Written], repo_id: str | None) -> str:
+    where = f'"{repo_id}"' if repo_id else '"."'
+    config, split = written[0].config, next(iter(written[0].splits))
+    lines = [
+        "from datasets import load_dataset",
+        "",
+        f'{config} = load_dataset({where}, "{config}")',
+        f'first = {config}["{split}"][0]  # first["image"] is a Pillow image',
+    ]
+    if config == "detection":
+        lines.append(f'names = {config}["{split}"].features["objects"]["category"].feature.names')
+    else:
+        lines.append(f'names = {config}["{split}"].features["label"].names')
+    if len(written) > 1:
+        lines.append(f'crops = load_dataset({where}, "{written[1].config}")')
+    here = "" if repo_id else 'Run it in this folder, or write the folder\'s path for `"."`:\n\n'
+    return here + "```python\n" + "\n".join(lines) + "\n```"
+
+
+_DETECTION = """`detection`: a row an image.
+
+| column | what it is |
+|---|---|
+| `image` | the image file, byte for byte as it was annotated |
+| `image_id` | a number, from 1, the same in both configurations |
+| `width`, `height` | pixels |
+| `file_name` | the image's path in the annotated export |
+| `patient`, `diagnosis` | as they were given; empty where unknown |
+| `objects` | lists of equal length: `id` (from 1, over all images), `bbox` (x, y, width, height in pixels, as in COCO), `category`, `area` of the box (square pixels), `cell` (its number in the image), `raw_label` (what the annotator's tool said) |
+| `pcm` | JSON with what is left of the annotations (outlines, attributes, tags); `pcm_leukemia.converters.huggingface.read` reads it |"""
+
+_CLASSIFICATION = """`classification`: a row a cell.
+
+| column | what it is |
+|---|---|
+| `image` | the cell's box with {padding} px on all sides, as far as the image goes, as PNG with the image's exact pixels |
+| `label` | the class |
+| `image_id`, `file_name`, `cell` | the image that it is from, and its number there |
+| `bbox` | its box in that image: x, y, width, height in pixels |
+| `patient`, `diagnosis` | as in `detection` |"""
+
+
+def _columns(written: list[Written], padding: int) -> Iterator[str]:
+    for each in written:
+        yield _DETECTION if each.config == "detection" else _CLASSIFICATION.format(padding=padding)
+
+
+def _class_table(ds: Dataset) -> str:
+    splits = split_names(ds)
+    part_of = {image.id: ds.part_of(image) for image in ds.images}
+    found = Counter((cell.label, part_of[cell.image]) for cell in ds.cells)
+    rows = [
+        (label, *(found[label, part] for part in ds.parts), sum(found[label, part] for part in ds.parts))
+        for label in ds.taxonomy.labels
+    ]
+    total = ("all", *(sum(row[index] for row in rows) for index in range(1, len(ds.parts) + 2)))
+    return _table(("class", *splits.values(), "all"), (*rows, total))
+
+
+def _left_out(ds: Dataset, crops: Dataset) -> Iterator[str]:
+    left = [label for label in ds.taxonomy.labels if label not in crops.taxonomy.labels]
+    if left:
+        yield f"`classification` leaves out {', '.join(map(_text, left))}."
+
+
+def _part_table(ds: Dataset) -> str:
+    splits = split_names(ds)
+    rows = []
+    for part, split in splits.items():
+        inside = [image for image in ds.images if ds.part_of(image) == part]
+        known = len({image.patient for image in inside if image.patient is not None})
+        rows.append((split, len(inside), known, sum(image.patient is None for image in inside)))
+    return _table(("split", "images", "patients", "images without a patient"), rows)
+
+
+def _split_made(ds: Dataset) -> Iterator[str]:
+    if ds.split is None:
+        yield "The data were written without a split: all of them are in `train`, to be split by patient."
+        return
+    if ds.split.made.get("val_unit") == "image":
+        yield (
+            "Training and validation may share patients, since validation was drawn by image; no patient of "
+            "theirs is in another split."
+        )
+    else:
+        yield "No patient is in two splits."
+    yield f'How the split "{_text(ds.split.name)}" was made:'
+    yield "\n".join(f"- {_text(key)}: {_text(value)}" for key, value in ds.split.made.items()) or "- not recorded"
+
+
+_LIMITS = """For research on finding and classifying white blood cells in images of blood smears, and for checking software
+that does. Results on them are comparable only where the split is kept as it is.
+
+Not for diagnosis: the boxes and classes are people's judgement of single cells in images, without the count,
+the flow cytometry and the genetics that a diagnosis rests on. Staining, microscope and camera differ between
+laboratories, and a model that is good here may fail elsewhere. Classes are unevenly frequent (see above), so
+that an average over all cells hides the rare ones. A cell without a box may have been overlooked."""
+
+
+def _licence(license_name: str | None) -> str:
+    if license_name:
+        return f"The owner of the data states: {_text(license_name)}."
+    return (
+        "Unknown: the owner of the data has not stated one here, and without one nobody but the owner may "
+        "pass them on. The licence of the software, Apache-2.0, says nothing about the data."
+    )
+
+
+def _table(head: Iterable[object], rows: Iterable[Iterable[object]]) -> str:
+    def line(cells: Iterable[object]) -> str:
+        shown = (f"{cell:,}" if isinstance(cell, int) else _text(str(cell)) for cell in cells)
+        return f"| {' | '.join(shown)} |"
+
+    head = list(head)
+    rule = "|" + "|".join(["---", *(["---:"] * (len(head) - 1))]) + "|"
+    return "\n".join((line(head), rule, *map(line, rows)))
+
+
+def _text(text: str) -> str:
+    """Text from the data, on one line, in which nothing is markup."""
+    return re.sub(r"([\\`*\[\]<>|#~$&])", r"\\\1", " ".join(text.split()))

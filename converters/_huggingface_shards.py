@@ -1,0 +1,142 @@
+"""Parquet files of bounded size, written as a stream: memory holds one row group, however many rows come."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+
+from pcm_leukemia.converters._huggingface_columns import pyarrow
+
+__all__ = ["Shard", "Shards"]
+
+_GROUP_ROWS = 100
+_GROUP_BYTES = 32 << 20
+"""Rows and bytes at which a row group ends; readers fetch and decode it as a whole."""
+_ROW_BYTES = 200
+"""About what a row takes beside its image."""
+
+
+class Shard(NamedTuple):
+    """A finished file: its path below the folder, and what metadata say of it."""
+
+    path: str
+    rows: int
+    size: int
+    sha256: str
+
+
+class Shards:
+    """The files of one split of one configuration: ``<config>/<split>-00000-of-00003.parquet``.
+
+    A file ends before the row with which it would hold more than `limit` bytes, and holds at least one.
+    There is at least one file, if need be without rows, so that the split can be opened. Nothing is
+    compressed: the images are so already, and the rest is small beside them.
+    """
+
+    def __init__(self, folder: Path, config: str, split: str, schema: Any, limit: int) -> None:
+        self.folder, self.config, self.split = folder, config, split
+        self.schema, self.limit = schema, limit
+        self.rows = 0
+        self.arrow_bytes = 0
+        self._done: list[tuple[Path, int, int, str]] = []
+        self._pending: list[dict[str, Any]] = []
+        self._pending_bytes = self._file_rows = self._file_bytes = 0
+        self._writer: Any = None
+        self._sink: _Hashing | None = None
+        (folder / config).mkdir(exist_ok=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        if kind is None:
+            self._end_file()
+        elif self._sink is not None:
+            with contextlib.suppress(OSError):  # the folder around it is about to be removed
+                self._writer.close()
+            self._sink.close()
+
+    def add(self, row: dict[str, Any]) -> None:
+        """Take one row, whose image is in ``row["image"]["bytes"]``."""
+        size = len(row["image"]["bytes"]) + len(row.get("pcm") or "") + _ROW_BYTES
+        if self._file_rows and self._file_bytes + size > self.limit:
+            self._end_file()
+        self._pending.append(row)
+        self._pending_bytes += size
+        self._file_bytes += size
+        self._file_rows += 1
+        self.rows += 1
+        if len(self._pending) == _GROUP_ROWS or self._pending_bytes >= _GROUP_BYTES:
+            self._end_group()
+
+    def finish(self) -> list[Shard]:
+        """Name the files, now that it is known how many there are."""
+        shards = []
+        for index, (work, rows, size, sha256) in enumerate(self._done):
+            path = f"{self.config}/{self.split}-{index:05d}-of-{len(self._done):05d}.parquet"
+            work.rename(self.folder / path)
+            shards.append(Shard(path, rows, size, sha256))
+        return shards
+
+    def _end_group(self) -> None:
+        pa = pyarrow()
+        if self._writer is None:
+            work = self.folder / self.config / f"{self.split}-{len(self._done):05d}"
+            self._sink = _Hashing(work)
+            self._writer = pa.parquet.ParquetWriter(
+                self._sink,
+                self.schema,
+                compression="none",
+                use_dictionary=False,
+                write_statistics=["image_id", "patient", "diagnosis", "label"],
+                write_page_index=True,
+            )
+        if self._pending:
+            table = pa.Table.from_pylist(self._pending, schema=self.schema)
+            self.arrow_bytes += table.nbytes
+            self._writer.write_table(table)
+        self._pending, self._pending_bytes = [], 0
+
+    def _end_file(self) -> None:
+        if self._pending or not self._done:
+            self._end_group()
+        if self._writer is not None and self._sink is not None:
+            self._writer.close()
+            self._sink.close()
+            self._done.append((self._sink.path, self._file_rows, self._sink.written, self._sink.digest.hexdigest()))
+        self._writer = self._sink = None
+        self._file_rows = self._file_bytes = 0
+
+
+class _Hashing(io.RawIOBase):
+    """A file that is hashed as it is written, so that it need not be read again."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.digest = hashlib.sha256()
+        self.written = 0
+        self._stream = path.open("wb")
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        self.digest.update(data)
+        count = self._stream.write(data)
+        self.written += count
+        return count
+
+    def tell(self) -> int:
+        return self.written
+
+    def flush(self) -> None:
+        if not self._stream.closed:
+            self._stream.flush()
+
+    def close(self) -> None:
+        self._stream.close()
+        super().close()

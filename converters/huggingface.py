@@ -1,0 +1,423 @@
+"""Hugging Face: a folder that ``datasets.load_dataset`` opens as it is, and that the Hub shows.
+
+::
+
+    README.md                                        the dataset card, with the header that the Hub reads
+    croissant.json                                   the same for machines, as Croissant 1.0
+    detection/train-00000-of-00003.parquet           a row an image, with the bytes of its file
+    classification/train-00000-of-00008.parquet      a row a cell: the padded crop, as PNG
+
+Our part "val" is their split "validation"; data without a split become "train". Images are the files'
+own bytes, whatever is in them, EXIF included. The column `pcm` of "detection" is JSON with what no other
+column holds (name, subset, tags, shapes, attributes); together with the metadata of the files it gives the
+data set back.
+
+Declared loss: cells to be ignored, which are left out and counted; and, on reading, `Image.file` and
+`Dataset.root`, since the images are inside the parquet files. All else survives exactly: boxes, shapes,
+raw labels, cell numbers, attributes, tags, patients (also those without images), the split with its `made`,
+the classes with their aliases and tasks. Coordinates are pixels; `bbox` is x, y, width, height.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from itertools import accumulate, islice
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from rich.progress import track
+
+from pcm_leukemia.converters._huggingface_card import Written, card
+from pcm_leukemia.converters._huggingface_columns import (
+    arrow_schema,
+    classification_features,
+    classification_row,
+    detection_features,
+    detection_row,
+    pyarrow,
+)
+from pcm_leukemia.converters._huggingface_croissant import croissant
+from pcm_leukemia.converters._huggingface_names import split_names
+from pcm_leukemia.converters._huggingface_read import metadata, read
+from pcm_leukemia.converters._huggingface_shards import Shards
+from pcm_leukemia.dataset import Dataset
+from pcm_leukemia.errors import DataNotFound, ExportError, MissingExtra, PcmError, Problem, some
+from pcm_leukemia.images import Files, crop, decode_as_annotated, encode, load_bytes
+from pcm_leukemia.leaks import require_sound
+from pcm_leukemia.output import Report, counts, new_folder
+from pcm_leukemia.schema import IGNORE, Cell, Image
+
+__all__ = ["push", "read", "write"]
+
+Config = Literal["detection", "classification"]
+
+CONFIGS: tuple[Config, ...] = ("detection", "classification")
+
+
+def write(
+    ds: Dataset,
+    out: str | Path,
+    *,
+    task: str | None = None,
+    padding: int = 50,
+    configs: Iterable[Config] = CONFIGS,
+    max_shard_bytes: int = 500_000_000,
+    license: str | None = None,  # noqa: A002 - what a dataset card calls it
+    workers: int | None = None,
+    progress: bool = False,
+) -> Report:
+    """Write `ds` as parquet files with a dataset card.
+
+    Each image is read once, and decoded once if crops are cut. An image that cannot be read ends it, after
+    all such images are found, and nothing is written: what is published is compared with by its numbers,
+    and must not lack images that its card counts. Leave them out with `Dataset.select` to go on without.
+
+    Parameters
+    ----------
+    ds
+        With a split, one split a part; without, one split "train".
+    out
+        A new folder, or one that an earlier run wrote.
+    task
+        "detection", "wbc" or "classification"; by default the classes as they are. The crops leave Other
+        out, where the classes have a task "classification".
+    padding
+        Pixels on each side of a crop's box; the crop ends at the image's border.
+    configs
+        "detection", "classification" or both.
+    max_shard_bytes
+        About how large a parquet file may be; one image may be more.
+    license
+        The licence of the data, by the name that Hugging Face gives it, such as "cc-by-nc-4.0". It is for
+        the data's owner to state; by default the card says that it is unknown.
+    workers
+        Threads that read, decode and cut; by default one a core.
+    progress
+        Show a bar.
+
+    Raises
+    ------
+    LeakySplit
+        If a patient stands in two parts.
+    DataNotFound
+        If there are no image files.
+    ExportError
+        If `out` must not be replaced, or images cannot be read: all of them are named.
+    MissingExtra
+        If pyarrow is not installed.
+    ValueError
+        If there is no such task or configuration, or a number is out of range.
+
+    Examples
+    --------
+    >>> import tempfile, PIL.Image
+    >>> from pcm_leukemia.schema import ImageId
+    >>> from pcm_leukemia.shapes import Box
+    >>> from pcm_leukemia.taxonomy import NINE
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     PIL.Image.new("RGB", (200, 100)).save(Path(folder, "a.png"))
+    ...     image = Image(ImageId("a.png"), 200, 100, file="a.png")
+    ...     cell = Cell(image.id, 0, "Monocyte", Box(50, 20, 150, 60))
+    ...     ds = Dataset("demo", NINE, (image,), (cell,), root=Path(folder))
+    ...     report = write(ds, Path(folder, "hf"))
+    ...     same = read(Path(folder, "hf")) == ds
+    >>> dict(report.images), same
+    ({'train': 1}, True)
+    """
+    return _write(ds, out, None, task, padding, configs, max_shard_bytes, license, workers, progress=progress)
+
+
+def push(
+    ds: Dataset,
+    repo_id: str,
+    *,
+    private: bool = True,
+    token: str | None = None,
+    revision: str | None = None,
+    commit_message: str | None = None,
+    task: str | None = None,
+    padding: int = 50,
+    configs: Iterable[Config] = CONFIGS,
+    max_shard_bytes: int = 500_000_000,
+    license: str | None = None,  # noqa: A002 - see write
+    workers: int | None = None,
+    progress: bool = False,
+) -> Report:
+    """Write `ds` into a temporary folder and upload that to the Hub, in one commit.
+
+    Parquet files of an earlier push that are none any more are deleted in the same commit. The
+    temporary folder takes as much room as the images and their crops.
+
+    Parameters
+    ----------
+    ds
+        As for `write`, and so are the options below.
+    repo_id
+        "owner/name"; the repository is made if it is not there.
+    private
+        Whether a repository that is made is private. Look at patient ids and at what the image files hold
+        besides pixels before anybody else can see them.
+    token
+        Of an account that may write there; by default the one that `hf auth login` left.
+    revision
+        The branch; by default main.
+    commit_message
+        By default one that names the data set.
+    task, padding, configs, max_shard_bytes, license, workers, progress
+        As for `write`.
+
+    Returns
+    -------
+    Report
+        Of what was written; `out` is no more, and a note says where it is on the Hub.
+
+    Raises
+    ------
+    LeakySplit, DataNotFound, ExportError, ValueError
+        As `write` does, before anything is sent.
+    MissingExtra
+        If huggingface_hub or pyarrow is not installed.
+    """
+    try:
+        from huggingface_hub import HfApi
+    except ImportError as error:
+        raise MissingExtra("huggingface_hub", "hf") from error
+    with tempfile.TemporaryDirectory(prefix="pcm-leukemia-") as work:
+        folder = Path(work) / "dataset"
+        report = _write(
+            ds, folder, repo_id, task, padding, configs, max_shard_bytes, license, workers, progress=progress
+        )
+        api = HfApi(token=token)
+        url = api.create_repo(repo_id, repo_type="dataset", private=private, exist_ok=True)
+        api.upload_folder(
+            repo_id=repo_id,
+            repo_type="dataset",
+            folder_path=folder,
+            revision=revision,
+            commit_message=commit_message or f"{ds.name}, written by pcm-leukemia",
+            delete_patterns=[f"{config}/*.parquet" for config in CONFIGS],
+        )
+    return Report(
+        report.format,
+        report.out,
+        report.images,
+        report.cells,
+        report.skipped,
+        (*report.notes, f"is at {url}"),
+    )
+
+
+def _write(
+    ds: Dataset,
+    out: str | Path,
+    repo_id: str | None,
+    task: str | None,
+    padding: int,
+    configs: Iterable[Config],
+    max_shard_bytes: int,
+    license_name: str | None,
+    workers: int | None,
+    *,
+    progress: bool,
+) -> Report:
+    configs = _checked(padding, configs, max_shard_bytes)
+    pyarrow()
+    ds = ds.task(task) if task else ds
+    require_sound(ds)
+    if ds.root is None or not any(image.file for image in ds.images):
+        raise DataNotFound(f"{ds.name}: has annotations only; give the images: images_root / --images-root")
+    if not ds.root.exists():
+        raise DataNotFound(f"{ds.root}: the images are not there; give images_root / --images-root")
+    has_task = any(each.name == "classification" for each in ds.taxonomy.tasks)
+    plan = _Plan(ds, ds.task("classification") if has_task else ds, configs, padding, split_names(ds))
+    with new_folder(out) as folder:
+        written = _write_shards(plan, folder, max_shard_bytes, workers, progress=progress)
+        (folder / "README.md").write_text(
+            card(ds, plan.crops, written, padding, license_name, repo_id), encoding="utf-8", newline="\n"
+        )
+        text = croissant(ds, written, license_name, repo_id)
+        (folder / "croissant.json").write_text(text, encoding="utf-8", newline="\n")
+        report = _report(plan, written, Path(out))
+        made = {
+            "name": ds.name,
+            "fingerprint": ds.fingerprint,
+            "task": task,
+            "padding": padding,
+            "configs": list(configs),
+            "max_shard_bytes": max_shard_bytes,
+            "license": license_name,
+        }
+        report.leave_in(folder, made)
+    return report
+
+
+class _Plan(NamedTuple):
+    """What goes where: the data as each configuration sees them, and the split of each part."""
+
+    ds: Dataset
+    crops: Dataset
+    configs: tuple[Config, ...]
+    padding: int
+    splits: Mapping[str, str]
+
+    def features(self, config: Config) -> dict[str, Any]:
+        if config == "detection":
+            return detection_features(self.ds.taxonomy.labels)
+        return classification_features(self.crops.taxonomy.labels)
+
+
+class _Made(NamedTuple):
+    """What a worker makes of one image: its file's bytes, and a PNG of each cell."""
+
+    data: bytes
+    crops: list[bytes]
+
+
+def _checked(padding: int, configs: Iterable[Config], max_shard_bytes: int) -> tuple[Config, ...]:
+    chosen = tuple(config for config in CONFIGS if config in set(configs))
+    unknown = sorted({str(config) for config in configs} - set(chosen))
+    if unknown or not chosen:
+        raise ValueError(f"configs {', '.join(unknown) or 'none'}: must be among {', '.join(CONFIGS)}")
+    if padding < 0:
+        raise ValueError(f"padding {padding}: must be 0 or more pixels")
+    if max_shard_bytes < 1:
+        raise ValueError(f"max_shard_bytes {max_shard_bytes}: must be 1 or more")
+    return chosen
+
+
+# Doing it
+
+
+def _write_shards(
+    plan: _Plan, folder: Path, limit: int, workers: int | None, *, progress: bool
+) -> list[Written]:
+    """Write every parquet file; gives what there is, configuration by configuration."""
+    ds = plan.ds
+    order = [image for part in ds.parts for image in ds.images if ds.part_of(image) == part]
+    numbers = _numbers(ds)
+    problems: list[Problem] = []
+    found: dict[tuple[str, str], Shards] = {}
+    with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
+        made = _in_order(pool, plan, order, window=2 * (workers or os.cpu_count() or 1))
+        bar = iter(track(made, "images", total=len(order), disable=not progress, transient=True))
+        for part in ds.parts:
+            inside = sum(ds.part_of(image) == part for image in order)
+            with ExitStack() as stack:
+                shards = {config: stack.enter_context(_shards(plan, folder, config, part, limit)) for config in plan.configs}
+                for image, result in islice(bar, inside):
+                    if isinstance(result, Problem):
+                        problems.append(result)
+                    elif not problems:  # after the first, the rest is read only to name all that are wrong
+                        _add(plan, shards, image, result, numbers[image.id])
+            found |= {(config, part): each for config, each in shards.items()}
+    if problems:
+        raise ExportError(some(problems))
+    return [
+        Written(config, plan.features(config), {plan.splits[part]: (found[config, part], found[config, part].finish()) for part in ds.parts})
+        for config in plan.configs
+    ]
+
+
+def _shards(plan: _Plan, folder: Path, config: Config, part: str, limit: int) -> Shards:
+    more = metadata(plan.ds, part) if config == "detection" else None
+    return Shards(folder, config, plan.splits[part], arrow_schema(plan.features(config), more), limit)
+
+
+def _numbers(ds: Dataset) -> dict[str, tuple[int, int]]:
+    """The numbers of each image and of its first object, from 1 over the whole data set, whatever the split."""
+    sizes = [sum(cell.label != IGNORE for cell in ds.cells_of(image)) for image in ds.images]
+    firsts = accumulate(sizes, initial=1)
+    return {image.id: (number, first) for number, (image, first) in enumerate(zip(ds.images, firsts, strict=False), 1)}
+
+
+def _in_order(
+    pool: ThreadPoolExecutor, plan: _Plan, images: list[Image], window: int
+) -> Iterator[tuple[Image, _Made | Problem]]:
+    """Results in the images' order, with no more than `window` of them in memory."""
+    assert plan.ds.root is not None
+    files = Files(plan.ds.root)
+    pending: deque[tuple[Image, Future[_Made | Problem]]] = deque()
+    left = iter(images)
+    try:
+        while True:
+            for image in islice(left, window - len(pending)):
+                pending.append((image, pool.submit(_make, files, plan, image)))
+            if not pending:
+                return
+            image, future = pending.popleft()
+            yield image, future.result()
+    finally:
+        for _, future in pending:
+            future.cancel()
+
+
+def _make(files: Files, plan: _Plan, image: Image) -> _Made | Problem:
+    """Read one image, and cut out its cells; one whose file is not what was annotated is a problem."""
+    cells = _kept(plan.crops, image) if "classification" in plan.configs else []
+    try:
+        data = load_bytes(files, image)
+        if not cells:
+            return _Made(data, [])
+        pixels = decode_as_annotated(data, image)
+    except PcmError as error:
+        return Problem(
+            f'image "{image.id}"', str(error), "mend its file, or leave it out with Dataset.select"
+        )
+    return _Made(data, [encode(crop(pixels, cell.box, plan.padding), "png", small=True) for cell in cells])
+
+
+def _kept(ds: Dataset, image: Image) -> list[Cell]:
+    return [cell for cell in ds.cells_of(image) if cell.label != IGNORE]
+
+
+def _add(plan: _Plan, shards: Mapping[Config, Shards], image: Image, made: _Made, numbers: tuple[int, int]) -> None:
+    diagnosis = plan.ds.diagnosis_of(image)
+    if "detection" in shards:
+        cells = _kept(plan.ds, image)
+        row = detection_row(image, cells, made.data, diagnosis, numbers, plan.ds.taxonomy.ids)
+        shards["detection"].add(row)
+    if "classification" in shards:
+        ids = plan.crops.taxonomy.ids
+        for cell, data in zip(_kept(plan.crops, image), made.crops, strict=True):
+            shards["classification"].add(classification_row(image, cell, data, diagnosis, numbers[0], ids))
+
+
+# What is told of it
+
+
+def _report(plan: _Plan, written: list[Written], out: Path) -> Report:
+    ds, splits = plan.ds, plan.splits
+    images = counts((splits[ds.part_of(image)], "") for image in ds.images)
+    cells = [cell for cell in ds.cells if cell.label != IGNORE]
+    part_of = {image.id: splits[ds.part_of(image)] for image in ds.images}
+    return Report(
+        "huggingface",
+        out,
+        {splits[part]: images[splits[part]][""] for part in ds.parts},
+        counts((part_of[cell.image], cell.label) for cell in cells),
+        {"cells to be ignored": len(ds.cells) - len(cells)},
+        tuple(_notes(plan, written, len(cells))),
+    )
+
+
+def _notes(plan: _Plan, written: list[Written], cells: int) -> Iterator[str]:
+    if plan.ds.split is None:
+        yield 'there is no split: everything is in "train"'
+    for part, split in plan.splits.items():
+        if plan.ds.split is not None and part != split and part != "val":
+            yield f'part "{part}" is split "{split}"'
+    for each in written:
+        if each.config == "classification":
+            rows = {split: shards.rows for split, (shards, _) in each.splits.items()}
+            yield f"classification: {', '.join(f'{count:,} crops in {split}' for split, count in rows.items())}"
+            left = cells - sum(rows.values())
+            if left:
+                yield f"classification leaves out {left:,} cells, which are no class of it"
+    drawn = sum(cell.shape is not None and cell.label != IGNORE for cell in plan.ds.cells)
+    if drawn and "detection" in plan.configs:
+        yield f"{drawn:,} outlines and turned boxes are in the column pcm; `objects` has the boxes around them"
