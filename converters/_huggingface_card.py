@@ -41,6 +41,13 @@ _BIBTEX = """```bibtex
 }
 ```"""
 
+_CITATION = f"""These data, or the protocol that they follow, are described in the paper; the files were written by the
+software.
+
+{PAPER}
+
+{_BIBTEX}"""
+
 _TASKS = {"detection": "object-detection", "classification": "image-classification"}
 
 
@@ -82,8 +89,7 @@ def card(
         "## Licence",
         _licence(license_name),
         "## Citation",
-        "These data, or the protocol that they follow, are described in the paper; the files were written by "
-        f"the software.\n\n{PAPER}\n\n{_BIBTEX}",
+        _CITATION,
     )
     return f"---\n{header}---\n\n" + "\n\n".join(sections) + "\n"
 
@@ -142,7 +148,7 @@ def _size_category(images: int) -> str:
 
 def synthetic(ds: Dataset) -> int:
     """How many of the patients are drawn by the package's own sample."""
-    return sum(patient.id.startswith(SYNTHETIC) for patient in ds.patients)
+    return sum(1 for patient in ds.patients if patient.id.startswith(SYNTHETIC))
 
 
 def _what_it_is(ds: Dataset) -> Iterator[str]:
@@ -164,11 +170,17 @@ def _what_it_is(ds: Dataset) -> Iterator[str]:
 
 
 def _loading(written: list[Written], repo_id: str | None) -> str:
-    where = f'"{repo_id}"' if repo_id else '"."'
     config, split = written[0].config, next(iter(written[0].splits))
-    lines = [
-        "from datasets import load_dataset",
-        "",
+    where = f'"{repo_id}"' if repo_id else "folder"
+    lines = ["from datasets import load_dataset", ""]
+    if not repo_id:  # load_dataset(".") fails
+        lines = [
+            "from pathlib import Path",
+            "",
+            *lines,
+            'folder = str(Path(".").resolve())  # where this file is',
+        ]
+    lines += [
         f'{config} = load_dataset({where}, "{config}")',
         f'first = {config}["{split}"][0]  # first["image"] is a Pillow image',
     ]
@@ -178,8 +190,7 @@ def _loading(written: list[Written], repo_id: str | None) -> str:
         lines.append(f'names = {config}["{split}"].features["label"].names')
     if len(written) > 1:
         lines.append(f'crops = load_dataset({where}, "{written[1].config}")')
-    here = "" if repo_id else 'Run it in this folder, or write the folder\'s path for `"."`:\n\n'
-    return here + "```python\n" + "\n".join(lines) + "\n```"
+    return "```python\n" + "\n".join(lines) + "\n```"
 
 
 _DETECTION = """`detection`: a row an image.
@@ -214,12 +225,10 @@ def _class_table(ds: Dataset) -> str:
     splits = split_names(ds)
     part_of = {image.id: ds.part_of(image) for image in ds.images}
     found = Counter((cell.label, part_of[cell.image]) for cell in ds.cells)
-    rows = [
-        (label, *(found[label, part] for part in ds.parts), sum(found[label, part] for part in ds.parts))
-        for label in ds.taxonomy.labels
-    ]
-    total = ("all", *(sum(row[index] for row in rows) for index in range(1, len(ds.parts) + 2)))
-    return _table(("class", *splits.values(), "all"), (*rows, total))
+    counts = [(label, [found[label, part] for part in ds.parts]) for label in ds.taxonomy.labels]
+    counts.append(("all", [sum(found[label, part] for label in ds.taxonomy.labels) for part in ds.parts]))
+    rows = [(label, *row, sum(row)) for label, row in counts]
+    return _table(("class", *splits.values(), "all"), rows)
 
 
 def _left_out(ds: Dataset, crops: Dataset) -> Iterator[str]:
@@ -250,7 +259,10 @@ def _split_made(ds: Dataset) -> Iterator[str]:
     else:
         yield "No patient is in two splits."
     yield f'How the split "{_text(ds.split.name)}" was made:'
-    yield "\n".join(f"- {_text(key)}: {_text(value)}" for key, value in ds.split.made.items()) or "- not recorded"
+    yield (
+        "\n".join(f"- {_text(key)}: {_text(value)}" for key, value in ds.split.made.items())
+        or "- not recorded"
+    )
 
 
 _LIMITS = """For research on finding and classifying white blood cells in images of blood smears, and for checking software

@@ -123,7 +123,8 @@ def _record_sets(each: Written) -> list[dict[str, Any]]:
         "source": {
             "fileSet": {"@id": f"{config}-files"},
             "extract": {"fileProperty": "fullpath"},
-            "transform": {"regex": rf"{config}/(.+)-\d+-of-\d+\.parquet$"},
+            # a split's name alone matches, too: mlcroissant applies this a second time when it joins
+            "transform": {"regex": r"^(?:.*/)?([^/]+?)(?:-\d+-of-\d+\.parquet)?$"},
         },
         "references": {"field": {"@id": f"{config}-splits/name"}},
     }
@@ -150,6 +151,7 @@ def _field(config: str, name: str, feature: Feature) -> dict[str, Any]:
                 "@id": f"{config}/{name}/{inner}",
                 "name": inner,
                 "dataType": _data_type(each),
+                **_classes(each),
                 "repeated": True,
                 "source": {**extract, "transform": {"jsonPath": inner}},
             }
@@ -157,13 +159,30 @@ def _field(config: str, name: str, feature: Feature) -> dict[str, Any]:
         ]
         return {**field, "subField": subfields}
     if kind == "Image":
-        return {**field, "dataType": "sc:ImageObject", "source": {**extract, "transform": {"jsonPath": "bytes"}}}
+        return {
+            **field,
+            "dataType": "sc:ImageObject",
+            "source": {**extract, "transform": {"jsonPath": "bytes"}},
+        }
     repeated = {"repeated": True} if kind == "Sequence" else {}
-    return {**field, "dataType": _data_type(feature), **repeated, "source": extract}
+    return {**field, "dataType": _data_type(feature), **_classes(feature), **repeated, "source": extract}
 
 
-def _data_type(feature: Feature) -> str | list[str]:
-    """The type of a value, or of what a list holds, however deep."""
-    while feature.get("_type") == "Sequence":
-        feature = feature["feature"]
+def _data_type(feature: Feature) -> str:
+    feature = _innermost(feature)
     return "sc:Integer" if feature["_type"] == "ClassLabel" else _TYPES[feature["dtype"]]
+
+
+def _classes(feature: Feature) -> dict[str, str]:
+    """What the numbers of a class mean."""
+    names = _innermost(feature).get("names", ())
+    return (
+        {"description": ", ".join(f"{number}: {name}" for number, name in enumerate(names))} if names else {}
+    )
+
+
+def _innermost(feature: Feature) -> Feature:
+    """What a list holds, however deep."""
+    while feature["_type"] == "Sequence":
+        feature = feature["feature"]
+    return feature

@@ -29,7 +29,7 @@ def split_names(ds: Dataset) -> dict[str, str]:
     {'val': 'validation', 'fold 1': 'fold_1', 'fold-1': 'fold_1_2'}
     """
     if ds.split is None:
-        return {part: "train" for part in ds.parts}
+        return dict.fromkeys(ds.parts, "train")
     names: dict[str, str] = {}
     taken = {name.casefold() for name in _RESERVED}
     for part in ds.parts:

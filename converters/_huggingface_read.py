@@ -131,7 +131,9 @@ def _files(path: Path) -> list[Path]:
         for index in range(int(shard[3])):
             sibling = f"{shard[1]}-{index:05d}-of-{shard[3]}.parquet"
             if sibling not in there:
-                raise CorruptFile(f"{folder / sibling}: is missing; copy it anew, or leave out the whole split")
+                raise CorruptFile(
+                    f"{folder / sibling}: is missing; copy it anew, or leave out the whole split"
+                )
     return files
 
 

@@ -33,8 +33,8 @@ class Shards:
     """The files of one split of one configuration: ``<config>/<split>-00000-of-00003.parquet``.
 
     A file ends before the row with which it would hold more than `limit` bytes, and holds at least one.
-    There is at least one file, if need be without rows, so that the split can be opened. Nothing is
-    compressed: the images are so already, and the rest is small beside them.
+    Without rows there is no file. Nothing is compressed: the images are so already, and the rest is small
+    beside them.
     """
 
     def __init__(self, folder: Path, config: str, split: str, schema: Any, limit: int) -> None:
@@ -52,7 +52,9 @@ class Shards:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
         if kind is None:
             self._end_file()
         elif self._sink is not None:
@@ -95,19 +97,20 @@ class Shards:
                 write_statistics=["image_id", "patient", "diagnosis", "label"],
                 write_page_index=True,
             )
-        if self._pending:
-            table = pa.Table.from_pylist(self._pending, schema=self.schema)
-            self.arrow_bytes += table.nbytes
-            self._writer.write_table(table)
+        table = pa.Table.from_pylist(self._pending, schema=self.schema)
+        self.arrow_bytes += table.nbytes
+        self._writer.write_table(table)
         self._pending, self._pending_bytes = [], 0
 
     def _end_file(self) -> None:
-        if self._pending or not self._done:
+        if self._pending:
             self._end_group()
         if self._writer is not None and self._sink is not None:
             self._writer.close()
             self._sink.close()
-            self._done.append((self._sink.path, self._file_rows, self._sink.written, self._sink.digest.hexdigest()))
+            self._done.append(
+                (self._sink.path, self._file_rows, self._sink.written, self._sink.digest.hexdigest())
+            )
         self._writer = self._sink = None
         self._file_rows = self._file_bytes = 0
 

@@ -20,43 +20,23 @@ the classes with their aliases and tasks. Coordinates are pixels; `bbox` is x, y
 
 from __future__ import annotations
 
-import os
 import tempfile
-from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
-from itertools import accumulate, islice
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
-
-from rich.progress import track
 
 from pcm_leukemia.converters._huggingface_card import Written, card
-from pcm_leukemia.converters._huggingface_columns import (
-    arrow_schema,
-    classification_features,
-    classification_row,
-    detection_features,
-    detection_row,
-    pyarrow,
-)
+from pcm_leukemia.converters._huggingface_columns import pyarrow
 from pcm_leukemia.converters._huggingface_croissant import croissant
+from pcm_leukemia.converters._huggingface_fill import CONFIGS, Config, Plan, write_shards
 from pcm_leukemia.converters._huggingface_names import split_names
-from pcm_leukemia.converters._huggingface_read import metadata, read
-from pcm_leukemia.converters._huggingface_shards import Shards
+from pcm_leukemia.converters._huggingface_read import read
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.errors import DataNotFound, ExportError, MissingExtra, PcmError, Problem, some
-from pcm_leukemia.images import Files, crop, decode_as_annotated, encode, load_bytes
+from pcm_leukemia.errors import DataNotFound, MissingExtra
 from pcm_leukemia.leaks import require_sound
 from pcm_leukemia.output import Report, counts, new_folder
-from pcm_leukemia.schema import IGNORE, Cell, Image
+from pcm_leukemia.schema import IGNORE
 
 __all__ = ["push", "read", "write"]
-
-Config = Literal["detection", "classification"]
-
-CONFIGS: tuple[Config, ...] = ("detection", "classification")
 
 
 def write(
@@ -234,9 +214,9 @@ def _write(
     if not ds.root.exists():
         raise DataNotFound(f"{ds.root}: the images are not there; give images_root / --images-root")
     has_task = any(each.name == "classification" for each in ds.taxonomy.tasks)
-    plan = _Plan(ds, ds.task("classification") if has_task else ds, configs, padding, split_names(ds))
+    plan = Plan(ds, ds.task("classification") if has_task else ds, configs, padding, split_names(ds))
     with new_folder(out) as folder:
-        written = _write_shards(plan, folder, max_shard_bytes, workers, progress=progress)
+        written = write_shards(plan, folder, max_shard_bytes, workers, progress=progress)
         (folder / "README.md").write_text(
             card(ds, plan.crops, written, padding, license_name, repo_id), encoding="utf-8", newline="\n"
         )
@@ -256,28 +236,6 @@ def _write(
     return report
 
 
-class _Plan(NamedTuple):
-    """What goes where: the data as each configuration sees them, and the split of each part."""
-
-    ds: Dataset
-    crops: Dataset
-    configs: tuple[Config, ...]
-    padding: int
-    splits: Mapping[str, str]
-
-    def features(self, config: Config) -> dict[str, Any]:
-        if config == "detection":
-            return detection_features(self.ds.taxonomy.labels)
-        return classification_features(self.crops.taxonomy.labels)
-
-
-class _Made(NamedTuple):
-    """What a worker makes of one image: its file's bytes, and a PNG of each cell."""
-
-    data: bytes
-    crops: list[bytes]
-
-
 def _checked(padding: int, configs: Iterable[Config], max_shard_bytes: int) -> tuple[Config, ...]:
     chosen = tuple(config for config in CONFIGS if config in set(configs))
     unknown = sorted({str(config) for config in configs} - set(chosen))
@@ -290,107 +248,10 @@ def _checked(padding: int, configs: Iterable[Config], max_shard_bytes: int) -> t
     return chosen
 
 
-# Doing it
-
-
-def _write_shards(
-    plan: _Plan, folder: Path, limit: int, workers: int | None, *, progress: bool
-) -> list[Written]:
-    """Write every parquet file; gives what there is, configuration by configuration."""
-    ds = plan.ds
-    order = [image for part in ds.parts for image in ds.images if ds.part_of(image) == part]
-    numbers = _numbers(ds)
-    problems: list[Problem] = []
-    found: dict[tuple[str, str], Shards] = {}
-    with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
-        made = _in_order(pool, plan, order, window=2 * (workers or os.cpu_count() or 1))
-        bar = iter(track(made, "images", total=len(order), disable=not progress, transient=True))
-        for part in ds.parts:
-            inside = sum(ds.part_of(image) == part for image in order)
-            with ExitStack() as stack:
-                shards = {config: stack.enter_context(_shards(plan, folder, config, part, limit)) for config in plan.configs}
-                for image, result in islice(bar, inside):
-                    if isinstance(result, Problem):
-                        problems.append(result)
-                    elif not problems:  # after the first, the rest is read only to name all that are wrong
-                        _add(plan, shards, image, result, numbers[image.id])
-            found |= {(config, part): each for config, each in shards.items()}
-    if problems:
-        raise ExportError(some(problems))
-    return [
-        Written(config, plan.features(config), {plan.splits[part]: (found[config, part], found[config, part].finish()) for part in ds.parts})
-        for config in plan.configs
-    ]
-
-
-def _shards(plan: _Plan, folder: Path, config: Config, part: str, limit: int) -> Shards:
-    more = metadata(plan.ds, part) if config == "detection" else None
-    return Shards(folder, config, plan.splits[part], arrow_schema(plan.features(config), more), limit)
-
-
-def _numbers(ds: Dataset) -> dict[str, tuple[int, int]]:
-    """The numbers of each image and of its first object, from 1 over the whole data set, whatever the split."""
-    sizes = [sum(cell.label != IGNORE for cell in ds.cells_of(image)) for image in ds.images]
-    firsts = accumulate(sizes, initial=1)
-    return {image.id: (number, first) for number, (image, first) in enumerate(zip(ds.images, firsts, strict=False), 1)}
-
-
-def _in_order(
-    pool: ThreadPoolExecutor, plan: _Plan, images: list[Image], window: int
-) -> Iterator[tuple[Image, _Made | Problem]]:
-    """Results in the images' order, with no more than `window` of them in memory."""
-    assert plan.ds.root is not None
-    files = Files(plan.ds.root)
-    pending: deque[tuple[Image, Future[_Made | Problem]]] = deque()
-    left = iter(images)
-    try:
-        while True:
-            for image in islice(left, window - len(pending)):
-                pending.append((image, pool.submit(_make, files, plan, image)))
-            if not pending:
-                return
-            image, future = pending.popleft()
-            yield image, future.result()
-    finally:
-        for _, future in pending:
-            future.cancel()
-
-
-def _make(files: Files, plan: _Plan, image: Image) -> _Made | Problem:
-    """Read one image, and cut out its cells; one whose file is not what was annotated is a problem."""
-    cells = _kept(plan.crops, image) if "classification" in plan.configs else []
-    try:
-        data = load_bytes(files, image)
-        if not cells:
-            return _Made(data, [])
-        pixels = decode_as_annotated(data, image)
-    except PcmError as error:
-        return Problem(
-            f'image "{image.id}"', str(error), "mend its file, or leave it out with Dataset.select"
-        )
-    return _Made(data, [encode(crop(pixels, cell.box, plan.padding), "png", small=True) for cell in cells])
-
-
-def _kept(ds: Dataset, image: Image) -> list[Cell]:
-    return [cell for cell in ds.cells_of(image) if cell.label != IGNORE]
-
-
-def _add(plan: _Plan, shards: Mapping[Config, Shards], image: Image, made: _Made, numbers: tuple[int, int]) -> None:
-    diagnosis = plan.ds.diagnosis_of(image)
-    if "detection" in shards:
-        cells = _kept(plan.ds, image)
-        row = detection_row(image, cells, made.data, diagnosis, numbers, plan.ds.taxonomy.ids)
-        shards["detection"].add(row)
-    if "classification" in shards:
-        ids = plan.crops.taxonomy.ids
-        for cell, data in zip(_kept(plan.crops, image), made.crops, strict=True):
-            shards["classification"].add(classification_row(image, cell, data, diagnosis, numbers[0], ids))
-
-
 # What is told of it
 
 
-def _report(plan: _Plan, written: list[Written], out: Path) -> Report:
+def _report(plan: Plan, written: list[Written], out: Path) -> Report:
     ds, splits = plan.ds, plan.splits
     images = counts((splits[ds.part_of(image)], "") for image in ds.images)
     cells = [cell for cell in ds.cells if cell.label != IGNORE]
@@ -405,19 +266,26 @@ def _report(plan: _Plan, written: list[Written], out: Path) -> Report:
     )
 
 
-def _notes(plan: _Plan, written: list[Written], cells: int) -> Iterator[str]:
+def _notes(plan: Plan, written: list[Written], cells: int) -> Iterator[str]:
     if plan.ds.split is None:
         yield 'there is no split: everything is in "train"'
     for part, split in plan.splits.items():
-        if plan.ds.split is not None and part != split and part != "val":
+        if plan.ds.split is not None and part not in (split, "val"):
             yield f'part "{part}" is split "{split}"'
-    for each in written:
-        if each.config == "classification":
-            rows = {split: shards.rows for split, (shards, _) in each.splits.items()}
-            yield f"classification: {', '.join(f'{count:,} crops in {split}' for split, count in rows.items())}"
-            left = cells - sum(rows.values())
-            if left:
-                yield f"classification leaves out {left:,} cells, which are no class of it"
+    if "classification" in plan.configs:
+        found = {
+            split: shards.rows
+            for each in written
+            if each.config == "classification"
+            for split, (shards, _) in each.splits.items()
+        }
+        yield f"classification: {', '.join(f'{found.get(split, 0):,} crops in {split}' for split in plan.splits.values())}"
+        lacking = [split for split in plan.splits.values() if split not in found]
+        if lacking:
+            yield f"classification has no split {' and no '.join(lacking)}, since datasets opens none without rows"
+        left = cells - sum(found.values())
+        if left:
+            yield f"classification leaves out {left:,} cells, which are no class of it"
     drawn = sum(cell.shape is not None and cell.label != IGNORE for cell in plan.ds.cells)
     if drawn and "detection" in plan.configs:
         yield f"{drawn:,} outlines and turned boxes are in the column pcm; `objects` has the boxes around them"

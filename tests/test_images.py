@@ -235,7 +235,7 @@ def test_a_crop_is_what_pillow_cuts(
 
 
 @pytest.mark.parametrize("small", [False, True])
-def test_png_bytes_are_a_png_of_the_same_pixels(small: bool) -> None:
+def test_png_bytes_are_a_png_of_the_same_pixels(small: bool) -> None:  # noqa: FBT001
     for width, height in ((1, 1), (3, 1), (1, 5), (241, 183)):
         pixels = np.asarray(picture(width, height))
         data = images.encode(pixels, "png", small=small)

@@ -1,0 +1,165 @@
+"""Reads every image once, decodes it once, and fills the parquet files of both configurations in order."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from itertools import accumulate, islice
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from rich.progress import track
+
+from pcm_leukemia.converters._huggingface_card import Written
+from pcm_leukemia.converters._huggingface_columns import (
+    arrow_schema,
+    classification_features,
+    classification_row,
+    detection_features,
+    detection_row,
+)
+from pcm_leukemia.converters._huggingface_read import metadata
+from pcm_leukemia.converters._huggingface_shards import Shards
+from pcm_leukemia.dataset import Dataset
+from pcm_leukemia.errors import ExportError, PcmError, Problem, some
+from pcm_leukemia.images import Files, crop, decode_as_annotated, encode, load_bytes
+from pcm_leukemia.schema import IGNORE, Cell, Image
+
+__all__ = ["CONFIGS", "Config", "Plan", "write_shards"]
+
+Config = Literal["detection", "classification"]
+
+CONFIGS: tuple[Config, ...] = ("detection", "classification")
+
+
+class Plan(NamedTuple):
+    """What goes where: the data as each configuration sees them, and the split of each part."""
+
+    ds: Dataset
+    crops: Dataset
+    configs: tuple[Config, ...]
+    padding: int
+    splits: Mapping[str, str]
+
+    def features(self, config: Config) -> dict[str, Any]:
+        if config == "detection":
+            return detection_features(self.ds.taxonomy.labels)
+        return classification_features(self.crops.taxonomy.labels)
+
+
+class _Made(NamedTuple):
+    """What a worker makes of one image: its file's bytes, and a PNG of each cell."""
+
+    data: bytes
+    crops: list[bytes]
+
+
+def write_shards(
+    plan: Plan, folder: Path, limit: int, workers: int | None, *, progress: bool
+) -> list[Written]:
+    """Write every parquet file; gives what there is, by configuration and split, as far as it has rows."""
+    ds = plan.ds
+    order = [image for part in ds.parts for image in ds.images if ds.part_of(image) == part]
+    numbers = _numbers(ds)
+    problems: list[Problem] = []
+    found: dict[tuple[str, str], Shards] = {}
+    with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
+        made = _in_order(pool, plan, order, window=2 * (workers or os.cpu_count() or 1))
+        bar = iter(track(made, "images", total=len(order), disable=not progress, transient=True))
+        for part in ds.parts:
+            inside = sum(ds.part_of(image) == part for image in order)
+            with ExitStack() as stack:
+                shards = {
+                    config: stack.enter_context(_shards(plan, folder, config, part, limit))
+                    for config in plan.configs
+                }
+                for image, result in islice(bar, inside):
+                    if isinstance(result, Problem):
+                        problems.append(result)
+                    elif not problems:  # after the first, the rest is read only to name all that are wrong
+                        _add(plan, shards, image, result, numbers[image.id])
+            found |= {(config, part): each for config, each in shards.items()}
+    if problems:
+        raise ExportError(some(problems))
+    written = []
+    for config in plan.configs:
+        splits = {plan.splits[part]: found[config, part] for part in ds.parts}
+        # datasets refuses to open a split without rows
+        filled = {split: (shards, shards.finish()) for split, shards in splits.items() if shards.rows}
+        if filled:
+            written.append(Written(config, plan.features(config), filled))
+        else:
+            (folder / config).rmdir()
+    return written
+
+
+def _shards(plan: Plan, folder: Path, config: Config, part: str, limit: int) -> Shards:
+    more = metadata(plan.ds, part) if config == "detection" else None
+    return Shards(folder, config, plan.splits[part], arrow_schema(plan.features(config), more), limit)
+
+
+def _numbers(ds: Dataset) -> dict[str, tuple[int, int]]:
+    """The numbers of each image and of its first object, from 1 over the whole data set, whatever the split."""
+    sizes = [sum(cell.label != IGNORE for cell in ds.cells_of(image)) for image in ds.images]
+    firsts = accumulate(sizes, initial=1)
+    return {
+        image.id: (number, first)
+        for number, (image, first) in enumerate(zip(ds.images, firsts, strict=False), 1)
+    }
+
+
+def _in_order(
+    pool: ThreadPoolExecutor, plan: Plan, images: list[Image], window: int
+) -> Iterator[tuple[Image, _Made | Problem]]:
+    """Results in the images' order, with no more than `window` of them in memory."""
+    assert plan.ds.root is not None
+    files = Files(plan.ds.root)
+    pending: deque[tuple[Image, Future[_Made | Problem]]] = deque()
+    left = iter(images)
+    try:
+        while True:
+            for image in islice(left, window - len(pending)):
+                pending.append((image, pool.submit(_make, files, plan, image)))
+            if not pending:
+                return
+            image, future = pending.popleft()
+            yield image, future.result()
+    finally:
+        for _, future in pending:
+            future.cancel()
+
+
+def _make(files: Files, plan: Plan, image: Image) -> _Made | Problem:
+    """Read one image, and cut out its cells; one whose file is not what was annotated is a problem."""
+    cells = _kept(plan.crops, image) if "classification" in plan.configs else []
+    try:
+        data = load_bytes(files, image)
+        if not cells:
+            return _Made(data, [])
+        pixels = decode_as_annotated(data, image)
+    except PcmError as error:
+        return Problem(
+            f'image "{image.id}"', str(error), "mend its file, or leave it out with Dataset.select"
+        )
+    return _Made(data, [encode(crop(pixels, cell.box, plan.padding), "png", small=True) for cell in cells])
+
+
+def _kept(ds: Dataset, image: Image) -> list[Cell]:
+    return [cell for cell in ds.cells_of(image) if cell.label != IGNORE]
+
+
+def _add(
+    plan: Plan, shards: Mapping[Config, Shards], image: Image, made: _Made, numbers: tuple[int, int]
+) -> None:
+    diagnosis = plan.ds.diagnosis_of(image)
+    if "detection" in shards:
+        cells = _kept(plan.ds, image)
+        row = detection_row(image, cells, made.data, diagnosis, numbers, plan.ds.taxonomy.ids)
+        shards["detection"].add(row)
+    if "classification" in shards:
+        ids = plan.crops.taxonomy.ids
+        for cell, data in zip(_kept(plan.crops, image), made.crops, strict=True):
+            shards["classification"].add(classification_row(image, cell, data, diagnosis, numbers[0], ids))
