@@ -20,13 +20,13 @@ import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
+from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 from rich.progress import track
 
-from pcm_leukemia import __version__
 from pcm_leukemia.converters._crops_resume import resumable_folder, source_of
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import DataNotFound, DataWarning, ExportError, PcmError, Problem, some
@@ -122,7 +122,7 @@ def write(
     if not ds.root.exists():
         raise DataNotFound(f"{ds.root}: the images are not there; give images_root / --images-root")
     jobs = list(_jobs(ds, style))
-    state = {**source_of(ds), **style._asdict(), "version": __version__}
+    state = {**source_of(ds), **style._asdict(), "version": version("pcm-leukemia")}
     with resumable_folder(target, state) as work:
         for folder in {str(Path(path).parent) for job in jobs for path in job.targets}:
             (work / folder).mkdir(parents=True, exist_ok=True)

@@ -215,7 +215,7 @@ def _write(
         raise DataNotFound(f"{ds.root}: the images are not there; give images_root / --images-root")
     has_task = any(each.name == "classification" for each in ds.taxonomy.tasks)
     plan = Plan(ds, ds.task("classification") if has_task else ds, configs, padding, split_names(ds))
-    with new_folder(out) as folder:
+    with new_folder(out, "huggingface") as folder:
         written = write_shards(plan, folder, max_shard_bytes, workers, progress=progress)
         (folder / "README.md").write_text(
             card(ds, plan.crops, written, padding, license_name, repo_id), encoding="utf-8", newline="\n"
