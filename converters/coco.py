@@ -77,6 +77,7 @@ def write(
     task: str | None = None,
     first_category: int = 1,
     images: Images = "none",
+    strip_metadata: bool = False,
 ) -> Report:
     """Write `ds` as COCO: ``annotations/<part>.json``, and ``images/`` if they are copied or linked.
 
@@ -92,18 +93,28 @@ def write(
         The id of the first category, 1 or 0.
     images
         "copy", "hardlink" or "symlink" them below ``images/``; "none" leaves them where they are.
+    strip_metadata
+        Copy the images without EXIF, comments and whatever else they hold besides their pixels (JPEG and PNG).
 
     Raises
     ------
     LeakySplit
         If a patient stands in two parts.
     ExportError
-        If `out` must not be replaced, or an image cannot be placed.
+        If `out` must not be replaced, or an image cannot be placed or stripped.
     DataNotFound
         If an image's file is not there.
+    CorruptFile
+        If an image that is to be stripped is damaged.
+    ValueError
+        If `first_category` is another number, or images are to be stripped that are not copied.
     """
     ds = ds.task(task) if task else ds
     require_sound(ds)
+    if strip_metadata:
+        from pcm_leukemia.images import check_strip
+
+        check_strip(images)
     if first_category not in (0, 1):
         raise ValueError(f"first_category {first_category}: must be 1 (COCO) or 0")
     numbers = {image.id: number for number, image in enumerate(ds.images, 1)}
@@ -116,7 +127,7 @@ def write(
                 inside = [image for image in ds.images if ds.part_of(image) == part]
                 counted[part] = len(inside)
                 cells[part] = _write_part(stream, ds, inside, numbers, first_category)
-        notes = _place_images(ds, folder / "images", images)
+        notes = _place_images(ds, folder / "images", images, strip=strip_metadata)
         ignored = sum(cell.label == IGNORE for cell in ds.cells)
         report = Report(
             "coco",
@@ -131,6 +142,7 @@ def write(
             "fingerprint": ds.fingerprint,
             "task": task,
             "first_category": first_category,
+            **({"strip_metadata": True} if strip_metadata else {}),
         }
         report.leave_in(folder, made)
     return report
@@ -253,7 +265,7 @@ def _column_runs(mask: Mask, size: tuple[int, int]) -> list[int]:
     return [0, *runs] if flat[0] else runs
 
 
-def _place_images(ds: Dataset, folder: Path, how: Images) -> tuple[str, ...]:
+def _place_images(ds: Dataset, folder: Path, how: Images, *, strip: bool) -> tuple[str, ...]:
     """Put the images below `folder`, if asked for; gives what a reader of the report should know."""
     with_file = [image for image in ds.images if image.file]
     if not with_file or ds.root is None:
@@ -270,6 +282,9 @@ def _place_images(ds: Dataset, folder: Path, how: Images) -> tuple[str, ...]:
             raise ExportError(f'image "{image.id}": its path leads out of {folder}; rename it in the export')
         target = folder / image.id
         target.parent.mkdir(parents=True, exist_ok=True)
-        place(files, str(image.file), target, how)
+        place(files, str(image.file), target, how, strip=strip)
     lost = len(ds.images) - len(with_file)
-    return (f"{lost:,} images have no file",) if lost else ()
+    notes = [f"{lost:,} images have no file"] if lost else []
+    if strip:
+        notes.append("the images are copied without metadata; their pixels are the same")
+    return tuple(notes)

@@ -42,7 +42,14 @@ _SMALLEST = 10
 """Pixels a side, below which ultralytics takes an image for a damaged one."""
 
 
-def write(ds: Dataset, out: str | Path, *, task: str | None = None, images: Images = "copy") -> Report:
+def write(
+    ds: Dataset,
+    out: str | Path,
+    *,
+    task: str | None = None,
+    images: Images = "copy",
+    strip_metadata: bool = False,
+) -> Report:
     """Write `ds` as a folder that ultralytics trains on as it is.
 
     Parameters
@@ -55,15 +62,19 @@ def write(ds: Dataset, out: str | Path, *, task: str | None = None, images: Imag
         "detection", "wbc" or "classification"; by default the classes as they are.
     images
         "copy" them, "hardlink" or "symlink" (to absolute paths) them, or "none": labels only.
+    strip_metadata
+        Copy the images without EXIF, comments and whatever else they hold besides their pixels (JPEG and PNG).
 
     Raises
     ------
     LeakySplit
         If a patient stands in two parts.
     ExportError
-        If `out` must not be replaced, or images are missing or cannot be linked to.
+        If `out` must not be replaced, or images are missing, cannot be linked to or cannot be stripped.
+    CorruptFile
+        If an image that is to be stripped is damaged.
     ValueError
-        If there is no such task, or no such way to place images.
+        If there is no such task, or no such way to place images, or links are to be stripped.
 
     Examples
     --------
@@ -79,6 +90,10 @@ def write(ds: Dataset, out: str | Path, *, task: str | None = None, images: Imag
     """
     if images not in ("copy", "hardlink", "symlink", "none"):
         raise ValueError(f'images "{images}": must be copy, hardlink, symlink or none')
+    if strip_metadata:
+        from pcm_leukemia.images import check_strip
+
+        check_strip(images)
     ds = ds.task(task) if task else ds
     require_sound(ds)
     with new_folder(out, "yolo") as folder:
@@ -88,7 +103,8 @@ def write(ds: Dataset, out: str | Path, *, task: str | None = None, images: Imag
         cells, twins = _write_labels(ds, folder / "labels", files)
         _write_table(ds, folder / "images.csv", files)
         _write_yaml(ds, folder / "data.yaml", folders)
-        notes = [*_place_images(ds, folder / "images", files, images), *_notes(ds, folders, files, twins)]
+        placed = _place_images(ds, folder / "images", files, images, strip=strip_metadata)
+        notes = [*placed, *_notes(ds, folders, files, twins)]
         in_part = Counter(ds.part_of(image) for image in ds.images)
         ignored = sum(cell.label == IGNORE for cell in ds.cells)
         report = Report(
@@ -106,6 +122,7 @@ def write(ds: Dataset, out: str | Path, *, task: str | None = None, images: Imag
             "split": ds.split.name if ds.split else None,
             "made": dict(ds.split.made) if ds.split else None,
             "placed": images,
+            **({"strip_metadata": True} if strip_metadata else {}),
         }
         report.leave_in(folder, made)
     return report
@@ -192,7 +209,9 @@ def _write_yaml(ds: Dataset, path: Path, folders: dict[str, str]) -> None:
     path.write_text(text, encoding="utf-8")
 
 
-def _place_images(ds: Dataset, folder: Path, files: dict[ImageId, str], how: Images) -> Iterator[str]:
+def _place_images(
+    ds: Dataset, folder: Path, files: dict[ImageId, str], how: Images, *, strip: bool
+) -> Iterator[str]:
     """Put the images below `folder`; gives what a reader of the report should know."""
     with_file = [image for image in ds.images if image.file]
     if how == "none":
@@ -207,13 +226,15 @@ def _place_images(ds: Dataset, folder: Path, files: dict[ImageId, str], how: Ima
     missing = []
     for image in with_file:
         try:
-            place(source, str(image.file), folder / files[image.id], how)
+            place(source, str(image.file), folder / files[image.id], how, strip=strip)
         except DataNotFound as error:
             missing.append(f'image "{image.id}": {error}')
     if missing:
         raise ExportError(some(missing))
     if len(with_file) < len(ds.images):
         yield f"{len(ds.images) - len(with_file):,} images have no file; ultralytics passes over their labels"
+    if strip:
+        yield "the images are copied without metadata; their pixels are the same"
     if how == "symlink":
         yield f"the images are links into {ds.root.absolute()}; they break if that moves"
 

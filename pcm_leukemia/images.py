@@ -31,6 +31,7 @@ import numpy.typing as npt
 import PIL.Image
 import PIL.ImageOps
 
+from pcm_leukemia import identifiers
 from pcm_leukemia.errors import CorruptFile, DataNotFound, ExportError, PcmError, Problem
 from pcm_leukemia.paths import leads_outside
 from pcm_leukemia.schema import Image
@@ -48,6 +49,7 @@ __all__ = [
     "Pixels",
     "Placing",
     "check_sizes",
+    "check_strip",
     "crop",
     "crop_corners",
     "decode",
@@ -55,6 +57,7 @@ __all__ = [
     "encode",
     "load",
     "load_bytes",
+    "misfit",
     "place",
     "size",
 ]
@@ -154,17 +157,29 @@ def _files(root: Path, written: int) -> Files:  # noqa: ARG001 - another time, a
     return Files(root)
 
 
-def place(files: Files, file: str, target: Path, how: Placing) -> None:
+def place(files: Files, file: str, target: Path, how: Placing, *, strip: bool = False) -> None:
     """Copy a file to `target`, byte for byte, or link to it; links to an absolute path.
+
+    With `strip`, the copy has the same pixels and no other metadata than how it is to be turned; see
+    `identifiers.strip`.
 
     Raises
     ------
     DataNotFound
         If the file is not there.
     ExportError
-        If it cannot be linked: out of a zip, or a hard link to another disk.
+        If it cannot be linked: out of a zip, or a hard link to another disk; or if it is to be stripped
+        and is neither JPEG nor PNG.
+    CorruptFile
+        If it is to be stripped and is damaged.
+    ValueError
+        If a link is to be stripped.
     """
     source = files.path(file)
+    if strip:
+        check_strip(how)
+        target.write_bytes(identifiers.strip(files.read(file), file))
+        return
     if how == "copy":
         if source is None:
             target.write_bytes(files.read(file))
@@ -187,6 +202,24 @@ def place(files: Files, file: str, target: Path, how: Placing) -> None:
         raise ExportError(
             f"{source}: cannot be linked to ({error.strerror}); pass images='copy' / --images copy"
         ) from error
+
+
+def check_strip(how: str) -> None:
+    """Refuse to strip the metadata of what is not copied.
+
+    Raises
+    ------
+    ValueError
+        If images are placed by anything but "copy".
+
+    Examples
+    --------
+    >>> check_strip("copy")
+    """
+    if how != "copy":
+        raise ValueError(
+            f'strip_metadata with images "{how}": only copies can be stripped; pass images="copy" / --images copy'
+        )
 
 
 def size(data: bytes | IO[bytes], where: str) -> tuple[int, int]:
@@ -225,6 +258,18 @@ def load(files: Files, image: Image) -> Pixels:
         If it cannot be decoded, or its size is not the recorded one.
     """
     return decode_as_annotated(_bytes_of(files, image), image)
+
+
+def misfit(data: bytes, image: Image) -> Problem | None:
+    """Why a file cannot be what was annotated as `image`, as `check_sizes` says it; None if it can.
+
+    Raises
+    ------
+    CorruptFile
+        If it is no image, or larger than Pillow's decompression limit.
+    """
+    with _opened(data, str(image.file)) as picture:
+        return _misfit(picture, image)
 
 
 def load_bytes(files: Files, image: Image) -> bytes:

@@ -1,0 +1,242 @@
+"""Everything that can be said against trusting a data set, in one pass: the split, copies, boxes, identifiers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from pcm_leukemia import leaks
+from pcm_leukemia.annotations import annotated_twice, unusual_boxes
+from pcm_leukemia.copies import Look, copies, look, plain
+from pcm_leukemia.dataset import Dataset
+from pcm_leukemia.errors import some
+from pcm_leukemia.findings import Finding, among
+from pcm_leukemia.paper import Comparison, compare
+from pcm_leukemia.schema import ImageId, Split
+
+__all__ = ["KINDS", "Checked", "check"]
+
+KINDS: Mapping[str, str] = {
+    "patient-in-two-parts": "problem",
+    "in-no-part": "problem",
+    "unknown-patient": "warning",
+    "paper": "problem",
+    "unreadable": "problem",
+    "same-pixels": "problem across parts or patients, else warning",
+    "near-duplicate": "problem across parts or patients, else warning",
+    "cell-again": "problem across parts or patients, else warning",
+    "image-is-cell": "problem across parts or patients, else warning",
+    "cell-twice": "problem with different labels, else warning",
+    "unusual-box": "warning",
+    "identifier": "warning",
+}
+"""Each kind of finding and how grave it is, in the order in which they are told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What `check` found, the gravest first, and what it looked at.
+
+    `notes` say what was not looked at, and why.
+    """
+
+    name: str
+    findings: tuple[Finding, ...]
+    looked_at: Mapping[str, int]
+    notes: tuple[str, ...] = ()
+    comparison: Comparison | None = None
+
+    @property
+    def problems(self) -> tuple[Finding, ...]:
+        """The findings because of which scores or boxes can be wrong."""
+        return tuple(found for found in self.findings if found.severity == "problem")
+
+    @property
+    def warnings(self) -> tuple[Finding, ...]:
+        """The findings that a person should look at."""
+        return tuple(found for found in self.findings if found.severity == "warning")
+
+    def __str__(self) -> str:
+        looked = ", ".join(f"{count:,} {what}" for what, count in self.looked_at.items())
+        lines = [f"{self.name}: looked at {looked}"]
+        for found in (self.problems, self.warnings):
+            lines += some([f"{each.severity}: {each}" for each in found]).splitlines()
+        lines += [str(self.comparison)] if self.comparison else []
+        lines += [f"note: {note}" for note in self.notes]
+        lines.append(f"{len(self.problems):,} problems, {len(self.warnings):,} warnings")
+        return "\n".join(lines)
+
+    def to_json(self) -> dict[str, object]:
+        """Every finding, and the counts by kind."""
+        return {
+            "name": self.name,
+            "looked_at": dict(self.looked_at),
+            "problems": len(self.problems),
+            "warnings": len(self.warnings),
+            "kinds": dict(Counter(found.kind for found in self.findings)),
+            "findings": [found.to_json() for found in self.findings],
+            "notes": list(self.notes),
+            "paper": self.comparison.to_json() if self.comparison else None,
+        }
+
+
+def check(
+    ds: Dataset,
+    *,
+    split: Split | None = None,
+    pixels: bool = True,
+    paper: bool = False,
+    workers: int | None = None,
+    progress: bool = False,
+) -> Checked:
+    """Look for everything because of which a data set, or scores on it, should not be trusted.
+
+    docs/trust.md says what is looked for, with which thresholds, and what cannot be found. Nothing raises
+    for what is in the data: a file that is missing or damaged is a finding as well.
+
+    Parameters
+    ----------
+    ds
+        With its images, or annotations only: then those are all that is looked at.
+    split
+        The split to judge, if not the data set's own; it need not place every image.
+    pixels
+        Decode the images and look for copies. Without, files are still read for their sizes and identifiers.
+    paper
+        Also compare the counts with the paper's Tables 2 and 3; each difference is a problem.
+    workers
+        Threads; by default one a core.
+    progress
+        Show a bar.
+
+    Examples
+    --------
+    >>> from pcm_leukemia.schema import Cell, Image
+    >>> from pcm_leukemia.shapes import Box
+    >>> from pcm_leukemia.taxonomy import NINE
+    >>> image = Image(ImageId("a.jpg"), 200, 100)
+    >>> cells = [Cell(image.id, n, label, Box(10, 10, 60, 60)) for n, label in enumerate(("Monocyte", "Other"))]
+    >>> print(check(Dataset("demo", NINE, (image,), tuple(cells))).problems[0])
+    image "a.jpg" cell 0: "Monocyte" is annotated again as cell 1, as "Other": their boxes overlap by 1.00; decide on one label in CVAT
+    """
+    split = split or ds.split
+    looks = look(ds, pixels=pixels, workers=workers, progress=progress)
+    comparison = compare(ds, split) if paper else None
+    findings = [
+        *_split(ds, split),
+        *(_paper(comparison) if comparison else ()),
+        *_files(ds, split, looks),
+        *copies(ds, looks, split),
+        *annotated_twice(ds, split),
+        *unusual_boxes(ds, split),
+        *_identifiers(ds, split, looks),
+    ]
+    order = {kind: number for number, kind in enumerate(KINDS)}
+    findings.sort(
+        key=lambda found: (found.severity != "problem", order[found.kind], found.images, found.cells)
+    )
+    decoded = sum(each.whole is not None for each in looks)
+    looked_at = {
+        "images": len(ds.images),
+        "cells": len(ds.cells),
+        "files": len(looks),
+        "decoded files": decoded,
+    }
+    return Checked(
+        ds.name, tuple(findings), looked_at, tuple(_notes(ds, split, looks, pixels=pixels)), comparison
+    )
+
+
+def _split(ds: Dataset, split: Split | None) -> Iterator[Finding]:
+    """What `leaks.check` says, and which images it could not judge."""
+    if split is None:
+        return
+    people = {f'split "{split.name}" patient "{patient.id}"': patient.id for patient in ds.patients}
+    images_of: dict[str | None, list[ImageId]] = {}
+    for image in ds.images:
+        images_of.setdefault(image.patient, []).append(image.id)
+    for problem in leaks.check(ds, split):
+        patient = people.get(problem.where)
+        lost = [image.id for image in ds.images if image.id not in split.part_of]
+        yield among(
+            ds,
+            split,
+            "in-no-part" if patient is None else "patient-in-two-parts",
+            "problem",
+            problem.what,
+            problem.fix,
+            images=lost if patient is None else images_of[patient],
+            place=problem.where,
+        )
+    unknown = images_of.get(None, [])
+    if unknown:
+        yield among(
+            ds,
+            split,
+            "unknown-patient",
+            "warning",
+            "has no patient id, so that nobody can tell whether its patient is in another part",
+            "give patient ids: --patients, --patients-csv, --patients-tag or --patients-attribute",
+            images=unknown,
+        )
+
+
+def _paper(comparison: Comparison) -> Iterator[Finding]:
+    for figure in comparison.differences:
+        yield Finding(
+            "paper",
+            (),
+            (),
+            (),
+            None,
+            f"{figure.row} in {figure.column}: {figure.ours:,} here, {figure.paper or 0:,} in the paper",
+            "use the paper's data and split, or report your own counts",
+            "problem",
+            place=f'data set "{comparison.name}"',
+        )
+
+
+def _files(ds: Dataset, split: Split | None, looks: Sequence[Look]) -> Iterator[Finding]:
+    for each in looks:
+        if each.problem:
+            what, fix = each.problem.what, each.problem.fix
+            yield among(ds, split, "unreadable", "problem", what, fix, images=[each.image.id])
+
+
+def _identifiers(ds: Dataset, split: Split | None, looks: Iterable[Look]) -> Iterator[Finding]:
+    """One finding for each field, with all the images that have it: cameras write the same into each."""
+    having: dict[tuple[str, str], list[ImageId]] = {}
+    for each in looks:
+        for said in each.identifiers:
+            having.setdefault((said.kind, said.field), []).append(each.image.id)
+    for (kind, field), ids in sorted(having.items()):
+        yield among(
+            ds,
+            split,
+            "identifier",
+            "warning",
+            f"{field} may lead to a person ({kind})",
+            "look at it, and write copies without it: strip_metadata / --strip-metadata",
+            images=ids,
+        )
+
+
+def _notes(ds: Dataset, split: Split | None, looks: Sequence[Look], *, pixels: bool) -> Iterator[str]:
+    """What was not looked at."""
+    if split is None:
+        yield "there is no split: nothing is said of parts"
+    if not ds.patients:
+        yield "there are no patient ids: copies across patients cannot be told from others"
+    if not looks:
+        yield "there are no image files: only the annotations were looked at"
+    elif len(looks) < len(ds.images):
+        yield f"{len(ds.images) - len(looks):,} images have no file and were not looked at"
+    if looks and not pixels:
+        yield "no image was decoded: copies were not looked for"
+    plain_images, plain_cells = plain(looks)
+    if plain_images or plain_cells:
+        yield (
+            f"{plain_images:,} images and {plain_cells:,} cells show too little to tell a copy from any other; of such "
+            "images only those with the very same pixels are found"
+        )

@@ -1,0 +1,285 @@
+"""Looks at every image file once, and says which images and cells are in the data more than once.
+
+Each file is read and decoded once, in threads; of its pixels no more stays than a digest and thumbnails of
+1 KB: of the image, of every cell in its own box, and of every cell with the margin that crops have. With
+the files in memory an image of 1920 x 1080 pixels takes about 12 ms of a core (docs/trust.md).
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import numpy as np
+import PIL.Image
+from rich.progress import track
+
+from pcm_leukemia import images as files_of
+from pcm_leukemia.dataset import Dataset
+from pcm_leukemia.duplicates import CELLS, IMAGES, Link, groups, near
+from pcm_leukemia.errors import PcmError, Problem
+from pcm_leukemia.findings import Finding, Severity, among
+from pcm_leukemia.identifiers import Identifier, find
+from pcm_leukemia.schema import Cell, Image, Split
+from pcm_leukemia.shapes import Box
+from pcm_leukemia.thumbnails import SIDE, Stack, detail, digest, thumbnail
+
+__all__ = ["MARGIN", "Look", "copies", "look", "plain"]
+
+MARGIN = 50
+"""Pixels around a cell's box in a saved crop: what the paper and `converters.crops` take."""
+
+SMALL = 4
+"""An image with less than a quarter of the pixels of the median image may be a saved crop."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What one image file said. Where it is damaged or no fit, `problem` says so and the rest is empty."""
+
+    image: Image
+    problem: Problem | None = None
+    identifiers: tuple[Identifier, ...] = ()
+    digest: str = ""
+    whole: Stack | None = None
+    cells: tuple[Stack, ...] = ()
+    with_margin: tuple[Stack, ...] = field(default=(), repr=False)
+
+
+def look(
+    ds: Dataset, *, pixels: bool = True, workers: int | None = None, progress: bool = False
+) -> list[Look]:
+    """Read every image file of `ds` once, in the order of the images; those without a file are passed over.
+
+    Parameters
+    ----------
+    ds
+        With a root.
+    pixels
+        Also decode them.
+    workers
+        Threads; by default one a core.
+    progress
+        Show a bar.
+    """
+    there = [image for image in ds.images if image.file is not None]
+    if ds.root is None or not there:
+        return []
+    files = files_of.Files(ds.root)
+    with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
+        done = pool.map(lambda image: _look(files, image, ds.cells_of(image), pixels=pixels), there)
+        return list(track(done, "images", total=len(there), disable=not progress, transient=True))
+
+
+def plain(looks: Iterable[Look]) -> tuple[int, int]:
+    """How many images, and how many cells, show too little to tell a copy from any other."""
+    seen = [each for each in looks if each.whole is not None]
+    images = detail(_stack(each.whole for each in seen if each.whole is not None))
+    cells = detail(_stack(cell for each in seen for cell in each.cells))
+    return int((images < IMAGES.least_detail).sum()), int((cells < CELLS.least_detail).sum())
+
+
+def _look(files: files_of.Files, image: Image, cells: tuple[Cell, ...], *, pixels: bool) -> Look:
+    where = f'image "{image.id}"'
+    try:
+        data = files.read(str(image.file))
+        said = find(data)
+        problem = files_of.misfit(data, image)
+        if problem or not pixels:
+            return Look(image, problem, said)
+        decoded = files_of.decode_as_annotated(data, image)
+    except PcmError as error:
+        return Look(image, Problem(where, str(error), "then check again"))
+    picture = PIL.Image.fromarray(decoded)
+    wide = [_wider(cell.box, image) for cell in cells]
+    return Look(
+        image,
+        None,
+        said,
+        digest(decoded),
+        thumbnail(picture),
+        tuple(thumbnail(picture, cell.box) for cell in cells),
+        tuple(thumbnail(picture, box) for box in wide),
+    )
+
+
+def _wider(box: Box, image: Image) -> Box:
+    """The box of a saved crop: whole pixels, and the margin as far as the image goes."""
+    x1, y1, x2, y2 = files_of.crop_corners(box, MARGIN, image.width, image.height)
+    return Box(float(x1), float(y1), float(x2), float(y2))
+
+
+def copies(ds: Dataset, looks: Sequence[Look], split: Split | None = None) -> Iterator[Finding]:
+    """Images with the same pixels or the same look, and cells that appear again in another image.
+
+    Across parts or patients a problem, else a warning. Cells are not reported for two images that are
+    copies themselves.
+    """
+    seen = [each for each in looks if each.whole is not None]
+    images = [each.image for each in seen]
+    links = {(link.first, link.second): link.distance for link in _near_images(seen)}
+    links |= _same_pixels(seen)
+    again, twins = _near_cells(ds, seen, set(links))
+    for group, distance in _farthest(links):
+        same = len({seen[index].digest for index in group}) == 1
+        members = [images[index] for index in group]
+        yield _copy_of_images(ds, split, members, distance, twins[group[0]], same=same)
+    yield from _cells_again(ds, split, again)
+    yield from _saved_crops(ds, split, seen)
+
+
+def _farthest(links: dict[tuple[int, int], float]) -> Iterator[tuple[list[int], float]]:
+    """Groups of things that hang together, with the largest distance that a link of each has."""
+    found = groups(links)
+    group_of = {member: number for number, group in enumerate(found) for member in group}
+    farthest = [0.0] * len(found)
+    for (one, _), distance in links.items():
+        farthest[group_of[one]] = max(farthest[group_of[one]], distance)
+    yield from zip(found, farthest, strict=True)
+
+
+def _near_images(seen: Sequence[Look]) -> list[Link]:
+    stack = _stack(each.whole for each in seen if each.whole is not None)
+    return near(stack, range(len(stack)), IMAGES)
+
+
+def _same_pixels(seen: Sequence[Look]) -> dict[tuple[int, int], float]:
+    """Pairs with one digest: each image with the first that has its pixels."""
+    first: dict[str, int] = {}
+    pairs = ((first.setdefault(each.digest, index), index) for index, each in enumerate(seen))
+    return {(one, other): 0.0 for one, other in pairs if one != other}
+
+
+def _near_cells(
+    ds: Dataset, seen: Sequence[Look], copied: set[tuple[int, int]]
+) -> tuple[dict[tuple[Cell, Cell], float], Counter[int]]:
+    """Pairs of cells that look the same; those in images that are copies are counted by the group's first."""
+    owners = [index for index, each in enumerate(seen) for _ in each.cells]
+    cells = [cell for each in seen for cell in ds.cells_of(each.image)]
+    stack = _stack(cell for each in seen for cell in each.cells)
+    group_of = {index: group[0] for group in groups(copied) for index in group}
+    again: dict[tuple[Cell, Cell], float] = {}
+    twins: Counter[int] = Counter()
+    for link in near(stack, owners, CELLS):
+        group = group_of.get(owners[link.first])
+        if group is not None and group == group_of.get(owners[link.second]):
+            twins[group] += 1
+        else:
+            again[cells[link.first], cells[link.second]] = link.distance
+    return again, twins
+
+
+def _stack(thumbnails: Iterable[Stack]) -> Stack:
+    rows = list(thumbnails)
+    return np.stack(rows) if rows else np.zeros((0, SIDE, SIDE), np.uint8)
+
+
+# What is said of them
+
+
+def _copy_of_images(
+    ds: Dataset, split: Split | None, members: list[Image], distance: float, alike: int, *, same: bool
+) -> Finding:
+    others = ", ".join(f'"{image.id}"' for image in members[1:4])
+    others += f" and {len(members) - 4:,} more" if len(members) > 4 else ""
+    look = (
+        "has the same pixels as" if same else "looks like a copy (compressed, resized, turned or mirrored) of"
+    )
+    severity, why = _severity(split, members)
+    cells = f" ({alike:,} pairs of their cells look the same)" if alike else ""
+    return among(
+        ds,
+        split,
+        "same-pixels" if same else "near-duplicate",
+        severity,
+        f"{look} {others}{why}{cells}",
+        "keep one of them, or correct the patient ids and give all of them one part"
+        if severity == "problem"
+        else "keep one of them, or leave them together in one part",
+        images=[image.id for image in members],
+        distance=round(distance, 4),
+    )
+
+
+def _cells_again(
+    ds: Dataset, split: Split | None, again: dict[tuple[Cell, Cell], float]
+) -> Iterator[Finding]:
+    cells = list(dict.fromkeys(cell for pair in again for cell in pair))
+    number = {(cell.image, cell.id): index for index, cell in enumerate(cells)}
+    links = {
+        (number[one.image, one.id], number[other.image, other.id]): distance
+        for (one, other), distance in again.items()
+    }
+    for group, distance in _farthest(links):
+        members = sorted((cells[index] for index in group), key=lambda cell: (cell.image, cell.id))
+        severity, why = _severity(split, [ds.image(cell.image) for cell in members])
+        others = ", ".join(f'cell {cell.id} of image "{cell.image}"' for cell in members[1:4])
+        others += f" and {len(members) - 4:,} more" if len(members) > 4 else ""
+        yield among(
+            ds,
+            split,
+            "cell-again",
+            severity,
+            f'"{members[0].label}" appears again as {others}{why}',
+            "keep the cell in one of the images, or give all of them one patient and one part",
+            cells=members,
+            distance=round(distance, 4),
+        )
+
+
+def _saved_crops(ds: Dataset, split: Split | None, seen: Sequence[Look]) -> Iterator[Finding]:
+    """Small images that are, as a whole, a cell of another image: cut at its box, or with a margin."""
+    if not seen:
+        return
+    pixels = [each.image.width * each.image.height for each in seen]
+    small = [index for index, count in enumerate(pixels) if count * SMALL < float(np.median(pixels))]
+    large = sorted(set(range(len(seen))) - set(small))
+    crops = [
+        (cell, owner, picture)
+        for owner in (large if small else [])
+        for pictures in (seen[owner].cells, seen[owner].with_margin)
+        for cell, picture in zip(ds.cells_of(seen[owner].image), pictures, strict=True)
+    ]
+    whole = [picture for index in small if (picture := seen[index].whole) is not None]
+    # the crops get one owner, so that they are not compared among themselves
+    owners = [len(seen)] * len(crops) + small
+    found: dict[int, tuple[float, Cell]] = {}
+    for link in near(_stack([*(picture for _, _, picture in crops), *whole]), owners, CELLS):
+        if link.first < len(crops):
+            best = (link.distance, crops[link.first][0])
+            index = owners[link.second]
+            found[index] = min(found.get(index, best), best, key=lambda each: each[0])
+    for index, (distance, cell) in sorted(found.items()):
+        image = seen[index].image
+        severity, why = _severity(split, [image, ds.image(cell.image)])
+        yield among(
+            ds,
+            split,
+            "image-is-cell",
+            severity,
+            f'is a crop of cell {cell.id} ("{cell.label}") of image "{cell.image}"{why}',
+            "take the crop out of the data",
+            images=[image.id, cell.image],
+            distance=round(distance, 4),
+            place=f'image "{image.id}"',
+        )
+
+
+def _severity(split: Split | None, members: Iterable[Image]) -> tuple[Severity, str]:
+    """A problem across parts or patients; and the words for it."""
+    members = list(members)
+    parts = {split.part_of.get(image.id) for image in members} - {None} if split else set()
+    people = {image.patient for image in members} - {None}
+    across = []
+    if split and len(parts) > 1:
+        across.append(f"parts ({', '.join(part for part in split.parts if part in parts)})")
+    if len(people) > 1:
+        across.append(
+            f"patients ({', '.join(sorted(map(str, people))[:4])}{', ...' if len(people) > 4 else ''})"
+        )
+    if not across:
+        return "warning", ""
+    return "problem", f", across {' and '.join(across)}"

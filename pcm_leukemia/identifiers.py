@@ -1,0 +1,356 @@
+"""What an image file says besides its pixels that could lead to a person, and copies without it.
+
+Nothing here decodes pixels. What is found is named, never quoted: a report that repeats a name would
+spread it. Which text is an identifier cannot be known, so every free text counts as one, unless it is
+known to say nothing (`HARMLESS`). Sources: EXIF 3.0 (CIPA DC-008), sections 4.6.4 to 4.6.8; JPEG (ITU T.81,
+annex B) and JFIF (T.871); PNG, third edition, section 11.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import struct
+import zlib
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import PIL.Image
+from PIL.ExifTags import GPSTAGS, IFD, TAGS, Base
+
+from pcm_leukemia.errors import CorruptFile, ExportError
+
+__all__ = ["HARMLESS", "Identifier", "find", "strip"]
+
+HARMLESS = frozenset(
+    {
+        "SYNTHETIC blood smear drawn by pcm-leukemia; it shows no patient",  # our own sample
+        "OLYMPUS DIGITAL CAMERA",  # what every Olympus camera writes as its description
+        *("ASCII", "UNICODE"),  # a comment's character code, and no comment
+    }
+)
+
+_JPEG, _PNG = b"\xff\xd8", b"\x89PNG\r\n\x1a\n"
+_JFIF, _EXIF, _XMP, _ICC, _ADOBE = b"JFIF\0", b"Exif\0\0", b"http://ns.adobe.com/", b"ICC_PROFILE\0", b"Adobe"
+_PICTURE_CHUNKS = frozenset(
+    b"IHDR PLTE IDAT IEND tRNS cHRM gAMA iCCP sBIT sRGB cICP mDCV cLLI bKGD hIST pHYs sPLT acTL fcTL fdAT".split()
+)
+"""PNG's chunks that say how the pixels look; every other is dropped."""
+_TEXT_CHUNKS = {b"tEXt": "text", b"zTXt": "compressed text", b"iTXt": "international text"}
+
+_NAMES = {Base.Artist, Base.Copyright, Base.XPAuthor, Base.CameraOwnerName, 0xA437, 0xA438}
+_DATES = {Base.DateTime, Base.DateTimeOriginal, Base.DateTimeDigitized, Base.PreviewDateTime}
+_NUMBERS = {Base.BodySerialNumber, Base.LensSerialNumber, Base.CameraSerialNumber, Base.ImageUniqueID}
+_TEXTS = {
+    *(Base.ImageDescription, Base.UserComment, Base.DocumentName, Base.PageName, Base.HostComputer),
+    *(
+        Base.XPTitle,
+        Base.XPComment,
+        Base.XPKeywords,
+        Base.XPSubject,
+        Base.ImageHistory,
+        Base.SpectralSensitivity,
+    ),
+    *(Base.ImageID, Base.SecurityClassification, 0xA436),
+}
+_SOFTWARE = range(0xA439, 0xA43D)
+"""EXIF 3.0's names of firmware and programs, which Pillow does not know yet, and which name nobody."""
+_BLOCKS = {Base.IPTCNAA: "IPTC block", Base.XMLPacket: "XMP block", 0x8649: "Photoshop block"}
+_BAD = (
+    OSError,
+    EOFError,
+    ValueError,
+    SyntaxError,
+    ArithmeticError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    struct.error,
+)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Identifier:
+    """A place in a file that may name somebody: its `kind` and the `field`, never what stands there.
+
+    `kind` is gps, name, date, serial number, maker note, text, block or thumbnail.
+    """
+
+    kind: str
+    field: str
+
+
+def find(data: bytes) -> tuple[Identifier, ...]:
+    """Everything in an image file that may lead to a person, sorted; nothing is decoded.
+
+    What cannot be read is passed over: whether it is an image at all, `images` says.
+
+    Examples
+    --------
+    >>> out = io.BytesIO()
+    >>> exif = PIL.Image.Exif()
+    >>> exif[Base.Artist] = "Somebody"
+    >>> PIL.Image.new("RGB", (8, 8)).save(out, "JPEG", exif=exif, comment=b"slide 7")
+    >>> find(out.getvalue())
+    (Identifier(kind='name', field='EXIF Artist'), Identifier(kind='text', field='JPEG comment'))
+    >>> find(strip(out.getvalue()))
+    ()
+    """
+    found: set[Identifier] = set()
+    for look in (_in_file, _in_exif):
+        with suppress(*_BAD):
+            found.update(look(data))
+    return tuple(sorted(found))
+
+
+def strip(data: bytes, where: str = "image") -> bytes:
+    """The same picture, bit for bit, in a file that says nothing else.
+
+    Of a JPEG, what decoders need stays (also its colour profile), of a PNG the chunks of the picture; an EXIF
+    orientation other than 1 stays, alone in its block.
+
+    Parameters
+    ----------
+    data
+        The bytes of a JPEG or a PNG.
+    where
+        What messages call it.
+
+    Raises
+    ------
+    ExportError
+        If it is neither JPEG nor PNG.
+    CorruptFile
+        If it is damaged or cut short.
+    """
+    try:
+        if data.startswith(_JPEG):
+            return _stripped_jpeg(data)
+        if data.startswith(_PNG):
+            return _stripped_png(data)
+    except (ValueError, struct.error, IndexError) as error:
+        raise CorruptFile(f"{where}: cannot be freed of its metadata ({error}); replace the file") from error
+    raise ExportError(
+        f"{where}: metadata can be taken out of JPEG and PNG only; convert it to PNG, or write without strip_metadata"
+    )
+
+
+# What a file holds outside of EXIF
+
+
+def _in_file(data: bytes) -> Iterator[Identifier]:
+    if data.startswith(_JPEG):
+        yield from _in_jpeg(data)
+    elif data.startswith(_PNG):
+        yield from _in_png(data)
+    else:
+        yield from _in_others(data)
+
+
+def _in_jpeg(data: bytes) -> Iterator[Identifier]:
+    for marker, payload, _ in _segments(data):
+        if marker == 0xFE and not _harmless(payload):
+            yield Identifier("text", "JPEG comment")
+        elif marker == 0xE1 and payload.startswith(_XMP):
+            yield Identifier("block", "XMP block")
+        elif marker == 0xED:
+            yield Identifier("block", "IPTC block")
+        elif marker == 0xE0 and _has_thumbnail(payload):
+            yield Identifier("thumbnail", "JFIF thumbnail")
+        elif 0xE0 <= marker <= 0xEF and not payload.startswith((_JFIF, _EXIF, _ICC, _ADOBE)):
+            yield Identifier("block", f"block APP{marker - 0xE0}")
+        elif marker == 0xD9 and payload.strip(b"\0"):
+            yield Identifier("block", "data behind the picture")
+
+
+def _has_thumbnail(jfif: bytes) -> bool:
+    return jfif.startswith(b"JFXX") or (jfif.startswith(_JFIF) and len(jfif) > 14)
+
+
+def _in_png(data: bytes) -> Iterator[Identifier]:
+    for kind, payload, _ in _chunks(data):
+        if kind in _TEXT_CHUNKS:
+            keyword, _, text = payload.partition(b"\0")
+            name = keyword.decode("latin-1")
+            block = "XMP block" if name == "XML:com.adobe.xmp" else "raw EXIF or IPTC block"
+            if name.startswith(("XML:com.adobe", "Raw profile type")):
+                yield Identifier("block", block)
+            elif name != "Software" and not (kind == b"tEXt" and _harmless(text)):
+                yield Identifier("text", f"PNG {_TEXT_CHUNKS[kind]}")
+        elif kind == b"tIME":
+            yield Identifier("date", "PNG time of change")
+        elif kind == b"IEND" and payload.strip(b"\0"):
+            yield Identifier("block", "data behind the picture")
+        elif kind not in _PICTURE_CHUNKS and kind != b"eXIf":
+            yield Identifier("block", f"PNG chunk {kind.decode('latin-1')}")
+
+
+def _in_others(data: bytes) -> Iterator[Identifier]:
+    """TIFF, WebP, GIF and the rest, as far as Pillow tells."""
+    with PIL.Image.open(io.BytesIO(data)) as picture:
+        if picture.info.get("comment") and not _harmless(picture.info["comment"]):
+            yield Identifier("text", f"{picture.format} comment")
+        if picture.info.get("xmp"):
+            yield Identifier("block", "XMP block")
+
+
+def _harmless(text: Any) -> bool:
+    """Whether a text is empty, or known to say nothing about anybody."""
+    if isinstance(text, bytes):
+        wide = text[1::2].count(0) * 4 > len(text)  # Windows' tags are UTF-16
+        text = text.decode("utf-16-le" if wide else "utf-8", "replace")
+    plain = str(text).replace("\0", " ").strip()
+    return not plain or plain in HARMLESS
+
+
+# EXIF, whatever the format
+
+
+def _in_exif(data: bytes) -> Iterator[Identifier]:
+    with PIL.Image.open(io.BytesIO(data)) as picture:
+        exif = PIL.Image.Image.getexif(picture)  # PNG's own would decode the picture
+        if picture.format == "PNG":
+            exif = _png_exif(data) or exif
+        if exif.get_ifd(IFD.GPSInfo).keys() - {0}:  # 0 is the version of the block
+            fields = sorted(str(GPSTAGS.get(tag, tag)) for tag in exif.get_ifd(IFD.GPSInfo).keys() - {0})
+            yield Identifier("gps", f"EXIF GPS ({', '.join(fields)})")
+        if picture.format not in ("TIFF", "MPO") and exif.get_ifd(IFD.IFD1):
+            yield Identifier("thumbnail", "EXIF thumbnail")
+        for tag, value in (*exif.items(), *exif.get_ifd(IFD.Exif).items()):
+            kind = _kind(tag)
+            if kind and not _harmless(value):
+                yield Identifier(kind, _BLOCKS.get(tag) or f"EXIF {TAGS.get(tag, f'tag {tag:#06x}')}")
+
+
+def _kind(tag: int) -> str | None:
+    if tag in _BLOCKS:
+        return "block"
+    if tag == Base.MakerNote:
+        return "maker note"
+    kinds: dict[str, set[int]] = {"name": _NAMES, "date": _DATES, "serial number": _NUMBERS, "text": _TEXTS}
+    known = next((kind for kind, tags in kinds.items() if tag in tags), None)
+    # private tags, such as a microscope's, hold whatever its maker likes
+    return known or ("text" if tag not in TAGS and tag not in _SOFTWARE else None)
+
+
+def _png_exif(data: bytes) -> PIL.Image.Exif | None:
+    """The EXIF of a PNG's own chunk, which may stand behind the pixels, where Pillow does not look."""
+    for kind, payload, _ in _chunks(data):
+        if kind == b"eXIf":
+            exif = PIL.Image.Exif()
+            exif.load(payload)
+            return exif
+    return None
+
+
+# Copies without it
+
+
+def _stripped_jpeg(data: bytes) -> bytes:
+    kept = [_JPEG]
+    exif = _orientation_alone(data)
+    wanted = [_segment(0xE1, _EXIF + exif)] if exif else []
+    for marker, payload, raw in _segments(data):
+        if marker == 0xE0 and payload.startswith(_JFIF) and len(payload) >= 14:
+            kept.append(_segment(0xE0, payload[:12] + b"\0\0"))  # without its thumbnail
+            continue
+        kept += wanted  # EXIF comes first, or right after JFIF
+        wanted = []
+        if marker == 0xD9:
+            kept.append(b"\xff\xd9")
+        elif not (0xE0 <= marker <= 0xEF or marker == 0xFE) or _of_the_picture(marker, payload):
+            kept.append(raw)
+    return b"".join(kept)
+
+
+def _of_the_picture(marker: int, payload: bytes) -> bool:
+    return (marker == 0xE2 and payload.startswith(_ICC)) or (marker == 0xEE and payload.startswith(_ADOBE))
+
+
+def _segment(marker: int, payload: bytes) -> bytes:
+    return struct.pack(">BBH", 0xFF, marker, len(payload) + 2) + payload
+
+
+def _stripped_png(data: bytes) -> bytes:
+    kept = [_PNG]
+    exif = _orientation_alone(data)
+    for kind, _, raw in _chunks(data):
+        if kind in _PICTURE_CHUNKS:
+            kept.append(raw)
+        if kind == b"IHDR" and exif:
+            kept.append(_chunk(b"eXIf", exif))
+    return b"".join(kept)
+
+
+def _orientation_alone(data: bytes) -> bytes:
+    """A TIFF block that holds the orientation which readers see, and no more; b"" where that is 1."""
+    try:
+        with PIL.Image.open(io.BytesIO(data)) as picture:
+            orientation = PIL.Image.Image.getexif(picture).get(Base.Orientation, 1)
+    except _BAD:
+        return b""
+    if orientation in range(2, 9):
+        # big-endian; one entry: tag, type SHORT, count 1, value left-justified; no further directory
+        return b"MM\0*" + struct.pack(">IHHHIHHI", 8, 1, Base.Orientation, 3, 1, orientation, 0, 0)
+    return b""
+
+
+# The pieces of a file: (marker or kind, payload, all its bytes)
+
+_NEXT_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
+
+
+def _segments(data: bytes) -> Iterator[tuple[int, bytes, bytes]]:
+    """A JPEG's segments after its start; scans with the compressed pixels behind them.
+
+    The last is the end of the image; its payload is whatever follows.
+    """
+    place = 2
+    while True:
+        if data[place : place + 1] != b"\xff":
+            raise ValueError(f"no JPEG marker at byte {place}")
+        while data[place + 1 : place + 2] == b"\xff":  # markers may be led by any number of fill bytes
+            place += 1
+        marker = data[place + 1]
+        if marker == 0xD9:
+            yield marker, data[place + 2 :], data[place:]
+            return
+        (length,) = struct.unpack_from(">H", data, place + 2)
+        end = place + 2 + length
+        payload = data[place + 4 : end]
+        if marker == 0xDA:
+            match = _NEXT_MARKER.search(data, end)
+            if match is None:
+                raise ValueError("cut short")
+            end = match.start()
+        if length < 2 or end > len(data):
+            raise ValueError("cut short")
+        yield marker, payload, data[place:end]
+        place = end
+
+
+def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes, bytes]]:
+    """A PNG's chunks; the payload of the last, IEND, is whatever follows it."""
+    place = len(_PNG)
+    while True:
+        length, kind = struct.unpack_from(">I4s", data, place)
+        end = place + 12 + length
+        if end > len(data):
+            raise ValueError("cut short")
+        raw = data[place:end]
+        if kind == b"IEND":
+            yield kind, data[end:], raw
+            return
+        yield kind, raw[8:-4], raw
+        place = end
+
+
+def _chunk(kind: bytes, payload: bytes) -> bytes:
+    return (
+        struct.pack(">I", len(payload))
+        + kind
+        + payload
+        + struct.pack(">I", zlib.crc32(payload, zlib.crc32(kind)))
+    )
