@@ -12,7 +12,7 @@ import io
 import re
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -229,7 +229,12 @@ def _kind(tag: int) -> str | None:
         return "block"
     if tag == Base.MakerNote:
         return "maker note"
-    kinds: dict[str, set[int]] = {"name": _NAMES, "date": _DATES, "serial number": _NUMBERS, "text": _TEXTS}
+    kinds: dict[str, Collection[int]] = {
+        "name": _NAMES,
+        "date": _DATES,
+        "serial number": _NUMBERS,
+        "text": _TEXTS,
+    }
     known = next((kind for kind, tags in kinds.items() if tag in tags), None)
     # private tags, such as a microscope's, hold whatever its maker likes
     return known or ("text" if tag not in TAGS and tag not in _SOFTWARE else None)

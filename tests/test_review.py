@@ -148,6 +148,15 @@ def test_of_two_cells_on_one_place_the_labels_decide() -> None:
     assert (len(diff(one, shifted).moved), len(diff(one, shifted).relabelled)) == (2, 0)
 
 
+@pytest.mark.parametrize("shift", [0, 1])
+def test_of_two_cells_on_one_place_one_was_relabelled(shift: int) -> None:
+    place = (shift, 0, 20 + shift, 20)
+    one = data(cell(0, "Basophil", 0, 0, 20, 20), cell(1, "Monocyte", 0, 0, 20, 20))
+    other = data(cell(0, "Monocyte", *place), cell(1, "Other", *place))
+    assert diff(one, other).confusion == {("Basophil", "Other"): 1}
+    assert diff(other, one).confusion == {("Other", "Basophil"): 1}
+
+
 def test_images_of_one_side_only() -> None:
     one = data(cell(0, "Other", 0, 0, 20, 20), images=(A, "P2/b.png"))
     other = data(images=(A, "P3/c.png"))

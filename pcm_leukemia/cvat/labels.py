@@ -86,7 +86,7 @@ class Labels:
         loose = {letters(raw) for raw in there} if self._loose else set()
         found = []
         for raw in self._mapping:
-            if raw not in there and letters(raw) not in loose:
+            if raw not in there and letters(raw) not in loose and raw != IGNORE:
                 near = difflib.get_close_matches(raw, there, n=1)
                 nearest = f', the nearest is "{near[0]}"' if near else ""
                 found.append(
