@@ -14,8 +14,8 @@ from pcm_leukemia.converters._huggingface_columns import pyarrow
 __all__ = ["Shard", "Shards"]
 
 _GROUP_ROWS = 100
-_GROUP_BYTES = 32 << 20
-"""Rows and bytes at which a row group ends; readers fetch and decode it as a whole."""
+_GROUP_BYTES = 8 << 20
+"""Rows and bytes at which a row group ends. Readers fetch it as a whole; memory holds it some ten times."""
 _ROW_BYTES = 200
 """About what a row takes beside its image."""
 

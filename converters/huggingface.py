@@ -96,7 +96,7 @@ def write(
     Examples
     --------
     >>> import tempfile, PIL.Image
-    >>> from pcm_leukemia.schema import ImageId
+    >>> from pcm_leukemia.schema import Cell, Image, ImageId
     >>> from pcm_leukemia.shapes import Box
     >>> from pcm_leukemia.taxonomy import NINE
     >>> with tempfile.TemporaryDirectory() as folder:
