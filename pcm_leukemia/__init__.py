@@ -13,7 +13,21 @@ from pcm_leukemia.shapes import Box
 from pcm_leukemia.taxonomy import NINE
 
 if TYPE_CHECKING:
-    from pcm_leukemia import converters, cvat, errors, images, patients, sample, shapes, splits, store
+    from pcm_leukemia import (
+        checks,
+        converters,
+        cvat,
+        errors,
+        images,
+        paper,
+        patients,
+        predictions,
+        review,
+        sample,
+        shapes,
+        splits,
+        store,
+    )
 
 __version__ = "0.1.0"
 
@@ -28,12 +42,16 @@ __all__ = [
     "Split",
     "Taxonomy",
     "__version__",
+    "checks",
     "converters",
     "cvat",
     "errors",
     "images",
     "load_dataset",
+    "paper",
     "patients",
+    "predictions",
+    "review",
     "sample",
     "shapes",
     "splits",

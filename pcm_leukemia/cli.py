@@ -66,7 +66,7 @@ class ValUnit(StrEnum):
 
 # Arguments that several commands share
 
-_DATA = "A CVAT export, a canonical folder, a YOLO or a COCO folder."
+_DATA = "A CVAT export, or a canonical, YOLO, COCO or Hugging Face folder."
 Data = Annotated[Path, typer.Argument(exists=True, help=_DATA)]
 Export = Annotated[Path, typer.Argument(exists=True, help="A CVAT export: .xml, .zip or a folder.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
@@ -291,13 +291,40 @@ def convert(
     to: Annotated[Format, typer.Option("--to", help="The format.")],
     task: Annotated[Tasks | None, typer.Option(help="The task; by default all classes as they are.")] = None,
     part: Annotated[list[str] | None, typer.Option(help="Only this part; repeatable.")] = None,
-    padding: Annotated[int | None, typer.Option(min=0, help="crops: pixels around the box.")] = None,
+    padding: Annotated[
+        int | None, typer.Option(min=0, help="crops, huggingface: pixels around the box.")
+    ] = None,
     border: Annotated[str | None, typer.Option(help="crops: clip, reflect or constant.")] = None,
     image_format: Annotated[str | None, typer.Option("--format", help="crops: png or jpg.")] = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="crops: threads.")] = None,
-    images: Annotated[str | None, typer.Option(help="yolo, coco: copy, hardlink, symlink or none.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="crops, huggingface: threads.")] = None,
+    images: Annotated[
+        str | None, typer.Option(help="yolo, coco, cvat: copy, hardlink, symlink or none.")
+    ] = None,
+    strip_metadata: Annotated[
+        bool | None,
+        typer.Option("--strip-metadata", help="yolo, coco: copy the images without EXIF and comments."),
+    ] = None,
     first_category: Annotated[
         int | None, typer.Option(help="coco: id of the first category, 1 or 0.")
+    ] = None,
+    subsets: Annotated[
+        str | None, typer.Option(help='cvat: "split" makes the parts the subsets; or "as given".')
+    ] = None,
+    label_form: Annotated[
+        str | None, typer.Option("--labels", help="cvat: class, or raw for what annotators wrote.")
+    ] = None,
+    patients: Annotated[
+        bool | None, typer.Option("--patients/--no-patients", help="cvat: put patients.csv into the zip.")
+    ] = None,
+    predictions: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True, dir_okay=False, help="cvat: COCO results, as cells for images without any."
+        ),
+    ] = None,
+    threshold: Annotated[float, typer.Option(help="cvat: the lowest score of a prediction, 0 to 1.")] = 0.5,
+    license_name: Annotated[
+        str | None, typer.Option("--license", help="huggingface: the data's licence, as the Hub names it.")
     ] = None,
     split_name: SplitName = None,
     taxonomy: TaxonomyOption = Taxonomies.pcm_leukemia,
@@ -314,6 +341,12 @@ def convert(
         clip=clip,
         images_root=images_root,
     )
+    if predictions:
+        if to.value != "cvat":
+            raise typer.BadParameter("--predictions is for --to cvat: an expert has to look at them first")
+        from pcm_leukemia.predictions import with_predictions
+
+        ds = with_predictions(ds, predictions, threshold=threshold)  # numbered over all parts, as in COCO
     if part:
         for each in part:
             ds.part(each)  # raises for an unknown one
@@ -326,6 +359,11 @@ def convert(
         "workers": workers,
         "images": images,
         "first_category": first_category,
+        "strip_metadata": strip_metadata,
+        "subsets": subsets,
+        "labels": label_form,
+        "patients": patients,
+        "license": license_name,
     }
     writer = import_module(f"pcm_leukemia.converters.{to.value}").write
     accepted = signatures.signature(writer).parameters
@@ -338,6 +376,82 @@ def convert(
     print(report)
     if report.problems:
         raise typer.Exit(1)
+
+
+@app.command()
+def check(
+    data: Data,
+    *,
+    pixels: Annotated[
+        bool, typer.Option("--pixels/--no-pixels", help="Decode the images and look for copies.")
+    ] = True,
+    paper: Annotated[bool, typer.Option("--paper", help="Compare with the paper's Tables 2 and 3.")] = False,
+    pictures: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write a picture of each finding.")
+    ] = None,
+    as_json: AsJson = False,
+    workers: Annotated[int | None, typer.Option(min=1, help="Threads.")] = None,
+    split_name: SplitName = None,
+    taxonomy: TaxonomyOption = Taxonomies.pcm_leukemia,
+    label_map: MapOption = None,
+    clip: ClipOption = False,
+    images_root: ImagesRoot = None,
+) -> None:
+    """Look for leaks, copies, odd boxes and identifiers: whatever speaks against trusting the data."""
+    from pcm_leukemia import checks, pairs
+
+    ds = load_dataset(
+        data,
+        split_name=split_name,
+        **_taxonomy_of(data, taxonomy),
+        labels=_labels(label_map),
+        clip=clip,
+        images_root=images_root,
+        check_images=False,
+    )
+    found = checks.check(ds, pixels=pixels, paper=paper, workers=workers, progress=not as_json)
+    print(json.dumps(found.to_json(), ensure_ascii=False, indent=1) if as_json else found)
+    if pictures:
+        report = pairs.write(found.findings, ds, pictures)
+        if not as_json:
+            print(report)
+    if found.problems:
+        raise typer.Exit(1)
+
+
+@app.command()
+def diff(
+    before: Data,
+    after: Data,
+    *,
+    as_json: AsJson = False,
+    by: Annotated[str, typer.Option(help="Find images again by their id, or by their name in CVAT.")] = "id",
+    iou: Annotated[float, typer.Option(help="The lowest overlap of one cell before and after.")] = 0.5,
+    annotator: Annotated[
+        str, typer.Option(help="The attribute that says who drew a cell; by default CVAT's source.")
+    ] = "source",
+    agreement: Annotated[
+        bool, typer.Option("--agreement", help="The two are by two annotators: how far do they agree?")
+    ] = False,
+    taxonomy: TaxonomyOption = Taxonomies.pcm_leukemia,
+    label_map: MapOption = None,
+    clip: ClipOption = False,
+) -> None:
+    """Tell what a reviewer changed between two exports of the same images."""
+    from pcm_leukemia import review
+
+    def load(data: Path) -> Dataset:
+        labels = _labels(label_map) if kind_of(data) == "cvat" else {}
+        cut = clip if kind_of(data) == "cvat" else False
+        return load_dataset(data, **_taxonomy_of(data, taxonomy), labels=labels, clip=cut, check_images=False)
+
+    one, other = load(before), load(after)
+    found = (
+        review.agreement(one, other, iou=iou, by=by)  # type: ignore[arg-type]  # refused if it is neither
+        if agreement
+        else review.diff(one, other, iou=iou, by=by, annotator=annotator)  # type: ignore[arg-type]
+    )
+    print(json.dumps(found.to_json(), ensure_ascii=False, indent=1) if as_json else found)
 
 
 # From options to arguments, and from results to text
@@ -367,7 +481,7 @@ def _labels(pairs: list[str] | None) -> dict[str, str]:
 def _say_ignored(ds: Dataset) -> None:
     ignored = sum(cell.label == IGNORE for cell in ds.cells)
     if ignored:
-        print(f"  {ignored:,} cells are to be ignored: they are kept, and no converter writes them")
+        print(f"  {ignored:,} cells are to be ignored: they are kept, and written for CVAT alone")
 
 
 def _tables(ds: Dataset) -> dict[str, Any]:

@@ -17,15 +17,16 @@ from pcm_leukemia.schema import Taxonomy
 
 __all__ = ["kind_of", "load_dataset", "with_patients"]
 
-Kind = Literal["canonical", "yolo", "coco", "cvat"]
+Kind = Literal["canonical", "yolo", "coco", "huggingface", "cvat"]
 
 _SHOWN: dict[Kind, str] = {
     "canonical": "a canonical folder, whose classes are settled",
     "yolo": "a YOLO folder",
     "coco": "COCO",
+    "huggingface": "a Hugging Face folder of ours",
     "cvat": "a CVAT export",
 }
-_FORMS = "a CVAT export (.xml, .zip or a folder), a canonical folder, a YOLO folder (data.yaml) or a COCO file or folder (.json)"
+_FORMS = "a CVAT export (.xml, .zip or a folder), a canonical folder, a YOLO folder (data.yaml), a COCO file or folder (.json), or a Hugging Face folder of ours"
 
 
 def load_dataset(
@@ -50,8 +51,8 @@ def load_dataset(
     Parameters
     ----------
     path
-        A CVAT export (XML, zip or folder), a canonical folder, a YOLO folder, or a COCO file or
-        folder.
+        A CVAT export (XML, zip or folder), a canonical folder, a YOLO folder, a COCO file or
+        folder, or a Hugging Face folder that this package wrote.
     split
         The part to give: "train", "val" or "test"; by default everything.
     task
@@ -151,6 +152,8 @@ def kind_of(path: str | Path) -> Kind:
         return "canonical"
     if (path / "data.yaml").is_file():
         return "yolo"
+    if any(path.glob("detection/*.parquet")):  # before COCO: there is a croissant.json
+        return "huggingface"
     if any(path.glob("*.[xX][mM][lL]")):  # before COCO: a JSON file with notes may lie beside it
         return "cvat"
     if any(file.name != MARKER for file in (*path.glob("*.json"), *path.glob("annotations/*.json"))):

@@ -59,7 +59,7 @@ def with_predictions(
     Parameters
     ----------
     ds
-        The data set that the model was given.
+        The whole data set, with all its parts: numbers count over them. Select a part afterwards.
     predictions
         A COCO results file, or its rows ``{image_id, category_id, bbox, score}`` with
         ``bbox = [x, y, width, height]``, numbered as `converters.coco` does: images from 1 in their
