@@ -19,7 +19,7 @@ from rich.progress import track
 
 from pcm_leukemia import images as files_of
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.duplicates import CELLS, IMAGES, Link, groups, near
+from pcm_leukemia.duplicates import COPIES, Link, groups, near
 from pcm_leukemia.errors import PcmError, Problem
 from pcm_leukemia.findings import Finding, Severity, among
 from pcm_leukemia.identifiers import Identifier, find
@@ -79,7 +79,7 @@ def plain(looks: Iterable[Look]) -> tuple[int, int]:
     seen = [each for each in looks if each.whole is not None]
     images = detail(_stack(each.whole for each in seen if each.whole is not None))
     cells = detail(_stack(cell for each in seen for cell in each.cells))
-    return int((images < IMAGES.least_detail).sum()), int((cells < CELLS.least_detail).sum())
+    return int((images < COPIES.least_detail).sum()), int((cells < COPIES.least_detail).sum())
 
 
 def _look(files: files_of.Files, image: Image, cells: tuple[Cell, ...], *, pixels: bool) -> Look:
@@ -128,7 +128,8 @@ def copies(ds: Dataset, looks: Sequence[Look], split: Split | None = None) -> It
         members = [images[index] for index in group]
         yield _copy_of_images(ds, split, members, distance, twins[group[0]], same=same)
     yield from _cells_again(ds, split, again)
-    yield from _saved_crops(ds, split, seen)
+    told = {frozenset[str]((one.image, other.image)) for one, other in again}
+    yield from _saved_crops(ds, split, seen, told)
 
 
 def _farthest(links: dict[tuple[int, int], float]) -> Iterator[tuple[list[int], float]]:
@@ -143,7 +144,7 @@ def _farthest(links: dict[tuple[int, int], float]) -> Iterator[tuple[list[int], 
 
 def _near_images(seen: Sequence[Look]) -> list[Link]:
     stack = _stack(each.whole for each in seen if each.whole is not None)
-    return near(stack, range(len(stack)), IMAGES)
+    return near(stack, range(len(stack)))
 
 
 def _same_pixels(seen: Sequence[Look]) -> dict[tuple[int, int], float]:
@@ -163,7 +164,7 @@ def _near_cells(
     group_of = {index: group[0] for group in groups(copied) for index in group}
     again: dict[tuple[Cell, Cell], float] = {}
     twins: Counter[int] = Counter()
-    for link in near(stack, owners, CELLS):
+    for link in near(stack, owners):
         group = group_of.get(owners[link.first])
         if group is not None and group == group_of.get(owners[link.second]):
             twins[group] += 1
@@ -230,8 +231,13 @@ def _cells_again(
         )
 
 
-def _saved_crops(ds: Dataset, split: Split | None, seen: Sequence[Look]) -> Iterator[Finding]:
-    """Small images that are, as a whole, a cell of another image: cut at its box, or with a margin."""
+def _saved_crops(
+    ds: Dataset, split: Split | None, seen: Sequence[Look], told: set[frozenset[str]]
+) -> Iterator[Finding]:
+    """Small images that are, as a whole, a cell of another image: cut at its box, or with a margin.
+
+    Pairs of images in `told` share a cell, and are reported for that.
+    """
     if not seen:
         return
     pixels = [each.image.width * each.image.height for each in seen]
@@ -247,13 +253,15 @@ def _saved_crops(ds: Dataset, split: Split | None, seen: Sequence[Look]) -> Iter
     # the crops get one owner, so that they are not compared among themselves
     owners = [len(seen)] * len(crops) + small
     found: dict[int, tuple[float, Cell]] = {}
-    for link in near(_stack([*(picture for _, _, picture in crops), *whole]), owners, CELLS):
+    for link in near(_stack([*(picture for _, _, picture in crops), *whole]), owners):
         if link.first < len(crops):
             best = (link.distance, crops[link.first][0])
             index = owners[link.second]
             found[index] = min(found.get(index, best), best, key=lambda each: each[0])
     for index, (distance, cell) in sorted(found.items()):
         image = seen[index].image
+        if frozenset((image.id, cell.image)) in told:
+            continue
         severity, why = _severity(split, [image, ds.image(cell.image)])
         yield among(
             ds,

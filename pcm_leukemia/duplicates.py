@@ -1,13 +1,16 @@
 """Who is near whom among thumbnails, in all 8 orientations; fast at tens of thousands of them.
 
 Every pair is first compared coarsely, as one product of matrices a block and orientation; pairs that
-pass are compared finely. Both radii were measured (`benchmarks/duplicates.py`, docs/trust.md):
+pass are compared finely. The radius lies in a gap that was measured (`benchmarks/duplicates.py`, docs/trust.md) on
+1,000 drawn smears with 6,629 cells and on BCCD, 364 real frames with 4,886 cells, whose nearest pairs were looked at:
 
-- images: of 1,000 drawn smears (a third of a field of 1920 x 1080 is empty glass) and 364 frames of BCCD, no
-  innocent pair was above 0.77 coarsely; copies that were compressed again at quality 60, halved, turned
-  or mirrored were at 0.99 and above. BCCD holds one field twice, at two focuses: 0.987 and, finely, 0.94.
-- cells: of 6,629 drawn cells (176 million pairs and orientations) the nearest innocent pair came to 0.90
-  finely, copies of cells of 70 px and more to 0.96 and above; boxes drawn 1 % off to 0.94 in 98 of 100 cases.
+- images: the nearest innocent pairs come to 0.29 (drawn) and 0.32 (BCCD) finely, copies that were compressed
+  again, halved, turned or mirrored to 0.98 and above. BCCD has a field at two focuses, 0.97, and one that was taken
+  again with the stage moved by a few per cent, 0.61, which is not found: the radius of images is no wider than that
+  of cells, because an image may show a single cell.
+- cells: the nearest innocent pairs come to 0.83 (drawn) and 0.84 (BCCD), and with 40,000 cells may come to 0.86. Of
+  cells of 70 px and more, copies at quality 60 come to 0.90 and above in 98 of 100 cases, boxes drawn 1 % off to 0.92.
+  BCCD holds cells that were photographed twice: 0.94, 0.94, 0.91, 0.88, 0.88, and beyond the radius 0.86 and 0.83.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ import numpy.typing as npt
 
 from pcm_leukemia.thumbnails import ORIENTATIONS, Stack, coarse, correlation, detail, turned
 
-__all__ = ["CELLS", "IMAGES", "Link", "Radius", "groups", "near"]
+__all__ = ["COPIES", "Link", "Radius", "groups", "near"]
 
 ROWS, COLUMNS = 1024, 8192
 """The size of a block of pairs; 34 MB of products at a time."""
@@ -35,13 +38,13 @@ class Radius:
     `least_detail` is the deviation (grey levels of 255) below which there is nothing to compare.
     """
 
-    propose: float
-    confirm: float
+    propose: float = 0.92
+    confirm: float = 0.87
     least_detail: float = 0.5
 
 
-IMAGES = Radius(propose=0.95, confirm=0.80)
-CELLS = Radius(propose=0.975, confirm=0.93)
+COPIES = Radius()
+"""What images and cells are compared with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +64,7 @@ class Link:
 def near(
     stack: Stack,
     owners: Sequence[int] | npt.NDArray[np.intp],
-    radius: Radius,
+    radius: Radius = COPIES,
     *,
     told: Callable[[float], None] | None = None,
 ) -> list[Link]:
@@ -74,7 +77,7 @@ def near(
     owners
         What each belongs to, ``(n,)``; pairs with the same owner are passed over.
     radius
-        `IMAGES` or `CELLS`.
+        How near a copy is.
     told
         Called with the share of the work that is done, now and then.
 
@@ -82,7 +85,7 @@ def near(
     --------
     >>> one = np.random.default_rng(0).integers(0, 255, (3, 32, 32), dtype=np.uint8)
     >>> one[2] = np.rot90(one[0])
-    >>> [(link.first, link.second, link.orientation) for link in near(one, [0, 1, 2], IMAGES)]
+    >>> [(link.first, link.second, link.orientation) for link in near(one, [0, 1, 2])]
     [(0, 2, 1)]
     """
     best: dict[tuple[int, int], Link] = {}

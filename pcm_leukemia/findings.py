@@ -19,7 +19,7 @@ class Finding:
     """What was found, on which images; `severity` says whether scores or boxes can be wrong because of it.
 
     `parts` and `patients` are those of the images, each once. `distance` is 1 less the correlation of
-    copies, 0.0 for the same pixels, and None where nothing was compared. `cells` are (image, cell) pairs.
+    copies (0.0 for the same pixels), and None where nothing was compared. `cells` are (image, cell) pairs.
 
     Examples
     --------

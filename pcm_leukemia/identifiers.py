@@ -12,7 +12,7 @@ import io
 import re
 import struct
 import zlib
-from collections.abc import Collection, Iterator
+from collections.abc import Container, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -55,9 +55,9 @@ _TEXTS = {
     ),
     *(Base.ImageID, Base.SecurityClassification, 0xA436),
 }
-_SOFTWARE = range(0xA439, 0xA43D)
+_SOFTWARE = frozenset(range(0xA439, 0xA43D))
 """EXIF 3.0's names of firmware and programs, which Pillow does not know yet, and which name nobody."""
-_BLOCKS = {Base.IPTCNAA: "IPTC block", Base.XMLPacket: "XMP block", 0x8649: "Photoshop block"}
+_BLOCKS: dict[int, str] = {Base.IPTCNAA: "IPTC block", Base.XMLPacket: "XMP block", 0x8649: "Photoshop block"}
 _BAD = (
     OSError,
     EOFError,
@@ -229,7 +229,7 @@ def _kind(tag: int) -> str | None:
         return "block"
     if tag == Base.MakerNote:
         return "maker note"
-    kinds: dict[str, Collection[int]] = {
+    kinds: dict[str, Container[int]] = {
         "name": _NAMES,
         "date": _DATES,
         "serial number": _NUMBERS,
@@ -296,7 +296,7 @@ def _orientation_alone(data: bytes) -> bytes:
             orientation = PIL.Image.Image.getexif(picture).get(Base.Orientation, 1)
     except _BAD:
         return b""
-    if orientation in range(2, 9):
+    if isinstance(orientation, int) and 2 <= orientation <= 8:
         # big-endian; one entry: tag, type SHORT, count 1, value left-justified; no further directory
         return b"MM\0*" + struct.pack(">IHHHIHHI", 8, 1, Base.Orientation, 3, 1, orientation, 0, 0)
     return b""

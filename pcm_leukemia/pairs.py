@@ -83,7 +83,7 @@ def _picture(finding: Finding, ds: Dataset, files: Files) -> PIL.Image.Image | N
         return None
     sheet = PIL.Image.new("RGB", (len(tiles) * (SIDE + 8) - 8, SIDE + CAPTION), "white")
     draw = PIL.ImageDraw.Draw(sheet)
-    font = PIL.ImageFont.load_default()
+    font = PIL.ImageFont.load_default(14)
     for column, (tile, caption) in enumerate(tiles):
         left = column * (SIDE + 8)
         sheet.paste(tile, (left + (SIDE - tile.width) // 2, CAPTION + (SIDE - tile.height) // 2))
@@ -137,9 +137,11 @@ def _write_table(rows: list[tuple[str, Finding]], path: Path) -> None:
         )
         for name, found in rows:
             distance = "" if found.distance is None else f"{found.distance:.4f}"
-            lists = (" ".join(each) for each in (found.parts, found.patients, found.images))
             table.writerow(
-                (name, found.severity, found.kind, distance, found.where, found.what, found.fix, *lists)
+                (
+                    *(name, found.severity, found.kind, distance, found.where, found.what, found.fix),
+                    *("; ".join(each) for each in (found.parts, found.patients, found.images)),
+                )
             )
 
 

@@ -1,0 +1,239 @@
+"""Copies that are planted into synthetic smears: how many `checks.check` finds, what it finds besides, and the time.
+
+    python benchmarks/duplicates.py [--images 1000] [--each 25] [--export drawn.zip] [--cells 40000]
+    python benchmarks/duplicates.py --export bccd-cvat-images-1.1.zip --declared
+
+Drawing 1,000 images takes some minutes; `--export` keeps them, or takes those that are there. With `--declared` it is
+any export, with its own labels, and each ten images stand in for a patient.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import tempfile
+import time
+import zipfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+
+import pcm_leukemia as pcm
+from pcm_leukemia import (
+    Box,
+    Cell,
+    Dataset,
+    Image,
+    Patient,
+    checks,
+    copies,
+    duplicates,
+    images,
+    sample,
+    thumbnails,
+)
+from pcm_leukemia.schema import ImageId, PatientId, Split
+
+PATIENTS = r"(?P<diagnosis>[^/]+)/(?P<patient>[^/]+)/"
+SMALLEST = 70
+"""Pixels: smaller cells (BCCD's platelets) hold too little after a JPEG of quality 60."""
+Picture = PIL.Image.Image
+Change = Callable[[Picture, int], Picture]
+
+
+def again(picture: Picture, quality: int) -> Picture:
+    out = io.BytesIO()
+    picture.save(out, "JPEG", quality=quality)
+    out.seek(0)
+    return PIL.Image.open(out).convert("RGB")
+
+
+def half(picture: Picture) -> Picture:
+    return picture.resize((picture.width // 2, picture.height // 2), PIL.Image.Resampling.LANCZOS)
+
+
+def turn(picture: Picture, number: int) -> Picture:
+    """One of the 7 orientations that are not the stored one."""
+    return picture.transpose(list(PIL.Image.Transpose)[number % 7])
+
+
+WHOLE: dict[str, Change] = {
+    "copied": lambda picture, _: picture,
+    "JPEG quality 60": lambda picture, _: again(picture, 60),
+    "half the size": lambda picture, _: half(picture),
+    "turned or mirrored": lambda picture, number: again(turn(picture, number), 90),
+    "turned, halved, quality 60": lambda picture, number: again(half(turn(picture, number)), 60),
+}
+CROPS: dict[str, Change] = {
+    "cell, copied": lambda picture, _: picture,
+    "cell, quality 60": lambda picture, _: again(picture, 60),
+    "cell, half the size": lambda picture, _: half(picture),
+    "cell, turned or mirrored": turn,
+    "cell, box off by 1 %": lambda picture, _: picture,
+    "cell, without a box": lambda picture, _: again(picture, 90),
+}
+
+
+def turned_box(box: Box, width: float, height: float, number: int) -> Box:
+    """Where a box is after `turn`."""
+    points = np.array([(box.x1, box.y1), (box.x2, box.y2)])
+    x, y = points.T
+    x, y = [
+        lambda: (width - x, y),
+        lambda: (x, height - y),
+        lambda: (y, width - x),
+        lambda: (width - x, height - y),
+        lambda: (height - y, x),
+        lambda: (y, x),
+        lambda: (height - y, width - x),
+    ][number % 7]()
+    return Box(x.min(), y.min(), x.max(), y.max())
+
+
+def planted(ds: Dataset, root: Path, each: int) -> tuple[Dataset, dict[str, list[set[str]]]]:
+    """`ds`, below `root`, with `each` copies of every kind under new names, as patients of the test part."""
+    rng = np.random.default_rng(0)
+    files, train = images.Files(root), ds.part("train")
+    rows, cells, people = list(ds.images), list(ds.cells), list(ds.patients)
+    truth: dict[str, list[set[str]]] = {}
+    chosen = iter(rng.permutation(len(train.images)).tolist())
+    whole = [c for c in train.cells if c.label != "Other" and min(c.box.width, c.box.height) >= SMALLEST]
+    picked = iter(rng.permutation(len(whole)).tolist())
+    for kind, change in (WHOLE | CROPS).items():
+        truth[kind] = []
+        for number in range(each):
+            cell = whole[next(picked)] if kind in CROPS else None
+            source = ds.image(cell.image) if cell else train.images[next(chosen)]
+            pixels = images.load(files, source)
+            cut = PIL.Image.fromarray(images.crop(pixels, cell.box, 50) if cell else pixels)
+            copy = change(cut, number)
+            name = f"planted/{kind}/{number:03}.png".replace(" ", "_").replace("%", "percent")
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            copy.save(root / name)
+            person = Patient(PatientId(f"PLANTED-{kind}-{number}"))
+            people.append(person)
+            rows.append(Image(ImageId(name), *copy.size, person.id, file=name))
+            if cell and kind != "cell, without a box":
+                box = own_box(cell.box, source, cut, copy, number, kind, rng)
+                cells.append(Cell(ImageId(name), 0, cell.label, box))
+            truth[kind].append({source.id, name})
+    assert ds.split
+    part_of = {row.id: ds.split.part_of.get(row.id, "test") for row in rows}
+    lost = max(ds.patients, key=lambda patient: sum(image.patient == patient.id for image in train.images))
+    part_of[next(image.id for image in train.images if image.patient == lost.id)] = "val"
+    grown = Dataset(ds.name, ds.taxonomy, tuple(rows), tuple(cells), tuple(people), root=root)
+    return grown.with_split(Split("planted", part_of)), truth
+
+
+def own_box(
+    box: Box, source: Image, cut: Picture, copy: Picture, number: int, kind: str, rng: np.random.Generator
+) -> Box:
+    """The cell's box in its planted crop."""
+    x, y, _, _ = images.crop_corners(box, 50, source.width, source.height)
+    inner = np.array([box.x1 - x, box.y1 - y, box.x2 - x, box.y2 - y])
+    if "1 %" in kind:
+        inner += rng.choice([-1, 1], 4) * 0.01 * max(box.width, box.height)
+    moved = Box(*np.clip(inner, 0, [cut.width, cut.height] * 2).tolist())
+    if "turned" in kind:
+        moved = turned_box(moved, cut.width, cut.height, number)
+    if "half" in kind:
+        scale = np.array([copy.width / cut.width, copy.height / cut.height] * 2)
+        moved = Box(*(np.array([moved.x1, moved.y1, moved.x2, moved.y2]) * scale).tolist())
+    clipped = moved.clip(*copy.size)
+    assert clipped
+    return clipped
+
+
+def recall(found: checks.Checked, truth: dict[str, list[set[str]]]) -> None:
+    pairs = [set(finding.images) for finding in found.findings if finding.kind in COPIES]
+    problems = [set(f.images) for f in found.problems if f.kind in COPIES]
+    for kind, wanted in truth.items():
+        hits = sum(any(pair <= group for group in problems) for pair in wanted)
+        print(f"  {kind:28} {hits:3} of {len(wanted)} found")
+    leaks = [f for f in found.problems if f.kind == "patient-in-two-parts"]
+    print(f"  {'patient in two parts':28} {len(leaks):3} of 1 found")
+    meant = [pair for pairs in truth.values() for pair in pairs]
+    others = [sorted(group) for group in pairs if not any(pair <= group for pair in meant)]
+    print(f"  findings of copies that were not planted: {len(others)} {others[:9]}")
+
+
+COPIES = ("same-pixels", "near-duplicate", "cell-again", "image-is-cell")
+
+
+def speed(ds: Dataset, root: Path) -> None:
+    first = ds.images[0]
+    pixels = images.load(images.Files(root), first)
+    start = time.perf_counter()
+    for _ in range(20):
+        thumbnails.digest(pixels)
+    print(f"SHA-256 of {first.width} x {first.height} pixels: {(time.perf_counter() - start) * 50:.1f} ms")
+    for workers in (1, 2):
+        start = time.perf_counter()
+        copies.look(ds, workers=workers)
+        spent = (time.perf_counter() - start) / len(ds.images) * 1000
+        print(
+            f"look, {workers} threads: {spent:.1f} ms an image (read, decoded, hashed, {len(ds.cells)} cells cut)"
+        )
+
+
+def many(ds: Dataset, count: int) -> None:
+    """The search alone, on drawn cells that are repeated with noise: what it takes for `count` of them."""
+    looks = copies.look(ds)
+    cells = np.stack([cell for each in looks for cell in each.cells])
+    wholes = np.stack([each.whole for each in looks if each.whole is not None])
+    rng = np.random.default_rng(0)
+    for what, stack, total in (("cells", cells, count), ("images", wholes, count // 2)):
+        origin = np.arange(total) % len(stack)
+        noisy = np.clip(stack[origin] + rng.normal(0, 8, (total, 32, 32)), 0, 255).astype(np.uint8)
+        start = time.perf_counter()
+        duplicates.near(noisy, origin)
+        print(f"search among {total:,} {what}: {time.perf_counter() - start:.1f} s")
+
+
+def opened(export: Path, *, declared: bool) -> Dataset:
+    if not declared:
+        return pcm.load_dataset(export, patients=PATIENTS, check_images=False)
+    ds = pcm.load_dataset(export, taxonomy="declared")
+    people = [PatientId(f"block {number // 10:03}") for number in range(len(ds.images))]
+    rows = tuple(replace(image, patient=person) for image, person in zip(ds.images, people, strict=True))
+    return replace(ds, images=rows, patients=tuple(Patient(person) for person in dict.fromkeys(people)))
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    arguments.add_argument("--images", type=int, default=1000)
+    arguments.add_argument("--each", type=int, default=25, help="copies of each kind")
+    arguments.add_argument(
+        "--cells", type=int, default=40_000, help="for the time of the search; 0: not measured"
+    )
+    arguments.add_argument("--export", type=Path, help="a sample that was drawn before, or where to keep it")
+    arguments.add_argument("--declared", action="store_true", help="the export is no sample of ours")
+    given = arguments.parse_args()
+    with tempfile.TemporaryDirectory() as work:
+        export = given.export or Path(work) / "sample.zip"
+        if not export.exists():
+            sample.write(export, patients=max(given.images // 16, 4), images=given.images, seed=1)
+        with zipfile.ZipFile(export) as archive:
+            archive.extractall(Path(work) / "export")
+        ds = opened(Path(work) / "export", declared=given.declared)
+        ds = ds.with_split(pcm.splits.by_patient(ds))
+        assert ds.root
+        start = time.perf_counter()
+        clean = checks.check(ds)
+        print(
+            f"{ds!r}: {time.perf_counter() - start:.1f} s; {len(clean.findings)} findings before anything is planted"
+        )
+        speed(ds, ds.root)
+        if given.cells:
+            many(ds, given.cells)
+        grown, truth = planted(replace(ds), ds.root, given.each)
+        recall(checks.check(grown), truth)
+
+
+if __name__ == "__main__":
+    main()
