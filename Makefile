@@ -34,6 +34,8 @@ benchmarks: .venv/dev ## Speed and memory beside the peers (tens of minutes)
 	$(BIN)/python benchmarks/splits.py
 	$(BIN)/python benchmarks/crops.py
 	$(BIN)/python benchmarks/conversion.py
+	$(BIN)/python benchmarks/huggingface.py
+	$(BIN)/python benchmarks/duplicates.py
 	$(BIN)/python benchmarks/loader.py
 
 clean: ## Remove what make made

@@ -287,6 +287,65 @@ def test_a_disk_that_refuses_is_one_sentence(run: Run, export: Path, tmp_path: P
     assert run("demo", tmp_path / "file" / "demo").status == 1
 
 
+def test_check_finds_a_copied_image_and_a_leak(run: Run, tmp_path: Path) -> None:
+    run("sample", tmp_path / "sample.zip", "--patients", "4", "--images", "4")
+    data, out = tmp_path / "data", tmp_path / "found"
+    run("import", tmp_path / "sample.zip", data, "--patients", PATTERN)
+    clean = run("check", data)
+    assert clean.status == 0, clean.out
+    assert "0 problems" in clean.out
+    folder = tmp_path / "unpacked"
+    with zipfile.ZipFile(tmp_path / "sample.zip") as archive:
+        archive.extractall(folder)
+    first, second = sorted((folder / "images").rglob("*.jpg"))[:2]
+    second.write_bytes(first.read_bytes())
+    found = run("check", folder, "--json", "--pictures", out)
+    assert found.status == 0  # no patients are known here: copies are warnings
+    kinds = {finding["kind"] for finding in json.loads(found.out)["findings"]}
+    assert kinds == {"same-pixels"}
+    assert (out / "index.html").is_file()
+    run("import", folder, tmp_path / "copied", "--patients", PATTERN)
+    leaking = run("check", tmp_path / "copied")
+    assert leaking.status == 1
+    assert "has the same pixels as" in leaking.out
+    assert run("check", data, "--no-pixels", "--paper").status == 1
+
+
+def test_to_cvat_and_back_and_what_changed(run: Run, export: Path, tmp_path: Path) -> None:
+    data, review = tmp_path / "data", tmp_path / "review.zip"
+    run("import", export, data, "--patients", PATTERN)
+    assert run("convert", data, review, "--to", "cvat", "--no-patients").status == 0
+    with zipfile.ZipFile(review) as archive:
+        assert "patients.csv" not in archive.namelist()
+        text = archive.read("annotations.xml").decode()
+    same = json.loads(run("diff", data, review, "--json").out)
+    assert (same["unchanged"], len(same["added"]), len(same["removed"])) == (30, 0, 0)
+    edited = write(tmp_path / "edited.xml", text.replace('label="Monocyte"', 'label="Basophil"', 1))
+    changed = run("diff", data, edited)
+    assert changed.status == 0
+    assert "Basophil" in changed.out
+    agreed = json.loads(run("diff", data, edited, "--agreement", "--json").out)
+    assert 0.9 < agreed["kappa"] < 1
+    results = write(
+        tmp_path / "results.json",
+        json.dumps([{"image_id": 1, "category_id": 6, "bbox": [10, 20, 30, 40], "score": 0.9}]),
+    )
+    refused = run("convert", data, tmp_path / "coco", "--to", "coco", "--predictions", results)
+    assert refused.status == 2
+    told = run("convert", data, tmp_path / "p.zip", "--to", "cvat", "--predictions", results)
+    assert told.status == 0
+    assert "1 predictions on images that have cells" in told.err
+
+
+def test_a_hugging_face_folder_is_known(run: Run, export: Path, tmp_path: Path) -> None:
+    made = run("convert", export, tmp_path / "hf", "--to", "huggingface", "--license", "cc-by-4.0")
+    assert made.status == 0, made.err
+    assert "license: cc-by-4.0" in (tmp_path / "hf" / "README.md").read_text()
+    counts = json.loads(run("info", tmp_path / "hf", "--json").out)
+    assert counts["overall"]["images"] == 20
+    assert counts["overall"]["cells"]["Monocyte"] == 20
+
+
 def test_sample_and_demo(run: Run, tmp_path: Path) -> None:
     drawn = run("sample", tmp_path / "sample.zip", "--patients", "3", "--images", "4", "--seed", "5")
     assert drawn.status == 0
