@@ -62,7 +62,7 @@ def test_the_canonical_folder(ds: pcm.Dataset, tmp_path: Path) -> None:
     pcm.store.write(ds, tmp_path / "bccd")
     again = pcm.load_dataset(tmp_path / "bccd")
     assert again == ds
-    assert again.root == EXPORT
+    assert again.root == EXPORT.resolve()
     assert pcm.load_dataset(tmp_path / "bccd", split="test") == ds.part("test")
 
 
