@@ -78,6 +78,7 @@ def write(
     first_category: int = 1,
     images: Images = "none",
     strip_metadata: bool = False,
+    progress: bool = False,
 ) -> Report:
     """Write `ds` as COCO: ``annotations/<part>.json``, and ``images/`` if they are copied or linked.
 
@@ -95,6 +96,8 @@ def write(
         "copy", "hardlink" or "symlink" them below ``images/``; "none" leaves them where they are.
     strip_metadata
         Copy the images without EXIF, comments and whatever else they hold besides their pixels (JPEG and PNG).
+    progress
+        Show a bar while images are copied or linked.
 
     Raises
     ------
@@ -127,7 +130,7 @@ def write(
                 inside = [image for image in ds.images if ds.part_of(image) == part]
                 counted[part] = len(inside)
                 cells[part] = _write_part(stream, ds, inside, numbers, first_category)
-        notes = _place_images(ds, folder / "images", images, strip=strip_metadata)
+        notes = _place_images(ds, folder / "images", images, strip=strip_metadata, progress=progress)
         ignored = sum(cell.label == IGNORE for cell in ds.cells)
         report = Report(
             "coco",
@@ -265,7 +268,7 @@ def _column_runs(mask: Mask, size: tuple[int, int]) -> list[int]:
     return [0, *runs] if flat[0] else runs
 
 
-def _place_images(ds: Dataset, folder: Path, how: Images, *, strip: bool) -> tuple[str, ...]:
+def _place_images(ds: Dataset, folder: Path, how: Images, *, strip: bool, progress: bool) -> tuple[str, ...]:
     """Put the images below `folder`, if asked for; gives what a reader of the report should know."""
     with_file = [image for image in ds.images if image.file]
     if not with_file or ds.root is None:
@@ -274,10 +277,12 @@ def _place_images(ds: Dataset, folder: Path, how: Images, *, strip: bool) -> tup
         return (
             f"images stay in {ds.root}; --images copy puts them into images/, where each file_name leads",
         )
+    from rich.progress import track
+
     from pcm_leukemia.images import Files, place
 
     files = Files(ds.root)
-    for image in with_file:
+    for image in track(with_file, "images", disable=not progress, transient=True):
         if leads_outside(image.id):
             raise ExportError(f'image "{image.id}": its path leads out of {folder}; rename it in the export')
         target = folder / image.id

@@ -49,6 +49,7 @@ def write(
     task: str | None = None,
     images: Images = "copy",
     strip_metadata: bool = False,
+    progress: bool = False,
 ) -> Report:
     """Write `ds` as a folder that ultralytics trains on as it is.
 
@@ -64,6 +65,8 @@ def write(
         "copy" them, "hardlink" or "symlink" (to absolute paths) them, or "none": labels only.
     strip_metadata
         Copy the images without EXIF, comments and whatever else they hold besides their pixels (JPEG and PNG).
+    progress
+        Show a bar while images are copied or linked.
 
     Raises
     ------
@@ -103,7 +106,7 @@ def write(
         cells, twins = _write_labels(ds, folder / "labels", files)
         _write_table(ds, folder / "images.csv", files)
         _write_yaml(ds, folder / "data.yaml", folders)
-        placed = _place_images(ds, folder / "images", files, images, strip=strip_metadata)
+        placed = _place_images(ds, folder / "images", files, images, strip=strip_metadata, progress=progress)
         notes = [*placed, *_notes(ds, folders, files, twins)]
         in_part = Counter(ds.part_of(image) for image in ds.images)
         ignored = sum(cell.label == IGNORE for cell in ds.cells)
@@ -210,7 +213,7 @@ def _write_yaml(ds: Dataset, path: Path, folders: dict[str, str]) -> None:
 
 
 def _place_images(
-    ds: Dataset, folder: Path, files: dict[ImageId, str], how: Images, *, strip: bool
+    ds: Dataset, folder: Path, files: dict[ImageId, str], how: Images, *, strip: bool, progress: bool
 ) -> Iterator[str]:
     """Put the images below `folder`; gives what a reader of the report should know."""
     with_file = [image for image in ds.images if image.file]
@@ -220,11 +223,13 @@ def _place_images(
     if ds.root is None or not with_file:
         yield "there are no image files: labels only; put each image where images.csv says, below images/"
         return
+    from rich.progress import track
+
     from pcm_leukemia.images import Files, place
 
     source = Files(ds.root)
     missing = []
-    for image in with_file:
+    for image in track(with_file, "images", disable=not progress, transient=True):
         try:
             place(source, str(image.file), folder / files[image.id], how, strip=strip)
         except DataNotFound as error:

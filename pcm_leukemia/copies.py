@@ -1,8 +1,8 @@
 """Looks at every image file once, and says which images and cells are in the data more than once.
 
 Each file is read and decoded once, in threads; of its pixels no more stays than a digest and thumbnails of
-1 KB: of the image, of every cell in its own box, and of every cell with the margin that crops have. With
-the files in memory an image of 1920 x 1080 pixels takes about 12 ms of a core (docs/trust.md).
+1 KB: of the image, of every cell in its own box, and of every cell with the margin that crops have. An image of
+1920 x 1080 pixels with 7 cells takes 13.5 ms of a core, of which the digest takes 3.4 (docs/trust.md).
 """
 
 from __future__ import annotations
