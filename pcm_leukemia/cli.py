@@ -10,18 +10,32 @@ import inspect as signatures
 import json
 import sys
 import warnings
-from collections import Counter
 from dataclasses import replace
-from enum import StrEnum
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, TextIO
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
-from pcm_leukemia import __version__, converters
+from pcm_leukemia import __version__, cli_tables
+from pcm_leukemia.cli_options import (
+    AsJson,
+    ClipOption,
+    Data,
+    Export,
+    Format,
+    ImagesRoot,
+    MapOption,
+    PatientsAttribute,
+    PatientsCsv,
+    PatientsPattern,
+    PatientsTag,
+    SplitName,
+    Tasks,
+    Taxonomies,
+    TaxonomyOption,
+    ValUnit,
+)
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import PcmError, UnknownPart
 from pcm_leukemia.leaks import require_sound
@@ -38,69 +52,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-
-Format = StrEnum("Format", converters.names())  # type: ignore[misc]  # the folder is the registry
-
-
-class Taxonomies(StrEnum):
-    """Where the classes of a CVAT export come from."""
-
-    pcm_leukemia = "pcm-leukemia"
-    declared = "declared"
-
-
-class Tasks(StrEnum):
-    """The tasks of the nine classes."""
-
-    detection = "detection"
-    wbc = "wbc"
-    classification = "classification"
-
-
-class ValUnit(StrEnum):
-    """What is drawn for validation."""
-
-    patient = "patient"
-    image = "image"
-
-
-# Arguments that several commands share
-
-_DATA = "A CVAT export, or a canonical, YOLO, COCO or Hugging Face folder."
-Data = Annotated[Path, typer.Argument(exists=True, help=_DATA)]
-Export = Annotated[Path, typer.Argument(exists=True, help="A CVAT export: .xml, .zip or a folder.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
-TaxonomyOption = Annotated[
-    Taxonomies, typer.Option("--taxonomy", help="The nine classes, or the labels that the export declares.")
-]
-MapOption = Annotated[
-    list[str] | None,
-    typer.Option("--map", metavar="LABEL=CLASS|ignore", help="Read LABEL as CLASS; repeatable."),
-]
-ClipOption = Annotated[bool, typer.Option("--clip", help="Cut boxes that leave their image at its border.")]
-ImagesRoot = Annotated[
-    Path | None, typer.Option("--images-root", exists=True, help="Folder or zip with the images.")
-]
-PatientsPattern = Annotated[
-    str | None,
-    typer.Option(
-        "--patients", metavar="PATTERN", help="Regular expression over image paths, with (?P<patient>...)."
-    ),
-]
-PatientsCsv = Annotated[
-    Path | None,
-    typer.Option("--patients-csv", exists=True, dir_okay=False, help="CSV with path, patient, diagnosis."),
-]
-PatientsTag = Annotated[
-    str | None, typer.Option("--patients-tag", metavar="PATTERN", help="The same over CVAT's image tags.")
-]
-PatientsAttribute = Annotated[
-    str | None,
-    typer.Option("--patients-attribute", metavar="NAME", help="CVAT attribute that is the patient's id."),
-]
-SplitName = Annotated[
-    str | None, typer.Option("--split", metavar="NAME", help="The split, if there are several.")
-]
 
 
 @app.callback(invoke_without_command=True)
@@ -253,7 +204,7 @@ def split(
     print(store.add_split(data, made, ds))
     for key, value in made.made.items():
         print(f"  {key}: {value}")
-    _print_tables(ds.with_split(made))
+    cli_tables.show(ds.with_split(made))
 
 
 @app.command()
@@ -276,10 +227,10 @@ def info(
         check_images=False,
     )
     if as_json:
-        print(json.dumps(_tables(ds), ensure_ascii=False, indent=1))
+        print(json.dumps(cli_tables.counts(ds), ensure_ascii=False, indent=1))
     else:
         print(repr(ds))
-        _print_tables(ds)
+        cli_tables.show(ds)
     require_sound(ds)
 
 
@@ -482,43 +433,6 @@ def _say_ignored(ds: Dataset) -> None:
     ignored = sum(cell.label == IGNORE for cell in ds.cells)
     if ignored:
         print(f"  {ignored:,} cells are to be ignored: they are kept, and written for CVAT alone")
-
-
-def _tables(ds: Dataset) -> dict[str, Any]:
-    """Images, patients and cells by part, and of the whole."""
-    labels = [*ds.taxonomy.labels, *([IGNORE] if any(cell.label == IGNORE for cell in ds.cells) else [])]
-
-    def cells_of(rows: Dataset) -> dict[str, int]:
-        found = Counter(cell.label for cell in rows.cells)
-        return {label: found[label] for label in labels}
-
-    parts = {part: ds.part(part) if ds.split else ds for part in ds.parts}
-    return {
-        "name": ds.name,
-        "split": ds.split.name if ds.split else None,
-        "labels": list(ds.taxonomy.labels),
-        "images": {part: len(rows.images) for part, rows in parts.items()},
-        "patients": {part: len(rows.patients) for part, rows in parts.items()},
-        "cells": {part: cells_of(rows) for part, rows in parts.items()},
-        "overall": {"images": len(ds.images), "patients": len(ds.patients), "cells": cells_of(ds)},
-    }
-
-
-def _print_tables(ds: Dataset) -> None:
-    tables = _tables(ds)
-    overall = tables["overall"]
-    table = Table("", *tables["images"], "overall", header_style="bold")
-    for column in table.columns[1:]:
-        column.justify = "right"
-    for row in ("patients", "images"):
-        table.add_row(row, *(f"{count:,}" for count in tables[row].values()), f"{overall[row]:,}")
-    table.add_section()
-    for label, count in overall["cells"].items():
-        table.add_row(label, *(f"{cells[label]:,}" for cells in tables["cells"].values()), f"{count:,}")
-    sums = [sum(cells.values()) for cells in (*tables["cells"].values(), overall["cells"])]
-    table.add_section()
-    table.add_row("cells", *(f"{count:,}" for count in sums))
-    Console().print(table)
 
 
 def _show_warning(

@@ -1,0 +1,93 @@
+"""The arguments and options that several commands share, and what they may be."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pcm_leukemia import converters
+
+__all__ = [
+    "AsJson",
+    "ClipOption",
+    "Data",
+    "Export",
+    "Format",
+    "ImagesRoot",
+    "MapOption",
+    "PatientsAttribute",
+    "PatientsCsv",
+    "PatientsPattern",
+    "PatientsTag",
+    "SplitName",
+    "Tasks",
+    "Taxonomies",
+    "TaxonomyOption",
+    "ValUnit",
+]
+
+Format = StrEnum("Format", converters.names())  # type: ignore[misc]  # the folder is the registry
+
+
+class Taxonomies(StrEnum):
+    """Where the classes of a CVAT export come from."""
+
+    pcm_leukemia = "pcm-leukemia"
+    declared = "declared"
+
+
+class Tasks(StrEnum):
+    """The tasks of the nine classes."""
+
+    detection = "detection"
+    wbc = "wbc"
+    classification = "classification"
+
+
+class ValUnit(StrEnum):
+    """What is drawn for validation."""
+
+    patient = "patient"
+    image = "image"
+
+
+# Arguments that several commands share
+
+_DATA = "A CVAT export, or a canonical, YOLO, COCO or Hugging Face folder."
+Data = Annotated[Path, typer.Argument(exists=True, help=_DATA)]
+Export = Annotated[Path, typer.Argument(exists=True, help="A CVAT export: .xml, .zip or a folder.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+TaxonomyOption = Annotated[
+    Taxonomies, typer.Option("--taxonomy", help="The nine classes, or the labels that the export declares.")
+]
+MapOption = Annotated[
+    list[str] | None,
+    typer.Option("--map", metavar="LABEL=CLASS|ignore", help="Read LABEL as CLASS; repeatable."),
+]
+ClipOption = Annotated[bool, typer.Option("--clip", help="Cut boxes that leave their image at its border.")]
+ImagesRoot = Annotated[
+    Path | None, typer.Option("--images-root", exists=True, help="Folder or zip with the images.")
+]
+PatientsPattern = Annotated[
+    str | None,
+    typer.Option(
+        "--patients", metavar="PATTERN", help="Regular expression over image paths, with (?P<patient>...)."
+    ),
+]
+PatientsCsv = Annotated[
+    Path | None,
+    typer.Option("--patients-csv", exists=True, dir_okay=False, help="CSV with path, patient, diagnosis."),
+]
+PatientsTag = Annotated[
+    str | None, typer.Option("--patients-tag", metavar="PATTERN", help="The same over CVAT's image tags.")
+]
+PatientsAttribute = Annotated[
+    str | None,
+    typer.Option("--patients-attribute", metavar="NAME", help="CVAT attribute that is the patient's id."),
+]
+SplitName = Annotated[
+    str | None, typer.Option("--split", metavar="NAME", help="The split, if there are several.")
+]
