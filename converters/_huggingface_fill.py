@@ -58,7 +58,7 @@ class _Made(NamedTuple):
 
 
 def write_shards(
-    plan: Plan, folder: Path, limit: int, workers: int | None, *, progress: bool
+    plan: Plan, files: Files, folder: Path, limit: int, workers: int | None, *, progress: bool
 ) -> list[Written]:
     """Write every parquet file; gives what there is, by configuration and split, as far as it has rows."""
     ds = plan.ds
@@ -67,7 +67,7 @@ def write_shards(
     problems: list[Problem] = []
     found: dict[tuple[str, str], Shards] = {}
     with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
-        made = _in_order(pool, plan, order, window=2 * (workers or os.cpu_count() or 1))
+        made = _in_order(pool, plan, files, order, window=2 * (workers or os.cpu_count() or 1))
         bar = iter(track(made, "images", total=len(order), disable=not progress, transient=True))
         for part in ds.parts:
             inside = sum(ds.part_of(image) == part for image in order)
@@ -112,11 +112,9 @@ def _numbers(ds: Dataset) -> dict[str, tuple[int, int]]:
 
 
 def _in_order(
-    pool: ThreadPoolExecutor, plan: Plan, images: list[Image], window: int
+    pool: ThreadPoolExecutor, plan: Plan, files: Files, images: list[Image], window: int
 ) -> Iterator[tuple[Image, _Made | Problem]]:
     """Results in the images' order, with no more than `window` of them in memory."""
-    assert plan.ds.root is not None
-    files = Files(plan.ds.root)
     pending: deque[tuple[Image, Future[_Made | Problem]]] = deque()
     left = iter(images)
     try:

@@ -29,8 +29,8 @@ from rich.progress import track
 
 from pcm_leukemia.converters._crops_resume import resumable_folder, source_of
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.errors import DataNotFound, DataWarning, ExportError, PcmError, Problem, some
-from pcm_leukemia.images import BORDERS, Border, Files, crop, crop_corners, encode, load
+from pcm_leukemia.errors import DataWarning, ExportError, PcmError, Problem, some
+from pcm_leukemia.images import BORDERS, Border, Files, crop, crop_corners, encode, files_of, load
 from pcm_leukemia.leaks import require_sound
 from pcm_leukemia.output import Report, check_target, counts
 from pcm_leukemia.schema import IGNORE, Cell, Image, ImageId
@@ -117,16 +117,13 @@ def write(
     require_sound(ds)
     style = _style(padding, border, format, quality)
     target = check_target(out, "crops")
-    if ds.root is None or not any(image.file for image in ds.images):
-        raise DataNotFound(f"{ds.name}: has annotations only; give the images: images_root / --images-root")
-    if not ds.root.exists():
-        raise DataNotFound(f"{ds.root}: the images are not there; give images_root / --images-root")
+    files = files_of(ds)
     jobs = list(_jobs(ds, style))
     state = {**source_of(ds), **style._asdict(), "version": version("pcm-leukemia")}
     with resumable_folder(target, state) as work:
         for folder in {str(Path(path).parent) for job in jobs for path in job.targets}:
             (work / folder).mkdir(parents=True, exist_ok=True)
-        failed = _cut_all(jobs, Files(ds.root), work, style, workers, executor, progress=progress)
+        failed = _cut_all(jobs, files, work, style, workers, executor, progress=progress)
         report = _finish(ds, jobs, failed, work, Path(out), style, task)
     if failed:
         warnings.warn(some(failed.values()), DataWarning, stacklevel=2)

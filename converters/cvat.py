@@ -43,7 +43,7 @@ from pcm_leukemia.cvat import read
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import CorruptFile, DataNotFound, ExportError, some
 from pcm_leukemia.leaks import require_sound
-from pcm_leukemia.output import MARKER, Report, counts, new_file
+from pcm_leukemia.output import MARKER, Report, check_zip, counts, new_zip
 from pcm_leukemia.predictions import Predictions, with_predictions
 from pcm_leukemia.schema import Image
 
@@ -135,7 +135,7 @@ def write(
     if predictions is not None:
         ds = with_predictions(ds, predictions, threshold=threshold)
     require_sound(ds)
-    path = _target(out)
+    path = check_zip(out, _SEALED, ", and pcm-leukemia did not write it for CVAT")
     copied = _to_copy(ds) if images == "copy" else []
     layout, spelling = lay_out(ds, subsets), spell(ds, labels)
     declared = declare(ds, spelling, colours or {})
@@ -149,20 +149,13 @@ def write(
         lost(ds, spelling, layout, patients=patients),
         tuple(notes(ds, layout, spelling, copied=bool(copied), patients=patients, split=subsets == "split")),
     )
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with new_file(path) as work, zipfile.ZipFile(work, "w") as archive:
-            _add_images(archive, ds, copied, layout, progress=progress)
-            _add_annotations(archive, ds, layout, spelling, declared)
-            _add(archive, LABELS, for_cvat(declared))
-            if people:
-                _add(archive, PATIENTS, _patients(ds, layout))
-            _add(archive, MARKER, _mark(ds, report, {"task": task, "subsets": subsets, "labels": labels}))
-            archive.comment = _SEALED
-    except OSError as error:
-        if isinstance(error, ExportError):
-            raise
-        raise ExportError(f"{out}: {error.strerror or error}; check the disk and the permissions") from error
+    with new_zip(path, _SEALED) as archive:
+        _add_images(archive, ds, copied, layout, progress=progress)
+        _add_annotations(archive, ds, layout, spelling, declared)
+        _add(archive, LABELS, for_cvat(declared))
+        if people:
+            _add(archive, PATIENTS, _patients(ds, layout))
+        _add(archive, MARKER, _mark(ds, report, {"task": task, "subsets": subsets, "labels": labels}))
     return report
 
 
@@ -173,24 +166,6 @@ def _check_options(images: str, subsets: str, labels: str) -> None:
         raise ValueError(f'subsets "{subsets}": must be "as given" or "split"')
     if labels not in ("class", "raw"):
         raise ValueError(f'labels "{labels}": must be class or raw')
-
-
-def _target(out: str | Path) -> Path:
-    """The absolute path of `out`, refused if anything is there that `write` did not make."""
-    path = Path(out).absolute()
-    if path.is_symlink() or (path.exists() and not _is_ours(path)):
-        raise ExportError(
-            f"{out}: is there, and pcm-leukemia did not write it for CVAT; name a file that does not exist yet"
-        )
-    return path
-
-
-def _is_ours(path: Path) -> bool:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return archive.comment == _SEALED
-    except (OSError, zipfile.BadZipFile):
-        return False
 
 
 def _to_copy(ds: Dataset) -> list[Image]:

@@ -31,7 +31,8 @@ from pcm_leukemia.converters._huggingface_fill import CONFIGS, Config, Plan, wri
 from pcm_leukemia.converters._huggingface_names import split_names
 from pcm_leukemia.converters._huggingface_read import read
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.errors import DataNotFound, MissingExtra
+from pcm_leukemia.errors import MissingExtra
+from pcm_leukemia.images import files_of
 from pcm_leukemia.leaks import require_sound
 from pcm_leukemia.output import Report, counts, new_folder
 from pcm_leukemia.schema import IGNORE
@@ -209,14 +210,11 @@ def _write(
     pyarrow()
     ds = ds.task(task) if task else ds
     require_sound(ds)
-    if ds.root is None or not any(image.file for image in ds.images):
-        raise DataNotFound(f"{ds.name}: has annotations only; give the images: images_root / --images-root")
-    if not ds.root.exists():
-        raise DataNotFound(f"{ds.root}: the images are not there; give images_root / --images-root")
+    files = files_of(ds)
     has_task = any(each.name == "classification" for each in ds.taxonomy.tasks)
     plan = Plan(ds, ds.task("classification") if has_task else ds, configs, padding, split_names(ds))
     with new_folder(out, "huggingface") as folder:
-        written = write_shards(plan, folder, max_shard_bytes, workers, progress=progress)
+        written = write_shards(plan, files, folder, max_shard_bytes, workers, progress=progress)
         (folder / "README.md").write_text(
             card(ds, plan.crops, written, padding, license_name, repo_id), encoding="utf-8", newline="\n"
         )

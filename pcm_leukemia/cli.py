@@ -218,14 +218,7 @@ def info(
     clip: ClipOption = False,
 ) -> None:
     """Images, patients, and cells by class and part: the paper's Tables 2 and 3 for this data."""
-    ds = load_dataset(
-        data,
-        split_name=split_name,
-        **_taxonomy_of(data, taxonomy),
-        labels=_labels(label_map),
-        clip=clip,
-        check_images=False,
-    )
+    ds = _load(data, taxonomy, label_map, clip=clip, split_name=split_name, check_images=False)
     if as_json:
         print(json.dumps(cli_tables.counts(ds), ensure_ascii=False, indent=1))
     else:
@@ -284,14 +277,7 @@ def convert(
     images_root: ImagesRoot = None,
 ) -> None:
     """Write the data set in another format."""
-    ds = load_dataset(
-        data,
-        split_name=split_name,
-        **_taxonomy_of(data, taxonomy),
-        labels=_labels(label_map),
-        clip=clip,
-        images_root=images_root,
-    )
+    ds = _load(data, taxonomy, label_map, clip=clip, split_name=split_name, images_root=images_root)
     if predictions:
         if to.value != "cvat":
             raise typer.BadParameter("--predictions is for --to cvat: an expert has to look at them first")
@@ -351,12 +337,12 @@ def check(
     """Look for leaks, copies, odd boxes and identifiers: whatever speaks against trusting the data."""
     from pcm_leukemia import checks, pairs
 
-    ds = load_dataset(
+    ds = _load(
         data,
-        split_name=split_name,
-        **_taxonomy_of(data, taxonomy),
-        labels=_labels(label_map),
+        taxonomy,
+        label_map,
         clip=clip,
+        split_name=split_name,
         images_root=images_root,
         check_images=False,
     )
@@ -391,12 +377,16 @@ def diff(
     """Tell what a reviewer changed between two exports of the same images."""
     from pcm_leukemia import review
 
-    def load(data: Path) -> Dataset:
-        labels = _labels(label_map) if kind_of(data) == "cvat" else {}
-        cut = clip if kind_of(data) == "cvat" else False
-        return load_dataset(data, **_taxonomy_of(data, taxonomy), labels=labels, clip=cut, check_images=False)
-
-    one, other = load(before), load(after)
+    one, other = (
+        _load(
+            data,
+            taxonomy,
+            label_map if kind_of(data) == "cvat" else None,
+            clip=clip and kind_of(data) == "cvat",
+            check_images=False,
+        )
+        for data in (before, after)
+    )
     found = (
         review.agreement(one, other, iou=iou, by=by)  # type: ignore[arg-type]  # refused if it is neither
         if agreement
@@ -415,6 +405,13 @@ def _taxonomy(taxonomy: Taxonomies) -> dict[str, Any]:
 def _taxonomy_of(data: Path, taxonomy: Taxonomies) -> dict[str, Any]:
     """Only a CVAT export has to be told; other forms say what their classes are."""
     return _taxonomy(taxonomy) if kind_of(data) == "cvat" else {}
+
+
+def _load(
+    data: Path, taxonomy: Taxonomies, label_map: list[str] | None, *, clip: bool, **options: Any
+) -> Dataset:
+    """`load_dataset` with what the commands have in common."""
+    return load_dataset(data, **_taxonomy_of(data, taxonomy), labels=_labels(label_map), clip=clip, **options)
 
 
 def _labels(pairs: list[str] | None) -> dict[str, str]:

@@ -32,6 +32,7 @@ import PIL.Image
 import PIL.ImageOps
 
 from pcm_leukemia import identifiers
+from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import CorruptFile, DataNotFound, ExportError, PcmError, Problem
 from pcm_leukemia.paths import leads_outside
 from pcm_leukemia.schema import Image
@@ -55,6 +56,7 @@ __all__ = [
     "decode",
     "decode_as_annotated",
     "encode",
+    "files_of",
     "load",
     "load_bytes",
     "misfit",
@@ -245,6 +247,21 @@ def check_sizes(images: Iterable[Image], root: Path, workers: int | None = None)
     with ThreadPoolExecutor(workers) as pool:
         found = pool.map(lambda image: _size_problem(files, image), images)
         return [problem for problem in found if problem]
+
+
+def files_of(ds: Dataset) -> Files:
+    """The files of a data set that has some.
+
+    Raises
+    ------
+    DataNotFound
+        If no image has a file, or the folder or zip of them is not there.
+    """
+    if ds.root is None or not any(image.file for image in ds.images):
+        raise DataNotFound(f"{ds.name}: has annotations only; give the images: images_root / --images-root")
+    if not ds.root.exists():
+        raise DataNotFound(f"{ds.root}: the images are not there; give images_root / --images-root")
+    return Files(ds.root)
 
 
 def load(files: Files, image: Image) -> Pixels:

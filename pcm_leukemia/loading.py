@@ -98,14 +98,16 @@ def load_dataset(
         If an option is given that the form of the data has no use for, or patients in two ways.
     """
     path = Path(path)
+    kind = kind_of(path)
     options = {
-        "taxonomy": None if taxonomy == "declared" and kind_of(path) != "cvat" else taxonomy,
+        "taxonomy": None if taxonomy == "declared" and kind != "cvat" else taxonomy,
         "labels": labels or None,
         "clip": clip or None,
         "images_root": images_root,
         "split_name": split_name,
     }
-    ds = _read(path, {option: value for option, value in options.items() if value is not None}, check_images)
+    given: dict[str, object] = {option: value for option, value in options.items() if value is not None}
+    ds = _read(path, kind, given, check_images=check_images)
     if name is not None:
         ds = replace(ds, name=name)
     ds = with_patients(ds, patients, patients_csv, patients_tag, patients_attribute)
@@ -113,9 +115,8 @@ def load_dataset(
     return ds if split is None else ds.part(split)
 
 
-def _read(path: Path, options: dict[str, object], check_images: bool) -> Dataset:  # noqa: FBT001
+def _read(path: Path, kind: Kind, options: dict[str, object], *, check_images: bool) -> Dataset:
     """Read by the form's own reader, which must take every option that is given."""
-    kind = kind_of(path)
     names = {"canonical": "pcm_leukemia.store", "cvat": "pcm_leukemia.cvat"}
     reader = import_module(names.get(kind, f"pcm_leukemia.converters.{kind}")).read
     accepted = signature(reader).parameters

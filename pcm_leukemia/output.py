@@ -14,6 +14,7 @@ import os
 import shutil
 import sys
 import tempfile
+import zipfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -29,10 +30,12 @@ __all__ = [
     "MARKER",
     "Report",
     "check_target",
+    "check_zip",
     "counts",
     "disk_errors",
     "new_file",
     "new_folder",
+    "new_zip",
     "put_in_place",
     "runs",
 ]
@@ -205,6 +208,44 @@ def new_file(path: Path) -> Iterator[Path]:
             work.replace(path)
         finally:
             work.unlink(missing_ok=True)
+
+
+def check_zip(out: str | Path, seal: bytes, refusal: str) -> Path:
+    """Refuse a target that is not a zip with that comment, or a new name; gives its absolute path.
+
+    Raises
+    ------
+    ExportError
+        If anything else is there: `refusal` says what it is not.
+    """
+    path = Path(out).absolute()
+    if path.is_symlink() or (path.exists() and not _is_sealed(path, seal)):
+        raise ExportError(f"{out}: is there{refusal}; name a file that does not exist yet")
+    return path
+
+
+def _is_sealed(path: Path, seal: bytes) -> bool:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.comment == seal
+    except (OSError, zipfile.BadZipFile):
+        return False
+
+
+@contextmanager
+def new_zip(path: Path, seal: bytes) -> Iterator[zipfile.ZipFile]:
+    """A zip to write, with a comment that tells who wrote it; it takes its place when the block ends well.
+
+    Raises
+    ------
+    ExportError
+        If it cannot be written.
+    """
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with new_file(path) as work, zipfile.ZipFile(work, "w") as archive:
+            yield archive
+            archive.comment = seal
 
 
 def put_in_place(new: Path, target: Path) -> None:

@@ -20,8 +20,7 @@ import PIL.Image
 from rich.progress import track
 
 from pcm_leukemia import smear
-from pcm_leukemia.errors import ExportError
-from pcm_leukemia.output import new_file
+from pcm_leukemia.output import check_zip, new_zip
 from pcm_leukemia.taxonomy import NINE
 
 __all__ = ["DIAGNOSES", "SUBSET", "write"]
@@ -111,41 +110,20 @@ def write(
         raise ValueError(f"sample: {images} images for {patients} patients; give each patient 1 or more")
     if seed < 0:
         raise ValueError(f"sample: the seed is {seed}; give 0 or more")
-    path = _target(out)
+    path = check_zip(out, SEALED, " and is no synthetic sample")
     views = _cohort(patients, images, seed)
     annotations: list[ET.Element] = []
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with new_file(path) as work, zipfile.ZipFile(work, "w") as archive:
-            for number, view in track(
-                list(enumerate(views)), description="drawing", disable=not progress, transient=True
-            ):
-                image, drawn = _draw(view, seed)
-                _add(archive, f"images/{SUBSET}/{view.name}", _jpeg(image))
-                annotations.append(_image_element(number, view, drawn))
-            _add(archive, "annotations.xml", _document(views, annotations))
-            arguments = json.dumps({"patients": patients, "images": images, "seed": seed})
-            _add(archive, "README.txt", README.format(arguments=arguments).encode())
-            archive.comment = SEALED
-    except OSError as error:
-        raise ExportError(f"{out}: {error.strerror or error}; check the disk and the permissions") from error
+    with new_zip(path, SEALED) as archive:
+        for number, view in track(
+            list(enumerate(views)), description="drawing", disable=not progress, transient=True
+        ):
+            image, drawn = _draw(view, seed)
+            _add(archive, f"images/{SUBSET}/{view.name}", _jpeg(image))
+            annotations.append(_image_element(number, view, drawn))
+        _add(archive, "annotations.xml", _document(views, annotations))
+        arguments = json.dumps({"patients": patients, "images": images, "seed": seed})
+        _add(archive, "README.txt", README.format(arguments=arguments).encode())
     return path
-
-
-def _target(out: str | Path) -> Path:
-    """The absolute path of `out`, refused if a file is there that `write` did not make."""
-    path = Path(out).absolute()
-    if path.is_symlink() or (path.exists() and not _is_sample(path)):
-        raise ExportError(f"{out}: is there and is no synthetic sample; name a file that does not exist yet")
-    return path
-
-
-def _is_sample(path: Path) -> bool:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return archive.comment == SEALED
-    except (OSError, zipfile.BadZipFile):
-        return False
 
 
 # ----------------------------------------------------------------------------------------------

@@ -86,7 +86,8 @@ def test_training_may_share_patients_with_validation_only_if_the_split_says_so_a
 
 
 def test_data_without_a_split_is_sound() -> None:
-    splits.require_sound(TWO)
+    assert TWO.split is None
+    splits.require_sound(TWO)  # raises otherwise
 
 
 # Anything a hospital may bring
