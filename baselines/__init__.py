@@ -1,1 +1,38 @@
-"""One module per reference model, with its numbers in a .toml beside it."""
+"""The paper's reference models: one module each, with its numbers in a .toml beside it.
+
+Importing this package asks for the extra `baselines`, so that its modules can import their libraries
+plainly.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from types import ModuleType
+
+from pcm_leukemia.errors import MissingExtra
+
+__all__ = ["names"]
+
+for _library in ("torch", "torchvision", "lightning", "timm", "transformers", "ultralytics", "hotcoco", "matplotlib"):
+    if find_spec(_library) is None:
+        raise MissingExtra(_library, "baselines")
+
+
+def names() -> list[str]:
+    """The models that there are: every module with a .toml beside it.
+
+    Examples
+    --------
+    >>> "resnet50" in names()
+    True
+    """
+    return sorted(file.stem for file in Path(__path__[0]).glob("*.toml"))
+
+
+def __getattr__(name: str) -> ModuleType:
+    """Import a module of this package when it is first asked for: `baselines.dinobloom`, ..."""
+    if not name.startswith("_") and find_spec(f"{__name__}.{name}") is not None:
+        return import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,103 @@
+"""What a reference model has to offer, and what it is given: the one page to read before adding one.
+
+A model is a module `NAME.py` with `NAME.toml` beside it. The module has
+
+- ``Settings``: a frozen msgspec Struct, one field for each number of the .toml;
+- ``train(job, settings)``: trains, and leaves in ``job.out`` whatever `load` needs;
+- ``load(folder, settings, labels, device)``: the trained model, a `Detector` or a `Classifier`.
+
+The .toml has ``kind`` ("detector" or "classifier"), ``tasks``, ``paper`` (its name in the paper's tables),
+``[settings]`` with the paper's values, and ``[presets.quick]`` and ``[presets.smoke]`` with what differs there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from pcm_leukemia.dataset import Dataset
+from pcm_leukemia.images import Pixels
+
+__all__ = ["Classifier", "Detector", "Found", "Job", "Module"]
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What is to be learned from, and where the result goes.
+
+    `train` and `val` show one task: their taxonomy has the classes to be learned, in the order of their ids.
+    `device` is torch's name of it ("cuda", "cpu"); `devices` is how many of them.
+    """
+
+    train: Dataset
+    val: Dataset
+    out: Path
+    seed: int = 0
+    device: str = "cpu"
+    devices: int = 1
+    workers: int = 0
+    resume: bool = False
+    progress: bool = False
+
+
+class Found(NamedTuple):
+    """What a detector found in one image, best first.
+
+    `boxes` are x1, y1, x2, y2 in pixels of the image as annotated, float32, ``(n, 4)``; `scores` 0 to 1,
+    float32, ``(n,)``; `labels` class ids from 0 in the order of the detector's labels, int64, ``(n,)``.
+    """
+
+    boxes: npt.NDArray[np.float32]
+    scores: npt.NDArray[np.float32]
+    labels: npt.NDArray[np.int64]
+
+
+@runtime_checkable
+class Detector(Protocol):
+    """A trained detector, on its device, in evaluation mode."""
+
+    labels: tuple[str, ...]
+
+    def prepare(self, image: Pixels) -> torch.Tensor:
+        """An image as the detector takes it, uint8, always of one shape; runs in a loader's worker."""
+        ...
+
+    def detect(self, batch: torch.Tensor, sizes: Sequence[tuple[int, int]]) -> list[Found]:
+        """What is in each image of a batch of prepared ones; `sizes` are their (width, height) as annotated."""
+        ...
+
+
+@runtime_checkable
+class Classifier(Protocol):
+    """A trained classifier of single cells, on its device, in evaluation mode."""
+
+    labels: tuple[str, ...]
+    padding: int
+
+    def prepare(self, crop: Pixels) -> torch.Tensor:
+        """A crop (cut with `padding` pixels) as the classifier takes it, uint8, of one shape; runs in a worker."""
+        ...
+
+    def probabilities(self, batch: torch.Tensor) -> torch.Tensor:
+        """Of each class in the order of `labels`, for a batch of prepared crops: float32, ``(n, k)``, on the CPU."""
+        ...
+
+
+class Module(Protocol):
+    """A reference model's module."""
+
+    Settings: type
+
+    def train(self, job: Job, settings: Any) -> Mapping[str, Any]:
+        """Train; returns what the record of the run should say: epochs, best epoch, its score on val."""
+        ...
+
+    def load(self, folder: Path, settings: Any, labels: tuple[str, ...], device: str) -> Detector | Classifier:
+        """The model that `train` left in `folder`."""
+        ...
