@@ -1,4 +1,4 @@
-"""The only place that opens pixels: files in folders and zips, sizes, decoding, padded crops.
+"""The only place that opens pixels: sizes, decoding, padded crops.
 
 Pixels are RGB, 8 bits, ``(height, width, 3)``. They are decoded by simplejpeg where it is
 installed and the file is a plain colour JPEG, which is faster and gives the same pixels, and by
@@ -17,12 +17,9 @@ import math
 import os
 import shutil
 import struct
-import zipfile
-import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import IO, Literal
 
@@ -34,7 +31,7 @@ import PIL.ImageOps
 from pcm_leukemia import identifiers
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import CorruptFile, DataNotFound, ExportError, PcmError, Problem
-from pcm_leukemia.paths import leads_outside
+from pcm_leukemia.files import BAD_FILE, Files
 from pcm_leukemia.schema import Image
 from pcm_leukemia.shapes import Box
 
@@ -72,91 +69,10 @@ BORDERS: tuple[Border, ...] = ("clip", "reflect", "constant")
 _ORIENTATION = 0x0112
 _SWAPS = (5, 6, 7, 8)
 """The EXIF orientations that exchange width and height."""
-_BAD_FILE = (OSError, EOFError, ValueError, RuntimeError, zlib.error, zipfile.BadZipFile)
-"""What reading from a disk or a damaged zip raises; RuntimeError: encrypted, or packed in a way unknown here."""
-_BAD_IMAGE = (*_BAD_FILE, SyntaxError, ArithmeticError, LookupError, TypeError, AttributeError, struct.error)
+_BAD_IMAGE = (*BAD_FILE, SyntaxError, ArithmeticError, LookupError, TypeError, AttributeError, struct.error)
 """What Pillow and simplejpeg raise, besides, on files that are damaged or no images."""
 _FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "WEBP", "JPEG2000", "GIF", "PPM")
 """What is opened at all: others of Pillow's formats are no images of smears, and EPS would start a program."""
-
-
-class Files:
-    """The files below a folder, or the members of a zip, by their relative POSIX paths.
-
-    Threads may share one; it pickles as its path.
-
-    Raises
-    ------
-    DataNotFound
-        On reading: if the root or the file is not there, or the path leads out of the root.
-    """
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-
-    def __reduce__(self) -> tuple[Callable[[Path, int], Files], tuple[Path, int]]:
-        return _files, (self.root, self.root.stat().st_mtime_ns if self.root.is_file() else 0)
-
-    @cached_property
-    def _archive(self) -> zipfile.ZipFile | None:
-        if self.root.is_dir():
-            return None
-        if not self.root.is_file():
-            raise DataNotFound(
-                f"{self.root}: the images' folder or zip is not there; give images_root / --images-root"
-            )
-        try:
-            return zipfile.ZipFile(self.root)
-        except (zipfile.BadZipFile, OSError) as error:
-            raise CorruptFile(f"{self.root}: cannot be read as a zip ({error}); export it again") from error
-
-    def open(self, file: str) -> IO[bytes]:
-        """A file, opened for reading."""
-        path = self.path(file)
-        try:
-            if path is not None:
-                return path.open("rb")
-            assert self._archive is not None
-            return self._archive.open(file)
-        except (KeyError, FileNotFoundError, NotADirectoryError) as error:
-            raise DataNotFound(
-                f"{self.root}: has no file {file}; give images_root / --images-root"
-            ) from error
-        except _BAD_FILE as error:
-            raise CorruptFile(
-                f"{self.root}: {file} cannot be opened ({error}); check its permissions, or export it again"
-            ) from error
-
-    def read(self, file: str) -> bytes:
-        """The bytes of a file."""
-        with self.open(file) as stream:
-            try:
-                return stream.read()
-            except _BAD_FILE as error:
-                raise CorruptFile(f"{self.root}: {file} cannot be read ({error}); export it again") from error
-
-    def path(self, file: str) -> Path | None:
-        """Where the file is; None inside a zip."""
-        if leads_outside(file):
-            raise DataNotFound(f"{file!r}: leads out of {self.root}; import the export again")
-        if self._archive is not None:
-            return None
-        path = self.root / file
-        if not Path(os.path.realpath(path)).is_relative_to(self._real_root):
-            raise DataNotFound(
-                f"{path}: is a link that leads out of {self.root}; give the real folder as images_root"
-            )
-        return path
-
-    @cached_property
-    def _real_root(self) -> Path:
-        return self.root.resolve()
-
-
-@lru_cache(maxsize=4)
-def _files(root: Path, written: int) -> Files:  # noqa: ARG001 - another time, another zip
-    """What a `Files` is unpickled as: one a process, so that a zip's list of members is read once."""
-    return Files(root)
 
 
 def place(files: Files, file: str, target: Path, how: Placing, *, strip: bool = False) -> None:

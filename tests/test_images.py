@@ -251,3 +251,27 @@ def test_a_small_png_is_as_small_as_pillows() -> None:
     small = len(images.encode(pixels, "png", small=True))
     assert small < 1.1 * len(encoded(PIL.Image.fromarray(pixels), "PNG"))
     assert small < len(images.encode(pixels, "png")) / 2
+
+
+def test_a_path_may_lead_through_a_zip_below_the_root(tmp_path: Path) -> None:
+    data = encoded(picture(), "PNG")
+    (tmp_path / "far").mkdir()
+    with zipfile.ZipFile(tmp_path / "far" / "export.ZIP", "w") as archive:
+        archive.writestr("images/P01/a.png", data)
+    files = Files(tmp_path)
+    assert files.read("far/export.ZIP/images/P01/a.png") == data
+    assert files.path("far/export.ZIP/images/P01/a.png") is None
+    assert pickle.loads(pickle.dumps(files)).read("far/export.ZIP/images/P01/a.png") == data
+    with pytest.raises(DataNotFound, match=r"has no file far/export.ZIP/images/b.png"):
+        files.read("far/export.ZIP/images/b.png")
+    with pytest.raises(DataNotFound, match="leads out of"):
+        files.read("far/export.ZIP/../../secret.png")
+
+
+def test_a_folder_may_be_called_like_a_zip(tmp_path: Path) -> None:
+    (tmp_path / "export.zip").mkdir()
+    (tmp_path / "export.zip" / "a.png").write_bytes(b"here")
+    assert Files(tmp_path).read("export.zip/a.png") == b"here"
+    (tmp_path / "broken.zip").write_bytes(b"no zip")
+    with pytest.raises(CorruptFile, match="broken.zip: cannot be read as a zip"):
+        Files(tmp_path).read("broken.zip/a.png")

@@ -1,0 +1,129 @@
+"""A trained model over a whole data set: images are decoded and prepared by threads, and go through it in batches.
+
+Threads are enough: decoding and resizing release the interpreter, and nothing has to be sent between processes.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from rich.progress import track
+
+from pcm_leukemia import images
+from pcm_leukemia.baselines.contract import Classifier, Detector, Found
+from pcm_leukemia.dataset import Dataset
+from pcm_leukemia.frames import Frames
+from pcm_leukemia.images import Pixels
+from pcm_leukemia.schema import IGNORE, Cell, ImageId
+
+__all__ = ["Classified", "ahead", "batches", "classify", "detect"]
+
+One = TypeVar("One")
+Other = TypeVar("Other")
+
+
+class Classified(NamedTuple):
+    """What a classifier says of cells: a row of `probabilities`, float32 ``(n, k)``, for each of `cells`."""
+
+    cells: tuple[Cell, ...]
+    probabilities: npt.NDArray[np.float32]
+
+
+def detect(
+    detector: Detector, ds: Dataset, *, batch: int = 16, workers: int = 4, progress: bool = False
+) -> dict[ImageId, Found]:
+    """What a detector finds in every image of a data set, whatever is annotated in them.
+
+    Raises
+    ------
+    DataNotFound, CorruptFile
+        If an image has no file, or cannot be decoded.
+    """
+    frames = Frames(ds, ds.images)
+
+    def prepared(number: int) -> torch.Tensor:
+        return detector.prepare(frames.load(number))
+
+    found: dict[ImageId, Found] = {}
+    tensors = ahead(prepared, range(len(frames)), workers, 2 * batch)
+    pairs = zip(batches(ds.images, batch), batches(tensors, batch), strict=True)
+    for those, ready in track(pairs, "detecting", total=-(-len(frames) // batch), disable=not progress):
+        results = detector.detect(torch.stack(ready), [(image.width, image.height) for image in those])
+        found |= {image.id: result for image, result in zip(those, results, strict=True)}
+    return found
+
+
+def classify(
+    classifier: Classifier, ds: Dataset, *, batch: int = 64, workers: int = 4, progress: bool = False
+) -> Classified:
+    """What a classifier says of every cell of a data set but those to be ignored, cut as it was trained.
+
+    Raises
+    ------
+    DataNotFound, CorruptFile
+        If an image has no file, or cannot be decoded.
+    """
+    cells_of = {image.id: tuple(cell for cell in ds.cells_of(image) if cell.label != IGNORE) for image in ds.images}
+    shown = [image for image in ds.images if cells_of[image.id]]
+    frames = Frames(ds, shown)
+
+    def prepared(number: int) -> list[torch.Tensor]:
+        pixels = frames.load(number)
+        return [
+            classifier.prepare(images.crop(pixels, cell.box, classifier.padding))
+            for cell in cells_of[shown[number].id]
+        ]
+
+    crops = (
+        crop
+        for those in track(
+            ahead(prepared, range(len(frames)), workers, 16), "classifying", total=len(frames), disable=not progress
+        )
+        for crop in those
+    )
+    rows = [classifier.probabilities(torch.stack(those)).numpy() for those in batches(crops, batch)]
+    cells = tuple(cell for image in shown for cell in cells_of[image.id])
+    return Classified(cells, np.concatenate(rows) if rows else np.zeros((0, len(classifier.labels)), np.float32))
+
+
+def ahead(
+    work: Callable[[One], Other], items: Iterable[One], workers: int, depth: int
+) -> Iterator[Other]:
+    """Do the work on each item with threads, at most `depth` items ahead of whom it is given to, in order.
+
+    Examples
+    --------
+    >>> list(ahead(abs, [-3, 2, -1], workers=2, depth=2))
+    [3, 2, 1]
+    """
+    with ThreadPoolExecutor(max(workers, 1)) as pool:
+        queue: deque[Future[Other]] = deque()
+        rest = iter(items)
+        try:
+            queue.extend(pool.submit(work, item) for item in islice(rest, depth))
+            while queue:
+                yield queue.popleft().result()
+                queue.extend(pool.submit(work, item) for item in islice(rest, 1))
+        finally:
+            for waiting in queue:
+                waiting.cancel()
+
+
+def batches(items: Iterable[One], size: int) -> Iterator[tuple[One, ...]]:
+    """The items in tuples of `size`, the last with what is left.
+
+    Examples
+    --------
+    >>> list(batches("abcde", 2))
+    [('a', 'b'), ('c', 'd'), ('e',)]
+    """
+    rest = iter(items)
+    while batch := tuple(islice(rest, size)):
+        yield batch

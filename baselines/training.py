@@ -1,0 +1,128 @@
+"""Training: from a data set with a split to a run, the same way for every reference model."""
+
+from __future__ import annotations
+
+import warnings
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from pcm_leukemia.baselines import config, runs
+from pcm_leukemia.baselines.contract import Job
+from pcm_leukemia.dataset import Dataset
+from pcm_leukemia.errors import DataWarning, UnknownPart
+from pcm_leukemia.leaks import require_sound
+
+__all__ = ["train"]
+
+
+def train(
+    baseline: str,
+    ds: Dataset,
+    out: str | Path,
+    *,
+    task: str | None = None,
+    preset: str = "paper",
+    weights: str | None = None,
+    settings: Mapping[str, Any] | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    devices: int = 1,
+    workers: int = 4,
+    progress: bool = False,
+) -> runs.Run:
+    """Train a reference model on the part "train" of a data set, and choose its best epoch on "val".
+
+    The part "test" is not looked at. Where `out` holds the same run, interrupted, it goes on; where it is
+    done, it is given back as it is.
+
+    Parameters
+    ----------
+    baseline
+        One of `baselines.names()`.
+    ds
+        The data set, with a split that has the parts train and val.
+    out
+        A folder for the run; see `runs`.
+    task
+        "detection", "wbc" or "classification"; by default the model's first.
+    preset
+        "paper", or "quick" or "smoke" for smaller runs.
+    weights
+        What to begin from: the name on a hub, a file or folder, or "none"; by default as the preset says.
+    settings
+        Numbers of the model to change, as its .toml names them.
+    seed
+        Of everything that is drawn.
+    device
+        "auto", "cpu", "cuda" or "cuda:1".
+    devices
+        How many GPUs.
+    workers
+        Processes that load images.
+    progress
+        Show a progress bar.
+
+    Raises
+    ------
+    UnknownPart
+        If there is no split, or it lacks train or val.
+    LeakySplit
+        If a patient stands in two parts.
+    ExportError
+        If `out` holds something else.
+    ValueError
+        If the model does not do the task, a setting is none of its own, or a part has no cells to learn from.
+    """
+    model = config.find(baseline)
+    task = task or model.tasks[0]
+    if task not in model.tasks:
+        raise ValueError(f'task "{task}": {baseline} does {" and ".join(model.tasks)}; use one of them')
+    changes = {**(settings or {}), **({"weights": weights} if weights is not None else {})}
+    numbers = config.settings(model, preset, changes)
+    require_sound(ds)
+    job = _job(ds, task, Path(out), seed=seed, device=runs.device_of(device), devices=devices, workers=workers)
+    assert ds.split is not None
+    asked = {
+        "baseline": baseline,
+        "task": task,
+        "preset": preset,
+        "settings": msgspec.to_builtins(numbers),
+        "seed": seed,
+        "labels": list(job.train.taxonomy.labels),
+        "data": ds.fingerprint,
+        "split": runs.split_fingerprint(ds.split),
+    }
+    if runs.is_run(out) and (there := runs.Run.open(out)).done and there.record["asked"] == asked:
+        return there
+    with runs.start(out, asked, ds, job.device) as (_, resume, result):
+        result |= model.module.train(replace(job, resume=resume, progress=progress), numbers)
+    return runs.Run.open(out)
+
+
+def _job(ds: Dataset, task: str, out: Path, *, seed: int, device: str, devices: int, workers: int) -> Job:
+    """What the model is given: the task's view of both parts, in which there must be something to learn."""
+    if ds.split is None or not {"train", "val"} <= set(ds.split.parts):
+        has = ", ".join(ds.parts) if ds.split else "no split"
+        raise UnknownPart(
+            f"{ds.name}: training needs the parts train and val, and it has {has}; make them: "
+            "pcm-leukemia split DATA --val 0.2 (the paper draws val by image: --val-unit image)"
+        )
+    view = ds.task(task)
+    parts = {part: view.part(part) for part in ("train", "val")}
+    for part, there in parts.items():
+        counts = Counter(cell.label for cell in there.cells)
+        if not any(counts[label] for label in view.taxonomy.labels):
+            raise ValueError(f"{ds.name}: part {part} has no cell to learn from; split it otherwise")
+        lacking = [label for label in view.taxonomy.labels if not counts[label]]
+        if part == "train" and lacking:
+            warnings.warn(
+                f"{ds.name}: no cell of {', '.join(lacking)} to train on, so that the model never finds any",
+                DataWarning,
+                stacklevel=3,
+            )
+    return Job(parts["train"], parts["val"], out, seed, device, devices, workers)

@@ -1,0 +1,148 @@
+"""The two-stage pipeline: a detector of white cells, then a classifier of each one that was found."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from pcm_leukemia import images
+from pcm_leukemia.baselines.contract import Classifier, Detector, Found
+from pcm_leukemia.baselines.inference import ahead, batches
+from pcm_leukemia.baselines.runs import Run
+from pcm_leukemia.dataset import Dataset
+from pcm_leukemia.frames import Frames
+from pcm_leukemia.images import Pixels
+from pcm_leukemia.schema import ImageId
+from pcm_leukemia.shapes import Box
+
+__all__ = ["Labelled", "TwoStage"]
+
+WBC, OTHER = "WBC", "Other"
+
+
+class Labelled(NamedTuple):
+    """White cells of one image, best detection first.
+
+    `boxes` are x1, y1, x2, y2 in pixels of the image as annotated, float32, ``(n, 4)``; `scores` are the
+    detector's, float32, ``(n,)``; `labels` are class ids of the classifier, int64, ``(n,)``; `label_scores` the
+    classifier's probabilities of them, float32, ``(n,)``. `others` is what the detector took for no white cell.
+    """
+
+    boxes: npt.NDArray[np.float32]
+    scores: npt.NDArray[np.float32]
+    labels: npt.NDArray[np.int64]
+    label_scores: npt.NDArray[np.float32]
+    others: Found
+
+    def as_found(self, other: int | None = None) -> Found:
+        """As one detector would have found it: a cell's score is the product of both of its scores.
+
+        `other` is the class id to give what is no white cell; by default that is left out.
+        """
+        boxes, scores, labels = self.boxes, self.scores * self.label_scores, self.labels
+        if other is not None:
+            boxes = np.concatenate([boxes, self.others.boxes])
+            scores = np.concatenate([scores, self.others.scores])
+            labels = np.concatenate([labels, np.full(len(self.others.labels), other, np.int64)])
+        order = np.argsort(-scores, kind="stable")
+        return Found(boxes[order], scores[order], labels[order])
+
+
+@dataclass(frozen=True)
+class TwoStage:
+    """A detector for the task "wbc" and a classifier, as one.
+
+    Parameters
+    ----------
+    detector
+        Tells white cells from others: its labels are WBC and Other.
+    classifier
+        Tells the types of white cells apart.
+    threshold
+        The lowest score of a detection that is classified, 0 to 1.
+
+    Raises
+    ------
+    ValueError
+        If the detector was trained for another task.
+    """
+
+    detector: Detector
+    classifier: Classifier
+    threshold: float = 0.05
+
+    def __post_init__(self) -> None:
+        if WBC not in self.detector.labels:
+            raise ValueError(
+                f"two-stage pipeline: the detector finds {', '.join(self.detector.labels)}; "
+                "give one that was trained with --task wbc"
+            )
+
+    @classmethod
+    def of(cls, detector: Run, classifier: Run, *, device: str = "auto", threshold: float = 0.05) -> TwoStage:
+        """The pipeline of two runs."""
+        return cls(detector.detector(device), classifier.classifier(device), threshold)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The types of white cells, in the order of their ids."""
+        return self.classifier.labels
+
+    def predict(
+        self, ds: Dataset, *, batch: int = 16, workers: int = 4, progress: bool = False
+    ) -> dict[ImageId, Labelled]:
+        """Find and name the white cells in every image of a data set, whatever is annotated in them.
+
+        Raises
+        ------
+        DataNotFound, CorruptFile
+            If an image has no file, or cannot be decoded.
+        """
+        from rich.progress import track
+
+        frames = Frames(ds, ds.images)
+
+        def prepared(number: int) -> tuple[Pixels, torch.Tensor]:
+            pixels = frames.load(number)
+            return pixels, self.detector.prepare(pixels)
+
+        # no more than two batches of decoded images are held at once
+        loaded = batches(ahead(prepared, range(len(frames)), workers, batch), batch)
+        pairs = zip(batches(ds.images, batch), loaded, strict=True)
+        labelled: dict[ImageId, Labelled] = {}
+        for those, ready in track(pairs, "predicting", total=-(-len(frames) // batch), disable=not progress):
+            sizes = [(image.width, image.height) for image in those]
+            found = self.detector.detect(torch.stack([tensor for _, tensor in ready]), sizes)
+            named = self._named([pixels for pixels, _ in ready], found, workers)
+            labelled |= {image.id: one for image, one in zip(those, named, strict=True)}
+        return labelled
+
+    def _named(self, pixels: Sequence[Pixels], found: Sequence[Found], workers: int) -> list[Labelled]:
+        """The white cells of a batch of images, classified together."""
+        wbc = self.detector.labels.index(WBC)
+        cells = [_only(each, (each.labels == wbc) & (each.scores >= self.threshold)) for each in found]
+        others = [_only(each, (each.labels != wbc) & (each.scores >= self.threshold)) for each in found]
+        boxes = [(picture, box) for picture, each in zip(pixels, cells, strict=True) for box in each.boxes.tolist()]
+
+        def prepared(one: tuple[Pixels, list[float]]) -> torch.Tensor:
+            picture, (x1, y1, x2, y2) = one
+            return self.classifier.prepare(images.crop(picture, Box(x1, y1, x2, y2), self.classifier.padding))
+
+        crops = batches(ahead(prepared, boxes, workers, 64), 256)
+        rows = [self.classifier.probabilities(torch.stack(those)).numpy() for those in crops]
+        probabilities = np.concatenate([np.zeros((0, len(self.labels)), np.float32), *rows])
+        ends = np.cumsum([len(each.boxes) for each in cells])[:-1]
+        return [
+            Labelled(each.boxes, each.scores, of_these.argmax(1), of_these.max(1, initial=0), rest)
+            for each, of_these, rest in zip(cells, np.split(probabilities, ends), others, strict=True)
+        ]
+
+
+def _only(found: Found, wanted: npt.NDArray[np.bool_]) -> Found:
+    """Those of the boxes that are wanted and, cut to the image, have an area."""
+    return Found(found.boxes[wanted], found.scores[wanted], found.labels[wanted])
