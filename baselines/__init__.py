@@ -15,7 +15,16 @@ from pcm_leukemia.errors import MissingExtra
 
 __all__ = ["names"]
 
-for _library in ("torch", "torchvision", "lightning", "timm", "transformers", "ultralytics", "hotcoco", "matplotlib"):
+for _library in (
+    "torch",
+    "torchvision",
+    "lightning",
+    "timm",
+    "transformers",
+    "ultralytics",
+    "hotcoco",
+    "matplotlib",
+):
     if find_spec(_library) is None:
         raise MissingExtra(_library, "baselines")
 

@@ -76,7 +76,9 @@ def settings(baseline: Baseline, preset: str = "paper", changes: Mapping[str, An
     7
     """
     if preset not in baseline.presets:
-        raise ValueError(f'preset "{preset}": {baseline.name} has {", ".join(baseline.presets)}; use one of them')
+        raise ValueError(
+            f'preset "{preset}": {baseline.name} has {", ".join(baseline.presets)}; use one of them'
+        )
     changes = dict(changes or {})
     struct = baseline.module.Settings
     known = struct.__struct_fields__

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -24,7 +25,7 @@ import torch
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.images import Pixels
 
-__all__ = ["Classifier", "Detector", "Found", "Job", "Module"]
+__all__ = ["Classifier", "Detector", "Found", "Job", "Module", "inside"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +50,8 @@ class Job:
 class Found(NamedTuple):
     """What a detector found in one image, best first.
 
-    `boxes` are x1, y1, x2, y2 in pixels of the image as annotated, float32, ``(n, 4)``; `scores` 0 to 1,
-    float32, ``(n,)``; `labels` class ids from 0 in the order of the detector's labels, int64, ``(n,)``.
+    `boxes` are x1, y1, x2, y2 in pixels of the image as annotated, inside it and with an area, float32,
+    ``(n, 4)``; `scores` 0 to 1, float32, ``(n,)``; `labels` class ids from 0 in the order of the detector's labels, int64, ``(n,)``.
     """
 
     boxes: npt.NDArray[np.float32]
@@ -92,12 +93,28 @@ class Classifier(Protocol):
 class Module(Protocol):
     """A reference model's module."""
 
-    Settings: type
+    Settings: type[msgspec.Struct]
 
     def train(self, job: Job, settings: Any) -> Mapping[str, Any]:
         """Train; returns what the record of the run should say: epochs, best epoch, its score on val."""
         ...
 
-    def load(self, folder: Path, settings: Any, labels: tuple[str, ...], device: str) -> Detector | Classifier:
+    def load(
+        self, folder: Path, settings: Any, labels: tuple[str, ...], device: str
+    ) -> Detector | Classifier:
         """The model that `train` left in `folder`."""
         ...
+
+
+def inside(found: Found, width: int, height: int) -> Found:
+    """The boxes cut at the borders of an image of `width` x `height` pixels; those without an area left out.
+
+    Examples
+    --------
+    >>> sides = np.array([[-5, 2, 10, 12], [70, 0, 90, 9]], np.float32)
+    >>> inside(Found(sides, np.ones(2, np.float32), np.zeros(2, np.int64)), 64, 48).boxes.tolist()
+    [[0.0, 2.0, 10.0, 12.0]]
+    """
+    boxes = found.boxes.clip(0, np.array([width, height, width, height], np.float32))
+    kept = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
+    return Found(boxes[kept], found.scores[kept], found.labels[kept])

@@ -20,7 +20,6 @@ from pcm_leukemia import images
 from pcm_leukemia.baselines.contract import Classifier, Detector, Found
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.frames import Frames
-from pcm_leukemia.images import Pixels
 from pcm_leukemia.schema import IGNORE, Cell, ImageId
 
 __all__ = ["Classified", "ahead", "batches", "classify", "detect"]
@@ -70,7 +69,9 @@ def classify(
     DataNotFound, CorruptFile
         If an image has no file, or cannot be decoded.
     """
-    cells_of = {image.id: tuple(cell for cell in ds.cells_of(image) if cell.label != IGNORE) for image in ds.images}
+    cells_of = {
+        image.id: tuple(cell for cell in ds.cells_of(image) if cell.label != IGNORE) for image in ds.images
+    }
     shown = [image for image in ds.images if cells_of[image.id]]
     frames = Frames(ds, shown)
 
@@ -84,18 +85,21 @@ def classify(
     crops = (
         crop
         for those in track(
-            ahead(prepared, range(len(frames)), workers, 16), "classifying", total=len(frames), disable=not progress
+            ahead(prepared, range(len(frames)), workers, 16),
+            "classifying",
+            total=len(frames),
+            disable=not progress,
         )
         for crop in those
     )
     rows = [classifier.probabilities(torch.stack(those)).numpy() for those in batches(crops, batch)]
     cells = tuple(cell for image in shown for cell in cells_of[image.id])
-    return Classified(cells, np.concatenate(rows) if rows else np.zeros((0, len(classifier.labels)), np.float32))
+    return Classified(
+        cells, np.concatenate(rows) if rows else np.zeros((0, len(classifier.labels)), np.float32)
+    )
 
 
-def ahead(
-    work: Callable[[One], Other], items: Iterable[One], workers: int, depth: int
-) -> Iterator[Other]:
+def ahead(work: Callable[[One], Other], items: Iterable[One], workers: int, depth: int) -> Iterator[Other]:
     """Do the work on each item with threads, at most `depth` items ahead of whom it is given to, in order.
 
     Examples

@@ -25,7 +25,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import torch
@@ -42,7 +42,16 @@ __all__ = ["Run", "device_of", "is_run", "split_fingerprint", "start"]
 RECORD = "run.json"
 DATA = "data"
 FORM = "a baseline's run"
-_LIBRARIES = ("pcm-leukemia", "torch", "torchvision", "lightning", "timm", "transformers", "ultralytics", "hotcoco")
+_LIBRARIES = (
+    "pcm-leukemia",
+    "torch",
+    "torchvision",
+    "lightning",
+    "timm",
+    "transformers",
+    "ultralytics",
+    "hotcoco",
+)
 _LEARNED_FROM = ("train", "val")
 
 
@@ -67,7 +76,7 @@ class Run:
         path = Path(folder) / RECORD
         try:
             record = json.loads(path.read_text(encoding="utf-8"))
-            record["asked"]["baseline"], record["state"]  # noqa: B018 - must be there
+            record["asked"]["baseline"], record["state"]
         except (FileNotFoundError, NotADirectoryError) as error:
             raise DataNotFound(
                 f"{folder}: holds no run (no {RECORD}); train one: pcm-leukemia train BASELINE DATA {folder}"
@@ -130,19 +139,19 @@ class Run:
 
     def detector(self, device: str = "auto") -> Detector:
         """The model, which has to be a detector; raises ValueError if it is none."""
-        model = self.model(device)
-        if not isinstance(model, Detector):
-            raise ValueError(f"{self.folder}: is a run of {self.baseline.name}, which is no detector; give a detector's")
-        return model
+        self._require("detector")
+        return cast(Detector, self.model(device))
 
     def classifier(self, device: str = "auto") -> Classifier:
         """The model, which has to be a classifier; raises ValueError if it is none."""
-        model = self.model(device)
-        if not isinstance(model, Classifier):
+        self._require("classifier")
+        return cast(Classifier, self.model(device))
+
+    def _require(self, kind: str) -> None:
+        if self.baseline.kind != kind:
             raise ValueError(
-                f"{self.folder}: is a run of {self.baseline.name}, which is no classifier; give a classifier's"
+                f"{self.folder}: is a run of {self.baseline.name}, which is no {kind}; give a {kind}'s"
             )
-        return model
 
     def require_unseen(self, ds: Dataset) -> None:
         """Refuse to be scored on images that the model has learned from, or on their patients.
@@ -163,7 +172,8 @@ class Run:
         problems = [
             Problem(
                 f'{self.folder} image "{image.id}"',
-                "the model has learned from " + ("it" if image.id in images else f'patient "{image.patient}"'),
+                "the model has learned from "
+                + ("it" if image.id in images else f'patient "{image.patient}"'),
                 "score it on a part, or a data set, that it was not trained on",
             )
             for image in ds.images
@@ -179,7 +189,7 @@ def is_run(folder: str | Path) -> bool:
 
 
 def device_of(name: str) -> str:
-    """torch's name of the device: "auto" is the GPU where there is one.
+    """Torch's name of the device: "auto" is the GPU where there is one.
 
     Raises
     ------
@@ -199,7 +209,9 @@ def device_of(name: str) -> str:
 
 
 @contextmanager
-def start(out: str | Path, asked: Mapping[str, Any], ds: Dataset, device: str) -> Iterator[tuple[Run, bool, dict[str, Any]]]:
+def start(
+    out: str | Path, asked: Mapping[str, Any], ds: Dataset, device: str
+) -> Iterator[tuple[Run, bool, dict[str, Any]]]:
     """Begin a run in `out`, or go on with the same one that was interrupted there.
 
     Gives the run, whether an interrupted one is to go on, and a dict for what the record should say of the
@@ -256,7 +268,9 @@ def _before(folder: Path, asked: Mapping[str, Any]) -> dict[str, Any] | None:
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         for above in folder.absolute().parents:
             if (above / output.HEADER).is_file() or is_run(above):
-                raise ExportError(f"{folder}: lies in {above}, which holds data or a run; name a folder beside it")
+                raise ExportError(
+                    f"{folder}: lies in {above}, which holds data or a run; name a folder beside it"
+                )
         return None
     if not is_run(folder):
         raise ExportError(f"{folder}: holds something else than a run; name a folder that does not exist yet")
@@ -267,7 +281,9 @@ def _before(folder: Path, asked: Mapping[str, Any]) -> dict[str, Any] | None:
             f"{folder}: holds a run of another {' and '.join(differs) or 'kind'}; name another folder, or remove it"
         )
     if there["pid"] is not None and output.runs(str(there["pid"])):
-        raise ExportError(f"{folder}: process {there['pid']} is at this run; wait for it, or name another folder")
+        raise ExportError(
+            f"{folder}: process {there['pid']} is at this run; wait for it, or name another folder"
+        )
     return there
 
 

@@ -85,7 +85,9 @@ def train(
     changes = {**(settings or {}), **({"weights": weights} if weights is not None else {})}
     numbers = config.settings(model, preset, changes)
     require_sound(ds)
-    job = _job(ds, task, Path(out), seed=seed, device=runs.device_of(device), devices=devices, workers=workers)
+    job = _job(
+        ds, task, Path(out), seed=seed, device=runs.device_of(device), devices=devices, workers=workers
+    )
     assert ds.split is not None
     asked = {
         "baseline": baseline,
@@ -100,7 +102,7 @@ def train(
     if runs.is_run(out) and (there := runs.Run.open(out)).done and there.record["asked"] == asked:
         return there
     with runs.start(out, asked, ds, job.device) as (_, resume, result):
-        result |= model.module.train(replace(job, resume=resume, progress=progress), numbers)
+        result.update(model.module.train(replace(job, resume=resume, progress=progress), numbers))
     return runs.Run.open(out)
 
 

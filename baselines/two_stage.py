@@ -127,7 +127,9 @@ class TwoStage:
         wbc = self.detector.labels.index(WBC)
         cells = [_only(each, (each.labels == wbc) & (each.scores >= self.threshold)) for each in found]
         others = [_only(each, (each.labels != wbc) & (each.scores >= self.threshold)) for each in found]
-        boxes = [(picture, box) for picture, each in zip(pixels, cells, strict=True) for box in each.boxes.tolist()]
+        boxes = [
+            (picture, box) for picture, each in zip(pixels, cells, strict=True) for box in each.boxes.tolist()
+        ]
 
         def prepared(one: tuple[Pixels, list[float]]) -> torch.Tensor:
             picture, (x1, y1, x2, y2) = one

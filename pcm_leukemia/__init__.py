@@ -7,6 +7,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from pcm_leukemia.dataset import Dataset
+from pcm_leukemia.joining import concat
 from pcm_leukemia.loading import load_dataset
 from pcm_leukemia.schema import IGNORE, Cell, Image, Patient, Split, Taxonomy
 from pcm_leukemia.shapes import Box
@@ -14,6 +15,7 @@ from pcm_leukemia.taxonomy import NINE
 
 if TYPE_CHECKING:
     from pcm_leukemia import (
+        baselines,
         checks,
         converters,
         cvat,
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
         review,
         sample,
         shapes,
+        sources,
         splits,
         store,
     )
@@ -42,7 +45,9 @@ __all__ = [
     "Split",
     "Taxonomy",
     "__version__",
+    "baselines",
     "checks",
+    "concat",
     "converters",
     "cvat",
     "errors",
@@ -54,6 +59,7 @@ __all__ = [
     "review",
     "sample",
     "shapes",
+    "sources",
     "splits",
     "store",
 ]

@@ -17,6 +17,7 @@ import math
 import os
 import shutil
 import struct
+import zlib
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager

@@ -1,0 +1,145 @@
+"""`concat`: several data sets as one, in which nothing of one is taken for something of another."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from msgspec import structs
+
+from pcm_leukemia.dataset import Dataset
+from pcm_leukemia.schema import ImageId, Patient, PatientId, Split
+
+__all__ = ["concat"]
+
+
+def concat(datasets: Iterable[Dataset], name: str | None = None) -> Dataset:
+    """Join data sets; ids of images and patients get the name of the data set they come from in front.
+
+    Image "P01/a.png" of the data set "lmu" becomes "lmu/P01/a.png", its patient "P01" becomes "lmu/P01". So two
+    hospitals' first patients stay two. Images are found where they were, also in zips.
+
+    Where every data set has a split, each image stays in the part it is in; where none has, the result has none.
+
+    Parameters
+    ----------
+    datasets
+        Of the same classes, in the same order, each with a name of its own. Those with other classes are
+        brought to the same ones by `Dataset.relabel` or `Dataset.task`.
+    name
+        Of the result; by default the names joined by "+".
+
+    Raises
+    ------
+    ValueError
+        If there is none, names or classes do not fit, some have a split and some have none, or their images
+        lie on different drives.
+
+    Examples
+    --------
+    >>> from pcm_leukemia.taxonomy import NINE
+    >>> image = Image(ImageId("a.png"), 64, 64)
+    >>> both = concat([Dataset("here", NINE, (image,)), Dataset("there", NINE, (image,))])
+    >>> both.name, [image.id for image in both.images]
+    ('here+there', ['here/a.png', 'there/a.png'])
+    """
+    sources = list(datasets)
+    _require_fit(sources)
+    root = _common_root(sources)
+    joined = [_named(ds, root) for ds in sources]
+    return Dataset(
+        name or "+".join(ds.name for ds in sources),
+        sources[0].taxonomy,
+        tuple(image for ds in joined for image in ds.images),
+        tuple(cell for ds in joined for cell in ds.cells),
+        tuple(patient for ds in joined for patient in ds.patients),
+        split=_split(joined),
+        root=root,
+    )
+
+
+def _require_fit(sources: Sequence[Dataset]) -> None:
+    if not sources:
+        raise ValueError("concat: there is no data set to join; give one or more")
+    repeated = [name for name, count in Counter(ds.name for ds in sources).items() if count > 1]
+    if repeated:
+        raise ValueError(
+            f'concat: several data sets are called "{repeated[0]}"; give each a name '
+            "of its own: load_dataset(..., name=...)"
+        )
+    first = sources[0]
+    for ds in sources[1:]:
+        if ds.taxonomy.labels != first.taxonomy.labels:
+            raise ValueError(
+                f"concat: {first.name} has the classes {', '.join(first.taxonomy.labels)}, {ds.name} has "
+                f"{', '.join(ds.taxonomy.labels)}; bring them to the same ones: Dataset.relabel, Dataset.task"
+            )
+    without = [ds.name for ds in sources if ds.split is None]
+    if without and len(without) < len(sources):
+        raise ValueError(
+            f"concat: {', '.join(without)} has no split and the others have one; split it first, or leave all "
+            "splits out: Dataset.with_split(None)"
+        )
+
+
+def _common_root(sources: Sequence[Dataset]) -> Path | None:
+    """The folder below which the images of all of them are; of one zip alone it is that zip's folder."""
+    roots = [ds.root.absolute() for ds in sources if ds.root is not None]
+    if not roots:
+        return None
+    folders = [root if root.is_dir() else root.parent for root in roots]
+    try:
+        return Path(os.path.commonpath(folders))
+    except ValueError as error:
+        raise ValueError(
+            f"concat: the images lie on different drives ({', '.join(map(str, roots))}); bring them onto one"
+        ) from error
+
+
+def _named(ds: Dataset, root: Path | None) -> Dataset:
+    """The data set with its name before every id, and its files as seen from `root`."""
+    way = ds.root.absolute().relative_to(root).as_posix() if ds.root and root else ""
+    prefix = "" if way in ("", ".") else f"{way}/"
+    images = {
+        image.id: replace(
+            image,
+            id=ImageId(f"{ds.name}/{image.id}"),
+            patient=image.patient and PatientId(f"{ds.name}/{image.patient}"),
+            file=image.file and f"{prefix}{image.file}",
+        )
+        for image in ds.images
+    }
+    split = ds.split and Split(
+        ds.split.name,
+        {images[image].id: part for image, part in ds.split.part_of.items()},
+        ds.split.made,
+        {images[i].id: PatientId(f"{ds.name}/{p}") for i, p in ds.split.patient_of.items() if i in images},
+    )
+    return Dataset(
+        ds.name,
+        ds.taxonomy,
+        tuple(images.values()),
+        tuple(structs.replace(cell, image=images[cell.image].id) for cell in ds.cells),
+        tuple(Patient(PatientId(f"{ds.name}/{patient.id}"), patient.diagnosis) for patient in ds.patients),
+        split=split,
+        root=root,
+    )
+
+
+def _split(joined: Sequence[Dataset]) -> Split | None:
+    """The parts of all of them; training and validation may share patients if that holds for any."""
+    splits = [ds.split for ds in joined if ds.split is not None]
+    if not splits:
+        return None
+    made = {"method": "joined", **{f"of {ds.name}": ds.split.name for ds in joined if ds.split}}
+    if any(split.made.get("val_unit") == "image" for split in splits):
+        made["val_unit"] = "image"
+    return Split(
+        "joined",
+        {image: part for split in splits for image, part in split.part_of.items()},
+        made,
+        {image: patient for split in splits for image, patient in split.patient_of.items()},
+    )
