@@ -1,0 +1,98 @@
+"""Images without annotations, as a `Dataset`: what a model is to look at."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from pcm_leukemia.dataset import Dataset
+from pcm_leukemia.errors import DataNotFound, InvalidExport, PcmError, Problem
+from pcm_leukemia.files import Files
+from pcm_leukemia.images import size
+from pcm_leukemia.schema import Image, ImageId, Taxonomy
+from pcm_leukemia.taxonomy import NINE
+
+__all__ = ["SUFFIXES", "read"]
+
+SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+
+
+def read(path: str | Path, taxonomy: Taxonomy = NINE, name: str | None = None) -> Dataset:
+    """The images in a folder, with those in the folders below it, or in a zip; or one image file.
+
+    Their ids are their paths below `path`. Files that are no images by their names, and hidden ones, are
+    passed over.
+
+    Parameters
+    ----------
+    path
+        A folder, a zip or an image.
+    taxonomy
+        The classes that a model is to tell apart.
+    name
+        Of the data set; by default that of the folder or file.
+
+    Raises
+    ------
+    DataNotFound
+        If no image is there.
+    InvalidExport
+        If a file cannot be opened as an image: every one is listed.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import PIL.Image
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     PIL.Image.new("RGB", (64, 48)).save(f"{folder}/a.png")
+    ...     ds = read(folder, name="new")
+    >>> ds, ds.images[0].width
+    (Dataset(new: no patients, 1 images, 0 cells, 9 labels), 64)
+    """
+    path = Path(path)
+    root = path.parent if path.is_file() and not zipfile.is_zipfile(path) else path
+    paths = sorted(file for file in _listed(path) if _is_image(file))
+    if not paths:
+        raise DataNotFound(
+            f"{path}: holds no image ({', '.join(sorted(SUFFIXES))}); name the folder with the images"
+        )
+    files = Files(root)
+    with ThreadPoolExecutor() as pool:
+        found = list(pool.map(lambda file: _image(files, file), paths))
+    problems = [each for each in found if isinstance(each, Problem)]
+    if problems:
+        raise InvalidExport(problems)
+    images = tuple(each for each in found if isinstance(each, Image))
+    return Dataset(name or path.stem or "images", taxonomy, images, root=root.absolute())
+
+
+def _listed(path: Path) -> list[str]:
+    if path.is_file():
+        if not zipfile.is_zipfile(path):
+            return [path.name]
+        with zipfile.ZipFile(path) as archive:
+            return [member for member in archive.namelist() if not member.endswith("/")]
+    if not path.is_dir():
+        raise DataNotFound(f"{path}: no such file or folder; name the folder with the images")
+    return [
+        Path(folder, file).relative_to(path).as_posix()
+        for folder, _, files in os.walk(path, followlinks=False)
+        for file in files
+    ]
+
+
+def _is_image(file: str) -> bool:
+    parts = file.split("/")
+    hidden = any(part.startswith((".", "__MACOSX")) for part in parts)
+    return not hidden and Path(parts[-1]).suffix.lower() in SUFFIXES
+
+
+def _image(files: Files, file: str) -> Image | Problem:
+    try:
+        with files.open(file) as stream:
+            width, height = size(stream, f"{files.root}: {file}")
+        return Image(ImageId(file), width, height, file=file)
+    except PcmError as error:
+        return Problem(f'image "{file}"', str(error), "or take it out")
