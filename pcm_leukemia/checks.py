@@ -167,9 +167,7 @@ def _split(ds: Dataset, split: Split | None) -> Iterator[Finding]:
             kind, images = "patient-in-two-parts", images_of[people[problem.where]]
         elif problem.where in in_group:
             kind, images = "group-in-two-parts", in_group[problem.where]
-        yield among(
-            ds, split, kind, "problem", problem.what, problem.fix, images=images, place=problem.where
-        )
+        yield among(ds, split, kind, "problem", problem.what, problem.fix, images=images, place=problem.where)
     unknown = images_of.get(None, [])
     if unknown:
         yield among(
