@@ -259,6 +259,7 @@ class _Reader:
         )
         if patient is not None:
             self.patients[str(patient)] = row.get("diagnosis")
+        diagnosis, group = row.get("diagnosis"), row.get("group")
         image = Image(
             ImageId(name),
             int(row["width"]),
@@ -267,6 +268,9 @@ class _Reader:
             row.get("name", name),
             row.get("subset", ""),
             tags=tags,
+            annotation_state=row.get("annotation_state", "complete"),
+            diagnosis=None if patient is not None or diagnosis is None else str(diagnosis),
+            group=None if group is None else str(group),
         )
         images[row["id"]] = self.images[image.id] = image
         self.part_of[image.id] = part

@@ -9,7 +9,7 @@ from pcm_leukemia.converters._cvat_labels import Spelling
 from pcm_leukemia.converters._cvat_names import PATIENTS, Layout
 from pcm_leukemia.converters._cvat_xml import extent
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.shapes import Ellipse, Mask, RotatedBox
+from pcm_leukemia.shapes import Ellipse, Mask, Point, RotatedBox
 
 __all__ = ["lost", "notes"]
 
@@ -22,9 +22,18 @@ def lost(ds: Dataset, spelling: Spelling, layout: Layout, *, patients: bool) -> 
         "track numbers": sum(cell.track is not None for cell in ds.cells),
         "raw labels, for the class": spelling.lost,
         "outlines without area in their image, for their boxes": sum(
-            cell.shape is not None and extent(cell, sizes[cell.image]) is None for cell in ds.cells
+            cell.shape is not None
+            and not isinstance(cell.shape, Point)
+            and extent(cell, sizes[cell.image]) is None
+            for cell in ds.cells
         ),
         "names of images, for their ids": sum(layout.places[i.id].name != i.name for i in ds.images),
+        "groups and annotation states of images": sum(
+            image.group is not None or image.annotation_state != "complete" for image in ds.images
+        ),
+        "diagnoses of images without a patient": sum(
+            image.diagnosis is not None and image.patient is None for image in ds.images
+        ),
         "patients without images": sum(patient.id not in with_images for patient in ds.patients),
         "patients of images": 0 if patients else sum(image.patient is not None for image in ds.images),
     }
@@ -93,6 +102,9 @@ def _notes_on_cvat(ds: Dataset, layout: Layout) -> Iterator[str]:
                 "both on one of them; rename one"
             )
             break
+    points = sum(isinstance(cell.shape, Point) for cell in ds.cells)
+    if points:
+        yield f"{points:,} points are no cells when they are read back: draw a box around each"
     drawn = sum(isinstance(cell.shape, Ellipse | Mask) for cell in ds.cells)
     if drawn and layout.kind == "project":
         yield (

@@ -10,7 +10,7 @@ from pcm_leukemia.converters._cvat_labels import Declared, Spelling
 from pcm_leukemia.converters._cvat_names import Layout, Place
 from pcm_leukemia.errors import ExportError
 from pcm_leukemia.schema import Attributes, Cell, Image, Tag
-from pcm_leukemia.shapes import Box, Ellipse, Mask, Polygon, RotatedBox
+from pcm_leukemia.shapes import Box, Ellipse, Mask, Point, Polygon, RotatedBox
 
 __all__ = ["extent", "header", "image_element"]
 
@@ -138,6 +138,8 @@ def _attributes(attributes: Attributes) -> str:
 def _geometry(cell: Cell, image: Image) -> tuple[str, str]:
     """The element's name and the attributes that say where it is."""
     shape = cell.shape
+    if isinstance(shape, Point):
+        return "points", f'points="{_number(shape.x)},{_number(shape.y)}"'
     if shape is None or extent(cell, image) is None:
         return "box", _corners(cell.box)
     match shape:

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from pcm_leukemia.errors import MissingExtra
-from pcm_leukemia.schema import Cell, Image
+from pcm_leukemia.schema import AnnotationState, Cell, Image
 from pcm_leukemia.shapes import Box, pack
 
 __all__ = [
@@ -168,6 +168,8 @@ class ImageRest(msgspec.Struct, omit_defaults=True):
     name: str = ""
     subset: str = ""
     tags: list[tuple[str, list[tuple[str, str]], str, int]] = []
+    state: AnnotationState = "complete"
+    group: str = ""
     cells: list[CellRest] = []
 
 
@@ -186,6 +188,8 @@ def detection_row(
         image.name if image.name != image.id else "",
         image.subset,
         [(tag.label, list(tag.attributes), tag.source, tag.group) for tag in image.tags],
+        image.annotation_state,
+        image.group or "",
         [_rest(cell, box) for cell, box in zip(cells, boxes, strict=True)],
     )
     if all(cell == CellRest() for cell in rest.cells):

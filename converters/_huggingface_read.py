@@ -171,6 +171,9 @@ def _image(row: dict[str, Any]) -> Image:
         rest.name,
         rest.subset,
         tags=tuple(Tag(label, tuple(pairs), source, group) for label, pairs, source, group in rest.tags),
+        annotation_state=rest.state,
+        diagnosis=row["diagnosis"] if row["patient"] is None else None,
+        group=rest.group or None,
     )
 
 

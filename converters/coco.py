@@ -5,7 +5,8 @@ such as DEIM's), annotation ids count from 1 (pycocotools takes id 0 for "no mat
 from 1 over the whole data set. `file_name` is the image's id: its path below `images/`.
 
 Declared rounding: 0.001 px for boxes and outlines. Everything else in a `Dataset` survives, in
-keys that COCO readers pass over (`patient`, `diagnosis`, `subset`, `name`, `tags`; `cell`,
+keys that COCO readers pass over (`patient`, `diagnosis`, `subset`, `name`, `tags`, `group`,
+`annotation_state`; `cell`,
 `raw_label`, `attributes`, `shape` and so on), except patients without images, and the aliases and tasks of a taxonomy of one's own. Cells to be ignored are left out and counted.
 """
 
@@ -28,6 +29,7 @@ from pcm_leukemia.output import Report, new_folder
 from pcm_leukemia.paths import leads_outside
 from pcm_leukemia.schema import IGNORE, Cell, Image, ImageId
 from pcm_leukemia.shapes import Mask, Shape, clipped, pack
+from pcm_leukemia.tasks import Incomplete, require_boxes, require_complete
 
 __all__ = ["read", "write"]
 
@@ -49,6 +51,8 @@ class _ImageRow(msgspec.Struct, gc=False):
     subset: str | UnsetType = UNSET
     name: str | UnsetType = UNSET
     tags: list[dict[str, object]] | UnsetType = UNSET
+    annotation_state: str | UnsetType = UNSET
+    group: str | UnsetType = UNSET
 
 
 class _CellRow(msgspec.Struct, gc=False):
@@ -78,6 +82,7 @@ def write(
     first_category: int = 1,
     images: Images = "none",
     strip_metadata: bool = False,
+    incomplete: Incomplete = "refuse",
     progress: bool = False,
 ) -> Report:
     """Write `ds` as COCO: ``annotations/<part>.json``, and ``images/`` if they are copied or linked.
@@ -96,13 +101,18 @@ def write(
         "copy", "hardlink" or "symlink" them below ``images/``; "none" leaves them where they are.
     strip_metadata
         Copy the images without EXIF, comments and whatever else they hold besides their pixels (JPEG and PNG).
+    incomplete
+        "refuse" images in which cells may be unannotated (`Image.annotation_state`), or "keep" them: what is
+        not annotated is background to a detector.
     progress
         Show a bar while images are copied or linked.
 
     Raises
     ------
     LeakySplit
-        If a patient stands in two parts.
+        If a patient or a group of images stands in two parts.
+    UnfitForTask
+        If cells are points without a box, or images are annotated in part and `incomplete` is "refuse".
     ExportError
         If `out` must not be replaced, or an image cannot be placed or stripped.
     DataNotFound
@@ -114,6 +124,8 @@ def write(
     """
     ds = ds.task(task) if task else ds
     require_sound(ds)
+    require_boxes(ds)
+    require_complete(ds, incomplete)
     if strip_metadata:
         from pcm_leukemia.images import check_strip
 
@@ -209,6 +221,8 @@ def _image_row(image: Image, number: int, diagnosis: str | None) -> _ImageRow:
         image.subset or UNSET,
         image.name if image.name != image.id else UNSET,
         tags or UNSET,
+        UNSET if image.annotation_state == "complete" else image.annotation_state,
+        image.group or UNSET,
     )
 
 

@@ -34,6 +34,7 @@ from pcm_leukemia.images import BORDERS, Border, Files, crop, crop_corners, enco
 from pcm_leukemia.leaks import require_sound
 from pcm_leukemia.output import Report, check_target, counts
 from pcm_leukemia.schema import IGNORE, Cell, Image, ImageId
+from pcm_leukemia.tasks import require_boxes
 
 __all__ = ["write"]
 
@@ -107,7 +108,9 @@ def write(
     Raises
     ------
     LeakySplit
-        If a patient stands in two parts.
+        If a patient or a group of images stands in two parts.
+    UnfitForTask
+        If cells are points without a box.
     ExportError
         If `out` must not be replaced, or a label cannot be a folder.
     DataNotFound
@@ -115,6 +118,7 @@ def write(
     """
     ds = ds.task(task) if task else ds
     require_sound(ds)
+    require_boxes(ds)
     style = _style(padding, border, format, quality)
     target = check_target(out, "crops")
     files = files_of(ds)

@@ -36,6 +36,7 @@ from pcm_leukemia.images import files_of
 from pcm_leukemia.leaks import require_sound
 from pcm_leukemia.output import Report, counts, new_folder
 from pcm_leukemia.schema import IGNORE
+from pcm_leukemia.tasks import Incomplete, require_boxes, require_complete
 
 __all__ = ["push", "read", "write"]
 
@@ -50,6 +51,7 @@ def write(
     max_shard_bytes: int = 500_000_000,
     license: str | None = None,  # noqa: A002 - what a dataset card calls it
     workers: int | None = None,
+    incomplete: Incomplete = "refuse",
     progress: bool = False,
 ) -> Report:
     """Write `ds` as parquet files with a dataset card.
@@ -78,13 +80,19 @@ def write(
         the data's owner to state; by default the card says that it is unknown.
     workers
         Threads that read, decode and cut; by default one a core.
+    incomplete
+        "refuse" images in which cells may be unannotated (`Image.annotation_state`), or "keep" them: what is
+        not annotated is background to a detector.
     progress
         Show a bar.
 
     Raises
     ------
     LeakySplit
-        If a patient stands in two parts.
+        If a patient or a group of images stands in two parts.
+    UnfitForTask
+        If cells are points without a box; or, with the configuration detection, images are annotated in part
+        and `incomplete` is "refuse".
     DataNotFound
         If there are no image files.
     ExportError
@@ -110,7 +118,10 @@ def write(
     >>> dict(report.images), same
     ({'train': 1}, True)
     """
-    return _write(ds, out, None, task, padding, configs, max_shard_bytes, license, workers, progress=progress)
+    return _write(
+        *(ds, out, None, task, padding, configs, max_shard_bytes, license, workers, incomplete),
+        progress=progress,
+    )
 
 
 def push(
@@ -127,6 +138,7 @@ def push(
     max_shard_bytes: int = 500_000_000,
     license: str | None = None,  # noqa: A002 - see write
     workers: int | None = None,
+    incomplete: Incomplete = "refuse",
     progress: bool = False,
 ) -> Report:
     """Write `ds` into a temporary folder and upload that to the Hub, in one commit.
@@ -149,7 +161,7 @@ def push(
         The branch; by default main.
     commit_message
         By default one that names the data set.
-    task, padding, configs, max_shard_bytes, license, workers, progress
+    task, padding, configs, max_shard_bytes, license, workers, incomplete, progress
         As for `write`.
 
     Returns
@@ -159,7 +171,7 @@ def push(
 
     Raises
     ------
-    LeakySplit, DataNotFound, ExportError, ValueError
+    LeakySplit, UnfitForTask, DataNotFound, ExportError, ValueError
         As `write` does, before anything is sent.
     MissingExtra
         If huggingface_hub or pyarrow is not installed.
@@ -171,7 +183,17 @@ def push(
     with tempfile.TemporaryDirectory(prefix="pcm-leukemia-") as work:
         folder = Path(work) / "dataset"
         report = _write(
-            ds, folder, repo_id, task, padding, configs, max_shard_bytes, license, workers, progress=progress
+            ds,
+            folder,
+            repo_id,
+            task,
+            padding,
+            configs,
+            max_shard_bytes,
+            license,
+            workers,
+            incomplete,
+            progress=progress,
         )
         api = HfApi(token=token)
         url = api.create_repo(repo_id, repo_type="dataset", private=private, exist_ok=True)
@@ -203,6 +225,7 @@ def _write(
     max_shard_bytes: int,
     license_name: str | None,
     workers: int | None,
+    incomplete: Incomplete,
     *,
     progress: bool,
 ) -> Report:
@@ -210,6 +233,9 @@ def _write(
     pyarrow()
     ds = ds.task(task) if task else ds
     require_sound(ds)
+    require_boxes(ds)
+    if "detection" in configs:
+        require_complete(ds, incomplete)
     files = files_of(ds)
     has_task = any(each.name == "classification" for each in ds.taxonomy.tasks)
     plan = Plan(ds, ds.task("classification") if has_task else ds, configs, padding, split_names(ds))

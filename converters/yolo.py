@@ -33,6 +33,7 @@ from pcm_leukemia.leaks import require_sound
 from pcm_leukemia.output import Report, new_folder
 from pcm_leukemia.schema import IGNORE, PARTS, Image, ImageId
 from pcm_leukemia.shapes import Box
+from pcm_leukemia.tasks import Incomplete, require_boxes, require_complete
 
 __all__ = ["read", "write"]
 
@@ -49,6 +50,7 @@ def write(
     task: str | None = None,
     images: Images = "copy",
     strip_metadata: bool = False,
+    incomplete: Incomplete = "refuse",
     progress: bool = False,
 ) -> Report:
     """Write `ds` as a folder that ultralytics trains on as it is.
@@ -65,13 +67,18 @@ def write(
         "copy" them, "hardlink" or "symlink" (to absolute paths) them, or "none": labels only.
     strip_metadata
         Copy the images without EXIF, comments and whatever else they hold besides their pixels (JPEG and PNG).
+    incomplete
+        "refuse" images in which cells may be unannotated (`Image.annotation_state`), or "keep" them: what is
+        not annotated is background to a detector.
     progress
         Show a bar while images are copied or linked.
 
     Raises
     ------
     LeakySplit
-        If a patient stands in two parts.
+        If a patient or a group of images stands in two parts.
+    UnfitForTask
+        If cells are points without a box, or images are annotated in part and `incomplete` is "refuse".
     ExportError
         If `out` must not be replaced, or images are missing, cannot be linked to or cannot be stripped.
     CorruptFile
@@ -99,6 +106,8 @@ def write(
         check_strip(images)
     ds = ds.task(task) if task else ds
     require_sound(ds)
+    require_boxes(ds)
+    require_complete(ds, incomplete)
     with new_folder(out, "yolo") as folder:
         folders = part_folders(ds.parts)
         files = file_names(ds, folders)

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.findings import Finding, among
 from pcm_leukemia.schema import Cell, Split
+from pcm_leukemia.shapes import Point
 
 __all__ = ["FEWEST", "OVERLAP", "UNUSUAL", "annotated_twice", "unusual_boxes"]
 
@@ -77,7 +78,7 @@ def unusual_boxes(ds: Dataset, split: Split | None = None) -> Iterator[Finding]:
     for cell in ds.cells:
         image, box = ds.image(cell.image), cell.box
         inner = min(box.x1, box.y1, image.width - box.x2, image.height - box.y2) > BORDER
-        if inner:
+        if inner and not isinstance(cell.shape, Point):
             by_class.setdefault(cell.label, []).append(cell)
     for label in sorted(by_class):
         cells = by_class[label]

@@ -19,6 +19,7 @@ __all__ = ["KINDS", "Checked", "check"]
 
 KINDS: Mapping[str, str] = {
     "patient-in-two-parts": "problem",
+    "group-in-two-parts": "problem",
     "in-no-part": "problem",
     "unknown-patient": "warning",
     "paper": "problem",
@@ -154,21 +155,19 @@ def _split(ds: Dataset, split: Split | None) -> Iterator[Finding]:
         return
     people = {f'split "{split.name}" patient "{patient.id}"': patient.id for patient in ds.patients}
     images_of: dict[str | None, list[ImageId]] = {}
+    in_group: dict[str, list[ImageId]] = {}
     for image in ds.images:
         images_of.setdefault(image.patient, []).append(image.id)
+        if image.group is not None:
+            in_group.setdefault(f'split "{split.name}" group "{image.group}"', []).append(image.id)
+    lost = [image.id for image in ds.images if image.id not in split.part_of]
     for problem in leaks.check(ds, split):
-        patient = people.get(problem.where)
-        lost = [image.id for image in ds.images if image.id not in split.part_of]
-        yield among(
-            ds,
-            split,
-            "in-no-part" if patient is None else "patient-in-two-parts",
-            "problem",
-            problem.what,
-            problem.fix,
-            images=lost if patient is None else images_of[patient],
-            place=problem.where,
-        )
+        kind, images = "in-no-part", lost
+        if problem.where in people:
+            kind, images = "patient-in-two-parts", images_of[people[problem.where]]
+        elif problem.where in in_group:
+            kind, images = "group-in-two-parts", in_group[problem.where]
+        yield among(ds, split, kind, "problem", problem.what, problem.fix, images=images, place=problem.where)
     unknown = images_of.get(None, [])
     if unknown:
         yield among(

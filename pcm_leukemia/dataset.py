@@ -96,8 +96,9 @@ class Dataset:
         return {patient.id: patient.diagnosis for patient in self.patients}
 
     def diagnosis_of(self, image: Image) -> str | None:
-        """The diagnosis of the image's patient; None where either is unknown."""
-        return self._diagnoses[image.patient] if image.patient else None
+        """The diagnosis of the image's patient, or else the image's own; None where neither is known."""
+        of_patient = self._diagnoses[image.patient] if image.patient else None
+        return of_patient or image.diagnosis
 
     def part_of(self, image: Image) -> str:
         """The part that the image is in; "all" where the data set has no split."""
@@ -312,3 +313,7 @@ def _content(ds: Dataset) -> Iterator[object]:
         if cell.shape is not None:
             kind, numbers = pack(cell.shape)
             yield (cell.image, cell.id, kind, [float(number) for number in numbers])
+    plain = ("complete", None, None)
+    for i in ds.images:  # only where something is said, so that data which say nothing keep their fingerprint
+        if (more := (i.annotation_state, i.diagnosis, i.group)) != plain:
+            yield (i.id, *more)

@@ -8,6 +8,7 @@
     ├── InvalidDataset(problems)    the invariants between the tables of a data set
     ├── MissingPatients             a patient-level split without patient ids
     ├── LeakySplit                  a patient in two parts
+    ├── UnfitForTask(problems)      data that a task cannot be done with: points for boxes, unannotated cells
     ├── UnknownPart                 a part (or a split) that the data set does not have
     ├── ExportError                 the output folder, or a label that the format cannot write
     ├── DataNotFound                a path that is not there, or holds nothing that can be read
@@ -34,6 +35,7 @@ __all__ = [
     "MissingPatients",
     "PcmError",
     "Problem",
+    "UnfitForTask",
     "UnknownLabel",
     "UnknownPart",
     "some",
@@ -90,6 +92,10 @@ class MissingPatients(PcmError, ValueError):
 
 class LeakySplit(_Problems, ValueError):
     """A patient (or an image) that stands in more than one part."""
+
+
+class UnfitForTask(_Problems, ValueError):
+    """Data that a task cannot be done with as they are; `problems` says why, and what can be left out."""
 
 
 class UnknownPart(PcmError, KeyError):

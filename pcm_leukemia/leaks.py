@@ -1,4 +1,4 @@
-"""Looks for patients who stand in two parts of a split; `pcm_leukemia.splits` is its public face."""
+"""Looks for patients, and groups of images, that stand in two parts of a split; `pcm_leukemia.splits` is its public face."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ SHARED_BY_IMAGE = frozenset({"train", "val"})
 
 
 def check(ds: Dataset, split: Split) -> list[Problem]:
-    """Name every patient in two parts, and say how many images no part has.
+    """Name every patient and every group of images in two parts, and say how many images no part has.
 
     Training and validation may share patients only where ``split.made["val_unit"]`` is "image";
-    a patient shared with any other part is always named. An image without a patient cannot be
+    a patient shared with any other part is always named, and so is a group in two parts. An image without a patient cannot be
     checked and is no problem here; splits that come with the data say in their `made` how many
     such images there are.
 
     Returns
     -------
     list of Problem
-        Empty if the split is sound; the patients in the order of their ids.
+        Empty if the split is sound; the patients in the order of their ids, then the groups.
 
     Examples
     --------
@@ -39,13 +39,17 @@ def check(ds: Dataset, split: Split) -> list[Problem]:
     """
     shared = SHARED_BY_IMAGE if split.made.get("val_unit") == "image" else frozenset[str]()
     images_of: dict[str, Counter[str]] = {}
+    in_group: dict[str, Counter[str]] = {}
     lost = []
     for image in ds.images:
         part = split.part_of.get(image.id)
         if part is None:
             lost.append(image.id)
-        elif image.patient is not None:
+            continue
+        if image.patient is not None:
             images_of.setdefault(image.patient, Counter())[part] += 1
+        if image.group is not None:
+            in_group.setdefault(image.group, Counter())[part] += 1
     problems = [
         Problem(
             f'split "{split.name}" patient "{patient}"',
@@ -54,6 +58,15 @@ def check(ds: Dataset, split: Split) -> list[Problem]:
         )
         for patient, images in sorted(images_of.items())
         if len(images) > 1 and not images.keys() <= shared
+    ]
+    problems += [
+        Problem(
+            f'split "{split.name}" group "{group}"',
+            f"stands in {_parts(split, images)}",
+            "put all of them into one part, since they show the same, or make the split with splits.by_patient",
+        )
+        for group, images in sorted(in_group.items())
+        if len(images) > 1
     ]
     if lost:
         problems.append(
@@ -67,12 +80,12 @@ def check(ds: Dataset, split: Split) -> list[Problem]:
 
 
 def require_sound(ds: Dataset) -> None:
-    """Refuse a data set whose split has a patient in two parts; one without a split is fine.
+    """Refuse a data set whose split has a patient or a group in two parts; one without a split is fine.
 
     Raises
     ------
     LeakySplit
-        If a patient stands in two parts: every such patient is named, with the parts.
+        If a patient or a group stands in two parts: each is named, with the parts.
 
     Examples
     --------

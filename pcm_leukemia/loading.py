@@ -10,6 +10,7 @@ from inspect import signature
 from pathlib import Path
 from typing import Literal
 
+from pcm_leukemia import sources
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import DataNotFound
 from pcm_leukemia.output import MARKER
@@ -17,7 +18,7 @@ from pcm_leukemia.schema import Taxonomy
 
 __all__ = ["kind_of", "load_dataset", "with_patients"]
 
-Kind = Literal["canonical", "yolo", "coco", "huggingface", "cvat"]
+Kind = Literal["canonical", "yolo", "coco", "huggingface", "cvat", "source"]
 
 _SHOWN: dict[Kind, str] = {
     "canonical": "a canonical folder, whose classes are settled",
@@ -25,8 +26,9 @@ _SHOWN: dict[Kind, str] = {
     "coco": "COCO",
     "huggingface": "a Hugging Face folder of ours",
     "cvat": "a CVAT export",
+    "source": "this public data set",
 }
-_FORMS = "a CVAT export (.xml, .zip or a folder), a canonical folder, a YOLO folder (data.yaml), a COCO file or folder (.json), or a Hugging Face folder of ours"
+_FORMS = "a CVAT export (.xml, .zip or a folder), a canonical folder, a YOLO folder (data.yaml), a COCO file or folder (.json), a Hugging Face folder of ours, or NAME:ROOT of a public data set (see pcm-leukemia sources)"
 
 
 def load_dataset(
@@ -44,6 +46,7 @@ def load_dataset(
     clip: bool = False,
     images_root: str | Path | None = None,
     check_images: bool = True,
+    variant: str | None = None,
     name: str | None = None,
 ) -> Dataset:
     """Load a data set from a path.
@@ -52,7 +55,8 @@ def load_dataset(
     ----------
     path
         A CVAT export (XML, zip or folder), a canonical folder, a YOLO folder, a COCO file or
-        folder, or a Hugging Face folder that this package wrote.
+        folder, a Hugging Face folder that this package wrote, or ``NAME:ROOT`` of a public data set,
+        such as "lmu:/data/LMU", where `sources.names` has NAME.
     split
         The part to give: "train", "val" or "test"; by default everything.
     task
@@ -73,7 +77,7 @@ def load_dataset(
         The classes: by default the nine of PCM-Leukemia for CVAT, and what the data says for
         other formats; "declared" takes the labels that a CVAT export declares.
     labels
-        CVAT: label in the export -> class, or "ignore".
+        CVAT, image_folder: label in the export, or a folder's name -> class, or "ignore".
     clip
         CVAT, COCO, YOLO: cut boxes that leave their image at its border, instead of refusing them.
     images_root
@@ -81,6 +85,8 @@ def load_dataset(
         or not with the annotations.
     check_images
         CVAT: open every image's header and compare its size with the annotated one.
+    variant
+        A public data set: the reading of its labels; see ``sources.get(NAME).variants``.
     name
         The data set's name.
 
@@ -105,6 +111,7 @@ def load_dataset(
         "clip": clip or None,
         "images_root": images_root,
         "split_name": split_name,
+        "variant": variant,
     }
     given: dict[str, object] = {option: value for option, value in options.items() if value is not None}
     ds = _read(path, kind, given, check_images=check_images)
@@ -118,25 +125,32 @@ def load_dataset(
 def _read(path: Path, kind: Kind, options: dict[str, object], *, check_images: bool) -> Dataset:
     """Read by the form's own reader, which must take every option that is given."""
     names = {"canonical": "pcm_leukemia.store", "cvat": "pcm_leukemia.cvat"}
-    reader = import_module(names.get(kind, f"pcm_leukemia.converters.{kind}")).read
+    place: str | Path = path
+    if source := sources.split_name(path):
+        name, place = source
+        reader = sources.module(name).read
+    else:
+        reader = import_module(names.get(kind, f"pcm_leukemia.converters.{kind}")).read
     accepted = signature(reader).parameters
     for option in options:
         if option not in accepted:
             raise ValueError(f"{path}: {option} is of no use for {_SHOWN[kind]}; leave it out")
     if "check_images" in accepted:
         options["check_images"] = check_images
-    ds: Dataset = reader(path, **options)
+    ds: Dataset = reader(place, **options)
     return ds
 
 
 def kind_of(path: str | Path) -> Kind:
-    """What is at `path`, by its files' names alone.
+    """What is at `path`, by its files' names alone; ``NAME:ROOT`` is a public data set.
 
     Raises
     ------
     DataNotFound
         If nothing is there, or nothing that can be read.
     """
+    if sources.split_name(path):
+        return "source"
     path = Path(path)
     if path.is_file():
         suffix = path.suffix.lower()

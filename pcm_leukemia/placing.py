@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
@@ -9,22 +10,27 @@ import numpy as np
 
 from pcm_leukemia import balance
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.errors import MissingPatients
+from pcm_leukemia.errors import DataWarning, MissingPatients
 from pcm_leukemia.schema import Image, ImageId, PatientId
 
 __all__ = ["counts", "need_patients", "place", "reached"]
 
 
 def need_patients(ds: Dataset, images: Iterable[Image]) -> None:
-    """Refuse images of which nobody knows the patient.
+    """Refuse images of which nobody knows the patient, nor a group that they belong to.
 
     Raises
     ------
     MissingPatients
         With the three ways to give patient ids.
+
+    Warns
+    -----
+    DataWarning
+        If images are kept together by their group alone.
     """
     images = list(images)
-    unknown = [image.id for image in images if image.patient is None]
+    unknown = [image.id for image in images if image.patient is None and image.group is None]
     if unknown or not images:
         raise MissingPatients(
             f"{ds.name}: {len(unknown):,} of {len(images):,} images have no patient id"
@@ -32,6 +38,14 @@ def need_patients(ds: Dataset, images: Iterable[Image]) -> None:
             + ", and a split by patient needs one for each; give them by a pattern over image paths "
             "(patients.from_pattern, --patients), a CSV (patients.from_csv, --patients-csv), or a CVAT tag or "
             "attribute (patients.from_tags, --patients-tag; patients.from_attribute, --patients-attribute)"
+        )
+    by_group = sum(image.patient is None for image in images)
+    if by_group:
+        warnings.warn(
+            f"{ds.name}: {by_group:,} of {len(images):,} images have no patient id; they are kept together by "
+            "their group, and a patient with several groups may stand in several parts",
+            DataWarning,
+            stacklevel=3,
         )
 
 
@@ -92,8 +106,14 @@ def reached(ds: Dataset, part_of: Mapping[ImageId, str], targets: Mapping[str, f
     parts = list(targets)
     table = counts(ds, here, parts)
     people = {part: len({i.patient for i in ds.images if here[i.id] == part} - {None}) for part in parts}
-    made = {
-        "patients": ", ".join(f"{part} {people[part]}" for part in reversed(parts)),
+    groups = {
+        part: len({i.group for i in ds.images if here[i.id] == part and i.patient is None} - {None})
+        for part in parts
+    }
+    made = {"patients": ", ".join(f"{part} {people[part]}" for part in reversed(parts))}
+    if any(groups.values()):
+        made["groups"] = ", ".join(f"{part} {groups[part]}" for part in reversed(parts))
+    made |= {
         "images": ", ".join(f"{part} {table[parts.index(part), 0]}" for part in reversed(parts)),
     }
     for index, part in enumerate(parts[:-1]):

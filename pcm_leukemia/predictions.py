@@ -20,6 +20,7 @@ from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import DataNotFound, DataWarning, InvalidExport, Problem, some
 from pcm_leukemia.schema import Cell, Image
 from pcm_leukemia.shapes import Box
+from pcm_leukemia.tasks import require_boxes
 
 __all__ = ["AUTO", "SCORE", "Onto", "Predictions", "with_predictions"]
 
@@ -86,6 +87,8 @@ def with_predictions(
     InvalidExport
         If it is no list of results, or a row is not one, names an unknown image or category, or has
         a score or a box that are none: every such row is listed.
+    UnfitForTask
+        If cells are points without a box, which predictions cannot be held against.
     ValueError
         If an option has no such value.
 
@@ -110,6 +113,7 @@ def with_predictions(
         raise ValueError(f'onto "{onto}": must be empty or all')
     if first_category not in (0, 1):
         raise ValueError(f"first_category {first_category}: must be 1 (COCO) or 0")
+    require_boxes(ds)
     problems: list[Problem] = []
     if isinstance(predictions, Mapping):
         rows = list(_from_mapping(ds, predictions, problems))

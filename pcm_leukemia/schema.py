@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NewType
+from typing import Literal, NewType, TypeAlias
 
 import msgspec
 
@@ -19,6 +19,8 @@ from pcm_leukemia.shapes import Box, Shape
 __all__ = [
     "IGNORE",
     "PARTS",
+    "STATES",
+    "AnnotationState",
     "Attributes",
     "Cell",
     "Image",
@@ -41,6 +43,11 @@ IGNORE = "ignore"
 
 PARTS = ("train", "val", "test")
 """The order in which parts are listed; other names follow, sorted."""
+
+
+AnnotationState: TypeAlias = Literal["complete", "partial", "none", "unknown"]
+STATES: tuple[AnnotationState, ...] = ("complete", "partial", "none", "unknown")
+"""How far the cells of an image are annotated: all of them, some, none, or nobody knows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +82,15 @@ class Image:
     which is the id without the leading subset (or task). `file` is the path of the pixels below
     `Dataset.root`, or None where there are none. Sizes are pixels.
 
+    `annotation_state` says whether a cell without an annotation may be taken for background: only where
+    it is "complete". `diagnosis` is that of the image, where its patient is not known. `group` is what
+    images have in common that no split may separate, though it is no patient: a slide, or one cell that
+    was photographed twice.
+
     Raises
     ------
     ValueError
-        If the id is empty or a size is not positive.
+        If the id is empty, a size is not positive, or there is no such state.
     """
 
     id: ImageId
@@ -89,6 +101,9 @@ class Image:
     subset: str = ""
     file: str | None = field(default=None, compare=False)
     tags: tuple[Tag, ...] = ()
+    annotation_state: AnnotationState = "complete"
+    diagnosis: str | None = None
+    group: str | None = None
 
     def __post_init__(self) -> None:
         if not self.id:
@@ -97,6 +112,13 @@ class Image:
             raise ValueError(f'image "{self.id}": size {self.width} x {self.height}; give pixels, 1 or more')
         if not self.name:
             object.__setattr__(self, "name", str(self.id))
+        if self.annotation_state not in STATES:
+            raise ValueError(
+                f'image "{self.id}": annotation_state "{self.annotation_state}"; use one of {", ".join(STATES)}'
+            )
+        for name in ("diagnosis", "group"):
+            if getattr(self, name) == "":
+                object.__setattr__(self, name, None)
 
 
 class Cell(msgspec.Struct, frozen=True, gc=False):
@@ -105,7 +127,7 @@ class Cell(msgspec.Struct, frozen=True, gc=False):
     `id` numbers the cells of one image and never changes, whatever is selected. `label` is a
     class of the data set's taxonomy or `IGNORE`; `raw_label` is what the annotator's tool said.
     `box` is the axis-aligned envelope in pixels; `shape` is what was drawn, where that was no
-    upright box. Attribute values are the strings that CVAT wrote.
+    upright box; where only a point is known, a `shapes.Point`, and `box` is its pixel. Attribute values are the strings that CVAT wrote.
     """
 
     image: ImageId

@@ -19,9 +19,21 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-__all__ = ["Box", "Ellipse", "Mask", "Point", "Polygon", "RotatedBox", "Shape", "clipped", "pack", "unpack"]
+__all__ = [
+    "XY",
+    "Box",
+    "Ellipse",
+    "Mask",
+    "Point",
+    "Polygon",
+    "RotatedBox",
+    "Shape",
+    "clipped",
+    "pack",
+    "unpack",
+]
 
-Point: TypeAlias = tuple[float, float]
+XY: TypeAlias = tuple[float, float]
 
 ELLIPSE_POINTS = 36
 
@@ -100,7 +112,7 @@ class RotatedBox:
     y2: float
     rotation: float
 
-    def polygon(self) -> tuple[Point, ...]:
+    def polygon(self) -> tuple[XY, ...]:
         """The four corners after the turn, from the one that was top left, clockwise."""
         cx, cy = (self.x1 + self.x2) / 2, (self.y1 + self.y2) / 2
         cos, sin = _cos_sin(self.rotation)
@@ -124,9 +136,9 @@ class Polygon:
     (1, 2, 6, 5)
     """
 
-    points: tuple[Point, ...]
+    points: tuple[XY, ...]
 
-    def polygon(self) -> tuple[Point, ...]:
+    def polygon(self) -> tuple[XY, ...]:
         """The points themselves."""
         return self.points
 
@@ -151,7 +163,7 @@ class Ellipse:
     ry: float
     rotation: float = 0.0
 
-    def polygon(self) -> tuple[Point, ...]:
+    def polygon(self) -> tuple[XY, ...]:
         """36 points on the ellipse, ten degrees of its parameter apart."""
         cos, sin = _cos_sin(self.rotation)
         points = []
@@ -248,7 +260,49 @@ class Mask:
         )
 
 
-def clipped(points: Sequence[Point], width: float, height: float) -> tuple[Point, ...]:
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A cell of which only a point is known, and no extent.
+
+    `Cell.box` is then the pixel that the point lies in, which is no extent of a cell: what needs boxes
+    refuses it, see `tasks.require_boxes`.
+
+    Examples
+    --------
+    >>> Point(10.5, 20).pixel(200, 100)
+    Box(x1=10.0, y1=20.0, x2=11.0, y2=21.0)
+    >>> Point(200, 0).pixel(200, 100)
+    Box(x1=199.0, y1=0.0, x2=200.0, y2=1.0)
+    """
+
+    x: float
+    y: float
+
+    def polygon(self) -> tuple[XY, ...]:
+        """The point itself."""
+        return ((self.x, self.y),)
+
+    def envelope(self) -> tuple[float, float, float, float]:
+        """The extent ``(x, y, x, y)``, which has no area."""
+        return self.x, self.y, self.x, self.y
+
+    def pixel(self, width: int, height: int) -> Box:
+        """The pixel that the point lies in, in an image of `width` x `height` pixels.
+
+        Raises
+        ------
+        ValueError
+            If the point lies outside the image.
+        """
+        if not (0 <= self.x <= width and 0 <= self.y <= height):
+            raise ValueError(
+                f"point ({self.x}, {self.y}): lies outside the image of {width} x {height}; give one inside"
+            )
+        x, y = min(math.floor(self.x), width - 1), min(math.floor(self.y), height - 1)
+        return Box(x, y, x + 1, y + 1)
+
+
+def clipped(points: Sequence[XY], width: float, height: float) -> tuple[XY, ...]:
     """The part of a closed outline inside an image of `width` x `height` pixels; () if nothing is.
 
     Cut at one side after the other (Sutherland and Hodgman, 1974).
@@ -272,7 +326,7 @@ def clipped(points: Sequence[Point], width: float, height: float) -> tuple[Point
     return tuple(kept)
 
 
-Shape: TypeAlias = RotatedBox | Polygon | Ellipse | Mask
+Shape: TypeAlias = RotatedBox | Polygon | Ellipse | Mask | Point
 
 
 def pack(shape: Shape) -> tuple[str, list[float]]:
@@ -294,6 +348,8 @@ def pack(shape: Shape) -> tuple[str, list[float]]:
             return "ellipse", [cx, cy, rx, ry, rotation]
         case Mask(left, top, width, height, runs):
             return "mask", [left, top, width, height, *runs]
+        case Point(x, y):
+            return "point", [x, y]
 
 
 def unpack(kind: str, numbers: Sequence[float]) -> Shape:
@@ -313,8 +369,10 @@ def unpack(kind: str, numbers: Sequence[float]) -> Shape:
     if kind == "mask" and len(numbers) > 4:
         left, top, width, height, *runs = map(int, numbers)
         return Mask(left, top, width, height, tuple(runs))
+    if kind == "point" and len(numbers) == 2:
+        return Point(*numbers)
     raise ValueError(
-        f'shape "{kind}" with {len(numbers)} numbers: there is none; write rotated, polygon, ellipse or mask'
+        f'shape "{kind}" with {len(numbers)} numbers: there is none; write rotated, polygon, ellipse, mask or point'
     )
 
 
@@ -324,6 +382,6 @@ def _cos_sin(degrees: float) -> tuple[float, float]:
     return quarter or (math.cos(math.radians(degrees)), math.sin(math.radians(degrees)))
 
 
-def _extent(points: Sequence[Point]) -> tuple[float, float, float, float]:
+def _extent(points: Sequence[XY]) -> tuple[float, float, float, float]:
     xs, ys = [x for x, _ in points], [y for _, y in points]
     return min(xs), min(ys), max(xs), max(ys)

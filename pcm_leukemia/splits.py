@@ -22,8 +22,9 @@ from pcm_leukemia.errors import DataWarning, LeakySplit, MissingPatients, Proble
 from pcm_leukemia.given_splits import from_folders, from_lists, from_subsets
 from pcm_leukemia.leaks import SHARED_BY_IMAGE, check, require_sound
 from pcm_leukemia.placing import counts, need_patients, place, reached
-from pcm_leukemia.schema import ImageId, PatientId, Split
+from pcm_leukemia.schema import Image, ImageId, PatientId, Split
 from pcm_leukemia.split_file import read, write
+from pcm_leukemia.units import unit_of
 
 __all__ = [
     "by_patient",
@@ -55,13 +56,14 @@ def by_patient(
     First the test patients are chosen against the rest, then the validation patients within the
     rest: the paper's 85:15 and 80:20 (its section 2.2 and 2.3). Both times the share of the
     images and, class by class, the share of the cells are balanced, and a class that three
-    patients have is in every part. The same data and seed give the same split, in whatever
+    patients have is in every part. Images of one group (`Image.group`) are kept together, too, and where
+    images have a group and no patient, the group stands for the patient. The same data and seed give the same split, in whatever
     order the rows came.
 
     Parameters
     ----------
     ds
-        Every image needs its patient.
+        Every image needs its patient, or a group.
     test
         The share of everything that is held out, 0 to 1 without 1; with 0 there is no such part.
     val
@@ -82,14 +84,15 @@ def by_patient(
     Raises
     ------
     MissingPatients
-        If an image has no patient, or there are fewer patients than parts.
+        If an image has neither patient nor group, or there are fewer patients than parts.
     ValueError
         If a share, the seed or `val_unit` is not as described.
 
     Warns
     -----
     DataWarning
-        If a part has no cell of a class, because too few patients have it.
+        If a part has no cell of a class, because too few patients have it; or if images without a patient
+        are kept together by their group.
 
     Examples
     --------
@@ -114,9 +117,8 @@ def by_patient(
     unit = {"test": test, "train": 1 - test} if val_unit == "image" else targets
     part_of = _place_all(ds, {part: share for part, share in unit.items() if share}, _checked(seed))
     if val_unit == "image":
-        rest = sorted(image for image, part in part_of.items() if part == "train")
-        rest.sort(key=lambda image: _draw(str(seed), image))
-        part_of |= dict.fromkeys(rest[: round(val * len(rest))], "val")
+        rest = [image for image in ds.images if part_of[image.id] == "train"]
+        part_of |= dict.fromkeys(_drawn(rest, val, str(seed)), "val")
     made = {
         "method": "by_patient",
         "seed": str(seed),
@@ -182,12 +184,10 @@ def folds(ds: Dataset, k: int = 5, seed: int = 0) -> list[Split]:
     _need_as_many(ds, patients, [f"fold{fold}" for fold in range(k)])
     chosen = balance.assign(table, [1 / k] * k, np.random.default_rng(_checked(seed)))
     fold_of = dict(zip(patients, chosen.tolist(), strict=True))
+    units = unit_of(ds)
     splits = []
     for fold in range(k):
-        part_of = {
-            image.id: "val" if image.patient and fold_of[image.patient] == fold else "train"
-            for image in ds.images
-        }
+        part_of = {image.id: "val" if fold_of[units[image.id]] == fold else "train" for image in ds.images}
         made = {"method": "folds", "seed": str(seed), "k": str(k), "fold": str(fold), "val_unit": "patient"}
         made |= reached(ds, part_of, {"val": 1 / k, "train": 1 - 1 / k})
         splits.append(Split(f"fold{fold}", part_of, made, _patients(ds)))
@@ -267,11 +267,17 @@ def extend(split: Split, ds: Dataset) -> Split:
     if by_image and "val" in targets:
         val = targets["val"] / unit["train"]
         seed = split.made.get("seed", "0")
-        part_of |= {i.id: "val" for i in new if part_of[i.id] == "train" and _draw(seed, i.id) < val}
-    fresh = len({image.patient for image in new} - settled.keys())
+        part_of |= {
+            i.id: "val" for i in new if part_of[i.id] == "train" and _draw(seed, i.group or i.id) < val
+        }
+        part_of |= _with_their_groups(ds, split, new)
+    units = unit_of(ds)
+    fresh = len({units[image.id] for image in new} - settled.keys())
     made = {key: text for key, text in split.made.items() if not key.startswith(("reached", "missing"))}
     made |= {"extended": f"{fresh} new patients, {len(new)} new images"} | reached(ds, part_of, targets)
     grown = replace(split, part_of=part_of, made=made, patient_of={**split.patient_of, **_patients(ds)})
+    if leaks := check(ds, grown):
+        raise LeakySplit(leaks)
     _warn_of_missing([grown])
     return grown
 
@@ -295,21 +301,21 @@ def _recorded(split: Split) -> dict[str, float]:
 
 
 def _table(ds: Dataset) -> tuple[list[PatientId], balance.Ints]:
-    """The patients who have images, by id, and their counts."""
-    patient_of = {image.id: image.patient for image in ds.images if image.patient is not None}
-    patients = sorted(set(patient_of.values()))
-    return patients, counts(ds, patient_of, patients)
+    """The patients (or what stands for one) who have images, by id, and their counts."""
+    units = unit_of(ds)
+    patients = sorted(set(units.values()))
+    return patients, counts(ds, units, patients)
 
 
 def _place_all(
     ds: Dataset, shares: dict[str, float], seed: int, settled: dict[PatientId, str] | None = None
 ) -> dict[ImageId, str]:
-    """The part of every image that has a patient."""
+    """The part of every image that has a patient or a group."""
     patients, table = _table(ds)
     if not settled:
         _need_as_many(ds, patients, list(shares))
     placed = place(table, patients, shares, settled or {}, seed)
-    return {image.id: placed[image.patient] for image in ds.images if image.patient is not None}
+    return {image: placed[unit] for image, unit in unit_of(ds).items()}
 
 
 def _need_as_many(ds: Dataset, patients: list[PatientId], parts: list[str]) -> None:
@@ -325,8 +331,10 @@ def _patients(ds: Dataset) -> dict[ImageId, PatientId]:
 
 
 def _parts_of_patients(ds: Dataset, split: Split) -> dict[PatientId, str]:
-    """The part of every patient whom the split has placed, by the images it records and those of `ds`."""
-    people = {**split.patient_of, **_patients(ds)}
+    """The part of every patient, or what stands for one, whom the split has placed, by the images it records and those of `ds`."""
+    units = unit_of(ds)
+    named = {image.patient: units[image.id] for image in ds.images if image.patient is not None}
+    people = {image: named.get(patient, patient) for image, patient in split.patient_of.items()} | units
     return {people[image]: part for image, part in split.part_of.items() if image in people}
 
 
@@ -378,8 +386,23 @@ def _seed(split: Split) -> int:
     return int(text) if text.isdecimal() else 0
 
 
-def _draw(seed: str, image: ImageId) -> float:
-    """A number from 0 up to 1 that depends on nothing but the seed and the image's id."""
+def _drawn(images: list[Image], share: float, seed: str) -> list[ImageId]:
+    """About that share of the images, drawn one by one; those of a group are drawn together."""
+    drawn = sorted(images, key=lambda image: (_draw(seed, image.group or image.id), image.id))
+    end = round(share * len(drawn))
+    while 0 < end < len(drawn) and drawn[end].group is not None and drawn[end].group == drawn[end - 1].group:
+        end += 1
+    return [image.id for image in drawn[:end]]
+
+
+def _with_their_groups(ds: Dataset, split: Split, new: list[Image]) -> dict[ImageId, str]:
+    """The parts of new images whose group the split has placed."""
+    settled = {image.group: split.part_of[image.id] for image in ds.images if image.id in split.part_of}
+    return {image.id: settled[image.group] for image in new if image.group and image.group in settled}
+
+
+def _draw(seed: str, image: str) -> float:
+    """A number from 0 up to 1 that depends on nothing but the seed and the image's id, or its group."""
     return random.Random(f"{seed} {image}").random()  # noqa: S311 - a draw, no secret
 
 

@@ -4,7 +4,7 @@
 
     dataset.json        name, schema_version, taxonomy, counts, fingerprint, checksums, images_root
     patients.csv        patient, diagnosis
-    images.csv          image, width, height, patient, name, subset, file, tags
+    images.csv          image, width, height, patient, name, subset, file, tags, annotation_state, diagnosis, group
     cells.csv           image, cell, label, x1, y1, x2, y2, raw_label, shape, ..., attributes
     splits/<name>.csv   image, patient, part, below lines that say how the split was made
 
@@ -25,7 +25,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from pcm_leukemia import splits
 from pcm_leukemia.container import find_images, open_container
@@ -41,6 +41,7 @@ from pcm_leukemia.errors import (
 )
 from pcm_leukemia.output import CANONICAL, HEADER, new_file, new_folder
 from pcm_leukemia.schema import (
+    AnnotationState,
     Attributes,
     Cell,
     Image,
@@ -65,12 +66,14 @@ __all__ = [
     "write",
 ]
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""Version 1 had images.csv without its last three columns, and no points."""
 OFFICIAL = "official"
 """The split that is meant where a folder has several and none is named."""
 
 _PATIENTS = ("patient", "diagnosis")
-_IMAGES = ("image", "width", "height", "patient", "name", "subset", "file", "tags")
+_IMAGES_1 = ("image", "width", "height", "patient", "name", "subset", "file", "tags")
+_IMAGES = (*_IMAGES_1, "annotation_state", "diagnosis", "group")
 _CELLS = (
     *("image", "cell", "label", "x1", "y1", "x2", "y2", "raw_label", "shape", "geometry"),
     *("occluded", "source", "z_order", "group", "track", "attributes"),
@@ -150,7 +153,7 @@ def read(
     ds = Dataset(
         str(header["name"]),
         taxonomy,
-        tuple(rows.read("images.csv", _IMAGES, _image)),
+        tuple(rows.read("images.csv", _IMAGES_1 if header["schema_version"] == 1 else _IMAGES, _image)),
         tuple(rows.read("cells.csv", _CELLS, _cell)),
         tuple(rows.read("patients.csv", _PATIENTS, lambda row: Patient(PatientId(row[0]), row[1] or None))),
         root=Path(os.path.normpath(path.resolve() / recorded)) if recorded else None,
@@ -259,9 +262,9 @@ def _read_header(path: Path) -> dict[str, Any]:
         raise CorruptFile(
             f"{file}: is not the header of a canonical folder; import the export again"
         ) from error
-    if version != SCHEMA_VERSION:
+    if version not in (1, SCHEMA_VERSION):
         raise CorruptFile(
-            f"{file}: schema_version {version}, this version of pcm-leukemia reads {SCHEMA_VERSION}; "
+            f"{file}: schema_version {version}, this version of pcm-leukemia reads 1 and {SCHEMA_VERSION}; "
             "run: pip install --upgrade pcm-leukemia"
         )
     return header
@@ -344,6 +347,7 @@ def _image_row(image: Image) -> tuple[object, ...]:
     return (
         *(image.id, image.width, image.height, image.patient or "", image.name, image.subset),
         *(image.file or "", _json(tags)),
+        *(image.annotation_state, image.diagnosis or "", image.group or ""),
     )
 
 
@@ -400,7 +404,8 @@ class _Tables:
 
 
 def _image(row: list[str]) -> Image:
-    image, width, height, patient, name, subset, file, tags = row
+    image, width, height, patient, name, subset, file, tags, *more = row
+    state, diagnosis, group = more or ("complete", "", "")
     return Image(
         ImageId(image),
         int(width),
@@ -410,9 +415,12 @@ def _image(row: list[str]) -> Image:
         subset,
         file or None,
         tuple(
-            Tag(label, _pairs(attributes), source, group)
-            for label, attributes, source, group in json.loads(tags or "[]")
+            Tag(label, _pairs(attributes), source, number)
+            for label, attributes, source, number in json.loads(tags or "[]")
         ),
+        cast("AnnotationState", state),
+        diagnosis or None,
+        group or None,
     )
 
 

@@ -22,6 +22,7 @@ from pcm_leukemia.errors import DataWarning, MissingExtra, UnknownPart
 from pcm_leukemia.frames import CutCrops, Frames, Ints, Texts, WrittenCrops
 from pcm_leukemia.images import BORDERS, Border
 from pcm_leukemia.schema import IGNORE, Cell, ImageId
+from pcm_leukemia.tasks import Incomplete, require_boxes, require_complete
 
 try:
     import torch
@@ -67,11 +68,16 @@ class Detection(torch.utils.data.Dataset[tuple[Any, Target]]):
         The id of the first class: 0, or 1 for models that keep 0 for the background, as all of
         torchvision's do (Faster R-CNN, RetinaNet, SSD, FCOS: with `num_classes` one more than there are
         classes). With 0, they would learn that cells of the first class are background.
+    incomplete
+        "refuse" images in which cells may be unannotated (`Image.annotation_state`), or "keep" them, and
+        teach that what is not annotated is background.
 
     Raises
     ------
     DataNotFound
         If an image has no file.
+    UnfitForTask
+        If cells are points without a box, or images are annotated in part and `incomplete` is "refuse".
     ValueError
         If `first_label` is neither 0 nor 1.
 
@@ -107,9 +113,12 @@ class Detection(torch.utils.data.Dataset[tuple[Any, Target]]):
         transforms: Callable[[Any, Target], tuple[Any, Any]] | None = None,
         *,
         first_label: Literal[0, 1] = 0,
+        incomplete: Incomplete = "refuse",
     ) -> None:
         if first_label not in (0, 1):
             raise ValueError(f"first_label {first_label}: must be 0, or 1 for models whose 0 is background")
+        require_boxes(ds)
+        require_complete(ds, incomplete)
         self.transforms = transforms
         self.classes = ds.taxonomy.labels
         self.class_to_idx = {label: first_label + index for label, index in ds.taxonomy.ids.items()}
@@ -224,6 +233,8 @@ class Crops(torch.utils.data.Dataset[tuple[Any, int]]):
         If an image with cells has no file, or the folder lacks a cell.
     CorruptFile
         If the folder's table is not what was written.
+    UnfitForTask
+        If cells are points without a box.
     ValueError
         If padding or border are none, or not those that the folder was written with.
 
@@ -261,6 +272,7 @@ class Crops(torch.utils.data.Dataset[tuple[Any, int]]):
             raise ValueError(f"padding {padding}: must be 0 or more pixels")
         if border not in BORDERS:
             raise ValueError(f'border "{border}": must be one of {", ".join(BORDERS)}')
+        require_boxes(ds)
         cells = [cell for cell in ds.cells if cell.label != IGNORE]
         self._fill(ds.name, ds.taxonomy.labels, transform, cells=[(c.image, c.id, c.label) for c in cells])
         self.ignored = len(ds.cells) - len(cells)

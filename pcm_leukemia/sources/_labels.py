@@ -1,0 +1,122 @@
+"""The maps from a data set's own labels to classes: ``maps/<source>.csv``.
+
+The first line is ``# version: N``, raised with every change of a row. Then the columns variant, raw, class,
+confidence, reason, source. A row whose variant is ``*`` holds in every variant that has no row of its own for
+that raw label. `class` is one of the source's classes or ``ignore``; `confidence` is H, M or L.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+
+from pcm_leukemia.errors import CorruptFile, Problem, UnknownLabel
+from pcm_leukemia.schema import IGNORE, Taxonomy
+from pcm_leukemia.sources._source import Source
+
+__all__ = ["LabelMap", "Rule", "read_map"]
+
+COLUMNS = ("variant", "raw", "class", "confidence", "reason", "source")
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One raw label: its class or "ignore", how sure (H, M, L), why, and who says so."""
+
+    raw: str
+    label: str
+    confidence: str
+    reason: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class LabelMap:
+    """One reading of a data set's labels."""
+
+    source: str
+    version: int
+    variant: str
+    taxonomy: Taxonomy
+    rules: Mapping[str, Rule]
+
+    def label(self, raw: str) -> str:
+        """The class of a raw label, or "ignore".
+
+        Raises
+        ------
+        UnknownLabel
+            If the map does not have it.
+        """
+        self.require([raw])
+        return self.rules[raw].label
+
+    def require(self, raw: Iterable[str]) -> None:
+        """Refuse labels that the map does not have.
+
+        Raises
+        ------
+        UnknownLabel
+            All of them are named.
+        """
+        known = ", ".join(self.rules)
+        unknown = sorted(set(raw) - self.rules.keys())
+        if unknown:
+            raise UnknownLabel(
+                Problem(
+                    f"{self.source}.csv",
+                    f'has no row for "{code}" (variant {self.variant})',
+                    f"its labels are {known}; check the root, or add a row",
+                )
+                for code in unknown
+            )
+
+
+def read_map(source: Source, variant: str | None = None) -> LabelMap:
+    """The map of a data set; by default its first variant.
+
+    Raises
+    ------
+    ValueError
+        If it has no such variant.
+    CorruptFile
+        If the file is no map: a column, class, confidence or version is none, or a row stands twice.
+
+    Examples
+    --------
+    >>> from pcm_leukemia import sources
+    >>> lmu = read_map(sources.get("lmu"), "lenient")
+    >>> lmu.label("MYO"), lmu.label("PMB"), lmu.rules["PMB"].confidence
+    ('Myeloblast_AML', 'Myeloblast_APL', 'M')
+    """
+    variant = source.variant(variant)
+    where = f"maps/{source.name}.csv"
+    text = (files("pcm_leukemia.sources") / "maps" / f"{source.name}.csv").read_text(encoding="utf-8")
+    first, _, table = text.partition("\n")
+    version = re.fullmatch(r"# version: (\d+)", first.strip())
+    rows = list(csv.reader(table.splitlines(), strict=True))
+    if version is None or not rows or tuple(rows[0]) != COLUMNS:
+        raise CorruptFile(
+            f"{where}: must begin with '# version: N' and the columns {','.join(COLUMNS)}; mend it"
+        )
+    chosen: dict[str, Rule] = {}
+    common: dict[str, Rule] = {}
+    for line, row in enumerate(rows[1:], 3):
+        if len(row) != len(COLUMNS):
+            raise CorruptFile(f"{where}:{line}: has {len(row)} fields, not {len(COLUMNS)}; mend it")
+        of, raw, label, confidence, reason, said_by = row
+        if label != IGNORE and label not in source.taxonomy.labels:
+            raise CorruptFile(f'{where}:{line}: "{label}" is no class of {source.taxonomy.name}; mend it')
+        if of not in ("*", *source.variants) or confidence not in ("H", "M", "L") or not (reason and said_by):
+            raise CorruptFile(
+                f"{where}:{line}: lacks a known variant, a confidence (H, M, L), a reason or a source; mend it"
+            )
+        if of in ("*", variant):
+            table_of = common if of == "*" else chosen
+            if raw in table_of:
+                raise CorruptFile(f'{where}:{line}: "{raw}" stands twice; keep one row')
+            table_of[raw] = Rule(raw, label, confidence, reason, said_by)
+    return LabelMap(source.name, int(version[1]), variant, source.taxonomy, {**common, **chosen})

@@ -1,0 +1,181 @@
+"""AML-Cytomorphology_LMU: 18,365 single white cells of 100 AML patients and 100 controls, 15 classes.
+
+::
+
+    <CODE>/<CODE>_0001.tiff     the code is the original label; 400 x 400, RGBA
+    annotations.dat             path, original label, first and second re-annotation; "nan" where there is none
+
+The codes are easily confused: MYO is the myeloblast and MYB the myelocyte. Re-annotations are kept as
+attributes `re-annotation 1` and `re-annotation 2`: where they disagree with the folder, they tell of noise
+and are no correction. No image has a patient, so that no split by patient is possible.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pcm_leukemia.dataset import Dataset
+from pcm_leukemia.errors import CorruptFile, InvalidExport, Problem
+from pcm_leukemia.schema import Attributes
+from pcm_leukemia.sources._files import Crop, crops, find_root, listing
+from pcm_leukemia.sources._labels import read_map
+from pcm_leukemia.sources._source import Download, Source
+
+__all__ = ["ANNOTATIONS", "SOURCE", "expected_files", "read"]
+
+ANNOTATIONS = "annotations.dat"
+
+_COUNTS = {
+    "BAS": 79,
+    "EBO": 78,
+    "EOS": 424,
+    "KSC": 15,
+    "LYA": 11,
+    "LYT": 3_937,
+    "MMZ": 15,
+    "MOB": 26,
+    "MON": 1_789,
+    "MYB": 42,
+    "MYO": 3_268,
+    "NGB": 109,
+    "NGS": 8_484,
+    "PMB": 18,
+    "PMO": 70,
+}
+_SUFFIXES = (".tiff", ".tif")
+
+SOURCE = Source(
+    name="lmu",
+    title="AML-Cytomorphology_LMU",
+    what="Single white blood cells from smears of 100 patients with AML and 100 controls, in 15 classes.",
+    cell_types="AML",
+    total_images="18,365",
+    annotations="Cropped Single Cell",
+    in_table_1=True,
+    patients="200, but no image says whose it is",
+    licence="CC BY 3.0",
+    redistributable=True,
+    citation=(
+        "Matek C, Schwarz S, Marr C, Spiekermann K. A single-cell morphological dataset of leukocytes from AML "
+        "patients and non-malignant controls. The Cancer Imaging Archive, 2019. doi:10.7937/tcia.2019.36f5o9ld. "
+        "Matek C et al. Human-level recognition of blast cells in acute myeloid leukaemia with convolutional "
+        "neural networks. Nature Machine Intelligence 1, 2019. doi:10.1038/s42256-019-0101-9"
+    ),
+    home="https://doi.org/10.7937/tcia.2019.36f5o9ld",
+    how_to_get=(
+        "on the home page, download the images (about 11 GB, with TCIA's NBIA or Aspera program) and, a separate "
+        "link, the annotations; put annotations.dat beside the 15 folders BAS, EBO, ... or beside the folder that "
+        "holds them; ROOT is any folder above"
+    ),
+    size="about 11 GB",
+    image_size="400 x 400, TIFF with an alpha channel",
+    magnification="100x oil",
+    defects=(
+        "no patient ids: a split by patient is impossible, and scores on random splits are upper bounds",
+        "MYO (myeloblast) and MYB (myelocyte) are swapped in several public readers, which moves 3,268 cells",
+        "no lymphoblast; the paper's 18 classes are 15 here",
+        "re-annotations exist for a part of the images alone and can be UNC, which is no class",
+        "the licence is told by third parties and was not read again at TCIA",
+    ),
+    counts=_COUNTS,
+    variants={
+        "strict": "18,090 cells: those whose class is beyond doubt; the other eight codes are ignored",
+        "strict+pmb": "18,108: strict, and the bilobed promyelocyte as APL",
+        "lenient": "18,215: also atypical lymphocytes, monoblasts and every promyelocyte as the nearest class",
+        "literal": "18,365: every cell has a class, the last 150 as Other",
+        "nine": "18,350: what each cell is among the nine classes; smudge cells are ignored",
+    },
+    downloads=(
+        Download(
+            "https://www.cancerimagingarchive.net/wp-content/uploads/AML-CYTOMORPHOLOGY_LMU-annotations-dat.zip",
+            "AML-CYTOMORPHOLOGY_LMU-annotations-dat.zip",
+            unpack=True,
+        ),
+    ),
+)
+
+
+def read(root: str | Path, *, variant: str | None = None, workers: int | None = None) -> Dataset:
+    """Read the folders, and `annotations.dat` where it is beside or above them.
+
+    Parameters
+    ----------
+    root
+        The folder that holds the 15, or one above it.
+    variant
+        "strict" (default), "strict+pmb", "lenient", "literal" or "nine"; see ``SOURCE.variants``.
+    workers
+        Threads that read headers.
+
+    Raises
+    ------
+    DataNotFound
+        If the folders are not there.
+    UnknownLabel
+        If a folder is none of the 15 codes.
+    InvalidExport
+        If `annotations.dat` names files that are not there, or its rows cannot be read.
+    ValueError
+        If there is no such variant.
+
+    Warns
+    -----
+    DataWarning
+        If files are left out, since they are no images.
+    """
+    labels = read_map(SOURCE, variant)
+    folder = find_root(SOURCE, root, _fits, "the 15 folders BAS, EBO, EOS, ... NGS, PMB, PMO")
+    files = [file for file in listing(folder, _SUFFIXES) if "/" in file]
+    again = _re_annotations(folder, Path(root).absolute(), set(files))
+    rows = [Crop(file, file.partition("/")[0], attributes=again.get(file, ())) for file in files]
+    return crops(SOURCE, folder, rows, labels, workers=workers)
+
+
+def expected_files(ds: Dataset) -> dict[str, list[str]]:
+    """The files of each code: they are numbered from 1, with four digits; mirrors say .tif for .tiff."""
+    short = any(str(image.file).endswith(".tif") for image in ds.images)
+    suffix = ".tif" if short else ".tiff"
+    return {
+        code: [f"{code}/{code}_{number:04}{suffix}" for number in range(1, count + 1)]
+        for code, count in _COUNTS.items()
+    }
+
+
+def _fits(folder: Path) -> bool:
+    return all((folder / code).is_dir() for code in ("NGS", "LYT", "MYO", "MYB"))
+
+
+def _re_annotations(folder: Path, given: Path, files: set[str]) -> dict[str, Attributes]:
+    """File -> its re-annotations as attributes; {} where there is no annotations.dat."""
+    above = [place for place in folder.parents if place == given or given in place.parents]
+    table = next((place / ANNOTATIONS for place in (folder, *above) if (place / ANNOTATIONS).is_file()), None)
+    if table is None:
+        return {}
+    try:
+        lines = table.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise CorruptFile(f"{table}: is no text ({error}); unzip it again") from error
+    by_stem = {file.rpartition(".")[0]: file for file in files}
+    found: dict[str, Attributes] = {}
+    problems = []
+    for number, line in enumerate(lines, 1):
+        fields = line.split()  # blanks or tabs, of any number
+        where = f"{table}:{number}"
+        if not fields:
+            continue
+        if len(fields) != 4:
+            problems.append(Problem(where, f"has {len(fields)} columns, not 4", "unzip it again"))
+            continue
+        path, label, *again = fields
+        file = by_stem.get("/".join(path.split("/")[-2:]).rpartition(".")[0])
+        if file is None:
+            problems.append(Problem(where, f"names {path}, which is not in {folder}", "get the images again"))
+        elif label != file.partition("/")[0]:
+            problems.append(Problem(where, f"calls {path} {label}", "its folder is the label; mend the row"))
+        else:
+            found[file] = tuple(
+                (f"re-annotation {which}", code) for which, code in enumerate(again, 1) if code != "nan"
+            )
+    if problems:
+        raise InvalidExport(problems)
+    return found
