@@ -75,6 +75,21 @@ class Files:
             except BAD_FILE as error:
                 raise CorruptFile(f"{self.root}: {file} cannot be read ({error}); export it again") from error
 
+    def length(self, file: str) -> int:
+        """How many bytes the file has."""
+        path = self.path(file)
+        try:
+            if path is not None:
+                return path.stat().st_size
+            archive, member = self._through_zip(file) or (None, file)
+            opened = self._archive if archive is None else self._inner[archive]
+            assert opened is not None
+            return opened.getinfo(member).file_size
+        except (KeyError, FileNotFoundError, NotADirectoryError) as error:
+            raise DataNotFound(
+                f"{self.root}: has no file {file}; give images_root / --images-root"
+            ) from error
+
     def path(self, file: str) -> Path | None:
         """Where the file is; None inside a zip."""
         if leads_outside(file):

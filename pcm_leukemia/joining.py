@@ -2,27 +2,40 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
-from collections import Counter
-from collections.abc import Iterable, Sequence
+import warnings
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 from msgspec import structs
 
+from pcm_leukemia.copies import copies, look
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.schema import ImageId, Patient, PatientId, Split
+from pcm_leukemia.duplicates import groups
+from pcm_leukemia.errors import DataWarning, some
+from pcm_leukemia.files import Files
+from pcm_leukemia.schema import Image, ImageId, Patient, PatientId, Split
 
-__all__ = ["concat"]
+__all__ = ["Looking", "concat"]
+
+Looking: TypeAlias = Literal["files", "pixels"]
+"""How images that are in several data sets are found: the same bytes, or the same look."""
 
 
-def concat(datasets: Iterable[Dataset], name: str | None = None) -> Dataset:
-    """Join data sets; ids of images and patients get the name of the data set they come from in front.
+def concat(datasets: Iterable[Dataset], name: str | None = None, *, copies_by: Looking = "files") -> Dataset:
+    """Join data sets; ids of images, patients and groups get the name of the data set they come from in front.
 
     Image "P01/a.png" of the data set "lmu" becomes "lmu/P01/a.png", its patient "P01" becomes "lmu/P01". So two
     hospitals' first patients stay two. Images are found where they were, also in zips.
 
     Where every data set has a split, each image stays in the part it is in; where none has, the result has none.
+    Images that are in more than one data set become one group, which no split may separate: `splits.by_patient`
+    keeps it together, and a split that came along and does not is refused by whatever writes or trains.
 
     Parameters
     ----------
@@ -31,6 +44,15 @@ def concat(datasets: Iterable[Dataset], name: str | None = None) -> Dataset:
         brought to the same ones by `Dataset.relabel` or `Dataset.task`.
     name
         Of the result; by default the names joined by "+".
+    copies_by
+        "files" finds images whose files are the same, byte for byte, which costs next to nothing. "pixels" decodes
+        every image and also finds those that were compressed again, scaled, turned or mirrored, and cells
+        that were cut out of another image (see docs/trust.md): 13 ms an image.
+
+    Warns
+    -----
+    DataWarning
+        If images are in more than one data set: how many, and the first of them.
 
     Raises
     ------
@@ -50,7 +72,7 @@ def concat(datasets: Iterable[Dataset], name: str | None = None) -> Dataset:
     _require_fit(sources)
     root = _common_root(sources)
     joined = [_named(ds, root) for ds in sources]
-    return Dataset(
+    result = Dataset(
         name or "+".join(ds.name for ds in sources),
         sources[0].taxonomy,
         tuple(image for ds in joined for image in ds.images),
@@ -59,6 +81,10 @@ def concat(datasets: Iterable[Dataset], name: str | None = None) -> Dataset:
         split=_split(joined),
         root=root,
     )
+    same = list(_same_files(result) if copies_by == "files" else _same_looks(result))
+    source_of = {image.id: ds.name for ds in joined for image in ds.images}
+    across = [images for images in same if len({source_of[image] for image in images}) > 1]
+    return _kept_together(result, across) if across else result
 
 
 def _require_fit(sources: Sequence[Dataset]) -> None:
@@ -109,6 +135,7 @@ def _named(ds: Dataset, root: Path | None) -> Dataset:
             id=ImageId(f"{ds.name}/{image.id}"),
             patient=image.patient and PatientId(f"{ds.name}/{image.patient}"),
             file=image.file and f"{prefix}{image.file}",
+            group=image.group and f"{ds.name}/{image.group}",
         )
         for image in ds.images
     }
@@ -143,3 +170,51 @@ def _split(joined: Sequence[Dataset]) -> Split | None:
         made,
         {image: patient for split in splits for image, patient in split.patient_of.items()},
     )
+
+
+def _same_files(ds: Dataset) -> Iterator[Sequence[ImageId]]:
+    """Images whose files are the same; only those of one length are read."""
+    if ds.root is None:
+        return
+    files = Files(ds.root)
+    by_length: dict[int, list[Image]] = defaultdict(list)
+    for image in ds.images:
+        if image.file is not None:
+            by_length[files.length(image.file)].append(image)
+    for images in by_length.values():
+        if len(images) > 1:
+            by_content: dict[bytes, list[ImageId]] = defaultdict(list)
+            for image in images:
+                by_content[hashlib.sha256(files.read(str(image.file))).digest()].append(image.id)
+            yield from (same for same in by_content.values() if len(same) > 1)
+
+
+def _same_looks(ds: Dataset) -> Iterator[Sequence[ImageId]]:
+    """Images that look the same, or show the same cell."""
+    for found in copies(ds, look(ds)):
+        yield tuple(dict.fromkeys([*found.images, *(image for image, _ in found.cells)]))
+
+
+def _kept_together(ds: Dataset, same: Sequence[Sequence[ImageId]]) -> Dataset:
+    """One group for all images that are the same, and for those that were in a group with them already."""
+    lines = [" = ".join(images) for images in same]
+    warnings.warn(
+        f"{ds.name}: {len(same):,} images are in more than one data set; they are kept together in every split:\n"
+        + some(lines, 5),
+        DataWarning,
+        stacklevel=3,
+    )
+    number = {image.id: index for index, image in enumerate(ds.images)}
+    links = [(number[one], number[other]) for images in same for one, other in pairwise(images)]
+    found = {member for link in links for member in link}
+    by_group: dict[str, list[int]] = defaultdict(list)
+    for index, image in enumerate(ds.images):
+        if image.group is not None:
+            by_group[image.group].append(index)
+    links += [link for members in by_group.values() for link in pairwise(members)]
+    images = list(ds.images)
+    for members in groups(links):
+        if found.intersection(members):
+            for member in members:
+                images[member] = replace(images[member], group=f"same as {images[members[0]].id}")
+    return replace(ds, images=tuple(images))

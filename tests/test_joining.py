@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 import zipfile
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import PIL.Image
 import pytest
 from hypothesis import given
 from strategies import datasets
@@ -96,3 +98,49 @@ def test_nothing_is_lost_and_nothing_changes_but_ids(ds: Dataset) -> None:
 def test_what_does_not_fit_is_refused(sources: list[Dataset], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         concat(sources)
+
+
+def smears(folder: Path, name: str, colours: dict[str, tuple[int, int, int]]) -> Dataset:
+    rows = []
+    for file, colour in colours.items():
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        noise = np.random.default_rng(colour).integers(0, 60, (64, 64, 3), dtype=np.uint8)
+        PIL.Image.fromarray(noise + np.array(colour, np.uint8)).save(folder / name / file)
+        rows.append(Image(ImageId(file), 64, 64, PatientId(file), file=file))
+    people = tuple(Patient(PatientId(file)) for file in colours)
+    return Dataset(name, NINE, tuple(rows), patients=people, root=folder / name)
+
+
+@pytest.mark.parametrize("again", ["the same file", "saved anew"])
+def test_an_image_in_two_data_sets_is_told_and_never_separated(tmp_path: Path, again: str) -> None:
+    one = smears(tmp_path, "one", {f"{n}.png": (10 * n, 150, 20) for n in range(5)})
+    two = smears(tmp_path, "two", {f"{n}.png": (20, 10 * n, 150) for n in range(5)})
+    if again == "the same file":
+        shutil.copy(tmp_path / "one" / "3.png", tmp_path / "two" / "1.png")
+    else:
+        PIL.Image.open(tmp_path / "one" / "3.png").save(tmp_path / "two" / "1.png", compress_level=0)
+    with pytest.warns(
+        pcm.errors.DataWarning, match="1 images are in more than one data set.*\n.*one/3.png = two/1.png"
+    ):
+        both = concat([one, two], copies_by="files" if again == "the same file" else "pixels")
+    assert {image.id for image in both.images if image.group} == {"one/3.png", "two/1.png"}
+    for seed in range(20):
+        split = pcm.splits.by_patient(both, test=0.3, val=0.3, seed=seed)
+        assert split.part_of[ImageId("one/3.png")] == split.part_of[ImageId("two/1.png")]
+    torn = both.with_split(
+        Split("torn", {i.id: "test" if i.id == "two/1.png" else "train" for i in both.images})
+    )
+    with pytest.raises(pcm.errors.LeakySplit, match='group "same as one/3.png": stands in train'):
+        leaks.require_sound(torn)
+
+
+def test_groups_that_share_a_copy_become_one(tmp_path: Path) -> None:
+    one = smears(tmp_path, "one", {f"{n}.png": (10 * n, 150, 20) for n in range(3)})
+    two = smears(tmp_path, "two", {f"{n}.png": (20, 10 * n, 150) for n in range(3)})
+    shutil.copy(tmp_path / "one" / "0.png", tmp_path / "two" / "0.png")
+    one = replace(one, images=tuple(replace(i, group="slide") if i.id < "2" else i for i in one.images))
+    with pytest.warns(pcm.errors.DataWarning):
+        both = concat([one, two])
+    assert {image.id: image.group for image in both.images if image.group} == dict.fromkeys(
+        ("one/0.png", "one/1.png", "two/0.png"), "same as one/0.png"
+    )
