@@ -1,0 +1,323 @@
+"""The colours of a smear as numbers: what an image looks like, and how to make it look otherwise.
+
+Dyes add up as optical density, the negative natural logarithm of the light that passes (Beer and Lambert).
+In that space a change of stain is a matrix and a change of lamp an offset, which is all that the jitter in HED
+space (Tellez et al., IEEE Trans Med Imaging 37, 2018) and Macenko's normalisation (Macenko et al., ISBI 2009)
+do. Reinhard's (Reinhard et al., IEEE CG&A 21, 2001) sets mean and deviation of each channel in l-alpha-beta.
+
+Pixels are RGB, uint8, ``(height, width, 3)``; each function gives back as many, and never changes those that
+it was given. Statistics are of a grid of at most 128 x 128 pixels, so that large images cost little.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, NamedTuple, TypeAlias, TypeVar, cast
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from pcm_leukemia.images import Pixels
+
+__all__ = [
+    "Look",
+    "Stains",
+    "from_hed",
+    "jitter",
+    "look",
+    "match_look",
+    "match_stains",
+    "stains",
+    "to_hed",
+    "typical_look",
+    "typical_stains",
+]
+
+Floats: TypeAlias = npt.NDArray[np.float32]
+Triple: TypeAlias = tuple[float, float, float]
+
+HED = np.array([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11], [0.27, 0.57, 0.78]], np.float32)
+"""Density in red, green and blue of a unit of haematoxylin, eosin and DAB.
+
+Source: Ruifrok and Johnston, Anal Quant Cytol Histol 23 (2001). Of a Wright or Giemsa stain, azure lies near
+haematoxylin, and eosin is eosin; what matters for a jitter is that any colour can be written in the three.
+"""
+_FROM_HED = np.linalg.inv(HED)
+
+_LMS = np.array([[0.3811, 0.1967, 0.0241], [0.5783, 0.7244, 0.1288], [0.0402, 0.0782, 0.8444]], np.float32)
+"""RGB to the cones' LMS, for pixels as rows; source: Reinhard et al. (2001)."""
+_TO_RGB = np.linalg.inv(_LMS)
+_LAB = np.array([[1, 1, 1], [1, 1, -1], [1, -2, 0]], np.float32) / np.sqrt(np.array([3, 6, 2], np.float32))
+"""Log LMS to l-alpha-beta, for pixels as rows; source: there. Orthonormal: its transpose undoes it."""
+
+_LEVELS: Floats = (np.maximum(np.arange(256), 1) / 255).astype(np.float32)
+"""Of each grey level, its share of white; black counts as 1 of 255, for its density would be infinite."""
+_DENSITY: Floats = -np.log(_LEVELS)
+
+SAMPLE = 128
+"""The most rows and columns that statistics look at."""
+LAMP = 95.0
+"""The lamp's colour in an image is this percentile of each channel: glass is its brightest part."""
+STAINED = 0.15
+"""Light passed a stain where the mean density of the channels is above that. Macenko's beta; he asks it of every
+channel, but eosin lets red light pass, and red cells would be taken for glass."""
+ENDS = (1.0, 99.0)
+"""Percentiles of the angle at which the two stains are taken: Macenko's alpha."""
+LEAST_SHARE, LEAST_ANGLE, LEAST_AMOUNT = 0.01, np.radians(10.0), 0.1
+"""With a smaller share of stained pixels, smaller angle between the stains or smaller amount of one, no two
+stains can be told apart."""
+BLANK = 0.02
+"""With a smaller deviation of l, there is nothing to be seen but glass and the camera's grain."""
+MOST = 4.0
+"""Nothing is stretched by more than that, or shrunk: beyond, it is grain."""
+
+_Level: TypeAlias = Annotated[float, msgspec.Meta(ge=1, le=255)]
+
+
+class Look(NamedTuple):
+    """Mean and standard deviation of l, alpha and beta over an image's pixels.
+
+    They are those of Reinhard et al., of colours from 0 to 1 and with natural logarithms.
+    """
+
+    mean: Triple
+    deviation: Triple
+
+
+class Stains(NamedTuple):
+    """What Macenko's method finds in an image.
+
+    `lamp` is the light beside the cells in red, green and blue, 1 to 255; `vectors` the density of a unit of each
+    of the two stains, of length 1, the one that takes more red than blue (azure, haematoxylin) first; `amounts`
+    the 99th percentiles of how much of each there is.
+    """
+
+    lamp: tuple[_Level, _Level, _Level]
+    vectors: tuple[Triple, Triple]
+    amounts: tuple[float, float]
+
+
+_Seen = TypeVar("_Seen", Look, Stains)
+
+# ----------------------------------------------------------------------------------------------
+# HED
+
+
+def to_hed(pixels: Pixels) -> Floats:
+    """How much haematoxylin, eosin and DAB would give each pixel its colour, ``(height, width, 3)``.
+
+    A unit of a stain has the density in `HED`. Amounts are negative for colours that no mixture of the three has:
+    cut off at 0, they would not lead back.
+
+    Raises
+    ------
+    ValueError
+        If the pixels are not RGB, uint8.
+
+    Examples
+    --------
+    >>> to_hed(np.full((1, 1, 3), 255, np.uint8)).tolist()
+    [[[0.0, 0.0, 0.0]]]
+    """
+    return _DENSITY[_checked(pixels)] @ _FROM_HED
+
+
+def from_hed(amounts: Floats) -> Pixels:
+    """The pixels of so much haematoxylin, eosin and DAB; undoes `to_hed`, but that 0 becomes 1.
+
+    Examples
+    --------
+    >>> from_hed(np.array([[[0.0, 1.0, 0.0]]], np.float32)).tolist()  # eosin: 255 exp(-0.07), ...
+    [[[238, 95, 228]]]
+    """
+    return _light(amounts @ HED)
+
+
+def jitter(pixels: Pixels, rng: np.random.Generator, *, sigma: float = 0.05, bias: float = 0.05) -> Pixels:
+    """Change the strength of each of three stains, as another batch of dye and another lamp would.
+
+    Each amount is multiplied by a factor within 1 +- `sigma`, and up to `bias` is added or taken away all over
+    the image, both drawn evenly for each stain. Tellez et al. (2018) use 0.05 for both.
+
+    Raises
+    ------
+    ValueError
+        If the pixels are not RGB, uint8.
+
+    Examples
+    --------
+    >>> grey = np.full((1, 1, 3), 128, np.uint8)
+    >>> jitter(grey, np.random.default_rng(0), sigma=0, bias=0).tolist()
+    [[[128, 128, 128]]]
+    """
+    factors, added = 1 + sigma * rng.uniform(-1, 1, 3), bias * rng.uniform(-1, 1, 3)
+    return _restained(pixels, _FROM_HED * factors @ HED, added @ HED)
+
+
+# ----------------------------------------------------------------------------------------------
+# Reinhard
+
+
+def look(pixels: Pixels) -> Look | None:
+    """Mean and deviation in l-alpha-beta; None for a blank.
+
+    Raises
+    ------
+    ValueError
+        If the pixels are not RGB, uint8.
+
+    Examples
+    --------
+    >>> look(np.full((9, 9, 3), 200, np.uint8)) is None
+    True
+    """
+    sample = _sample(pixels)
+    if not len(sample):
+        return None
+    lab = _log_lms(sample) @ _LAB
+    mean, deviation = lab.mean(axis=0), lab.std(axis=0)
+    return _told(Look, mean, deviation) if deviation[0] >= BLANK else None
+
+
+def typical_look(looks: list[Look]) -> Look | None:
+    """The median of each number; None of none."""
+    return _told(Look, *_medians(looks)) if looks else None
+
+
+def match_look(pixels: Pixels, wanted: Look) -> Pixels | None:
+    """Give the pixels that mean and deviation (Reinhard); None for a blank.
+
+    Raises
+    ------
+    ValueError
+        If the pixels are not RGB, uint8.
+    """
+    seen = look(pixels)
+    if seen is None:
+        return None
+    factors = np.clip(np.divide(wanted.deviation, np.maximum(seen.deviation, 1e-6)), 1 / MOST, MOST)
+    # l-alpha-beta is a rotation of log LMS, and all of it is one matrix and one offset there
+    matrix = _LAB * factors.astype(np.float32) @ _LAB.T
+    offset = (np.array(wanted.mean) - seen.mean * factors).astype(np.float32) @ _LAB.T
+    log_lms = _log_lms(pixels) @ matrix
+    log_lms += offset
+    # 5 is far beyond white, and short of overflow
+    np.exp(np.minimum(log_lms, 5, out=log_lms), out=log_lms)
+    return _whole(log_lms @ _TO_RGB)
+
+
+# ----------------------------------------------------------------------------------------------
+# Macenko
+
+
+def stains(pixels: Pixels) -> Stains | None:
+    """The lamp and the two stains of an image, by Macenko's method; None if it hasn't two.
+
+    Raises
+    ------
+    ValueError
+        If the pixels are not RGB, uint8.
+
+    Examples
+    --------
+    >>> stains(np.full((9, 9, 3), 200, np.uint8)) is None
+    True
+    """
+    sample = _sample(pixels)
+    if not len(sample):
+        return None
+    lamp = np.maximum(np.percentile(sample, LAMP, axis=0), 1)
+    density = _DENSITY[sample] + np.log(lamp / 255).astype(np.float32)
+    stained = density[density.mean(axis=1) > STAINED]
+    if len(stained) <= LEAST_SHARE * len(sample):
+        return None
+    # the plane through the origin that the stains span: its axes by falling share
+    plane = np.linalg.eigh(stained.T @ stained)[1][:, :0:-1]
+    plane *= np.where(plane.sum(axis=0) < 0, -1, 1)
+    angles = np.arctan2(stained @ plane[:, 1], stained @ plane[:, 0])
+    ends = np.percentile(angles, ENDS)
+    if ends[1] - ends[0] < LEAST_ANGLE:
+        return None
+    vectors = np.stack([np.cos(ends), np.sin(ends)], axis=1) @ plane.T
+    vectors = vectors[np.argsort(vectors[:, 2] - vectors[:, 0])]
+    amounts = np.percentile(stained @ np.linalg.pinv(vectors), ENDS[1], axis=0)
+    return _told(Stains, lamp, vectors, amounts) if amounts.min() >= LEAST_AMOUNT else None
+
+
+def typical_stains(pairs: list[Stains]) -> Stains | None:
+    """The median of each number, with vectors of length 1 again; None of none."""
+    if not pairs:
+        return None
+    lamp, vectors, amounts = _medians(pairs)
+    return _told(Stains, lamp, vectors / np.linalg.norm(vectors, axis=1, keepdims=True), amounts)
+
+
+def match_stains(pixels: Pixels, wanted: Stains) -> Pixels | None:
+    """Give the pixels that lamp and those stains, each as strong (Macenko); None if they haven't two.
+
+    The share of a colour that is neither stain is lost, as it is with Macenko.
+
+    Raises
+    ------
+    ValueError
+        If the pixels are not RGB, uint8.
+    """
+    seen = stains(pixels)
+    if seen is None:
+        return None
+    factors = np.clip(np.divide(wanted.amounts, seen.amounts), 1 / MOST, MOST)
+    matrix = np.linalg.pinv(seen.vectors) * factors @ np.array(wanted.vectors)
+    offset = np.log(np.divide(seen.lamp, 255)) @ matrix - np.log(np.divide(wanted.lamp, 255))
+    return _restained(pixels, matrix, offset)
+
+
+# ----------------------------------------------------------------------------------------------
+# Pixels and numbers
+
+
+def _checked(pixels: Pixels) -> Pixels:
+    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
+        raise ValueError(
+            f"stain: pixels are {pixels.dtype}, {pixels.shape}; give RGB as uint8, (height, width, 3)"
+        )
+    return pixels
+
+
+def _sample(pixels: Pixels) -> Pixels:
+    """A grid of the pixels as rows, ``(n, 3)``."""
+    height, width = _checked(pixels).shape[:2]
+    return pixels[:: -(-height // SAMPLE) or 1, :: -(-width // SAMPLE) or 1].reshape(-1, 3)
+
+
+def _restained(pixels: Pixels, matrix: npt.NDArray[np.floating], offset: npt.NDArray[np.floating]) -> Pixels:
+    density = _DENSITY.take(_checked(pixels)).reshape(-1, 3) @ matrix.astype(np.float32)
+    density += offset.astype(np.float32)
+    return _light(density).reshape(pixels.shape)
+
+
+def _light(density: Floats) -> Pixels:
+    """The grey levels that so much density leaves of 255; uses up `density`."""
+    # in place throughout: fresh memory of this size costs as much as the arithmetic
+    np.negative(np.maximum(density, 0, out=density), out=density)
+    return _whole(np.exp(density, out=density))
+
+
+def _whole(light: Floats) -> Pixels:
+    """Grey levels of light from 0 to 1, beyond which it is cut off; uses up `light`."""
+    light *= np.float32(255)
+    light += np.float32(0.5)
+    return cast(Pixels, np.clip(light, 0, 255, out=light).astype(np.uint8))
+
+
+def _log_lms(pixels: Pixels) -> Floats:
+    lms = _LEVELS.take(pixels) @ _LMS
+    return cast(Floats, np.log(lms, out=lms))
+
+
+def _medians(seen: list[_Seen]) -> list[npt.NDArray[np.float64]]:
+    return [np.median(each, axis=0) for each in zip(*seen, strict=True)]
+
+
+def _told(kind: type[_Seen], *numbers: npt.NDArray[np.floating]) -> _Seen:
+    """Arrays as the tuples that JSON can hold."""
+    return msgspec.convert([each.tolist() for each in numbers], kind)
