@@ -11,7 +11,7 @@ it was given. Statistics are of a grid of at most 128 x 128 pixels, so that larg
 
 from __future__ import annotations
 
-from typing import Annotated, NamedTuple, TypeAlias, TypeVar, cast
+from typing import Annotated, TypeAlias, TypeVar, cast
 
 import msgspec
 import numpy as np
@@ -74,7 +74,7 @@ MOST = 4.0
 _Level: TypeAlias = Annotated[float, msgspec.Meta(ge=1, le=255)]
 
 
-class Look(NamedTuple):
+class Look(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Mean and standard deviation of l, alpha and beta over an image's pixels.
 
     They are those of Reinhard et al., of colours from 0 to 1 and with natural logarithms.
@@ -84,7 +84,7 @@ class Look(NamedTuple):
     deviation: Triple
 
 
-class Stains(NamedTuple):
+class Stains(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What Macenko's method finds in an image.
 
     `lamp` is the light beside the cells in red, green and blue, 1 to 255; `vectors` the density of a unit of each
@@ -315,9 +315,11 @@ def _log_lms(pixels: Pixels) -> Floats:
 
 
 def _medians(seen: list[_Seen]) -> list[npt.NDArray[np.float64]]:
-    return [np.median(each, axis=0) for each in zip(*seen, strict=True)]
+    rows = zip(*map(msgspec.structs.astuple, seen), strict=True)
+    return [np.median(each, axis=0) for each in rows]
 
 
 def _told(kind: type[_Seen], *numbers: npt.NDArray[np.floating]) -> _Seen:
     """Arrays as the tuples that JSON can hold."""
-    return msgspec.convert([each.tolist() for each in numbers], kind)
+    fields = zip(kind.__struct_fields__, numbers, strict=True)
+    return msgspec.convert({name: each.tolist() for name, each in fields}, kind)
