@@ -261,7 +261,7 @@ def test_any_picture_comes_back_whole_and_alike(pixels: Pixels, kind: stain.Kind
 @settings(deadline=None)
 def test_no_reference_can_break_a_picture(pixels: Pixels, deviation: list[float]) -> None:
     text = json.loads(REFERENCE.to_json())
-    text["look"]["deviation"] = deviation
+    text["look"] = {"mean": [200.0, -1.0, deviation[0]], "deviation": deviation}
     text["stains"]["amounts"] = [deviation[0], 1000]
     reference = Reference.from_json(json.dumps(text))
     for kind in KINDS[2:]:
