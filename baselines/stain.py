@@ -147,7 +147,7 @@ class Normalisation:
             changed = colours.match_stains(pixels, self.wanted)
         if changed is None:
             worker = get_worker_info()
-            self._left[0 if worker is None else 1 + worker.id % (_SLOTS - 1)] += 1
+            self._left[0 if worker is None else 1 + worker.id % (_SLOTS - 1)].add_(1)
             return pixels
         return changed
 
