@@ -156,8 +156,8 @@ class Run:
     def require_unseen(self, ds: Dataset) -> None:
         """Refuse to be scored on images that the model has learned from, or on their patients.
 
-        Images and patients are compared by id, and only with a data set of the same name: others may use the
-        same ids for something else.
+        Images and patients are compared by id, within data sets of the same name: others may use the same ids
+        for something else. Of data sets that were joined by `concat`, each is known by its name.
 
         Raises
         ------
@@ -165,10 +165,11 @@ class Run:
             If it has learned from any of them: the first ones are named.
         """
         learned = self.dataset()
-        if learned.name != ds.name:
-            return
+        start = "" if learned.name == ds.name else f"{ds.name}/"
         seen = [image for image in learned.images if learned.part_of(image) in _LEARNED_FROM]
-        images, patients = {image.id for image in seen}, {image.patient for image in seen} - {None}
+        images = {image.id.removeprefix(start) for image in seen if image.id.startswith(start)}
+        whose = {image.patient for image in seen if image.patient is not None}
+        patients = {patient.removeprefix(start) for patient in whose if patient.startswith(start)}
         problems = [
             Problem(
                 f'{self.folder} image "{image.id}"',

@@ -16,6 +16,7 @@ from pcm_leukemia.baselines.contract import Job
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import DataWarning, UnknownPart
 from pcm_leukemia.leaks import require_sound
+from pcm_leukemia.tasks import Incomplete, require_boxes, require_complete
 
 __all__ = ["train"]
 
@@ -33,6 +34,7 @@ def train(
     device: str = "auto",
     devices: int = 1,
     workers: int = 4,
+    incomplete: Incomplete = "refuse",
     progress: bool = False,
 ) -> runs.Run:
     """Train a reference model on the part "train" of a data set, and choose its best epoch on "val".
@@ -64,6 +66,9 @@ def train(
         How many GPUs.
     workers
         Processes that load images.
+    incomplete
+        What a detector does with images in which cells may be unannotated: "refuse" them, or "keep" them, and
+        learn that what is not annotated is background.
     progress
         Show a progress bar.
 
@@ -73,6 +78,8 @@ def train(
         If there is no split, or it lacks train or val.
     LeakySplit
         If a patient stands in two parts.
+    UnfitForTask
+        If a detector is to learn from cells without a box, or from images that are annotated in part.
     ExportError
         If `out` holds something else.
     ValueError
@@ -85,9 +92,10 @@ def train(
     changes = {**(settings or {}), **({"weights": weights} if weights is not None else {})}
     numbers = config.settings(model, preset, changes)
     require_sound(ds)
-    job = _job(
-        ds, task, Path(out), seed=seed, device=runs.device_of(device), devices=devices, workers=workers
-    )
+    train_on, choose_on = _parts(ds, task)
+    if model.kind == "detector":
+        train_on, choose_on = (_complete(view, incomplete) for view in (train_on, choose_on))
+    job = Job(train_on, choose_on, Path(out), seed, runs.device_of(device), devices, workers)
     assert ds.split is not None
     asked = {
         "baseline": baseline,
@@ -106,8 +114,8 @@ def train(
     return runs.Run.open(out)
 
 
-def _job(ds: Dataset, task: str, out: Path, *, seed: int, device: str, devices: int, workers: int) -> Job:
-    """What the model is given: the task's view of both parts, in which there must be something to learn."""
+def _parts(ds: Dataset, task: str) -> tuple[Dataset, Dataset]:
+    """The task's view of train and val, in which there must be something to learn."""
     if ds.split is None or not {"train", "val"} <= set(ds.split.parts):
         has = ", ".join(ds.parts) if ds.split else "no split"
         raise UnknownPart(
@@ -127,4 +135,11 @@ def _job(ds: Dataset, task: str, out: Path, *, seed: int, device: str, devices: 
                 DataWarning,
                 stacklevel=3,
             )
-    return Job(parts["train"], parts["val"], out, seed, device, devices, workers)
+    return parts["train"], parts["val"]
+
+
+def _complete(view: Dataset, incomplete: Incomplete) -> Dataset:
+    """What a detector may learn from: boxes, in images that are, or are taken for, annotated in full."""
+    require_boxes(view)
+    require_complete(view, incomplete)
+    return replace(view, images=tuple(replace(image, annotation_state="complete") for image in view.images))
