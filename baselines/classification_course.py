@@ -1,0 +1,148 @@
+"""The phases of a classifier's training: linear probing and fine-tuning, one after the other on one network."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from pcm_leukemia.baselines import classification_loop as loop
+from pcm_leukemia.baselines import stain
+from pcm_leukemia.baselines.classification_network import Network
+from pcm_leukemia.baselines.classification_settings import Settings
+from pcm_leukemia.baselines.contract import Job
+from pcm_leukemia.baselines.crop_augmentation import augment
+from pcm_leukemia.baselines.crop_cache import Draws, Pictures, Rows, loader
+
+__all__ = ["Course", "features"]
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass
+class Course:
+    """The training of one network on the prepared crops of both parts."""
+
+    job: Job
+    settings: Settings
+    network: Network
+    train: Pictures
+    val: Pictures
+
+    def run(self) -> dict[str, Any]:
+        """Both phases of "lp+ft", or the one of "direct"; what to record of them."""
+        record: dict[str, Any] = {}
+        if self.settings.strategy == "lp+ft" and self.settings.probe_epochs:
+            probed = self._probe()
+            record = {**probed, "probe": probed}
+        if self.settings.epochs:
+            record |= self._tune()
+        return record
+
+    def _probe(self) -> Mapping[str, Any]:
+        """Train the head alone; the backbone's weights and statistics stay as they are."""
+        phase = self._phase("probe", 0, self.settings.probe_epochs, self.settings.probe_rate)
+        self.network.freeze(frozen=True)
+        if self.settings.augment_probe:
+            found = self._learn(phase, self.network, self._pictures)
+            _log.warning(
+                "linear probing on augmented crops: the frozen backbone ran %d times over the training crops, which "
+                "took as many times as long; with augment_probe=false it runs once",
+                found["epochs"],
+            )
+        else:
+            # so small a model on numbers so few is done before a second device has started
+            found = self._learn(phase, self.network.head, self._features, devices=1)
+        self.network.freeze(frozen=False)
+        return found
+
+    def _tune(self) -> Mapping[str, Any]:
+        """Train all of it."""
+        phase = self._phase("tune", 1, self.settings.epochs, self.settings.rate, self.settings.patience)
+        return self._learn(phase, self.network, self._pictures)
+
+    def _phase(self, name: str, number: int, epochs: int, rate: float, patience: int = 0) -> loop.Phase:
+        return loop.Phase(
+            name=name,
+            number=number,
+            epochs=epochs,
+            rate=rate,
+            weight_decay=self.settings.weight_decay,
+            warmup=min(self.settings.warmup, epochs / 2),
+            patience=patience,
+            precision=loop.precision_of(self.settings.precision, self.job.device),
+            deterministic=self.settings.deterministic,
+        )
+
+    def _learn(
+        self,
+        phase: loop.Phase,
+        model: nn.Module,
+        data: Callable[[], tuple[Pictures, Pictures] | tuple[Rows, Rows]],
+        *,
+        devices: int | None = None,
+    ) -> Mapping[str, Any]:
+        """One phase, unless it had ended; leaves the weights of its best epoch in the model."""
+        settings, job = self.settings, self.job
+        # each class that occurs weighs alike, and all cells together as much as they are many
+        cells = np.bincount(self.train.labels, minlength=self.network.head.out_features)
+        even = np.zeros(len(cells))
+        even[cells > 0] = len(self.train) / np.count_nonzero(cells) / cells[cells > 0]
+        seed = int(np.random.SeedSequence([job.seed, phase.number]).generate_state(1)[0])
+        draws = Draws(
+            len(self.train),
+            settings.batch,
+            seed,
+            even[self.train.labels] if settings.balance == "draw" else None,
+        )
+        learner = loop.Learner(
+            model,
+            phase,
+            classes=len(cells),
+            seed=job.seed,
+            steps=len(draws),
+            augment=partial(augment, colour=settings.colour) if model is self.network else None,
+            class_weights=torch.tensor(even, dtype=torch.float32) if settings.balance == "loss" else None,
+        )
+        if not loop.ended(phase, job):
+            train, val = data()
+            loop.run(
+                learner,
+                loader(train, draws, job.device, job.workers),
+                loader(val, Draws(len(val), settings.batch), job.device, job.workers),
+                job,
+                job.devices if devices is None else devices,
+            )
+        return loop.result(learner, job)
+
+    def _pictures(self) -> tuple[Pictures, Pictures]:
+        """The pictures of both parts, those to train on with another stain each time, if that is asked for."""
+        if self.settings.stain != "hed":
+            return self.train, self.val
+        change = stain.augmentation("hed")
+        return Pictures(self.train.file, self.train.labels, change, self.job.seed), self.val
+
+    def _features(self) -> tuple[Rows, Rows]:
+        """What the frozen backbone makes of both parts, without augmentation: computed here, once."""
+        precision = loop.precision_of(self.settings.precision, self.job.device)
+        device, batch = self.job.device, self.settings.batch
+        self.network.to(device).eval()
+        rows = []
+        for pictures in (self.train, self.val):
+            batches = loader(pictures, Draws(len(pictures), batch), device, self.job.workers)
+            with loop.autocast(precision, device):
+                rows.append(Rows(features(self.network, batches, device), pictures.labels))
+        return rows[0], rows[1]
+
+
+def features(network: Network, batches: Any, device: str) -> torch.Tensor:
+    """What the head of a network in evaluation mode sees of all pictures: float32, ``(n, width)``, on the CPU."""
+    with torch.no_grad():
+        found = [network.features(pictures.to(device, non_blocking=True)).float() for pictures, _ in batches]
+        return torch.cat(found).cpu()

@@ -1,0 +1,348 @@
+"""How well cells were classified: accuracy, macro F1, each class, the confusion matrix, and how sure that is.
+
+The cells of one patient are alike, so that resampling cells would promise too much: intervals come from drawing
+whole patients.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from pcm_leukemia.dataset import Dataset
+
+__all__ = [
+    "ClassScore",
+    "ClassificationScores",
+    "Counted",
+    "Interval",
+    "accuracy",
+    "groups_of",
+    "macro_f1",
+    "score",
+]
+
+Counted: TypeAlias = Literal["present", "all"]
+Counts: TypeAlias = npt.NDArray[np.int64]
+Floats: TypeAlias = npt.NDArray[np.float64]
+
+
+class Interval(NamedTuple):
+    """The range in which 95 % of the bootstrap's draws lie: its percentiles 2.5 and 97.5."""
+
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{100 * self.low:.2f} to {100 * self.high:.2f}"
+
+
+@dataclass(frozen=True, slots=True)
+class ClassScore:
+    """One class against the others, 0 to 1; NaN where it is 0/0.
+
+    Precision is, if the class was never guessed; recall, if there is no such cell; F1, if neither was. `f1_interval`
+    is None where there are fewer than two groups, or the class came up in none of the draws.
+    """
+
+    label: str
+    precision: float
+    recall: float
+    f1: float
+    support: int
+    f1_interval: Interval | None
+
+
+@dataclass(frozen=True)
+class ClassificationScores:
+    """What `score` finds; prints as a table.
+
+    `confusion` counts cells, ``(k, k)``: a row for each true class, a column for each guess, in the order of
+    `labels`. `counted` are the classes whose F1 the macro F1 averages. The intervals are from `draws` draws of
+    `groups` groups, which are `unit`: "patients", "images" or "cells"; None with fewer than two.
+    """
+
+    labels: tuple[str, ...]
+    confusion: Counts
+    accuracy: float
+    accuracy_interval: Interval | None
+    macro_f1: float
+    macro_f1_interval: Interval | None
+    counted: tuple[str, ...]
+    classes: tuple[ClassScore, ...]
+    unit: str
+    groups: int
+    draws: int
+    seed: int
+
+    @property
+    def cells(self) -> int:
+        """How many cells there are."""
+        return int(self.confusion.sum())
+
+    def __str__(self) -> str:
+        width = max(len(label) for label in self.labels)
+        lines = [
+            f"{self.cells:,} cells of {self.groups:,} {self.unit}",
+            f"accuracy {_percent(self.accuracy)}{_between(self.accuracy_interval)}",
+            f"macro F1 {_percent(self.macro_f1)}{_between(self.macro_f1_interval)}, over {self._which()}",
+            self._how_sure(),
+            f"{'':{width}}  precision  recall      F1   cells",
+        ]
+        for row in self.classes:
+            numbers = f"{_percent(row.precision):>9}{_percent(row.recall):>8}{_percent(row.f1):>8}"
+            lines.append(
+                f"{row.label:{width}}  {numbers}{row.support:8,}{_between(row.f1_interval, ', F1 ')}"
+            )
+        return "\n".join(lines)
+
+    def _which(self) -> str:
+        if len(self.counted) == len(self.labels):
+            return f"all {len(self.labels)} classes"
+        left = [label for label in self.labels if label not in self.counted]
+        return f"the {len(self.counted)} classes that there are cells of (not {', '.join(left)})"
+
+    def _how_sure(self) -> str:
+        if self.accuracy_interval is None:
+            return f"no intervals: they need two {self.unit} or more"
+        more = "" if self.unit == "patients" else "; without patient ids, they are narrower than they should be"
+        return f"95 % intervals: {self.draws:,} draws of {self.unit}, seed {self.seed}{more}"
+
+    def to_json(self) -> dict[str, Any]:
+        """The scores as plain values; None for what is 0/0, or has no interval."""
+        return {
+            "cells": self.cells,
+            "accuracy": _plain(self.accuracy),
+            "accuracy_interval": _pair(self.accuracy_interval),
+            "macro_f1": _plain(self.macro_f1),
+            "macro_f1_interval": _pair(self.macro_f1_interval),
+            "macro_f1_over": list(self.counted),
+            "classes": {
+                row.label: {
+                    "precision": _plain(row.precision),
+                    "recall": _plain(row.recall),
+                    "f1": _plain(row.f1),
+                    "f1_interval": _pair(row.f1_interval),
+                    "cells": row.support,
+                }
+                for row in self.classes
+            },
+            "confusion": {"labels": list(self.labels), "rows_true_columns_guessed": self.confusion.tolist()},
+            "intervals": {
+                "over": self.unit,
+                "groups": self.groups,
+                "draws": self.draws,
+                "seed": self.seed,
+            },
+        }
+
+
+def score(
+    truths: npt.ArrayLike,
+    probabilities: npt.ArrayLike,
+    labels: Sequence[str],
+    groups: Sequence[str] | None = None,
+    *,
+    unit: str = "patients",
+    count: Counted = "present",
+    draws: int = 1000,
+    seed: int = 0,
+) -> ClassificationScores:
+    """Score the guesses of a classifier: of each cell the class of highest probability, the first if two are.
+
+    Parameters
+    ----------
+    truths
+        The true class ids, ``(n,)``.
+    probabilities
+        Of each class, ``(n, k)``.
+    labels
+        The classes in the order of their ids, k of them.
+    groups
+        Whose each cell is, n names; None to draw cells, for want of anything better. `groups_of` tells them.
+    unit
+        What the groups are, to be said with the intervals: "patients" or "images".
+    count
+        Which classes the macro F1 averages: "present", those that the truth has cells of, in the whole and again
+        in each draw; or "all", a class without cells then counting 0.
+    draws
+        Of the bootstrap; 0 for no intervals.
+    seed
+        Of the draws.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit, a class id is none, or a probability is not a number.
+
+    Examples
+    --------
+    >>> sure = np.eye(3)[[0, 0, 1, 2]]
+    >>> found = score([0, 0, 1, 1], sure, ("A", "B", "C"), ["p1", "p2", "p1", "p2"])
+    >>> found.accuracy, round(found.macro_f1, 3), found.counted
+    (0.75, 0.833, ('A', 'B'))
+    """
+    true, chance = np.asarray(truths), np.asarray(probabilities, np.float64)
+    classes = len(labels)
+    _check(true, chance, classes, groups)
+    guessed = chance.argmax(axis=1) if len(chance) else np.zeros(0, np.int64)
+    names = [str(number) for number in range(len(true))] if groups is None else list(groups)
+    tables = _tables(true.astype(np.int64), guessed, names, classes)
+    confusion = tables.sum(axis=0)
+    accuracies, averages, f1s = _draw(tables, count, draws, seed)
+    support = confusion.sum(axis=1)
+    return ClassificationScores(
+        labels=tuple(labels),
+        confusion=confusion,
+        accuracy=accuracy(confusion),
+        accuracy_interval=_interval(accuracies),
+        macro_f1=macro_f1(confusion, count),
+        macro_f1_interval=_interval(averages),
+        counted=tuple(label for label, cells in zip(labels, support, strict=True) if cells or count == "all"),
+        classes=tuple(
+            ClassScore(label, *map(float, numbers), int(cells), _interval(drawn))
+            for label, numbers, cells, drawn in zip(
+                labels, _of_classes(confusion).T, support, f1s.T, strict=True
+            )
+        ),
+        unit="cells" if groups is None else unit,
+        groups=len(tables),
+        draws=draws,
+        seed=seed,
+    )
+
+
+def groups_of(ds: Dataset, images: Iterable[str]) -> tuple[list[str], str]:
+    """Whose each cell is, given its image's id, and what that is: "patients", or "images" if one has no patient.
+
+    Examples
+    --------
+    >>> from pcm_leukemia import NINE, Image, Patient
+    >>> rows = (Image("a.png", 9, 9, patient="P1"), Image("b.png", 9, 9, patient="P1"))
+    >>> groups_of(Dataset("demo", NINE, rows, patients=(Patient("P1"),)), ["b.png", "a.png", "a.png"])
+    (['P1', 'P1', 'P1'], 'patients')
+    """
+    wanted = list(images)
+    patients = [ds.image(image).patient for image in wanted]
+    known = [str(patient) for patient in patients if patient is not None]
+    return (known, "patients") if len(known) == len(wanted) else (wanted, "images")
+
+
+def accuracy(confusion: npt.NDArray[Any]) -> float:
+    """The share of cells that were guessed right, of a confusion matrix ``(k, k)``; NaN without cells.
+
+    Examples
+    --------
+    >>> accuracy(np.array([[3, 1], [0, 0]]))
+    0.75
+    """
+    return float(_accuracies(confusion[None])[0])
+
+
+def macro_f1(confusion: npt.NDArray[Any], count: Counted = "present") -> float:
+    """The mean F1 of the classes that count, of a confusion matrix ``(k, k)``; NaN without cells.
+
+    Examples
+    --------
+    >>> confusion = np.array([[3, 1], [0, 0]])
+    >>> round(macro_f1(confusion), 3), round(macro_f1(confusion, "all"), 3)
+    (0.857, 0.429)
+    """
+    return float(_macro_f1s(confusion[None], count)[0])
+
+
+# ----------------------------------------------------------------------------------------------
+# On many confusion matrices at once, ``(m, k, k)``
+
+
+def _accuracies(tables: npt.NDArray[Any]) -> Floats:
+    return _ratio(np.trace(tables, axis1=1, axis2=2), tables.sum(axis=(1, 2)))
+
+
+def _f1s(tables: npt.NDArray[Any]) -> Floats:
+    """Of each class, ``(m, k)``."""
+    right = np.diagonal(tables, axis1=1, axis2=2)
+    return _ratio(2 * right, tables.sum(axis=1) + tables.sum(axis=2))
+
+
+def _macro_f1s(tables: npt.NDArray[Any], count: Counted) -> Floats:
+    f1s, there = np.nan_to_num(_f1s(tables), nan=0.0), tables.sum(axis=2) > 0
+    if count == "all":
+        return np.where(there.any(axis=1), f1s.mean(axis=1), np.nan)
+    return _ratio((f1s * there).sum(axis=1), there.sum(axis=1))
+
+
+def _of_classes(confusion: Counts) -> Floats:
+    """Precision, recall and F1 of each class, ``(3, k)``."""
+    right = np.diagonal(confusion)
+    precision, recall = (_ratio(right, confusion.sum(axis=axis)) for axis in (0, 1))
+    return np.stack([precision, recall, _f1s(confusion[None])[0]])
+
+
+def _ratio(part: npt.NDArray[Any], whole: npt.NDArray[Any]) -> Floats:
+    """One over the other; 0/0 is NaN, without a warning."""
+    return np.divide(part, whole, out=np.full(np.shape(whole), np.nan), where=np.asarray(whole) != 0)
+
+
+def _tables(true: Counts, guessed: Counts, groups: Sequence[str], classes: int) -> Counts:
+    """The confusion matrix of each group, ``(groups, k, k)``, in the order of their names."""
+    numbers = {name: number for number, name in enumerate(sorted(set(groups)))}
+    of = np.array([numbers[name] for name in groups], np.int64)
+    cells = np.bincount((of * classes + true) * classes + guessed, minlength=len(numbers) * classes**2)
+    return cells.reshape(-1, classes, classes).astype(np.int64)
+
+
+def _draw(tables: Counts, count: Counted, draws: int, seed: int) -> tuple[Floats, Floats, Floats]:
+    """Accuracy, macro F1 and the classes' F1 in each draw of as many groups as there are, with repetition."""
+    groups, classes = tables.shape[:2]
+    if groups < 2 or not draws:
+        return np.zeros(0), np.zeros(0), np.zeros((0, classes))
+    rng = np.random.default_rng(seed)
+    times = rng.multinomial(groups, np.full(groups, 1 / groups), size=draws)
+    drawn = (times @ tables.reshape(groups, -1)).reshape(draws, classes, classes)
+    # a class that a draw has no cells of says nothing about itself there
+    f1s = np.where(drawn.sum(axis=2) > 0, _f1s(drawn), np.nan)
+    return _accuracies(drawn), _macro_f1s(drawn, count), f1s
+
+
+def _interval(drawn: Floats) -> Interval | None:
+    known = drawn[~np.isnan(drawn)]
+    if not len(known):
+        return None
+    low, high = np.percentile(known, (2.5, 97.5))
+    return Interval(float(low), float(high))
+
+
+def _check(true: npt.NDArray[Any], chance: Floats, classes: int, groups: Sequence[str] | None) -> None:
+    if true.ndim != 1 or chance.shape != (len(true), classes):
+        raise ValueError(
+            f"scores: {true.shape} truths, {chance.shape} probabilities and {classes} labels do not fit; "
+            "give (n,), (n, k) and k"
+        )
+    if groups is not None and len(groups) != len(true):
+        raise ValueError(f"scores: {len(groups)} groups for {len(true)} cells; give one for each cell")
+    if len(true) and not (np.issubdtype(true.dtype, np.integer) and 0 <= true.min() <= true.max() < classes):
+        raise ValueError(f"scores: truths must be class ids, whole numbers from 0 to {classes - 1}")
+    if np.isnan(chance).any():
+        raise ValueError("scores: a probability is not a number; look at the model's weights")
+
+
+def _percent(share: float) -> str:
+    return "–" if math.isnan(share) else f"{100 * share:.2f}"
+
+
+def _between(interval: Interval | None, before: str = " ") -> str:
+    return f"{before}({interval})" if interval else ""
+
+
+def _plain(share: float) -> float | None:
+    return None if math.isnan(share) else share
+
+
+def _pair(interval: Interval | None) -> list[float] | None:
+    return list(interval) if interval else None

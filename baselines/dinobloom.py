@@ -1,0 +1,179 @@
+"""DinoBloom (Koch et al., MICCAI 2024): DINOv2's vision transformers, trained on single blood cells.
+
+The authors publish training states, https://zenodo.org/records/10908163 (DinoBloom-S.pth to DinoBloom-G.pth):
+the weights stand under "teacher", those of the backbone with "backbone." before DINOv2's own names, beside the
+heads of the two losses. Position embeddings are for 224 px, 16 x 16 patches of 14 px and the class token; where
+DINOv2's are for 518 px.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+from timm.models.vision_transformer import checkpoint_filter_fn
+from torch import nn
+
+from pcm_leukemia.baselines import classification, weight_files
+from pcm_leukemia.baselines.classification_network import CellClassifier
+from pcm_leukemia.baselines.classification_settings import Settings
+from pcm_leukemia.baselines.contract import Job
+from pcm_leukemia.errors import CorruptFile
+
+__all__ = ["SIZES", "Settings", "backbone", "load", "train"]
+
+SIZES = {"small": 384, "base": 768, "large": 1024, "giant": 1536}
+"""The numbers of features of DinoBloom-S, -B, -L and -G."""
+
+PATCH, TRAINED_AT = 14, 224
+_TOKENS = 1 + (TRAINED_AT // PATCH) ** 2
+_HEADS = ("dino_head.", "ibot_head.")
+_CHUNK = re.compile(r"^blocks\.\d+\.(\d+)\.")
+"""With FSDP, DINOv2 keeps its blocks in chunks: blocks.CHUNK.BLOCK, where BLOCK counts from the first of all."""
+_FILES = "give one of DinoBloom-S.pth to -G.pth from https://zenodo.org/records/10908163"
+
+
+def backbone(
+    model: str = "base", weights: str | Path = "hub", *, image_size: int = TRAINED_AT, sha256: str = ""
+) -> nn.Module:
+    """A module that maps normalised pixels to features: those of the class token, after the last norm.
+
+    It takes ``(n, 3, image_size, image_size)`` and gives ``(n, width)``, the width being that of `SIZES`. Pixels
+    are 0 to 1, less ImageNet's mean and over its deviation, as DinoBloom was trained.
+
+    Parameters
+    ----------
+    model
+        "small", "base", "large" or "giant".
+    weights
+        The path of one of the authors' files; "hub" for the same weights from the Hugging Face hub, which has all
+        but the giant's, or a name there; "none" for random ones.
+    image_size
+        The side of the pictures in pixels, a multiple of 14. For others than 224 the position embedding of the
+        weights is interpolated.
+    sha256
+        Checksum of the file, if it is known.
+
+    Raises
+    ------
+    DataNotFound
+        If the weights are not there.
+    CorruptFile
+        If the file is anything but DinoBloom of that size, or has another checksum.
+    ValueError
+        If there is no such model, the image size is no multiple of 14, or the hub does not have it.
+
+    Examples
+    --------
+    >>> small = backbone("small", "none", image_size=28)
+    >>> small(torch.zeros(2, 3, 28, 28)).shape
+    torch.Size([2, 384])
+    """
+    if model not in SIZES:
+        raise ValueError(f'model "{model}": DinoBloom has none; use one of: {", ".join(SIZES)}')
+    if image_size < PATCH or image_size % PATCH:
+        raise ValueError(
+            f"image_size {image_size}: its patches have 14 px; give a multiple of 14, such as {TRAINED_AT}"
+        )
+    name, text = f"vit_{model}_patch14_dinov2", str(weights)
+    if text == "none":
+        # DINOv2's layer scale of 1e-5 is for long training: from scratch, hardly anything would pass the blocks
+        made: nn.Module = timm.create_model(name, img_size=image_size, num_classes=0, init_values=1.0)
+        return made
+    if not Path(text).is_file() and (text == "hub" or weight_files.is_hub_name(text)):
+        made = _from_hub(model, text)
+    else:
+        made = timm.create_model(name, img_size=TRAINED_AT, num_classes=0)
+        fill(made, Path(text), sha256)
+    if image_size != TRAINED_AT:
+        made.set_input_size(img_size=image_size)  # type: ignore[operator]
+    return made
+
+
+def train(job: Job, settings: Settings) -> Mapping[str, Any]:
+    """Train on the job's cells; see `classification.train`."""
+    return classification.train(job, settings, backbone)
+
+
+def load(folder: Path, settings: Settings, labels: tuple[str, ...], device: str) -> CellClassifier:
+    """The classifier that `train` left in `folder`; see `classification.load`."""
+    return classification.load(folder, settings, labels, device, backbone)
+
+
+def fill(model: nn.Module, path: Path, sha256: str = "") -> None:
+    """Give a timm transformer the weights of a published checkpoint, every one of them.
+
+    Raises
+    ------
+    DataNotFound
+        If there is no such file.
+    CorruptFile
+        If it is anything else, or another size.
+    """
+    content = weight_files.read(path, sha256)
+    found = _backbone_of(content, path)
+    _check(found, model, path)
+    weight_files.fill(model, checkpoint_filter_fn(found, model), path)
+
+
+def _from_hub(model: str, weights: str) -> nn.Module:
+    if weights == "hub" and model == "giant":
+        raise ValueError(
+            "model giant: is on no hub; download DinoBloom-G.pth from https://zenodo.org/records/10908163 "
+            "and give its path as weights"
+        )
+    name = weights.removeprefix("hf-hub:") if weights != "hub" else f"1aurent/vit_{model}_patch14_224.dinobloom"
+    made = weight_files.from_hub(
+        name,
+        lambda: timm.create_model(f"hf-hub:{name}", pretrained=True, num_classes=0, img_size=TRAINED_AT),
+    )
+    if getattr(made, "num_features", 0) != SIZES[model]:
+        raise CorruptFile(
+            f'weights "{name}": have {getattr(made, "num_features", 0)} features, DinoBloom\'s {model} has '
+            f"{SIZES[model]}; give the model that they are of"
+        )
+    return made
+
+
+def _backbone_of(content: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    """The weights below "teacher" of what DINOv2 calls backbone, under its own names."""
+    teacher = content.get("teacher")
+    if not isinstance(teacher, Mapping):
+        names = ", ".join(list(map(str, content))[:3]) or "nothing"
+        plain = "plain weights of a transformer" if "cls_token" in content else "no training state of DINOv2"
+        raise CorruptFile(f'{path}: is {plain}, without "teacher" (it begins with {names}); {_FILES}')
+    found = {
+        _CHUNK.sub(r"blocks.\1.", name.removeprefix("backbone.")): value
+        for name, value in teacher.items()
+        if name.startswith("backbone.")
+    }
+    strange = [name for name in teacher if not name.startswith(("backbone.", *_HEADS))]
+    if not found or strange:
+        what = f'"{strange[0]}" under "teacher"' if strange else 'nothing under "teacher" that begins with "backbone."'
+        raise CorruptFile(f"{path}: has {what}; {_FILES}")
+    return found
+
+
+def _check(found: Mapping[str, Any], model: nn.Module, path: Path) -> None:
+    """Say what the weights are of, where they are not of this model."""
+    for name in ("cls_token", "pos_embed"):
+        if getattr(found.get(name), "ndim", 0) != 3:
+            raise CorruptFile(f"{path}: has no {name} of three axes; {_FILES}")
+    width, wanted = found["cls_token"].shape[2], model.cls_token.shape[2]  # type: ignore[index,union-attr]
+    if width != wanted:
+        size = {features: name for name, features in SIZES.items()}
+        raise CorruptFile(
+            f"{path}: has {width} features ({size.get(width, 'no size')} of DinoBloom), the model has {wanted} "
+            f"({size.get(wanted, 'no size')}); give the setting model, or the file, of the other"
+        )
+    tokens = found["pos_embed"].shape[1]
+    if tokens != _TOKENS:
+        side = round(max(tokens - 1, 0) ** 0.5) * PATCH
+        raise CorruptFile(
+            f"{path}: its position embedding of {tokens:,} tokens is for {side} px, DinoBloom's of {_TOKENS} for "
+            f"{TRAINED_AT} px: these are other weights, DINOv2's own perhaps; {_FILES}"
+        )

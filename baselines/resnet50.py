@@ -1,0 +1,92 @@
+"""The paper's convolutional classifier: a ResNet50 that has seen ImageNet. timm has it, and its relatives."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+from torch import nn
+
+from pcm_leukemia.baselines import classification, weight_files
+from pcm_leukemia.baselines.classification_network import CellClassifier
+from pcm_leukemia.baselines.classification_settings import Settings
+from pcm_leukemia.baselines.contract import Job
+from pcm_leukemia.errors import CorruptFile
+
+__all__ = ["Settings", "backbone", "load", "train"]
+
+
+def backbone(
+    model: str = "resnet50", weights: str | Path = "hub", *, image_size: int = 224, sha256: str = ""
+) -> nn.Module:
+    """A module that maps normalised pixels ``(n, 3, s, s)`` to the features behind its last pooling.
+
+    Parameters
+    ----------
+    model
+        Any residual network of timm's: "resnet50", "resnet18", ...
+    weights
+        "hub" for timm's own ImageNet weights of that model; a name on the hub, such as "timm/resnet50.a1_in1k"; a
+        file with a state_dict in timm's or torchvision's names, whose classifier is left out; or "none".
+    image_size
+        The side of the pictures in pixels; the network takes any.
+    sha256
+        Checksum of the file, if it is known.
+
+    Raises
+    ------
+    DataNotFound
+        If the weights are not there.
+    CorruptFile
+        If they are those of another model, or have another checksum.
+    ValueError
+        If timm has no such residual network.
+
+    Examples
+    --------
+    >>> backbone("resnet18", "none")(torch.zeros(2, 3, 64, 64)).shape
+    torch.Size([2, 512])
+    """
+    if model not in timm.list_models("*resne*"):
+        raise ValueError(
+            f'model "{model}": timm has no such residual network; use resnet50, resnet18 or another of them'
+        )
+    text = str(weights)
+    on_hub = not Path(text).is_file() and (text == "hub" or weight_files.is_hub_name(text))
+    if not on_hub:
+        made: nn.Module = timm.create_model(model, num_classes=0)
+        if text != "none":
+            _fill(made, Path(text), sha256)
+        return made
+    name = model if text == "hub" else f"hf-hub:{text.removeprefix('hf-hub:')}"
+    made = weight_files.from_hub(text, lambda: timm.create_model(name, pretrained=True, num_classes=0))
+    if made.pretrained_cfg["architecture"] != model:  # type: ignore[index]
+        raise CorruptFile(
+            f'weights "{text}": are of {made.pretrained_cfg["architecture"]}, not {model}; '  # type: ignore[index]
+            "give the model that they are of"
+        )
+    return made
+
+
+def train(job: Job, settings: Settings) -> Mapping[str, Any]:
+    """Train on the job's cells; see `classification.train`."""
+    return classification.train(job, settings, backbone)
+
+
+def load(folder: Path, settings: Settings, labels: tuple[str, ...], device: str) -> CellClassifier:
+    """The classifier that `train` left in `folder`; see `classification.load`."""
+    return classification.load(folder, settings, labels, device, backbone)
+
+
+def _fill(model: nn.Module, path: Path, sha256: str) -> None:
+    content = weight_files.read(path, sha256)
+    inner = content.get("state_dict", content)
+    weights = {
+        name: value
+        for name, value in inner.items()
+        if isinstance(value, torch.Tensor) and not name.startswith(("fc.", "head."))
+    }
+    weight_files.fill(model, weights, path)

@@ -1,0 +1,157 @@
+"""Weights as files: read without running anything that is in them, and checked before they are believed."""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import nn
+
+from pcm_leukemia.errors import CorruptFile, DataNotFound, some
+
+__all__ = ["fill", "from_hub", "is_hub_name", "read"]
+
+_BAD_FILE = (
+    OSError,
+    EOFError,
+    ValueError,
+    RuntimeError,
+    LookupError,
+    AttributeError,
+    TypeError,
+    pickle.UnpicklingError,
+    SafetensorError,
+)
+"""What torch and safetensors raise on files that are damaged, or none of theirs."""
+
+
+def read(path: Path, sha256: str = "") -> dict[str, Any]:
+    """What a file of weights holds, on the CPU; nothing but tensors and plain values is taken out of it.
+
+    Parameters
+    ----------
+    path
+        What `torch.save` wrote, or a ``.safetensors`` file.
+    sha256
+        What the file's checksum has to be, in hexadecimal; "" if it isn't known.
+
+    Raises
+    ------
+    DataNotFound
+        If it is not there.
+    CorruptFile
+        If it has another checksum, cannot be read, holds Python objects, or no table at its top.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     torch.save({"weight": torch.ones(2)}, f"{folder}/a.pth")
+    ...     read(Path(folder) / "a.pth")
+    {'weight': tensor([1., 1.])}
+    """
+    if not path.is_file():
+        raise DataNotFound(f"{path}: no weights are there; give the path of a file, a hub name, or none")
+    if sha256:
+        with path.open("rb") as stream:
+            found = hashlib.file_digest(stream, "sha256").hexdigest()
+        if found != sha256.strip().lower():
+            raise CorruptFile(
+                f"{path}: its SHA-256 is {found}, not {sha256}; download it again, or correct the setting sha256"
+            )
+    try:
+        if path.suffix == ".safetensors":
+            content: Any = load_file(path)
+        else:
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except _BAD_FILE as error:
+        reason = str(error).partition("\n")[0].partition(". This file")[0] or type(error).__name__
+        raise CorruptFile(
+            f"{path}: cannot be read as weights and nothing else ({reason}); download it again, and trust no file "
+            "that has to run code"
+        ) from error
+    if not isinstance(content, dict):
+        raise CorruptFile(
+            f"{path}: holds a {type(content).__name__}, not a table of weights; give what torch.save made of a state_dict"
+        )
+    return content
+
+
+def fill(model: nn.Module, weights: Mapping[str, Any], path: str | Path) -> None:
+    """Give a model its weights, all of them and no others, after a look at every name and shape.
+
+    Raises
+    ------
+    CorruptFile
+        If a weight lacks, has another shape, or has no place in the model.
+
+    Examples
+    --------
+    >>> fill(nn.Linear(2, 1), {"weight": torch.ones(1, 2)}, "a.pth")
+    Traceback (most recent call last):
+        ...
+    pcm_leukemia.errors.CorruptFile: a.pth: does not fit the model: lacks bias; give the weights of this model
+    """
+    wanted = model.state_dict()
+    lacks = sorted(wanted.keys() - weights.keys())
+    more = sorted(weights.keys() - wanted.keys())
+    other = [
+        f"{name} {_shape(weights[name])} where {_shape(wanted[name])} belongs"
+        for name in sorted(wanted.keys() & weights.keys())
+        if _shape(weights[name]) != _shape(wanted[name])
+    ]
+    wrong = [
+        *_named("lacks", lacks),
+        *_named("has no place for", more),
+        *_named("has", other),
+    ]
+    if wrong:
+        raise CorruptFile(
+            f"{path}: does not fit the model: {'; '.join(wrong)}; give the weights of this model"
+        )
+    model.load_state_dict(weights)
+
+
+def is_hub_name(weights: str) -> bool:
+    """Whether it has the form of a name on the Hugging Face hub, owner/model.
+
+    Examples
+    --------
+    >>> is_hub_name("timm/resnet50.a1_in1k"), is_hub_name("runs/weights.pth"), is_hub_name("/data/a")
+    (True, False, False)
+    """
+    owner, slash, model = weights.removeprefix("hf-hub:").partition("/")
+    plain = owner.replace("-", "").replace("_", "").isalnum() and "/" not in model and bool(model)
+    return bool(slash) and plain and not model.endswith((".pth", ".pt", ".bin", ".ckpt", ".safetensors"))
+
+
+def from_hub(name: str, fetch: Callable[[], nn.Module]) -> nn.Module:
+    """What `fetch` gets from the hub, with a sentence that helps where it gets nothing.
+
+    Raises
+    ------
+    DataNotFound
+        If the hub cannot be reached, or has no such weights.
+    """
+    try:
+        return fetch()
+    except (OSError, RuntimeError, ValueError, LookupError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise DataNotFound(
+            f'weights "{name}": cannot be had from the Hugging Face hub ({reason}); download them where there is a '
+            "network and give the file's path, or none to train from scratch"
+        ) from error
+
+
+def _shape(tensor: Any) -> tuple[int, ...]:
+    return tuple(getattr(tensor, "shape", ()))
+
+
+def _named(verb: str, names: Collection[str]) -> list[str]:
+    return [f"{verb} {some(names, 3)}".replace("\n", ", ")] if names else []
