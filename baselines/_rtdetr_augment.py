@@ -1,0 +1,261 @@
+"""What RT-DETRv2 sees in training: pictures that are cut, put together, turned and coloured anew; and mixup.
+
+The steps and their chances are DEIM's (engine/data/transforms, configs/base/rt_deim.yml). Three things are done in
+another way to the same end: an image is brought to its final size first and coloured afterwards, a sixth of the
+pixels; the resampling is one; and the box of a turned cell is that of the ellipse in it, as cells are round,
+where the box around the turned box would be a sixth too wide at 10 degrees.
+
+Boxes are x1, y1, x2, y2 in pixels, origin at the top left, y down. Chances are drawn from torch's generator.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import PIL.Image
+import torch
+from torchvision import tv_tensors
+from torchvision.transforms import v2
+from torchvision.transforms.v2 import functional
+
+from pcm_leukemia.baselines._rtdetr_loss import Targets
+from pcm_leukemia.images import Pixels
+
+__all__ = ["Picture", "cut", "flipped", "mixed", "mosaic", "recoloured", "scales", "turned", "whole"]
+
+Window = tuple[float, float, float, float]
+"""x1, y1, x2, y2 in pixels of an image; may reach beyond it."""
+
+
+class Picture(NamedTuple):
+    """An image, uint8, ``(3, height, width)``, with its boxes, float32, ``(n, 4)``, and class ids, ``(n,)``.
+
+    `stretch` is how many of its pixels a pixel of the original takes, across and down.
+    """
+
+    pixels: torch.Tensor
+    boxes: torch.Tensor
+    labels: torch.Tensor
+    stretch: tuple[float, float] = (1.0, 1.0)
+
+
+Look = Callable[[Pixels], Pixels]
+"""What is done to the colours of each image, RGB, uint8, ``(height, width, 3)``."""
+
+
+def whole(picture: Picture, size: int, look: Look | None = None) -> Picture:
+    """The picture brought to `size` times `size` pixels; what is not square is squeezed, as in evaluation."""
+    height, width = picture.pixels.shape[1:]
+    return cut(picture, (0, 0, width, height), size, look)
+
+
+def cut(picture: Picture, window: Window, size: int, look: Look | None = None) -> Picture:
+    """What is in `window`, brought to `size` times `size` pixels; black where the window leaves the picture."""
+    x1, y1, x2, y2 = window
+    canvas = torch.zeros(3, size, size, dtype=torch.uint8)
+    boxes = _paste(canvas, picture, window, (0, 0, size, size), look)
+    return _kept(Picture(canvas, boxes, picture.labels, (size / (x2 - x1), size / (y2 - y1))))
+
+
+def zoomed_out(width: int, height: int, most: float = 4.0) -> Window:
+    """A window of 1 to `most` times the sides of an image, the image anywhere in it.
+
+    What torchvision's RandomZoomOut does, without making the image larger.
+    """
+    factor = 1 + (most - 1) * float(torch.rand(()))
+    wide, high = int(width * factor), int(height * factor)
+    left, top = (
+        int((outer - side) * float(torch.rand(()))) for outer, side in ((wide, width), (high, height))
+    )
+    return (-left, -top, wide - left, high - top)
+
+
+def cropped(boxes: torch.Tensor, window: Window) -> tuple[Window, torch.Tensor]:
+    """A window inside `window` that holds the centre of a cell, and for each cell whether it does.
+
+    Drawn by torchvision's RandomIoUCrop. Without a cell the window stays.
+    """
+    everything = torch.ones(len(boxes), dtype=torch.bool)
+    if not len(boxes):
+        return window, everything
+    x1, y1, x2, y2 = window
+    moved = boxes - torch.tensor([x1, y1, x1, y1])
+    sides = (int(y2 - y1), int(x2 - x1))
+    drawn = v2.RandomIoUCrop().make_params(
+        [tv_tensors.BoundingBoxes(moved, format="XYXY", canvas_size=sides)]
+    )
+    if not drawn:
+        return window, everything
+    left, top = x1 + drawn["left"], y1 + drawn["top"]
+    return (left, top, left + drawn["width"], top + drawn["height"]), drawn["is_within_crop_area"]
+
+
+def mosaic(pictures: Sequence[Picture], size: int, look: Look | None = None) -> Picture:
+    """Four pictures side by side, two above two, each with half of `size` for its shorter side before squeezing.
+
+    Each begins at the top left of its quarter; where it is smaller than the largest, black remains.
+
+    Examples
+    --------
+    >>> square = Picture(torch.zeros(3, 8, 8, dtype=torch.uint8), torch.tensor([[2.0, 2, 4, 4]]), torch.tensor([5]))
+    >>> together = mosaic([square] * 4, 8)
+    >>> together.boxes.tolist()
+    [[1.0, 1.0, 2.0, 2.0], [5.0, 1.0, 6.0, 2.0], [1.0, 5.0, 2.0, 6.0], [5.0, 5.0, 6.0, 6.0]]
+    """
+    shapes = [picture.pixels.shape[1:] for picture in pictures]
+    scale = [size / 2 / min(shape) for shape in shapes]
+    high = max(shape[0] * factor for shape, factor in zip(shapes, scale, strict=True))
+    wide = max(shape[1] * factor for shape, factor in zip(shapes, scale, strict=True))
+    canvas = torch.zeros(3, size, size, dtype=torch.uint8)
+    half = size // 2
+    boxes = []
+    for number, (picture, (height, width), factor) in enumerate(zip(pictures, shapes, scale, strict=True)):
+        left, top = half * (number % 2), half * (number // 2)
+        right = left + max(1, round(width * factor / wide * half))
+        bottom = top + max(1, round(height * factor / high * half))
+        boxes.append(_paste(canvas, picture, (0, 0, width, height), (left, top, right, bottom), look))
+    labels = torch.cat([picture.labels for picture in pictures])
+    return _kept(Picture(canvas, torch.cat(boxes), labels, (half / wide, half / high)))
+
+
+def _paste(
+    canvas: torch.Tensor,
+    picture: Picture,
+    window: Window,
+    area: tuple[int, int, int, int],
+    look: Look | None,
+) -> torch.Tensor:
+    """Fill an area of the canvas with a window of the picture; the boxes as they are on the canvas."""
+    x1, y1, x2, y2 = window
+    left, top, right, bottom = area
+    across, down = (right - left) / (x2 - x1), (bottom - top) / (y2 - y1)
+    height, width = picture.pixels.shape[1:]
+    # what can be seen of the picture, in whole pixels of both
+    a1, b1, a2, b2 = (
+        max(0, math.floor(x1)),
+        max(0, math.floor(y1)),
+        min(width, math.ceil(x2)),
+        min(height, math.ceil(y2)),
+    )
+    u1, u2 = (min(right, max(left, round(left + (a - x1) * across))) for a in (a1, a2))
+    v1, v2_ = (min(bottom, max(top, round(top + (b - y1) * down))) for b in (b1, b2))
+    if a2 <= a1 or b2 <= b1 or u2 <= u1 or v2_ <= v1:
+        return torch.full_like(picture.boxes, -1.0)
+    part = functional.resize(picture.pixels[:, b1:b2, a1:a2], [v2_ - v1, u2 - u1], antialias=True)
+    if look is not None:
+        part = torch.from_numpy(np.ascontiguousarray(look(part.permute(1, 2, 0).numpy()))).permute(2, 0, 1)
+    canvas[:, v1:v2_, u1:u2] = part
+    # by the pixels that were used: boxes stay on their cells, however the window was rounded
+    factor = torch.tensor([(u2 - u1) / (a2 - a1), (v2_ - v1) / (b2 - b1)]).repeat(2)
+    return (picture.boxes - torch.tensor([a1, b1]).repeat(2)) * factor + torch.tensor([u1, v1]).repeat(2)
+
+
+def turned(
+    picture: Picture, degrees: float, scale: float = 1.0, shift: tuple[float, float] = (0.0, 0.0)
+) -> Picture:
+    """The picture turned clockwise about its centre, scaled, and moved by `shift` pixels; black comes in.
+
+    It turns as the original would, however the picture is stretched. Boxes become those of the turned ellipses
+    in them, and are cut where they leave the picture.
+
+    Examples
+    --------
+    >>> one = Picture(torch.zeros(3, 10, 10, dtype=torch.uint8), torch.tensor([[1.0, 4, 3, 8]]), torch.tensor([0]))
+    >>> turned(one, 90).boxes.round().tolist()
+    [[2.0, 1.0, 6.0, 3.0]]
+    """
+    size = picture.pixels.shape[1]
+    across, down = picture.stretch
+    cosine, sine = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    linear = scale * np.array([[cosine, -sine * across / down], [sine * down / across, cosine]])
+    centre = np.full(2, size / 2)
+    offset = centre + np.array(shift) - linear @ centre
+    back = np.linalg.inv(linear)
+    rows = np.column_stack([back, -back @ offset])
+    image = PIL.Image.fromarray(picture.pixels.permute(1, 2, 0).numpy())
+    image = image.transform(
+        (size, size), PIL.Image.Transform.AFFINE, rows.ravel().tolist(), PIL.Image.Resampling.BILINEAR
+    )
+    pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1)
+    matrix = torch.from_numpy(linear).float()
+    middle = (picture.boxes[:, :2] + picture.boxes[:, 2:]) / 2 @ matrix.T + torch.from_numpy(offset).float()
+    # the half sides of an ellipse's box: the lengths of the matrix's rows, times its half axes
+    half = ((picture.boxes[:, None, 2:] - picture.boxes[:, None, :2]) / 2 * matrix).square().sum(-1).sqrt()
+    return _kept(picture._replace(pixels=pixels, boxes=torch.cat([middle - half, middle + half], 1)))
+
+
+def flipped(picture: Picture, *, across: bool, down: bool) -> Picture:
+    """The picture mirrored left to right, upside down, or both."""
+    size = picture.pixels.shape[1]
+    pixels, boxes = picture.pixels, picture.boxes
+    if across:
+        pixels, boxes = (
+            pixels.flip(2),
+            torch.stack([size - boxes[:, 2], boxes[:, 1], size - boxes[:, 0], boxes[:, 3]], 1),
+        )
+    if down:
+        pixels, boxes = (
+            pixels.flip(1),
+            torch.stack([boxes[:, 0], size - boxes[:, 3], boxes[:, 2], size - boxes[:, 1]], 1),
+        )
+    return picture._replace(pixels=pixels, boxes=boxes)
+
+
+def recoloured(picture: Picture, chance: float) -> Picture:
+    """Brightness, contrast, saturation, hue and channels changed at random, each with this chance."""
+    return picture._replace(pixels=v2.RandomPhotometricDistort(p=chance)(picture.pixels))
+
+
+def _kept(picture: Picture) -> Picture:
+    """Boxes cut where they leave the picture; those of which no pixel remains are gone, as in DEIM."""
+    boxes = picture.boxes.clamp(0, picture.pixels.shape[1])
+    seen = ((boxes[:, 2:] - boxes[:, :2]) >= 1).all(1)
+    return picture._replace(boxes=boxes[seen], labels=picture.labels[seen])
+
+
+def mixed(images: torch.Tensor, targets: Targets, beta: float) -> tuple[torch.Tensor, Targets]:
+    """Each image laid over the one before it in the batch, the first over the last: DEIM's mixup.
+
+    Parameters
+    ----------
+    images
+        Float, ``(batch, 3, height, width)``.
+    targets
+        For each image its cells; both images' become the targets.
+    beta
+        The part of the image itself; 1 - `beta` is that of the one before.
+
+    Examples
+    --------
+    >>> images = torch.tensor([0.0, 1.0]).reshape(2, 1, 1, 1)
+    >>> targets = [{"class_labels": torch.tensor([7])}, {"class_labels": torch.tensor([8, 9])}]
+    >>> images, targets = mixed(images, targets, 0.75)
+    >>> images.flatten().tolist(), [target["class_labels"].tolist() for target in targets]
+    ([0.25, 0.75], [[7, 8, 9], [8, 9, 7]])
+    """
+    images = images * beta + images.roll(1, 0) * (1 - beta)
+    before = [targets[-1], *targets[:-1]]
+    return images, [
+        {key: torch.cat([own[key], other[key]]) for key in own}
+        for own, other in zip(targets, before, strict=True)
+    ]
+
+
+def scales(size: int) -> list[int]:
+    """The sizes of multi-scale training: from 3/4 to 5/4 of `size` in steps of 32, `size` itself three times.
+
+    `generate_scales` in DEIM's engine/data/dataloader.py, with its ``base_size_repeat: 3``.
+
+    Examples
+    --------
+    >>> scales(640)
+    [480, 512, 544, 576, 608, 640, 640, 640, 672, 704, 736, 768, 800]
+    """
+    low, high = int(size * 0.75 / 32) * 32, int(size * 1.25 / 32) * 32
+    steps = (size - low) // 32
+    below = [low + 32 * step for step in range(steps)]
+    above = [high - 32 * step for step in range(steps)]
+    return [*below, size, size, size, *reversed(above)]

@@ -1,0 +1,170 @@
+"""How images reach RT-DETRv2 in training: what is drawn for which image in which epoch, and batches of it.
+
+An item is asked for by epoch and number, and draws from a generator that is seeded with both. So it is the same
+whatever process makes it, however many workers there are, and after a resumption.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch.utils.data import Sampler
+
+from pcm_leukemia.baselines import _rtdetr_augment as augment
+from pcm_leukemia.baselines._rtdetr_augment import Look, Picture
+from pcm_leukemia.baselines._rtdetr_loss import Targets
+from pcm_leukemia.torchdata import Detection
+
+__all__ = ["Batch", "Chances", "Order", "Views", "collate", "seed_of", "targets_of"]
+
+DEGREES, SHIFT, SCALE = 10.0, 0.1, (0.5, 1.5)
+"""How far a mosaic is turned, moved and scaled: configs/base/rt_deim.yml of DEIM."""
+
+
+def seed_of(*numbers: int) -> int:
+    """A seed for torch, 64 bits, that tells these numbers, in this order, from all others.
+
+    Examples
+    --------
+    >>> seed_of(0, 1) == seed_of(0, 1), seed_of(0, 1) == seed_of(1, 0)
+    (True, False)
+    """
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0])
+
+
+class Chances(NamedTuple):
+    """How often what is done to an image, and in which epochs, counted from 0.
+
+    Colours, zooming out and cropping from epoch `first` to before `last`, mosaics to before `flat`; flips always.
+    `rotation` is the largest angle in degrees of images that are in no mosaic.
+    """
+
+    size: int
+    first: int
+    flat: int
+    last: int
+    mosaic: float
+    colours: float
+    zoom_out: float
+    crop: float
+    rotation: float
+    flip_across: float
+    flip_down: float
+
+
+class Views(torch.utils.data.Dataset[Picture]):
+    """Training images as the model sees them: item (epoch, number) is that image in that epoch, augmented."""
+
+    def __init__(self, images: Detection, chances: Chances, seed: int, look: Look | None = None) -> None:
+        self.images, self.chances, self.seed, self.look = images, chances, seed, look
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, key: tuple[int, int]) -> Picture:
+        epoch, number = key
+        # torchvision draws from torch's generator, which in the main process belongs to others
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed_of(self.seed, epoch, number))
+            return self._drawn(epoch, number)
+
+    def _drawn(self, epoch: int, number: int) -> Picture:
+        of = self.chances
+        changing = of.first <= epoch < of.last
+        if changing and epoch < of.flat and _chance(of.mosaic):
+            others = torch.randint(len(self), (3,)).tolist()
+            picture = augment.mosaic([self._load(n) for n in (number, *others)], of.size, self.look)
+            shift = (_between(-SHIFT, SHIFT) * of.size, _between(-SHIFT, SHIFT) * of.size)
+            picture = augment.turned(picture, _between(-DEGREES, DEGREES), _between(*SCALE), shift)
+        elif changing:
+            picture = self._cut(self._load(number))
+        else:
+            picture = augment.whole(self._load(number), of.size, self.look)
+        if changing:
+            picture = augment.recoloured(picture, of.colours)
+        return augment.flipped(picture, across=_chance(of.flip_across), down=_chance(of.flip_down))
+
+    def _cut(self, picture: Picture) -> Picture:
+        of = self.chances
+        height, width = picture.pixels.shape[1:]
+        window: augment.Window = (0, 0, width, height)
+        if _chance(of.zoom_out):
+            window = augment.zoomed_out(width, height)
+        if _chance(of.crop):
+            window, inside = augment.cropped(picture.boxes, window)
+            picture = picture._replace(boxes=picture.boxes[inside], labels=picture.labels[inside])
+        picture = augment.cut(picture, window, of.size, self.look)
+        return augment.turned(picture, _between(-of.rotation, of.rotation)) if of.rotation else picture
+
+    def _load(self, number: int) -> Picture:
+        image, target = self.images[number]
+        boxes = target["boxes"].as_subclass(torch.Tensor)
+        return Picture(image.as_subclass(torch.Tensor), boxes, target["labels"])
+
+
+def _chance(chance: float) -> bool:
+    return float(torch.rand(())) < chance
+
+
+def _between(low: float, high: float) -> float:
+    return low + (high - low) * float(torch.rand(()))
+
+
+class Order(Sampler[tuple[int, int]]):
+    """Every image once in each epoch, shuffled anew; this process's share, of equal length in all of them.
+
+    Examples
+    --------
+    >>> order = Order(5, seed=0)
+    >>> order.epoch = 3
+    >>> sorted(order)
+    [(3, 0), (3, 1), (3, 2), (3, 3), (3, 4)]
+    """
+
+    def __init__(self, images: int, seed: int, rank: int = 0, ranks: int = 1) -> None:
+        self.images, self.seed, self.rank, self.ranks = images, seed, rank, ranks
+        self.epoch = 0
+
+    def __len__(self) -> int:
+        return self.images // self.ranks
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        generator = torch.Generator().manual_seed(seed_of(self.seed, self.epoch))
+        order = torch.randperm(self.images, generator=generator).tolist()
+        mine = order[self.rank :: self.ranks][: len(self)]
+        return iter([(self.epoch, number) for number in mine])
+
+
+class Batch(NamedTuple):
+    """Images, uint8, ``(batch, 3, size, size)``, and the cells of all of them, `counts` of each.
+
+    Boxes are centre and size, over the image's size. All cells are in one tensor each, since to send many small
+    ones to a GPU takes longer than what is in them.
+    """
+
+    images: torch.Tensor
+    boxes: torch.Tensor
+    labels: torch.Tensor
+    counts: list[int]
+
+
+def collate(pictures: Sequence[Picture]) -> Batch:
+    """A batch of pictures of one size."""
+    size = pictures[0].pixels.shape[1]
+    boxes = torch.cat([picture.boxes for picture in pictures]) / size
+    centred = torch.cat([(boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]], 1)
+    return Batch(
+        torch.stack([picture.pixels for picture in pictures]),
+        centred,
+        torch.cat([picture.labels for picture in pictures]),
+        [len(picture.labels) for picture in pictures],
+    )
+
+
+def targets_of(batch: Batch) -> Targets:
+    """For each image its cells, as transformers takes them."""
+    pairs = zip(batch.labels.split(batch.counts), batch.boxes.split(batch.counts), strict=True)
+    return [{"class_labels": labels, "boxes": boxes} for labels, boxes in pairs]

@@ -1,0 +1,96 @@
+"""What RT-DETRv2 is trained on: DEIM's matchability-aware loss for the classes, L1 and GIoU for the boxes.
+
+The terms are transformers' own: the matchability-aware one from its DEIMv2, everything else from RT-DETR.
+DEIM's RT-DETRv2 matches each decoder layer by itself (``use_uni_set: False`` in its base/rtdetrv2_r50vd.yml),
+where its D-FINE takes one matching for all layers; transformers' DEIMv2 calls the latter dense one-to-one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias, cast
+
+import torch
+from transformers import RTDetrV2Config
+from transformers.loss.loss_deimv2 import Deimv2Loss
+from transformers.loss.loss_rt_detr import RTDetrHungarianMatcher, RTDetrLoss
+from transformers.models.rt_detr_v2.modeling_rt_detr_v2 import RTDetrV2ModelOutput
+
+__all__ = ["DeimLoss", "Targets", "layers_of"]
+
+Targets: TypeAlias = list[dict[str, torch.Tensor]]
+"""For each image ``class_labels``, int64 ``(n,)``, and ``boxes``, centre and size over the image's size, ``(n, 4)``."""
+
+
+class _Matcher(RTDetrHungarianMatcher):
+    """transformers' matcher, also for a batch without a single cell."""
+
+    def forward(self, outputs: Mapping[str, torch.Tensor], targets: Targets) -> list[Any]:
+        if not any(len(target["class_labels"]) for target in targets):
+            none = torch.zeros(0, dtype=torch.int64)
+            return [(none, none)] * len(targets)
+        return cast(list[Any], super().forward(outputs, targets))
+
+
+class DeimLoss(Deimv2Loss):
+    """The sum of MAL, L1 and GIoU over all decoder layers, the encoder's choice and the denoised queries.
+
+    For a query that is matched to a cell of class c, with q the IoU of the two boxes and p the score of c,
+    MAL is ``-q^gamma log p - (1 - q^gamma) log(1 - p)``; for every other score it is ``-p^gamma log(1 - p)``.
+    Everything is divided by the number of cells in the batch.
+
+    Parameters
+    ----------
+    config
+        The model's; its number of classes and the matcher's numbers count.
+    gamma
+        Of MAL.
+    mal, l1, giou
+        The weights of the terms.
+
+    Examples
+    --------
+    >>> loss = DeimLoss(RTDetrV2Config(num_labels=2))
+    >>> outputs = {"logits": torch.zeros(1, 1, 2), "pred_boxes": torch.tensor([[[0.5, 0.5, 0.2, 0.2]]])}
+    >>> targets = [{"class_labels": torch.tensor([0]), "boxes": torch.tensor([[0.5, 0.5, 0.2, 0.2]])}]
+    >>> {name: round(float(value), 4) for name, value in loss(outputs, targets).items()}
+    {'loss_mal': 0.9382, 'loss_bbox': 0.0, 'loss_giou': 0.0}
+    """
+
+    def __init__(
+        self, config: RTDetrV2Config, gamma: float = 1.5, mal: float = 1.0, l1: float = 5.0, giou: float = 2.0
+    ) -> None:
+        # not Deimv2Loss's own: it sets up D-FINE's distributions over box sides, which RT-DETRv2 has not
+        RTDetrLoss.__init__(self, config)
+        self.matcher = _Matcher(config)
+        self.losses = ["mal", "boxes"]
+        self.weight_dict = {"loss_mal": mal, "loss_bbox": l1, "loss_giou": giou}
+        self.gamma = gamma
+        self.mal_alpha = None
+        self.use_dense_one_to_one = False
+
+
+def layers_of(
+    outputs: RTDetrV2ModelOutput, logits: torch.Tensor | None = None, boxes: torch.Tensor | None = None
+) -> dict[str, Any]:
+    """The model's outputs in training as the loss takes them: the last layer, the others, and the denoised.
+
+    transformers keeps denoised queries and real ones in one tensor, ``(batch, layer, query, ...)``.
+    """
+    logits = outputs.intermediate_logits if logits is None else logits
+    boxes = outputs.intermediate_reference_points if boxes is None else boxes
+    result: dict[str, Any] = {}
+    if outputs.denoising_meta_values is not None:
+        split = outputs.denoising_meta_values["dn_num_split"]
+        noisy_logits, logits = torch.split(logits, split, dim=2)
+        noisy_boxes, boxes = torch.split(boxes, split, dim=2)
+        result["dn_auxiliary_outputs"] = _each(noisy_logits, noisy_boxes)
+        result["denoising_meta_values"] = outputs.denoising_meta_values
+    encoder = {"logits": outputs.enc_topk_logits, "pred_boxes": outputs.enc_topk_bboxes}
+    *others, last = _each(logits, boxes)
+    return {**last, "auxiliary_outputs": [*others, encoder], **result}
+
+
+def _each(logits: torch.Tensor, boxes: torch.Tensor) -> Sequence[dict[str, torch.Tensor]]:
+    pairs = zip(logits.unbind(1), boxes.unbind(1), strict=True)
+    return [{"logits": scores, "pred_boxes": sides} for scores, sides in pairs]

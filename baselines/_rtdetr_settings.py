@@ -1,0 +1,112 @@
+"""The numbers of RT-DETRv2 with DEIM; their values, and where they come from, are in rtdetrv2_deim.toml."""
+
+from __future__ import annotations
+
+import math
+
+import msgspec
+
+__all__ = ["Settings"]
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What RT-DETRv2 is trained with.
+
+    Attributes
+    ----------
+    model
+        The size where `weights` is "none": "r50vd", "r34vd", "r18vd", or "tiny" for trials on a CPU.
+    weights
+        What training begins with, which then decides on the size: a name on the Hugging Face hub; a folder that
+        transformers or an earlier run wrote; a checkpoint (.pth) of the authors of RT-DETRv2 or DEIM; or "none".
+    epochs, batch
+        How often every image is seen, and how many images make a step, over all devices.
+    image_size
+        Both sides that images are brought to, in pixels; a multiple of 32.
+    precision
+        "auto": bfloat16 on a GPU that has it, otherwise 32; or one of Lightning's names.
+    stain
+        What is done to colours: "none", "hed", "reinhard", "macenko".
+    lr, backbone_lr, end
+        The highest learning rates, of the model and of its backbone, and what part of them is left at the end.
+    weight_decay, clip
+        AdamW's weight decay, and the largest norm of a gradient.
+    warmup_steps
+        For how many steps the rates rise.
+    plain_first, flat_epochs, plain_last
+        Up to which epoch nothing is augmented but by flips; up to which the rates stay and mosaics and mixup are
+        made; how many epochs at the end are without augmentation and at one size.
+    ema_decay, ema_warmup
+        Of the average of the weights, in steps.
+    gamma, loss_mal, loss_l1, loss_giou
+        Of the matchability-aware loss; and what each term of the loss weighs.
+    cost_class, cost_l1, cost_giou
+        What each term weighs in matching queries to cells.
+    mosaic, mixup
+        The chance of an image to become a part of a mosaic, and of a batch to be mixed.
+    multi_scale
+        Whether each batch has a size of its own, 3/4 to 5/4 of `image_size`.
+    colours, zoom_out, crop
+        The chances that an image's colours, its surroundings, its frame are changed.
+    rotation
+        The largest angle, in degrees.
+    flip_across, flip_down
+        The chances that an image is mirrored left to right, and upside down.
+    imagenet
+        Whether pixels are given in ImageNet's units instead of 0 to 1.
+
+    Raises
+    ------
+    ValueError
+        If a number is impossible.
+    """
+
+    model: str
+    weights: str
+    epochs: int
+    batch: int
+    image_size: int
+    precision: str
+    stain: str
+    lr: float
+    backbone_lr: float
+    end: float
+    weight_decay: float
+    clip: float
+    warmup_steps: int
+    plain_first: int
+    flat_epochs: int
+    plain_last: int
+    ema_decay: float
+    ema_warmup: int
+    gamma: float
+    loss_mal: float
+    loss_l1: float
+    loss_giou: float
+    cost_class: float
+    cost_l1: float
+    cost_giou: float
+    mosaic: float
+    mixup: float
+    multi_scale: bool
+    colours: float
+    zoom_out: float
+    crop: float
+    rotation: float
+    flip_across: float
+    flip_down: float
+    imagenet: bool
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch", "image_size"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} {getattr(self, name)}: must be 1 or more")
+        if self.image_size % 32:
+            raise ValueError(f"image_size {self.image_size}: must be a multiple of 32, such as 640")
+        for name in ("mosaic", "mixup", "colours", "zoom_out", "crop", "flip_across", "flip_down"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} {getattr(self, name)}: is a chance, 0 to 1")
+        for name in self.__struct_fields__:
+            value = getattr(self, name)
+            if isinstance(value, int | float) and not (math.isfinite(value) and value >= 0):
+                raise ValueError(f"{name} {value}: must be 0 or more")

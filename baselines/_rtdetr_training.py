@@ -1,0 +1,324 @@
+"""The training loop of RT-DETRv2 with DEIM's recipe, on Lightning Fabric: devices, precision, several processes.
+
+Every epoch ends with an evaluation of the averaged weights and a checkpoint, from which a killed run goes on.
+Whatever is drawn is drawn from seeds of epoch, image and step: a run that was resumed is the run that wasn't.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+import random
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning import Fabric
+from rich.progress import track
+from torch import nn
+from torch.nn.functional import interpolate
+from torch.utils.data import DataLoader
+from torch.utils.tensorboard import SummaryWriter
+from transformers import RTDetrV2ForObjectDetection
+from transformers.models.rt_detr_v2.modeling_rt_detr_v2 import RTDetrV2ModelOutput
+
+from pcm_leukemia.baselines import _rtdetr_augment as augment
+from pcm_leukemia.baselines import _rtdetr_model
+from pcm_leukemia.baselines._rtdetr_augment import Look
+from pcm_leukemia.baselines._rtdetr_data import Batch, Chances, Order, Views, collate, seed_of, targets_of
+from pcm_leukemia.baselines._rtdetr_detector import Cells, RtDetr, average_precision, scaled
+from pcm_leukemia.baselines._rtdetr_loss import DeimLoss, Targets, layers_of
+from pcm_leukemia.baselines._rtdetr_schedule import WeightAverage, flat_cosine, parameter_groups
+from pcm_leukemia.baselines._rtdetr_settings import Settings
+from pcm_leukemia.baselines.contract import Found, Job
+from pcm_leukemia.torchdata import Detection
+
+__all__ = ["MODEL", "Training", "fabric_of"]
+
+MODEL = "model"
+"""The folder of the best weights, in the run's."""
+
+LOSSES = ("loss_mal", "loss_bbox", "loss_giou")
+COLUMNS = ("epoch", "step", "lr", "lr_backbone", "loss", *LOSSES, "val_AP", "val_AP50")
+
+
+class _Learner(nn.Module):
+    """The model, called as in training: transformers' own call would compute its loss along the way."""
+
+    def __init__(self, model: RTDetrV2ForObjectDetection) -> None:
+        super().__init__()
+        self.detector = model
+
+    def forward(self, images: torch.Tensor, targets: Targets) -> dict[str, Any]:
+        outputs: RTDetrV2ModelOutput = self.detector.model(images, labels=targets)
+        return layers_of(outputs)
+
+
+def fabric_of(job: Job, precision: str) -> Fabric:
+    """Lightning's hold on the devices of a job."""
+    cuda = job.device.startswith("cuda")
+    if precision == "auto":
+        precision = "bf16-mixed" if cuda and torch.cuda.is_bf16_supported() else "32-true"
+    _, _, index = job.device.partition(":")
+    return Fabric(
+        accelerator="cuda" if cuda else job.device,
+        devices=[int(index)] if index else job.devices,
+        # the denoising part has nothing to do in a batch without cells
+        strategy="ddp_find_unused_parameters_true" if job.devices > 1 else "auto",
+        precision=precision,  # type: ignore[arg-type]
+    )
+
+
+class Training:
+    """A model in training: what a checkpoint holds, and the steps between two of them.
+
+    Parameters
+    ----------
+    fabric
+        See `fabric_of`.
+    job, settings
+        What is to be learned, and how.
+    model
+        What training begins with.
+    look
+        What is done to the colours of each image.
+    """
+
+    def __init__(
+        self,
+        fabric: Fabric,
+        job: Job,
+        settings: Settings,
+        model: RTDetrV2ForObjectDetection,
+        look: Look | None = None,
+        look_in_val: Look | None = None,
+    ) -> None:
+        self.fabric, self.job, self.settings = fabric, job, settings
+        self.order = Order(len(job.train.images), job.seed, fabric.global_rank, fabric.world_size)
+        self.loader = self._training_loader(look)
+        self.val = Detection(job.val)
+        groups = parameter_groups(
+            model, rate=settings.lr, backbone_rate=settings.backbone_lr, decay=settings.weight_decay
+        )
+        fused = job.device.startswith("cuda")
+        optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.999), fused=fused)
+        self.learner, self.optimizer = fabric.setup(_Learner(model), optimizer)
+        self.average = WeightAverage(model, settings.ema_decay, settings.ema_warmup)
+        self.detector = RtDetr(
+            self.average.module,  # type: ignore[arg-type]
+            job.train.taxonomy.labels,
+            settings.image_size,
+            look_in_val,
+            imagenet=settings.imagenet,
+        )
+        self.loss = DeimLoss(
+            model.config, settings.gamma, settings.loss_mal, settings.loss_l1, settings.loss_giou
+        ).to(fabric.device)
+        self.epoch = self.step = 0
+        self.best: dict[str, float] = {"epoch": -1, "AP": -1.0, "AP50": -1.0}
+        self.rows: list[dict[str, float]] = []
+
+    @property
+    def checkpoint(self) -> Path:
+        """Where a killed run goes on from."""
+        return self.job.out / "last.ckpt"
+
+    def fit(self) -> None:
+        """Train what is left to train."""
+        log = self._log()
+        while self.epoch < self.settings.epochs:
+            row = self._one_epoch()
+            ap, ap50 = self.evaluate()
+            row |= {"val_AP": ap, "val_AP50": ap50}
+            # the later of two equals: the rate is lower, and there may be no cell to tell by
+            if not ap < self.best["AP"]:
+                self.best = {"epoch": self.epoch, "AP": ap, "AP50": ap50}
+                if self.fabric.is_global_zero:
+                    _rtdetr_model.write(self.detector.model, self.job.out / MODEL)
+            self.rows.append({"epoch": self.epoch, "step": self.step, **row})
+            self.epoch += 1
+            self.save()
+            if log is not None:
+                self._write_csv()
+                for name, value in row.items():
+                    log.add_scalar(name, value, self.step)
+                log.flush()
+        if log is not None:
+            log.close()
+
+    def _one_epoch(self) -> dict[str, float]:
+        """Train for an epoch; the mean of each loss over its steps, and the rates at its end."""
+        self.learner.train()
+        self.order.epoch = self.epoch
+        sums = torch.zeros(1 + len(LOSSES), device=self.fabric.device)
+        label = f"epoch {self.epoch + 1} of {self.settings.epochs}"
+        shown = self.job.progress and self.fabric.is_global_zero
+        for batch in track(self.loader, label, total=len(self.loader), disable=not shown, transient=True):
+            sums += self.one_step(batch)
+        sums = self.fabric.all_reduce(sums, reduce_op="mean") / len(self.loader)
+        rates = {group["name"]: group["lr"] for group in self.optimizer.param_groups}
+        losses = dict(zip(("loss", *LOSSES), sums.tolist(), strict=True))
+        return {"lr": rates["rest"], "lr_backbone": rates["backbone"], **losses}
+
+    def one_step(self, batch: Batch) -> torch.Tensor:
+        """One step on a batch on the device; the loss, and each term of it over all layers.
+
+        Raises
+        ------
+        FloatingPointError
+            If the loss is no number any more.
+        """
+        # the model draws noise on its device
+        torch.manual_seed(seed_of(self.job.seed, self.step, self.fabric.global_rank))
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["highest"] * self._rate()
+        images, targets = self._prepared(batch)
+        terms = self.loss(self.learner(images, targets), targets)
+        loss = torch.stack(list(terms.values())).sum()
+        if not math.isfinite(loss.item()):
+            raise FloatingPointError(
+                f"{self.job.out}: the loss is {loss.item()} at step {self.step} (epoch {self.epoch}); train with a lower "
+                "lr, or with precision 32"
+            )
+        self.fabric.backward(loss)
+        self.fabric.clip_gradients(
+            self.learner, self.optimizer, max_norm=self.settings.clip, error_if_nonfinite=False
+        )
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        self.average.update(self.learner.module.detector)
+        self.step += 1
+        by_kind = [sum(value for name, value in terms.items() if name.startswith(kind)) for kind in LOSSES]
+        return torch.stack([loss, *by_kind]).detach()
+
+    def _rate(self) -> float:
+        """The learning rate of this step, as a part of the highest."""
+        of, per_epoch = self.settings, len(self.loader)
+        return flat_cosine(
+            self.step,
+            warmup=of.warmup_steps,
+            flat=of.flat_epochs * per_epoch,
+            plain=of.plain_last * per_epoch,
+            total=of.epochs * per_epoch,
+            end=of.end,
+        )
+
+    def _prepared(self, batch: Batch) -> tuple[torch.Tensor, Targets]:
+        """A batch as the model sees it: mixed, and of its own size, where it is the time for that."""
+        of = self.settings
+        images, targets = scaled(batch.images, imagenet=of.imagenet), targets_of(batch)
+        rng = random.Random(seed_of(self.job.seed, self.step, self.fabric.global_rank, 1))  # noqa: S311 - no secret
+        if of.plain_first <= self.epoch < of.flat_epochs and rng.random() < of.mixup:
+            images, targets = augment.mixed(images, targets, rng.uniform(0.45, 0.55))
+        if of.multi_scale and self.epoch < of.epochs - of.plain_last:
+            size = rng.choice(augment.scales(of.image_size))
+            # to the nearest, as in DEIM
+            images = interpolate(images, (size, size))
+        return images, targets
+
+    def evaluate(self) -> tuple[float, float]:
+        """AP and AP50 of the averaged weights on the images for validation; NaN where those have no cell."""
+        loader = DataLoader(
+            _Prepared(self.val, self.detector),
+            batch_size=self.settings.batch,
+            num_workers=self.job.workers,
+            collate_fn=_together,
+        )
+        found: list[Found] = []
+        truth: list[Cells] = []
+        for images, sizes, cells in loader:
+            found += self.detector.detect(images, sizes)
+            truth += cells
+        return average_precision(truth, found, len(self.detector.labels))
+
+    def save(self) -> None:
+        """Write the checkpoint, in the place of the one before."""
+        part = self.checkpoint.with_suffix(".part")
+        state = {
+            "learner": self.learner,
+            "optimizer": self.optimizer,
+            "average": self.average.state_dict(),
+            "epoch": self.epoch,
+            "step": self.step,
+            "best": self.best,
+            "rows": self.rows,
+        }
+        self.fabric.save(part, state)
+        if self.fabric.is_global_zero:
+            part.replace(self.checkpoint)
+        self.fabric.barrier()
+
+    def load(self) -> None:
+        """Go on from the checkpoint."""
+        state: dict[str, Any] = {"learner": self.learner, "optimizer": self.optimizer}
+        rest = self.fabric.load(self.checkpoint, state, weights_only=True)
+        self.average.load_state_dict(rest["average"])
+        self.epoch, self.step, self.best, self.rows = rest["epoch"], rest["step"], rest["best"], rest["rows"]
+
+    def _training_loader(self, look: Look | None) -> Any:
+        of, job = self.settings, self.job
+        chances = Chances(
+            size=of.image_size,
+            first=of.plain_first,
+            flat=of.flat_epochs,
+            last=of.epochs - of.plain_last,
+            mosaic=of.mosaic,
+            colours=of.colours,
+            zoom_out=of.zoom_out,
+            crop=of.crop,
+            rotation=of.rotation,
+            flip_across=of.flip_across,
+            flip_down=of.flip_down,
+        )
+        batch = max(1, of.batch // self.fabric.world_size)
+        loader = DataLoader(
+            Views(Detection(job.train), chances, job.seed, look),
+            batch_size=batch,
+            sampler=self.order,
+            num_workers=job.workers,
+            collate_fn=collate,
+            pin_memory=job.device.startswith("cuda"),
+            # the few images that are left over would weigh more, unless they are all that there is
+            drop_last=len(self.order) >= batch,
+            persistent_workers=job.workers > 0,
+        )
+        return self.fabric.setup_dataloaders(loader, use_distributed_sampler=False)
+
+    def _log(self) -> SummaryWriter | None:
+        """TensorBoard's writer; what was logged after the checkpoint is gone."""
+        if not self.fabric.is_global_zero:
+            return None
+        folder = self.job.out / "logs"
+        folder.mkdir(parents=True, exist_ok=True)
+        return SummaryWriter(str(folder), purge_step=self.step + 1)
+
+    def _write_csv(self) -> None:
+        with (self.job.out / "logs" / "metrics.csv").open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, COLUMNS)
+            writer.writeheader()
+            writer.writerows(self.rows)
+
+
+class _Prepared(torch.utils.data.Dataset[tuple[torch.Tensor, tuple[int, int], Cells]]):
+    """Images as the detector takes them, their (width, height), and the cells in them."""
+
+    def __init__(self, images: Detection, detector: RtDetr) -> None:
+        # not the detector itself, whose model would be sent to every worker
+        self.images = images
+        self.prepare = RtDetr(None, detector.labels, detector.size, detector.look).prepare  # type: ignore[arg-type]
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, number: int) -> tuple[torch.Tensor, tuple[int, int], Cells]:
+        image, target = self.images[number]
+        pixels = image.as_subclass(torch.Tensor).permute(1, 2, 0).numpy()
+        cells = target["boxes"].as_subclass(torch.Tensor).numpy(), target["labels"].numpy()
+        return self.prepare(pixels), (pixels.shape[1], pixels.shape[0]), cells
+
+
+def _together(
+    items: list[tuple[torch.Tensor, tuple[int, int], Cells]],
+) -> tuple[torch.Tensor, list[tuple[int, int]], list[Cells]]:
+    images, sizes, cells = zip(*items, strict=True)
+    return torch.stack(images), list(sizes), list(cells)

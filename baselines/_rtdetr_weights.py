@@ -1,0 +1,132 @@
+"""What training of RT-DETRv2 begins with: weights of the hub, a folder, the authors' checkpoints, or none."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from transformers import RTDetrV2Config, RTDetrV2ForObjectDetection
+from transformers.utils import logging
+
+from pcm_leukemia.baselines import _rtdetr_model as models
+from pcm_leukemia.baselines import _rtdetr_official as official
+from pcm_leukemia.baselines import weight_files
+from pcm_leukemia.baselines._rtdetr_settings import Settings
+from pcm_leukemia.errors import CorruptFile, DataNotFound
+
+__all__ = ["Beginning", "beginning"]
+
+HEADS = (
+    "class_embed.",
+    "model.decoder.class_embed.",
+    "model.enc_score_head.",
+    "model.denoising_class_embed.",
+)
+"""The weights whose shapes go with the number of classes."""
+
+
+class Beginning(NamedTuple):
+    """A model to be trained, on the CPU, and in a sentence where its weights come from."""
+
+    model: RTDetrV2ForObjectDetection
+    said: str
+
+
+class _Source(NamedTuple):
+    """Weights by transformers' names, the configuration that they fit, and the labels that they tell, if any."""
+
+    config: RTDetrV2Config
+    heads: models.Heads
+    weights: Mapping[str, torch.Tensor]
+    labels: tuple[str, ...] | None
+
+
+def beginning(settings: Settings, labels: Sequence[str]) -> Beginning:
+    """The model that training begins with, for classes of these labels; draws from torch's generator.
+
+    The heads that score classes are kept if the weights tell the same labels, or tell none and have as many;
+    otherwise they begin anew, and what is said tells so.
+
+    Raises
+    ------
+    ValueError
+        If there is no such size of model.
+    DataNotFound
+        If the weights are not there, or the hub cannot be reached.
+    CorruptFile
+        If they are damaged, or not those of an RT-DETRv2.
+    """
+    name = settings.weights
+    if name == "none":
+        config = _with_costs(models.configuration(settings.model, labels), settings)
+        model = models.build(config)
+        models.begin(model)
+        return Beginning(model, f"{settings.model} from scratch")
+    source = _source(name)
+    config = _with_costs(models.adapted(source.config, labels, source.heads), settings)
+    model = models.build(config)
+    models.begin(model)
+    own = model.state_dict()
+    weights = dict(source.weights)
+    count = len(weights["model.enc_score_head.bias"])
+    same = count == len(labels) and source.labels in {None, tuple(labels)}
+    if not same:
+        weights |= {key: own[key] for key in own if key.startswith(HEADS)}
+    # frozen batch norms do not count
+    weights |= {key: own[key] for key in own.keys() - weights.keys() if key.endswith("num_batches_tracked")}
+    weight_files.fill(model, weights, name)
+    told = "its heads for classes" if same else f"but for its heads for {count} other classes"
+    return Beginning(model, f"{name}, {told}")
+
+
+def _source(name: str) -> _Source:
+    path = Path(name)
+    for folder in (path, path / "model"):
+        if (folder / models.CONFIG).is_file():
+            return _from_folder(folder)
+    if path.is_dir():
+        raise DataNotFound(
+            f"{path}: has no {models.CONFIG}; give the folder of a run, or one that transformers wrote"
+        )
+    if path.is_file():
+        config, heads, weights = official.read(path)
+        return _Source(config, heads, weights, None)
+    if not weight_files.is_hub_name(name):
+        raise DataNotFound(f"{name}: no weights are there; give the path of a file, a hub name, or none")
+    return _from_transformers(name)
+
+
+def _from_folder(folder: Path) -> _Source:
+    if '"pcm_heads"' not in (folder / models.CONFIG).read_text(encoding="utf-8"):
+        return _from_transformers(str(folder))
+    model = models.read(folder)
+    labels = tuple(model.config.id2label[number] for number in sorted(model.config.id2label))
+    return _Source(model.config, getattr(model.config, models.HEADS), model.state_dict(), labels)
+
+
+def _from_transformers(name: str) -> _Source:
+    """Of the hub, or a folder; transformers knows the names that weights had in its earlier versions."""
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        model: Any = weight_files.from_hub(
+            name, lambda: RTDetrV2ForObjectDetection.from_pretrained(name, dtype=torch.float32)
+        )
+    finally:
+        if shown:
+            logging.enable_progress_bar()
+    if model.config.model_type != "rt_detr_v2":
+        raise CorruptFile(
+            f"{name}: is a {model.config.model_type}, not an rt_detr_v2; give the weights of an RT-DETRv2"
+        )
+    labels = tuple(model.config.id2label[number] for number in sorted(model.config.id2label))
+    return _Source(model.config, "rtdetr", model.state_dict(), labels)
+
+
+def _with_costs(config: RTDetrV2Config, settings: Settings) -> RTDetrV2Config:
+    config.matcher_class_cost = settings.cost_class
+    config.matcher_bbox_cost = settings.cost_l1
+    config.matcher_giou_cost = settings.cost_giou
+    return config
