@@ -33,7 +33,7 @@ Window = tuple[float, float, float, float]
 class Picture(NamedTuple):
     """An image, uint8, ``(3, height, width)``, with its boxes, float32, ``(n, 4)``, and class ids, ``(n,)``.
 
-    `stretch` is how many of its pixels a pixel of the original takes, across and down.
+    `stretch` is how many of its pixels a pixel of the original takes, across and down; only their ratio counts.
     """
 
     pixels: torch.Tensor

@@ -166,5 +166,7 @@ def collate(pictures: Sequence[Picture]) -> Batch:
 
 def targets_of(batch: Batch) -> Targets:
     """For each image its cells, as transformers takes them."""
-    pairs = zip(batch.labels.split(batch.counts), batch.boxes.split(batch.counts), strict=True)
+    pairs = zip(
+        batch.labels.split_with_sizes(batch.counts), batch.boxes.split_with_sizes(batch.counts), strict=True
+    )
     return [{"class_labels": labels, "boxes": boxes} for labels, boxes in pairs]

@@ -29,7 +29,7 @@ class _Matcher(RTDetrHungarianMatcher):
         if not any(len(target["class_labels"]) for target in targets):
             none = torch.zeros(0, dtype=torch.int64)
             return [(none, none)] * len(targets)
-        return cast(list[Any], super().forward(outputs, targets))
+        return cast(list[Any], super().forward(outputs, targets))  # type: ignore[no-untyped-call]
 
 
 class DeimLoss(Deimv2Loss):
@@ -61,8 +61,8 @@ class DeimLoss(Deimv2Loss):
         self, config: RTDetrV2Config, gamma: float = 1.5, mal: float = 1.0, l1: float = 5.0, giou: float = 2.0
     ) -> None:
         # not Deimv2Loss's own: it sets up D-FINE's distributions over box sides, which RT-DETRv2 has not
-        RTDetrLoss.__init__(self, config)
-        self.matcher = _Matcher(config)
+        RTDetrLoss.__init__(self, config)  # type: ignore[no-untyped-call]
+        self.matcher = _Matcher(config)  # type: ignore[no-untyped-call]
         self.losses = ["mal", "boxes"]
         self.weight_dict = {"loss_mal": mal, "loss_bbox": l1, "loss_giou": giou}
         self.gamma = gamma
@@ -70,22 +70,20 @@ class DeimLoss(Deimv2Loss):
         self.use_dense_one_to_one = False
 
 
-def layers_of(
-    outputs: RTDetrV2ModelOutput, logits: torch.Tensor | None = None, boxes: torch.Tensor | None = None
-) -> dict[str, Any]:
+def layers_of(outputs: RTDetrV2ModelOutput) -> dict[str, Any]:
     """The model's outputs in training as the loss takes them: the last layer, the others, and the denoised.
 
     transformers keeps denoised queries and real ones in one tensor, ``(batch, layer, query, ...)``.
     """
-    logits = outputs.intermediate_logits if logits is None else logits
-    boxes = outputs.intermediate_reference_points if boxes is None else boxes
+    logits, boxes = outputs.intermediate_logits, outputs.intermediate_reference_points
+    assert logits is not None
+    assert boxes is not None
     result: dict[str, Any] = {}
-    if outputs.denoising_meta_values is not None:
-        split = outputs.denoising_meta_values["dn_num_split"]
-        noisy_logits, logits = torch.split(logits, split, dim=2)
-        noisy_boxes, boxes = torch.split(boxes, split, dim=2)
+    if (noise := outputs.denoising_meta_values) is not None:
+        noisy_logits, logits = logits.split_with_sizes(noise["dn_num_split"], 2)
+        noisy_boxes, boxes = boxes.split_with_sizes(noise["dn_num_split"], 2)
         result["dn_auxiliary_outputs"] = _each(noisy_logits, noisy_boxes)
-        result["denoising_meta_values"] = outputs.denoising_meta_values
+        result["denoising_meta_values"] = noise
     encoder = {"logits": outputs.enc_topk_logits, "pred_boxes": outputs.enc_topk_bboxes}
     *others, last = _each(logits, boxes)
     return {**last, "auxiliary_outputs": [*others, encoder], **result}

@@ -24,7 +24,19 @@ from transformers.models.rt_detr_v2.modeling_rt_detr_v2 import (
 from pcm_leukemia.baselines import weight_files
 from pcm_leukemia.errors import CorruptFile, DataNotFound
 
-__all__ = ["HEADS", "SIZES", "Heads", "begin", "build", "configuration", "read", "write"]
+__all__ = [
+    "CONFIG",
+    "HEADS",
+    "SIZES",
+    "Heads",
+    "adapted",
+    "begin",
+    "build",
+    "configuration",
+    "labels_of",
+    "read",
+    "write",
+]
 
 Heads: TypeAlias = Literal["deim", "rtdetr"]
 """How boxes and the places of queries are computed: DEIM's recipe has SiLU for ReLU, and one layer more."""
@@ -91,9 +103,9 @@ def configuration(size: str, labels: Sequence[str], heads: Heads = "deim") -> RT
     """
     if size not in SIZES:
         raise ValueError(f'model "{size}": is none; use one of: {", ".join(SIZES)}')
-    values = dict(SIZES[size])
-    backbone = RTDetrResNetConfig(out_indices=[2, 3, 4], **values.pop("backbone", {}))
-    return adapted(RTDetrV2Config(backbone_config=backbone, **values), labels, heads)
+    values = {**SIZES[size]}
+    stages: dict[str, Any] = {"out_indices": [2, 3, 4], **values.pop("backbone", {})}
+    return adapted(RTDetrV2Config(backbone_config=RTDetrResNetConfig(**stages), **values), labels, heads)
 
 
 def adapted(config: RTDetrV2Config, labels: Sequence[str], heads: Heads) -> RTDetrV2Config:
@@ -126,8 +138,14 @@ class Perceptron(nn.Module):
         """The last layer's output, of the last dimension's size."""
         for layer in self.layers[:-1]:
             x = nn.functional.silu(layer(x))
-        x = self.layers[-1](x)
-        return x
+        result: torch.Tensor = self.layers[-1](x)
+        return result
+
+
+def labels_of(config: RTDetrV2Config) -> tuple[str, ...]:
+    """The labels of the classes, in the order of their ids."""
+    names: Mapping[Any, str] = config.id2label or {}
+    return tuple(names[number] for number in sorted(names))
 
 
 def build(config: RTDetrV2Config) -> RTDetrV2ForObjectDetection:

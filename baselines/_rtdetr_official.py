@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import RTDetrResNetConfig, RTDetrV2Config
+from transformers import RTDetrV2Config
 
 from pcm_leukemia.baselines import weight_files
 from pcm_leukemia.baselines._rtdetr_model import Heads
@@ -211,30 +211,32 @@ def _configuration(weights: Mapping[str, torch.Tensor]) -> RTDetrV2Config:
     inputs = range(_count(shape, r"decoder\.input_proj\.(\d+)\."))
     points = shape["decoder.decoder.layers.0.cross_attn.attention_weights.bias"][0]
     classes = shape["decoder.enc_score_head.bias"][0]
-    return RTDetrV2Config(
-        backbone_config=RTDetrResNetConfig(
-            out_indices=[len(stages) - len(levels) + 1 + level for level in levels],
-            embedding_size=shape["backbone.conv1.conv1_3.conv.weight"][0],
-            hidden_sizes=[shape[f"backbone.res_layers.{s}.blocks.0.{last}.conv.weight"][0] for s in stages],
-            depths=[_count(shape, rf"backbone\.res_layers\.{s}\.blocks\.(\d+)\.") for s in stages],
-            layer_type="bottleneck" if bottleneck else "basic",
-        ),
-        encoder_in_channels=[shape[f"encoder.input_proj.{n}.conv.weight"][1] for n in levels],
-        encoder_hidden_dim=hidden,
-        encoder_layers=_count(shape, r"encoder\.encoder\.0\.layers\.(\d+)\."),
-        encoder_ffn_dim=shape["encoder.encoder.0.layers.0.linear1.weight"][0],
-        encoder_attention_heads=ATTENTION_HEADS,
-        hidden_expansion=shape["encoder.fpn_blocks.0.conv1.conv.weight"][0] / hidden,
-        d_model=shape["decoder.enc_output.proj.weight"][0],
-        decoder_in_channels=[shape[f"decoder.input_proj.{n}.conv.weight"][1] for n in inputs],
-        decoder_layers=_count(shape, r"decoder\.decoder\.layers\.(\d+)\."),
-        decoder_ffn_dim=shape["decoder.decoder.layers.0.linear1.weight"][0],
-        decoder_attention_heads=ATTENTION_HEADS,
-        num_feature_levels=len(inputs),
-        decoder_n_levels=len(inputs),
-        decoder_n_points=points // (ATTENTION_HEADS * len(inputs)),
-        num_labels=classes,
-    )
+    sizes: dict[str, Any] = {
+        "backbone_config": {
+            "model_type": "rt_detr_resnet",
+            "out_indices": [len(stages) - len(levels) + 1 + level for level in levels],
+            "embedding_size": shape["backbone.conv1.conv1_3.conv.weight"][0],
+            "hidden_sizes": [shape[f"backbone.res_layers.{s}.blocks.0.{last}.conv.weight"][0] for s in stages],
+            "depths": [_count(shape, rf"backbone\.res_layers\.{s}\.blocks\.(\d+)\.") for s in stages],
+            "layer_type": "bottleneck" if bottleneck else "basic",
+        },
+        "encoder_in_channels": [shape[f"encoder.input_proj.{n}.conv.weight"][1] for n in levels],
+        "encoder_hidden_dim": hidden,
+        "encoder_layers": _count(shape, r"encoder\.encoder\.0\.layers\.(\d+)\."),
+        "encoder_ffn_dim": shape["encoder.encoder.0.layers.0.linear1.weight"][0],
+        "encoder_attention_heads": ATTENTION_HEADS,
+        "hidden_expansion": shape["encoder.fpn_blocks.0.conv1.conv.weight"][0] / hidden,
+        "d_model": shape["decoder.enc_output.proj.weight"][0],
+        "decoder_in_channels": [shape[f"decoder.input_proj.{n}.conv.weight"][1] for n in inputs],
+        "decoder_layers": _count(shape, r"decoder\.decoder\.layers\.(\d+)\."),
+        "decoder_ffn_dim": shape["decoder.decoder.layers.0.linear1.weight"][0],
+        "decoder_attention_heads": ATTENTION_HEADS,
+        "num_feature_levels": len(inputs),
+        "decoder_n_levels": len(inputs),
+        "decoder_n_points": points // (ATTENTION_HEADS * len(inputs)),
+        "num_labels": classes,
+    }
+    return RTDetrV2Config(**sizes)
 
 
 def _count(names: Mapping[str, Any], pattern: str) -> int:

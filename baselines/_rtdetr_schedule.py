@@ -114,7 +114,7 @@ class WeightAverage:
             for mine, theirs in zip(_tensors(self.module), _tensors(model), strict=True)
             if mine.dtype.is_floating_point
         ]
-        torch._foreach_lerp_([mine for mine, _ in pairs], [theirs for _, theirs in pairs], 1 - keep)  # noqa: SLF001
+        torch._foreach_lerp_([mine for mine, _ in pairs], [theirs for _, theirs in pairs], 1 - keep)
 
     def state_dict(self) -> dict[str, Any]:
         """What `load_state_dict` goes on from."""

@@ -10,7 +10,7 @@ import csv
 import math
 import random
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from lightning import Fabric
@@ -155,9 +155,9 @@ class Training:
         shown = self.job.progress and self.fabric.is_global_zero
         for batch in track(self.loader, label, total=len(self.loader), disable=not shown, transient=True):
             sums += self.one_step(batch)
-        sums = self.fabric.all_reduce(sums, reduce_op="mean") / len(self.loader)
+        mean = cast(torch.Tensor, self.fabric.all_reduce(sums, reduce_op="mean")) / len(self.loader)
         rates = {group["name"]: group["lr"] for group in self.optimizer.param_groups}
-        losses = dict(zip(("loss", *LOSSES), sums.tolist(), strict=True))
+        losses = dict(zip(("loss", *LOSSES), mean.tolist(), strict=True))
         return {"lr": rates["rest"], "lr_backbone": rates["backbone"], **losses}
 
     def one_step(self, batch: Batch) -> torch.Tensor:

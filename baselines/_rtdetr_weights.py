@@ -102,27 +102,26 @@ def _from_folder(folder: Path) -> _Source:
     if '"pcm_heads"' not in (folder / models.CONFIG).read_text(encoding="utf-8"):
         return _from_transformers(str(folder))
     model = models.read(folder)
-    labels = tuple(model.config.id2label[number] for number in sorted(model.config.id2label))
-    return _Source(model.config, getattr(model.config, models.HEADS), model.state_dict(), labels)
+    heads = getattr(model.config, models.HEADS)
+    return _Source(model.config, heads, model.state_dict(), models.labels_of(model.config))
 
 
 def _from_transformers(name: str) -> _Source:
     """Of the hub, or a folder; transformers knows the names that weights had in its earlier versions."""
     shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
         model: Any = weight_files.from_hub(
             name, lambda: RTDetrV2ForObjectDetection.from_pretrained(name, dtype=torch.float32)
         )
     finally:
         if shown:
-            logging.enable_progress_bar()
+            logging.enable_progress_bar()  # type: ignore[no-untyped-call]
     if model.config.model_type != "rt_detr_v2":
         raise CorruptFile(
             f"{name}: is a {model.config.model_type}, not an rt_detr_v2; give the weights of an RT-DETRv2"
         )
-    labels = tuple(model.config.id2label[number] for number in sorted(model.config.id2label))
-    return _Source(model.config, "rtdetr", model.state_dict(), labels)
+    return _Source(model.config, "rtdetr", model.state_dict(), models.labels_of(model.config))
 
 
 def _with_costs(config: RTDetrV2Config, settings: Settings) -> RTDetrV2Config:

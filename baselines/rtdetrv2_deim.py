@@ -83,7 +83,7 @@ def load(folder: Path, settings: Settings, labels: tuple[str, ...], device: str)
         If its files are damaged, or it was trained for other labels.
     """
     model = _rtdetr_model.read(folder / MODEL)
-    trained = tuple(model.config.id2label[number] for number in sorted(model.config.id2label))
+    trained = _rtdetr_model.labels_of(model.config)
     if trained != labels:
         raise CorruptFile(
             f"{folder}: was trained for {', '.join(trained)}, not for {', '.join(labels)}; give the labels in that order"
@@ -91,7 +91,8 @@ def load(folder: Path, settings: Settings, labels: tuple[str, ...], device: str)
     look: Look | None = None
     if (folder / REFERENCE).is_file():
         look = _normalisation(settings.stain, (folder / REFERENCE).read_bytes())
-    model = model.eval().to(torch.device(device))
+    model.eval()  # type: ignore[no-untyped-call]
+    model.to(torch.device(device))  # type: ignore[arg-type]
     return RtDetr(model, labels, settings.image_size, look, imagenet=settings.imagenet)
 
 
