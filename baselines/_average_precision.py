@@ -1,0 +1,199 @@
+"""COCO's average precision, from hotcoco, and how far it would vary with other patients."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from hotcoco import COCO, COCOeval, Params
+
+from pcm_leukemia.baselines.cell_matching import sides
+from pcm_leukemia.baselines.contract import Found
+from pcm_leukemia.dataset import Dataset
+from pcm_leukemia.schema import IGNORE, ImageId
+
+__all__ = ["NAMES", "Averages", "bootstrap", "evaluate"]
+
+Floats = npt.NDArray[np.float64]
+
+NAMES = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl")
+"""COCO's twelve numbers in its order: s, m, l for cells below 32², below 96² and from 96² square pixels."""
+
+_ALL = [[0.0, 1e10]]
+_CHUNK = 250
+"""Draws that are worked on at once, so that memory stays flat."""
+
+
+class Averages(NamedTuple):
+    """What COCO computes. NaN where there is no cell to find.
+
+    `twelve` as in `NAMES`; `of` AP, AP50, AP75 of each class, ``(k, 3)``; `curves` the precision at each class
+    and recall of 0, 0.01 ... 1: at IoU 0.5, and as the mean of the ten IoUs, ``(2, k, 101)``.
+    """
+
+    twelve: Floats
+    of: Floats
+    curves: Floats
+
+
+def evaluate(ds: Dataset, found: Mapping[ImageId, Found]) -> Averages:
+    """Average precision over the images of a data set."""
+    truth, predicted = _coco(ds, found)
+    ran = COCOeval(truth, predicted, "bbox")
+    ran.evaluate()
+    ran.accumulate()
+    assert ran.eval is not None
+    precision: Floats = ran.eval["precision"]  # IoU, recall, class, size of cell, most predictions
+    recall: Floats = ran.eval["recall"]  # IoU, class, size of cell, most predictions
+    fifty, seventy_five = 0, 5
+    best = precision[:, :, :, 0, 2]
+    twelve = [
+        *(_mean(values) for values in (best, best[fifty], best[seventy_five])),
+        *(_mean(precision[:, :, :, size, 2]) for size in (1, 2, 3)),
+        *(_mean(recall[:, :, 0, most]) for most in (0, 1, 2)),
+        *(_mean(recall[:, :, size, 2]) for size in (1, 2, 3)),
+    ]
+    classes = range(best.shape[2])
+    of = [[_mean(best[..., k]), _mean(best[fifty, :, k]), _mean(best[seventy_five, :, k])] for k in classes]
+    known = np.where(best > -1, best, np.nan)
+    return Averages(
+        np.array(twelve), np.array(of).reshape(-1, 3), np.stack([known[fifty].T, known.mean(0).T])
+    )
+
+
+def bootstrap(ds: Dataset, found: Mapping[ImageId, Found], draws: int, seed: int) -> Floats:
+    """AP and AP50 if other patients had been examined: ``(draws, k + 1, 2)``, the mean over classes last.
+
+    Patients are drawn with replacement, each with all images; a class of which a draw has no cell is NaN there
+    and left out of the draw's mean. Each image is evaluated once: what a draw changes is how often it counts.
+    """
+    numbers = {patient: n for n, patient in enumerate(sorted({str(image.patient) for image in ds.images}))}
+    of_image = np.array([numbers[str(image.patient)] for image in ds.images])
+    rng = np.random.default_rng(seed)
+    times = rng.multinomial(len(numbers), np.full(len(numbers), 1 / len(numbers)), draws).astype(np.float64)
+    result = np.full((draws, len(ds.taxonomy.labels) + 1, 2), np.nan)
+    for k, (cells, ranked, hits, counted) in enumerate(_ranked(ds, found, of_image, len(numbers))):
+        for start in range(0, draws, _CHUNK):
+            chunk = times[start : start + _CHUNK].T
+            values = np.stack([_ap(chunk, cells, ranked, *at) for at in zip(hits, counted, strict=True)])
+            result[start : start + _CHUNK, k] = np.stack([values.mean(0), values[0]], axis=1)
+    known = ~np.isnan(result[:, :-1])
+    sums = np.where(known, result[:, :-1], 0).sum(1)
+    result[:, -1] = np.divide(sums, known.sum(1), out=result[:, -1], where=known.any(1))
+    return result
+
+
+def _coco(ds: Dataset, found: Mapping[ImageId, Found]) -> tuple[COCO, COCO]:
+    """Cells and predictions as COCO knows them: images, classes and cells are numbered from 1.
+
+    A cell to be ignored is a crowd of every class: predictions on it count neither for nor against.
+    """
+    category = {label: number for number, label in enumerate(ds.taxonomy.labels, 1)}
+    images: list[dict[str, Any]] = []
+    rows: list[tuple[int, int, int]] = []
+    boxes: list[tuple[float, float, float, float]] = []
+    predicted = [np.zeros((0, 7))]
+    for number, image in enumerate(ds.images, 1):
+        images.append({"id": number, "width": image.width, "height": image.height})
+        for cell in ds.cells_of(image):
+            crowd = cell.label == IGNORE
+            each = [(number, k, crowd) for k in (category.values() if crowd else [category[cell.label]])]
+            rows += each
+            box = cell.box
+            boxes += [(box.x1, box.y1, box.x2 - box.x1, box.y2 - box.y1)] * len(each)
+        found_here = found[image.id]
+        predicted.append(
+            np.column_stack(
+                [
+                    np.full(len(found_here.scores), number),
+                    sides(found_here.boxes),
+                    found_here.scores,
+                    found_here.labels + 1,
+                ]
+            )
+        )
+    categories = [{"id": number, "name": label} for label, number in category.items()]
+    columns = np.array(rows, np.int64).reshape(-1, 3)
+    truth = COCO.from_arrays(
+        images,
+        categories,
+        columns[:, 0],
+        columns[:, 1],
+        np.array(boxes).reshape(-1, 4),
+        iscrowd=columns[:, 2],
+        ids=np.arange(1, len(rows) + 1),
+    )
+    return truth, truth.load_res(np.concatenate(predicted))
+
+
+def _mean(values: Floats) -> float:
+    """The mean of what was computed: COCO writes -1 where there is nothing to find."""
+    known = values[values > -1]
+    return float(known.mean()) if known.size else float("nan")
+
+
+def _ranked(
+    ds: Dataset, found: Mapping[ImageId, Found], of_image: npt.NDArray[np.int_], patients: int
+) -> Iterator[tuple[Floats, npt.NDArray[np.int_], npt.NDArray[np.bool_], npt.NDArray[np.bool_]]]:
+    """For each class: cells by patient; then, best first, whose each prediction is, at each IoU whether it hits, and whether it counts."""
+    truth, predicted = _coco(ds, found)
+    ran = COCOeval(truth, predicted, "bbox")
+    params = Params("bbox")
+    params.area_rng, params.area_rng_lbl, params.max_dets = _ALL, ["all"], [100]
+    params.img_ids = list(range(1, len(ds.images) + 1))
+    params.cat_ids = list(range(1, len(ds.taxonomy.labels) + 1))
+    ran.params = params
+    ran.evaluate()
+    # images that have neither a cell of the class nor a prediction of it may be left out
+    of_class: dict[int, list[dict[str, Any]]] = {number: [] for number in params.cat_ids}
+    for one in ran.eval_imgs:
+        if one is not None:
+            of_class[one["category_id"]].append(one)
+    for ones in of_class.values():
+        cells, scores, whose = np.zeros(patients), [np.zeros(0)], [np.zeros(0, np.int64)]
+        hits, ignored = [np.zeros((10, 0), bool)], [np.zeros((10, 0), bool)]
+        for one in ones:
+            patient, predictions = of_image[one["image_id"] - 1], len(one["dtScores"])
+            cells[patient] += len(one["gtIgnore"]) - sum(one["gtIgnore"])
+            scores.append(np.array(one["dtScores"]))
+            whose.append(np.full(predictions, patient))
+            hits.append(np.array(one["dtMatched"], bool).reshape(10, predictions))
+            ignored.append(np.array(one["dtIgnore"], bool).reshape(10, predictions))
+        order = np.argsort(-np.concatenate(scores), kind="stable")
+        counted = ~np.concatenate(ignored, axis=1)[:, order]
+        yield cells, np.concatenate(whose)[order], np.concatenate(hits, axis=1)[:, order] & counted, counted
+
+
+def _ap(
+    times: Floats,
+    cells: Floats,
+    whose: npt.NDArray[np.int_],
+    hits: npt.NDArray[np.bool_],
+    counted: npt.NDArray[np.bool_],
+) -> Floats:
+    """COCO's average precision of a class at one IoU, for each column of `times` (patients, draws).
+
+    Precision is highest right at a hit, so hits are all that has to be looked at: how many hits, and how many
+    predictions, each patient has up to there, times how often the patient was drawn.
+    """
+    total = cells @ times
+    places = np.flatnonzero(hits)
+    if not places.size:
+        return np.where(total > 0, 0.0, np.nan)
+    until = int(places[-1]) + 1
+    rank = np.searchsorted(places, np.arange(until))
+    keys = (rank * len(cells) + whose[:until])[counted[:until]]
+    shape = len(places), len(cells)
+    predictions = np.bincount(keys, minlength=shape[0] * shape[1]).reshape(shape).cumsum(0) @ times
+    own = np.zeros(shape)
+    own[np.arange(len(places)), whose[places]] = 1
+    found = own.cumsum(0) @ times
+    precision = np.maximum.accumulate((found / np.maximum(predictions, 1))[::-1], axis=0)[::-1]
+    recalls = np.linspace(0, 1, 101)
+    result = np.full(len(total), np.nan)
+    for draw in np.flatnonzero(total):
+        at = np.searchsorted(found[:, draw] / total[draw], recalls)
+        result[draw] = precision[at[at < len(places)], draw].sum() / len(recalls)
+    return result

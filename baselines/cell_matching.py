@@ -1,0 +1,96 @@
+"""Which prediction is of which cell, whatever their classes.
+
+Average precision asks class by class and at every score. A confusion matrix, "691 of 701 cells found", and the
+second stage of a pipeline ask otherwise: at one score, and one prediction for each cell at most.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from hotcoco import primitives
+
+from pcm_leukemia.baselines.contract import Found
+from pcm_leukemia.schema import IGNORE, Cell
+
+__all__ = ["Matches", "match", "sides"]
+
+Floats = npt.NDArray[np.float64]
+
+
+class Matches(NamedTuple):
+    """How the predictions and cells of one image belong together; each by its place in what was given.
+
+    `pairs` are (cell, prediction); `missed` cells and `spurious` predictions have no partner. Cells to be
+    ignored are in neither, nor are predictions that lie on one.
+    """
+
+    pairs: tuple[tuple[int, int], ...]
+    missed: tuple[int, ...]
+    spurious: tuple[int, ...]
+
+
+def match(cells: Sequence[Cell], found: Found, *, threshold: float = 0.5, iou: float = 0.5) -> Matches:
+    """Give each cell of an image at most one prediction, and each prediction at most one cell.
+
+    The best-scored prediction chooses first, and takes the cell that it overlaps most among those that are
+    still free, as COCO does within a class. Its label plays no part.
+
+    Parameters
+    ----------
+    cells
+        The annotated cells of one image.
+    found
+        What was found in it.
+    threshold
+        The lowest score that counts.
+    iou
+        The lowest intersection over union of a pair. A prediction of which that share lies inside a cell to be
+        ignored, and that has no cell of its own, is on it.
+
+    Examples
+    --------
+    >>> from pcm_leukemia import Box
+    >>> from pcm_leukemia.schema import ImageId
+    >>> cells = [Cell(ImageId("a"), n, "Other", Box(50 * n, 0, 50 * n + 20, 20)) for n in range(2)]
+    >>> boxes = np.array([[1, 0, 20, 20], [0, 0, 20, 20], [200, 0, 220, 20]], np.float32)
+    >>> match(cells, Found(boxes, np.array([0.9, 0.8, 0.4], np.float32), np.array([0, 0, 1])))
+    Matches(pairs=((0, 0),), missed=(1,), spurious=(1,))
+    """
+    targets = [place for place, cell in enumerate(cells) if cell.label != IGNORE]
+    order = np.argsort(-found.scores, kind="stable")
+    order = order[found.scores[order] >= np.float32(threshold)]
+    overlap = _overlap(found.boxes[order], [cells[place] for place in targets], crowd=False)
+    pairs, alone, free = [], [], np.ones(len(targets), bool)
+    for prediction, row in zip(order.tolist(), overlap, strict=True):
+        row = np.where(free, row, -1.0)  # noqa: PLW2901 - what is left of it
+        best = int(row.argmax()) if len(row) else -1
+        if best >= 0 and row[best] >= iou:
+            free[best] = False
+            pairs.append((targets[best], prediction))
+        else:
+            alone.append(prediction)
+    ignored = [cell for cell in cells if cell.label == IGNORE]
+    on_ignored: list[bool] = np.any(_overlap(found.boxes[alone], ignored, crowd=True) >= iou, axis=1).tolist()
+    return Matches(
+        tuple(pairs),
+        tuple(place for place, left in zip(targets, free.tolist(), strict=True) if left),
+        tuple(prediction for prediction, on in zip(alone, on_ignored, strict=True) if not on),
+    )
+
+
+def sides(boxes: npt.NDArray[np.float32]) -> Floats:
+    """x1, y1, x2, y2 as COCO has it: x, y, width, height, ``(n, 4)``, in 64 bits."""
+    wide = boxes.astype(np.float64).reshape(-1, 4)
+    return np.concatenate([wide[:, :2], wide[:, 2:] - wide[:, :2]], axis=1)
+
+
+def _overlap(boxes: npt.NDArray[np.float32], cells: Sequence[Cell], *, crowd: bool) -> Floats:
+    """IoU of each prediction with each cell; with `crowd`, the share of the prediction that is inside it."""
+    if not len(boxes) or not cells:
+        return np.zeros((len(boxes), len(cells)))
+    them = [(c.box.x1, c.box.y1, c.box.x2 - c.box.x1, c.box.y2 - c.box.y1) for c in cells]
+    return np.asarray(primitives.bbox_iou(sides(boxes), np.array(them), [crowd] * len(cells)))

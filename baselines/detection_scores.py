@@ -1,0 +1,290 @@
+"""How well a detector finds the cells of a data set: one way of scoring for all detectors.
+
+Average precision is COCO's, computed by hotcoco. What is counted at one score (the confusion matrix, and how
+many white cells are found whatever they are taken for) follows the paper's Figures 3 and 10 and section 3.1.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+
+from pcm_leukemia.baselines._average_precision import NAMES, bootstrap, evaluate
+from pcm_leukemia.baselines.cell_matching import match
+from pcm_leukemia.baselines.coco_results import from_coco_results, to_coco_results
+from pcm_leukemia.baselines.contract import Found
+from pcm_leukemia.dataset import Dataset
+from pcm_leukemia.errors import InvalidDataset, Problem
+from pcm_leukemia.schema import IGNORE, ImageId
+
+__all__ = ["Curve", "DetectionScores", "Precision", "from_coco_results", "score", "to_coco_results"]
+
+Interval: TypeAlias = tuple[float, float]
+
+
+class Precision(NamedTuple):
+    """Average precision, 0 to 1: over IoU 0.50 to 0.95, at 0.50 and at 0.75; None where there is no cell to find.
+
+    `interval` and `interval50` hold 95 % of what other patients would give; None where that is not known.
+    """
+
+    ap: float | None
+    ap50: float | None
+    ap75: float | None
+    interval: Interval | None = None
+    interval50: Interval | None = None
+
+
+class Curve(NamedTuple):
+    """Precision at a recall of 0, 0.01 ... 1, each the highest at that recall or a higher one.
+
+    `at50` counts a prediction as right from IoU 0.5, `mean` is the mean over IoU 0.50 to 0.95: the areas
+    below them are AP50 and AP.
+    """
+
+    at50: tuple[float, ...]
+    mean: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DetectionScores:
+    """What `score` counts and computes.
+
+    `overall` is the mean over the classes that have a cell, `of` has each class. `coco` are COCO's twelve
+    numbers by their names. `confusion` has a row for each class and a last one for predictions of no cell
+    (spurious); a column for each predicted class and a last one for cells without prediction (missed).
+    `found` of `findable` cells were found, whatever they were taken for. `negatives` are images without cells
+    that count, `ignored` cells to be ignored. `patients` is None where an image has none: then there are no
+    intervals, because images of one patient are no independent witnesses.
+    """
+
+    labels: tuple[str, ...]
+    images: int
+    negatives: int
+    cells: Mapping[str, int]
+    ignored: int
+    patients: int | None
+    predictions: int
+    threshold: float
+    iou: float
+    overall: Precision
+    of: Mapping[str, Precision]
+    coco: Mapping[str, float | None]
+    curves: Mapping[str, Curve]
+    confusion: tuple[tuple[int, ...], ...]
+    found: int
+    findable: int
+
+    @property
+    def recall(self) -> float | None:
+        """Share of the cells that were found, whatever they were taken for."""
+        return self.found / self.findable if self.findable else None
+
+    def to_json(self) -> dict[str, Any]:
+        """The scores as plain dictionaries and lists."""
+        return {
+            "images": self.images,
+            "negatives": self.negatives,
+            "patients": self.patients,
+            "cells": dict(self.cells),
+            "ignored": self.ignored,
+            "predictions": self.predictions,
+            "threshold": self.threshold,
+            "iou": self.iou,
+            "mAP": self.overall._asdict(),
+            "classes": {label: precision._asdict() for label, precision in self.of.items()},
+            "coco": dict(self.coco),
+            "found": self.found,
+            "findable": self.findable,
+            "recall": self.recall,
+            "confusion": {
+                "rows": [*self.labels, "spurious"],
+                "columns": [*self.labels, "missed"],
+                "cells": [list(row) for row in self.confusion],
+            },
+            "curves": {label: curve._asdict() for label, curve in self.curves.items()},
+        }
+
+    def __str__(self) -> str:
+        whole = self.overall
+        patients = f"{self.patients:,} patients, " if self.patients else ""
+        ignored = f", {self.ignored:,} ignored" if self.ignored else ""
+        cells = sum(self.cells.values())
+        ap, ap50 = _percent(whole.ap, whole.interval), _percent(whole.ap50, whole.interval50)
+        share = f"{self.found:,} of {self.findable:,} ({_percent(self.recall)})"
+        lines = [
+            f"{patients}{self.images:,} images ({self.negatives:,} without cells), {cells:,} cells{ignored}",
+            f"mAP 50-95 {ap}, AP50 {ap50}, AP75 {_percent(whole.ap75)}",
+            f"found, whatever the class: {share} at score {self.threshold:g}, IoU {self.iou:g}",
+            f"{'':16}{'cells':>8}{'AP':>8}{'AP50':>8}{'right':>8}{'missed':>8}",
+        ]
+        for row, label in enumerate(self.labels):
+            of, counts = self.of[label], self.confusion[row]
+            shares = f"{_percent(of.ap):>8}{_percent(of.ap50):>8}"
+            lines.append(f"{label:16}{self.cells[label]:>8,}{shares}{counts[row]:>8,}{counts[-1]:>8,}")
+        lines.append(f"{'spurious':16}{sum(self.confusion[-1]):>8,}")
+        return "\n".join(lines)
+
+
+def score(
+    ds: Dataset,
+    found: Mapping[ImageId, Found],
+    *,
+    threshold: float = 0.5,
+    iou: float = 0.5,
+    other: str = "Other",
+    draws: int = 1000,
+    seed: int = 0,
+) -> DetectionScores:
+    """Compare what a detector found with the cells that are annotated.
+
+    Cells to be ignored are neither missed nor do they make a prediction on them wrong. Images without cells
+    count: what is found there is wrong.
+
+    Parameters
+    ----------
+    ds
+        Images and cells of one task; its taxonomy's order is that of the class ids in `found`.
+    found
+        For every image of `ds`, and no other, what was found in it.
+    threshold
+        The lowest score that counts in the confusion matrix and among the cells found, 0 to 1. Average
+        precision goes over all scores.
+    iou
+        The lowest intersection over union of a prediction and its cell, there.
+    other
+        The class that need not be found: the paper counts white blood cells ("691 of 701").
+    draws
+        How often patients are drawn anew for the intervals; 0 leaves them out.
+    seed
+        Of these draws.
+
+    Raises
+    ------
+    InvalidDataset
+        If an image lacks predictions, predictions an image, or predictions are malformed: all are listed.
+    ValueError
+        If `threshold` or `iou` are not from 0 to 1.
+
+    Examples
+    --------
+    >>> from pcm_leukemia import NINE, Box, Cell, Image
+    >>> image = Image(ImageId("a.png"), 200, 100)
+    >>> ds = Dataset("demo", NINE, (image,), (Cell(image.id, 0, "Monocyte", Box(10, 10, 50, 50)),))
+    >>> boxes = np.array([[10, 10, 50, 50], [100, 10, 140, 50]], np.float32)
+    >>> found = {image.id: Found(boxes, np.array([0.9, 0.8], np.float32), np.array([4, 5]))}
+    >>> scores = score(ds, found)
+    >>> scores.found, scores.findable, scores.overall.ap50
+    (1, 1, 0.0)
+    """
+    if not (0 <= threshold <= 1 and 0 < iou <= 1):
+        raise ValueError(f"threshold {threshold}, iou {iou}: must be from 0 to 1")
+    problems = list(_problems(ds, found))
+    if problems:
+        raise InvalidDataset(problems)
+    averages = evaluate(ds, found)
+    whose = {image.patient for image in ds.images}
+    known = bool(whose) and None not in whose
+    rows = [*averages.of.tolist(), averages.twelve[:3].tolist()]
+    intervals: list[tuple[Interval | None, Interval | None]] = [(None, None)] * len(rows)
+    if known and len(whose) > 1 and draws:
+        drawn = bootstrap(ds, found, draws, seed)
+        intervals = [(_middle(values[:, 0]), _middle(values[:, 1])) for values in drawn.transpose(1, 0, 2)]
+    precisions = [
+        Precision(_number(ap), _number(ap50), _number(ap75), *pair)
+        for (ap, ap50, ap75), pair in zip(rows, intervals, strict=True)
+    ]
+    confusion, negatives = _confusion(ds, found, threshold, iou)
+    labels = ds.taxonomy.labels
+    counts = Counter(cell.label for cell in ds.cells)
+    findable = [row for row, label in enumerate(labels) if label != other]
+    return DetectionScores(
+        labels=labels,
+        images=len(ds.images),
+        negatives=negatives,
+        cells={label: counts[label] for label in labels},
+        ignored=counts[IGNORE],
+        patients=len(whose) if known else None,
+        predictions=sum(len(each.scores) for each in found.values()),
+        threshold=threshold,
+        iou=iou,
+        overall=precisions[-1],
+        of=dict(zip(labels, precisions[:-1], strict=True)),
+        coco=dict(zip(NAMES, map(_number, averages.twelve.tolist()), strict=True)),
+        curves={
+            label: Curve(*(tuple(curve.tolist()) for curve in averages.curves[:, row]))
+            for row, label in enumerate(labels)
+            if counts[label]
+        },
+        confusion=confusion,
+        found=sum(sum(confusion[row][:-1]) for row in findable),
+        findable=sum(sum(confusion[row]) for row in findable),
+    )
+
+
+def _confusion(
+    ds: Dataset, found: Mapping[ImageId, Found], threshold: float, iou: float
+) -> tuple[tuple[tuple[int, ...], ...], int]:
+    """Which class was taken for which, and how many images have no cell that counts."""
+    ids = ds.taxonomy.ids
+    table = np.zeros((len(ids) + 1, len(ids) + 1), np.int64)
+    negatives = 0
+    for image in ds.images:
+        cells, here = ds.cells_of(image), found[image.id]
+        negatives += all(cell.label == IGNORE for cell in cells)
+        pairs, missed, spurious = match(cells, here, threshold=threshold, iou=iou)
+        for cell, prediction in pairs:
+            table[ids[cells[cell].label], here.labels[prediction]] += 1
+        for cell in missed:
+            table[ids[cells[cell].label], -1] += 1
+        for prediction in spurious:
+            table[-1, here.labels[prediction]] += 1
+    return tuple(tuple(row) for row in table.tolist()), negatives
+
+
+def _problems(ds: Dataset, found: Mapping[ImageId, Found]) -> Iterator[Problem]:
+    """What makes the predictions unfit for the data set."""
+    there = {image.id for image in ds.images}
+    for image in sorted(there - found.keys()):
+        yield Problem(f'image "{image}"', "has no predictions", "run the detector on every image")
+    for name in sorted(found.keys() - there):
+        yield Problem(f'predictions of image "{name}"', "it is not in the data", "give this part's alone")
+    classes = len(ds.taxonomy.labels)
+    for image in sorted(there & found.keys()):
+        boxes, scores, labels = found[image]
+        where, fix = f'predictions of image "{image}"', "look at what the detector gave"
+        if boxes.shape != (len(scores), 4) or scores.shape != (len(scores),) or labels.shape != scores.shape:
+            what = f"boxes {boxes.shape}, scores {scores.shape} and labels {labels.shape} do not fit together"
+            yield Problem(where, what, "give boxes (n, 4), scores (n,) and labels (n,)")
+        elif not np.isfinite(boxes).all() or (boxes[:, 2:] < boxes[:, :2]).any():
+            yield Problem(where, "a box is not finite, or ends before it starts", fix)
+        elif not ((scores >= 0) & (scores <= 1)).all():
+            yield Problem(where, "a score is not from 0 to 1", fix)
+        elif len(labels) and not 0 <= labels.min() <= labels.max() < classes:
+            fix = f"class ids are 0 to {classes - 1}, in the order {', '.join(ds.taxonomy.labels)}"
+            yield Problem(where, f"has class ids {labels.min()} to {labels.max()}", fix)
+
+
+def _number(value: float) -> float | None:
+    return None if math.isnan(value) else value
+
+
+def _middle(values: np.ndarray[Any, np.dtype[np.float64]]) -> Interval | None:
+    """The interval that holds the middle 95 % of them."""
+    values = values[~np.isnan(values)]
+    if not values.size:
+        return None
+    low, high = np.percentile(values, [2.5, 97.5]).tolist()
+    return low, high
+
+
+def _percent(value: float | None, interval: Interval | None = None) -> str:
+    if value is None:
+        return "-"
+    between = f" ({100 * interval[0]:.1f} to {100 * interval[1]:.1f})" if interval else ""
+    return f"{100 * value:.1f}{between}"
