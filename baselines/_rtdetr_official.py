@@ -216,7 +216,9 @@ def _configuration(weights: Mapping[str, torch.Tensor]) -> RTDetrV2Config:
             "model_type": "rt_detr_resnet",
             "out_indices": [len(stages) - len(levels) + 1 + level for level in levels],
             "embedding_size": shape["backbone.conv1.conv1_3.conv.weight"][0],
-            "hidden_sizes": [shape[f"backbone.res_layers.{s}.blocks.0.{last}.conv.weight"][0] for s in stages],
+            "hidden_sizes": [
+                shape[f"backbone.res_layers.{s}.blocks.0.{last}.conv.weight"][0] for s in stages
+            ],
             "depths": [_count(shape, rf"backbone\.res_layers\.{s}\.blocks\.(\d+)\.") for s in stages],
             "layer_type": "bottleneck" if bottleneck else "basic",
         },

@@ -304,7 +304,10 @@ def _quiet() -> Iterator[None]:
 @contextmanager
 def _as_before() -> Iterator[None]:
     """Leave torch's switches of determinism as they were."""
-    on, warn = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    on, warn = (
+        torch.are_deterministic_algorithms_enabled(),
+        torch.is_deterministic_algorithms_warn_only_enabled(),
+    )
     benchmark = torch.backends.cudnn.benchmark
     try:
         yield

@@ -163,7 +163,9 @@ def read(folder: Path, build: Build, labels: tuple[str, ...], device: str, preci
     """
     path = folder / FILE
     if not path.is_file():
-        raise DataNotFound(f"{path}: the trained weights are not there; copy the run again, or train it again")
+        raise DataNotFound(
+            f"{path}: the trained weights are not there; copy the run again, or train it again"
+        )
     about = _about(path)
     if about is None:
         raise CorruptFile(f"{path}: is no classifier of ours; copy the run again, or train it again")

@@ -110,7 +110,9 @@ class ClassificationScores:
     def _how_sure(self) -> str:
         if self.accuracy_interval is None:
             return f"no intervals: they need two {self.unit} or more"
-        more = "" if self.unit == "patients" else "; without patient ids, they are narrower than they should be"
+        more = (
+            "" if self.unit == "patients" else "; without patient ids, they are narrower than they should be"
+        )
         return f"95 % intervals: {self.draws:,} draws of {self.unit}, seed {self.seed}{more}"
 
     def to_json(self) -> dict[str, Any]:

@@ -211,7 +211,11 @@ class Draws(Sampler[Draw]):
         order = np.arange(self.count)
         if self.seed is not None:
             rng = np.random.default_rng([self.seed, self.epoch])
-            order = rng.choice(self.count, self.count, p=self.weights) if self.weights is not None else rng.permutation(order)
+            order = (
+                rng.choice(self.count, self.count, p=self.weights)
+                if self.weights is not None
+                else rng.permutation(order)
+            )
             order = np.resize(order, math.ceil(self.count / world) * world)
         for part in np.array_split(order[rank::world], max(len(self), 1)):
             if len(part):

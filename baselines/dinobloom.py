@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import timm
-import torch
 from timm.models.vision_transformer import checkpoint_filter_fn
 from torch import nn
 
@@ -126,7 +125,9 @@ def _from_hub(model: str, weights: str) -> nn.Module:
             "model giant: is on no hub; download DinoBloom-G.pth from https://zenodo.org/records/10908163 "
             "and give its path as weights"
         )
-    name = weights.removeprefix("hf-hub:") if weights != "hub" else f"1aurent/vit_{model}_patch14_224.dinobloom"
+    name = (
+        weights.removeprefix("hf-hub:") if weights != "hub" else f"1aurent/vit_{model}_patch14_224.dinobloom"
+    )
     made = weight_files.from_hub(
         name,
         lambda: timm.create_model(f"hf-hub:{name}", pretrained=True, num_classes=0, img_size=TRAINED_AT),
@@ -153,7 +154,11 @@ def _backbone_of(content: Mapping[str, Any], path: Path) -> dict[str, Any]:
     }
     strange = [name for name in teacher if not name.startswith(("backbone.", *_HEADS))]
     if not found or strange:
-        what = f'"{strange[0]}" under "teacher"' if strange else 'nothing under "teacher" that begins with "backbone."'
+        what = (
+            f'"{strange[0]}" under "teacher"'
+            if strange
+            else 'nothing under "teacher" that begins with "backbone."'
+        )
         raise CorruptFile(f"{path}: has {what}; {_FILES}")
     return found
 

@@ -17,7 +17,7 @@ from typing import Annotated, Any, TextIO
 
 import typer
 
-from pcm_leukemia import __version__, cli_tables
+from pcm_leukemia import __version__, cli_baselines, cli_tables
 from pcm_leukemia.cli_options import (
     AsJson,
     ClipOption,
@@ -52,6 +52,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+
+cli_baselines.add_to(app)
 
 
 @app.callback(invoke_without_command=True)

@@ -362,7 +362,7 @@ def test_weights_that_are_not_there(tmp_path: Path) -> None:
 
 
 def test_a_hub_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)  # noqa: FBT003
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(
         DataNotFound, match=r'weights "nobody/nothing": cannot be had from the Hugging Face hub'
     ):

@@ -1,0 +1,338 @@
+"""Adaptation to another hospital with a few of its labels: section 2.3.3 and Table 7 of the paper.
+
+A share of the target is drawn at random and added to what the model was trained on; the model is trained anew
+and scored on the rest of the target alone. What was drawn is kept in a file, and no score ever comes from it.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any, Literal
+
+from pcm_leukemia import output, split_file
+from pcm_leukemia.baselines import training
+from pcm_leukemia.baselines.evaluation import Evaluation, evaluate
+from pcm_leukemia.baselines.runs import Run
+from pcm_leukemia.dataset import Dataset
+from pcm_leukemia.joining import concat
+from pcm_leukemia.schema import IGNORE, ImageId, Split
+
+__all__ = ["Adaptation", "Adapted", "Unit", "adapt", "adapt_over", "draw", "mean_and_spread"]
+
+Unit = Literal["patient", "image"]
+
+ADAPT, TEST = "adapt", "test"
+
+
+@dataclass(frozen=True)
+class Adapted:
+    """One adaptation: the run, and its scores on the part of the target that it has not seen.
+
+    `before` are the scores of the model as it was on the same images.
+    """
+
+    fraction: float
+    seed: int
+    run: Run
+    before: Evaluation
+    after: Evaluation
+
+
+def draw(
+    ds: Dataset, fraction: float, seed: int = 0, *, unit: Unit = "image", stratified: bool = False
+) -> Split:
+    """Draw a share of a data set to adapt to (part "adapt"); the rest (part "test") is for scoring.
+
+    Parameters
+    ----------
+    ds
+        The target. Images without a cell to learn from are drawn like any other.
+    fraction
+        The share, between 0 and 1; of it at least one image, or patient, is drawn, and at least one is left.
+    seed
+        Of the draw.
+    unit
+        What is drawn: images as in the paper, so that a patient may be on both sides and the scores are an
+        upper bound; or patients, who stay whole.
+    stratified
+        Draw the share of every class by itself, by the most frequent class of the image or patient.
+
+    Raises
+    ------
+    ValueError
+        If `fraction` is not between 0 and 1, there are fewer than two to draw from, or patients are to be drawn
+        and an image has none.
+
+    Examples
+    --------
+    >>> from pcm_leukemia import NINE, Image
+    >>> ds = Dataset("demo", NINE, tuple(Image(ImageId(f"{n}.png"), 8, 8) for n in range(10)))
+    >>> split = draw(ds, 0.2)
+    >>> sorted(split.part_of.values()).count("adapt")
+    2
+    """
+    if not 0 < fraction < 1:
+        raise ValueError(f"fraction {fraction}: must be between 0 and 1, such as 0.1")
+    units: dict[str, list[ImageId]] = defaultdict(list)
+    for image in ds.images:
+        if unit == "patient" and image.patient is None:
+            raise ValueError(
+                f'{ds.name}: image "{image.id}" has no patient; draw by image: unit="image" / --unit image'
+            )
+        units[str(image.patient) if unit == "patient" else str(image.id)].append(image.id)
+    if len(units) < 2:
+        raise ValueError(
+            f"{ds.name}: has {len(units)} {unit}s; two are needed, one to adapt to and one to score on"
+        )
+    strata: dict[str, list[str]] = defaultdict(list)
+    for name, images in units.items():
+        strata[_class_of(ds, images) if stratified else ""].append(name)
+    drawn: set[str] = set()
+    for stratum, names in sorted(strata.items()):
+        chance = random.Random(f"{seed}/{stratum}")  # noqa: S311 - to be repeated, not to be secret
+        drawn.update(chance.sample(sorted(names), round(fraction * len(names))))
+    chance = random.Random(f"{seed}/one")  # noqa: S311
+    if not drawn:
+        drawn = {chance.choice(sorted(units))}
+    elif len(drawn) == len(units):
+        drawn.remove(chance.choice(sorted(drawn)))
+    part_of = {image: ADAPT if name in drawn else TEST for name, images in units.items() for image in images}
+    made = {
+        "method": f"{'stratified' if stratified else 'random'} draw by {unit}",
+        "fraction": str(fraction),
+        "seed": str(seed),
+    }
+    if unit == "image" and any(image.patient for image in ds.images):
+        made["patients"] = "may be on both sides: scores are an upper bound"
+    patient_of = {image.id: image.patient for image in ds.images if image.patient}
+    return Split("adaptation", part_of, made, patient_of)
+
+
+def _class_of(ds: Dataset, images: Sequence[ImageId]) -> str:
+    counts: dict[str, int] = defaultdict(int)
+    for image in images:
+        for cell in ds.cells_of(image):
+            counts[cell.label] += cell.label != IGNORE
+    return max(sorted(counts), key=counts.__getitem__, default="")
+
+
+def adapt(
+    run: Run,
+    target: Dataset,
+    out: str | Path,
+    fraction: float = 0.1,
+    seed: int = 0,
+    *,
+    unit: Unit | None = None,
+    stratified: bool = False,
+    with_source: bool = True,
+    device: str = "auto",
+    devices: int = 1,
+    workers: int = 4,
+    progress: bool = False,
+) -> Adapted:
+    """Train a run's model anew with a share of the target added, and score it on the rest of the target.
+
+    Of the share drawn, a fifth chooses the best epoch, with the source's validation part; the paper draws
+    validation in the same way. The rest of the target is in neither.
+
+    Parameters
+    ----------
+    run
+        A trained model: how it was trained, and on what, is taken from it.
+    target
+        Another data set of the same classes, with images.
+    out
+        A folder; what is there already of the same adaptation is taken as it is.
+    fraction, seed, stratified
+        See `draw`.
+    unit
+        What is drawn; by default patients where all images have one, else images.
+    with_source
+        Train on the source's training data too; without, on the share of the target alone.
+    device, devices, workers, progress
+        As in `training.train`.
+
+    Raises
+    ------
+    ValueError
+        If the target has other classes, or is too small to draw from.
+    ExportError
+        If `out` holds something else.
+    """
+    unit = unit or ("patient" if all(image.patient for image in target.images) else "image")
+    split = draw(target, fraction, seed, unit=unit, stratified=stratified)
+    target = replace(target, split=None).with_split(split)
+    folder = Path(out)
+    with output.disk_errors(out):
+        folder.mkdir(parents=True, exist_ok=True)
+        with output.new_file(folder / "draw.csv") as work:
+            split_file.write(split, work, target)
+    pieces = [_to_learn_from(target, seed, unit)]
+    if with_source:
+        pieces.insert(0, _source(run, target.name))
+    asked = run.record["asked"]
+    adapted = training.train(
+        asked["baseline"],
+        concat(pieces),
+        folder / "run",
+        task=run.task,
+        preset=asked["preset"],
+        settings=asked["settings"],
+        seed=asked["seed"] + seed,
+        device=device,
+        devices=devices,
+        workers=workers,
+        progress=progress,
+    )
+    options: dict[str, Any] = {"device": device, "workers": workers, "progress": progress}
+    before, after = (evaluate(each, target, TEST, **options) for each in (run, adapted))
+    return Adapted(fraction, seed, adapted, before, after)
+
+
+def _to_learn_from(target: Dataset, seed: int, unit: Unit) -> Dataset:
+    """The share of the target that was drawn, a fifth of it for validation."""
+    drawn = replace(target.part(ADAPT), split=None)
+    few = len({image.patient for image in drawn.images} if unit == "patient" else drawn.images) < 2
+    if few:  # one alone is for training; the source chooses the epoch
+        part_of = {image.id: "train" for image in drawn.images}
+        return drawn.with_split(Split("adaptation", part_of, {"val_unit": unit}))
+    parts = draw(drawn, 0.2, seed, unit=unit).part_of
+    names = {ADAPT: "val", TEST: "train"}
+    made = {"val_unit": unit, "method": "a share of another data set, a fifth of it for validation"}
+    return drawn.with_split(Split("adaptation", {image: names[part] for image, part in parts.items()}, made))
+
+
+def _source(run: Run, target: str) -> Dataset:
+    """What the run has learned from, without its test part."""
+    ds = run.dataset()
+    kept = ds.select(images=lambda image: ds.part_of(image) in ("train", "val"))
+    return replace(kept, name=f"{ds.name}-source") if ds.name == target else kept
+
+
+@dataclass(frozen=True)
+class Adaptation:
+    """Several adaptations of one run to one target: over seeds, and over shares.
+
+    `zero_shot` are the scores of the model as it was on the whole target.
+    """
+
+    zero_shot: Evaluation
+    each: tuple[Adapted, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Means and spreads by share, and every single result."""
+        return {
+            "target": self.zero_shot.data,
+            "zero_shot": _numbers(self.zero_shot),
+            "fractions": [
+                {
+                    "fraction": fraction,
+                    "seeds": [one.seed for one in those],
+                    "before": _spread([_numbers(one.before) for one in those]),
+                    "after": _spread([_numbers(one.after) for one in those]),
+                    "each": [{"seed": one.seed, **_numbers(one.after)} for one in those],
+                }
+                for fraction, those in self._by_fraction().items()
+            ],
+        }
+
+    def _by_fraction(self) -> dict[float, list[Adapted]]:
+        groups: dict[float, list[Adapted]] = defaultdict(list)
+        for one in self.each:
+            groups[one.fraction].append(one)
+        return groups
+
+    def __str__(self) -> str:
+        names = list(_numbers(self.zero_shot))
+        lines = [f"{self.zero_shot.data}", f"{'':26}" + "".join(f"{name:>20}" for name in names)]
+        zero = _numbers(self.zero_shot)
+        lines.append(f"{'zero-shot, all of it':26}" + "".join(f"{100 * zero[name]:>20.2f}" for name in names))
+        for fraction, those in self._by_fraction().items():
+            for title, which in (
+                ("zero-shot, the rest", "before"),
+                (f"with {fraction:.0%}, the rest", "after"),
+            ):
+                spread = _spread([_numbers(getattr(one, which)) for one in those])
+                cells = (
+                    f"{100 * spread[name]['mean']:.2f} ± {100 * spread[name]['sd']:.2f}" for name in names
+                )
+                lines.append(f"{title:26}" + "".join(f"{cell:>20}" for cell in cells))
+        return "\n".join(lines)
+
+
+def adapt_over(
+    run: Run,
+    target: Dataset,
+    out: str | Path,
+    fractions: Sequence[float] = (0.1,),
+    seeds: int = 5,
+    *,
+    unit: Unit | None = None,
+    stratified: bool = False,
+    with_source: bool = True,
+    device: str = "auto",
+    devices: int = 1,
+    workers: int = 4,
+    progress: bool = False,
+) -> Adaptation:
+    """Adapt with each share and each of several seeds; leaves ``adaptation.json`` beside the runs.
+
+    Interrupted, it goes on where it was. Parameters and errors are those of `adapt`; a seed is 0, 1, ...
+    """
+    options: dict[str, Any] = {"device": device, "workers": workers, "progress": progress}
+    zero_shot = evaluate(run, replace(target, split=None), **options)
+    each = tuple(
+        adapt(
+            run,
+            target,
+            Path(out) / f"{fraction:g}-seed{seed}",
+            fraction,
+            seed,
+            unit=unit,
+            stratified=stratified,
+            with_source=with_source,
+            devices=devices,
+            **options,
+        )
+        for fraction in fractions
+        for seed in range(seeds)
+    )
+    result = Adaptation(zero_shot, each)
+    with output.new_file(Path(out) / "adaptation.json") as work:
+        work.write_text(json.dumps(result.to_json(), indent=1) + "\n", encoding="utf-8")
+    return result
+
+
+def _numbers(evaluation: Evaluation) -> dict[str, float]:
+    """The scores that the paper prints, 0 to 1."""
+    if evaluation.classification is not None:
+        scores = evaluation.classification
+        return {"accuracy": scores.accuracy, "macro F1": scores.macro_f1}
+    assert evaluation.detection is not None
+    return {
+        "mAP50-95": evaluation.detection.overall.ap or 0.0,
+        "AP50": evaluation.detection.overall.ap50 or 0.0,
+    }
+
+
+def _spread(rows: Sequence[dict[str, float]]) -> dict[str, dict[str, float]]:
+    spreads = {name: mean_and_spread([row[name] for row in rows]) for name in rows[0]}
+    return {name: {"mean": middle, "sd": spread} for name, (middle, spread) in spreads.items()}
+
+
+def mean_and_spread(values: Sequence[float]) -> tuple[float, float]:
+    """The mean and the standard deviation of a sample; the latter is 0 for one value.
+
+    Examples
+    --------
+    >>> mean_and_spread([1.0, 3.0])
+    (2.0, 1.4142135623730951)
+    """
+    return mean(values), stdev(values) if len(values) > 1 else 0.0

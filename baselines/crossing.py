@@ -1,0 +1,202 @@
+"""The cross-domain matrix: every trained model on every target that it can be scored on, in one table."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pcm_leukemia import output, paper
+from pcm_leukemia.baselines.evaluation import evaluate, part_to_score
+from pcm_leukemia.baselines.reproduction import EXPERIMENTS
+from pcm_leukemia.baselines.runs import Run
+from pcm_leukemia.dataset import Dataset
+from pcm_leukemia.errors import LeakySplit, UnfitForTask
+from pcm_leukemia.schema import IGNORE
+
+__all__ = ["Crossing", "Entry", "cross"]
+
+_IN_THE_PAPER = {"all_idb1": ("ALL-IDB1",), "lmu": ("LMU (Full)",)}
+"""What the paper's tables call a public data set."""
+_ZERO_SHOT = "Zero-Shot (PCM-Only)"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One score of one model on one target, 0 to 1, with its 95 % interval; or `refused` says why there is none.
+
+    `classes` are those that both sides have and that the score is over, of `cells`; `left_out` counts the cells
+    of classes that the model was never shown. `paper` is what the paper has in this place.
+    """
+
+    run: str
+    target: str
+    metric: str
+    value: float | None = None
+    interval: tuple[float, float] | None = None
+    cells: int = 0
+    classes: tuple[str, ...] = ()
+    left_out: int = 0
+    paper: float | None = None
+    refused: str = ""
+
+
+@dataclass(frozen=True)
+class Crossing:
+    """All entries."""
+
+    entries: tuple[Entry, ...]
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """The entries as plain dictionaries."""
+        return [{key: getattr(entry, key) for key in Entry.__slots__} for entry in self.entries]
+
+    def __str__(self) -> str:
+        lines = ["| model | target | score | value | 95 % interval | cells | classes | paper |"]
+        lines.append("|---|---|---|---|---|---|---|---|")
+        lines += [_line(entry) for entry in self.entries]
+        return "\n".join(lines)
+
+
+def cross(
+    runs: Sequence[Run],
+    targets: Mapping[str, Dataset],
+    out: str | Path,
+    *,
+    device: str = "auto",
+    batch: int = 16,
+    workers: int = 4,
+    progress: bool = False,
+) -> Crossing:
+    """Score every run on every target, over the classes that both sides have; leaves cross.md and cross.json.
+
+    A cell of a class that a model was never shown is left out and counted. One that the model takes for a class
+    that the target lacks is an error. A target with a split is scored on its test part, another as a whole.
+
+    Parameters
+    ----------
+    runs
+        Trained models.
+    targets
+        Name -> data set, of the nine classes.
+    out
+        A folder.
+    device, batch, workers, progress
+        As in `evaluation.evaluate`.
+
+    Raises
+    ------
+    ValueError
+        If there is no run or no target.
+    """
+    if not runs or not targets:
+        raise ValueError("cross: there is nothing to score; give one run or more, and one target or more")
+    options: dict[str, Any] = {"device": device, "batch": batch, "workers": workers, "progress": progress}
+    entries = tuple(
+        entry for run in runs for name, ds in targets.items() for entry in _entries(run, name, ds, options)
+    )
+    result = Crossing(entries)
+    with output.disk_errors(out):
+        Path(out).mkdir(parents=True, exist_ok=True)
+    with output.new_file(Path(out) / "cross.json") as work:
+        work.write_text(json.dumps(result.to_json(), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    with output.new_file(Path(out) / "cross.md") as work:
+        work.write_text(f"{result}\n", encoding="utf-8")
+    return result
+
+
+def _entries(run: Run, name: str, ds: Dataset, options: Mapping[str, Any]) -> list[Entry]:
+    """The scores of one run on one target."""
+    metrics = ("mAP50-95",) if run.baseline.kind == "detector" else ("accuracy", "macro F1")
+    shown = run.dataset().task(run.task).part("train")
+    known = {cell.label for cell in shown.cells} - {IGNORE}
+    try:
+        chosen, part = part_to_score(ds, None)
+        view = chosen.task(run.task)
+        counts = Counter(cell.label for cell in view.cells if cell.label != IGNORE)
+        common = tuple(label for label in view.taxonomy.labels if label in known and counts[label])
+        _require_common(common, name, counts, run, known)
+        unknown = {label: IGNORE for label in view.taxonomy.labels if label not in known}
+        scored = evaluate(run, view.relabel(unknown, view.taxonomy), part, **options)
+    except (UnfitForTask, LeakySplit, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        return [Entry(run.folder.name, name, metric, refused=reason) for metric in metrics]
+    left_out = sum(count for label, count in counts.items() if label not in known)
+    cells = sum(counts[label] for label in common)
+    values: dict[str, tuple[float | None, tuple[float, float] | None]]
+    if scored.classification is not None:
+        found = scored.classification
+        values = {
+            "accuracy": (found.accuracy, found.accuracy_interval),
+            "macro F1": (found.macro_f1, found.macro_f1_interval),
+        }
+    else:
+        assert scored.detection is not None
+        values = {"mAP50-95": (scored.detection.overall.ap, scored.detection.overall.interval)}
+    return [
+        Entry(
+            run.folder.name,
+            name,
+            metric,
+            value,
+            interval and (interval[0], interval[1]),
+            cells,
+            common,
+            left_out,
+            _published(run, name, metric),
+        )
+        for metric, (value, interval) in values.items()
+    ]
+
+
+def _require_common(
+    common: Collection[str], name: str, counts: Collection[str], run: Run, known: Collection[str]
+) -> None:
+    if not common:
+        has = ", ".join(sorted(counts)) or "no cell"
+        learned = ", ".join(sorted(known))
+        raise ValueError(f"{name}: has {has}, and {run.folder.name} learned {learned}; no class is in both")
+
+
+def _published(run: Run, target: str, metric: str) -> float | None:
+    """What the paper has for this model on this target, 0 to 1."""
+    settings = run.record["asked"]["settings"]
+    models = {
+        each.model
+        for each in EXPERIMENTS
+        if (each.baseline, each.task) == (run.baseline.name, run.task)
+        and all(settings.get(key) == value for key, value in each.changes.items())
+    }
+    if EXPERIMENTS[-1].model in models:
+        models.add(_ZERO_SHOT)
+    sets = _IN_THE_PAPER.get(target, (target,))
+    tables = {"detection": ("Table 4",), "wbc": ("Table 5",), "classification": ("Table 6", "Table 7")}[
+        run.task
+    ]
+    return next(
+        (
+            result.value / 100
+            for result in paper.RESULTS
+            if result.model in models
+            and result.test_set in sets
+            and result.table in tables
+            and result.metric == metric
+        ),
+        None,
+    )
+
+
+def _line(entry: Entry) -> str:
+    printed = "" if entry.paper is None else f"{100 * entry.paper:.2f}"
+    if entry.refused:
+        return f"| {entry.run} | {entry.target} | {entry.metric} | - | not scored: {entry.refused} | | | {printed} |"
+    value = "-" if entry.value is None else f"{100 * entry.value:.2f}"
+    between = (
+        "" if entry.interval is None else f"{100 * entry.interval[0]:.2f} to {100 * entry.interval[1]:.2f}"
+    )
+    cells = f"{entry.cells:,}" + (f" ({entry.left_out:,} left out)" if entry.left_out else "")
+    classes = f"{len(entry.classes)}: {', '.join(entry.classes)}"
+    return f"| {entry.run} | {entry.target} | {entry.metric} | {value} | {between} | {cells} | {classes} | {printed} |"

@@ -1,0 +1,188 @@
+"""How well a trained model does on a part of a data set that it has not learned from."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pcm_leukemia import output
+from pcm_leukemia.baselines import classification_scores, detection_scores, inference
+from pcm_leukemia.baselines.classification_scores import ClassificationScores
+from pcm_leukemia.baselines.detection_scores import DetectionScores
+from pcm_leukemia.baselines.runs import Run
+from pcm_leukemia.baselines.two_stage import OTHER, TwoStage
+from pcm_leukemia.dataset import Dataset
+from pcm_leukemia.tasks import require_boxes, require_complete
+
+__all__ = ["Evaluation", "evaluate", "evaluate_two_stage", "part_to_score"]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The scores of one model, or of a detector with a classifier behind it, on one part of one data set.
+
+    `detection` are a detector's scores for what it was trained for, `classification` a classifier's on the
+    annotated cells; `end_to_end` has all classes, each white cell found by the one and named by the other.
+    """
+
+    runs: tuple[Path, ...]
+    data: str
+    part: str
+    fingerprint: str
+    detection: DetectionScores | None = None
+    classification: ClassificationScores | None = None
+    end_to_end: DetectionScores | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything, as plain dictionaries and lists."""
+        scores = {
+            "detection": self.detection,
+            "classification": self.classification,
+            "end_to_end": self.end_to_end,
+        }
+        return {
+            "runs": [str(run) for run in self.runs],
+            "data": self.data,
+            "part": self.part,
+            "fingerprint": self.fingerprint,
+            **{name: each.to_json() for name, each in scores.items() if each is not None},
+        }
+
+    def __str__(self) -> str:
+        titles = {
+            "as a detector": self.detection,
+            "on the annotated cells": self.classification,
+            "end to end: found by the one, named by the other": self.end_to_end,
+        }
+        lines = [f"{' and '.join(str(run) for run in self.runs)} on {self.data}, part {self.part}"]
+        for title, scores in titles.items():
+            if scores is not None:
+                lines += [f"{title}:", *(f"  {line}" for line in str(scores).splitlines())]
+        return "\n".join(lines)
+
+
+def evaluate(
+    run: Run,
+    ds: Dataset,
+    part: str | None = None,
+    *,
+    device: str = "auto",
+    batch: int = 16,
+    workers: int = 4,
+    progress: bool = False,
+) -> Evaluation:
+    """Score a model on a part of a data set; also left in the run's folder, below ``scores/``.
+
+    Parameters
+    ----------
+    run
+        The trained model.
+    ds
+        The data it was trained on, or any other of the same classes.
+    part
+        By default "test"; all of a data set without a split. "train" and "val" are for looking at what the
+        model has learned from; from any other part, images and patients of those are refused.
+
+    Raises
+    ------
+    LeakySplit
+        If the model has learned from these images or their patients.
+    UnfitForTask
+        If a detector is to be scored on cells without a box, or on images that are annotated in part.
+    UnknownPart
+        If there is no such part.
+    ValueError
+        If the data has other classes than the model.
+    """
+    chosen, part = part_to_score(ds, part)
+    if part not in ("train", "val"):
+        run.require_unseen(chosen)
+    view = chosen.task(run.task)
+    _require_classes(run, view)
+    options: dict[str, Any] = {"workers": workers, "progress": progress}
+    if run.baseline.kind == "detector":
+        require_boxes(view)
+        require_complete(view)
+        found = inference.detect(run.detector(device), view, batch=batch, **options)
+        result = Evaluation((run.folder,), ds.name, part, ds.fingerprint, detection_scores.score(view, found))
+    else:
+        named = inference.classify(run.classifier(device), view, batch=4 * batch, **options)
+        truths = [view.taxonomy.ids[cell.label] for cell in named.cells]
+        whose, unit = classification_scores.groups_of(view, [cell.image for cell in named.cells])
+        scores = classification_scores.score(truths, named.probabilities, run.labels, whose, unit=unit)
+        result = Evaluation((run.folder,), ds.name, part, ds.fingerprint, classification=scores)
+    _keep(run, result)
+    return result
+
+
+def evaluate_two_stage(
+    detector: Run,
+    classifier: Run,
+    ds: Dataset,
+    part: str | None = None,
+    *,
+    device: str = "auto",
+    batch: int = 16,
+    workers: int = 4,
+    progress: bool = False,
+) -> Evaluation:
+    """Score the two-stage pipeline: the detector, the classifier on annotated cells, and both end to end.
+
+    Parameters and errors are those of `evaluate`.
+    """
+    chosen, part = part_to_score(ds, part)
+    for run in (detector, classifier):
+        if part not in ("train", "val"):
+            run.require_unseen(chosen)
+        _require_classes(run, chosen.task(run.task))
+    pipeline = TwoStage.of(detector, classifier, device=device)
+    labelled = pipeline.predict(chosen, batch=batch, workers=workers, progress=progress)
+    nine = chosen.task("detection")
+    other = nine.taxonomy.ids[OTHER]
+    result = Evaluation(
+        (detector.folder, classifier.folder),
+        ds.name,
+        part,
+        ds.fingerprint,
+        evaluate(
+            detector, ds, part, device=device, batch=batch, workers=workers, progress=progress
+        ).detection,
+        evaluate(
+            classifier, ds, part, device=device, batch=batch, workers=workers, progress=progress
+        ).classification,
+        detection_scores.score(nine, {image: each.as_found(other) for image, each in labelled.items()}),
+    )
+    _keep(classifier, result)
+    return result
+
+
+def part_to_score(ds: Dataset, part: str | None) -> tuple[Dataset, str]:
+    """The part asked for and its name; by default "test", or everything where there is no split."""
+    if part is None:
+        part = "test" if ds.split else "all"
+    return (ds, part) if part == "all" else (ds.part(part), part)
+
+
+def _require_classes(run: Run, view: Dataset) -> None:
+    if view.taxonomy.labels != run.labels:
+        raise ValueError(
+            f"{view.name}: has the classes {', '.join(view.taxonomy.labels)}, {run.folder} was trained for "
+            f"{', '.join(run.labels)}; bring the data to the same classes: Dataset.relabel / --map"
+        )
+
+
+def _keep(run: Run, result: Evaluation) -> None:
+    """Leave the scores in the run's folder."""
+    folder = run.folder / "scores"
+    name = re.sub(r"[^\w.-]+", "_", f"{result.data}-{result.part}")
+    if result.end_to_end is not None:
+        name += "-end-to-end"
+    with output.disk_errors(folder):
+        folder.mkdir(exist_ok=True)
+        with output.new_file(folder / f"{name}.json") as work:
+            work.write_text(
+                json.dumps(result.to_json(), indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
+            )

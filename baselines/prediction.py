@@ -1,0 +1,236 @@
+"""Predictions for new images, written as COCO results, as pre-annotations for CVAT, or as pictures."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import PIL.Image
+
+from pcm_leukemia import images as pixels_of
+from pcm_leukemia import unannotated
+from pcm_leukemia.baselines import inference, pictures
+from pcm_leukemia.baselines.runs import Run
+from pcm_leukemia.baselines.two_stage import TwoStage
+from pcm_leukemia.converters import cvat
+from pcm_leukemia.dataset import Dataset
+from pcm_leukemia.errors import DataNotFound
+from pcm_leukemia.loading import kind_of, load_dataset
+from pcm_leukemia.output import Report, new_folder
+from pcm_leukemia.predictions import with_predictions
+from pcm_leukemia.schema import ImageId, Taxonomy
+from pcm_leukemia.shapes import Box
+from pcm_leukemia.taxonomy import known
+
+__all__ = ["Form", "Predicted", "images_at", "predict", "write"]
+
+Form = Literal["coco", "cvat", "pictures"]
+
+
+class Predicted(NamedTuple):
+    """One cell: its box in pixels of the image, its label and the score of the whole, 0 to 1.
+
+    From two stages there are the scores of each besides: of the detection, and of the label.
+    """
+
+    label: str
+    box: Box
+    score: float
+    detection_score: float | None = None
+    label_score: float | None = None
+
+
+def images_at(path: str | Path) -> Dataset:
+    """The images at a path: those of a data set, whose cells are left out, or bare ones in a folder or zip.
+
+    Raises
+    ------
+    DataNotFound
+        If there is no image.
+    InvalidExport
+        If an image cannot be opened, or the data set not be read.
+    """
+    path = Path(path)
+    try:
+        kind_of(path)
+    except DataNotFound:
+        return unannotated.read(path)
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            if not any(member.lower().endswith(".xml") for member in archive.namelist()):
+                return unannotated.read(path)
+    return replace(load_dataset(path), cells=())
+
+
+def predict(
+    runs: Sequence[Run],
+    ds: Dataset,
+    *,
+    threshold: float = 0.05,
+    device: str = "auto",
+    batch: int = 16,
+    workers: int = 4,
+    progress: bool = False,
+) -> tuple[dict[ImageId, list[Predicted]], Taxonomy]:
+    """What a detector, or a detector with a classifier behind it, finds in every image; and the classes.
+
+    Parameters
+    ----------
+    runs
+        A detector's run; or a run for the task "wbc" and a classifier's, in either order.
+    ds
+        The images; cells in it play no part.
+    threshold
+        The lowest score of a detection that is kept.
+    device, batch, workers, progress
+        As in `evaluation.evaluate`.
+
+    Raises
+    ------
+    ValueError
+        If the runs are not one detector, or a detector and a classifier.
+    """
+    detectors = [run for run in runs if run.baseline.kind == "detector"]
+    classifiers = [run for run in runs if run.baseline.kind == "classifier"]
+    if len(detectors) != 1 or len(classifiers) > 1:
+        raise ValueError(
+            f"predict: {len(detectors)} detectors and {len(classifiers)} classifiers; give one detector's run, and "
+            "a classifier's if cells are to be named in a second stage"
+        )
+    options: dict[str, Any] = {"batch": batch, "workers": workers, "progress": progress}
+    if not classifiers:
+        detector = detectors[0].detector(device)
+        found = inference.detect(detector, ds, **options)
+        return {
+            image: [
+                Predicted(detector.labels[label], Box(*map(float, box)), float(score))
+                for box, score, label in zip(*each, strict=True)
+                if score >= threshold
+            ]
+            for image, each in found.items()
+        }, known(detector.labels)
+    pipeline = TwoStage.of(detectors[0], classifiers[0], device=device, threshold=threshold)
+    labelled = pipeline.predict(ds, **options)
+    return {
+        image: [
+            Predicted(
+                pipeline.labels[label], Box(*map(float, box)), float(score * sure), float(score), float(sure)
+            )
+            for box, score, label, sure in zip(
+                each.boxes, each.scores, each.labels, each.label_scores, strict=True
+            )
+        ]
+        for image, each in labelled.items()
+    }, known(pipeline.labels)
+
+
+def write(
+    predicted: Mapping[ImageId, Sequence[Predicted]],
+    taxonomy: Taxonomy,
+    ds: Dataset,
+    out: str | Path,
+    form: Form,
+    *,
+    threshold: float = 0.5,
+) -> Report:
+    """Write predictions.
+
+    Parameters
+    ----------
+    predicted, taxonomy
+        What `predict` gives.
+    ds
+        The images.
+    out
+        A new folder; for CVAT a new zip.
+    form
+        "coco": ``results.json``, all of them, and ``images.json``, which has the images and categories that
+        its numbers mean. "cvat": a zip with images and boxes to correct. "pictures": the images with the
+        boxes drawn.
+    threshold
+        The lowest score that is written for CVAT, or drawn.
+
+    Raises
+    ------
+    ExportError
+        If `out` holds something else, or cannot be written.
+    ValueError
+        If there is no such form.
+    """
+    bare = replace(ds, taxonomy=taxonomy, cells=(), split=None)
+    if form == "cvat":
+        boxes: dict[str, list[tuple[str, Box, float]]] = {
+            image: [(one.label, one.box, one.score) for one in ones] for image, ones in predicted.items()
+        }
+        return cvat.write(with_predictions(bare, boxes, threshold=threshold), out)
+    if form == "coco":
+        return _write_coco(predicted, bare, Path(out))
+    if form == "pictures":
+        return _write_pictures(predicted, bare, Path(out), threshold)
+    raise ValueError(f'form "{form}": must be coco, cvat or pictures')
+
+
+def _write_coco(predicted: Mapping[ImageId, Sequence[Predicted]], ds: Dataset, out: Path) -> Report:
+    """COCO numbers images from 1 in the order of the data set, and categories in the order of the classes."""
+    categories = {label: number for number, label in enumerate(ds.taxonomy.labels, 1)}
+    rows: list[dict[str, Any]] = []
+    for number, image in enumerate(ds.images, 1):
+        for one in predicted[image.id]:
+            box = one.box
+            sides = [round(side, 3) for side in (box.x1, box.y1, box.x2 - box.x1, box.y2 - box.y1)]
+            row = {
+                "image_id": number,
+                "category_id": categories[one.label],
+                "bbox": sides,
+                "score": round(one.score, 6),
+            }
+            if one.detection_score is not None and one.label_score is not None:
+                row["detection_score"] = round(one.detection_score, 6)
+                row["label_score"] = round(one.label_score, 6)
+            rows.append(row)
+    images = [
+        {"id": number, "file_name": str(image.id), "width": image.width, "height": image.height}
+        for number, image in enumerate(ds.images, 1)
+    ]
+    names = [{"id": number, "name": label} for label, number in categories.items()]
+    report = _report(
+        "predictions", out, ds, [one.label for image in ds.images for one in predicted[image.id]]
+    )
+    with new_folder(out, report.format) as folder:
+        _json(folder / "results.json", rows)
+        _json(folder / "images.json", {"images": images, "categories": names, "annotations": []})
+        report.leave_in(folder)
+    return report
+
+
+def _write_pictures(
+    predicted: Mapping[ImageId, Sequence[Predicted]], ds: Dataset, out: Path, threshold: float
+) -> Report:
+    shown = {image: [one for one in ones if one.score >= threshold] for image, ones in predicted.items()}
+    files = pixels_of.files_of(ds)
+    report = _report("pictures", out, ds, [one.label for image in ds.images for one in shown[image.id]])
+    with new_folder(out, report.format) as folder:
+        for image in ds.images:
+            ones = shown[image.id]
+            boxes = [(one.box.x1, one.box.y1, one.box.x2, one.box.y2) for one in ones]
+            texts = [f"{one.label} {one.score:.2f}" for one in ones]
+            labels = [ds.taxonomy.labels.index(one.label) for one in ones]
+            drawn = pictures.draw(pixels_of.load(files, image), boxes, texts, labels)
+            target = folder / f"{image.id}.jpg"
+            target.parent.mkdir(parents=True, exist_ok=True)
+            PIL.Image.fromarray(drawn).save(target, quality=90)
+        report.leave_in(folder)
+    return report
+
+
+def _report(form: str, out: Path, ds: Dataset, labels: Sequence[str]) -> Report:
+    counts = {label: labels.count(label) for label in ds.taxonomy.labels}
+    return Report(form, out, {"all": len(ds.images)}, {"all": counts})
+
+
+def _json(path: Path, content: object) -> None:
+    path.write_text(json.dumps(content, ensure_ascii=False) + "\n", encoding="utf-8")

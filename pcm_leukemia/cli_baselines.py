@@ -1,0 +1,272 @@
+"""The commands that train, score and use the reference models; nothing is decided here.
+
+The models' libraries are imported when a command runs, so that `--help` stays fast and works without them.
+"""
+
+from __future__ import annotations
+
+import json
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from pcm_leukemia.cli_options import AsJson, Data, SplitName, Tasks
+from pcm_leukemia.loading import load_dataset
+
+__all__ = ["add_to"]
+
+
+class Presets(StrEnum):
+    """How large a run is."""
+
+    paper = "paper"
+    quick = "quick"
+    smoke = "smoke"
+
+
+class Forms(StrEnum):
+    """What predictions are written as."""
+
+    coco = "coco"
+    cvat = "cvat"
+    pictures = "pictures"
+
+
+class Incompletes(StrEnum):
+    """What is done with images in which cells may be unannotated."""
+
+    refuse = "refuse"
+    keep = "keep"
+
+
+class Units(StrEnum):
+    """What is drawn from a target."""
+
+    patient = "patient"
+    image = "image"
+
+
+RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:1.")]
+Devices = Annotated[int, typer.Option(min=1, help="How many GPUs.")]
+Workers = Annotated[int, typer.Option(min=0, help="Processes that load images.")]
+Batch = Annotated[int, typer.Option(min=1, help="Images at once.")]
+Part = Annotated[str | None, typer.Option(help="The part.", show_default="test; all where there is no split")]
+Preset = Annotated[Presets, typer.Option(help="The paper's numbers, or a smaller run.")]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change a number of the model; repeatable."),
+]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Give the command line these commands."""
+    for command in (train, evaluate, predict, adapt, reproduce):
+        app.command()(command)
+
+
+def train(
+    baseline: Annotated[str, typer.Argument(help="The model: yolo11m, rtdetrv2_deim, resnet50, dinobloom.")],
+    data: Data,
+    out: Annotated[Path, typer.Argument(help="A new folder; the same run, interrupted there, goes on.")],
+    *,
+    task: Annotated[Tasks | None, typer.Option(help="The task.", show_default="the model's first")] = None,
+    preset: Preset = Presets.paper,
+    weights: Annotated[
+        str | None,
+        typer.Option(help='What to begin from: a hub name, a path, or "none".', show_default="preset's"),
+    ] = None,
+    settings: Settings = None,
+    incomplete: Annotated[
+        Incompletes,
+        typer.Option(help="Detectors: refuse images in which cells may be unannotated, or keep them."),
+    ] = Incompletes.refuse,
+    seed: int = 0,
+    split_name: SplitName = None,
+    device: Device = "auto",
+    devices: Devices = 1,
+    workers: Workers = 4,
+) -> None:
+    """Train a reference model on the parts train and val."""
+    from pcm_leukemia.baselines import training
+
+    run = training.train(
+        baseline,
+        load_dataset(data, split_name=split_name),
+        out,
+        task=task and task.value,
+        preset=preset.value,
+        weights=weights,
+        settings=_changes(settings),
+        seed=seed,
+        device=device,
+        devices=devices,
+        workers=workers,
+        incomplete=incomplete.value,
+        progress=True,
+    )
+    print(f"{run!r}: {run.record['seconds']:,.0f} s, peak memory {_memory(run.record['peak_memory_mib'])}")
+    for key, value in run.record["result"].items():
+        print(f"  {key}: {value}")
+
+
+def evaluate(
+    runs: Annotated[
+        list[Path], typer.Argument(metavar="RUN...", help="One run; or a detector's and a classifier's.")
+    ],
+    data: Data,
+    *,
+    part: Part = None,
+    as_json: AsJson = False,
+    split_name: SplitName = None,
+    device: Device = "auto",
+    batch: Batch = 16,
+    workers: Workers = 4,
+) -> None:
+    """Score a model, or the two-stage pipeline, on a part that it has not learned from."""
+    from pcm_leukemia.baselines import evaluation
+    from pcm_leukemia.baselines.runs import Run
+
+    opened = [Run.open(run) for run in runs]
+    ds = load_dataset(data, split_name=split_name)
+    options: dict[str, Any] = {"device": device, "batch": batch, "workers": workers, "progress": not as_json}
+    if len(opened) == 1:
+        found = evaluation.evaluate(opened[0], ds, part, **options)
+    elif len(opened) == 2:
+        detector, classifier = sorted(opened, key=lambda run: run.baseline.kind != "detector")
+        found = evaluation.evaluate_two_stage(detector, classifier, ds, part, **options)
+    else:
+        raise typer.BadParameter("give one run, or a detector's and a classifier's")
+    print(json.dumps(found.to_json(), ensure_ascii=False, indent=1) if as_json else found)
+
+
+def predict(
+    runs: Annotated[
+        list[Path],
+        typer.Argument(metavar="RUN...", help="A detector's run; and a classifier's, for two stages."),
+    ],
+    images: Annotated[Path, typer.Argument(exists=True, help="A folder or zip of images, or a data set.")],
+    out: Annotated[Path, typer.Argument(help="A new folder; for CVAT a new zip.")],
+    *,
+    to: Annotated[
+        Forms, typer.Option("--to", help="COCO results, boxes to correct in CVAT, or pictures.")
+    ] = Forms.coco,
+    threshold: Annotated[
+        float, typer.Option(min=0, max=1, help="cvat, pictures: the lowest score that is shown.")
+    ] = 0.5,
+    device: Device = "auto",
+    batch: Batch = 16,
+    workers: Workers = 4,
+) -> None:
+    """Find cells in new images, and name them."""
+    from pcm_leukemia.baselines import prediction
+    from pcm_leukemia.baselines.runs import Run
+
+    ds = prediction.images_at(images)
+    options: dict[str, Any] = {"device": device, "batch": batch, "workers": workers, "progress": True}
+    predicted, taxonomy = prediction.predict([Run.open(run) for run in runs], ds, **options)
+    print(prediction.write(predicted, taxonomy, ds, out, to.value, threshold=threshold))
+
+
+def adapt(
+    run: RunFolder,
+    target: Annotated[Path, typer.Argument(exists=True, help="Another data set, of the same classes.")],
+    out: Annotated[Path, typer.Argument(help="A folder; what is done there already is not done again.")],
+    *,
+    fraction: Annotated[
+        list[float] | None,
+        typer.Option(help="The share of the target to learn from; repeatable.", show_default="0.1"),
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="How many draws of each share.")] = 5,
+    unit: Annotated[
+        Units | None, typer.Option(help="What is drawn.", show_default="patient where all images have one")
+    ] = None,
+    stratified: Annotated[
+        bool, typer.Option("--stratified", help="Draw every class's share by itself.")
+    ] = False,
+    target_only: Annotated[
+        bool, typer.Option("--target-only", help="Train without the source's data.")
+    ] = False,
+    as_json: AsJson = False,
+    device: Device = "auto",
+    devices: Devices = 1,
+    workers: Workers = 4,
+) -> None:
+    """Adapt a model to another hospital with a share of its labels, and score it on the rest."""
+    from pcm_leukemia.baselines import adaptation
+    from pcm_leukemia.baselines.runs import Run
+
+    found = adaptation.adapt_over(
+        Run.open(run),
+        load_dataset(target),
+        out,
+        tuple(fraction or (0.1,)),
+        seeds,
+        unit=unit and unit.value,  # type: ignore[arg-type]
+        stratified=stratified,
+        with_source=not target_only,
+        device=device,
+        devices=devices,
+        workers=workers,
+        progress=not as_json,
+    )
+    print(json.dumps(found.to_json(), indent=1) if as_json else found)
+
+
+def reproduce(
+    *,
+    pcm: Annotated[
+        Path, typer.Option("--pcm", exists=True, help="PCM-Leukemia, with a split; or your own data.")
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", help="A folder; what is done there already is not done again.")
+    ],
+    all_idb1: Annotated[
+        Path | None, typer.Option("--all-idb1", exists=True, help="ALL-IDB1, with boxes.")
+    ] = None,
+    lmu: Annotated[Path | None, typer.Option("--lmu", exists=True, help="AML-Cytomorphology_LMU.")] = None,
+    tables: Annotated[
+        list[int] | None, typer.Option(help="4, 5, 6 or 7; repeatable.", show_default="all")
+    ] = None,
+    preset: Preset = Presets.paper,
+    seeds: Annotated[int, typer.Option(min=1, help="Draws of the target's 10 % in Table 7.")] = 5,
+    seed: int = 0,
+    split_name: SplitName = None,
+    device: Device = "auto",
+    devices: Devices = 1,
+    workers: Workers = 4,
+) -> None:
+    """Run the paper's experiments, and put our numbers beside the paper's."""
+    from pcm_leukemia.baselines import reproduction
+
+    targets = {"ALL-IDB1": all_idb1, "LMU": lmu}
+    found = reproduction.reproduce(
+        load_dataset(pcm, split_name=split_name),
+        out,
+        targets={name: load_dataset(path) for name, path in targets.items() if path},
+        tables=tuple(tables or (4, 5, 6, 7)),
+        preset=preset.value,
+        seeds=seeds,
+        seed=seed,
+        device=device,
+        devices=devices,
+        workers=workers,
+        progress=True,
+    )
+    print(found)
+
+
+def _changes(pairs: list[str] | None) -> dict[str, str]:
+    changes: dict[str, str] = {}
+    for pair in pairs or ():
+        key, equals, value = pair.partition("=")
+        if not equals or not key.strip():
+            raise typer.BadParameter(f'--set "{pair}": must be KEY=VALUE, such as --set epochs=10')
+        changes[key.strip()] = value.strip()
+    return changes
+
+
+def _memory(peak: dict[str, int]) -> str:
+    return ", ".join(f"{mib:,} MiB ({where})" for where, mib in peak.items())

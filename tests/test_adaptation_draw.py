@@ -1,0 +1,78 @@
+"""The share of another hospital that is learned from: drawn as asked, and never scored on."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pcm_leukemia import NINE, Box, Cell, Dataset, Image, Patient
+from pcm_leukemia.baselines.adaptation import draw
+from pcm_leukemia.schema import ImageId, PatientId
+
+
+def target(classes: dict[str, int], patients: int = 0) -> Dataset:
+    """Single cells, so many of each class, dealt out to so many patients."""
+    labels = [label for label, count in classes.items() for _ in range(count)]
+    people = tuple(Patient(PatientId(f"P{n}")) for n in range(patients))
+    images = tuple(
+        Image(ImageId(f"{n:05}.png"), 20, 20, people[n % patients].id if patients else None)
+        for n in range(len(labels))
+    )
+    cells = tuple(
+        Cell(image.id, 0, label, Box(0, 0, 20, 20)) for image, label in zip(images, labels, strict=True)
+    )
+    return Dataset("target", NINE, images, cells, people)
+
+
+@given(st.integers(2, 60), st.floats(0.01, 0.99), st.integers(0, 9), st.booleans())
+def test_a_draw_is_a_share_and_leaves_the_rest(
+    count: int,
+    fraction: float,
+    seed: int,
+    stratified: bool,  # noqa: FBT001
+) -> None:
+    ds = target({"Monocyte": count // 2, "Neutrophil": count - count // 2})
+    split = draw(ds, fraction, seed, stratified=stratified)
+    drawn = Counter(split.part_of.values())
+    assert set(split.part_of) == {image.id for image in ds.images}
+    assert 1 <= drawn["adapt"] < count
+    assert abs(drawn["adapt"] - fraction * count) <= 1.001
+    assert draw(ds, fraction, seed, stratified=stratified) == split
+
+
+def test_another_seed_is_another_draw() -> None:
+    ds = target({"Monocyte": 200})
+    assert draw(ds, 0.1, 0).part_of != draw(ds, 0.1, 1).part_of
+
+
+def test_stratified_takes_the_share_of_every_class() -> None:
+    ds = target({"Monocyte": 100, "Neutrophil": 50, "Basophil": 10})
+    label_of = {cell.image: cell.label for cell in ds.cells}
+    split = draw(ds, 0.1, 3, stratified=True)
+    drawn = Counter(label_of[image] for image, part in split.part_of.items() if part == "adapt")
+    assert drawn == {"Monocyte": 10, "Neutrophil": 5, "Basophil": 1}
+
+
+def test_patients_stay_whole() -> None:
+    ds = target({"Monocyte": 100}, patients=10)
+    split = draw(ds, 0.3, 0, unit="patient")
+    sides = {(image.patient, split.part_of[image.id]) for image in ds.images}
+    assert len(sides) == 10
+    assert sum(side == "adapt" for _, side in sides) == 3
+
+
+def test_a_draw_by_image_says_that_patients_may_be_on_both_sides() -> None:
+    assert "upper bound" in draw(target({"Monocyte": 20}, patients=2), 0.1).made["patients"]
+    assert "patients" not in draw(target({"Monocyte": 20}), 0.1).made
+
+
+def test_what_cannot_be_drawn_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"fraction 1.0: must be between 0 and 1, such as 0.1"):
+        draw(target({"Monocyte": 5}), 1.0)
+    with pytest.raises(ValueError, match="target: has 1 images; two are needed"):
+        draw(target({"Monocyte": 1}), 0.5)
+    with pytest.raises(ValueError, match='image "00000.png" has no patient; draw by image'):
+        draw(target({"Monocyte": 5}), 0.5, unit="patient")
