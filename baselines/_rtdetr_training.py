@@ -100,6 +100,8 @@ class Training:
         groups = parameter_groups(
             model, rate=settings.lr, backbone_rate=settings.backbone_lr, decay=settings.weight_decay
         )
+        # convolutions are a little faster with the channels last
+        nn.Module.to(model, memory_format=torch.channels_last)  # type: ignore[call-overload]
         fused = job.device.startswith("cuda")
         optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.999), fused=fused)
         self.learner, self.optimizer = fabric.setup(_Learner(model), optimizer)
@@ -174,7 +176,7 @@ class Training:
             group["lr"] = group["highest"] * self._rate()
         images, targets = self._prepared(batch)
         terms = self.loss(self.learner(images, targets), targets)
-        loss = torch.stack(list(terms.values())).sum()
+        loss = torch.stack(list(terms.values())).sum() * self._share(targets)
         if not math.isfinite(loss.item()):
             raise FloatingPointError(
                 f"{self.job.out}: the loss is {loss.item()} at step {self.step} (epoch {self.epoch}); train with a lower "
@@ -190,6 +192,16 @@ class Training:
         self.step += 1
         by_kind = [sum(value for name, value in terms.items() if name.startswith(kind)) for kind in LOSSES]
         return torch.stack([loss, *by_kind]).detach()
+
+    def _share(self, targets: Targets) -> float:
+        """By what to multiply a loss per cell of this process, so that the mean over processes is one per cell."""
+        if self.fabric.world_size == 1:
+            return 1.0
+        cells = torch.tensor(
+            float(sum(len(target["boxes"]) for target in targets)), device=self.fabric.device
+        )
+        mean = cast(torch.Tensor, self.fabric.all_reduce(cells, reduce_op="mean"))
+        return max(cells.item(), 1.0) / max(mean.item(), 1.0)
 
     def _rate(self) -> float:
         """The learning rate of this step, as a part of the highest."""
@@ -214,7 +226,7 @@ class Training:
             size = rng.choice(augment.scales(of.image_size))
             # to the nearest, as in DEIM
             images = interpolate(images, (size, size))
-        return images, targets
+        return images.contiguous(memory_format=torch.channels_last), targets
 
     def evaluate(self) -> tuple[float, float]:
         """AP and AP50 of the averaged weights on the images for validation; NaN where those have no cell."""

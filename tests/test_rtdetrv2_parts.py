@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from copy import deepcopy
+from itertools import pairwise
 from math import log
 from typing import Any
 
@@ -27,6 +28,11 @@ from pcm_leukemia.baselines._rtdetr_schedule import WeightAverage, flat_cosine, 
 # ------------------------------------------------------------------------------------------------ the loss
 
 
+def two_classes() -> RTDetrV2Config:
+    values: dict[str, Any] = {"num_labels": 2}
+    return RTDetrV2Config(**values)
+
+
 def one_cell() -> tuple[dict[str, torch.Tensor], list[dict[str, torch.Tensor]]]:
     """Two queries, two classes; the first query's box has IoU 1/2 with the only cell, of class 0."""
     logits = torch.tensor([[[log(3), -log(3)], [0.0, 0.0]]])
@@ -37,7 +43,7 @@ def one_cell() -> tuple[dict[str, torch.Tensor], list[dict[str, torch.Tensor]]]:
 
 def test_the_loss_is_that_of_the_paper() -> None:
     outputs, targets = one_cell()
-    loss = DeimLoss(RTDetrV2Config(num_labels=2))(outputs, targets)
+    loss = DeimLoss(two_classes())(outputs, targets)
     target = 0.5**1.5  # q to the power of gamma
     matched = -target * log(0.75) - (1 - target) * log(0.25)
     other_class = -(0.25**1.5) * log(0.75)
@@ -47,7 +53,7 @@ def test_the_loss_is_that_of_the_paper() -> None:
     assert loss["loss_bbox"].item() == pytest.approx(5 * 0.1, abs=1e-6)
     assert loss["loss_giou"].item() == pytest.approx(2 * 0.5, abs=1e-6)
     # the loss that it takes the place of gives another number
-    varifocal = DeimLoss(RTDetrV2Config(num_labels=2))
+    varifocal = DeimLoss(two_classes())
     indices = varifocal.matcher(outputs, targets)
     value = varifocal.loss_labels_vfl(outputs, targets, indices, 1)["loss_vfl"].item()  # type: ignore[no-untyped-call]
     assert abs(value - 1.52397) > 0.1
@@ -55,7 +61,7 @@ def test_the_loss_is_that_of_the_paper() -> None:
 
 def test_gamma_and_the_weights_of_the_terms_are_used() -> None:
     outputs, targets = one_cell()
-    loss = DeimLoss(RTDetrV2Config(num_labels=2), gamma=1.0, mal=3.0, l1=1.0, giou=0.0)(outputs, targets)
+    loss = DeimLoss(two_classes(), gamma=1.0, mal=3.0, l1=1.0, giou=0.0)(outputs, targets)
     expected = -0.5 * log(0.75) - 0.5 * log(0.25) - 0.25 * log(0.75) - 2 * 0.5 * log(0.5)
     assert loss["loss_mal"].item() == pytest.approx(3 * expected, abs=1e-5)
     assert loss["loss_bbox"].item() == pytest.approx(0.1, abs=1e-6)
@@ -66,7 +72,7 @@ def test_a_cell_that_is_found_exactly_and_surely_costs_nothing() -> None:
     outputs, targets = one_cell()
     outputs["pred_boxes"][0, 0] = targets[0]["boxes"][0]
     outputs["logits"] = torch.tensor([[[30.0, -30.0], [-30.0, -30.0]]])
-    loss = DeimLoss(RTDetrV2Config(num_labels=2))(outputs, targets)
+    loss = DeimLoss(two_classes())(outputs, targets)
     assert sum(value.item() for value in loss.values()) == pytest.approx(0, abs=1e-5)
 
 
@@ -74,7 +80,7 @@ def test_each_layer_has_a_matching_of_its_own_and_all_terms_are_divided_by_the_c
     # transformers' DEIMv2 would take the matches of all layers together, and divide by those
     outputs, targets = one_cell()
     second = {"logits": outputs["logits"].flip(1), "pred_boxes": outputs["pred_boxes"].flip(1)}
-    loss = DeimLoss(RTDetrV2Config(num_labels=2))({**outputs, "auxiliary_outputs": [second]}, targets)
+    loss = DeimLoss(two_classes())({**outputs, "auxiliary_outputs": [second]}, targets)
     for name in ("loss_mal", "loss_bbox", "loss_giou"):
         assert loss[f"{name}_aux_0"].item() == pytest.approx(loss[name].item(), abs=1e-6)
 
@@ -82,7 +88,7 @@ def test_each_layer_has_a_matching_of_its_own_and_all_terms_are_divided_by_the_c
 def test_a_batch_without_cells_has_a_loss() -> None:
     outputs, _ = one_cell()
     none = {"class_labels": torch.zeros(0, dtype=torch.int64), "boxes": torch.zeros(0, 4)}
-    loss = DeimLoss(RTDetrV2Config(num_labels=2))(outputs, [none])
+    loss = DeimLoss(two_classes())(outputs, [none])
     expected = -(0.75**1.5) * log(0.25) - 0.25**1.5 * log(0.75) - 2 * 0.5**1.5 * log(0.5)
     assert loss["loss_mal"].item() == pytest.approx(expected, abs=1e-5)
     assert loss["loss_bbox"].item() == 0
@@ -121,7 +127,7 @@ def test_the_rate_never_jumps_down_by_more_than_its_end(
     rates = [flat_cosine(step, warmup=warmup, flat=flat, plain=plain, total=total) for step in range(total)]
     assert all(0 <= rate <= 1 for rate in rates)
     after = rates[max(warmup, flat) + 1 :]
-    assert all(later <= earlier + 1e-12 for earlier, later in zip(after, after[1:], strict=False))
+    assert all(later <= earlier + 1e-12 for earlier, later in pairwise(after))
 
 
 def tiny() -> Any:
@@ -150,9 +156,9 @@ def test_the_three_groups_of_weights() -> None:
 
 
 def test_the_average_is_deim_s() -> None:
-    model = nn.Sequential(nn.Linear(1, 1, bias=False), nn.BatchNorm1d(1))
+    model: Any = nn.Sequential(nn.Linear(1, 1, bias=False), nn.BatchNorm1d(1))
     nn.init.zeros_(model[0].weight)
-    average = WeightAverage(model, decay=0.9999, warmup=2000)
+    average: Any = WeightAverage(model, decay=0.9999, warmup=2000)
     nn.init.ones_(model[0].weight)
     model[1].running_mean.fill_(1.0)
     model[1].num_batches_tracked.fill_(9)
@@ -170,7 +176,7 @@ def test_the_average_is_deim_s() -> None:
 
 def test_weights_with_two_names_are_averaged_once() -> None:
     model = tiny()
-    average = WeightAverage(model, decay=0.5, warmup=0)
+    average: Any = WeightAverage(model, decay=0.5, warmup=0)
     before = deepcopy(model.class_embed[0].weight.detach())
     model.class_embed[0].weight.data.add_(1.0)
     average.update(model)

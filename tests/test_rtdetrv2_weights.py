@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -128,7 +129,7 @@ class _Layout:
         self.shapes |= {f"{name}.weight": (outputs, inputs), f"{name}.bias": (outputs,)}
 
     def perceptron(self, name: str, *widths: int) -> None:
-        for number, (inputs, outputs) in enumerate(zip(widths, widths[1:], strict=False)):
+        for number, (inputs, outputs) in enumerate(pairwise(widths)):
             self.linear(f"{name}.layers.{number}", inputs, outputs)
 
     def attention(self, name: str, width: int) -> None:
@@ -296,17 +297,19 @@ def test_the_joint_matrix_of_an_attention_is_parted_in_its_order() -> None:
 @pytest.mark.parametrize("wrap", ["ema", "model", "bare", "module"])
 def test_the_places_that_weights_are_found_in(tmp_path: Path, wrap: str) -> None:
     weights = random_weights(layout(18, classes=2))
-    content: dict[str, Any] = {
+    contents: dict[str, Any] = {
         "ema": {"ema": {"module": weights}, "model": {"strange": torch.zeros(1)}},
         "model": {"model": weights, "optimizer": {"state": {}}, "last_epoch": 3},
         "bare": weights,
         "module": {"model": {f"module.{name}": value for name, value in weights.items()}},
-    }[wrap]
-    torch.save(content, tmp_path / "a.pth")
+    }
+    torch.save(contents[wrap], tmp_path / "a.pth")
     begun = beginning(settings(weights=str(tmp_path / "a.pth")), LABELS)
     # it names no classes: as many are taken for the same
     assert begun.said.endswith(", its heads for classes")
-    assert torch.equal(begun.model.class_embed[2].weight, weights["decoder.dec_score_head.2.weight"])
+    assert torch.equal(
+        begun.model.state_dict()["class_embed.2.weight"], weights["decoder.dec_score_head.2.weight"]
+    )
     assert begun.model.config.decoder_layers == 3
     assert begun.model.config.hidden_expansion == 0.5
 
@@ -382,8 +385,8 @@ def test_what_transformers_wrote_is_read(tmp_path: Path) -> None:
     assert begun.said.endswith("but for its heads for 3 other classes")
     assert not begun.model.config.freeze_backbone_batch_norms
     images = torch.rand(1, 3, 64, 64)
-    theirs.eval()
-    begun.model.eval()
+    nn.Module.eval(theirs)
+    nn.Module.eval(begun.model)
     before, after = theirs.model(images), begun.model.model(images)
     assert torch.equal(before.encoder_last_hidden_state[0], after.encoder_last_hidden_state[0])
 
@@ -401,7 +404,8 @@ def test_a_run_s_own_weights_keep_their_heads_for_the_same_labels_only(tmp_path:
         assert torch.equal(before, after), name
     other = beginning(settings(weights=str(tmp_path / "run" / "model")), LABELS[::-1])
     assert other.said.endswith("but for its heads for 2 other classes")
-    assert not torch.equal(other.model.class_embed[0].weight, model.class_embed[0].weight)
+    name = "class_embed.0.weight"
+    assert not torch.equal(other.model.state_dict()[name], model.state_dict()[name])
 
 
 def test_a_model_is_written_and_read_as_it_was(tmp_path: Path) -> None:

@@ -1,0 +1,377 @@
+"""RT-DETRv2 with DEIM in training: it learns, goes on after a kill, and is read as it was written."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import PIL.Image
+import pytest
+import torch
+from torch import nn
+from torch.utils.data import DataLoader
+
+from pcm_leukemia import NINE, Box, Cell, Dataset, Image, load_dataset, sample, splits
+from pcm_leukemia.baselines import config, rtdetrv2_deim
+from pcm_leukemia.baselines._rtdetr_data import Chances, Order, Views, collate
+from pcm_leukemia.baselines._rtdetr_detector import Cells, RtDetr, average_precision, scaled
+from pcm_leukemia.baselines._rtdetr_settings import Settings
+from pcm_leukemia.baselines._rtdetr_training import Training, fabric_of
+from pcm_leukemia.baselines._rtdetr_weights import beginning
+from pcm_leukemia.baselines.contract import Detector, Found, Job
+from pcm_leukemia.errors import CorruptFile, DataNotFound
+from pcm_leukemia.schema import ImageId
+from pcm_leukemia.torchdata import Detection
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:This DataLoader will create 2 worker processes:UserWarning"),
+]
+PATTERN = r"(?P<diagnosis>[^/]+)/(?P<patient>[^/]+)/"
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def settings(preset: str = "smoke", **changes: Any) -> Settings:
+    made: Settings = config.settings(config.find("rtdetrv2_deim"), preset, changes)
+    return made
+
+
+def smears(folder: Path, count: int = 6, width: int = 160, height: int = 120) -> Dataset:
+    """`count` images with a dark blue WBC and a red Other in each but the last, which shows none."""
+    rng = np.random.default_rng(0)
+    rows, cells = [], []
+    folder.mkdir()
+    for number in range(count):
+        name = f"{number}.png"
+        pixels = rng.integers(200, 240, (height, width, 3), dtype=np.uint8)
+        rows.append(Image(ImageId(name), width, height, file=name))
+        for n, (label, colour) in enumerate((("Lymphocyte", (40, 20, 120)), ("Other", (200, 40, 40)))):
+            if number < count - 1:
+                x, y = (int(rng.integers(0, side - 50)) for side in (width, height))
+                pixels[y : y + 40, x : x + 40] = colour
+                cells.append(Cell(ImageId(name), n, label, Box(x, y, x + 40, y + 40)))
+        PIL.Image.fromarray(pixels).save(folder / name)
+    return Dataset("smears", NINE, tuple(rows), tuple(cells), root=folder).task("wbc")
+
+
+# --------------------------------------------------------------------------------------- what training sees
+
+EVERYTHING = Chances(
+    size=64, first=1, flat=3, last=4, mosaic=0.5, colours=0.5, zoom_out=0.5, crop=0.8, rotation=10.0, flip_across=0.5, flip_down=0.5
+)  # fmt: skip
+
+
+def test_an_item_is_the_same_whoever_makes_it(tmp_path: Path) -> None:
+    views = Views(Detection(smears(tmp_path / "a")), EVERYTHING, seed=3)
+    torch.manual_seed(1)
+    state = torch.get_rng_state()
+    alone = [views[2, number] for number in range(6)]
+    assert torch.equal(torch.get_rng_state(), state)
+    order = Order(6, 0)
+    order.epoch = 2
+    loader = DataLoader(views, batch_size=1, sampler=order, num_workers=2, collate_fn=collate)
+    for (_, number), batch in zip(order, loader, strict=True):
+        assert torch.equal(batch.images[0], alone[number].pixels)
+        assert batch.labels.tolist() == alone[number].labels.tolist()
+    assert not torch.equal(views[1, 0].pixels, views[2, 0].pixels)
+    assert not torch.equal(Views(views.images, EVERYTHING, seed=4)[2, 0].pixels, alone[0].pixels)
+
+
+def test_what_is_done_in_which_epoch(tmp_path: Path) -> None:
+    images = Detection(smears(tmp_path / "a", count=2))
+    always = EVERYTHING._replace(
+        mosaic=1.0, colours=0.0, zoom_out=0.0, crop=0.0, rotation=0.0, flip_across=0.0, flip_down=0.0
+    )
+    views = Views(images, always, seed=0)
+    plain = views[0, 0]
+    # before the first and from the last, an image is only squeezed; from `flat` on there are no mosaics
+    for epoch in (3, 4, 9):
+        assert torch.equal(views[epoch, 0].pixels, plain.pixels)
+    for epoch in (1, 2):
+        assert not torch.equal(views[epoch, 0].pixels, plain.pixels)
+    assert plain.boxes.tolist() == [
+        pytest.approx([box[0] * 0.4, box[1] * 64 / 120, box[2] * 0.4, box[3] * 64 / 120])
+        for box in images[0][1]["boxes"].tolist()
+    ]
+    flipped = Views(images, always._replace(flip_across=1.0), seed=0)
+    assert torch.equal(flipped[0, 0].pixels, plain.pixels.flip(2))
+    coloured = Views(images, always._replace(colours=1.0), seed=0)
+    assert torch.equal(coloured[4, 0].pixels, plain.pixels)
+    assert not torch.equal(coloured[3, 0].pixels, plain.pixels)
+    assert torch.equal(coloured[3, 0].boxes, plain.boxes)
+
+
+def test_colours_are_changed_as_the_stain_says(tmp_path: Path) -> None:
+    images = Detection(smears(tmp_path / "a", count=2))
+    dark = Views(images, EVERYTHING._replace(flip_across=0.0, flip_down=0.0), 0, lambda pixels: pixels // 2)
+    light = Views(images, EVERYTHING._replace(flip_across=0.0, flip_down=0.0), 0)
+    assert torch.equal(dark[0, 0].pixels, light[0, 0].pixels // 2)
+
+
+# --------------------------------------------------------------------------------------------- the detector
+
+
+class _Fixed(nn.Module):
+    """Stands in for a trained network: says the same of every image."""
+
+    def __init__(self, logits: Sequence[Sequence[float]], boxes: Sequence[Sequence[float]]) -> None:
+        super().__init__()
+        self.device = nn.Parameter(torch.zeros(1))
+        self.logits, self.boxes = torch.tensor(logits), torch.tensor(boxes)
+
+    def forward(self, images: torch.Tensor) -> SimpleNamespace:
+        count = len(images)
+        return SimpleNamespace(
+            logits=self.logits.repeat(count, 1, 1), pred_boxes=self.boxes.repeat(count, 1, 1)
+        )
+
+
+def test_what_is_found_is_told_in_the_pixels_of_the_image() -> None:
+    logits = [[-2.0, 1.0], [3.0, 2.0], [0.0, -1.0]]
+    boxes = [[0.5, 0.5, 0.2, 0.4], [0.25, 0.75, 0.5, 0.5], [0.0, 0.0, 0.2, 0.2]]
+    detector = RtDetr(_Fixed(logits, boxes), ("WBC", "Other"), 64)  # type: ignore[arg-type]
+    assert isinstance(detector, Detector)
+    wide, square = detector.detect(torch.zeros(2, 3, 64, 64, dtype=torch.uint8), [(1000, 100), (10, 10)])
+    # one label a query, the best first; boxes end at the image's border
+    assert wide.labels.tolist() == [0, 1, 0]
+    assert wide.scores.tolist() == pytest.approx([1 / (1 + math.exp(-x)) for x in (3, 1, 0)])
+    assert wide.boxes.tolist() == [
+        pytest.approx([0, 50, 500, 100]),
+        pytest.approx([400, 30, 600, 70]),
+        pytest.approx([0, 0, 100, 10]),
+    ]
+    assert square.boxes[1].tolist() == pytest.approx([4, 3, 6, 7])
+    assert [str(each.dtype) for each in wide] == ["float32", "float32", "int64"]
+
+
+def test_pixels_reach_the_network_in_its_units() -> None:
+    model = beginning(settings(), ("WBC", "Other")).model.eval()  # type: ignore[no-untyped-call]
+    detector = RtDetr(model, ("WBC", "Other"), 128)
+    image = np.random.default_rng(0).integers(0, 256, (90, 120, 3), dtype=np.uint8)
+    prepared = detector.prepare(image)
+    assert prepared.shape == (3, 128, 128)
+    assert prepared.dtype == torch.uint8
+    with torch.no_grad():
+        expected = (
+            model(prepared[None].float() / 255).logits.sigmoid().amax(-1)[0].sort(descending=True).values
+        )
+    assert detector.detect(prepared[None], [(120, 90)])[0].scores.tolist() == pytest.approx(expected.tolist())
+    white = torch.full((1, 3, 1, 1), 255, dtype=torch.uint8)
+    in_units = [(1 - 0.485) / 0.229, (1 - 0.456) / 0.224, (1 - 0.406) / 0.225]
+    assert scaled(white, imagenet=True).flatten().tolist() == pytest.approx(in_units)
+
+
+def found(boxes: Sequence[Sequence[float]], scores: Sequence[float], labels: Sequence[int]) -> Found:
+    return Found(
+        np.array(boxes, np.float32).reshape(-1, 4), np.array(scores, np.float32), np.array(labels, np.int64)
+    )
+
+
+def test_average_precision_by_hand() -> None:
+    def cells(boxes: Sequence[Sequence[float]], labels: Sequence[int]) -> Cells:
+        return np.array(boxes, np.float32).reshape(-1, 4), np.array(labels, np.int64)
+
+    one, two = [10.0, 10, 30, 40], [50.0, 50, 90, 80]
+    truth = [cells([one, two], [0, 1]), cells([], []), cells([one], [0])]
+    exact = [found([one, two], [0.9, 0.8], [0, 1]), found([], [], []), found([one], [0.7], [0])]
+    assert average_precision(truth, exact, 2) == (1.0, 1.0)
+    # every class id one too high
+    shifted = [each._replace(labels=each.labels + 1) for each in exact]
+    assert average_precision(truth, shifted, 3) == (0.0, 0.0)
+    # a box with IoU 2/3 counts up to 0.65: 4 of the 10 thresholds; the other class is exact
+    off = [10.0, 10, 30, 30]
+    loose = [found([off, two], [0.9, 0.8], [0, 1]), found([], [], []), found([off], [0.7], [0])]
+    assert average_precision(truth, loose, 2) == pytest.approx(((0.4 + 1) / 2, 1.0))
+    assert average_precision(truth, [found([], [], [])] * 3, 2) == (0.0, 0.0)
+    assert all(map(math.isnan, average_precision(truth[1:2], exact[1:2], 2)))
+
+
+# --------------------------------------------------------------------------------------------- the training
+
+SHORT: dict[str, Any] = {
+    "image_size": 128, "epochs": 4, "batch": 2, "plain_first": 1, "flat_epochs": 3, "plain_last": 1, "warmup_steps": 3,
+    "mosaic": 0.5, "mixup": 0.5, "multi_scale": True, "zoom_out": 0.5, "crop": 0.8, "ema_warmup": 3,
+}  # fmt: skip
+
+
+def run(out: Path, ds: Dataset, **changes: Any) -> tuple[dict[str, Any], list[dict[str, str]], bytes]:
+    """Train for a few steps: the record, the table of epochs, the weights."""
+    job = {key: changes.pop(key) for key in ("resume", "workers", "seed") if key in changes}
+    record = rtdetrv2_deim.train(Job(ds, ds, out, **job), settings(**{**SHORT, **changes}))
+    with (out / "logs" / "metrics.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    return record, rows, (out / "model" / "model.safetensors").read_bytes()
+
+
+def test_a_killed_run_goes_on_as_if_it_had_not_been(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ds = smears(tmp_path / "data", count=7)
+    whole = run(tmp_path / "whole", ds)
+    assert [row["epoch"] for row in whole[1]] == ["0", "1", "2", "3"]
+    assert [row["step"] for row in whole[1]] == ["3", "6", "9", "12"]
+
+    class Killed(BaseException):
+        pass
+
+    one_step = Training.one_step
+
+    def killed(self: Training, batch: Any) -> torch.Tensor:
+        if self.step == 7:
+            raise Killed
+        return one_step(self, batch)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Training, "one_step", killed)
+        with pytest.raises(Killed):
+            run(tmp_path / "killed", ds, workers=2)
+    # other workers, and whatever was drawn from torch in between
+    torch.manual_seed(99)
+    went_on = run(tmp_path / "killed", ds, resume=True)
+    assert went_on == whole
+    assert list((tmp_path / "killed" / "logs").glob("events.out.tfevents.*"))
+    # what is finished is left as it is
+    assert run(tmp_path / "killed", ds, resume=True) == whole
+    other = run(tmp_path / "other", ds, seed=1)
+    assert other[1] != whole[1]
+
+
+def test_the_steps_that_are_taken(tmp_path: Path) -> None:
+    ds = smears(tmp_path / "data")
+    made = settings(
+        "paper",
+        **{**SHORT, "model": "tiny", "weights": "none", "warmup_steps": 4, "epochs": 10, "flat_epochs": 4},
+    )
+    job = Job(ds, ds, tmp_path / "out")
+    fabric = fabric_of(job, "auto")
+    torch.manual_seed(0)
+    training = Training(fabric, job, made, beginning(made, ("WBC", "Other")).model)
+    rates = []
+    before = training.learner.module.detector.class_embed[0].weight.detach().clone()
+    for epoch in range(2):
+        training.epoch = training.order.epoch = epoch
+        for batch in training.loader:
+            training.one_step(batch)
+            rates.append([group["lr"] for group in training.optimizer.param_groups])
+    # 3 steps an epoch: up to step 4 the square of the step's share, the backbone at a tenth of the rest
+    highest = [0, 1 / 16, 1 / 4, 9 / 16, 1, 1]
+    assert rates == [pytest.approx([2e-5 * part, 2e-4 * part, 2e-4 * part]) for part in highest]
+    assert [group["weight_decay"] for group in training.optimizer.param_groups] == [1e-4, 0, 1e-4]
+    assert training.optimizer.param_groups[0]["betas"] == (0.9, 0.999)
+    assert training.average.updates == training.step == 6
+    assert not torch.equal(before, training.learner.module.detector.class_embed[0].weight)
+    training.step = 9 * 3
+    assert training._rate() == 0.5
+
+
+def test_mixup_and_sizes_come_in_their_epochs(tmp_path: Path) -> None:
+    ds = smears(tmp_path / "data")
+    made = settings(**{**SHORT, "mixup": 1.0, "mosaic": 0.0})
+    job = Job(ds, ds, tmp_path / "out")
+    training = Training(fabric_of(job, "32"), job, made, beginning(made, ("WBC", "Other")).model)
+    for epoch, mixes in ((0, False), (1, True), (2, True), (3, False)):
+        training.epoch = training.order.epoch = epoch
+        sides = set()
+        for step, batch in enumerate([*training.loader] * 4):
+            training.step = step
+            images, targets = training._prepared(batch)
+            counts = batch.counts
+            expected = [own + before for own, before in zip(counts, [counts[-1], *counts[:-1]], strict=True)]
+            assert [len(target["boxes"]) for target in targets] == (expected if mixes else counts)
+            sides.add(images.shape[-1])
+        assert sides == ({128} if epoch == 3 else {96, 128, 160})
+
+
+def test_a_loss_that_is_no_number_ends_training(tmp_path: Path) -> None:
+    ds = smears(tmp_path / "data")
+    made = settings(**SHORT)
+    job = Job(ds, ds, tmp_path / "out")
+    training = Training(fabric_of(job, "auto"), job, made, beginning(made, ("WBC", "Other")).model)
+    training.learner.module.detector.class_embed[1].weight.data.fill_(float("nan"))
+    with pytest.raises(
+        FloatingPointError, match=r"out: the loss is nan at step 0 \(epoch 0\); train with a lower lr"
+    ):
+        training.one_step(next(iter(training.loader)))
+
+
+@pytest.mark.parametrize("precision", ["bf16-mixed", "32-true"])
+def test_precisions(tmp_path: Path, precision: str) -> None:
+    record, rows, _ = run(
+        tmp_path / "out", smears(tmp_path / "data"), precision=precision, epochs=1, plain_last=0
+    )
+    assert math.isfinite(float(rows[0]["loss"]))
+    assert record["epochs"] == record["best_epoch"] == 1
+
+
+def test_images_without_any_cell_train_too(tmp_path: Path) -> None:
+    ds = smears(tmp_path / "data", count=1)
+    record, rows, _ = run(tmp_path / "out", ds, epochs=2)
+    assert not ds.cells
+    assert math.isfinite(float(rows[-1]["loss"]))
+    # nothing tells which epoch is the best: the last
+    assert record["best_epoch"] == 2
+    assert math.isnan(record["val_AP"])
+
+
+def test_a_detector_is_for_the_labels_that_it_was_trained_for(tmp_path: Path) -> None:
+    ds = smears(tmp_path / "data")
+    made = settings(**{**SHORT, "epochs": 1})
+    rtdetrv2_deim.train(Job(ds, ds, tmp_path / "out"), made)
+    detector = rtdetrv2_deim.load(tmp_path / "out", made, ("WBC", "Other"), "cpu")
+    assert detector.labels == ("WBC", "Other")
+    assert not detector.model.training
+    assert (
+        len(detector.detect(detector.prepare(np.zeros((90, 120, 3), np.uint8))[None], [(120, 90)])[0].scores)
+        == 60
+    )
+    with pytest.raises(
+        CorruptFile,
+        match=r"out: was trained for WBC, Other, not for Other, WBC; give the labels in that order",
+    ):
+        rtdetrv2_deim.load(tmp_path / "out", made, ("Other", "WBC"), "cpu")
+    with pytest.raises(
+        DataNotFound, match="model: no trained RT-DETRv2 is there; give the folder of a finished run"
+    ):
+        rtdetrv2_deim.load(tmp_path, made, ("WBC", "Other"), "cpu")
+
+
+def test_the_paper_s_numbers() -> None:
+    made = settings("paper")
+    assert (made.epochs, made.batch, made.image_size) == (60, 16, 640)
+    assert (made.backbone_lr, made.backbone_lr * made.end, made.lr) == (2e-5, 1e-5, 2e-4)
+    assert (made.plain_first, made.flat_epochs, made.plain_last) == (4, 34, 2)
+    assert (made.gamma, made.loss_mal, made.loss_l1, made.loss_giou) == (1.5, 1, 5, 2)
+    assert (made.cost_class, made.cost_l1, made.cost_giou) == (2, 5, 2)
+    assert (made.ema_decay, made.ema_warmup, made.warmup_steps, made.clip) == (0.9999, 2000, 2000, 0.1)
+    assert (made.mosaic, made.mixup, made.multi_scale) == (0.5, 0.5, True)
+
+
+def test_it_finds_the_white_blood_cells_of_patients_not_seen(tmp_path: Path) -> None:
+    export = sample.write(tmp_path / "sample.zip", patients=10, images=36)
+    ds = load_dataset(export, patients=PATTERN).task("wbc")
+    ds = ds.with_split(splits.by_patient(ds, test=0.2, val=0.1, seed=0))
+    made = settings(epochs=14, flat_epochs=8, plain_last=3, mosaic=0.0)
+    record = rtdetrv2_deim.train(Job(ds.part("train"), ds.part("val"), tmp_path / "run"), made)
+    assert record["weights"] == "tiny from scratch"
+    detector = rtdetrv2_deim.load(tmp_path / "run", made, ds.taxonomy.labels, "cpu")
+    test = Detection(ds.part("test"))
+    truth, what = [], []
+    for number in range(len(test)):
+        image, target = test[number]
+        pixels = image.permute(1, 2, 0).numpy()
+        what += detector.detect(detector.prepare(pixels)[None], [(pixels.shape[1], pixels.shape[0])])
+        white = target["labels"].numpy() == test.class_to_idx["WBC"]
+        truth.append((target["boxes"].numpy()[white], target["labels"].numpy()[white]))
+    _, ap50 = average_precision(truth, what, 2)
+    # chance is near 0: a box has to overlap a cell by half
+    assert ap50 > 0.5, record
