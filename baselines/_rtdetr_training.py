@@ -101,7 +101,7 @@ class Training:
             model, rate=settings.lr, backbone_rate=settings.backbone_lr, decay=settings.weight_decay
         )
         # convolutions are a little faster with the channels last
-        nn.Module.to(model, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        nn.Module.to(model, memory_format=torch.channels_last)
         fused = job.device.startswith("cuda")
         optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.999), fused=fused)
         self.learner, self.optimizer = fabric.setup(_Learner(model), optimizer)
