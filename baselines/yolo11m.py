@@ -1,0 +1,410 @@
+"""YOLO11 by ultralytics, or another of its detectors, trained as the paper says.
+
+`_ultralytics` keeps the library to itself, `_yolo_training` is what its training loop is told.
+"""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections.abc import Callable, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import cv2
+import msgspec
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import nn
+
+from pcm_leukemia.baselines import _ultralytics, stain, weight_files
+from pcm_leukemia.baselines._yolo_training import MODEL, Plan, Trainer
+from pcm_leukemia.baselines.contract import Found, Job, inside
+from pcm_leukemia.converters import yolo
+from pcm_leukemia.dataset import Dataset
+from pcm_leukemia.errors import CorruptFile, DataNotFound, ExportError
+from pcm_leukemia.frames import Frames
+from pcm_leukemia.images import Pixels, Placing
+
+__all__ = ["Settings", "Yolo", "load", "train"]
+
+REFERENCE = "stain.json"
+REFERENCES = 200
+"""How many training images, at most, tell the colours that others are brought to."""
+_WORK = "ultralytics"
+_PRECISIONS: dict[str, bool | str] = {
+    "32": False,
+    "32-true": False,
+    "bf16": "bf16",
+    "bf16-mixed": "bf16",
+    "16": True,
+    "16-mixed": True,
+}
+"""Lightning's names, and what ultralytics calls `amp`."""
+
+Look = Callable[[Pixels], Pixels]
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The numbers of a YOLO detector; `yolo11m.toml` says where each comes from.
+
+    Parameters
+    ----------
+    model
+        ultralytics' name of a detector: yolo11n to yolo11x, yolov8m, yolo26s, ...
+    weights
+        "none" for random ones; the name of a file that ultralytics offers (yolo11m.pt); or a ``.pt`` file.
+    epochs, patience
+        At most so many; the end comes early when AP on val hasn't risen for `patience` of them (0: never).
+    batch, nominal_batch
+        Images at once; the optimizer takes a step after `nominal_batch`.
+    image_size
+        Pixels a side that images are fitted into, a multiple of 32.
+    keep_images
+        Whether images are kept in memory, decoded and resized.
+    precision
+        "auto" is bf16 on GPUs that have it, and 32 elsewhere; or "32", "bf16-mixed", "16-mixed".
+    stain
+        "none"; "hed" changes colours at random in training; "reinhard", "macenko" bring every image to those
+        of the training images.
+    lr0, lrf, momentum, weight_decay, warmup_epochs
+        Of SGD: the rate falls in a straight line from `lr0` to ``lr0 * lrf``.
+    rotation, translate, scale
+        How far images are turned, degrees to either side; moved, as a share of the side; and resized.
+    flip_across, flip_down, mosaic
+        The chances that an image is mirrored left to right, or upside down, or joined with three others.
+    plain_last
+        The last epochs, which see no mosaics.
+    hue, saturation, brightness
+        How far colours are changed at random, as shares.
+    confidence, overlap, most
+        What is found: the lowest score, the highest IoU of two boxes of a class, boxes an image.
+    multi_label
+        Whether a box is given for each class with such a score, or for its best class alone.
+
+    Raises
+    ------
+    ValueError
+        If a number is impossible.
+    """
+
+    model: str
+    weights: str
+    epochs: int
+    patience: int
+    batch: int
+    nominal_batch: int
+    image_size: int
+    keep_images: bool
+    precision: str
+    stain: stain.Kind
+    lr0: float
+    lrf: float
+    momentum: float
+    weight_decay: float
+    warmup_epochs: float
+    rotation: float
+    translate: float
+    scale: float
+    flip_across: float
+    flip_down: float
+    mosaic: float
+    plain_last: int
+    hue: float
+    saturation: float
+    brightness: float
+    confidence: float
+    overlap: float
+    most: int
+    multi_label: bool
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch", "nominal_batch", "image_size", "most"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} {getattr(self, name)}: must be 1 or more")
+        if self.image_size % 32:
+            raise ValueError(f"image_size {self.image_size}: must be a multiple of 32, such as 640")
+        if self.precision not in {"auto", *_PRECISIONS}:
+            raise ValueError(f'precision "{self.precision}": must be auto, {", ".join(_PRECISIONS)}')
+        chances = (
+            "flip_across",
+            "flip_down",
+            "mosaic",
+            "confidence",
+            "overlap",
+            "translate",
+            "lrf",
+            "momentum",
+        )
+        for name in chances:
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} {getattr(self, name)}: must be from 0 to 1")
+        for name in self.__struct_fields__:
+            value = getattr(self, name)
+            if isinstance(value, int | float) and not (math.isfinite(value) and value >= 0):
+                raise ValueError(f"{name} {value}: must be 0 or more")
+
+
+def train(job: Job, settings: Settings) -> dict[str, Any]:
+    """Train, and leave the weights of the epoch with the highest AP on `job.val` in ``job.out``.
+
+    ::
+
+        model.safetensors   the weights, and what model they are of
+        logs/metrics.csv    losses and scores of each epoch
+        stain.json          the colours that images are brought to, if they are
+
+    Whatever else ultralytics makes is in ``job.out / "ultralytics"`` meanwhile. With `job.resume`, a run that was
+    killed goes on after its last full epoch, and ends as it would have ended.
+
+    Returns
+    -------
+    dict
+        ``weights`` (what it began with), ``optimizer`` and ``lr0`` as they were built, ``epochs``,
+        ``best_epoch`` (from 1), ``val_AP``, ``val_AP50`` (ultralytics', near COCO's).
+
+    Raises
+    ------
+    ValueError
+        If ultralytics has no such detector, or the weights don't fit it.
+    DataNotFound, CorruptFile
+        If images or weights are not there, or not what they should be.
+    FloatingPointError
+        If the loss is no number any more.
+    """
+    _ultralytics.build(settings.model, 1)  # a wrong name is best known before images are placed
+    plan = _plan(job, settings)
+    work = job.out / _WORK
+    with _ultralytics.alone(say=job.progress):
+        state = _state(plan) if job.resume else None
+        if state is None:
+            plan.checkpoint.unlink(missing_ok=True)
+        if state is None or not state["done"]:
+            (work / "plan.json").write_bytes(msgspec.json.encode(plan))
+            Trainer(_ultralytics.DEFAULTS, _arguments(job, settings, work)).train()
+            state = _state(plan)
+    assert state is not None
+    shutil.rmtree(work)
+    plan.checkpoint.unlink()
+    rows = state["rows"]
+    best = max(rows, key=lambda row: row["val_AP"])
+    return {
+        "weights": state["weights"],
+        "optimizer": state["optimizer_name"],
+        "lr0": state["lr0"],
+        "epochs": len(rows),
+        "best_epoch": int(best["epoch"]),
+        "val_AP": best["val_AP"],
+        "val_AP50": best["val_AP50"],
+    }
+
+
+def load(folder: Path, settings: Settings, labels: tuple[str, ...], device: str) -> Yolo:
+    """The detector that `train` left in `folder`.
+
+    Raises
+    ------
+    DataNotFound
+        If there is none.
+    CorruptFile
+        If its file is damaged, or it was trained for other labels.
+    """
+    path = folder / MODEL
+    weights = weight_files.read(path)
+    try:
+        with safe_open(path, "pt") as file:
+            about = msgspec.json.decode(file.metadata()["model"])
+        trained, architecture = about["labels"], about["yaml"]
+    except (SafetensorError, LookupError, TypeError, msgspec.DecodeError) as error:
+        raise CorruptFile(f"{path}: does not say what model it is of ({error!r}); train it again") from error
+    if tuple(trained) != labels:
+        raise CorruptFile(
+            f"{path}: was trained for {', '.join(trained)}, not for {', '.join(labels)}; give the labels in that order"
+        )
+    model = _ultralytics.build(architecture, len(labels))
+    weight_files.fill(model, weights, path)
+    look: Look | None = None
+    if settings.stain in ("reinhard", "macenko"):
+        if not (folder / REFERENCE).is_file():
+            raise DataNotFound(f"{folder / REFERENCE}: is not there; copy it from the run again")
+        reference = stain.Reference.from_json((folder / REFERENCE).read_bytes())
+        look = stain.augmentation(settings.stain, reference)
+    return Yolo(model, labels, settings, device, look)
+
+
+class Yolo:
+    """A detector of ultralytics, as `contract.Detector` says; `look` changes colours after an image is resized."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        labels: tuple[str, ...],
+        settings: Settings,
+        device: str = "cpu",
+        look: Look | None = None,
+    ) -> None:
+        self.labels = labels
+        self.settings = settings
+        self.device = torch.device(device)
+        model.eval()
+        with _ultralytics.alone():
+            self.model: nn.Module = model.fuse(verbose=False).to(self.device)  # type: ignore[operator]
+        self._prepare = Prepare(settings.image_size, look)
+
+    def prepare(self, image: Pixels) -> torch.Tensor:
+        """The image in the middle of a grey square: uint8, ``(3, image_size, image_size)``."""
+        return self._prepare(image)
+
+    @torch.inference_mode()
+    def detect(self, batch: torch.Tensor, sizes: Sequence[tuple[int, int]]) -> list[Found]:
+        """What is in each image."""
+        settings = self.settings
+        raw = self.model(batch.to(self.device, non_blocking=True).float().div_(255))
+        rows = _ultralytics.non_max_suppression(
+            raw,
+            settings.confidence,
+            settings.overlap,
+            multi_label=settings.multi_label,
+            max_det=settings.most,
+            nc=len(self.labels),
+            max_time_img=math.inf,  # it would give up images that come late in a slow batch
+            end2end=getattr(self.model, "end2end", False),
+        )
+        return [self._found(found.float(), *size) for found, size in zip(rows, sizes, strict=True)]
+
+    def _found(self, rows: torch.Tensor, width: int, height: int) -> Found:
+        side = self.settings.image_size
+        boxes = _ultralytics.scale_boxes((side, side), rows[:, :4], (height, width))
+        order = torch.argsort(rows[:, 4], descending=True, stable=True)
+        found = Found(
+            boxes[order].cpu().numpy(),
+            rows[order, 4].cpu().numpy(),
+            rows[order, 5].cpu().numpy().astype(np.int64),
+        )
+        return inside(found, width, height)
+
+
+class Prepare:
+    """Fits an image into a square, as ultralytics predicts on it; can be sent to a loader's worker."""
+
+    def __init__(self, side: int, look: Look | None) -> None:
+        self.side, self.look = side, look
+        self._square = _ultralytics.LetterBox((side, side))
+
+    def __call__(self, image: Pixels) -> torch.Tensor:
+        """The image, uint8, ``(3, side, side)``."""
+        if self.look is not None:
+            image = self.look(fitted(image, self.side))
+        pixels: Pixels = self._square(image=image)
+        return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
+
+
+def fitted(image: Pixels, side: int) -> Pixels:
+    """The image with its longer side `side` pixels long."""
+    height, width = image.shape[:2]
+    ratio = side / max(height, width)
+    size = max(round(width * ratio), 1), max(round(height * ratio), 1)
+    resized: Pixels = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_LINEAR), np.uint8)
+    return resized
+
+
+def _plan(job: Job, settings: Settings) -> Plan:
+    """What the trainer is told, once the images are where ultralytics looks for them."""
+    work = job.out / _WORK
+    shutil.rmtree(work, ignore_errors=True)
+    folders = {"train": _written(job.train, work / "train"), "val": _written(job.val, work / "val")}
+    reference = None
+    if settings.stain in ("reinhard", "macenko"):
+        path = job.out / REFERENCE
+        if not (job.resume and path.is_file()):
+            path.write_text(_reference(job.train, settings.image_size).to_json(), encoding="utf-8")
+        reference = path.read_text(encoding="utf-8")
+    return Plan(
+        out=str(job.out.absolute()),
+        model=settings.model,
+        weights=settings.weights,
+        labels=job.train.taxonomy.labels,
+        train=str(folders["train"]),
+        val=str(folders["val"]),
+        images=(len(job.train.images), len(job.val.images)),
+        seed=job.seed,
+        stain=settings.stain,
+        reference=reference,
+    )
+
+
+def _written(ds: Dataset, folder: Path) -> Path:
+    """The images as ultralytics reads them, linked to where that is possible; gives the folder of images."""
+    Frames(ds, ds.images)  # every image must have a file
+    ways: tuple[Placing, ...] = ("symlink", "hardlink", "copy")
+    for how in ways:
+        try:
+            yolo.write(ds, folder, images=how)
+            break
+        except ExportError:
+            if how == ways[-1]:
+                raise
+    return (folder / "images").absolute()
+
+
+def _reference(ds: Dataset, side: int) -> stain.Reference:
+    frames = Frames(ds, ds.images)
+    step = max(len(frames) // REFERENCES, 1)
+    return stain.Reference.of(
+        fitted(frames.load(number), side) for number in islice(range(0, len(frames), step), REFERENCES)
+    )
+
+
+def _state(plan: Plan) -> dict[str, Any] | None:
+    """What a run that was killed has kept; None if it never finished an epoch."""
+    if not plan.checkpoint.is_file():
+        return None
+    state: dict[str, Any] = torch.load(plan.checkpoint, map_location="cpu", weights_only=True)
+    return state
+
+
+def _arguments(job: Job, settings: Settings, work: Path) -> dict[str, Any]:
+    """The settings by the names that ultralytics gives them."""
+    precision: bool | str = _PRECISIONS.get(settings.precision, False)
+    if settings.precision == "auto" and job.device.startswith("cuda") and torch.cuda.is_bf16_supported():
+        precision = "bf16"
+    device = job.device
+    if device.startswith("cuda"):
+        first = int(device.partition(":")[2] or 0)
+        device = ",".join(str(first + number) for number in range(job.devices))
+    return {
+        "data": str((work / "plan.json").absolute()),
+        "save_dir": str((work / "run").absolute()),
+        "model": f"{settings.model}.yaml",
+        "pretrained": False,
+        "optimizer": "SGD",  # "auto" would choose one, and a rate, and say nothing
+        "epochs": settings.epochs,
+        "patience": settings.patience,
+        "batch": settings.batch,
+        "nbs": settings.nominal_batch,
+        "imgsz": settings.image_size,
+        "cache": "ram" if settings.keep_images else False,
+        "amp": precision,
+        "device": device,
+        "workers": job.workers,
+        "seed": job.seed,
+        "deterministic": True,
+        "plots": False,
+        "lr0": settings.lr0,
+        "lrf": settings.lrf,
+        "momentum": settings.momentum,
+        "weight_decay": settings.weight_decay,
+        "warmup_epochs": settings.warmup_epochs,
+        "degrees": settings.rotation,
+        "translate": settings.translate,
+        "scale": settings.scale,
+        "fliplr": settings.flip_across,
+        "flipud": settings.flip_down,
+        "mosaic": settings.mosaic,
+        "close_mosaic": settings.plain_last,
+        "hsv_h": settings.hue,
+        "hsv_s": settings.saturation,
+        "hsv_v": settings.brightness,
+    }
