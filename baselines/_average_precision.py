@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -63,21 +63,23 @@ def evaluate(ds: Dataset, found: Mapping[ImageId, Found]) -> Averages:
     )
 
 
-def bootstrap(ds: Dataset, found: Mapping[ImageId, Found], draws: int, seed: int) -> Floats:
+def bootstrap(
+    ds: Dataset, found: Mapping[ImageId, Found], groups: Sequence[str], draws: int, seed: int
+) -> Floats:
     """AP and AP50 if other patients had been examined: ``(draws, k + 1, 2)``, the mean over classes last.
 
-    Patients are drawn with replacement, each with all images; a class of which a draw has no cell is NaN there
-    and left out of the draw's mean. Each image is evaluated once: what a draw changes is how often it counts.
+    `groups` says whose each image is. They are drawn with replacement, each with all of its images; a class of
+    which a draw has no cell is NaN there and left out of the draw's mean. Each image is evaluated once: what a
+    draw changes is how often it counts.
     """
-    numbers = {patient: n for n, patient in enumerate(sorted({str(image.patient) for image in ds.images}))}
-    of_image = np.array([numbers[str(image.patient)] for image in ds.images])
+    numbers = {group: number for number, group in enumerate(sorted(set(groups)))}
+    of_image = np.array([numbers[group] for group in groups])
     rng = np.random.default_rng(seed)
-    times = rng.multinomial(len(numbers), np.full(len(numbers), 1 / len(numbers)), draws).astype(np.float64)
+    times = rng.multinomial(len(numbers), np.full(len(numbers), 1 / len(numbers)), draws)
     result = np.full((draws, len(ds.taxonomy.labels) + 1, 2), np.nan)
-    for k, (cells, ranked, hits, counted) in enumerate(_ranked(ds, found, of_image, len(numbers))):
+    for k, ranked in enumerate(_ranked(ds, found, of_image, len(numbers))):
         for start in range(0, draws, _CHUNK):
-            chunk = times[start : start + _CHUNK].T
-            values = np.stack([_ap(chunk, cells, ranked, *at) for at in zip(hits, counted, strict=True)])
+            values = _ap(times[start : start + _CHUNK].T.astype(np.float32), ranked)
             result[start : start + _CHUNK, k] = np.stack([values.mean(0), values[0]], axis=1)
     known = ~np.isnan(result[:, :-1])
     sums = np.where(known, result[:, :-1], 0).sum(1)
@@ -134,10 +136,23 @@ def _mean(values: Floats) -> float:
     return float(known.mean()) if known.size else float("nan")
 
 
+class _Ranked(NamedTuple):
+    """The predictions of one class, best first, and how many `cells` of it each group has.
+
+    `whose` each prediction is; at each IoU, whether it `hits` a cell, and whether it is `counted`: one on a cell
+    to be ignored is not.
+    """
+
+    cells: Floats
+    whose: npt.NDArray[np.int_]
+    hits: npt.NDArray[np.bool_]
+    counted: npt.NDArray[np.bool_]
+
+
 def _ranked(
-    ds: Dataset, found: Mapping[ImageId, Found], of_image: npt.NDArray[np.int_], patients: int
-) -> Iterator[tuple[Floats, npt.NDArray[np.int_], npt.NDArray[np.bool_], npt.NDArray[np.bool_]]]:
-    """For each class: cells by patient; then, best first, whose each prediction is, at each IoU whether it hits, and whether it counts."""
+    ds: Dataset, found: Mapping[ImageId, Found], of_image: npt.NDArray[np.int_], groups: int
+) -> Iterator[_Ranked]:
+    """What is found of each class, in their order."""
     truth, predicted = _coco(ds, found)
     ran = COCOeval(truth, predicted, "bbox")
     params = Params("bbox")
@@ -152,48 +167,40 @@ def _ranked(
         if one is not None:
             of_class[one["category_id"]].append(one)
     for ones in of_class.values():
-        cells, scores, whose = np.zeros(patients), [np.zeros(0)], [np.zeros(0, np.int64)]
+        cells, scores, whose = np.zeros(groups), [np.zeros(0)], [np.zeros(0, np.int64)]
         hits, ignored = [np.zeros((10, 0), bool)], [np.zeros((10, 0), bool)]
         for one in ones:
-            patient, predictions = of_image[one["image_id"] - 1], len(one["dtScores"])
-            cells[patient] += len(one["gtIgnore"]) - sum(one["gtIgnore"])
+            group, predictions = of_image[one["image_id"] - 1], len(one["dtScores"])
+            cells[group] += len(one["gtIgnore"]) - sum(one["gtIgnore"])
             scores.append(np.array(one["dtScores"]))
-            whose.append(np.full(predictions, patient))
+            whose.append(np.full(predictions, group))
             hits.append(np.array(one["dtMatched"], bool).reshape(10, predictions))
             ignored.append(np.array(one["dtIgnore"], bool).reshape(10, predictions))
         order = np.argsort(-np.concatenate(scores), kind="stable")
         counted = ~np.concatenate(ignored, axis=1)[:, order]
-        yield cells, np.concatenate(whose)[order], np.concatenate(hits, axis=1)[:, order] & counted, counted
+        hit = np.concatenate(hits, axis=1)[:, order] & counted
+        yield _Ranked(cells, np.concatenate(whose)[order], hit, counted)
 
 
-def _ap(
-    times: Floats,
-    cells: Floats,
-    whose: npt.NDArray[np.int_],
-    hits: npt.NDArray[np.bool_],
-    counted: npt.NDArray[np.bool_],
-) -> Floats:
-    """COCO's average precision of a class at one IoU, for each column of `times` (patients, draws).
+def _ap(times: npt.NDArray[np.float32], ranked: _Ranked) -> Floats:
+    """COCO's average precision of a class, ``(IoU, draws)``, for `times` that each group is drawn, ``(groups, draws)``.
 
-    Precision is highest right at a hit, so hits are all that has to be looked at: how many hits, and how many
-    predictions, each patient has up to there, times how often the patient was drawn.
+    A prediction of an image that is drawn twice stands there twice. Precision is highest right at a hit, so that
+    these are all that has to be looked at.
     """
-    total = cells @ times
-    places = np.flatnonzero(hits)
-    if not places.size:
-        return np.where(total > 0, 0.0, np.nan)
-    until = int(places[-1]) + 1
-    rank = np.searchsorted(places, np.arange(until))
-    keys = (rank * len(cells) + whose[:until])[counted[:until]]
-    shape = len(places), len(cells)
-    predictions = np.bincount(keys, minlength=shape[0] * shape[1]).reshape(shape).cumsum(0) @ times
-    own = np.zeros(shape)
-    own[np.arange(len(places)), whose[places]] = 1
-    found = own.cumsum(0) @ times
-    precision = np.maximum.accumulate((found / np.maximum(predictions, 1))[::-1], axis=0)[::-1]
+    total = ranked.cells @ times
+    result = np.where(total > 0, 0.0, np.full((len(ranked.hits), 1), np.nan))
     recalls = np.linspace(0, 1, 101)
-    result = np.full(len(total), np.nan)
-    for draw in np.flatnonzero(total):
-        at = np.searchsorted(found[:, draw] / total[draw], recalls)
-        result[draw] = precision[at[at < len(places)], draw].sum() / len(recalls)
+    weights = times[ranked.whose]
+    until, counted_last = weights, None
+    for row, hits, counted in zip(result, ranked.hits, ranked.counted, strict=True):
+        places = np.flatnonzero(hits)
+        if counted_last is None or not np.array_equal(counted, counted_last):
+            # whole numbers below 2 ** 24: exact in 32 bits
+            until, counted_last = (weights * counted[:, None]).cumsum(0), counted
+        found = weights[places].cumsum(0, dtype=np.float64)
+        precision = np.maximum.accumulate((found / np.maximum(until[places], 1))[::-1], axis=0)[::-1]
+        for draw in np.flatnonzero(total):
+            at = np.searchsorted(found[:, draw] / total[draw], recalls)
+            row[draw] = precision[at[at < len(places)], draw].sum() / len(recalls)
     return result

@@ -30,7 +30,8 @@ Interval: TypeAlias = tuple[float, float]
 class Precision(NamedTuple):
     """Average precision, 0 to 1: over IoU 0.50 to 0.95, at 0.50 and at 0.75; None where there is no cell to find.
 
-    `interval` and `interval50` hold 95 % of what other patients would give; None where that is not known.
+    `interval` and `interval50` hold 95 % of what other patients would give; None where that is not known: with
+    fewer than two.
     """
 
     ap: float | None
@@ -59,8 +60,8 @@ class DetectionScores:
     numbers by their names. `confusion` has a row for each class and a last one for predictions of no cell
     (spurious); a column for each predicted class and a last one for cells without prediction (missed).
     `found` of `findable` cells were found, whatever they were taken for. `negatives` are images without cells
-    that count, `ignored` cells to be ignored. `patients` is None where an image has none: then there are no
-    intervals, because images of one patient are no independent witnesses.
+    that count, `ignored` cells to be ignored. `patients` is None where an image has none: the intervals
+    then come from drawing images, and are narrower than they should be, because images of one patient are alike.
     """
 
     labels: tuple[str, ...]
@@ -128,6 +129,8 @@ class DetectionScores:
             shares = f"{_percent(of.ap):>8}{_percent(of.ap50):>8}"
             lines.append(f"{label:16}{self.cells[label]:>8,}{shares}{counts[row]:>8,}{counts[-1]:>8,}")
         lines.append(f"{'spurious':16}{sum(self.confusion[-1]):>8,}")
+        if whole.interval and self.patients is None:
+            lines.append("intervals over images: without patient ids, they are narrower than they should be")
         return "\n".join(lines)
 
 
@@ -160,7 +163,8 @@ def score(
     other
         The class that need not be found: the paper counts white blood cells ("691 of 701").
     draws
-        How often patients are drawn anew for the intervals; 0 leaves them out.
+        How often patients (images, where these are not known) are drawn anew for the intervals; 0 leaves them
+        out.
     seed
         Of these draws.
 
@@ -188,12 +192,13 @@ def score(
     if problems:
         raise InvalidDataset(problems)
     averages = evaluate(ds, found)
-    whose = {image.patient for image in ds.images}
-    known = bool(whose) and None not in whose
+    patients = {image.patient for image in ds.images}
+    known = bool(patients) and None not in patients
+    whose = [str(image.patient) if known else image.id for image in ds.images]
     rows = [*averages.of.tolist(), averages.twelve[:3].tolist()]
     intervals: list[tuple[Interval | None, Interval | None]] = [(None, None)] * len(rows)
-    if known and len(whose) > 1 and draws:
-        drawn = bootstrap(ds, found, draws, seed)
+    if len(set(whose)) > 1 and draws:
+        drawn = bootstrap(ds, found, whose, draws, seed)
         intervals = [(_middle(values[:, 0]), _middle(values[:, 1])) for values in drawn.transpose(1, 0, 2)]
     precisions = [
         Precision(_number(ap), _number(ap50), _number(ap75), *pair)
@@ -209,7 +214,7 @@ def score(
         negatives=negatives,
         cells={label: counts[label] for label in labels},
         ignored=counts[IGNORE],
-        patients=len(whose) if known else None,
+        patients=len(patients) if known else None,
         predictions=sum(len(each.scores) for each in found.values()),
         threshold=threshold,
         iou=iou,

@@ -289,7 +289,9 @@ def test_a_draw_is_what_pycocotools_says_of_the_patients_drawn() -> None:
         image: each._replace(scores=each.scores * rng.uniform(0.99, 1, len(each.scores)).astype(np.float32))
         for image, each in everything.items()
     }
-    drawn = _average_precision.bootstrap(ds, everything, 6, seed=5)
+    drawn = _average_precision.bootstrap(
+        ds, everything, [str(image.patient) for image in ds.images], 6, seed=5
+    )
     times = np.random.default_rng(5).multinomial(4, [0.25] * 4, 6)
     assert times.max() > 1
     for row, counts in zip(drawn, times.tolist(), strict=True):
@@ -308,7 +310,7 @@ def test_a_draw_is_what_pycocotools_says_of_the_patients_drawn() -> None:
             np.testing.assert_allclose(row[k], expected, rtol=0, atol=1e-10)
 
 
-def test_intervals_are_over_patients_and_only_where_these_are_known() -> None:
+def test_intervals_are_over_patients_or_it_says_so() -> None:
     ds, everything = smears(np.random.default_rng(4), 40)
     scores = score(ds, everything, draws=200)
     assert scores.patients == 4
@@ -320,9 +322,17 @@ def test_intervals_are_over_patients_and_only_where_these_are_known() -> None:
     assert score(ds, everything, draws=200, seed=1).overall.interval != scores.overall.interval
     assert score(ds, everything, draws=0).overall.interval is None
     anonymous = replace(ds, images=tuple(replace(image, patient=None) for image in ds.images), patients=())
-    scores = score(anonymous, everything)
-    assert scores.patients is None
-    assert scores.overall.interval is None
+    without = score(anonymous, everything, draws=200)
+    assert without.patients is None
+    assert without.overall.interval is not None
+    assert without.overall.interval != scores.overall.interval
+    assert str(without).endswith("narrower than they should be")
+    assert (
+        score(
+            anonymous.select(images=[ds.images[0].id]), {k: everything[k] for k in [ds.images[0].id]}
+        ).overall.interval
+        is None
+    )
 
 
 # What it says, and what it refuses
