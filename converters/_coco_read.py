@@ -259,7 +259,7 @@ class _Reader:
         )
         if patient is not None:
             self.patients[str(patient)] = row.get("diagnosis")
-        diagnosis, group = row.get("diagnosis"), row.get("group")
+        diagnosis, group = row.get("diagnosis" if patient is None else "image_diagnosis"), row.get("group")
         image = Image(
             ImageId(name),
             int(row["width"]),
@@ -269,7 +269,7 @@ class _Reader:
             row.get("subset", ""),
             tags=tags,
             annotation_state=row.get("annotation_state", "complete"),
-            diagnosis=None if patient is not None or diagnosis is None else str(diagnosis),
+            diagnosis=None if diagnosis is None else str(diagnosis),
             group=None if group is None else str(group),
         )
         images[row["id"]] = self.images[image.id] = image

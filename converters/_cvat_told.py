@@ -31,9 +31,7 @@ def lost(ds: Dataset, spelling: Spelling, layout: Layout, *, patients: bool) -> 
         "groups and annotation states of images": sum(
             image.group is not None or image.annotation_state != "complete" for image in ds.images
         ),
-        "diagnoses of images without a patient": sum(
-            image.diagnosis is not None and image.patient is None for image in ds.images
-        ),
+        "diagnoses of images": sum(image.diagnosis is not None for image in ds.images),
         "patients without images": sum(patient.id not in with_images for patient in ds.patients),
         "patients of images": 0 if patients else sum(image.patient is not None for image in ds.images),
     }

@@ -169,6 +169,7 @@ class ImageRest(msgspec.Struct, omit_defaults=True):
     subset: str = ""
     tags: list[tuple[str, list[tuple[str, str]], str, int]] = []
     state: AnnotationState = "complete"
+    diagnosis: str = ""
     group: str = ""
     cells: list[CellRest] = []
 
@@ -189,6 +190,7 @@ def detection_row(
         image.subset,
         [(tag.label, list(tag.attributes), tag.source, tag.group) for tag in image.tags],
         image.annotation_state,
+        (image.diagnosis or "") if image.patient else "",
         image.group or "",
         [_rest(cell, box) for cell, box in zip(cells, boxes, strict=True)],
     )

@@ -152,10 +152,12 @@ def _kept(ds: Dataset, image: Image) -> list[Cell]:
 def _add(
     plan: Plan, shards: Mapping[Config, Shards], image: Image, made: _Made, numbers: tuple[int, int]
 ) -> None:
-    diagnosis = plan.ds.diagnosis_of(image)
+    diagnosis, patient = plan.ds.diagnosis_of(image), plan.ds.patient_of(image)
     if "detection" in shards:
         cells = _kept(plan.ds, image)
-        row = detection_row(image, cells, made.data, diagnosis, numbers, plan.ds.taxonomy.ids)
+        # which is read back as the patient's
+        whose = patient.diagnosis if patient else image.diagnosis
+        row = detection_row(image, cells, made.data, whose, numbers, plan.ds.taxonomy.ids)
         shards["detection"].add(row)
     if "classification" in shards:
         ids = plan.crops.taxonomy.ids

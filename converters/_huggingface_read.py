@@ -172,7 +172,7 @@ def _image(row: dict[str, Any]) -> Image:
         rest.subset,
         tags=tuple(Tag(label, tuple(pairs), source, group) for label, pairs, source, group in rest.tags),
         annotation_state=rest.state,
-        diagnosis=row["diagnosis"] if row["patient"] is None else None,
+        diagnosis=row["diagnosis"] if row["patient"] is None else rest.diagnosis or None,
         group=rest.group or None,
     )
 

@@ -202,6 +202,7 @@ def _listed(folder: Path, found: _Found) -> Iterator[_Entry]:
                     int(height),
                     PatientId(patient) if patient else None,
                     file=file if file in here["images"] else None,
+                    diagnosis=diagnosis if not patient else None,
                 )
             except ValueError as error:
                 problem = Problem(

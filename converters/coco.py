@@ -6,7 +6,7 @@ from 1 over the whole data set. `file_name` is the image's id: its path below `i
 
 Declared rounding: 0.001 px for boxes and outlines. Everything else in a `Dataset` survives, in
 keys that COCO readers pass over (`patient`, `diagnosis`, `subset`, `name`, `tags`, `group`,
-`annotation_state`; `cell`,
+`annotation_state`, `image_diagnosis`; `cell`,
 `raw_label`, `attributes`, `shape` and so on), except patients without images, and the aliases and tasks of a taxonomy of one's own. Cells to be ignored are left out and counted.
 """
 
@@ -27,7 +27,7 @@ from pcm_leukemia.errors import ExportError
 from pcm_leukemia.leaks import require_sound
 from pcm_leukemia.output import Report, new_folder
 from pcm_leukemia.paths import leads_outside
-from pcm_leukemia.schema import IGNORE, Cell, Image, ImageId
+from pcm_leukemia.schema import IGNORE, Cell, Image, ImageId, Patient
 from pcm_leukemia.shapes import Mask, Shape, clipped, pack
 from pcm_leukemia.tasks import Incomplete, require_boxes, require_complete
 
@@ -52,6 +52,7 @@ class _ImageRow(msgspec.Struct, gc=False):
     name: str | UnsetType = UNSET
     tags: list[dict[str, object]] | UnsetType = UNSET
     annotation_state: str | UnsetType = UNSET
+    image_diagnosis: str | UnsetType = UNSET
     group: str | UnsetType = UNSET
 
 
@@ -182,7 +183,7 @@ def _write_part(
     }
     stream.write(msgspec.json.encode(head)[:-1])
     stream.write(b',\n"images":[\n')
-    _write_rows(stream, (_image_row(image, numbers[image.id], ds.diagnosis_of(image)) for image in images))
+    _write_rows(stream, (_image_row(image, numbers[image.id], ds.patient_of(image)) for image in images))
     stream.write(b'],\n"annotations":[\n')
     cells = [cell for image in images for cell in ds.cells_of(image) if cell.label != IGNORE]
     size = {image.id: (image.width, image.height) for image in images}
@@ -206,7 +207,7 @@ def _write_rows(stream: IO[bytes], rows: Iterable[msgspec.Struct]) -> None:
         first = False
 
 
-def _image_row(image: Image, number: int, diagnosis: str | None) -> _ImageRow:
+def _image_row(image: Image, number: int, patient: Patient | None) -> _ImageRow:
     tags: list[dict[str, object]] = [
         {"label": tag.label, "attributes": tag.attributes, "source": tag.source, "group": tag.group}
         for tag in image.tags
@@ -217,11 +218,12 @@ def _image_row(image: Image, number: int, diagnosis: str | None) -> _ImageRow:
         image.width,
         image.height,
         image.patient or UNSET,
-        diagnosis or UNSET,
+        (patient.diagnosis if patient else image.diagnosis) or UNSET,
         image.subset or UNSET,
         image.name if image.name != image.id else UNSET,
         tags or UNSET,
         UNSET if image.annotation_state == "complete" else image.annotation_state,
+        (image.diagnosis or UNSET) if patient else UNSET,
         image.group or UNSET,
     )
 

@@ -240,9 +240,9 @@ def _patients(ds: Dataset, layout: Layout) -> str:
     table = csv.writer(stream)  # lines end as RFC 4180 says
     table.writerow(("path", "patient", "diagnosis"))
     table.writerows(
-        (layout.places[image.id].id, image.patient, ds.diagnosis_of(image) or "")
+        (layout.places[image.id].id, patient.id, patient.diagnosis or "")
         for image in ds.images
-        if image.patient
+        if (patient := ds.patient_of(image))
     )
     return stream.getvalue()
 

@@ -10,7 +10,7 @@ that goes wrong are changed; `images.csv` tells which file is which image, its s
 
 Declared rounding: 0.001 px, up to 60,000 px a side. Names, sizes, patients, diagnoses, parts, classes
 and upright boxes survive; outlines, attributes, tags and the cells' own numbers do not. Cells to be
-ignored are left out and counted. Format: https://docs.ultralytics.com/datasets/detect.
+ignored are left out and counted, and groups and annotation states of images are counted. Format: https://docs.ultralytics.com/datasets/detect.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ def write(
             Path(out),
             {part: in_part[part] for part in ds.parts},
             cells,
-            {"cells to be ignored": ignored},
+            {"cells to be ignored": ignored} | _untold(ds),
             tuple(notes),
         )
         made = {
@@ -138,6 +138,18 @@ def write(
         }
         report.leave_in(folder, made)
     return report
+
+
+def _untold(ds: Dataset) -> dict[str, int]:
+    """What is known of images and has no column in images.csv, as far as there is any."""
+    told = {
+        "groups of images": sum(image.group is not None for image in ds.images),
+        "annotation states of images": sum(image.annotation_state != "complete" for image in ds.images),
+        "diagnoses of images whose patient is known": sum(
+            image.diagnosis is not None and image.patient is not None for image in ds.images
+        ),
+    }
+    return {kind: count for kind, count in told.items() if count}
 
 
 def _make_folders(folder: Path, parts: Iterable[str], files: Iterable[str]) -> None:
@@ -199,10 +211,16 @@ def _write_table(ds: Dataset, path: Path, files: dict[ImageId, str]) -> None:
                 image.width,
                 image.height,
                 image.patient or "",
-                ds.diagnosis_of(image) or "",
+                _diagnosis(ds, image) or "",
             )
             for image in ds.images
         )
+
+
+def _diagnosis(ds: Dataset, image: Image) -> str | None:
+    """The patient's, which it is read back as; the image's own where there is no patient."""
+    patient = ds.patient_of(image)
+    return patient.diagnosis if patient else image.diagnosis
 
 
 def _write_yaml(ds: Dataset, path: Path, folders: dict[str, str]) -> None:

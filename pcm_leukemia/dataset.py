@@ -92,13 +92,17 @@ class Dataset:
         return self.cells[start:end]
 
     @cached_property
-    def _diagnoses(self) -> dict[str, str | None]:
-        return {patient.id: patient.diagnosis for patient in self.patients}
+    def _patient_index(self) -> dict[str, Patient]:
+        return {patient.id: patient for patient in self.patients}
+
+    def patient_of(self, image: Image) -> Patient | None:
+        """The image's patient; None where nobody knows."""
+        return self._patient_index[image.patient] if image.patient else None
 
     def diagnosis_of(self, image: Image) -> str | None:
         """The diagnosis of the image's patient, or else the image's own; None where neither is known."""
-        of_patient = self._diagnoses[image.patient] if image.patient else None
-        return of_patient or image.diagnosis
+        patient = self.patient_of(image)
+        return (patient and patient.diagnosis) or image.diagnosis
 
     def part_of(self, image: Image) -> str:
         """The part that the image is in; "all" where the data set has no split."""

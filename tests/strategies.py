@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import strategies as st
 
 from pcm_leukemia.dataset import Dataset
@@ -9,6 +11,7 @@ from pcm_leukemia.paths import leads_outside
 from pcm_leukemia.schema import (
     IGNORE,
     PARTS,
+    STATES,
     Attributes,
     Cell,
     Image,
@@ -19,8 +22,9 @@ from pcm_leukemia.schema import (
     Tag,
     Taxonomy,
 )
-from pcm_leukemia.shapes import Box, Ellipse, Mask, Polygon, RotatedBox, Shape
+from pcm_leukemia.shapes import Box, Ellipse, Mask, Point, Polygon, RotatedBox, Shape
 from pcm_leukemia.taxonomy import NINE
+from pcm_leukemia.units import unit_of
 
 __all__ = ["datasets"]
 
@@ -56,18 +60,21 @@ SUFFIXES = (".jpg", ".png", ".JPG", ".tif", ".xyz", "", ".txt", ".jpg ")
 
 
 @st.composite
-def datasets(draw: st.DrawFn) -> Dataset:
+def datasets(draw: st.DrawFn, *, told: bool = False, points: bool = False) -> Dataset:
     """Valid data sets: hostile names, every drawn shape, negatives, with and without patients and split.
 
-    No patient is in two parts. Coordinates are multiples of 0.01 px, as CVAT writes them; no
+    With `told`, images may be annotated in part, have a diagnosis of their own and a group; with `points`, cells
+    may be points. No patient, and no group, is in two parts. Coordinates are multiples of 0.01 px, as CVAT writes them; no
     box is below 0.5 px. Names hold no control characters, and no file is there.
     """
     taxonomy = draw(taxonomies())
     patients = draw(st.lists(people(), max_size=3, unique_by=lambda patient: patient.id))
     ids = draw(st.lists(image_ids(), min_size=1, max_size=5, unique=True))
     images = [draw(smears(image, patients)) for image in ids]
+    if told:
+        images = [draw(told_of(image)) for image in images]
     cells = [
-        draw(drawn_cells(image, number, taxonomy))
+        draw(drawn_cells(image, number, taxonomy, points=points))
         for image in images
         for number in draw(st.lists(st.integers(0, 999), max_size=4, unique=True))
     ]
@@ -117,6 +124,18 @@ def smears(draw: st.DrawFn, image: ImageId, patients: list[Patient]) -> Image:
     )
 
 
+def told_of(image: Image) -> st.SearchStrategy[Image]:
+    """The image with what else may be known of it."""
+    return st.builds(
+        lambda state, diagnosis, group: replace(
+            image, annotation_state=state, diagnosis=diagnosis, group=group
+        ),
+        st.sampled_from(STATES),
+        st.none() | st.sampled_from(("AML", "ALL")) | names(),
+        st.none() | st.sampled_from(("slide 1", "slide 2")) | names(),
+    )
+
+
 def tags() -> st.SearchStrategy[Tag]:
     return st.builds(Tag, names(), attributes(), st.sampled_from(("", "manual")), st.integers(0, 3))
 
@@ -127,7 +146,13 @@ def attributes() -> st.SearchStrategy[Attributes]:
 
 
 @st.composite
-def drawn_cells(draw: st.DrawFn, image: Image, number: int, taxonomy: Taxonomy) -> Cell:
+def drawn_cells(
+    draw: st.DrawFn, image: Image, number: int, taxonomy: Taxonomy, *, points: bool = False
+) -> Cell:
+    if points and draw(st.booleans()):
+        point = Point(draw(st.floats(0, image.width)), draw(st.floats(0, image.height)))
+        label = draw(st.sampled_from((*taxonomy.labels, IGNORE)))
+        return Cell(image.id, number, label, point.pixel(image.width, image.height), label, point)
     box = draw(boxes(image.width, image.height))
     shape = draw(st.none() | shapes(box))
     return Cell(
@@ -196,8 +221,11 @@ def _envelope(shape: Shape | None, image: Image) -> Box | None:
 
 @st.composite
 def whole_patient_splits(draw: st.DrawFn, ds: Dataset) -> Split:
-    """Any part for each patient, and for each image without one."""
+    """Any part for each patient or group, and for each image without one."""
     parts = st.sampled_from((*PARTS, "extra"))
-    of_patient = {patient.id: draw(parts) for patient in ds.patients}
-    part_of = {image.id: of_patient[image.patient] if image.patient else draw(parts) for image in ds.images}
+    units = unit_of(ds)
+    of_unit = {unit: draw(parts) for unit in sorted(set(units.values()))}
+    part_of = {
+        image.id: of_unit[units[image.id]] if image.id in units else draw(parts) for image in ds.images
+    }
     return Split("official", part_of, {"method": "drawn"})

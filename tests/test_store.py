@@ -38,7 +38,7 @@ def ds() -> Dataset:
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-@given(ds=datasets())
+@given(ds=datasets(told=True, points=True))
 def test_any_data_set_survives(tmp_path_factory: pytest.TempPathFactory, ds: Dataset) -> None:
     folder = tmp_path_factory.mktemp("store") / "data"
     store.write(ds, folder)
