@@ -18,9 +18,9 @@ from pcm_leukemia.leaks import check
 from pcm_leukemia.schema import Image, ImageId, Split
 from pcm_leukemia.split_file import PART
 
-__all__ = ["from_folders", "from_lists", "from_subsets"]
+__all__ = ["SPELLED", "from_folders", "from_lists", "from_subsets"]
 
-_SPELLED = {
+SPELLED = {
     "train": "train",
     "training": "train",
     "val": "val",
@@ -69,7 +69,7 @@ def from_subsets(ds: Dataset, *, val_unit: Unit = "patient", name: str = "offici
     part_of: Parts = {}
     problems = []
     for image in ds.images:
-        part = _SPELLED.get(image.subset.casefold(), image.subset)
+        part = SPELLED.get(image.subset.casefold(), image.subset)
         if PART.fullmatch(part):
             part_of[image.id] = part
         else:
@@ -113,7 +113,7 @@ def from_folders(ds: Dataset, *, val_unit: Unit = "patient", name: str = "offici
     problems = []
     for image in ds.images:
         folders = PurePosixPath(image.id).parent.parts
-        parts = list(dict.fromkeys(_SPELLED[f.casefold()] for f in folders if f.casefold() in _SPELLED))
+        parts = list(dict.fromkeys(SPELLED[f.casefold()] for f in folders if f.casefold() in SPELLED))
         if len(parts) == 1:
             part_of[image.id] = parts[0]
         else:

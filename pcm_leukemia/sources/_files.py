@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import DataNotFound, DataWarning, InvalidExport, PcmError, Problem, some
+from pcm_leukemia.leaks import check
 from pcm_leukemia.schema import Attributes, Cell, Image, ImageId, Patient, PatientId, Split
 from pcm_leukemia.shapes import Box
 from pcm_leukemia.sources._labels import LabelMap
@@ -29,7 +30,9 @@ __all__ = [
     "patients",
     "require_files",
     "sizes",
+    "warn",
     "whole",
+    "with_parts",
 ]
 
 IMAGES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp")
@@ -181,25 +184,26 @@ def whole(image: Image, label: str, raw: str, attributes: Attributes = ()) -> Ce
 def patients(pairs: Iterable[tuple[str | None, str | None]]) -> tuple[Patient, ...]:
     """(patient, diagnosis) pairs as the table of patients; a diagnosis that any pair has is taken.
 
-    Raises
-    ------
-    InvalidExport
-        If a patient has two diagnoses.
+    Warns
+    -----
+    DataWarning
+        If a patient has two diagnoses, and so is given none.
     """
-    known: dict[str, str | None] = {}
-    problems = []
+    known: dict[str, set[str]] = {}
     for patient, diagnosis in pairs:
-        if patient is None:
-            continue
-        before = known.setdefault(patient, diagnosis)
-        if before is None:
-            known[patient] = diagnosis
-        elif diagnosis not in (None, before):
-            what = f"has the diagnoses {before} and {diagnosis}"
-            problems.append(Problem(f'patient "{patient}"', what, "look at the names of the files"))
-    if problems:
-        raise InvalidExport(dict.fromkeys(problems))
-    return tuple(Patient(PatientId(patient), diagnosis) for patient, diagnosis in known.items())
+        if patient is not None:
+            known.setdefault(patient, set()).update([diagnosis] if diagnosis else [])
+    torn = [
+        f'patient "{patient}": has the diagnoses {" and ".join(sorted(found))}, and so is given none; look it up'
+        for patient, found in sorted(known.items())
+        if len(found) > 1
+    ]
+    if torn:
+        warnings.warn(some(torn), DataWarning, stacklevel=4)
+    return tuple(
+        Patient(PatientId(patient), next(iter(found)) if len(found) == 1 else None)
+        for patient, found in sorted(known.items())
+    )
 
 
 def crops(
@@ -208,12 +212,11 @@ def crops(
     rows: Sequence[Crop],
     labels: LabelMap,
     *,
-    split_name: str = "official",
     workers: int | None = None,
 ) -> Dataset:
     """A data set of single-cell crops: an image a row, with one cell that spans it.
 
-    Rows that have a part, all or none, make the split.
+    Where every row has a part, the parts make the split; see `with_parts`.
 
     Raises
     ------
@@ -227,7 +230,8 @@ def crops(
     labels.require(row.raw for row in rows)
     known = sizes(root, [row.file for row in rows], workers)
     there = [row for row in rows if row.file in known]
-    images, cells = [], []
+    images: list[Image] = []
+    cells: list[Cell] = []
     for row in there:
         width, height = known[row.file]
         image = Image(
@@ -243,21 +247,34 @@ def crops(
         )
         images.append(image)
         cells.append(whole(image, labels.rules[row.raw].label, row.raw, row.attributes))
-    split = None
-    if all(row.part is not None for row in rows):
-        part_of = {ImageId(row.file): str(row.part) for row in there}
-        people = {image.id: image.patient for image in images if image.patient is not None}
-        split = Split(split_name, part_of, {"method": f"as {source.name} comes"}, people)
-    return Dataset(
-        source.name,
-        labels.taxonomy,
-        tuple(images),
-        tuple(cells),
-        patients(_people(there)),
-        split,
-        root,
-    )
+    people = patients((row.patient, row.diagnosis) for row in there)
+    ds = Dataset(source.name, labels.taxonomy, tuple(images), tuple(cells), people, root=root)
+    parts = {ImageId(row.file): row.part for row in there if row.part is not None}
+    return with_parts(ds, parts) if len(parts) == len(there) else ds
 
 
-def _people(rows: Iterable[Crop]) -> Iterator[tuple[str | None, str | None]]:
-    return ((row.patient, row.diagnosis) for row in rows)
+def with_parts(ds: Dataset, part_of: Mapping[ImageId, str]) -> Dataset:
+    """The data set under the split that it comes with, if no patient and no group stands in two parts of it.
+
+    Warns
+    -----
+    DataWarning
+        If one does: the data set is then given without a split.
+    """
+    people = {image.id: image.patient for image in ds.images if image.patient is not None}
+    split = Split("official", part_of, {"method": f"as {ds.name} comes"}, people)
+    leaks = check(ds, split)
+    if leaks:
+        warnings.warn(
+            f"{ds.name}: its own parts are left out, since they are no sound split; make one with "
+            f"splits.by_patient:\n{some(leaks, 3)}",
+            DataWarning,
+            stacklevel=4,
+        )
+        return ds
+    return replace(ds, split=split)
+
+
+def warn(text: str) -> None:
+    """Tell of what was left out, from the line that called the reader."""
+    warnings.warn(text, DataWarning, stacklevel=3)

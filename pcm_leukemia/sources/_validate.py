@@ -17,6 +17,10 @@ from pcm_leukemia.sources._files import IMAGES, listing
 __all__ = ["Validation", "validate"]
 
 
+TOTAL = "in all"
+"""What a module calls the number of all cells, where no other is published."""
+
+
 @dataclass(frozen=True, slots=True)
 class Validation:
     """How a copy of a data set compares with the published one.
@@ -76,7 +80,8 @@ def validate(module: ModuleType, ds: Dataset, *, pixels: bool, workers: int | No
         module.expected_counts(ds) if hasattr(module, "expected_counts") else module.SOURCE.counts
     )
     found = Counter(cell.raw_label for cell in ds.cells)
-    codes = [*published, *sorted(found.keys() - published.keys())]
+    found[TOTAL] = len(ds.cells)
+    codes = [*published, *sorted(found.keys() - {TOTAL} - published.keys())]
     counts = tuple((raw, published.get(raw), found[raw]) for raw in codes)
     there = listing(ds.root, IMAGES) if ds.root is not None and ds.root.is_dir() else []
     files = {image.file for image in ds.images if image.file}

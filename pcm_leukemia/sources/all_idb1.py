@@ -1,0 +1,242 @@
+"""ALL-IDB1: 108 fields of smears, 49 of patients with ALL and 59 of healthy ones.
+
+::
+
+    im/Im001_1.jpg        _1: of a patient with ALL; _0: of a healthy one
+    xyc/Im001_1.xyc       the centre of each lymphoblast, "x<TAB>y"; empty for every _0
+    other/Im001_1.xyc     (later, by the owner) the centres of the other white cells, "x y"; line 1 is a dummy
+
+The original has points of blasts and no boxes. The paper drew boxes around all 701 white cells: put that CVAT
+export (a zip or an XML file) into the folder that holds `im`, and its boxes are read instead of the points.
+"""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+
+from msgspec import structs
+
+from pcm_leukemia import cvat
+from pcm_leukemia.dataset import Dataset
+from pcm_leukemia.errors import DataNotFound, InvalidExport, Problem
+from pcm_leukemia.schema import AnnotationState, Cell, Image, ImageId
+from pcm_leukemia.shapes import Point
+from pcm_leukemia.sources._files import find_root, listing, require_files, sizes, warn
+from pcm_leukemia.sources._labels import LabelMap, read_map
+from pcm_leukemia.sources._source import Source
+
+__all__ = ["BOXES", "SOURCE", "expected_counts", "read"]
+
+BOXES = 701
+"""The white cells that the paper drew boxes around (its section 2.2)."""
+
+SOURCE = Source(
+    name="all_idb1",
+    title="ALL-IDB1",
+    what="Fields of smears with the centres of lymphoblasts, of patients with ALL and healthy ones.",
+    cell_types="ALL",
+    total_images="108",
+    annotations="Full Frame (Centroids)",
+    in_table_1=True,
+    patients="unknown; each image says whether its patient has ALL",
+    licence="on request, for research",
+    redistributable=False,
+    citation=(
+        "Donida Labati R, Piuri V, Scotti F. ALL-IDB: the acute lymphoblastic leukemia image database for image "
+        "processing. IEEE International Conference on Image Processing, 2011. doi:10.1109/ICIP.2011.6115881"
+    ),
+    home="https://homes.di.unimi.it/scotti/all",
+    how_to_get=(
+        "ask for it with the form on the home page, and unpack what you are sent; the points of other white cells are "
+        "in ALL-IDB1/other of https://github.com/AngeloUNIMI/ALL-IDB-Patches; put other beside im and xyc; ROOT is "
+        "the folder ALL_IDB1 with im and xyc in it, or any folder above"
+    ),
+    image_size="1712 x 1368 (33), 2592 x 1944 (74), 1226 x 652 (1)",
+    magnification="300x to 500x",
+    defects=(
+        "the 33 images of 1712 x 1368 are all of patients with ALL: resize before a model sees whole images",
+        "only lymphoblasts are annotated, by points: other white cells are no background",
+        "Im093_0 and Im108_0 are one picture, and one group here",
+        "15 images have arrows burned in: Im002 007 008 009 010 011 012 013 014 016 017 019 023 026 028, all _1",
+        "line 1 of each file of other points is a dummy click, and is passed over",
+        "ALL-IDB2 is cut out of it",
+    ),
+    counts={"blast": 510, "other": 1_322},
+)
+
+_NAME = re.compile(r"Im(\d+)_([01])", re.IGNORECASE)
+_TWINS = {"093": "one picture 093 108", "108": "one picture 093 108"}
+_DIAGNOSIS = {"1": "ALL", "0": "Normal"}
+
+
+def read(
+    root: str | Path,
+    *,
+    variant: str | None = None,
+    annotations: str | Path | None = None,
+    points: bool = False,
+    workers: int | None = None,
+) -> Dataset:
+    """Read the boxes of the re-annotation where they are there, and else the points.
+
+    Images with points are annotated in part (of healthy patients, without the owner's later points: not at
+    all), so that no detector takes their other white cells for background; and points have no boxes.
+
+    Parameters
+    ----------
+    root
+        The folder with ``im`` and ``xyc`` in it, or one above.
+    variant
+        "default" is the only one.
+    annotations
+        The re-annotation: a CVAT export of the images, by their names; by default the one zip or XML file that
+        lies beside ``im``, if one does.
+    points
+        Read the points, though there is a re-annotation.
+    workers
+        Threads that read headers.
+
+    Raises
+    ------
+    DataNotFound
+        If the folders are not there.
+    InvalidExport
+        If an image has no ``.xyc``, a point cannot be read or lies outside, or the re-annotation names other
+        images or sizes: every problem is listed.
+    UnknownLabel
+        If the re-annotation has labels that are none of the nine.
+    ValueError
+        If there is no such variant.
+
+    Warns
+    -----
+    DataWarning
+        If files are left out, by their name, or since they are no images.
+    """
+    labels = read_map(SOURCE, variant)
+    folder = find_root(SOURCE, root, lambda f: (f / "im").is_dir(), "the folders im and xyc")
+    images = _images(folder, workers)
+    export = None if points else _export(folder, annotations)
+    if export is not None:
+        return _boxes(folder, images, export)
+    return _points(folder, images, labels)
+
+
+def expected_counts(ds: Dataset) -> dict[str, int]:
+    """The published numbers of what was read: points of blasts and of others, or all boxes."""
+    raw = {cell.raw_label for cell in ds.cells}
+    if raw <= {"blast", "other"}:
+        return {code: count for code, count in SOURCE.counts.items() if code == "blast" or code in raw}
+    return {"in all": BOXES}
+
+
+def _images(folder: Path, workers: int | None) -> list[Image]:
+    files = [f"im/{file}" for file in listing(folder / "im", (".jpg", ".jpeg"))]
+    strange = [file for file in files if not _NAME.fullmatch(Path(file).stem)]
+    if strange:
+        warn(f"{len(strange):,} files are left out, whose names are not like Im001_1, the first {strange[0]}")
+    known = sizes(folder, [file for file in files if file not in strange], workers)
+    images = []
+    for file, size in known.items():
+        name = _NAME.fullmatch(Path(file).stem)
+        assert name is not None
+        diagnosis, group = _DIAGNOSIS[name[2]], _TWINS.get(name[1])
+        images.append(Image(ImageId(file), *size, file=file, diagnosis=diagnosis, group=group))
+    return images
+
+
+def _points(folder: Path, images: list[Image], labels: LabelMap) -> Dataset:
+    stems = {image.id: Path(image.id).stem for image in images}
+    require_files(SOURCE, folder, (f"xyc/{stem}.xyc" for stem in stems.values()), "im")
+    with_others = (folder / "other").is_dir()
+    problems: list[Problem] = []
+    cells: list[Cell] = []
+    told = []
+    for image in images:
+        blasts = _read_points(folder / "xyc" / f"{stems[image.id]}.xyc", image, problems)
+        file = folder / "other" / f"{stems[image.id]}.xyc"
+        # the first line is a click that the owner's reader passes over, too
+        others = _read_points(file, image, problems, skip=1) if with_others and file.is_file() else []
+        rows = [*(("blast", point) for point in blasts), *(("other", point) for point in others)]
+        cells += [
+            Cell(image.id, number, labels.label(raw), point.pixel(image.width, image.height), raw, point)
+            for number, (raw, point) in enumerate(rows)
+        ]
+        state: AnnotationState = "partial" if image.diagnosis == "ALL" or file.is_file() else "none"
+        told.append(replace(image, annotation_state=state))
+    if problems:
+        raise InvalidExport(problems)
+    return Dataset(SOURCE.name, labels.taxonomy, tuple(told), tuple(cells), root=folder)
+
+
+def _read_points(file: Path, image: Image, problems: list[Problem], skip: int = 0) -> list[Point]:
+    """The points of a file, one a line, with a tab or blanks between x and y."""
+    found = []
+    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
+        fields = line.split()
+        if number <= skip or not fields:
+            continue
+        try:
+            x, y = map(float, fields)
+            point = Point(x, y)
+            point.pixel(image.width, image.height)
+            found.append(point)
+        except ValueError as error:
+            where = f"{file.parent.name}/{file.name}:{number}"
+            problems.append(Problem(where, f"{line!r} is no point of its image ({error})", "get it again"))
+    return found
+
+
+def _export(folder: Path, given: str | Path | None) -> Path | None:
+    """The re-annotation: what was given, or the one zip or XML file beside the images."""
+    if given is not None:
+        if not Path(given).exists():
+            raise DataNotFound(f"{given}: is not there; give the CVAT export of the re-annotation")
+        return Path(given)
+    found = sorted(file for file in folder.iterdir() if _may_be_export(file))
+    return found[0] if len(found) == 1 else None
+
+
+def _may_be_export(file: Path) -> bool:
+    if file.suffix.lower() == ".xml":
+        return True
+    if not zipfile.is_zipfile(file):
+        return False
+    with zipfile.ZipFile(file) as archive:
+        return any(name.lower().endswith(".xml") for name in archive.namelist())
+
+
+def _boxes(folder: Path, images: list[Image], export: Path) -> Dataset:
+    """The cells of a CVAT export, on our images of the same names."""
+    drawn = cvat.read(export, check_images=False)
+    ours = {PurePosixPath(image.id).stem.casefold(): image for image in images}
+    theirs = {image.id: PurePosixPath(image.name).stem.casefold() for image in drawn.images}
+    problems = list(_misfits(drawn.images, theirs, ours, export.name))
+    if problems:
+        raise InvalidExport(problems)
+    listed = set(theirs.values())
+    told = [
+        image if stem in listed else replace(image, annotation_state="none") for stem, image in ours.items()
+    ]
+    cells = [structs.replace(cell, image=ours[theirs[cell.image]].id) for cell in drawn.cells]
+    return Dataset(SOURCE.name, drawn.taxonomy, tuple(told), tuple(cells), root=folder)
+
+
+def _misfits(
+    drawn: Iterable[Image], theirs: dict[ImageId, str], ours: dict[str, Image], export: str
+) -> Iterable[Problem]:
+    seen: dict[str, ImageId] = {}
+    for image in drawn:
+        where = f'{export} image "{image.id}"'
+        here = ours.get(theirs[image.id])
+        if here is None:
+            yield Problem(where, "is none of ALL-IDB1's", "give the re-annotation of ALL-IDB1 alone")
+        elif seen.setdefault(theirs[image.id], image.id) != image.id:
+            yield Problem(where, f'is also "{seen[theirs[image.id]]}"', "export every image once")
+        elif (image.width, image.height) != (here.width, here.height):
+            what = f"is {image.width} x {image.height} there, its file is {here.width} x {here.height}"
+            yield Problem(where, what, "annotate the images as they came")

@@ -1,0 +1,178 @@
+"""BCCD: 364 fields of a smear with boxes of red cells, white cells and platelets, in Pascal VOC.
+
+::
+
+    BCCD/Annotations/*.xml                       corners as whole pixels, counted from 1
+    BCCD/JPEGImages/*.jpg
+    BCCD/ImageSets/Main/{train,val,test}.txt     a stem a line
+
+A VOC box from `xmin` to `xmax` covers both pixels, so that here it begins at ``xmin - 1`` and ends at `xmax`.
+Two boxes have no area and are left out. The classes are its own: a white cell is of no type.
+"""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+from pcm_leukemia.dataset import Dataset
+from pcm_leukemia.errors import InvalidExport, Problem, some
+from pcm_leukemia.schema import Cell, Image, ImageId, Taxonomy
+from pcm_leukemia.shapes import Box
+from pcm_leukemia.sources._files import find_root, listing, require_files, sizes, warn, with_parts
+from pcm_leukemia.sources._labels import LabelMap, read_map
+from pcm_leukemia.sources._source import Download, Source
+
+__all__ = ["SOURCE", "read"]
+
+SOURCE = Source(
+    name="bccd",
+    title="BCCD",
+    what="Fields of a blood smear with boxes of red cells, white cells and platelets.",
+    cell_types="Normal",
+    total_images="364",
+    annotations="Full Frame (Bboxes)",
+    patients="unknown",
+    licence="MIT",
+    redistributable=True,
+    citation="Cheng S. BCCD Dataset. https://github.com/Shenggan/BCCD_Dataset",
+    home="https://github.com/Shenggan/BCCD_Dataset",
+    how_to_get="clone or download the repository; ROOT is the folder BCCD in it, or any folder above",
+    size="about 10 MB",
+    image_size="640 x 480",
+    defects=(
+        "two red cells have boxes without area (BloodImage_00338, BloodImage_00343) and are left out",
+        "red cells are known to be unannotated in places",
+        "a data set of the same name on Kaggle (12,500 images in 4 classes) is another one, heavily augmented",
+        "TXL-PBC and the Complete Blood Cell Count data set contain its images",
+    ),
+    counts={"RBC": 4_153, "WBC": 372, "Platelets": 361},
+    taxonomy=Taxonomy("bccd", ("WBC", "RBC", "Platelets")),
+    downloads=(
+        Download(
+            "https://github.com/Shenggan/BCCD_Dataset/archive/862b232accac2e8d4ee2d95738d51195f0476395.zip",
+            "BCCD_Dataset.zip",
+            unpack=True,
+        ),
+    ),
+)
+
+_PARTS = ("train", "val", "test")
+
+
+def read(root: str | Path, *, variant: str | None = None, workers: int | None = None) -> Dataset:
+    """Read the annotations, and the lists of the parts where they are there.
+
+    Parameters
+    ----------
+    root
+        The folder with Annotations and JPEGImages in it, or one above.
+    variant
+        "default" is the only one.
+    workers
+        Threads that read headers.
+
+    Raises
+    ------
+    DataNotFound
+        If the folders are not there.
+    InvalidExport
+        If an annotation cannot be read, or has no image, or a list does not fit: every problem is listed.
+    UnknownLabel
+        If an object is none of the three.
+    ValueError
+        If there is no such variant.
+
+    Warns
+    -----
+    DataWarning
+        If boxes have no area and are left out, or images cannot be read.
+    """
+    labels = read_map(SOURCE, variant)
+    what = "the folders Annotations and JPEGImages"
+    top = find_root(
+        SOURCE, root, lambda f: (f / "Annotations").is_dir() and (f / "JPEGImages").is_dir(), what
+    )
+    folder = top / "JPEGImages"
+    files = {Path(file).stem: file for file in listing(folder)}
+    annotations = {Path(file).stem: file for file in listing(top / "Annotations", (".xml",))}
+    require_files(
+        SOURCE, folder, (f"{stem}.jpg" for stem in annotations.keys() - files.keys()), "Annotations"
+    )
+    known = sizes(folder, [files[stem] for stem in sorted(files)], workers)
+    problems: list[Problem] = []
+    flat: list[str] = []
+    images, cells = [], []
+    for stem, file in sorted(files.items()):
+        if file not in known:
+            continue
+        image = Image(
+            ImageId(file),
+            *known[file],
+            file=file,
+            annotation_state="complete" if stem in annotations else "none",
+        )
+        images.append(image)
+        if stem in annotations:
+            cells += _cells(top / "Annotations" / annotations[stem], image, labels, problems, flat)
+    parts = _parts(top / "ImageSets" / "Main", {Path(image.id).stem: image.id for image in images}, problems)
+    if problems:
+        raise InvalidExport(problems)
+    if flat:
+        warn(f"{len(flat):,} boxes have no area and are left out:\n{some(flat)}")
+    ds = Dataset(SOURCE.name, labels.taxonomy, tuple(images), tuple(cells), root=folder)
+    return with_parts(ds, parts) if parts else ds
+
+
+def _cells(
+    path: Path, image: Image, labels: LabelMap, problems: list[Problem], flat: list[str]
+) -> list[Cell]:
+    """The objects of one file; they are numbered by their place in it, also those that are left out."""
+    where = path.name
+    try:
+        tree = ET.parse(path).getroot()  # noqa: S314 - see the import
+        named = tree.findtext("filename", "")
+        rows = [
+            (row.findtext("name", ""), [float(row.findtext(f"bndbox/{side}", "")) for side in _SIDES])
+            for row in tree.iter("object")
+        ]
+    except (ET.ParseError, ValueError) as error:
+        problems.append(Problem(where, f"cannot be read ({error})", "get the file again"))
+        return []
+    if Path(named).stem != path.stem:
+        problems.append(Problem(where, f'says that it is of "{named}"', "give it the name of its image"))
+    labels.require(name for name, _ in rows)
+    cells = []
+    for number, (name, (x1, y1, x2, y2)) in enumerate(rows):
+        if x1 >= x2 or y1 >= y2:
+            flat.append(f"{where}: {name} at ({x1:g}, {y1:g}, {x2:g}, {y2:g})")
+            continue
+        box = Box(x1 - 1, y1 - 1, x2, y2)
+        if box.inside(image.width, image.height):
+            cells.append(Cell(image.id, number, labels.rules[name].label, box, name))
+        else:
+            what = f"{box} of {name} leaves the image of {image.width} x {image.height}"
+            problems.append(Problem(where, what, "get the file again"))
+    return cells
+
+
+_SIDES = ("xmin", "ymin", "xmax", "ymax")
+
+
+def _parts(folder: Path, images: dict[str, ImageId], problems: list[Problem]) -> dict[ImageId, str]:
+    """Which list each image stands in; {} where there are no lists."""
+    found: dict[ImageId, str] = {}
+    for part in _PARTS:
+        file = folder / f"{part}.txt"
+        for stem in file.read_text(encoding="utf-8").split() if file.is_file() else ():
+            if stem not in images:
+                problems.append(Problem(f"{file.name}", f"names {stem}, which has no image", "get it again"))
+            elif found.setdefault(images[stem], part) != part:
+                problems.append(
+                    Problem(f"{file.name}", f"names {stem}, which is in another list", "keep one")
+                )
+    lost = sorted(images.keys() - {Path(image).stem for image in found}) if found else []
+    if lost:
+        what = f"{len(lost):,} images are in no list, the first {lost[0]}"
+        problems.append(Problem(str(folder), what, "add them to train.txt, val.txt or test.txt"))
+    return found

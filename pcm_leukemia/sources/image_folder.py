@@ -1,0 +1,145 @@
+"""Anybody's own crops: a folder a class, below the root or below train, val and test.
+
+::
+
+    <root>/<class>/.../*.png
+    <root>/{train,val,test}/<class>/.../*.png     parts in the usual spellings, which become the split
+
+The way in for a lab's own cells, and for data sets that came as such folders.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+
+from pcm_leukemia import patients as people
+from pcm_leukemia.dataset import Dataset
+from pcm_leukemia.errors import Problem, UnknownLabel
+from pcm_leukemia.given_splits import SPELLED
+from pcm_leukemia.schema import IGNORE, Taxonomy
+from pcm_leukemia.sources._files import Crop, crops, find_root, listing, not_found, warn
+from pcm_leukemia.sources._labels import LabelMap, Rule, read_map
+from pcm_leukemia.sources._source import Source
+from pcm_leukemia.taxonomy import NINE
+
+__all__ = ["SOURCE", "read"]
+
+SOURCE = Source(
+    name="image_folder",
+    title="a folder of images by class",
+    what="Anybody's own single-cell crops, a folder a class.",
+    cell_types="any",
+    total_images="any",
+    annotations="Cropped Single Cell",
+    patients="by a CSV",
+    licence="its owner's",
+    redistributable=False,
+    citation="cite its owner",
+    home="",
+    how_to_get=(
+        "put each crop into a folder named after its class; ROOT is the folder with these in it, or with train, val "
+        "and test that have them"
+    ),
+    defects=(),
+)
+
+
+def read(
+    root: str | Path,
+    *,
+    variant: str | None = None,
+    labels: Mapping[str, str] | None = None,
+    taxonomy: Taxonomy = NINE,
+    patients_csv: str | Path | None = None,
+    workers: int | None = None,
+) -> Dataset:
+    """Read crops by their folders.
+
+    Parameters
+    ----------
+    root
+        The folder with the class folders in it, or with folders train, val and test (or valid, training, ...)
+        in which these are.
+    variant
+        "default" is the only one.
+    labels
+        Folder -> class, or "ignore"; folders that spell a class need none.
+    taxonomy
+        The classes.
+    patients_csv
+        A CSV with the columns path (of an image or a folder), patient and (optional) diagnosis; see
+        `patients.from_csv`.
+    workers
+        Threads that read headers.
+
+    Raises
+    ------
+    DataNotFound
+        If there is no folder with images in it.
+    UnknownLabel
+        If a folder is no class: all of them are named.
+    ValueError
+        If there is no such variant, or `labels` leads to no class.
+
+    Warns
+    -----
+    DataWarning
+        If files are left out, since they are in no class folder or no images.
+
+    Examples
+    --------
+    >>> import tempfile, PIL.Image
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     for name in ("blasts/a.png", "Monocyte/b.png"):
+    ...         Path(folder, name).parent.mkdir()
+    ...         PIL.Image.new("RGB", (80, 80)).save(Path(folder, name))
+    ...     ds = read(folder, labels={"blasts": "Lymphoblast"})
+    >>> [(cell.image, cell.label, cell.raw_label) for cell in ds.cells]
+    [('Monocyte/b.png', 'Monocyte', 'Monocyte'), ('blasts/a.png', 'Lymphoblast', 'blasts')]
+    """
+    SOURCE.variant(variant)
+    folder = find_root(SOURCE, root, lambda _: True, "images")
+    files = listing(folder)
+    top = {file.partition("/")[0] for file in files if "/" in file}
+    in_parts = bool(top) and all(name.casefold() in SPELLED for name in top)
+    depth = 2 if in_parts else 1
+    rows, outside = [], []
+    for file in files:
+        steps = file.split("/")
+        if len(steps) > depth:
+            part = SPELLED[steps[0].casefold()] if in_parts else None
+            rows.append(Crop(file, steps[depth - 1], part=part))
+        else:
+            outside.append(file)
+    if not rows:
+        raise not_found(SOURCE, root, "has no folder with images in it")
+    if outside:
+        warn(f"{root}: {len(outside):,} images are in no class folder and left out, the first {outside[0]}")
+    ds = crops(SOURCE, folder, rows, _map(rows, labels or {}, taxonomy, str(root)), workers=workers)
+    return people.from_csv(ds, patients_csv) if patients_csv is not None else ds
+
+
+def _map(rows: list[Crop], given: Mapping[str, str], taxonomy: Taxonomy, where: str) -> LabelMap:
+    """The class of every folder: as given, or as the taxonomy, or for the nine the map, spells it."""
+    wrong = sorted({label for label in given.values() if label != IGNORE and label not in taxonomy.labels})
+    if wrong:
+        raise ValueError(
+            f"labels: {', '.join(wrong)}: no class here; use one of {', '.join(taxonomy.labels)}"
+        )
+    known = read_map(SOURCE).rules if taxonomy == NINE else {}
+    rules, problems = {}, []
+    for raw, count in sorted(Counter(row.raw for row in rows).items()):
+        if raw in given:
+            rules[raw] = Rule(raw, given[raw], "H", "given", "the caller")
+        elif (label := taxonomy.match(raw)) is not None:
+            rules[raw] = Rule(raw, label, "H", "spells the class", "the folder")
+        elif raw in known:
+            rules[raw] = known[raw]
+        else:
+            fix = f'give labels={{"{raw}": CLASS}} / --map "{raw}=CLASS", with one of {", ".join(taxonomy.labels)} or ignore'
+            problems.append(Problem(f'{where} folder "{raw}"', f"is no class ({count:,} images)", fix))
+    if problems:
+        raise UnknownLabel(problems)
+    return LabelMap(SOURCE.name, 1, "default", taxonomy, rules)
