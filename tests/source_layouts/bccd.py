@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from source_layouts import Facts, picture
@@ -23,7 +23,7 @@ def annotation(stem: str, rows: Sequence[Row]) -> str:
     )
 
 
-def write(root: Path, images: dict[str, Sequence[Row]], parts: dict[str, list[str]]) -> None:
+def write(root: Path, images: Mapping[str, Sequence[Row]], parts: Mapping[str, list[str]]) -> None:
     """The annotations and the lists; the images are written by the caller."""
     for folder in ("Annotations", "ImageSets/Main", "JPEGImages"):
         (root / folder).mkdir(parents=True, exist_ok=True)
