@@ -1,0 +1,189 @@
+"""Acevedo 2020, `PBC_dataset_normal_DIB`: single white cells of healthy donors, and WBCAtt's attributes of them.
+
+A raw label is the folder and the prefix of the file's name, ``ig/PMY``: the prefix is finer than the folder for
+neutrophils (SNE segmented, BNE band) and immature granulocytes (MMY metamyelocyte, MY myelocyte, PMY
+promyelocyte).
+
+Sources: the paths in the CSVs of apple2373/wbcatt, the folder counts that MedMNIST confirms.
+"""
+
+from __future__ import annotations
+
+import csv
+import posixpath
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+from pcm_leukemia.dataset import Dataset
+from pcm_leukemia.errors import CorruptFile, DataNotFound, DataWarning, InvalidExport, Problem, some
+from pcm_leukemia.schema import Attributes
+from pcm_leukemia.sources._files import Crop, crops, find_root, listing, not_found
+from pcm_leukemia.sources._labels import read_map
+from pcm_leukemia.sources._source import Source
+
+__all__ = ["SOURCE", "WBCATT", "read"]
+
+SOURCE = Source(
+    name="acevedo",
+    title="PBC_dataset_normal_DIB (Acevedo 2020)",
+    what="Single cells of healthy donors in eight folders, cropped by an automatic microscope",
+    cell_types="Normal",
+    total_images="17,092",
+    annotations="Cropped Single Cell",
+    in_table_1=True,
+    patients="healthy donors; whose an image is was not published",
+    licence="CC BY 4.0",
+    redistributable=True,
+    citation="Acevedo et al., A dataset of microscopic peripheral blood cell images for development of automatic "
+    "recognition systems, Data in Brief 30, 2020, 105474, doi:10.1016/j.dib.2020.105474. Attributes: Tsutsui et al., WBCAtt, NeurIPS 2023",
+    home="https://data.mendeley.com/datasets/snkd93bnjr/1",
+    how_to_get="download PBC_dataset_normal_DIB.zip from the home page, unpack it, and give the folder "
+    "PBC_dataset_normal_DIB as ROOT; for WBCAtt's attributes put pbc_attr_v1_train.csv, _val.csv and _test.csv "
+    "of https://github.com/apple2373/wbcatt (folder submission) below ROOT too",
+    image_size="360 x 363 for all but some 300, which are 366 x 369 or have a side of 360 or 362",
+    stain="May Grünwald-Giemsa",
+    magnification="CellaVision DM96",
+    defects=(
+        "no patient ids: no split can be made by patient",
+        "images are not all of one size",
+        "re-packs on Kaggle (wbc, other_types, wbc_resized) hold images several times and are refused",
+    ),
+    counts={
+        "basophil/BA": 1218,
+        "eosinophil/EO": 3117,
+        "erythroblast/ERB": 1551,
+        "ig/IG": 151,
+        "ig/MMY": 1015,
+        "ig/MY": 1137,
+        "ig/PMY": 592,
+        "lymphocyte/LY": 1214,
+        "monocyte/MO": 1420,
+        "neutrophil/BNE": 1633,
+        "neutrophil/NEUTROPHIL": 50,
+        "neutrophil/SNE": 1646,
+        "platelet/PLATELET": 2348,
+    },
+)
+
+WBCATT = (
+    "cell_size",
+    "cell_shape",
+    "nucleus_shape",
+    "nuclear_cytoplasmic_ratio",
+    "chromatin_density",
+    "cytoplasm_vacuole",
+    "cytoplasm_texture",
+    "cytoplasm_colour",
+    "granule_type",
+    "granule_colour",
+    "granularity",
+)
+"""WBCAtt's eleven attributes, in the order of its CSVs."""
+
+_LEUCOCYTES = {"basophil", "eosinophil", "lymphocyte", "monocyte", "neutrophil"}
+_REPACKED = {"wbc", "other_types", "wbc_resized"}
+
+
+def read(
+    root: str | Path,
+    *,
+    variant: str | None = None,
+    wbcatt: str | Path | None = None,
+    workers: int | None = None,
+) -> Dataset:
+    """Read the crops below `root`, each with one cell that spans it.
+
+    Where WBCAtt tells of an image, its cell has the eleven attributes as WBCAtt writes them ("nil" is a value),
+    and `wbcatt_part`, the part of WBCAtt's split that it is in.
+
+    Parameters
+    ----------
+    root
+        The folder PBC_dataset_normal_DIB, or one above.
+    variant
+        The reading of the labels; there is one.
+    wbcatt
+        The folder with WBCAtt's CSVs, or one of them; by default those below `root`, if there are any.
+    workers
+        Threads that look at the headers; by default as many as Python's pool takes.
+
+    Raises
+    ------
+    DataNotFound
+        If the folder is not there, is a re-pack, or `wbcatt` has no such CSV.
+    UnknownLabel
+        If a folder or prefix is none that is known.
+    CorruptFile
+        If a CSV of WBCAtt lacks a column.
+    InvalidExport
+        If WBCAtt tells two things of one image.
+
+    Warns
+    -----
+    DataWarning
+        If files cannot be read, or WBCAtt tells of images that are not there.
+    """
+    labels = read_map(SOURCE, variant)
+    top = find_root(
+        SOURCE, root, _fits, "the folders basophil, eosinophil, lymphocyte, monocyte and neutrophil"
+    )
+    attributes = _attributes(
+        _tables(Path(root) if wbcatt is None else Path(wbcatt), asked=wbcatt is not None)
+    )
+    rows = [Crop(file, _raw(file), attributes=attributes.pop(file, ())) for file in listing(top)]
+    if attributes:
+        warnings.warn(
+            f"{top}: WBCAtt tells of {len(attributes):,} images that are not there:\n{some(sorted(attributes), 5)}",
+            DataWarning,
+            stacklevel=2,
+        )
+    return crops(SOURCE, top, rows, labels, workers=workers)
+
+
+def _fits(folder: Path) -> bool:
+    inside = {path.name for path in folder.iterdir()}
+    if len(inside & _REPACKED) > 1:
+        raise not_found(SOURCE, folder, "is a re-pack, which holds images several times")
+    return inside >= _LEUCOCYTES
+
+
+def _raw(file: str) -> str:
+    """``neutrophil/SNE_2537.jpg`` -> ``neutrophil/SNE``."""
+    folder, name = posixpath.split(file)
+    return f"{folder}/{name.rpartition('_')[0]}"
+
+
+def _tables(path: Path, *, asked: bool) -> list[Path]:
+    if path.is_file():
+        return [path]
+    found = [path / file for file in listing(path, (".csv",)) if "pbc_attr_v1_" in file]
+    if asked and not found:
+        raise DataNotFound(
+            f"{path}: has no pbc_attr_v1_*.csv; give the folder `submission` of apple2373/wbcatt"
+        )
+    return found
+
+
+def _attributes(tables: Sequence[Path]) -> dict[str, Attributes]:
+    """The attributes by the path of the image below the root: its folder and name."""
+    found: dict[str, Attributes] = {}
+    problems = []
+    for table in tables:
+        part = table.stem.removeprefix("pbc_attr_v1_")
+        with table.open(encoding="utf-8-sig", newline="") as stream:
+            rows = csv.DictReader(stream)
+            lacking = {"path", *WBCATT} - set(rows.fieldnames or ())
+            if lacking:
+                raise CorruptFile(
+                    f"{table}: lacks the columns {', '.join(sorted(lacking))}; get it again from apple2373/wbcatt"
+                )
+            for row in rows:
+                file = "/".join(row["path"].split("/")[-2:])
+                told = (*((name, row[name]) for name in WBCATT), ("wbcatt_part", part))
+                if found.setdefault(file, told) != told:
+                    what = f"tells another thing of {file} than a row before"
+                    problems.append(Problem(f"{table}:{rows.line_num}", what, "keep one of the two"))
+    if problems:
+        raise InvalidExport(problems)
+    return found
