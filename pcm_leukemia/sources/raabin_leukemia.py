@@ -1,0 +1,95 @@
+"""Raabin-Leukemia: photographs of smears by diagnosis; their cells are not annotated.
+
+The layout is known in part only: of the addresses, ``Leukemia_Data/ALL/L1/`` alone was seen named. So the
+first folder is taken for the diagnosis, and those below it, such as a subtype, are kept as a tag.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pcm_leukemia.dataset import Dataset
+from pcm_leukemia.schema import Image, ImageId, Tag
+from pcm_leukemia.sources._files import find_root, listing, not_found, sizes
+from pcm_leukemia.sources._source import Source
+
+__all__ = ["DIAGNOSES", "SOURCE", "read"]
+
+DIAGNOSES = ("ALL", "AML", "CLL", "CML")
+"""The folders, each of which is the diagnosis of the images in it."""
+
+SOURCE = Source(
+    name="raabin_leukemia",
+    title="Raabin-Leukemia",
+    what="Photographs of smears of patients with leukaemia, by diagnosis, in which no cell is annotated",
+    cell_types="ALL, AML",
+    total_images="7,152",
+    annotations="Full Frame (No Annotation)",
+    in_table_1=True,
+    patients="not published",
+    licence="free data, citation asked for; no licence text was found",
+    redistributable=False,
+    citation="Mousavi Kouzehkanan et al., A large dataset of white blood cells containing cell locations and types, "
+    "along with segmented nuclei and cytoplasm, Scientific Reports 12, 2022, 1123, doi:10.1038/s41598-021-04426-x",
+    home="https://raabindata.com/free-data/",
+    how_to_get="download the leukaemia data from the home page, keep its folders ALL, AML, CLL and CML, and give the "
+    "folder that holds them as ROOT",
+    defects=(
+        "a diagnosis is that of the patient: not every cell of such an image is leukaemic",
+        "no patient ids: no split can be made by patient",
+        "the paper's Table 1 names ALL and AML, others name CLL and CML as well; the whole layout was not seen",
+    ),
+)
+
+
+def read(root: str | Path, *, variant: str | None = None, workers: int | None = None) -> Dataset:
+    """Read the images below `root`, each with its diagnosis and without cells.
+
+    Detectors refuse them, since their cells are there and not annotated.
+
+    Parameters
+    ----------
+    root
+        The folder that holds ALL, AML, CLL or CML, or one above.
+    variant
+        The reading of the labels; there is one, and no label.
+    workers
+        Threads that look at the headers; by default as many as Python's pool takes.
+
+    Raises
+    ------
+    DataNotFound
+        If none of the folders is there, or no image in them.
+    ValueError
+        If there is no such variant.
+
+    Warns
+    -----
+    DataWarning
+        If files cannot be read.
+    """
+    SOURCE.variant(variant)
+    top = find_root(
+        SOURCE,
+        root,
+        lambda folder: any((folder / name).is_dir() for name in DIAGNOSES),
+        "ALL, AML, CLL or CML",
+    )
+    files = [file for file in listing(top) if file.partition("/")[0] in DIAGNOSES]
+    if not files:
+        raise not_found(SOURCE, top, "holds no image")
+    images = []
+    for file, (width, height) in sizes(top, files, workers).items():
+        diagnosis, *inner, _ = file.split("/")
+        images.append(
+            Image(
+                ImageId(file),
+                width,
+                height,
+                file=file,
+                tags=(Tag("/".join(inner)),) if inner else (),
+                annotation_state="none",
+                diagnosis=diagnosis,
+            )
+        )
+    return Dataset(SOURCE.name, SOURCE.taxonomy, tuple(images), root=top)
