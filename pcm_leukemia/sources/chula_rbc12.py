@@ -1,0 +1,174 @@
+"""Chula RBC-12: red cells of thalassaemia patients, as centre points with a class of shape each.
+
+A row of ``Label/<n>.txt`` is ``x y class``, in pixels. An image without a label file is one that nobody
+labelled; with an empty one it may be that, or an image without cells. The repository's README lists other
+numbers than the files use; the names here are those of the class numbers in the files.
+
+Sources: Chula-PIC-Lab/Chula-RBC-12-Dataset, whose files were counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from pcm_leukemia.dataset import Dataset
+from pcm_leukemia.errors import InvalidExport, Problem
+from pcm_leukemia.schema import AnnotationState, Cell, Image, ImageId, Taxonomy
+from pcm_leukemia.shapes import Point
+from pcm_leukemia.sources._files import find_root, listing, not_found, sizes
+from pcm_leukemia.sources._labels import LabelMap, read_map
+from pcm_leukemia.sources._source import Source
+
+__all__ = ["SOURCE", "read"]
+
+SOURCE = Source(
+    name="chula_rbc12",
+    title="Chula RBC-12",
+    what="Red cells in fields of smears, each a centre point with one of 13 classes of shape",
+    cell_types="Red cells",
+    total_images="738",
+    annotations="Full Frame (Centroids)",
+    patients="not published",
+    licence="MIT",
+    redistributable=True,
+    citation="Naruenatthanaset et al., Red Blood Cell Segmentation with Overlapping Cell Separation and Classification "
+    "from an Imbalanced Dataset, 2021, arXiv:2012.01321",
+    home="https://github.com/Chula-PIC-Lab/Chula-RBC-12-Dataset",
+    how_to_get="git clone https://github.com/Chula-PIC-Lab/Chula-RBC-12-Dataset, and give that folder as ROOT",
+    image_size="640 x 480",
+    defects=(
+        "115 images have no label file: they are unlabelled, not empty",
+        "2 label files are empty (53 and 56), and nobody says whether those images were labelled",
+        "13 classes, not 12; its README lists other class numbers, and 706 images",
+        "points and no boxes: detectors refuse them",
+        "the 121 photographs in RBC Diseases have no labels and are not read",
+    ),
+    counts={
+        "0": 6330,
+        "1": 689,
+        "2": 461,
+        "3": 3449,
+        "4": 2753,
+        "5": 1996,
+        "6": 2140,
+        "7": 307,
+        "8": 785,
+        "9": 897,
+        "10": 184,
+        "11": 1063,
+        "12": 1052,
+    },
+    taxonomy=Taxonomy(
+        "chula-rbc-12",
+        (
+            "Normal cell",
+            "Macrocyte",
+            "Microcyte",
+            "Spherocyte",
+            "Target cell",
+            "Stomatocyte",
+            "Ovalocyte",
+            "Teardrop",
+            "Burr cell",
+            "Schistocyte",
+            "Uncategorised",
+            "Hypochromia",
+            "Elliptocyte",
+        ),
+    ),
+)
+
+
+def read(root: str | Path, *, variant: str | None = None, workers: int | None = None) -> Dataset:
+    """Read the images in ``Dataset`` and the points in ``Label``; the raw label is the class's number.
+
+    Images with labels are "complete", those without a label file "none", those with an empty one "unknown".
+
+    Parameters
+    ----------
+    root
+        The repository's folder, or one above.
+    variant
+        The reading of the labels; there is one.
+    workers
+        Threads that look at the headers; by default as many as Python's pool takes.
+
+    Raises
+    ------
+    DataNotFound
+        If the folders are not there.
+    UnknownLabel
+        If a class number is none of 0 to 12.
+    InvalidExport
+        If a row cannot be read, a point lies outside its image, or a label file has no image: each is listed.
+
+    Warns
+    -----
+    DataWarning
+        If files cannot be read.
+    """
+    labels = read_map(SOURCE, variant)
+    top = find_root(SOURCE, root, _fits, "the folders Dataset and Label")
+    files = [f"Dataset/{file}" for file in listing(top / "Dataset")]
+    if not files:
+        raise not_found(SOURCE, top, "holds no image in Dataset")
+    tables = {f"Label/{file}" for file in listing(top / "Label", (".txt",))}
+    problems: list[Problem] = []
+    images: list[Image] = []
+    rows: list[tuple[Image, int, Point, str]] = []
+    stems = set()
+    for file, (width, height) in sizes(top, files, workers).items():
+        stem = file.removeprefix("Dataset/").rpartition(".")[0]
+        stems.add(stem)
+        table = f"Label/{stem}.txt"
+        found = list(_points(top, table, (width, height), problems)) if table in tables else None
+        image = Image(ImageId(file), width, height, file=file, annotation_state=_state(found))
+        images.append(image)
+        rows += [(image, number, point, code) for number, (point, code) in enumerate(found or ())]
+    problems += [
+        Problem(table, f"has no image Dataset/{stem}.jpg", f"get {SOURCE.title} again, whole")
+        for table in sorted(tables)
+        if (stem := table.removeprefix("Label/").removesuffix(".txt")) not in stems
+    ]
+    if problems:
+        raise InvalidExport(problems)
+    labels.require(code for *_, code in rows)
+    cells = (_cell(image, number, point, code, labels) for image, number, point, code in rows)
+    return Dataset(SOURCE.name, labels.taxonomy, tuple(images), tuple(cells), root=top)
+
+
+def _fits(folder: Path) -> bool:
+    return (folder / "Dataset").is_dir() and (folder / "Label").is_dir()
+
+
+def _state(found: list[tuple[Point, str]] | None) -> AnnotationState:
+    """There is a class for cells of no type, so that an image with labels has one for every red cell."""
+    if found is None:
+        return "none"
+    return "complete" if found else "unknown"
+
+
+def _points(
+    top: Path, table: str, size: tuple[int, int], problems: list[Problem]
+) -> Iterator[tuple[Point, str]]:
+    for line, row in enumerate((top / table).read_text(encoding="utf-8").splitlines(), 1):
+        if not row.strip():
+            continue
+        try:
+            x, y, code = row.split()
+            point = Point(int(x), int(y))
+        except ValueError:
+            problems.append(Problem(f"{table}:{line}", f'is "{row}"', "write x y class, three whole numbers"))
+            continue
+        if not (0 <= point.x <= size[0] and 0 <= point.y <= size[1]):
+            what = f"the point ({x}, {y}) is outside the image of {size[0]} x {size[1]}"
+            problems.append(Problem(f"{table}:{line}", what, "mend or remove it"))
+            continue
+        yield point, code
+
+
+def _cell(image: Image, number: int, point: Point, code: str, labels: LabelMap) -> Cell:
+    return Cell(
+        image.id, number, labels.rules[code].label, point.pixel(image.width, image.height), code, shape=point
+    )
