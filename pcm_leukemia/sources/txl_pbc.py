@@ -1,0 +1,190 @@
+"""TXL-PBC: boxes of white cells, red cells and platelets on images of BCCD, BCD, Acevedo and Raabin.
+
+YOLO rows ``class cx cy w h``, in shares of the image; the classes are in the order of `data.yaml`, whereas the
+README lists red cells first. Each folder of labels has a `classes.txt`, which is no image's.
+
+Sources: lugan113/TXL-PBC_Dataset, whose boxes were counted.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePosixPath
+
+import yaml
+
+from pcm_leukemia.dataset import Dataset
+from pcm_leukemia.errors import CorruptFile, DataWarning, InvalidExport, Problem, some
+from pcm_leukemia.schema import PARTS, AnnotationState, Cell, Image, ImageId, Split
+from pcm_leukemia.shapes import Box
+from pcm_leukemia.sources._files import find_root, listing, not_found, sizes
+from pcm_leukemia.sources._labels import LabelMap, read_map
+from pcm_leukemia.sources._source import Source
+from pcm_leukemia.taxonomy import known
+
+__all__ = ["SOURCE", "read"]
+
+SOURCE = Source(
+    name="txl_pbc",
+    title="TXL-PBC",
+    what="White cells, red cells and platelets in boxes, drawn anew on images of four other data sets",
+    cell_types="White cells, red cells, platelets",
+    total_images="1,440",
+    annotations="Full Frame (Bboxes)",
+    patients="not published",
+    licence="MIT",
+    redistributable=True,
+    citation="Gan and Li, TXL-PBC: a freely accessible labeled peripheral blood cell dataset, 2024, arXiv:2407.13214",
+    home="https://github.com/lugan113/TXL-PBC_Dataset",
+    how_to_get="git clone https://github.com/lugan113/TXL-PBC_Dataset, and give that folder as ROOT",
+    defects=(
+        "its images are those of BCCD, BCD, Acevedo and Raabin: never test on one what was trained on the other",
+        "the README lists the classes in another order than data.yaml, which the labels follow",
+        "labels were drawn with the help of a detector",
+        "the article's abstract speaks of 1,260 images and 18,143 boxes, another version",
+    ),
+    counts={"WBC": 1515, "RBC": 24271, "Platelets": 851},
+    taxonomy=known(("WBC", "RBC", "Platelets")),
+)
+
+_ROUNDING = 1.0
+"""Pixels that a box may leave its image by, being rounded."""
+
+
+def read(root: str | Path, *, variant: str | None = None, workers: int | None = None) -> Dataset:
+    """Read the images, their boxes and the split into train, val and test.
+
+    An image without a label file is one whose cells are not annotated; with an empty one it has none.
+
+    Parameters
+    ----------
+    root
+        The repository's folder, or one above.
+    variant
+        The reading of the labels; there is one.
+    workers
+        Threads that look at the headers; by default as many as Python's pool takes.
+
+    Raises
+    ------
+    DataNotFound
+        If the folders are not there.
+    CorruptFile
+        If `data.yaml` names no classes.
+    UnknownLabel
+        If it names others than WBC, RBC and Platelets.
+    InvalidExport
+        If a row is no box in its image, or a label file has no image: each is listed.
+
+    Warns
+    -----
+    DataWarning
+        If files cannot be read, images have no label file, or boxes have no area and are left out.
+    """
+    labels = read_map(SOURCE, variant)
+    top = find_root(SOURCE, root, _fits, "data.yaml, images and labels")
+    names = _names(top / "data.yaml")
+    labels.require(names)
+    files = [f"images/{file}" for file in listing(top / "images")]
+    if not files:
+        raise not_found(SOURCE, top, "holds no image")
+    tables = {f"labels/{file}" for file in listing(top / "labels", (".txt",))}
+    tables = {table for table in tables if PurePosixPath(table).name != "classes.txt"}
+    problems = [
+        Problem(file, "is in none of images/train, images/val and images/test", "put it where it was")
+        for file in files
+        if file.split("/")[1] not in PARTS
+    ]
+    images: list[Image] = []
+    cells: list[Cell] = []
+    flat: list[str] = []
+    for file, size in sizes(top, files, workers).items():
+        table = f"labels/{PurePosixPath(file.removeprefix('images/')).with_suffix('.txt')}"
+        state: AnnotationState = "complete" if table in tables else "none"
+        image = Image(ImageId(file), *size, subset=file.split("/")[1], file=file, annotation_state=state)
+        images.append(image)
+        if table in tables:
+            tables.remove(table)
+            cells += _cells(top, table, image, names, labels, problems, flat)
+    problems += [
+        Problem(table, "has no image", f"get {SOURCE.title} again, whole") for table in sorted(tables)
+    ]
+    if problems:
+        raise InvalidExport(problems)
+    _warn(top, [image.id for image in images if image.annotation_state == "none"], flat)
+    split = Split(
+        "official", {image.id: image.subset for image in images}, {"method": f"as {SOURCE.name} comes"}
+    )
+    return Dataset(SOURCE.name, labels.taxonomy, tuple(images), tuple(cells), split=split, root=top)
+
+
+def _fits(folder: Path) -> bool:
+    return all((folder / name).exists() for name in ("data.yaml", "images", "labels"))
+
+
+def _warn(top: Path, unlabelled: Sequence[str], flat: Sequence[str]) -> None:
+    for count, what, which in (
+        (len(unlabelled), "images have no label file; their cells are not annotated", unlabelled),
+        (len(flat), "boxes have no area and are left out", flat),
+    ):
+        if count:
+            warnings.warn(f"{top}: {count:,} {what}:\n{some(which, 5)}", DataWarning, stacklevel=3)
+
+
+def _names(file: Path) -> list[str]:
+    """The classes, by number from 0."""
+    try:
+        names = yaml.safe_load(file.read_text(encoding="utf-8-sig"))["names"]
+    except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError) as error:
+        raise CorruptFile(f"{file}: names no classes; get {SOURCE.title} again") from error
+    if not isinstance(names, list):
+        raise CorruptFile(f"{file}: names no list of classes; get {SOURCE.title} again")
+    return [str(name) for name in names]
+
+
+def _cells(
+    top: Path,
+    table: str,
+    image: Image,
+    names: Sequence[str],
+    labels: LabelMap,
+    problems: list[Problem],
+    flat: list[str],
+) -> Iterator[Cell]:
+    rows = (top / table).read_text(encoding="utf-8").splitlines()
+    for line, row in enumerate(rows, 1):
+        if not row.strip():
+            continue
+        where = f"{table}:{line}"
+        try:
+            number, *shares = row.split()
+            raw = names[_number(number, len(names))]
+            box = _box([float(share) for share in shares], image)
+        except ValueError as error:
+            problems.append(Problem(where, str(error), "write class cx cy w h, in shares of the image"))
+            continue
+        if box is None:
+            flat.append(where)
+        else:
+            yield Cell(image.id, line - 1, labels.rules[raw].label, box, raw)
+
+
+def _number(text: str, classes: int) -> int:
+    if not (text.isdecimal() and int(text) < classes):
+        raise ValueError(f"class {text} is none of 0 to {classes - 1}")
+    return int(text)
+
+
+def _box(shares: Sequence[float], image: Image) -> Box | None:
+    """The box in pixels, cut at the image's border where it leaves it by a pixel at most; None without area."""
+    if len(shares) != 4:
+        raise ValueError(f"has {len(shares) + 1} columns")
+    cx, width = shares[0] * image.width, shares[2] * image.width
+    cy, height = shares[1] * image.height, shares[3] * image.height
+    x1, y1, x2, y2 = cx - width / 2, cy - height / 2, cx + width / 2, cy + height / 2
+    if not max(-x1, -y1, x2 - image.width, y2 - image.height) <= _ROUNDING or width < 0 or height < 0:
+        raise ValueError(f"is no box in the image of {image.width} x {image.height}")
+    if width == 0 or height == 0:
+        return None
+    return Box(max(x1, 0.0), max(y1, 0.0), min(x2, float(image.width)), min(y2, float(image.height)))
