@@ -1,0 +1,107 @@
+"""Bone-Marrow-Cytomorphology: single cells of the bone marrow, not of blood, of 945 patients.
+
+Codes are not LMU's, though they look alike: here MYB is myelocyte as there, but blasts are BLA.
+
+Sources: the layout that third-party readers use; the counts of the paper's first table, which add up to its
+171,374 (the last folder of NGB, 9001-9968, agrees).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pcm_leukemia.dataset import Dataset
+from pcm_leukemia.sources._files import Crop, crops, find_root, listing
+from pcm_leukemia.sources._labels import read_map
+from pcm_leukemia.sources._source import Source
+
+__all__ = ["SOURCE", "read"]
+
+SOURCE = Source(
+    name="bmc",
+    title="Bone-Marrow-Cytomorphology_MLL_Helmholtz_Fraunhofer",
+    what="Single cells of bone marrow in 21 classes, of patients with haematological diseases",
+    cell_types="Normal and leukaemic cells of the marrow",
+    total_images="171,374",
+    annotations="Cropped Single Cell",
+    patients="945; whose an image is was not published",
+    licence="CC BY 4.0",
+    redistributable=True,
+    citation="Matek et al., Highly accurate differentiation of bone marrow cell morphologies using deep neural "
+    "networks on a large image data set, Blood 138, 2021, 1917-1927, doi:10.1182/blood.2020010568",
+    home="https://doi.org/10.7937/TCIA.AXH3-T579",
+    how_to_get="download the images (6.8 GB) from the home page with IBM Aspera, and give the folder "
+    "BM_cytomorphology_data as ROOT",
+    size="6.8 GB",
+    image_size="250 x 250",
+    stain="May-Grünwald-Giemsa/Pappenheim",
+    magnification="40x, oil immersion",
+    defects=(
+        "bone marrow: cell types are in other proportions than in blood, and maturing cells are normal in it",
+        "no patient ids: no split can be made by patient",
+        "the number of images is 171,373 to 171,375, depending on who counts",
+    ),
+    variants={
+        "default": "smudge cells and artefacts are ignored",
+        "literal": "smudge cells and artefacts are Other, as the paper's class of that name includes them",
+    },
+    counts={
+        "ABE": 8,
+        "ART": 19630,
+        "BAS": 441,
+        "BLA": 11973,
+        "EBO": 27395,
+        "EOS": 5883,
+        "FGC": 47,
+        "HAC": 409,
+        "KSC": 42,
+        "LYI": 65,
+        "LYT": 26242,
+        "MMZ": 3055,
+        "MON": 4040,
+        "MYB": 6557,
+        "NGB": 9968,
+        "NGS": 29424,
+        "NIF": 3538,
+        "OTH": 294,
+        "PEB": 2740,
+        "PLM": 7629,
+        "PMO": 11994,
+    },
+)
+
+
+def read(root: str | Path, *, variant: str | None = None, workers: int | None = None) -> Dataset:
+    """Read the crops below `root`, each with one cell that spans it; the raw label is the code of its folder.
+
+    Parameters
+    ----------
+    root
+        The folder BM_cytomorphology_data, or one above.
+    variant
+        "default" or "literal"; see ``SOURCE.variants``.
+    workers
+        Threads that look at the headers; by default as many as Python's pool takes.
+
+    Raises
+    ------
+    DataNotFound
+        If the folders are not there.
+    UnknownLabel
+        If there are images in a folder that is no code.
+
+    Warns
+    -----
+    DataWarning
+        If files cannot be read.
+    """
+    labels = read_map(SOURCE, variant)
+    top = find_root(SOURCE, root, _fits, "most of the 21 folders ABE, ART, BAS, BLA, ...")
+    # below a code, images may lie in folders of a thousand: EBO/0001-1000/EBO_00001.jpg
+    rows = [Crop(file, file.partition("/")[0]) for file in listing(top)]
+    return crops(SOURCE, top, rows, labels, workers=workers)
+
+
+def _fits(folder: Path) -> bool:
+    """Two thirds, since LMU's data has folders of eleven of these names."""
+    return sum((folder / code).is_dir() for code in SOURCE.counts) >= 14
