@@ -1,0 +1,218 @@
+"""APL_AML: single cells of 34 patients with APL and 72 with other AML, in a folder a patient.
+
+::
+
+    Patient_00/Signed slides/<class>/<PREFIX>_<number>.jpg
+    Patient_00/Unsigned slides/...      as above, or without folders for classes
+    master.csv                          Patient_ID, Diagnosis, Cohort, Age at Diagnosis, Gender
+
+Labels of unsigned slides are those of the machine, which nobody confirmed. The raw label of a cell is its
+patient's diagnosis and its folder, ``APL/Promyelocyte``: what a promyelocyte is among the nine classes depends
+on whether the patient has APL.
+
+Sources: Leukopy's notebooks for paths and names; a third party's reader for the whole list of classes.
+"""
+
+from __future__ import annotations
+
+import csv
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal, TypeAlias, get_args
+
+from msgspec import structs
+
+from pcm_leukemia.dataset import Dataset
+from pcm_leukemia.errors import CorruptFile, DataWarning, InvalidExport, Problem
+from pcm_leukemia.schema import IGNORE
+from pcm_leukemia.sources._files import Crop, crops, find_root, listing, not_found
+from pcm_leukemia.sources._labels import read_map
+from pcm_leukemia.sources._source import Source
+
+__all__ = ["PREFIXES", "SOURCE", "Unsigned", "read"]
+
+Unsigned: TypeAlias = Literal["ignore", "keep", "leave out"]
+
+SOURCE = Source(
+    name="apl_aml",
+    title="APL_AML (Sidhom 2021)",
+    what="Single white cells of patients with acute promyelocytic and other acute myeloid leukaemia",
+    cell_types="APL, AML",
+    total_images="25,915",
+    annotations="Cropped Single Cell",
+    patients="106 (34 APL, 72 AML), by the folder",
+    licence="that of the Kaggle data set; look at its page",
+    redistributable=False,
+    citation="Sidhom et al., Deep learning for diagnosis of acute promyelocytic leukemia via recognition of "
+    "genomically imprinted morphologic features, npj Precision Oncology 5, 2021, 38, doi:10.1038/s41698-021-00179-y",
+    home="https://www.kaggle.com/datasets/eugeneshenderov/acute-promyelocytic-leukemia-apl",
+    how_to_get="download the data set from the home page (an account is needed), unpack it, and give the folder that "
+    "holds Patient_00 to Patient_105 and master.csv as ROOT",
+    image_size="360 x 363",
+    magnification="CellaVision",
+    defects=(
+        "labels of unsigned slides are the machine's: such cells are ignored unless asked for",
+        "the folder of artefacts is called Arifact",
+        "some files stand in the folder of another class than their prefix says",
+        "about seven files are cut short",
+        "the number of signed cells differs among mirrors (15,632 and 8,297), so none is expected",
+        "whether a promyelocyte is abnormal is not said; it is taken from the patient's diagnosis",
+    ),
+    variants={
+        "by_diagnosis": "promyelocytes of patients with APL are its blasts; blasts of the others are myeloblasts",
+        "by_cell": "nothing is taken from the diagnosis: promyelocytes are Other, blasts are ignored",
+        "literal": "by_diagnosis, and artefacts and smudge cells are Other, as the paper's class includes them",
+    },
+)
+
+PREFIXES = {
+    "ART": "Arifact",
+    "BA": "Basophil",
+    "BL": "Blast, no lineage spec",
+    "BNE": "Band neutrophils",
+    "EO": "Eosinophil",
+    "ERB": "Erythroblast",
+    "GT": "Giant thrombocyte",
+    "LY": "Lymphocyte",
+    "MMY": "Metamyelocyte",
+    "MO": "Monocyte",
+    "MY": "Myelocyte",
+    "PC": "Plasma cells",
+    "PLY": "Prolymphocyte",
+    "PMO": "Promonocyte",
+    "PMY": "Promyelocyte",
+    "SMU": "Smudge cells",
+    "SNE": "Segmented neutrophils",
+    "VLY": "Lymphocyte, variant",
+}
+"""What names of files begin with, and the folder that it stands for; not all prefixes are known."""
+
+_SLIDES = {"signed slides": "yes", "unsigned slides": "no"}
+
+
+def read(
+    root: str | Path, *, variant: str | None = None, unsigned: Unsigned = "ignore", workers: int | None = None
+) -> Dataset:
+    """Read the crops below `root`, each with one cell that spans it.
+
+    A cell's attributes are `signed` ("yes" or "no") and `prefix`, that of its file's name. The split is that of
+    the cohorts, discovery and validation.
+
+    Parameters
+    ----------
+    root
+        The folder that holds the patients' folders and master.csv, or one above.
+    variant
+        "by_diagnosis", "by_cell" or "literal"; see ``SOURCE.variants``.
+    unsigned
+        What is done with cells of unsigned slides: "ignore" them (they stay, and are no target), "keep" their
+        labels, or "leave out" their images.
+    workers
+        Threads that look at the headers; by default as many as Python's pool takes.
+
+    Raises
+    ------
+    DataNotFound
+        If the folders or master.csv are not there.
+    CorruptFile
+        If master.csv lacks a column.
+    UnknownLabel
+        If a folder, or a prefix where there is no folder, is no class.
+    InvalidExport
+        If a file is in neither signed nor unsigned slides, or a patient's diagnosis is not told.
+    ValueError
+        If an option is none of those.
+
+    Warns
+    -----
+    DataWarning
+        If files cannot be read, or prefixes of names say another class than their folders.
+    """
+    labels = read_map(SOURCE, variant)
+    if unsigned not in get_args(Unsigned):
+        raise ValueError(f'unsigned "{unsigned}": must be ignore, keep or leave out')
+    top = find_root(SOURCE, root, _fits, "folders Patient_00, Patient_01, ...")
+    table = top / "master.csv"
+    if not table.is_file():
+        raise not_found(SOURCE, top, "has no master.csv, which tells the patients' diagnoses")
+    known = {letters.split("/", 1)[1] for letters in labels.rules}
+    rows = list(_rows(top, _people(table), {name.casefold(): name for name in known}))
+    if unsigned == "leave out":
+        rows = [row for row in rows if ("signed", "yes") in row.attributes]
+    ds = crops(SOURCE, top, rows, labels, split_name="cohorts", workers=workers)
+    _warn_of_prefixes(top, rows)
+    if unsigned == "keep":
+        return ds
+    return replace(
+        ds,
+        cells=tuple(
+            structs.replace(cell, label=IGNORE) if ("signed", "no") in cell.attributes else cell
+            for cell in ds.cells
+        ),
+    )
+
+
+def _fits(folder: Path) -> bool:
+    return any(path.name.startswith("Patient_") and path.is_dir() for path in folder.iterdir())
+
+
+def _people(table: Path) -> dict[str, tuple[str, str]]:
+    """Patient -> diagnosis and cohort."""
+    with table.open(encoding="utf-8-sig", newline="") as stream:
+        rows = csv.DictReader(stream)
+        lacking = [
+            name for name in ("Patient_ID", "Diagnosis", "Cohort") if name not in (rows.fieldnames or ())
+        ]
+        if lacking:
+            raise CorruptFile(f"{table}: lacks the columns {', '.join(lacking)}; get it again")
+        return {
+            row["Patient_ID"].strip(): (row["Diagnosis"].strip(), row["Cohort"].strip().lower())
+            for row in rows
+        }
+
+
+def _rows(top: Path, people: Mapping[str, tuple[str, str]], names: Mapping[str, str]) -> Iterator[Crop]:
+    problems = []
+    for file in listing(top):
+        patient, *folders, name = file.split("/")
+        if not patient.startswith("Patient_"):
+            continue
+        signed = _SLIDES.get(folders[0].replace("_", " ").lower()) if folders else None
+        diagnosis, cohort = people.get(patient, ("", ""))
+        if signed is None:
+            what = "is in neither Signed slides nor Unsigned slides"
+            problems.append(Problem(str(top / file), what, "put it where it was"))
+        elif diagnosis not in ("APL", "AML"):
+            what = f'has the diagnosis "{diagnosis}"' if patient in people else "is not listed"
+            problems.append(Problem(f"{top / 'master.csv'} {patient}", what, "write AML or APL"))
+        else:
+            prefix = name.partition("_")[0]
+            told = folders[1].replace("_", " ") if len(folders) > 1 else PREFIXES.get(prefix, prefix)
+            yield Crop(
+                file,
+                f"{diagnosis}/{names.get(told.casefold(), told)}",
+                patient,
+                diagnosis,
+                part=cohort or None,
+                subset=cohort,
+                attributes=(("signed", signed), ("prefix", prefix)),
+            )
+    if problems:
+        raise InvalidExport(dict.fromkeys(problems))
+
+
+def _warn_of_prefixes(top: Path, rows: list[Crop]) -> None:
+    differ = [
+        row.file
+        for row in rows
+        if (told := PREFIXES.get(dict(row.attributes)["prefix"])) and told != row.raw.split("/", 1)[1]
+    ]
+    if differ:
+        warnings.warn(
+            f"{top}: {len(differ):,} cells stand in the folder of another class than their name says; the folder "
+            f"counts: {', '.join(differ[:3])}",
+            DataWarning,
+            stacklevel=3,
+        )
