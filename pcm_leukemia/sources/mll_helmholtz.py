@@ -1,0 +1,175 @@
+"""AML-Cytomorphology_MLL_Helmholtz: single cells of 189 patients, of whom the genetic group is known.
+
+::
+
+    data/<group>/<patient>/image_<n>.tif
+    metadata.csv                                patient_id, bag_label, instance_count, age, sex and counts of cells
+
+No cell has a label, and not every cell of a patient with leukaemia is leukaemic: so there are images with a
+patient and no cells. The table is used to check the folders; what it says of age, sex and blood counts is left
+out.
+
+Sources: marrlab/SCEMILA for the layout; the numbers of images differ among those who counted.
+"""
+
+from __future__ import annotations
+
+import csv
+import warnings
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from pcm_leukemia.dataset import Dataset
+from pcm_leukemia.errors import CorruptFile, DataWarning, InvalidExport, Problem
+from pcm_leukemia.schema import Image, ImageId, PatientId, Tag
+from pcm_leukemia.sources._files import find_root, listing, not_found, patients, sizes
+from pcm_leukemia.sources._source import Source
+
+__all__ = ["DIAGNOSES", "SOURCE", "read"]
+
+DIAGNOSES = {
+    "CBFB_MYH11": "AML",
+    "NPM1": "AML",
+    "PML_RARA": "APL",
+    "RUNX1_RUNX1T1": "AML",
+    "control": "Normal",
+}
+"""The folders, which are the genetic groups, and the diagnosis that each stands for (PML::RARA makes APL)."""
+
+SOURCE = Source(
+    name="mll_helmholtz",
+    title="AML-Cytomorphology_MLL_Helmholtz",
+    what="Single white cells of 129 patients with four genetic kinds of AML and of 60 controls, without cell labels",
+    cell_types="AML, APL, normal",
+    total_images="81,214 or 101,949, depending on who counts",
+    annotations="Cropped Single Cell (diagnosis of the patient alone)",
+    patients="189, by the folder",
+    licence="terms of The Cancer Imaging Archive; look at its page",
+    redistributable=False,
+    citation="Hehr et al., Explainable AI identifies diagnostic cells of genetic AML subtypes, PLOS Digital Health 2, "
+    "2023, e0000187. Data: doi:10.7937/6ppe-4020",
+    home="https://doi.org/10.7937/6ppe-4020",
+    how_to_get="download images and table from the home page, and give the folder that holds data and metadata.csv "
+    "as ROOT",
+    image_size="144 x 144",
+    defects=(
+        "a patient's diagnosis is no label of a cell: most cells of a patient with leukaemia may be normal",
+        "the number of images is not settled",
+    ),
+)
+
+_COLUMNS = ("patient_id", "bag_label", "instance_count")
+
+
+def read(root: str | Path, *, variant: str | None = None, workers: int | None = None) -> Dataset:
+    """Read the images below `root`, each with its patient, a tag for the genetic group, and no cells.
+
+    Parameters
+    ----------
+    root
+        The folder that holds ``data``, or the groups' folders.
+    variant
+        The reading of the labels; there is one, and no label.
+    workers
+        Threads that look at the headers; by default as many as Python's pool takes.
+
+    Raises
+    ------
+    DataNotFound
+        If the folders of the groups are not there, or no image in them.
+    CorruptFile
+        If the table lacks a column.
+    InvalidExport
+        If there are other folders than the groups', or the table says something else than they do: each is listed.
+    ValueError
+        If there is no such variant.
+
+    Warns
+    -----
+    DataWarning
+        If files cannot be read, or patients have another number of images than the table says.
+    """
+    SOURCE.variant(variant)
+    top = find_root(
+        SOURCE, root, _fits, "most of the folders CBFB_MYH11, NPM1, PML_RARA, RUNX1_RUNX1T1, control"
+    )
+    files = listing(top)
+    if not files:
+        raise not_found(SOURCE, top, "holds no image")
+    problems = [
+        Problem(str(top / file), "is not below <group>/<patient>", "put it where it was")
+        for file in files
+        if file.count("/") < 2 or file.partition("/")[0] not in DIAGNOSES
+    ]
+    if problems:
+        raise InvalidExport(problems)
+    group_of = {file.split("/")[1]: file.split("/")[0] for file in files}
+    _compare(_table(Path(root), top), group_of, Counter(file.split("/")[1] for file in files))
+    images = []
+    for file, (width, height) in sizes(top, files, workers).items():
+        group, patient = file.split("/")[:2]
+        images.append(
+            Image(
+                ImageId(file),
+                width,
+                height,
+                PatientId(patient),
+                file=file,
+                tags=(Tag(group),),
+                annotation_state="none",
+            )
+        )
+    people = patients((str(i.patient), DIAGNOSES[i.tags[0].label]) for i in images)
+    return Dataset(SOURCE.name, SOURCE.taxonomy, tuple(images), patients=people, root=top)
+
+
+def _fits(folder: Path) -> bool:
+    return sum((folder / name).is_dir() for name in DIAGNOSES) >= 3
+
+
+def _table(root: Path, top: Path) -> Path | None:
+    """``metadata.csv``, which also is called ``metadata_with_data_dictionary.csv_metadata.csv``."""
+    for folder in dict.fromkeys((top, top.parent, root.absolute())):
+        found = sorted(folder.glob("metadata*.csv"))
+        if found:
+            return found[0]
+    return None
+
+
+def _compare(table: Path | None, group_of: Mapping[str, str], counts: Mapping[str, int]) -> None:
+    if table is None:
+        return
+    problems, differ = [], []
+    listed = set()
+    for line, (patient, group, count) in _rows(table):
+        listed.add(patient)
+        if patient not in group_of:
+            what = f"patient {patient} has no image below {group}/"
+            problems.append(Problem(f"{table}:{line}", what, f"get {SOURCE.title} again, whole"))
+        elif group_of[patient] != group:
+            what = f"patient {patient} is {group}, the folder is {group_of[patient]}"
+            problems.append(Problem(f"{table}:{line}", what, "find out which is right"))
+        elif count != str(counts[patient]):
+            differ.append(f"{patient} ({count}, {counts[patient]:,})")
+    problems += [
+        Problem(str(table), f"does not list patient {patient}", "find out who it is")
+        for patient in sorted(group_of.keys() - listed)
+    ]
+    if problems:
+        raise InvalidExport(problems)
+    if differ:
+        warnings.warn(
+            f"{table}: {len(differ):,} patients have another number of images than it says: {', '.join(differ[:5])}",
+            DataWarning,
+            stacklevel=3,
+        )
+
+
+def _rows(table: Path) -> list[tuple[int, Sequence[str]]]:
+    with table.open(encoding="utf-8-sig", newline="") as stream:
+        rows = csv.DictReader(stream)
+        lacking = [name for name in _COLUMNS if name not in (rows.fieldnames or ())]
+        if lacking:
+            raise CorruptFile(f"{table}: lacks the columns {', '.join(lacking)}; get it again")
+        return [(rows.line_num, [row[name].strip() for name in _COLUMNS]) for row in rows]
