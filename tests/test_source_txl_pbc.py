@@ -35,34 +35,43 @@ def test_published_counts() -> None:
 
 def test_the_order_is_that_of_data_yaml(root: Path) -> None:
     ds = txl_pbc.read(root)
-    assert [cell.label for cell in ds.cells_of("images/train/BloodImage_00001.jpg")] == ["WBC", "RBC"]
+    assert [cell.label for cell in ds.cells_of("images/train/01e4af27-0d62-557e-b967-cd665b590d45.jpg")] == [
+        "WBC",
+        "RBC",
+    ]
     table = root / "TXL_PBC" / "data.yaml"
     swapped = table.read_text(encoding="utf-8").replace("'WBC', 'RBC'", "'RBC', 'WBC'")
     table.write_text(swapped, encoding="utf-8")
     ds = txl_pbc.read(root)
-    assert [cell.label for cell in ds.cells_of("images/train/BloodImage_00001.jpg")] == ["RBC", "WBC"]
+    assert [cell.label for cell in ds.cells_of("images/train/01e4af27-0d62-557e-b967-cd665b590d45.jpg")] == [
+        "RBC",
+        "WBC",
+    ]
 
 
 def test_boxes_are_in_pixels(root: Path) -> None:
-    first, second = txl_pbc.read(root).cells_of("images/train/BloodImage_00001.jpg")
+    first, second = txl_pbc.read(root).cells_of("images/train/01e4af27-0d62-557e-b967-cd665b590d45.jpg")
     assert (first.box.x1, first.box.x2) == pytest.approx((128, 192))
     assert (first.box.y1, first.box.y2) == pytest.approx((84, 156))
     assert second.box == pcm.Box(0, 0, 64, 48)
 
 
 def test_an_image_without_a_label_file_is_not_annotated(root: Path) -> None:
-    (root / "TXL_PBC" / "labels" / "test" / "SNE_2537.txt").unlink()
-    empty = root / "TXL_PBC" / "labels" / "val" / "95-8-10-1_527_1.txt"
+    (root / "TXL_PBC" / "labels" / "test" / "04b0c5c4-6135-51fa-a213-57c40224a22f.txt").unlink()
+    empty = root / "TXL_PBC" / "labels" / "val" / "02db46d5-f0f3-511c-b2cc-e907946e88e2.txt"
     empty.write_text("\n", encoding="utf-8")
-    with pytest.warns(DataWarning, match=r"1 images have no label file; .*\nimages/test/SNE_2537\.jpg"):
+    with pytest.warns(
+        DataWarning,
+        match=r"1 images have no label file; .*\nimages/test/04b0c5c4-6135-51fa-a213-57c40224a22f\.jpg",
+    ):
         ds = txl_pbc.read(root)
-    assert ds.image("images/test/SNE_2537.jpg").annotation_state == "none"
-    assert ds.image("images/val/95-8-10-1_527_1.jpg").annotation_state == "complete"
-    assert ds.cells_of("images/val/95-8-10-1_527_1.jpg") == ()
+    assert ds.image("images/test/04b0c5c4-6135-51fa-a213-57c40224a22f.jpg").annotation_state == "none"
+    assert ds.image("images/val/02db46d5-f0f3-511c-b2cc-e907946e88e2.jpg").annotation_state == "complete"
+    assert ds.cells_of("images/val/02db46d5-f0f3-511c-b2cc-e907946e88e2.jpg") == ()
 
 
 def test_every_bad_row_is_named(root: Path) -> None:
-    table = root / "TXL_PBC" / "labels" / "val" / "95-8-10-1_527_1.txt"
+    table = root / "TXL_PBC" / "labels" / "val" / "02db46d5-f0f3-511c-b2cc-e907946e88e2.txt"
     boxes = (".5 .5 .1 .1", ".5 .5 .1", ".5 .5 .1 x", ".5 .5 .1 -.1", ".01 .5 .1 .1", "nan .5 .1 .1")
     rows = [f"3 {boxes[0]}", f"-1 {boxes[0]}", *(f"0 {box}" for box in boxes[1:])]
     table.write_text("\n".join(rows), encoding="utf-8")
@@ -70,7 +79,7 @@ def test_every_bad_row_is_named(root: Path) -> None:
     with pytest.raises(InvalidExport) as error:
         txl_pbc.read(root)
     said = [str(problem) for problem in error.value.problems]
-    where = "labels/val/95-8-10-1_527_1.txt"
+    where = "labels/val/02db46d5-f0f3-511c-b2cc-e907946e88e2.txt"
     fix = "; write class cx cy w h, in shares of the image"
     assert (
         said[0]
@@ -86,10 +95,10 @@ def test_every_bad_row_is_named(root: Path) -> None:
 
 
 def test_boxes_at_the_border_are_cut_and_those_without_area_left_out(root: Path) -> None:
-    table = root / "TXL_PBC" / "labels" / "val" / "95-8-10-1_527_1.txt"
+    table = root / "TXL_PBC" / "labels" / "val" / "02db46d5-f0f3-511c-b2cc-e907946e88e2.txt"
     table.write_text("0 .048 .5 .1 .1\n0 .952 .952 .1 .1\n1 .5 .5 0 .1\n0 .5 .048 .1 .1\n", encoding="utf-8")
     with pytest.warns(DataWarning, match=r"1 boxes have no area and are left out:\nlabels/val/.*\.txt:3"):
-        cells = txl_pbc.read(root).cells_of("images/val/95-8-10-1_527_1.jpg")
+        cells = txl_pbc.read(root).cells_of("images/val/02db46d5-f0f3-511c-b2cc-e907946e88e2.jpg")
     assert [cell.id for cell in cells] == [0, 1, 3]
     assert (cells[0].box.x1, cells[1].box.x2, cells[1].box.y2, cells[2].box.y1) == (0, 320, 240, 0)
     assert (cells[0].box.x2, cells[1].box.x1) == pytest.approx((31.36, 288.64))

@@ -1,7 +1,7 @@
 """TXL-PBC: YOLO boxes, whose classes are in the order of `data.yaml`, not of the README.
 
-Traps: a `classes.txt` in each folder of labels; paths that begin with "./"; images of BCCD and Raabin under
-their old names.
+Traps: a `classes.txt` in each folder of labels; paths that begin with "./"; names that don't tell which data set
+an image is of.
 """
 
 from __future__ import annotations
@@ -11,13 +11,16 @@ from pathlib import Path
 from source_layouts import Facts, picture
 
 LABELS = {
-    "train/BloodImage_00001": (
+    "train/01e4af27-0d62-557e-b967-cd665b590d45": (
         "0 0.500000 0.500000 0.200000 0.300000",
         "1 0.100000 0.100000 0.200000 0.200000",
     ),
     "train/09436e64-f0d3-5bf4-8b7a-a1402cef406e": ("1 0.500000 0.500000 0.125000 0.125000",),
-    "val/95-8-10-1_527_1": ("0 0.500000 0.500000 0.999000 0.999000",),
-    "test/SNE_2537": ("0 0.500000 0.500000 0.500000 0.500000", "2 0.900000 0.900000 0.100000 0.100000"),
+    "val/02db46d5-f0f3-511c-b2cc-e907946e88e2": ("0 0.500000 0.500000 0.999000 0.999000",),
+    "test/04b0c5c4-6135-51fa-a213-57c40224a22f": (
+        "0 0.500000 0.500000 0.500000 0.500000",
+        "2 0.900000 0.900000 0.100000 0.100000",
+    ),
 }
 
 
@@ -44,6 +47,6 @@ def make(root: Path) -> Facts:
         raw=counts,
         labels=counts,
         parts={"train": 2, "val": 1, "test": 1},
-        spoil=(top / "images" / "val" / "95-8-10-1_527_1.jpg").unlink,
-        said=r"labels/val/95-8-10-1_527_1\.txt: has no image; get TXL-PBC again, whole",
+        spoil=(top / "images" / "val" / "02db46d5-f0f3-511c-b2cc-e907946e88e2.jpg").unlink,
+        said=r"labels/val/02db46d5-f0f3-511c-b2cc-e907946e88e2\.txt: has no image; get TXL-PBC again, whole",
     )
