@@ -58,6 +58,7 @@ def test_no_label_file_is_not_an_empty_one(root: Path) -> None:
         "Dataset/18.jpg": "none",
         "Dataset/47.jpg": "none",
         "Dataset/53.jpg": "unknown",
+        "RBC Diseases/Thalassemia/1.jpg": "none",
     }
 
 
@@ -106,6 +107,9 @@ def test_rows_come_back(rows: list[tuple[int, int, int]]) -> None:
     assert [(point.x, point.y, int(code)) for point, code in found] == rows
 
 
-def test_photographs_of_diseases_are_not_read(root: Path) -> None:
+def test_photographs_of_diseases_have_their_folder_as_a_tag(root: Path) -> None:
     picture(root / "RBC Diseases" / "2.jpg")
-    assert all(image.id.startswith("Dataset/") for image in chula_rbc12.read(root).images)
+    ds = chula_rbc12.read(root)
+    tags = {str(image.id): [tag.label for tag in image.tags] for image in ds.images if image.subset}
+    assert tags == {"RBC Diseases/Thalassemia/1.jpg": ["Thalassemia"], "RBC Diseases/2.jpg": []}
+    assert sources.validate("chula_rbc12", ds).extra == {}

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import InvalidExport, Problem
-from pcm_leukemia.schema import AnnotationState, Cell, Image, ImageId, Taxonomy
+from pcm_leukemia.schema import AnnotationState, Cell, Image, ImageId, Tag, Taxonomy
 from pcm_leukemia.shapes import Point
 from pcm_leukemia.sources._files import find_root, listing, not_found, sizes
 from pcm_leukemia.sources._labels import LabelMap, read_map
@@ -27,7 +27,7 @@ SOURCE = Source(
     title="Chula RBC-12",
     what="Red cells in fields of smears, each a centre point with one of 13 classes of shape",
     cell_types="Red cells",
-    total_images="738",
+    total_images="738, and 121 without labels in RBC Diseases",
     annotations="Full Frame (Centroids)",
     patients="not published",
     licence="MIT",
@@ -42,7 +42,7 @@ SOURCE = Source(
         "2 label files are empty (53 and 56), and nobody says whether those images were labelled",
         "13 classes, not 12; its README lists other class numbers, and 706 images",
         "points and no boxes: detectors refuse them",
-        "the 121 photographs in RBC Diseases have no labels and are not read",
+        "the 121 photographs in RBC Diseases have no labels",
     ),
     counts={
         "0": 6330,
@@ -79,11 +79,14 @@ SOURCE = Source(
     ),
 )
 
+_DISEASES = "RBC Diseases"
+
 
 def read(root: str | Path, *, variant: str | None = None, workers: int | None = None) -> Dataset:
     """Read the images in ``Dataset`` and the points in ``Label``; the raw label is the class's number.
 
-    Images with labels are "complete", those without a label file "none", those with an empty one "unknown".
+    Images with labels are "complete", those without a label file "none", those with an empty one "unknown". The
+    photographs in ``RBC Diseases`` are "none" too, with their folder as a tag.
 
     Parameters
     ----------
@@ -110,26 +113,31 @@ def read(root: str | Path, *, variant: str | None = None, workers: int | None = 
     """
     labels = read_map(SOURCE, variant)
     top = find_root(SOURCE, root, _fits, "the folders Dataset and Label")
-    files = [f"Dataset/{file}" for file in listing(top / "Dataset")]
-    if not files:
+    files = [file for file in listing(top) if file.startswith(("Dataset/", f"{_DISEASES}/"))]
+    if not any(file.startswith("Dataset/") for file in files):
         raise not_found(SOURCE, top, "holds no image in Dataset")
     tables = {f"Label/{file}" for file in listing(top / "Label", (".txt",))}
     problems: list[Problem] = []
     images: list[Image] = []
     rows: list[tuple[Image, int, Point, str]] = []
-    stems = set()
-    for file, (width, height) in sizes(top, files, workers).items():
-        stem = file.removeprefix("Dataset/").rpartition(".")[0]
-        stems.add(stem)
-        table = f"Label/{stem}.txt"
-        found = list(_points(top, table, (width, height), problems)) if table in tables else None
-        image = Image(ImageId(file), width, height, file=file, annotation_state=_state(found))
+    for file, size in sizes(top, files, workers).items():
+        folder, *inner, name = file.split("/")
+        table = f"Label/{name.rpartition('.')[0]}.txt" if folder == "Dataset" else ""
+        found = list(_points(top, table, size, problems)) if table in tables else None
+        tables.discard(table)
+        image = Image(
+            ImageId(file),
+            *size,
+            subset="" if folder == "Dataset" else folder,
+            file=file,
+            tags=(Tag("/".join(inner)),) if inner else (),
+            annotation_state=_state(found),
+        )
         images.append(image)
         rows += [(image, number, point, code) for number, (point, code) in enumerate(found or ())]
     problems += [
-        Problem(table, f"has no image Dataset/{stem}.jpg", f"get {SOURCE.title} again, whole")
+        Problem(table, f"has no image Dataset/{Path(table).stem}.jpg", f"get {SOURCE.title} again, whole")
         for table in sorted(tables)
-        if (stem := table.removeprefix("Label/").removesuffix(".txt")) not in stems
     ]
     if problems:
         raise InvalidExport(problems)

@@ -40,10 +40,10 @@ def make(root: Path) -> Facts:
     }
     return Facts(
         root=root,
-        images=6,
+        images=7,
         raw={**dict.fromkeys(twice, 2), **dict.fromkeys(once, 1)},
         labels={**dict.fromkeys(twice.values(), 2), **dict.fromkeys(once.values(), 1)},
-        states={"complete": 3, "unknown": 1, "none": 2},
+        states={"complete": 3, "unknown": 1, "none": 3},
         spoil=(root / "Dataset" / "13.jpg").unlink,
         said=r"Label/13\.txt: has no image Dataset/13\.jpg; get Chula RBC-12 again, whole",
     )
