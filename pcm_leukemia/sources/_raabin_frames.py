@@ -22,7 +22,7 @@ from typing import Literal, TypeAlias, get_args
 
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import InvalidExport, Problem, some
-from pcm_leukemia.schema import IGNORE, Cell, Image, ImageId
+from pcm_leukemia.schema import Cell, Image, ImageId
 from pcm_leukemia.shapes import Box
 from pcm_leukemia.sources._files import listing, not_found, sizes
 from pcm_leukemia.sources._labels import LabelMap
@@ -36,7 +36,7 @@ Corners: TypeAlias = tuple[int, int, int, int]
 """x1, y1, x2, y2 in pixels, on the frame that the experts saw."""
 
 DISAGREE = "experts disagree"
-"""The raw label, in the map, of cells that two experts call differently."""
+"""The row of the map for cells that two experts call differently; their raw label tells both."""
 _DEPTH = 3
 
 
@@ -256,4 +256,4 @@ def _label(drawn: _Drawn, labels: LabelMap, experts: Experts) -> tuple[str, str]
     both = f"{first} | {second}"
     if experts == "class" and len(classes) == 1:
         return classes.pop(), both
-    return IGNORE, both
+    return labels.rules[DISAGREE].label, both
