@@ -18,15 +18,15 @@ from pcm_leukemia.schema import ImageId
 PATTERN = r"(?P<diagnosis>[^/]+)/(?P<patient>[^/]+)/"
 CODES = {
     "Neutrophil": ("NGS", "NGB"),
-    "Lymphocyte": ("LYT",),
+    "Lymphocyte": ("LYT", "LYA"),
     "Monocyte": ("MON",),
     "Eosinophil": ("EOS",),
     "Basophil": ("BAS",),
-    "Myeloblast_AML": ("MYO",),
+    "Myeloblast_AML": ("MYO", "MOB"),
     "Myeloblast_APL": ("PMB",),
-    "Other": ("KSC",),
+    "Other": ("KSC", "EBO", "MMZ", "MYB", "PMO"),
 }
-"""LMU's codes for the classes of the sample; it has no lymphoblasts."""
+"""LMU's codes for the classes of the sample: each once, then the first; it has no lymphoblasts."""
 
 
 def drawn(folder: Path, patients: int, count: int, seed: int) -> Dataset:
@@ -46,6 +46,7 @@ def make_lmu(folder: Path, patients: int = 8, count: int = 48, seed: int = 70) -
     ds = drawn(folder, patients, count, seed)
     files, root = images.files_of(ds), folder / "AML-Cytomorphology_LMU"
     numbers: Counter[str] = Counter()
+    seen: Counter[str] = Counter()
     lines = []
     for image in ds.images:
         pixels = other_light(images.load(files, image))
@@ -53,7 +54,8 @@ def make_lmu(folder: Path, patients: int = 8, count: int = 48, seed: int = 70) -
             codes = CODES.get(cell.label)
             if codes is None:
                 continue
-            code = codes[cell.id % len(codes)]
+            code = codes[seen[cell.label]] if seen[cell.label] < len(codes) else codes[0]
+            seen[cell.label] += 1
             numbers[code] += 1
             name = f"{code}/{code}_{numbers[code]:04}.tiff"
             target = root / "AML-Cytomorphology" / name

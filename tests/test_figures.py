@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 import pytest
+from matplotlib.axes import Axes
 
 from pcm_leukemia import NINE, Box, Cell, Dataset, Image
 from pcm_leukemia.baselines import detection_scores, figures, pictures
@@ -43,7 +44,10 @@ def test_curves(scores: detection_scores.DetectionScores, tmp_path: Path) -> Non
 
 def test_a_confusion_matrix(tmp_path: Path) -> None:
     figure = figures.confusion(
-        ["A", "B", "spurious"], ["A", "B", "missed"], [[3, 1, 0], [0, 0, 2], [1, 0, 0]], tmp_path / "matrix.svg"
+        ["A", "B", "spurious"],
+        ["A", "B", "missed"],
+        [[3, 1, 0], [0, 0, 2], [1, 0, 0]],
+        tmp_path / "matrix.svg",
     )
     (axes,) = figure.axes
     texts = {text.get_position(): text.get_text() for text in axes.texts}
@@ -52,15 +56,20 @@ def test_a_confusion_matrix(tmp_path: Path) -> None:
     assert [label.get_text() for label in axes.get_yticklabels()] == ["A", "B", "spurious"]
 
 
+def points(axes: Axes) -> list[tuple[list[float], list[float]]]:
+    return [
+        (np.asarray(line.get_xdata()).tolist(), np.asarray(line.get_ydata()).tolist()) for line in axes.lines
+    ]
+
+
 def test_training_curves_of_two_phases(tmp_path: Path) -> None:
     logs = tmp_path / "logs"
     logs.mkdir()
     (logs / "probe.csv").write_text("epoch,step,train_loss,val_accuracy\n0,9,2.0,\n0,9,,0.5\n1,19,1.5,0.6\n")
     (logs / "tune.csv").write_text("epoch,train_loss,val_accuracy\n0,1.2,0.7\n1,0.9,0.8\n")
     losses, scores = figures.training(logs, tmp_path / "training.png").axes
-    drawn = [(list(line.get_xdata()), list(line.get_ydata())) for line in losses.lines]
-    assert drawn == [([0, 1], [2.0, 1.5]), ([2, 3], [1.2, 0.9])]
-    assert [(list(line.get_xdata()), list(line.get_ydata())) for line in scores.lines] == [
+    assert points(losses) == [([0, 1], [2.0, 1.5]), ([2, 3], [1.2, 0.9])]
+    assert points(scores) == [
         ([0, 1], [0.5, 0.6]),
         ([2, 3], [0.7, 0.8]),
     ]
@@ -77,7 +86,9 @@ def test_the_same_numbers_give_the_same_bytes(form: str, tmp_path: Path) -> None
 
 def test_a_picture_with_boxes() -> None:
     pixels = np.full((120, 200, 3), 230, np.uint8)
-    drawn = pictures.draw(pixels, [(20, 40, 90, 100), (150, 1, 199, 60)], ["Monocyte 0.93", "Other 0.20"], [5, 8])
+    drawn = pictures.draw(
+        pixels, [(20, 40, 90, 100), (150, 1, 199, 60)], ["Monocyte 0.93", "Other 0.20"], [5, 8]
+    )
     assert (pixels == 230).all()
     assert drawn.shape == pixels.shape
     for x, y, colour in ((20, 70, 5), (90, 70, 5), (55, 100, 5), (150, 30, 8)):

@@ -141,7 +141,7 @@ def read(
     rows = list(_rows(top, _people(table), {name.casefold(): name for name in known}))
     if unsigned == "leave out":
         rows = [row for row in rows if ("signed", "yes") in row.attributes]
-    ds = crops(SOURCE, top, rows, labels, split_name="cohorts", workers=workers)
+    ds = crops(SOURCE, top, rows, labels, workers=workers)
     _warn_of_prefixes(top, rows)
     if unsigned == "keep":
         return ds
