@@ -37,6 +37,7 @@ benchmarks: .venv/dev ## Speed and memory beside the peers (tens of minutes)
 	$(BIN)/python benchmarks/huggingface.py
 	$(BIN)/python benchmarks/duplicates.py
 	$(BIN)/python benchmarks/loader.py
+	$(BIN)/python benchmarks/sources.py
 
 clean: ## Remove what make made
 	rm -rf .venv .venv-wheel build dist demo docs/_build .coverage *.egg-info

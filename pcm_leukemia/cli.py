@@ -17,7 +17,7 @@ from typing import Annotated, Any, TextIO
 
 import typer
 
-from pcm_leukemia import __version__, cli_baselines, cli_tables
+from pcm_leukemia import __version__, cli_baselines, cli_sources, cli_tables
 from pcm_leukemia.cli_options import (
     AsJson,
     ClipOption,
@@ -126,9 +126,13 @@ def import_(
     taxonomy: TaxonomyOption = Taxonomies.pcm_leukemia,
     clip: ClipOption = False,
     images_root: ImagesRoot = None,
+    variant: Annotated[
+        str | None,
+        typer.Option(help="The reading of a public data set's labels; see pcm-leukemia sources NAME."),
+    ] = None,
     name: Annotated[str | None, typer.Option(help="The data set's name; by default that of OUT.")] = None,
 ) -> None:
-    """Read an export, check it, and write it as a canonical folder.
+    """Read an export or a public data set, check it, and write it as a canonical folder.
 
     From another canonical folder it takes the tables as they are, also if they were edited by hand, and
     the splits.
@@ -137,9 +141,9 @@ def import_(
 
     people = (patients, patients_csv, patients_tag, patients_attribute)
     if kind_of(export) == "canonical":
-        if label_map or clip or taxonomy is not Taxonomies.pcm_leukemia:
+        if label_map or clip or variant or taxonomy is not Taxonomies.pcm_leukemia:
             raise typer.BadParameter(
-                f"{export}: is a canonical folder; --map, --clip and --taxonomy are for CVAT"
+                f"{export}: is a canonical folder; --map, --clip, --variant and --taxonomy are for other data"
             )
         ds = store.read(export, with_split=False, verify=False, images_root=images_root)
         ds = with_patients(replace(ds, name=name or ds.name), *people)
@@ -154,6 +158,7 @@ def import_(
             labels=_labels(label_map),
             clip=clip,
             images_root=images_root,
+            variant=variant,
             name=name or out.absolute().name,
         )
     store.write(ds, out)
@@ -254,6 +259,10 @@ def convert(
     first_category: Annotated[
         int | None, typer.Option(help="coco: id of the first category, 1 or 0.")
     ] = None,
+    incomplete: Annotated[
+        str | None,
+        typer.Option(help="yolo, coco, huggingface: refuse or keep images that are annotated in part."),
+    ] = None,
     subsets: Annotated[
         str | None, typer.Option(help='cvat: "split" makes the parts the subsets; or "as given".')
     ] = None,
@@ -299,6 +308,7 @@ def convert(
         "workers": workers,
         "images": images,
         "first_category": first_category,
+        "incomplete": incomplete,
         "strip_metadata": strip_metadata,
         "subsets": subsets,
         "labels": label_form,
@@ -396,6 +406,9 @@ def diff(
         else review.diff(one, other, iou=iou, by=by, annotator=annotator)  # type: ignore[arg-type]
     )
     print(json.dumps(found.to_json(), ensure_ascii=False, indent=1) if as_json else found)
+
+
+cli_sources.add_to(app)
 
 
 # From options to arguments, and from results to text

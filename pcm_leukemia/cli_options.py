@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from pcm_leukemia import converters
+from pcm_leukemia.sources import split_name
 
 __all__ = [
     "AsJson",
@@ -56,8 +57,16 @@ class ValUnit(StrEnum):
 
 # Arguments that several commands share
 
-_DATA = "A CVAT export, or a canonical, YOLO, COCO or Hugging Face folder."
-Data = Annotated[Path, typer.Argument(exists=True, help=_DATA)]
+
+def _there(path: Path) -> Path:
+    """Refuse a path where nothing is, as typer does, unless it names a public data set."""
+    if split_name(path) is None and not path.exists():
+        raise typer.BadParameter(f"Path '{path}' does not exist.")
+    return path
+
+
+_DATA = "A CVAT export, a canonical, YOLO, COCO or Hugging Face folder, or NAME:ROOT of a public data set."
+Data = Annotated[Path, typer.Argument(callback=_there, help=_DATA)]
 Export = Annotated[Path, typer.Argument(exists=True, help="A CVAT export: .xml, .zip or a folder.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 TaxonomyOption = Annotated[

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 from exports import SHARED, box, document, image, png
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from msgspec import structs
 from source_layouts import all_idb1 as idb_layout
 from source_layouts import bccd as voc
@@ -27,10 +29,11 @@ from pcm_leukemia.errors import (
     DataNotFound,
     DataWarning,
     InvalidExport,
+    Problem,
     UnfitForTask,
     UnknownLabel,
 )
-from pcm_leukemia.schema import IGNORE
+from pcm_leukemia.schema import IGNORE, ImageId
 from pcm_leukemia.shapes import Box, Point
 from pcm_leukemia.sources import all_idb1, all_idb2, bccd, cnmc, image_folder, leukemia_attri, lmu
 from pcm_leukemia.sources._labels import COLUMNS
@@ -616,3 +619,44 @@ def test_a_variant_takes_the_place_of_the_common_row() -> None:
     rules = sources.read_map(lmu.SOURCE, "strict+pmb").rules
     assert rules["PMB"].label == "Myeloblast_APL"
     assert rules["PMO"].label == IGNORE
+
+
+# Whatever numbers there are
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 200), st.integers(0, 100)), max_size=5),
+    st.sampled_from(("\t", " ", "   ", " \t ")),
+    st.sampled_from(("\n", "\r\n", "\n\n")),
+)
+def test_points_survive_any_blanks(
+    tmp_path_factory: pytest.TempPathFactory, points: list[tuple[int, int]], blank: str, end: str
+) -> None:
+    file = tmp_path_factory.mktemp("xyc") / "Im001_1.xyc"
+    file.write_bytes("".join(f"{x}{blank}{y}{end}" for x, y in points).encode())
+    problems: list[Problem] = []
+    image = pcm.Image(ImageId("im/Im001_1.jpg"), 200, 100)
+    assert all_idb1._read_points(file, image, problems) == [Point(x, y) for x, y in points]
+    assert problems == []
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.tuples(*(st.integers(1, 640),) * 2), st.tuples(*(st.integers(1, 480),) * 2))
+def test_a_voc_box_has_as_many_pixels_as_it_says(
+    tmp_path_factory: pytest.TempPathFactory, xs: tuple[int, int], ys: tuple[int, int]
+) -> None:
+    (x1, x2), (y1, y2) = sorted(xs), sorted(ys)
+    file = tmp_path_factory.mktemp("voc") / "a.xml"
+    file.write_text(voc.annotation("a", [("RBC", x1, y1, x2, y2)]), encoding="utf-8")
+    problems: list[Problem] = []
+    flat: list[str] = []
+    image = pcm.Image(ImageId("a.jpg"), 640, 480)
+    cells = bccd._cells(file, image, sources.read_map(bccd.SOURCE), problems, flat)
+    assert problems == []
+    if x1 == x2 or y1 == y2:
+        assert (len(cells), len(flat)) == (0, 1)
+    else:
+        box = cells[0].box
+        assert (box.width, box.height) == (x2 - x1 + 1, y2 - y1 + 1)
+        assert box.inside(640, 480)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import http.server
+import importlib.util
 import inspect
 import re
 import shutil
@@ -192,6 +193,12 @@ def test_every_data_set_has_a_layout_and_a_map() -> None:
     assert sorted(file.stem for file in maps.glob("*.csv")) == sources.names()
 
 
+def test_readers_do_not_import_each_other(name: str) -> None:
+    text = Path(str(sources.module(name).__file__)).read_text(encoding="utf-8")
+    others = set(re.findall(r"pcm_leukemia\.sources(?:\.| import )([a-z]\w*)", text))
+    assert not others & set(sources.names())
+
+
 def test_there_is_no_such_data_set() -> None:
     with pytest.raises(ValueError, match='source "nothing": there is none; use one of .*lmu'):
         sources.get("nothing")
@@ -257,3 +264,14 @@ def test_validation_names_what_is_missing_extra_and_corrupt(tmp_path: Path) -> N
     assert "missing in PMB, 17:\n  PMB/PMB_0002.tiff" in str(found)
     decoded = sources.validate("lmu", ds, pixels=True)
     assert list(decoded.corrupt) == ["BAS/BAS_0001.tiff", "NGS/NGS_0003.tiff"]
+
+
+def test_the_page_of_data_sets_is_up_to_date() -> None:
+    docs = Path(__file__).resolve().parents[1] / "docs"
+    spec = importlib.util.spec_from_file_location("data_sets", docs / "data_sets.py")
+    assert spec is not None
+    assert spec.loader is not None
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    there = (docs / "data-sets.md").read_text(encoding="utf-8")
+    assert there == script.text(), "run: python docs/data_sets.py"

@@ -43,7 +43,7 @@ SOURCE = Source(
     annotations="Full Frame (Centroids)",
     in_table_1=True,
     patients="unknown; each image says whether its patient has ALL",
-    licence="on request, for research",
+    licence="on request, by a form",
     redistributable=False,
     citation=(
         "Donida Labati R, Piuri V, Scotti F. ALL-IDB: the acute lymphoblastic leukemia image database for image "

@@ -27,7 +27,7 @@ SOURCE = Source(
     total_images="260",
     annotations="Cropped Single Cell",
     patients="unknown",
-    licence="on request, for research",
+    licence="on request, by a form",
     redistributable=False,
     citation=(
         "Donida Labati R, Piuri V, Scotti F. ALL-IDB: the acute lymphoblastic leukemia image database for image "

@@ -29,7 +29,7 @@ SOURCE = Source(
     name="bccd",
     title="BCCD",
     what="Fields of a blood smear with boxes of red cells, white cells and platelets.",
-    cell_types="Normal",
+    cell_types="not stated",
     total_images="364",
     annotations="Full Frame (Bboxes)",
     patients="unknown",
@@ -38,7 +38,7 @@ SOURCE = Source(
     citation="Cheng S. BCCD Dataset. https://github.com/Shenggan/BCCD_Dataset",
     home="https://github.com/Shenggan/BCCD_Dataset",
     how_to_get="clone or download the repository; ROOT is the folder BCCD in it, or any folder above",
-    size="about 10 MB",
+    size="about 8 MB",
     image_size="640 x 480",
     defects=(
         "two red cells have boxes without area (BloodImage_00338, BloodImage_00343) and are left out",

@@ -1,4 +1,4 @@
-"""C-NMC 2019: single cells of children with ALL and of healthy ones, cut out on black.
+"""C-NMC 2019: single cells of patients with ALL and of healthy subjects, cut out on black.
 
 ::
 
@@ -41,7 +41,7 @@ _COUNTS = {
 SOURCE = Source(
     name="cnmc",
     title="C-NMC 2019",
-    what="Single cells of children with ALL (blasts) and without (normal B-lymphoid precursors), cut out on black.",
+    what="Single cells of subjects with ALL (blasts) and without (normal B-lymphoid precursors), cut out on black.",
     cell_types="ALL",
     total_images="15,114 (the paper, as TCIA's page: 15,135)",
     annotations="Cropped Single Cell (Segmentation)",

@@ -1,0 +1,104 @@
+"""Writes docs/data-sets.md from what every source says of itself: `python docs/data_sets.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from pcm_leukemia import sources
+from pcm_leukemia.sources import Source
+
+OUT = Path(__file__).with_name("data-sets.md")
+
+HEAD = """\
+# Other data sets
+
+<!-- Written by docs/data_sets.py from pcm_leukemia/sources; change what a source says there. -->
+
+The public data sets that this package reads, in one schema and, where they name cell types, in the nine classes of
+PCM-Leukemia. Nothing is bundled: get a data set as its section says, then give it as `NAME:ROOT`.
+
+```
+pcm-leukemia sources                         # all of them; with a NAME, everything about one
+pcm-leukemia import lmu:/data/LMU lmu        # as a canonical folder; --variant chooses the reading of the labels
+pcm-leukemia validate lmu:/data/LMU          # counts and files against what was published
+```
+
+In Python, `pcm_leukemia.load_dataset("lmu:/data/LMU", variant="lenient")`, or `sources.lmu.read("/data/LMU")`. The
+raw label of every cell is kept, whatever the variant makes of it. Single-cell crops are images with one cell that
+spans them; points are cells without a box, which box tasks refuse; what is known of a whole image is its diagnosis.
+Images in which cells may be unannotated say so, and detectors are not given them unless asked to.
+
+`pcm_leukemia.concat` joins several, with ids, patients and groups kept apart.
+
+## At a glance
+
+The first three columns are those of the paper's Table 1; a star marks the data sets that it has.
+
+"""
+
+COLUMNS = (
+    *("data set", "cell types", "total images", "annotations", "patients", "licence", "size", "image size"),
+    *("stain", "magnification"),
+)
+
+
+def text() -> str:
+    """The page."""
+    chosen = [sources.get(name) for name in sources.names()]
+    rows = [_row(COLUMNS), _row("---" for _ in COLUMNS)]
+    rows += [_row(_glance(source)) for source in chosen]
+    return HEAD + "\n".join(rows) + "\n" + "".join(_section(source) for source in chosen)
+
+
+def _row(cells: Iterator[str] | tuple[str, ...]) -> str:
+    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
+
+
+def _glance(source: Source) -> tuple[str, ...]:
+    star = " \\*" if source.in_table_1 else ""
+    return (
+        *(f"`{source.name}`{star}", source.cell_types, source.total_images, source.annotations),
+        *(
+            source.patients,
+            source.licence,
+            source.size,
+            source.image_size,
+            source.stain,
+            source.magnification,
+        ),
+    )
+
+
+def _section(source: Source) -> str:
+    lines = ["", f"## {source.title}", "", f"`{source.name}`: {source.what}", ""]
+    shared = "may be passed on" if source.redistributable else "may not be passed on"
+    lines += [f"- Licence: {source.licence}; {shared}.", f"- Cite: {source.citation}"]
+    lines += [f"- Home: <{source.home}>"] if source.home else []
+    lines += [f"- How to get it: {source.how_to_get}."]
+    lines += [f"- At a stable address: <{file.url}>" for file in source.downloads]
+    if source.defects:
+        lines += ["", "Known defects:", "", *(f"- {defect}" for defect in source.defects)]
+    lines += ["", *_labels(source)]
+    return "\n".join(lines) + "\n"
+
+
+def _labels(source: Source) -> Iterator[str]:
+    """The map: a row a raw label, a column a variant, and why, in the default one."""
+    maps = {variant: sources.read_map(source, variant) for variant in source.variants}
+    first = next(iter(maps.values()))
+    if len(maps) > 1:
+        yield from (f"- `{variant}`: {meaning}" for variant, meaning in source.variants.items())
+        yield ""
+    yield _row(("raw label", "cells", *(f"`{variant}`" for variant in maps), "confidence", "reason", "says"))
+    yield _row(tuple("---" for _ in range(5 + len(maps))))
+    for raw, rule in first.rules.items():
+        count = f"{source.counts[raw]:,}" if raw in source.counts else ""
+        classes = (labels.rules[raw].label for labels in maps.values())
+        yield _row((f"`{raw}`", count, *classes, rule.confidence, rule.reason, rule.source))
+    yield ""
+    yield f"Version {first.version} of the map; confidence and reason are of `{first.variant}`."
+
+
+if __name__ == "__main__":
+    OUT.write_text(text(), encoding="utf-8")

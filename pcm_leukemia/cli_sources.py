@@ -1,0 +1,105 @@
+"""The commands for public data sets: which there are, what of them can be fetched, and whether a copy is whole."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from pcm_leukemia import sources
+from pcm_leukemia.cli_options import AsJson
+
+__all__ = ["add_to"]
+
+Place = Annotated[str, typer.Argument(metavar="NAME:ROOT", help="A public data set and where it is.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands."""
+    app.command("sources")(list_sources)
+    app.command()(fetch)
+    app.command()(validate)
+
+
+def list_sources(
+    name: Annotated[str | None, typer.Argument(help="All that is known of one.")] = None,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """List the public data sets that can be read: what they are, and where to get them."""
+    chosen = [sources.get(each) for each in ([name] if name else sources.names())]
+    if as_json:
+        rows = [{**asdict(source), "taxonomy": list(source.taxonomy.labels)} for source in chosen]
+        print(json.dumps(rows, ensure_ascii=False, indent=1))
+    elif name:
+        _show(chosen[0])
+    else:
+        table = Table("name", "what", "licence", "patients", header_style="bold")
+        table.add_column("where", overflow="fold")
+        for source in chosen:
+            table.add_row(source.name, source.what, source.licence, source.patients, source.home or "yours")
+        Console().print(table)
+        print("how to get one, and what is wrong with it: pcm-leukemia sources NAME")
+
+
+def _show(source: sources.Source) -> None:
+    rows = {
+        "what": source.what,
+        "cell types": source.cell_types,
+        "images": source.total_images,
+        "annotations": source.annotations,
+        "patients": source.patients,
+        "image size": source.image_size,
+        "stain": source.stain,
+        "magnification": source.magnification,
+        "size": source.size,
+        "licence": f"{source.licence}; {'may' if source.redistributable else 'may not'} be passed on",
+        "cite": source.citation,
+        "home": source.home or "yours",
+        "how to get it": source.how_to_get,
+    }
+    table = Table.grid("", "", padding=(0, 2))
+    for key, text in rows.items():
+        table.add_row(key, text)
+    for index, (variant, text) in enumerate(source.variants.items()):
+        table.add_row("" if index else "variants", f"{variant}: {text}")
+    for index, text in enumerate(source.defects):
+        table.add_row("" if index else "defects", text)
+    for index, file in enumerate(source.downloads):
+        table.add_row("" if index else "fetch gets", file.url)
+    print(f"{source.name}: {source.title}")
+    Console(soft_wrap=False).print(table)
+
+
+def fetch(
+    name: Annotated[str, typer.Argument(help="See pcm-leukemia sources.")],
+    out: Annotated[Path, typer.Argument(help="The folder to put the files into.")],
+) -> None:
+    """Download what a data set publishes at stable addresses, and compare it with its hash."""
+    source = sources.get(name)
+    for file in sources.fetch(source, out, progress=True):
+        print(file)
+    print(f"then: {source.how_to_get}")
+
+
+def validate(
+    place: Place,
+    *,
+    pixels: Annotated[bool, typer.Option("--pixels", help="Decode every image, too.")] = False,
+    as_json: AsJson = False,
+    workers: Annotated[int | None, typer.Option(min=1, help="Threads.")] = None,
+) -> None:
+    """Compare a copy of a public data set with what was published: counts by class, and every file."""
+    named = sources.split_name(place)
+    if named is None:
+        raise typer.BadParameter(f"{place}: must be NAME:ROOT, with NAME one of {', '.join(sources.names())}")
+    ds = sources.module(named[0]).read(named[1])
+    found = sources.validate(named[0], ds, pixels=pixels, workers=workers)
+    print(json.dumps(found.to_json(), ensure_ascii=False, indent=1) if as_json else found)
+    if not found.ok:
+        raise typer.Exit(1)
