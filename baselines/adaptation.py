@@ -230,6 +230,7 @@ class Adaptation:
         """Means and spreads by share, and every single result."""
         return {
             "target": self.zero_shot.data,
+            "reading": self.zero_shot.reading,
             "zero_shot": _numbers(self.zero_shot),
             "fractions": [
                 {
@@ -251,7 +252,8 @@ class Adaptation:
 
     def __str__(self) -> str:
         names = list(_numbers(self.zero_shot))
-        lines = [f"{self.zero_shot.data}", f"{'':26}" + "".join(f"{name:>20}" for name in names)]
+        read = f", labels read as {self.zero_shot.reading}" if self.zero_shot.reading else ""
+        lines = [f"{self.zero_shot.data}{read}", f"{'':26}" + "".join(f"{name:>20}" for name in names)]
         zero = _numbers(self.zero_shot)
         lines.append(f"{'zero-shot, all of it':26}" + "".join(f"{100 * zero[name]:>20.2f}" for name in names))
         for fraction, those in self._by_fraction().items():

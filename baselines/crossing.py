@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pcm_leukemia import output, paper
-from pcm_leukemia.baselines.evaluation import evaluate, part_to_score
+from pcm_leukemia.baselines.evaluation import evaluate, part_to_score, reading_of
 from pcm_leukemia.baselines.reproduction import EXPERIMENTS
 from pcm_leukemia.baselines.runs import Run
 from pcm_leukemia.dataset import Dataset
@@ -29,7 +29,8 @@ class Entry:
     """One score of one model on one target, 0 to 1, with its 95 % interval; or `refused` says why there is none.
 
     `classes` are those that both sides have and that the score is over, of `cells`; `left_out` counts the cells
-    of classes that the model was never shown. `paper` is what the paper has in this place.
+    of classes that the model was never shown. `paper` is what the paper has in this place, and `reading` how the
+    labels of the target were read.
     """
 
     run: str
@@ -41,6 +42,7 @@ class Entry:
     classes: tuple[str, ...] = ()
     left_out: int = 0
     paper: float | None = None
+    reading: str = ""
     refused: str = ""
 
 
@@ -147,6 +149,7 @@ def _entries(run: Run, name: str, ds: Dataset, options: Mapping[str, Any]) -> li
             common,
             left_out,
             _published(run, name, metric),
+            reading_of(ds),
         )
         for metric, (value, interval) in values.items()
     ]
@@ -199,4 +202,7 @@ def _line(entry: Entry) -> str:
     )
     cells = f"{entry.cells:,}" + (f" ({entry.left_out:,} left out)" if entry.left_out else "")
     classes = f"{len(entry.classes)}: {', '.join(entry.classes)}"
-    return f"| {entry.run} | {entry.target} | {entry.metric} | {value} | {between} | {cells} | {classes} | {printed} |"
+    target = f"{entry.target} ({entry.reading})" if entry.reading else entry.target
+    return (
+        f"| {entry.run} | {target} | {entry.metric} | {value} | {between} | {cells} | {classes} | {printed} |"
+    )

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pcm_leukemia import output
+from pcm_leukemia import output, sources
 from pcm_leukemia.baselines import classification_scores, detection_scores, inference
 from pcm_leukemia.baselines.classification_scores import ClassificationScores
 from pcm_leukemia.baselines.detection_scores import DetectionScores
@@ -17,7 +17,7 @@ from pcm_leukemia.baselines.two_stage import OTHER, TwoStage
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.tasks import require_boxes, require_complete
 
-__all__ = ["Evaluation", "evaluate", "evaluate_two_stage", "part_to_score"]
+__all__ = ["Evaluation", "evaluate", "evaluate_two_stage", "part_to_score", "reading_of"]
 
 
 @dataclass(frozen=True)
@@ -26,12 +26,14 @@ class Evaluation:
 
     `detection` are a detector's scores for what it was trained for, `classification` a classifier's on the
     annotated cells; `end_to_end` has all classes, each white cell found by the one and named by the other.
+    `reading` says how the labels of a public data set were read, where there are several ways.
     """
 
     runs: tuple[Path, ...]
     data: str
     part: str
     fingerprint: str
+    reading: str = ""
     detection: DetectionScores | None = None
     classification: ClassificationScores | None = None
     end_to_end: DetectionScores | None = None
@@ -48,6 +50,7 @@ class Evaluation:
             "data": self.data,
             "part": self.part,
             "fingerprint": self.fingerprint,
+            "reading": self.reading,
             **{name: each.to_json() for name, each in scores.items() if each is not None},
         }
 
@@ -57,7 +60,8 @@ class Evaluation:
             "on the annotated cells": self.classification,
             "end to end: found by the one, named by the other": self.end_to_end,
         }
-        lines = [f"{' and '.join(str(run) for run in self.runs)} on {self.data}, part {self.part}"]
+        read = f", labels read as {self.reading}" if self.reading else ""
+        lines = [f"{' and '.join(str(run) for run in self.runs)} on {self.data}, part {self.part}{read}"]
         for title, scores in titles.items():
             if scores is not None:
                 lines += [f"{title}:", *(f"  {line}" for line in str(scores).splitlines())]
@@ -103,17 +107,18 @@ def evaluate(
     view = chosen.task(run.task)
     _require_classes(run, view)
     options: dict[str, Any] = {"workers": workers, "progress": progress}
+    result = Evaluation((run.folder,), ds.name, part, ds.fingerprint, reading_of(ds))
     if run.baseline.kind == "detector":
         require_boxes(view)
         require_complete(view)
         found = inference.detect(run.detector(device), view, batch=batch, **options)
-        result = Evaluation((run.folder,), ds.name, part, ds.fingerprint, detection_scores.score(view, found))
+        result = replace(result, detection=detection_scores.score(view, found))
     else:
         named = inference.classify(run.classifier(device), view, batch=4 * batch, **options)
         truths = [view.taxonomy.ids[cell.label] for cell in named.cells]
         whose, unit = classification_scores.groups_of(view, [cell.image for cell in named.cells])
         scores = classification_scores.score(truths, named.probabilities, run.labels, whose, unit=unit)
-        result = Evaluation((run.folder,), ds.name, part, ds.fingerprint, classification=scores)
+        result = replace(result, classification=scores)
     _keep(run, result)
     return result
 
@@ -147,6 +152,7 @@ def evaluate_two_stage(
         ds.name,
         part,
         ds.fingerprint,
+        reading_of(ds),
         evaluate(
             detector, ds, part, device=device, batch=batch, workers=workers, progress=progress
         ).detection,
@@ -164,6 +170,14 @@ def part_to_score(ds: Dataset, part: str | None) -> tuple[Dataset, str]:
     if part is None:
         part = "test" if ds.split else "all"
     return (ds, part) if part == "all" else (ds.part(part), part)
+
+
+def reading_of(ds: Dataset) -> str:
+    """How the labels of a public data set were read, where there are several ways; "" for any other."""
+    if ds.name not in sources.names():
+        return ""
+    source = sources.get(ds.name)
+    return " or ".join(sources.readings_of(source, ds)) if len(source.variants) > 1 else ""
 
 
 def _require_classes(run: Run, view: Dataset) -> None:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from pcm_leukemia import output, paper
 from pcm_leukemia.baselines import adaptation, figures, training
 from pcm_leukemia.baselines.adaptation import Adaptation
-from pcm_leukemia.baselines.evaluation import Evaluation, evaluate, evaluate_two_stage
+from pcm_leukemia.baselines.evaluation import Evaluation, evaluate, evaluate_two_stage, reading_of
 from pcm_leukemia.baselines.runs import Run
 from pcm_leukemia.dataset import Dataset
 
@@ -72,18 +72,25 @@ class Row:
 
 @dataclass(frozen=True)
 class Reproduction:
-    """All rows, and the files beside them."""
+    """All rows, the files beside them, and how the labels of the targets were read where there are several ways."""
 
     out: Path
     data: str
     preset: str
     rows: tuple[Row, ...]
     figures: Mapping[str, str] = field(default_factory=dict)
+    readings: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """The rows and the figures as plain dictionaries."""
         rows = [{key: getattr(row, key) for key in Row.__slots__} for row in self.rows]
-        return {"data": self.data, "preset": self.preset, "rows": rows, "figures": dict(self.figures)}
+        return {
+            "data": self.data,
+            "preset": self.preset,
+            "readings": dict(self.readings),
+            "rows": rows,
+            "figures": dict(self.figures),
+        }
 
     def __str__(self) -> str:
         lines = [
@@ -95,6 +102,7 @@ class Reproduction:
             lines.append(
                 "These runs are smaller than the paper's and are not to be compared with its numbers."
             )
+        lines += [f"{name}: labels read as {how}." for name, how in self.readings.items()]
         for table in dict.fromkeys(row.table for row in self.rows):
             lines += ["", f"## {table}", "", "| model | test set | score | here | 95 % interval | paper |"]
             lines.append("|---|---|---|---|---|---|")
@@ -178,7 +186,9 @@ def reproduce(
     rows = list(_published(done, adapted, tables))
     two_stage = _two_stage(runs, ds, targets, options)
     rows += _beyond(done, two_stage)
-    result = Reproduction(out, ds.name, preset, tuple(rows), _draw(out / "figures", runs, done, two_stage))
+    readings = {name: how for name, target in targets.items() if (how := reading_of(target))}
+    drawn = _draw(out / "figures", runs, done, two_stage)
+    result = Reproduction(out, ds.name, preset, tuple(rows), drawn, readings)
     _write(result)
     return result
 

@@ -54,9 +54,6 @@ app = typer.Typer(
 )
 
 
-cli_baselines.add_to(app)
-
-
 @app.callback(invoke_without_command=True)
 def _version(
     *, version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False
@@ -409,6 +406,7 @@ def diff(
 
 
 cli_sources.add_to(app)
+cli_baselines.add_to(app)
 
 
 # From options to arguments, and from results to text

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from pcm_leukemia.cli_options import AsJson, Data, SplitName, Tasks
+from pcm_leukemia.cli_options import AsJson, Data, SplitName, Tasks, there
 from pcm_leukemia.loading import load_dataset
 
 __all__ = ["add_to"]
@@ -48,6 +48,12 @@ class Units(StrEnum):
     image = "image"
 
 
+Reading = Annotated[
+    str | None,
+    typer.Option(
+        "--variant", "--map", help="How a public data set's labels are read; see pcm-leukemia sources NAME."
+    ),
+]
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:1.")]
 Devices = Annotated[int, typer.Option(min=1, help="How many GPUs.")]
@@ -61,9 +67,17 @@ Settings = Annotated[
 ]
 
 
+def _there(path: Path | None) -> Path | None:
+    return None if path is None else there(path)
+
+
+def _all_there(paths: list[Path]) -> list[Path]:
+    return [there(path) for path in paths]
+
+
 def add_to(app: typer.Typer) -> None:
     """Give the command line these commands."""
-    for command in (train, evaluate, predict, adapt, reproduce):
+    for command in (train, evaluate, predict, adapt, cross, reproduce):
         app.command()(command)
 
 
@@ -120,6 +134,7 @@ def evaluate(
     *,
     part: Part = None,
     as_json: AsJson = False,
+    variant: Reading = None,
     split_name: SplitName = None,
     device: Device = "auto",
     batch: Batch = 16,
@@ -130,7 +145,7 @@ def evaluate(
     from pcm_leukemia.baselines.runs import Run
 
     opened = [Run.open(run) for run in runs]
-    ds = load_dataset(data, split_name=split_name)
+    ds = load_dataset(data, split_name=split_name, variant=variant)
     options: dict[str, Any] = {"device": device, "batch": batch, "workers": workers, "progress": not as_json}
     if len(opened) == 1:
         found = evaluation.evaluate(opened[0], ds, part, **options)
@@ -172,7 +187,7 @@ def predict(
 
 def adapt(
     run: RunFolder,
-    target: Annotated[Path, typer.Argument(exists=True, help="Another data set, of the same classes.")],
+    target: Data,
     out: Annotated[Path, typer.Argument(help="A folder; what is done there already is not done again.")],
     *,
     fraction: Annotated[
@@ -186,6 +201,7 @@ def adapt(
     stratified: Annotated[
         bool, typer.Option("--stratified", help="Draw every class's share by itself.")
     ] = False,
+    variant: Reading = None,
     target_only: Annotated[
         bool, typer.Option("--target-only", help="Train without the source's data.")
     ] = False,
@@ -200,7 +216,7 @@ def adapt(
 
     found = adaptation.adapt_over(
         Run.open(run),
-        load_dataset(target),
+        load_dataset(target, variant=variant),
         out,
         tuple(fraction or (0.1,)),
         seeds,
@@ -215,6 +231,29 @@ def adapt(
     print(json.dumps(found.to_json(), indent=1) if as_json else found)
 
 
+def cross(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Runs, of any models.")],
+    out: Annotated[Path, typer.Argument(help="A folder, for cross.md and cross.json.")],
+    *,
+    targets: Annotated[
+        list[Path],
+        typer.Option(
+            "--targets", help="A data set, or NAME:ROOT of a public one; repeatable.", callback=_all_there
+        ),
+    ],
+    device: Device = "auto",
+    batch: Batch = 16,
+    workers: Workers = 4,
+) -> None:
+    """Score every model on every data set, over the classes that both sides have."""
+    from pcm_leukemia.baselines import crossing
+    from pcm_leukemia.baselines.runs import Run
+
+    loaded = [load_dataset(target) for target in targets]
+    options: dict[str, Any] = {"device": device, "batch": batch, "workers": workers, "progress": True}
+    print(crossing.cross([Run.open(run) for run in runs], {ds.name: ds for ds in loaded}, out, **options))
+
+
 def reproduce(
     *,
     pcm: Annotated[
@@ -224,9 +263,12 @@ def reproduce(
         Path, typer.Option("--out", help="A folder; what is done there already is not done again.")
     ],
     all_idb1: Annotated[
-        Path | None, typer.Option("--all-idb1", exists=True, help="ALL-IDB1, with boxes.")
+        Path | None, typer.Option("--all-idb1", help="ALL-IDB1 with boxes: all_idb1:ROOT.", callback=_there)
     ] = None,
-    lmu: Annotated[Path | None, typer.Option("--lmu", exists=True, help="AML-Cytomorphology_LMU.")] = None,
+    lmu: Annotated[
+        Path | None, typer.Option("--lmu", help="AML-Cytomorphology_LMU: lmu:ROOT.", callback=_there)
+    ] = None,
+    variant: Reading = None,
     tables: Annotated[
         list[int] | None, typer.Option(help="4, 5, 6 or 7; repeatable.", show_default="all")
     ] = None,
@@ -241,11 +283,14 @@ def reproduce(
     """Run the paper's experiments, and put our numbers beside the paper's."""
     from pcm_leukemia.baselines import reproduction
 
-    targets = {"ALL-IDB1": all_idb1, "LMU": lmu}
+    targets = {
+        **({"ALL-IDB1": load_dataset(all_idb1)} if all_idb1 else {}),
+        **({"LMU": load_dataset(lmu, variant=variant)} if lmu else {}),
+    }
     found = reproduction.reproduce(
         load_dataset(pcm, split_name=split_name),
         out,
-        targets={name: load_dataset(path) for name, path in targets.items() if path},
+        targets=targets,
         tables=tuple(tables or (4, 5, 6, 7)),
         preset=preset.value,
         seeds=seeds,

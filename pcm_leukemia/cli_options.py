@@ -28,6 +28,7 @@ __all__ = [
     "Taxonomies",
     "TaxonomyOption",
     "ValUnit",
+    "there",
 ]
 
 Format = StrEnum("Format", converters.names())  # type: ignore[misc]  # the folder is the registry
@@ -58,7 +59,7 @@ class ValUnit(StrEnum):
 # Arguments that several commands share
 
 
-def _there(path: Path) -> Path:
+def there(path: Path) -> Path:
     """Refuse a path where nothing is, as typer does, unless it names a public data set."""
     if split_name(path) is None and not path.exists():
         raise typer.BadParameter(f"Path '{path}' does not exist.")
@@ -66,7 +67,7 @@ def _there(path: Path) -> Path:
 
 
 _DATA = "A CVAT export, a canonical, YOLO, COCO or Hugging Face folder, or NAME:ROOT of a public data set."
-Data = Annotated[Path, typer.Argument(callback=_there, help=_DATA)]
+Data = Annotated[Path, typer.Argument(callback=there, help=_DATA)]
 Export = Annotated[Path, typer.Argument(exists=True, help="A CVAT export: .xml, .zip or a folder.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 TaxonomyOption = Annotated[

@@ -13,7 +13,7 @@ from types import ModuleType
 
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.sources._fetch import fetch
-from pcm_leukemia.sources._labels import LabelMap, read_map
+from pcm_leukemia.sources._labels import LabelMap, read_map, readings_of
 from pcm_leukemia.sources._source import Download, Source
 from pcm_leukemia.sources._validate import Validation
 
@@ -26,6 +26,7 @@ __all__ = [
     "get",
     "names",
     "read_map",
+    "readings_of",
     "split_name",
     "validate",
 ]

@@ -13,11 +13,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 
+from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import CorruptFile, Problem, UnknownLabel
 from pcm_leukemia.schema import IGNORE, Taxonomy
 from pcm_leukemia.sources._source import Source
 
-__all__ = ["LabelMap", "Rule", "read_map"]
+__all__ = ["LabelMap", "Rule", "read_map", "readings_of"]
 
 COLUMNS = ("variant", "raw", "class", "confidence", "reason", "source")
 
@@ -120,3 +121,28 @@ def read_map(source: Source, variant: str | None = None) -> LabelMap:
                 raise CorruptFile(f'{where}:{line}: "{raw}" stands twice; keep one row')
             table_of[raw] = Rule(raw, label, confidence, reason, said_by)
     return LabelMap(source.name, int(version[1]), variant, source.taxonomy, {**common, **chosen})
+
+
+def readings_of(source: Source, ds: Dataset) -> tuple[str, ...]:
+    """The variants in which every cell of `ds` has the class that its raw label is read as.
+
+    So a data set that was read, or kept as a canonical folder, still tells which reading it is. Cells that were
+    left out, or set aside as "ignore", say nothing.
+
+    Examples
+    --------
+    >>> from pcm_leukemia import NINE, Box, Cell, Dataset, Image, sources
+    >>> image, box = Image("PMB_0001.tiff", 400, 400), Box(0, 0, 400, 400)
+    >>> ds = Dataset("lmu", NINE, (image,), (Cell(image.id, 0, "Myeloblast_APL", box, "PMB"),))
+    >>> readings_of(sources.get("lmu"), ds)
+    ('strict+pmb', 'lenient', 'literal')
+    """
+    pairs = {(cell.raw_label, cell.label) for cell in ds.cells}
+    found = []
+    for variant in source.variants:
+        rules = read_map(source, variant).rules
+        if all(raw in rules and label in (rules[raw].label, IGNORE) for raw, label in pairs):
+            found.append((sum(rules[raw].label == label for raw, label in pairs), variant))
+    # a cell that was set aside fits any reading, so that the readings that explain most of them are meant
+    most = max((fitting for fitting, _ in found), default=0)
+    return tuple(variant for fitting, variant in found if fitting == most)
