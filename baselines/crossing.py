@@ -171,7 +171,7 @@ def _published(run: Run, target: str, metric: str) -> float | None:
         each.model
         for each in EXPERIMENTS
         if (each.baseline, each.task) == (run.baseline.name, run.task)
-        and all(settings.get(key) == value for key, value in each.changes.items())
+        and all(settings.get(key) == value for key, value in each.changes)
     }
     if EXPERIMENTS[-1].model in models:
         models.add(_ZERO_SHOT)

@@ -29,12 +29,12 @@ class Experiment(NamedTuple):
     model: str
     baseline: str
     task: str
-    changes: Mapping[str, Any] = {}
+    changes: tuple[tuple[str, str], ...] = ()
 
     @property
     def folder(self) -> str:
         """The name of its run's folder."""
-        return "-".join([self.baseline, self.task, *map(str, self.changes.values())])
+        return "-".join([self.baseline, self.task, *(value for _, value in self.changes)])
 
 
 EXPERIMENTS = (
@@ -43,8 +43,8 @@ EXPERIMENTS = (
     Experiment(5, "YOLO11m", "yolo11m", "wbc"),
     Experiment(5, "DEIM-RT-DETRv2", "rtdetrv2_deim", "wbc"),
     Experiment(6, "ResNet50", "resnet50", "classification"),
-    Experiment(6, "DinoBloom (Direct FT)", "dinobloom", "classification", {"strategy": "direct"}),
-    Experiment(6, "DinoBloom (LP+FT)", "dinobloom", "classification", {"strategy": "lp+ft"}),
+    Experiment(6, "DinoBloom (Direct FT)", "dinobloom", "classification", (("strategy", "direct"),)),
+    Experiment(6, "DinoBloom (LP+FT)", "dinobloom", "classification", (("strategy", "lp+ft"),)),
 )
 """Table 4: one stage. Table 5: white cells against others. Table 6: crops. Table 7 adapts the last one."""
 
@@ -170,7 +170,7 @@ def reproduce(
             out / "runs" / each.folder,
             task=each.task,
             preset=preset,
-            settings=each.changes,
+            settings=dict(each.changes),
             seed=seed,
             devices=devices,
             **options,
