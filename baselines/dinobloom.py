@@ -18,8 +18,8 @@ from timm.models.vision_transformer import checkpoint_filter_fn
 from torch import nn
 
 from pcm_leukemia.baselines import classification, weight_files
-from pcm_leukemia.baselines.classification_network import CellClassifier
-from pcm_leukemia.baselines.classification_settings import Settings
+from pcm_leukemia.baselines._classification_network import CellClassifier
+from pcm_leukemia.baselines._classification_settings import Settings
 from pcm_leukemia.baselines.contract import Job
 from pcm_leukemia.errors import CorruptFile
 
@@ -165,6 +165,8 @@ def _backbone_of(content: Mapping[str, Any], path: Path) -> dict[str, Any]:
 
 def _check(found: Mapping[str, Any], model: nn.Module, path: Path) -> None:
     """Say what the weights are of, where they are not of this model."""
+    if "register_tokens" in found:
+        raise CorruptFile(f"{path}: has register tokens, and DinoBloom none: it is another model; {_FILES}")
     for name in ("cls_token", "pos_embed"):
         if getattr(found.get(name), "ndim", 0) != 3:
             raise CorruptFile(f"{path}: has no {name} of three axes; {_FILES}")

@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 from pcm_leukemia.baselines import classification, weight_files
-from pcm_leukemia.baselines.classification_network import CellClassifier
-from pcm_leukemia.baselines.classification_settings import Settings
+from pcm_leukemia.baselines._classification_network import CellClassifier
+from pcm_leukemia.baselines._classification_settings import Settings
 from pcm_leukemia.baselines.contract import Job
 from pcm_leukemia.errors import CorruptFile
 
@@ -32,7 +32,7 @@ def backbone(
         "hub" for timm's own ImageNet weights of that model; a name on the hub, such as "timm/resnet50.a1_in1k"; a
         file with a state_dict in timm's or torchvision's names, whose classifier is left out; or "none".
     image_size
-        The side of the pictures in pixels; the network takes any.
+        The side of the pictures in pixels, 32 or more: the network halves them five times.
     sha256
         Checksum of the file, if it is known.
 
@@ -43,7 +43,7 @@ def backbone(
     CorruptFile
         If they are those of another model, or have another checksum.
     ValueError
-        If timm has no such residual network.
+        If timm has no such residual network, or the image size is below 32.
 
     Examples
     --------
@@ -54,6 +54,8 @@ def backbone(
         raise ValueError(
             f'model "{model}": timm has no such residual network; use resnet50, resnet18 or another of them'
         )
+    if image_size < 32:
+        raise ValueError(f"image_size {image_size}: a residual network halves it five times; give 32 or more")
     text = str(weights)
     on_hub = not Path(text).is_file() and (text == "hub" or weight_files.is_hub_name(text))
     if not on_hub:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import pickle
+import warnings
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -69,7 +70,9 @@ def read(path: Path, sha256: str = "") -> dict[str, Any]:
         if path.suffix == ".safetensors":
             content: Any = load_file(path)
         else:
-            content = torch.load(path, map_location="cpu", weights_only=True)
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", "Detected pickle protocol")  # it reads it, or raises
+                content = torch.load(path, map_location="cpu", weights_only=True)
     except _BAD_FILE as error:
         reason = str(error).partition("\n")[0].partition(". This file")[0] or type(error).__name__
         raise CorruptFile(

@@ -14,8 +14,9 @@ from safetensors.torch import save_file
 from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from torch import nn
 
-from pcm_leukemia.baselines import classification_loop as loop
-from pcm_leukemia.baselines import crop_cache, stain, weight_files
+from pcm_leukemia.baselines import _classification_loop as loop
+from pcm_leukemia.baselines import _crop_cache as crop_cache
+from pcm_leukemia.baselines import stain, weight_files
 from pcm_leukemia.errors import CorruptFile, DataNotFound
 from pcm_leukemia.images import Pixels
 from pcm_leukemia.output import new_file
