@@ -20,7 +20,7 @@ from pcm_leukemia.baselines import weight_files
 from pcm_leukemia.baselines._rtdetr_model import Heads
 from pcm_leukemia.errors import CorruptFile, some
 
-__all__ = ["read", "translated"]
+__all__ = ["backbone", "read", "translated"]
 
 ATTENTION_HEADS = 8
 
@@ -145,6 +145,22 @@ def read(path: Path) -> tuple[RTDetrV2Config, Heads, dict[str, torch.Tensor]]:
         raise CorruptFile(
             f"{path}: lacks weights of an RT-DETRv2 ({error}); give a checkpoint of RT-DETRv2 or DEIM-RT-DETRv2"
         ) from error
+
+
+def backbone(path: Path) -> dict[str, torch.Tensor] | None:
+    """The weights of a backbone alone, as the authors train it on ImageNet; None for another checkpoint.
+
+    Raises
+    ------
+    DataNotFound
+        If it is not there.
+    CorruptFile
+        If it cannot be read.
+    """
+    content = weight_files.read(path)
+    if not content or not all(name.startswith(("conv1.conv1_", "res_layers.")) for name in content):
+        return None
+    return translated({f"backbone.{name}": value for name, value in content.items()}, path)
 
 
 def translated(

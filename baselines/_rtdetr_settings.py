@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+from typing import Literal, TypeAlias
 
 import msgspec
 
-__all__ = ["Settings"]
+__all__ = ["Settings", "Stain"]
+
+Stain: TypeAlias = Literal["none", "hed", "reinhard", "macenko"]
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -18,7 +21,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         The size where `weights` is "none": "r50vd", "r34vd", "r18vd", or "tiny" for trials on a CPU.
     weights
         What training begins with, which then decides on the size: a name on the Hugging Face hub; a folder that
-        transformers or an earlier run wrote; a checkpoint (.pth) of the authors of RT-DETRv2 or DEIM; or "none".
+        transformers or an earlier run wrote; a checkpoint (.pth) of the authors of RT-DETRv2 or DEIM, or of their
+        backbone alone, which leaves the size to `model`; or "none".
     epochs, batch
         How often every image is seen, and how many images make a step, over all devices.
     image_size
@@ -26,7 +30,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     precision
         "auto": bfloat16 on a GPU that has it, otherwise 32; or one of Lightning's names.
     stain
-        What is done to colours: "none", "hed", "reinhard", "macenko".
+        What is done to colours: "none"; "hed", which changes them at random in training; "reinhard" or "macenko",
+        which bring them to those of the training images, ever after too.
     lr, backbone_lr, end
         The highest learning rates, of the model and of its backbone, and what part of them is left at the end.
     weight_decay, clip
@@ -67,7 +72,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     batch: int
     image_size: int
     precision: str
-    stain: str
+    stain: Stain
     lr: float
     backbone_lr: float
     end: float

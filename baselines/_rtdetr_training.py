@@ -102,7 +102,8 @@ class Training:
         )
         # convolutions are a little faster with the channels last
         nn.Module.to(model, memory_format=torch.channels_last)
-        fused = job.device.startswith("cuda")
+        # a fused optimizer scales float16's gradients back by itself, too late to clip them
+        fused = job.device.startswith("cuda") and settings.precision not in {"16", "16-mixed"}
         optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.999), fused=fused)
         self.learner, self.optimizer = fabric.setup(_Learner(model), optimizer)
         self.average = WeightAverage(model, settings.ema_decay, settings.ema_warmup)

@@ -46,6 +46,8 @@ class _Source(NamedTuple):
 def beginning(settings: Settings, labels: Sequence[str]) -> Beginning:
     """The model that training begins with, for classes of these labels; draws from torch's generator.
 
+    A checkpoint of the authors' backbone alone, trained on ImageNet, gives a model of the size of the settings.
+
     The heads that score classes are kept if the weights tell the same labels, or tell none and have as many;
     otherwise they begin anew, and what is said tells so.
 
@@ -59,11 +61,15 @@ def beginning(settings: Settings, labels: Sequence[str]) -> Beginning:
         If they are damaged, or not those of an RT-DETRv2.
     """
     name = settings.weights
-    if name == "none":
+    part = official.backbone(Path(name)) if Path(name).is_file() else None
+    if name == "none" or part is not None:
         config = _with_costs(models.configuration(settings.model, labels), settings)
         model = models.build(config)
         models.begin(model)
-        return Beginning(model, f"{settings.model} from scratch")
+        if part is None:
+            return Beginning(model, f"{settings.model} from scratch")
+        weight_files.fill(model, model.state_dict() | part, name)
+        return Beginning(model, f"{settings.model} from scratch, but for its backbone: {name}")
     source = _source(name)
     config = _with_costs(models.adapted(source.config, labels, source.heads), settings)
     model = models.build(config)

@@ -17,7 +17,7 @@ import torch
 from pcm_leukemia.baselines import _rtdetr_model
 from pcm_leukemia.baselines._rtdetr_augment import Look
 from pcm_leukemia.baselines._rtdetr_detector import RtDetr
-from pcm_leukemia.baselines._rtdetr_settings import Settings
+from pcm_leukemia.baselines._rtdetr_settings import Settings, Stain
 from pcm_leukemia.baselines._rtdetr_training import MODEL, Training, fabric_of
 from pcm_leukemia.baselines._rtdetr_weights import beginning
 from pcm_leukemia.baselines.contract import Job
@@ -116,7 +116,7 @@ def _looks(job: Job, settings: Settings) -> tuple[Look | None, Look | None]:
     return look, look
 
 
-def _normalisation(kind: str, reference: bytes) -> Look:
+def _normalisation(kind: Stain, reference: bytes) -> Look:
     from pcm_leukemia.baselines import stain
 
     look: Look = stain.augmentation(kind, stain.Reference.from_json(reference))

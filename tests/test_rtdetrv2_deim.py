@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,6 +19,7 @@ from torch.utils.data import DataLoader
 
 from pcm_leukemia import NINE, Box, Cell, Dataset, Image, load_dataset, sample, splits
 from pcm_leukemia.baselines import config, rtdetrv2_deim
+from pcm_leukemia.baselines._rtdetr_augment import Picture
 from pcm_leukemia.baselines._rtdetr_data import Chances, Order, Views, collate
 from pcm_leukemia.baselines._rtdetr_detector import Cells, RtDetr, average_precision, scaled
 from pcm_leukemia.baselines._rtdetr_settings import Settings
@@ -302,6 +304,34 @@ def test_a_loss_that_is_no_number_ends_training(tmp_path: Path) -> None:
         FloatingPointError, match=r"out: the loss is nan at step 0 \(epoch 0\); train with a lower lr"
     ):
         training.one_step(next(iter(training.loader)))
+
+
+def test_every_image_comes_once_in_every_epoch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[int, int]] = []
+    item = Views.__getitem__
+
+    def told(self: Views, key: tuple[int, int]) -> Picture:
+        asked.append(key)
+        return item(self, key)
+
+    monkeypatch.setattr(Views, "__getitem__", told)
+    run(tmp_path / "out", smears(tmp_path / "data"))
+    assert sorted(asked) == [(epoch, number) for epoch in range(4) for number in range(6)]
+
+
+@pytest.mark.skipif(find_spec("pcm_leukemia.baselines.stain") is None, reason="needs baselines/stain.py")
+def test_stain_is_normalised_in_training_and_ever_after(tmp_path: Path) -> None:
+    ds = smears(tmp_path / "data")
+    plain, jittered = (run(tmp_path / stain, ds, stain=stain) for stain in ("none", "hed"))
+    assert jittered[1] != plain[1]
+    assert not (tmp_path / "hed" / "stain.json").exists()
+    normalised = run(tmp_path / "reinhard", ds, stain="reinhard")
+    assert normalised[1] != plain[1]
+    made = settings(**{**SHORT, "stain": "reinhard"})
+    detector = rtdetrv2_deim.load(tmp_path / "reinhard", made, ("WBC", "Other"), "cpu")
+    image = np.random.default_rng(0).integers(100, 200, (90, 120, 3), dtype=np.uint8)
+    without = RtDetr(detector.model, detector.labels, 128).prepare(image)
+    assert (detector.prepare(image).float() - without.float()).abs().mean() > 5
 
 
 @pytest.mark.parametrize("precision", ["bf16-mixed", "32-true"])

@@ -83,6 +83,7 @@ def test_each_layer_has_a_matching_of_its_own_and_all_terms_are_divided_by_the_c
     loss = DeimLoss(two_classes())({**outputs, "auxiliary_outputs": [second]}, targets)
     for name in ("loss_mal", "loss_bbox", "loss_giou"):
         assert loss[f"{name}_aux_0"].item() == pytest.approx(loss[name].item(), abs=1e-6)
+    assert loss["loss_bbox"].item() == pytest.approx(5 * 0.1, abs=1e-6)
 
 
 def test_a_batch_without_cells_has_a_loss() -> None:

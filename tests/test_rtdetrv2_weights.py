@@ -314,6 +314,26 @@ def test_the_places_that_weights_are_found_in(tmp_path: Path, wrap: str) -> None
     assert begun.model.config.hidden_expansion == 0.5
 
 
+def test_a_backbone_alone_begins_a_model_of_the_size_asked_for(tmp_path: Path) -> None:
+    weights = {
+        name.removeprefix("backbone."): value
+        for name, value in random_weights(layout(18)).items()
+        if name.startswith("backbone.")
+    }
+    path = tmp_path / "resnet18.pth"
+    torch.save(weights, path)
+    begun = beginning(settings(weights=str(path), model="r18vd"), LABELS)
+    assert begun.said == f"r18vd from scratch, but for its backbone: {path}"
+    state = begun.model.state_dict()
+    name = "model.backbone.model.encoder.stages.3.layers.1.layer.1.convolution.weight"
+    assert torch.equal(state[name], weights["res_layers.3.blocks.1.branch2b.conv.weight"])
+    assert state["class_embed.0.bias"].sigmoid().tolist() == pytest.approx([0.01, 0.01])
+    with pytest.raises(
+        CorruptFile, match=r"resnet18.pth: does not fit the model: has model.backbone.model.encoder"
+    ):
+        beginning(settings(weights=str(path), model="r50vd"), LABELS)
+
+
 def test_what_is_no_checkpoint_of_theirs_is_refused(tmp_path: Path) -> None:
     weights = random_weights(layout(18))
     path = tmp_path / "a.pth"

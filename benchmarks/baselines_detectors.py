@@ -1,0 +1,155 @@
+"""The training loop of a detector beside its own model on a batch that is already on the device, and its memory.
+
+    python benchmarks/baselines_detectors.py --device cuda [--model r50vd] [--batch 16] [--image-size 640]
+        [--workers 12] [--images 256] [--steps 60]
+
+What is left between the two is what reading, augmenting and sending images costs: the loader must not be what
+limits, at least 0.9 on a GPU. Both take the very step of training (mixed, forward, loss, backward, clipped,
+averaged) at one size, in an epoch with mosaics and mixup, and take turns; the median of five turns counts. Frames
+are those of benchmarks/crops.py, 1920 x 1080, as JPEG and as PNG. Weights are drawn at random.
+
+Memory is the peak of a step at the largest size of multi-scale training, with everything that training holds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import PIL.Image
+import torch
+from crops import make
+from torch.nn.functional import interpolate
+
+from pcm_leukemia.baselines import config
+from pcm_leukemia.baselines._rtdetr_augment import scales
+from pcm_leukemia.baselines._rtdetr_data import Batch
+from pcm_leukemia.baselines._rtdetr_training import Training, fabric_of
+from pcm_leukemia.baselines._rtdetr_weights import beginning
+from pcm_leukemia.baselines.contract import Job
+from pcm_leukemia.dataset import Dataset
+
+TURNS = 5
+
+
+def options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--device", default="cuda")
+    parser.add_argument("--model", default="r50vd")
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--image-size", type=int, default=640)
+    parser.add_argument("--workers", type=int, default=12)
+    parser.add_argument("--images", type=int, default=256)
+    parser.add_argument("--steps", type=int, default=60, help="of each turn")
+    parser.add_argument("--precision", default="auto")
+    return parser.parse_args()
+
+
+def as_png(ds: Dataset, folder: Path) -> Dataset:
+    """The same frames in another format."""
+    folder.mkdir()
+    for image in ds.images:
+        assert ds.root is not None
+        PIL.Image.open(ds.root / image.id).save(folder / Path(image.id).with_suffix(".png"), compress_level=1)
+    images = tuple(replace(image, file=str(Path(image.id).with_suffix(".png"))) for image in ds.images)
+    return replace(ds, images=images, root=folder)
+
+
+def training_of(ds: Dataset, out: Path, given: argparse.Namespace) -> Training:
+    changes = {
+        "model": given.model,
+        "weights": "none",
+        "batch": given.batch,
+        "image_size": given.image_size,
+        "precision": given.precision,
+        "multi_scale": False,
+    }
+    settings = config.settings(config.find("rtdetrv2_deim"), "paper", changes)
+    job = Job(ds, ds, out, device=given.device, workers=given.workers)
+    torch.manual_seed(0)
+    training = Training(
+        fabric_of(job, given.precision), job, settings, beginning(settings, ds.taxonomy.labels).model
+    )
+    training.learner.train()
+    training.epoch = settings.plain_first
+    return training
+
+
+def endless(training: Training) -> Iterator[Batch]:
+    """The loader's batches, epoch after epoch, without the pause in which an epoch's first are made."""
+    while True:
+        training.order.epoch += 1
+        yield from training.loader
+
+
+def rate(training: Training, steps: int, batch: Callable[[], Batch]) -> float:
+    """Images a second."""
+    start = time.perf_counter()
+    images = 0
+    for _ in range(steps):
+        given = batch()
+        training.one_step(given)
+        images += len(given.images)
+    if training.fabric.device.type == "cuda":
+        torch.cuda.synchronize()
+    return images / (time.perf_counter() - start)
+
+
+def compare(ds: Dataset, form: str, out: Path, given: argparse.Namespace) -> Training:
+    training = training_of(ds, out, given)
+    # as many epochs as are needed come from one order, so that no worker waits for the next
+    batches = endless(training)
+    training.order.epoch = training.epoch - 1
+    held = next(batches)
+    for _ in range(3):
+        training.one_step(held)
+        training.one_step(next(batches))
+    loop, alone = [], []
+    for _ in range(TURNS):
+        loop.append(rate(training, given.steps, lambda: next(batches)))
+        alone.append(rate(training, given.steps, lambda: held))
+    first, second = statistics.median(loop), statistics.median(alone)
+    print(
+        f"{form}: training {first:.1f} images/s, the same on one batch {second:.1f}, ratio {first / second:.2f} "
+        f"({given.workers} workers)"
+    )
+    return training
+
+
+def peak(training: Training, image_size: int) -> str:
+    batch = next(endless(training))
+    largest = max(scales(image_size))
+    images = interpolate(batch.images.float(), (largest, largest)).to(torch.uint8)
+    torch.cuda.reset_peak_memory_stats()
+    for _ in range(3):
+        training.one_step(batch._replace(images=images))
+    return (
+        f"peak memory at {largest} x {largest}: {torch.cuda.max_memory_reserved() / 2**30:.1f} GiB reserved"
+    )
+
+
+def main() -> None:
+    given = options()
+    device = torch.cuda.get_device_name() if given.device.startswith("cuda") else given.device
+    print(
+        f"RT-DETRv2 {given.model}, batch {given.batch}, {given.image_size} px, {given.precision}, on {device}"
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        frames = Path(folder) / "jpg"
+        frames.mkdir()
+        jpgs = make(frames, given.images, 90)
+        for form, ds in (("jpg", jpgs), ("png", as_png(jpgs, Path(folder) / "png"))):
+            training = compare(ds, form, Path(folder) / f"run-{form}", given)
+        if given.device.startswith("cuda"):
+            print(peak(training, given.image_size))
+
+
+if __name__ == "__main__":
+    main()
