@@ -21,10 +21,13 @@ from pcm_leukemia.baselines._rtdetr_settings import Settings, Stain
 from pcm_leukemia.baselines._rtdetr_training import MODEL, Training, fabric_of
 from pcm_leukemia.baselines._rtdetr_weights import beginning
 from pcm_leukemia.baselines.contract import Job
-from pcm_leukemia.errors import CorruptFile
+from pcm_leukemia.errors import CorruptFile, DataNotFound
 from pcm_leukemia.torchdata import Detection
 
 __all__ = ["Settings", "load", "train"]
+
+NORMALISED = {"reinhard", "macenko"}
+"""What is done to the colours in prediction, too."""
 
 REFERENCE = "stain.json"
 REFERENCES = 200
@@ -89,7 +92,11 @@ def load(folder: Path, settings: Settings, labels: tuple[str, ...], device: str)
             f"{folder}: was trained for {', '.join(trained)}, not for {', '.join(labels)}; give the labels in that order"
         )
     look: Look | None = None
-    if (folder / REFERENCE).is_file():
+    if settings.stain in NORMALISED:
+        if not (folder / REFERENCE).is_file():
+            raise DataNotFound(
+                f"{folder}: lacks {REFERENCE}, the colours that images are brought to; copy the whole run"
+            )
         look = _normalisation(settings.stain, (folder / REFERENCE).read_bytes())
     model.eval()  # type: ignore[no-untyped-call]
     model.to(torch.device(device))  # type: ignore[arg-type]
@@ -102,7 +109,7 @@ def _looks(job: Job, settings: Settings) -> tuple[Look | None, Look | None]:
         return None, None
     from pcm_leukemia.baselines import stain
 
-    if settings.stain not in {"reinhard", "macenko"}:
+    if settings.stain not in NORMALISED:
         return stain.augmentation(settings.stain, seed=job.seed), None
     path = job.out / REFERENCE
     if not (job.resume and path.is_file()):

@@ -14,6 +14,7 @@ import numpy as np
 import PIL.Image
 import pytest
 import torch
+from msgspec.structs import replace
 from torch import nn
 from torch.utils.data import DataLoader
 
@@ -369,6 +370,10 @@ def test_a_detector_is_for_the_labels_that_it_was_trained_for(tmp_path: Path) ->
         match=r"out: was trained for WBC, Other, not for Other, WBC; give the labels in that order",
     ):
         rtdetrv2_deim.load(tmp_path / "out", made, ("Other", "WBC"), "cpu")
+    with pytest.raises(
+        DataNotFound, match=r"out: lacks stain.json, the colours that images are brought to; copy"
+    ):
+        rtdetrv2_deim.load(tmp_path / "out", replace(made, stain="macenko"), ("WBC", "Other"), "cpu")
     with pytest.raises(
         DataNotFound, match="model: no trained RT-DETRv2 is there; give the folder of a finished run"
     ):
