@@ -63,7 +63,10 @@ class Found(NamedTuple):
 class Detector(Protocol):
     """A trained detector, on its device, in evaluation mode."""
 
-    labels: tuple[str, ...]
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The classes that it finds, in the order of their ids."""
+        ...
 
     def prepare(self, image: Pixels) -> torch.Tensor:
         """An image as the detector takes it, uint8, always of one shape; runs in a loader's worker."""
@@ -78,8 +81,15 @@ class Detector(Protocol):
 class Classifier(Protocol):
     """A trained classifier of single cells, on its device, in evaluation mode."""
 
-    labels: tuple[str, ...]
-    padding: int
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The classes that it tells apart, in the order of their ids."""
+        ...
+
+    @property
+    def padding(self) -> int:
+        """Pixels around a cell's box in the crops that it takes."""
+        ...
 
     def prepare(self, crop: Pixels) -> torch.Tensor:
         """A crop (cut with `padding` pixels) as the classifier takes it, uint8, of one shape; runs in a worker."""
