@@ -14,9 +14,7 @@ from typing import Literal, TypeAlias
 
 from msgspec import structs
 
-from pcm_leukemia.copies import copies, look
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.duplicates import groups
 from pcm_leukemia.errors import DataWarning, some
 from pcm_leukemia.files import Files
 from pcm_leukemia.schema import Image, ImageId, Patient, PatientId, Split
@@ -191,12 +189,16 @@ def _same_files(ds: Dataset) -> Iterator[Sequence[ImageId]]:
 
 def _same_looks(ds: Dataset) -> Iterator[Sequence[ImageId]]:
     """Images that look the same, or show the same cell."""
+    from pcm_leukemia.copies import copies, look  # numpy and Pillow, which `import pcm_leukemia` does without
+
     for found in copies(ds, look(ds)):
         yield tuple(dict.fromkeys([*found.images, *(image for image, _ in found.cells)]))
 
 
 def _kept_together(ds: Dataset, same: Sequence[Sequence[ImageId]]) -> Dataset:
     """One group for all images that are the same, and for those that were in a group with them already."""
+    from pcm_leukemia.duplicates import groups
+
     lines = [" = ".join(images) for images in same]
     warnings.warn(
         f"{ds.name}: {len(same):,} images are in more than one data set; they are kept together in every split:\n"

@@ -66,7 +66,7 @@ def test_one_is_told_in_full(run: Run) -> None:
         assert text in shown.out
     wrong = run("sources", "nothing")
     assert wrong.status == 2
-    assert 'error: source "nothing": there is none; use one of all_idb1, ' in wrong.err
+    assert 'error: source "nothing": there is none; use one of acevedo, ' in wrong.err
 
 
 def test_import_info_and_convert(run: Run, tmp_path: Path) -> None:
@@ -132,7 +132,7 @@ def test_validate(run: Run, tmp_path: Path) -> None:
     assert told["extra"] == {".": ["Thumbs.tif"]}
     wrong = run("validate", tmp_path)
     assert wrong.status == 2
-    assert "must be NAME:ROOT, with NAME one of all_idb1" in wrong.err.replace("\n", " ")
+    assert "must be NAME:ROOT, with NAME one of acevedo" in wrong.err.replace("\n", " ")
 
 
 def test_nothing_to_fetch(run: Run, tmp_path: Path) -> None:

@@ -135,7 +135,7 @@ def readings_of(source: Source, ds: Dataset) -> tuple[str, ...]:
     >>> image, box = Image("PMB_0001.tiff", 400, 400), Box(0, 0, 400, 400)
     >>> ds = Dataset("lmu", NINE, (image,), (Cell(image.id, 0, "Myeloblast_APL", box, "PMB"),))
     >>> readings_of(sources.get("lmu"), ds)
-    ('strict+pmb', 'lenient', 'literal')
+    ('strict+pmb', 'lenient', 'literal', 'nine')
     """
     pairs = {(cell.raw_label, cell.label) for cell in ds.cells}
     found = []
