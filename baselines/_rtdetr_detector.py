@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from hotcoco import COCO, COCOeval
-from torch.nn.functional import interpolate
 from torchvision.transforms.v2 import functional
 from transformers import RTDetrV2ForObjectDetection
 
@@ -73,8 +72,6 @@ class RtDetr:
         """
         device = next(self.model.parameters()).device
         images = scaled(batch.to(device, non_blocking=True), imagenet=self.imagenet)
-        if images.shape[-2:] != (self.size, self.size):
-            images = interpolate(images, (self.size, self.size))
         # in single precision, wherever this is called from
         with torch.autocast(device.type, enabled=False):
             outputs = self.model(images)

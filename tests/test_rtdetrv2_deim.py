@@ -320,6 +320,30 @@ def test_every_image_comes_once_in_every_epoch(tmp_path: Path, monkeypatch: pyte
     assert sorted(asked) == [(epoch, number) for epoch in range(4) for number in range(6)]
 
 
+def test_the_best_epoch_is_kept_and_not_the_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scores = iter([0.1, 0.5, 0.2, 0.3])
+    weights = []
+
+    def told(self: Training) -> tuple[float, float]:
+        weights.append(self.average.module.state_dict()["class_embed.0.weight"].clone())
+        return next(scores), 0.9
+
+    monkeypatch.setattr(Training, "evaluate", told)
+    record, rows, _ = run(tmp_path / "out", smears(tmp_path / "data"))
+    assert record == {
+        "weights": "tiny from scratch",
+        "epochs": 4,
+        "best_epoch": 2,
+        "val_AP": 0.5,
+        "val_AP50": 0.9,
+    }
+    assert [row["val_AP"] for row in rows] == ["0.1", "0.5", "0.2", "0.3"]
+    detector = rtdetrv2_deim.load(tmp_path / "out", settings(**SHORT), ("WBC", "Other"), "cpu")
+    kept = detector.model.state_dict()["class_embed.0.weight"]
+    assert torch.equal(kept, weights[1])
+    assert not torch.equal(kept, weights[3])
+
+
 @pytest.mark.skipif(find_spec("pcm_leukemia.baselines.stain") is None, reason="needs baselines/stain.py")
 def test_stain_is_normalised_in_training_and_ever_after(tmp_path: Path) -> None:
     ds = smears(tmp_path / "data")

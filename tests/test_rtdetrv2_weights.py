@@ -409,6 +409,9 @@ def test_what_transformers_wrote_is_read(tmp_path: Path) -> None:
     nn.Module.eval(begun.model)
     before, after = theirs.model(images), begun.model.model(images)
     assert torch.equal(before.encoder_last_hidden_state[0], after.encoder_last_hidden_state[0])
+    models.write(begun.model, tmp_path / "run")
+    again = nn.Module.eval(models.read(tmp_path / "run"))
+    assert torch.equal(again(images).logits, begun.model(images).logits)
 
 
 def test_a_run_s_own_weights_keep_their_heads_for_the_same_labels_only(tmp_path: Path) -> None:
