@@ -86,17 +86,15 @@ _REPORTING = ("sync", "clearml", "comet", "dvc", "mlflow", "raytune", "tensorboa
 
 
 @contextmanager
-def alone(*, say: bool = False) -> Iterator[None]:
-    """While the block runs, ultralytics reports to no one; `say` lets it tell of its progress."""
+def alone() -> Iterator[None]:
+    """While the block runs, ultralytics reports to no one, and says nothing but errors."""
     changes: list[tuple[Any, str, Any]] = [
         (events.events, "enabled", False),
         # it would download a model to try mixed precision with
         (ultralytics.engine.trainer, "check_amp", lambda model: next(model.parameters()).is_cuda),
+        # the bar of images that are kept in memory is shown regardless
+        (data.base, "TQDM", lambda *rows, **options: TQDM(*rows, **{**options, "disable": True})),
     ]
-    if not say:  # the bar of images that are kept in memory is shown regardless
-        changes.append(
-            (data.base, "TQDM", lambda *rows, **options: TQDM(*rows, **{**options, "disable": True}))
-        )
     before = [(thing, name, getattr(thing, name)) for thing, name, _ in changes]
     reporting = {key: dict.get(utils.SETTINGS, key) for key in _REPORTING}
     level, deterministic = utils.LOGGER.level, torch.are_deterministic_algorithms_enabled()
@@ -106,7 +104,7 @@ def alone(*, say: bool = False) -> Iterator[None]:
             setattr(thing, name, value)
         # past its own `__setitem__`, which writes to the user's file
         dict.update(utils.SETTINGS, dict.fromkeys(_REPORTING, False))
-        utils.LOGGER.setLevel("INFO" if say else "ERROR")
+        utils.LOGGER.setLevel("ERROR")
         with _environment(**_ALONE):
             yield
     finally:

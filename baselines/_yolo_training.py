@@ -18,6 +18,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import torch
+from rich.progress import Progress, TaskID
 from safetensors.torch import save_file
 
 from pcm_leukemia.baselines import stain
@@ -66,6 +67,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     val: str
     images: tuple[int, int]
     seed: int
+    progress: bool
     stain: stain.Kind
     reference: str | None = None
 
@@ -85,7 +87,13 @@ class Trainer(DetectionTrainer):  # type: ignore[misc]
         self.done = False
         self._left: dict[str, torch.Tensor] | None = None
         self._stepped = self._batch = -1
+        self._bar = Progress(disable=not self.plan.progress or RANK not in {-1, 0})
         super().__init__(cfg, overrides, _callbacks)
+
+    def train(self) -> None:
+        """Train, with a bar if that is asked for."""
+        with self._bar:
+            super().train()
 
     # What it learns, and from what
 
@@ -142,6 +150,8 @@ class Trainer(DetectionTrainer):  # type: ignore[misc]
         super()._setup_train()
         if self.plan.checkpoint.is_file():
             self._go_on(torch.load(self.plan.checkpoint, map_location=self.device, weights_only=True))
+        batches = len(self.train_loader)
+        self._bar.add_task("training", total=self.epochs * batches, completed=self.start_epoch * batches)
 
     def _model_train(self) -> None:
         super()._model_train()
@@ -173,6 +183,7 @@ class Trainer(DetectionTrainer):  # type: ignore[misc]
             if self._batch - self._stepped >= self.accumulate:
                 super().optimizer_step()
                 self._stepped = self._batch
+            self._bar.advance(TaskID(0))
         super().run_callbacks(event)
 
     # What is kept

@@ -177,7 +177,7 @@ def train(job: Job, settings: Settings) -> dict[str, Any]:
     _ultralytics.build(settings.model, 1)  # a wrong name is best known before images are placed
     plan = _plan(job, settings)
     work = job.out / _WORK
-    with _ultralytics.alone(say=job.progress):
+    with _ultralytics.alone():
         state = _state(plan) if job.resume else None
         if state is None:
             plan.checkpoint.unlink(missing_ok=True)
@@ -330,6 +330,7 @@ def _plan(job: Job, settings: Settings) -> Plan:
         val=str(folders["val"]),
         images=(len(job.train.images), len(job.val.images)),
         seed=job.seed,
+        progress=job.progress,
         stain=settings.stain,
         reference=reference,
     )

@@ -213,22 +213,26 @@ def test_the_same_seed_gives_the_same_bytes_and_a_killed_run_ends_as_it_would_ha
     settings = tiny()
     whole = yolo11m.train(job(small, tmp_path / "whole"), settings)
     assert whole["epochs"] == 4
-    killed = job(small, tmp_path / "killed")
     callbacks = _yolo_training.Trainer.run_callbacks
+    under_way = []
+    for epoch in (1, 2, 3):
 
-    def kill(trainer: Any, event: str) -> None:
-        callbacks(trainer, event)
-        if event == "on_train_batch_end" and trainer.epoch == 2:
-            raise KeyboardInterrupt
+        def kill(trainer: Any, event: str, epoch: int = epoch) -> None:
+            callbacks(trainer, event)
+            if event == "on_train_batch_end" and trainer.epoch == epoch:
+                raise KeyboardInterrupt
 
-    monkeypatch.setattr(_yolo_training.Trainer, "run_callbacks", kill)
-    with pytest.raises(KeyboardInterrupt):
-        yolo11m.train(killed, settings)
-    monkeypatch.undo()
-    log = (killed.out / "logs" / "metrics.csv").read_text(encoding="utf-8")
-    assert len(log.splitlines()) == 3
-    assert yolo11m.train(replace(killed, resume=True), settings) == whole
-    assert contents(killed.out) == contents(tmp_path / "whole")
+        killed = job(small, tmp_path / f"killed{epoch}")
+        monkeypatch.setattr(_yolo_training.Trainer, "run_callbacks", kill)
+        with pytest.raises(KeyboardInterrupt):
+            yolo11m.train(killed, settings)
+        monkeypatch.undo()
+        log = (killed.out / "logs" / "metrics.csv").read_text(encoding="utf-8")
+        assert len(log.splitlines()) == epoch + 1
+        under_way.append(len(torch.load(killed.out / "checkpoint.pt", weights_only=True)["gradients"]))
+        assert yolo11m.train(replace(killed, resume=True), settings) == whole
+        assert contents(killed.out) == contents(tmp_path / "whole")
+    assert max(under_way) > 0 == min(under_way)
     # without resume, what is there is no matter; and another seed is another run
     assert yolo11m.train(killed, settings) == whole
     other = yolo11m.train(job(small, tmp_path / "other", seed=1), settings)
@@ -321,6 +325,20 @@ def test_it_keeps_to_its_folder_and_asks_no_one(tmp_path: Path) -> None:
         path for path in left if "matplotlib" not in path and path not in {"home/.cache", "home/.config"}
     } == set()
     assert contents(tmp_path / "data" / "out").keys() == {"model.safetensors", "logs/metrics.csv"}
+
+
+def test_a_bar_is_shown_if_asked_for_and_nothing_else(
+    small: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = tiny(epochs=1, plain_last=0, keep_images=True)
+    yolo11m.train(job(small, tmp_path / "quiet"), settings)
+    assert capsys.readouterr() == ("", "")
+    yolo11m.train(job(small, tmp_path / "bar", progress=True), settings)
+    shown = capsys.readouterr()
+    assert "training" in shown.out
+    assert "100%" in shown.out
+    assert shown.err == ""
+    assert contents(tmp_path / "quiet") == contents(tmp_path / "bar")
 
 
 def test_the_users_own_ultralytics_is_as_it_was_afterwards(small: Dataset, tmp_path: Path) -> None:
