@@ -12,6 +12,7 @@ from __future__ import annotations
 import csv
 import random
 import warnings
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +93,8 @@ class Trainer(DetectionTrainer):  # type: ignore[misc]
 
     def train(self) -> None:
         """Train, with a bar if that is asked for."""
-        with self._bar:
+        # one that is not shown would leave an empty line
+        with nullcontext() if self._bar.disable else self._bar:
             super().train()
 
     # What it learns, and from what
