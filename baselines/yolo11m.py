@@ -1,34 +1,32 @@
 """YOLO11 by ultralytics, or another of its detectors, trained as the paper says.
 
-`_ultralytics` keeps the library to itself, `_yolo_training` is what its training loop is told.
+`_ultralytics` keeps the library to itself, `_yolo_training` is what its training loop is told, `_yolo_detector`
+what the result finds.
 """
 
 from __future__ import annotations
 
 import math
 import shutil
-from collections.abc import Callable, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import cv2
 import msgspec
-import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from torch import nn
 
 from pcm_leukemia.baselines import _ultralytics, stain, weight_files
+from pcm_leukemia.baselines._yolo_detector import Look, Yolo, fitted
 from pcm_leukemia.baselines._yolo_training import MODEL, Plan, Trainer
-from pcm_leukemia.baselines.contract import Found, Job, inside
+from pcm_leukemia.baselines.contract import Job
 from pcm_leukemia.converters import yolo
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import CorruptFile, DataNotFound, ExportError
 from pcm_leukemia.frames import Frames
-from pcm_leukemia.images import Pixels, Placing
+from pcm_leukemia.images import Placing
 
-__all__ = ["Settings", "Yolo", "load", "train"]
+__all__ = ["Settings", "load", "train"]
 
 REFERENCE = "stain.json"
 REFERENCES = 200
@@ -43,8 +41,6 @@ _PRECISIONS: dict[str, bool | str] = {
     "16-mixed": True,
 }
 """Lightning's names, and what ultralytics calls `amp`."""
-
-Look = Callable[[Pixels], Pixels]
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -232,82 +228,6 @@ def load(folder: Path, settings: Settings, labels: tuple[str, ...], device: str)
         reference = stain.Reference.from_json((folder / REFERENCE).read_bytes())
         look = stain.augmentation(settings.stain, reference)
     return Yolo(model, labels, settings, device, look)
-
-
-class Yolo:
-    """A detector of ultralytics, as `contract.Detector` says; `look` changes colours after an image is resized."""
-
-    def __init__(
-        self,
-        model: nn.Module,
-        labels: tuple[str, ...],
-        settings: Settings,
-        device: str = "cpu",
-        look: Look | None = None,
-    ) -> None:
-        self.labels = labels
-        self.settings = settings
-        self.device = torch.device(device)
-        model.eval()
-        with _ultralytics.alone():
-            self.model: nn.Module = model.fuse(verbose=False).to(self.device)  # type: ignore[operator]
-        self._prepare = Prepare(settings.image_size, look)
-
-    def prepare(self, image: Pixels) -> torch.Tensor:
-        """The image in the middle of a grey square: uint8, ``(3, image_size, image_size)``."""
-        return self._prepare(image)
-
-    @torch.inference_mode()
-    def detect(self, batch: torch.Tensor, sizes: Sequence[tuple[int, int]]) -> list[Found]:
-        """What is in each image."""
-        settings = self.settings
-        raw = self.model(batch.to(self.device, non_blocking=True).float().div_(255))
-        rows = _ultralytics.non_max_suppression(
-            raw,
-            settings.confidence,
-            settings.overlap,
-            multi_label=settings.multi_label,
-            max_det=settings.most,
-            nc=len(self.labels),
-            max_time_img=math.inf,  # it would give up images that come late in a slow batch
-            end2end=getattr(self.model, "end2end", False),
-        )
-        return [self._found(found.float(), *size) for found, size in zip(rows, sizes, strict=True)]
-
-    def _found(self, rows: torch.Tensor, width: int, height: int) -> Found:
-        side = self.settings.image_size
-        boxes = _ultralytics.scale_boxes((side, side), rows[:, :4], (height, width))
-        order = torch.argsort(rows[:, 4], descending=True, stable=True)
-        found = Found(
-            boxes[order].cpu().numpy(),
-            rows[order, 4].cpu().numpy(),
-            rows[order, 5].cpu().numpy().astype(np.int64),
-        )
-        return inside(found, width, height)
-
-
-class Prepare:
-    """Fits an image into a square, as ultralytics predicts on it; can be sent to a loader's worker."""
-
-    def __init__(self, side: int, look: Look | None) -> None:
-        self.side, self.look = side, look
-        self._square = _ultralytics.LetterBox((side, side))
-
-    def __call__(self, image: Pixels) -> torch.Tensor:
-        """The image, uint8, ``(3, side, side)``."""
-        if self.look is not None:
-            image = self.look(fitted(image, self.side))
-        pixels: Pixels = self._square(image=image)
-        return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
-
-
-def fitted(image: Pixels, side: int) -> Pixels:
-    """The image with its longer side `side` pixels long."""
-    height, width = image.shape[:2]
-    ratio = side / max(height, width)
-    size = max(round(width * ratio), 1), max(round(height * ratio), 1)
-    resized: Pixels = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_LINEAR), np.uint8)
-    return resized
 
 
 def _plan(job: Job, settings: Settings) -> Plan:

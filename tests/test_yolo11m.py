@@ -23,6 +23,7 @@ from safetensors.torch import load_file, save_file
 import pcm_leukemia as pcm
 from pcm_leukemia import NINE, Box, Cell, Dataset, Image, sample
 from pcm_leukemia.baselines import _ultralytics, _yolo_training, config, inference, stain, yolo11m
+from pcm_leukemia.baselines._yolo_detector import Prepare
 from pcm_leukemia.baselines.contract import Detector, Job
 from pcm_leukemia.baselines.detection_scores import score
 from pcm_leukemia.errors import CorruptFile, DataNotFound, DataWarning
@@ -514,7 +515,7 @@ def test_a_normalised_stain_is_normalised_whenever_an_image_is_looked_at(tmp_pat
     frames = Frames(ds, ds.images)
     image = frames.load(0)
     other = np.clip(image * [0.7, 0.9, 1.1], 0, 255).astype(np.uint8)
-    plain = yolo11m.Prepare(96, None)
+    plain = Prepare(96, None)
     apart = (plain(image).float() - plain(other).float()).abs().mean()
     near = (detector.prepare(image).float() - detector.prepare(other).float()).abs().mean()
     assert near < 0.4 * apart

@@ -1,0 +1,112 @@
+"""What a trained detector of ultralytics finds, in pixels of the image as it was annotated."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import cv2
+import numpy as np
+import torch
+from torch import nn
+
+from pcm_leukemia.baselines import _ultralytics
+from pcm_leukemia.baselines.contract import Found, inside
+from pcm_leukemia.images import Pixels
+
+__all__ = ["Look", "Prepare", "Yolo", "fitted"]
+
+Look = Callable[[Pixels], Pixels]
+"""What is done to the colours of an image, after it was resized."""
+
+
+class Numbers(Protocol):
+    """The settings that what is found depends on; see `yolo11m.Settings`."""
+
+    @property
+    def image_size(self) -> int: ...
+    @property
+    def confidence(self) -> float: ...
+    @property
+    def overlap(self) -> float: ...
+    @property
+    def most(self) -> int: ...
+    @property
+    def multi_label(self) -> bool: ...
+
+
+class Yolo:
+    """A detector of ultralytics, as `contract.Detector` says; `look` changes colours after an image is resized."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        labels: tuple[str, ...],
+        settings: Numbers,
+        device: str = "cpu",
+        look: Look | None = None,
+    ) -> None:
+        self.labels = labels
+        self.settings = settings
+        self.device = torch.device(device)
+        model.eval()
+        with _ultralytics.alone():
+            self.model: nn.Module = model.fuse(verbose=False).to(self.device)  # type: ignore[operator]
+        self._prepare = Prepare(settings.image_size, look)
+
+    def prepare(self, image: Pixels) -> torch.Tensor:
+        """The image in the middle of a grey square: uint8, ``(3, image_size, image_size)``."""
+        return self._prepare(image)
+
+    @torch.inference_mode()
+    def detect(self, batch: torch.Tensor, sizes: Sequence[tuple[int, int]]) -> list[Found]:
+        """What is in each image."""
+        settings = self.settings
+        raw = self.model(batch.to(self.device, non_blocking=True).float().div_(255))
+        rows = _ultralytics.non_max_suppression(
+            raw,
+            settings.confidence,
+            settings.overlap,
+            multi_label=settings.multi_label,
+            max_det=settings.most,
+            nc=len(self.labels),
+            max_time_img=math.inf,  # it would give up images that come late in a slow batch
+            end2end=getattr(self.model, "end2end", False),
+        )
+        return [self._found(found.float(), *size) for found, size in zip(rows, sizes, strict=True)]
+
+    def _found(self, rows: torch.Tensor, width: int, height: int) -> Found:
+        side = self.settings.image_size
+        boxes = _ultralytics.scale_boxes((side, side), rows[:, :4], (height, width))
+        order = torch.argsort(rows[:, 4], descending=True, stable=True)
+        found = Found(
+            boxes[order].cpu().numpy(),
+            rows[order, 4].cpu().numpy(),
+            rows[order, 5].cpu().numpy().astype(np.int64),
+        )
+        return inside(found, width, height)
+
+
+class Prepare:
+    """Fits an image into a square, as ultralytics predicts on it; can be sent to a loader's worker."""
+
+    def __init__(self, side: int, look: Look | None) -> None:
+        self.side, self.look = side, look
+        self._square = _ultralytics.LetterBox((side, side))
+
+    def __call__(self, image: Pixels) -> torch.Tensor:
+        """The image, uint8, ``(3, side, side)``."""
+        if self.look is not None:
+            image = self.look(fitted(image, self.side))
+        pixels: Pixels = self._square(image=image)
+        return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
+
+
+def fitted(image: Pixels, side: int) -> Pixels:
+    """The image with its longer side `side` pixels long."""
+    height, width = image.shape[:2]
+    ratio = side / max(height, width)
+    size = max(round(width * ratio), 1), max(round(height * ratio), 1)
+    resized: Pixels = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_LINEAR), np.uint8)
+    return resized
