@@ -1,187 +1,380 @@
-"""The paper's figures, of anybody's runs: curves of precision over recall, of training, and confusion matrices.
+"""The paper's figures, drawn from scores and logs: precision and recall, confusion, training.
 
-Files hold no date and no version, so that the same numbers give the same bytes.
+Each function draws into a file (.png, .pdf or .svg, by its name) and gives back matplotlib's figure. The same
+numbers give the same bytes, whatever style matplotlib is set to: no date and no version is written.
 """
 
 from __future__ import annotations
 
 import csv
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
+from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from pcm_leukemia import output
 from pcm_leukemia.baselines.detection_scores import DetectionScores
-from pcm_leukemia.errors import DataNotFound
+from pcm_leukemia.errors import CorruptFile, DataNotFound
+from pcm_leukemia.output import new_file
 
-__all__ = ["confusion", "precision_recall", "training"]
+__all__ = ["draw_confusion", "draw_curves", "draw_detection_confusion", "draw_training"]
 
+COLOURS = ("#332288", "#117733", "#cc6677", "#88ccee", "#882255", "#999933", "#44aa99", "#aa4499", "#777777")
+"""Told apart by the colour-blind: the scheme "muted" of Paul Tol, https://personal.sron.nl/~pault/."""
+DASHES = ("-", "--", "-.")
 _STYLE: Any = {
+    "font.family": "DejaVu Sans",  # comes with matplotlib
     "font.size": 9,
+    "axes.titlesize": 10,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
-    "grid.alpha": 0.3,
+    "grid.color": "#e6e6e6",
+    "axes.axisbelow": True,
+    "legend.edgecolor": "white",
+    "legend.framealpha": 0.85,
     "svg.hashsalt": "pcm-leukemia",
+    "savefig.dpi": 150,
 }
-_COLOURS = ("#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#ee7733", "#009988", "#777777")
-RECALL = np.linspace(0, 1, 101)
+_NO_DATE: dict[str, dict[str, Any]] = {
+    "png": {"Software": None},
+    "pdf": {"CreationDate": None, "Producer": None, "Creator": None},
+    "svg": {"Date": None, "Creator": None},
+}
+_SCORES = ("AP", "AP50", "accuracy", "macro_f1", "f1", "precision", "recall")
 
 
-def precision_recall(scores: Mapping[str, DetectionScores], path: str | Path) -> Figure:
-    """Precision over recall at IoU 0.5, a curve for each class, a panel for each test set (Figures 2 and 8).
+def draw_curves(panels: Mapping[str, DetectionScores], path: str | Path, *, iou: str = "0.5") -> Figure:
+    """Precision against recall of each class, a panel for each test set: Figures 2 and 8.
 
     Parameters
     ----------
-    scores
-        Test set -> a detector's scores on it.
+    panels
+        What to write above each panel, and the scores in it. A class that a set has no cell of has no curve.
     path
-        Where the picture goes; ``.png``, ``.svg`` or ``.pdf``.
+        Where to; .png, .pdf or .svg.
+    iou
+        "0.5": what is right from IoU 0.5 on, with AP50 in the legend; or "mean": the mean over IoU 0.50 to 0.95,
+        with AP. The APs in the paper's Figure 2 are the latter: their mean is the mAP of its Table 5.
+
+    Raises
+    ------
+    ValueError
+        If `iou` is neither, the file is of another kind, or there is no panel.
+    ExportError
+        If the file cannot be written.
     """
-    with _figure(path, len(scores)) as (figure, axes):
-        for panel, (name, found) in zip(axes, scores.items(), strict=True):
-            for colour, (label, curve) in zip(_repeated(), found.curves.items(), strict=False):
-                average = found.of[label].ap50
-                told = label if average is None else f"{label}  {100 * average:.1f}"
-                panel.plot(RECALL, curve.at50, color=colour, label=told, linewidth=1.6)
-            overall = found.overall.ap50
-            panel.set(title=name, xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1.02))
-            panel.legend(
-                title="AP50, %" + ("" if overall is None else f" (mean {100 * overall:.1f})"),
-                loc="lower left",
-            )
+    if iou not in ("0.5", "mean"):
+        raise ValueError(f'iou "{iou}": must be 0.5 or mean')
+    if not panels:
+        raise ValueError(f"{path}: no scores to draw; give one panel or more")
+    place = _place(path)
+    with style.context(["default", _STYLE]):
+        figure = Figure(figsize=(4.4 * len(panels) + 0.4, 4.6), layout="constrained")
+        axes = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
+        for column, (title, scores) in enumerate(panels.items()):
+            _curves(axes[column], scores, mean=iou == "mean")
+            axes[column].set_title(title)
+        axes[0].set_ylabel("precision" if iou == "0.5" else "precision, mean over IoU 0.50 to 0.95")
+        _save(figure, place)
     return figure
 
 
-def confusion(
+def draw_detection_confusion(scores: DetectionScores, path: str | Path, *, title: str = "") -> Figure:
+    """What was taken for what, with what was missed and what is no cell: Figures 3 and 10.
+
+    See `draw_confusion`.
+    """
+    return draw_confusion(
+        scores.confusion,
+        (*scores.labels, "no cell"),
+        (*scores.labels, "missed"),
+        path,
+        title=title or f"score {scores.threshold:g}, IoU {scores.iou:g}",
+    )
+
+
+def draw_confusion(
+    counts: Sequence[Sequence[int]] | np.ndarray[Any, Any],
     rows: Sequence[str],
     columns: Sequence[str],
-    cells: Sequence[Sequence[int]],
     path: str | Path,
+    *,
     title: str = "",
 ) -> Figure:
-    """A confusion matrix: counts, shaded by their share of the row (Figures 3 and 10).
+    """A confusion matrix: each count, and below it its share of the row, which is also how dark it is.
 
     Parameters
     ----------
+    counts
+        Cells, a row for each true class and a column for each predicted one.
     rows, columns
-        What is true, and what was predicted; those of a detector end with "spurious" and "missed".
-    cells
-        How many, a list for each row.
+        Their names.
     path
-        Where the picture goes.
+        Where to; .png, .pdf or .svg.
     title
-        Above it.
+        What to write above it.
+
+    Raises
+    ------
+    ValueError
+        If names and counts don't fit together, or the file is of another kind.
+    ExportError
+        If the file cannot be written.
     """
-    counts = np.asarray(cells)
-    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    side = 1.6 + 0.62 * max(len(rows), len(columns))
-    with _figure(path, 1, (side + 1, side)) as (figure, (panel,)):
-        panel.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-        panel.grid(visible=False)
-        panel.set_xticks(range(len(columns)), columns, rotation=45, ha="right", rotation_mode="anchor")
-        panel.set_yticks(range(len(rows)), rows)
-        panel.set(xlabel="predicted", ylabel="annotated", title=title)
-        for (row, column), count in np.ndenumerate(counts):
-            if count:
-                colour = "white" if shares[row, column] > 0.55 else "black"
-                text = f"{count:,}\n{100 * shares[row, column]:.0f} %"
-                panel.text(column, row, text, ha="center", va="center", color=colour, fontsize=7)
+    table = np.asarray(counts, np.int64)
+    if table.shape != (len(rows), len(columns)):
+        raise ValueError(
+            f"confusion matrix {table.shape}: has {len(rows)} names of rows and {len(columns)} of columns"
+        )
+    place = _place(path)
+    totals = table.sum(1, keepdims=True)
+    shares = table / np.maximum(totals, 1)
+    with style.context(["default", {**_STYLE, "axes.grid": False}]):
+        side = 1.9 + 0.62 * len(columns)
+        figure = Figure(figsize=(side + 0.9, 1.3 + 0.56 * len(rows)), layout="constrained")
+        axes = figure.subplots()
+        drawn = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+        for row, column in np.argwhere(table).tolist():
+            share = shares[row, column]
+            text = f"{table[row, column]:,}\n{100 * share:.0f} %"
+            axes.text(
+                column,
+                row,
+                text,
+                ha="center",
+                va="center",
+                fontsize=7,
+                color="white" if share > 0.55 else "#222222",
+            )
+        axes.set_xticks(range(len(columns)), [_plain(name) for name in columns], rotation=40, ha="right")
+        names = [
+            f"{_plain(name)} ({total:,})" for name, total in zip(rows, totals[:, 0].tolist(), strict=True)
+        ]
+        axes.set_yticks(range(len(rows)), names)
+        axes.set_xlabel("predicted")
+        axes.set_ylabel("annotated")
+        axes.set_title(title)
+        _grid(axes, table.shape)
+        bar = figure.colorbar(
+            drawn, ax=axes, fraction=0.04, pad=0.02, format=PercentFormatter(1, 0, symbol=" %")
+        )
+        bar.set_label("share of the row")
+        bar.outline.set_visible(False)
+        _save(figure, place)
     return figure
 
 
-def training(logs: str | Path, path: str | Path) -> Figure:
-    """Losses and scores over the epochs of a run (Figures 7 and 9).
+def draw_training(logs: Mapping[str, str | Path], path: str | Path, *, title: str = "") -> Figure:
+    """Losses, scores and the learning rate over the epochs: Figures 7 and 9.
 
     Parameters
     ----------
     logs
-        The ``logs`` folder of a run: every CSV file in it with a column "epoch" is drawn, one after the other.
+        The phases of a training, in their order, and the table of each: a CSV as the models leave it in their
+        ``logs/``, with the column ``epoch`` and any others. Those that hold no number are passed over.
     path
-        Where the picture goes.
+        Where to; .png, .pdf or .svg.
+    title
+        What to write above it.
 
     Raises
     ------
-    DataNotFound
-        If there is no such file.
+    DataNotFound, CorruptFile
+        If a log is not there, or is none.
+    ValueError
+        If there is no log, or the file is of another kind.
+    ExportError
+        If the file cannot be written.
     """
-    phases = [(file.stem, _columns(file)) for file in sorted(Path(logs).glob("*.csv"), key=_phase)]
-    phases = [(name, columns) for name, columns in phases if "epoch" in columns]
-    if not phases:
-        raise DataNotFound(f"{logs}: holds no log of epochs; give the logs folder of a run")
-    with _figure(path, 2) as (figure, (losses, scores)):
-        start = 0.0
-        colours: dict[str, str] = {}
-        for _, columns in phases:
-            epochs = [start + epoch for epoch in columns["epoch"]]
-            for name, values in columns.items():
-                if name in ("epoch", "step") or name.startswith(("lr", "learning_rate")):
-                    continue
-                panel = losses if "loss" in name else scores
-                first = name not in colours
-                colour = colours.setdefault(name, _COLOURS[len(colours) % len(_COLOURS)])
-                shown = [(x, y) for x, y in zip(epochs, values, strict=True) if not np.isnan(y)]
-                if shown:
-                    x, y = zip(*shown, strict=True)
-                    panel.plot(
-                        x, y, color=colour, label=name if first else None, marker="." if len(x) < 3 else None
-                    )
-            start = max(epochs) + 1
-        losses.set(title="losses", xlabel="epoch")
-        scores.set(title="scores on val", xlabel="epoch")
-        for panel in (losses, scores):
-            if panel.lines:
-                panel.legend(fontsize=7)
+    if not logs:
+        raise ValueError(f"{path}: no log to draw; give one or more")
+    place = _place(path)
+    phases, borders = _phases(logs)
+    kinds = [
+        kind for kind in ("loss", "score", "learning rate") if any(_kind(name) == kind for name in phases)
+    ]
+    with style.context(["default", _STYLE]):
+        figure = Figure(figsize=(4.3 * len(kinds), 3.6), layout="constrained")
+        if title:
+            figure.suptitle(title)
+        for axes, kind in zip(figure.subplots(1, len(kinds), squeeze=False)[0], kinds, strict=True):
+            _lines(axes, kind, {name: line for name, line in phases.items() if _kind(name) == kind})
+            for phase, (start, end) in zip(logs, borders, strict=True):
+                if len(logs) > 1:
+                    middle, across = (start + end) / 2, axes.get_xaxis_transform()
+                    axes.text(middle, 1.01, phase, transform=across, ha="center", fontsize=8, color="#555555")
+                    axes.set_title(kind, pad=18)
+                if start > 1:
+                    axes.axvline(start - 0.5, color="#999999", linewidth=0.8)
+        _save(figure, place)
     return figure
 
 
-def _phase(file: Path) -> tuple[bool, str]:
-    """Linear probing comes before tuning."""
-    return (not file.stem.startswith("probe"), file.stem)
+# What is in a panel
 
 
-def _columns(file: Path) -> dict[str, list[float]]:
-    """The numbers of a log by column, a row for each epoch: what is logged on several lines is brought together."""
-    with file.open(encoding="utf-8", newline="") as stream:
-        lines = [
-            {key.strip(): value for key, value in line.items() if key} for line in csv.DictReader(stream)
-        ]
-    rows: dict[float, dict[str, float]] = {}
-    for line in lines:
-        if line.get("epoch"):
-            row = rows.setdefault(float(line["epoch"]), {})
-            row.update({key: float(value) for key, value in line.items() if value not in ("", None)})
-    names = dict.fromkeys(name for row in rows.values() for name in row)
-    return {name: [row.get(name, float("nan")) for row in rows.values()] for name in names}
+def _curves(axes: Axes, scores: DetectionScores, *, mean: bool) -> None:
+    recall = np.linspace(0, 1, 101)
+    for number, label in enumerate(scores.labels):
+        if label not in scores.curves:
+            continue
+        curve, of = scores.curves[label], scores.of[label]
+        axes.plot(
+            recall,
+            curve.mean if mean else curve.at50,
+            color=COLOURS[number % len(COLOURS)],
+            linestyle=DASHES[number // len(COLOURS) % len(DASHES)],
+            linewidth=1.8,
+            label=f"{_plain(label)}  {_percent(of.ap if mean else of.ap50)}",
+        )
+    if len(scores.curves) > 1:
+        curves = [curve.mean if mean else curve.at50 for curve in scores.curves.values()]
+        whole = _percent(scores.overall.ap if mean else scores.overall.ap50)
+        axes.plot(recall, np.mean(curves, axis=0), color="black", linewidth=2.6, label=f"mean  {whole}")
+    axes.set(xlim=(0, 1), ylim=(0, 1.03), xlabel="recall", aspect="equal")
+    axes.legend(loc="lower left", title="AP, IoU 0.50 to 0.95" if mean else "AP at IoU 0.5", fontsize=8)
 
 
-def _repeated() -> Iterator[str]:
-    while True:
-        yield from _COLOURS
+def _grid(axes: Axes, shape: tuple[int, ...]) -> None:
+    """White lines between the cells; a grey one before what is no class."""
+    rows, columns = shape
+    axes.set_xticks(np.arange(columns + 1) - 0.5, minor=True)
+    axes.set_yticks(np.arange(rows + 1) - 0.5, minor=True)
+    axes.grid(which="minor", color="white", linewidth=1.5)
+    axes.tick_params(which="both", length=0)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
 
 
-@contextmanager
-def _figure(
-    path: str | Path, panels: int, size: tuple[float, float] | None = None
-) -> Iterator[tuple[Figure, list[Axes]]]:
-    """A figure with panels side by side; written when the block ends well."""
-    path = Path(path)
-    with mpl.rc_context(_STYLE):
-        figure = Figure(figsize=size or (5.6 * panels, 3.8), layout="constrained")
-        axes = list(np.atleast_1d(figure.subplots(1, panels)))
-        yield figure, axes
-        path.parent.mkdir(parents=True, exist_ok=True)
-        without = {
-            "png": {"Software": None},
-            "svg": {"Date": None},
-            "pdf": {"CreationDate": None, "Producer": None},
-        }
-        form = path.suffix.removeprefix(".")
-        with output.new_file(path) as work:
-            figure.savefig(work, format=form, dpi=150, metadata=without.get(form))
+def _lines(axes: Axes, kind: str, lines: Mapping[str, tuple[list[float], list[float]]]) -> None:
+    """Training in full lines, validation in dashes, what belongs together in one colour."""
+    families = list(dict.fromkeys(_family(name) for name in lines))
+    for name, (epochs, values) in lines.items():
+        axes.plot(
+            epochs,
+            values,
+            color=COLOURS[families.index(_family(name)) % len(COLOURS)],
+            linestyle="--" if name.startswith("val_") and kind == "loss" else "-",
+            linewidth=1.6,
+            marker="." if len(epochs) < 3 else None,
+            label=_plain(name),
+        )
+    axes.set(title=kind, xlabel="epoch", xlim=(1, max(max(epochs) for epochs, _ in lines.values()) + 0.5))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
+    if kind == "score":
+        axes.set_ylim(0, 1)
+        name, (epochs, values) = max(lines.items(), key=lambda item: item[0] in ("val_AP", "val_macro_f1"))
+        best = int(np.nanargmax(values))
+        axes.axvline(epochs[best], color="#999999", linestyle=":", linewidth=1.2)
+        text = f"best {_plain(name)}: {values[best]:.3f}, epoch {epochs[best]:g}"
+        axes.text(
+            0.98,
+            0.04,
+            text,
+            transform=axes.transAxes,
+            ha="right",
+            fontsize=8,
+            color="#555555",
+            bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 2},
+        )
+    elif kind == "learning rate":
+        axes.yaxis.set_major_formatter("{x:g}")
+    axes.legend(fontsize=8, loc="upper left" if kind == "score" else "upper right")
+
+
+# Logs
+
+
+def _phases(
+    logs: Mapping[str, str | Path],
+) -> tuple[dict[str, tuple[list[float], list[float]]], list[tuple[float, float]]]:
+    """(epochs, values) of each column, phase after phase; and the first and last epoch of each phase."""
+    columns: dict[str, tuple[list[float], list[float]]] = {}
+    borders: list[tuple[float, float]] = []
+    before = 0.0
+    for file in logs.values():
+        for epochs, values in columns.values():  # no line from one phase to the next
+            epochs.append(before + 0.5)
+            values.append(np.nan)
+        last = before
+        for epoch, row in _rows(Path(file)):
+            last = max(last, before + epoch)
+            for name, value in row.items():
+                epochs, values = columns.setdefault(name, ([], []))
+                epochs.append(before + epoch)
+                values.append(value)
+        borders.append((before + 1, last))
+        before = last
+    return columns, borders
+
+
+def _rows(file: Path) -> Iterator[tuple[float, dict[str, float]]]:
+    """The epoch and the numbers of each line of a log."""
+    try:
+        with file.open(encoding="utf-8", newline="") as stream:
+            rows = list(csv.DictReader(stream))
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataNotFound(f"{file}: cannot be read ({error}); give the CSV in a run's logs/") from error
+    try:
+        parsed = [(float(row["epoch"]), row) for row in rows]
+    except (KeyError, TypeError, ValueError) as error:
+        raise CorruptFile(
+            f"{file}: has no column epoch of numbers ({error!r}); give the CSV in a run's logs/"
+        ) from error
+    if not parsed or any(later < earlier for (earlier, _), (later, _) in pairwise(parsed)):
+        raise CorruptFile(f"{file}: has no epochs in their order; give the CSV in a run's logs/")
+    for epoch, row in parsed:
+        numbers = ((name, _number(text)) for name, text in row.items() if name not in ("epoch", "step", None))
+        yield epoch, {name: value for name, value in numbers if value is not None}
+
+
+def _number(text: Any) -> float | None:
+    try:
+        return float(text)
+    except (TypeError, ValueError):
+        return None
+
+
+def _kind(name: str) -> str:
+    """What panel a column belongs to."""
+    if name in ("lr", "rate") or name.startswith(("lr_", "rate_")):
+        return "learning rate"
+    return "score" if _family(name) in _SCORES else "loss"
+
+
+def _family(name: str) -> str:
+    """What it measures, in training or in validation."""
+    return name.removeprefix("train_").removeprefix("val_")
+
+
+# Files
+
+
+def _plain(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value:.1f} %"
+
+
+def _place(path: str | Path) -> Path:
+    place = Path(path)
+    if place.suffix[1:].lower() not in _NO_DATE:
+        raise ValueError(
+            f"{path}: figures are written as {', '.join(_NO_DATE)}; give the file such an ending"
+        )
+    return place
+
+
+def _save(figure: Figure, place: Path) -> None:
+    form = place.suffix[1:].lower()
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with new_file(place) as work:
+        figure.savefig(work, format=form, metadata=_NO_DATE[form])

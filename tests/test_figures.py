@@ -1,99 +1,177 @@
-"""What is drawn is what was scored: looked at in the axes, and as bytes that do not change."""
+"""Figures show the numbers that they are given, and come out the same each time."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import matplotlib as mpl
 import numpy as np
 import PIL.Image
 import pytest
-from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from test_detection_scores import smears
 
-from pcm_leukemia import NINE, Box, Cell, Dataset, Image
-from pcm_leukemia.baselines import detection_scores, figures, pictures
-from pcm_leukemia.baselines.contract import Found
-from pcm_leukemia.errors import DataNotFound
-from pcm_leukemia.schema import ImageId
+from pcm_leukemia import NINE
+from pcm_leukemia.baselines import figures
+from pcm_leukemia.baselines.detection_scores import DetectionScores, score
+from pcm_leukemia.errors import CorruptFile, DataNotFound
+from pcm_leukemia.schema import Taxonomy
 
-
-@pytest.fixture
-def scores() -> detection_scores.DetectionScores:
-    image = Image(ImageId("a.png"), 200, 100)
-    boxes = [Box(10, 10, 50, 50), Box(100, 10, 140, 50)]
-    cells = tuple(
-        Cell(image.id, n, label, box)
-        for n, (label, box) in enumerate(zip(("Monocyte", "Other"), boxes, strict=True))
-    )
-    found = Found(
-        np.array([[10, 10, 50, 50], [100, 10, 140, 50]], np.float32),
-        np.array([0.9, 0.8], np.float32),
-        np.array([5, 5]),
-    )
-    return detection_scores.score(Dataset("demo", NINE, (image,), cells), {image.id: found})
+WBC = Taxonomy("wbc", ("WBC", "Other"))
+YOLO = "epoch,lr,train_box,val_box,val_precision,val_AP50,val_AP\n1,0.01,3,4,0.1,0.2,0.1\n2,0.005,2,3.5,0.5,0.6,0.4\n3,0.001,1,3,0.5,0.7,0.3\n"
+PROBE = "epoch,rate,train_loss,val_loss,val_accuracy,val_macro_f1\n1,0.001,1.5,1.6,0.5,0.4\n2,0.001,1.2,1.3,0.6,0.5\n"
+TUNING = "epoch,rate,train_loss,val_loss,val_accuracy,val_macro_f1\n1,0.0001,1.0,1.1,0.7,0.6\n2,0.0001,0.8,0.9,0.8,\n"
 
 
-def test_curves(scores: detection_scores.DetectionScores, tmp_path: Path) -> None:
-    figure = figures.precision_recall({"here": scores, "there": scores}, tmp_path / "curves.png")
-    assert [axes.get_title() for axes in figure.axes] == ["here", "there"]
-    lines = {str(line.get_label()): line for line in figure.axes[0].lines}
-    assert lines.keys() == {"Monocyte  100.0", "Other  0.0"}
-    assert np.asarray(lines["Monocyte  100.0"].get_ydata()).tolist() == list(scores.curves["Monocyte"].at50)
-    with PIL.Image.open(tmp_path / "curves.png") as picture:
-        assert picture.width > picture.height > 300
+def scores(seed: int, taxonomy: Taxonomy = WBC) -> DetectionScores:
+    ds, found = smears(np.random.default_rng(seed), 30, taxonomy)
+    return score(ds, found, draws=0)
 
 
-def test_a_confusion_matrix(tmp_path: Path) -> None:
-    figure = figures.confusion(
-        ["A", "B", "spurious"],
-        ["A", "B", "missed"],
-        [[3, 1, 0], [0, 0, 2], [1, 0, 0]],
-        tmp_path / "matrix.svg",
-    )
-    (axes,) = figure.axes
+def lines(figure: Figure, panel: int) -> dict[str, tuple[list[float], list[float]]]:
+    """What is drawn, by the legend's names."""
+    handles, names = figure.axes[panel].get_legend_handles_labels()
+    drawn: dict[str, Any] = dict(zip(names, handles, strict=True))
+    return {name: (list(line.get_xdata()), list(line.get_ydata())) for name, line in drawn.items()}
+
+
+def shades(figure: Figure) -> np.ndarray[Any, Any]:
+    """How dark each field is."""
+    return np.asarray(figure.axes[0].images[0].get_array())
+
+
+def test_curves_of_each_test_set(tmp_path: Path) -> None:
+    inside, outside = scores(1), scores(2)
+    figure = figures.draw_curves({"PCM-Leukemia": inside, "ALL-IDB1": outside}, tmp_path / "figure2.png")
+    assert [axes.get_title() for axes in figure.axes] == ["PCM-Leukemia", "ALL-IDB1"]
+    for panel, given in enumerate((inside, outside)):
+        drawn = lines(figure, panel)
+        ap50 = {label: given.of[label].ap50 for label in WBC.labels}
+        assert given.overall.ap50 is not None
+        names = [f"{label}  {100 * (value or 0):.1f} %" for label, value in ap50.items()]
+        assert list(drawn) == [*names, f"mean  {100 * given.overall.ap50:.1f} %"]
+        for name, label in zip(names, WBC.labels, strict=True):
+            assert drawn[name][0] == pytest.approx(np.linspace(0, 1, 101))
+            assert drawn[name][1] == list(given.curves[label].at50)
+            # the area below the curve is what the legend says
+            assert np.mean(drawn[name][1]) == pytest.approx(ap50[label])
+
+
+def test_curves_over_all_ious_are_those_of_the_papers_figure(tmp_path: Path) -> None:
+    given = scores(3)
+    figure = figures.draw_curves({"": given}, tmp_path / "figure2.png", iou="mean")
+    first = next(iter(lines(figure, 0).items()))
+    assert first[0] == f"WBC  {100 * (given.of['WBC'].ap or 0):.1f} %"
+    assert np.mean(first[1][1]) == pytest.approx(given.of["WBC"].ap)
+    assert figure.axes[0].get_ylabel() == "precision, mean over IoU 0.50 to 0.95"
+
+
+def test_a_class_without_cells_has_no_curve(tmp_path: Path) -> None:
+    ds, found = smears(np.random.default_rng(1), 4, WBC)
+    ds = ds.relabel({"Other": None}, WBC)
+    figure = figures.draw_curves({"": score(ds, found, draws=0)}, tmp_path / "a.png")
+    assert [name.partition(" ")[0] for name in lines(figure, 0)] == ["WBC"]
+
+
+def test_confusion_shows_counts_and_shares_of_rows(tmp_path: Path) -> None:
+    given = scores(1, NINE)
+    figure = figures.draw_detection_confusion(given, tmp_path / "figure10.png")
+    axes = figure.axes[0]
+    table = np.array(given.confusion)
+    shares = table / table.sum(1, keepdims=True)
+    np.testing.assert_allclose(shades(figure), shares)
     texts = {text.get_position(): text.get_text() for text in axes.texts}
-    assert texts == {(0, 0): "3\n75 %", (1, 0): "1\n25 %", (2, 1): "2\n100 %", (0, 2): "1\n100 %"}
-    assert [label.get_text() for label in axes.get_xticklabels()] == ["A", "B", "missed"]
-    assert [label.get_text() for label in axes.get_yticklabels()] == ["A", "B", "spurious"]
+    assert len(texts) == np.count_nonzero(table)
+    row, column = 0, 9
+    assert texts[column, row] == f"{table[row, column]}\n{100 * shares[row, column]:.0f} %"
+    assert [label.get_text() for label in axes.get_xticklabels()][-2:] == ["Other", "missed"]
+    rows = [label.get_text() for label in axes.get_yticklabels()]
+    assert rows[6] == f"Myeloblast AML ({given.cells['Myeloblast_AML']})"
+    assert rows[-1] == f"no cell ({table[-1].sum()})"
+    assert axes.get_title() == "score 0.5, IoU 0.5"
 
 
-def points(axes: Axes) -> list[tuple[list[float], list[float]]]:
-    return [
-        (np.asarray(line.get_xdata()).tolist(), np.asarray(line.get_ydata()).tolist()) for line in axes.lines
-    ]
-
-
-def test_training_curves_of_two_phases(tmp_path: Path) -> None:
-    logs = tmp_path / "logs"
-    logs.mkdir()
-    (logs / "probe.csv").write_text("epoch,step,train_loss,val_accuracy\n0,9,2.0,\n0,9,,0.5\n1,19,1.5,0.6\n")
-    (logs / "tune.csv").write_text("epoch,train_loss,val_accuracy\n0,1.2,0.7\n1,0.9,0.8\n")
-    losses, scores = figures.training(logs, tmp_path / "training.png").axes
-    assert points(losses) == [([0, 1], [2.0, 1.5]), ([2, 3], [1.2, 0.9])]
-    assert points(scores) == [
-        ([0, 1], [0.5, 0.6]),
-        ([2, 3], [0.7, 0.8]),
-    ]
-    with pytest.raises(DataNotFound, match="holds no log of epochs; give the logs folder of a run"):
-        figures.training(tmp_path / "nowhere", tmp_path / "b.png")
-
-
-@pytest.mark.parametrize("form", ["png", "svg", "pdf"])
-def test_the_same_numbers_give_the_same_bytes(form: str, tmp_path: Path) -> None:
-    for name in ("one", "two"):
-        figures.confusion(["A"], ["A"], [[3]], tmp_path / f"{name}.{form}")
-    assert (tmp_path / f"one.{form}").read_bytes() == (tmp_path / f"two.{form}").read_bytes()
-
-
-def test_a_picture_with_boxes() -> None:
-    pixels = np.full((120, 200, 3), 230, np.uint8)
-    drawn = pictures.draw(
-        pixels, [(20, 40, 90, 100), (150, 1, 199, 60)], ["Monocyte 0.93", "Other 0.20"], [5, 8]
+def test_confusion_of_a_classifier(tmp_path: Path) -> None:
+    figure = figures.draw_confusion(
+        [[3, 1], [0, 0]], ("A", "B"), ("A", "B"), tmp_path / "figure3.png", title="crops"
     )
-    assert (pixels == 230).all()
-    assert drawn.shape == pixels.shape
-    for x, y, colour in ((20, 70, 5), (90, 70, 5), (55, 100, 5), (150, 30, 8)):
-        wanted = pictures.COLOURS[colour]
-        assert "#" + bytes(drawn[y, x].tolist()).hex() == wanted
-    assert (drawn[70, 55] == 230).all()  # inside, the cell is to be seen
-    assert (drawn[:38, 20:90] != 230).any()  # the text above the box
-    assert (drawn[60:80, 130:] != 230).any()  # the text of a box at the top is below it
+    np.testing.assert_allclose(shades(figure), np.array([[0.75, 0.25], [0, 0]]))
+    assert [text.get_text() for text in figure.axes[0].texts] == ["3\n75 %", "1\n25 %"]
+    assert figure.axes[0].get_title() == "crops"
+    with pytest.raises(ValueError, match=r"confusion matrix \(2, 2\): has 2 names of rows and 3 of columns"):
+        figures.draw_confusion([[3, 1], [0, 0]], ("A", "B"), ("A", "B", "C"), tmp_path / "b.png")
+
+
+def test_training_of_a_detector(tmp_path: Path) -> None:
+    (tmp_path / "metrics.csv").write_text(YOLO, encoding="utf-8")
+    figure = figures.draw_training({"": tmp_path / "metrics.csv"}, tmp_path / "figure7.png", title="YOLO11m")
+    assert [axes.get_title() for axes in figure.axes] == ["loss", "score", "learning rate"]
+    assert lines(figure, 0) == {"train box": ([1, 2, 3], [3, 2, 1]), "val box": ([1, 2, 3], [4, 3.5, 3])}
+    assert lines(figure, 1)["val AP"] == ([1, 2, 3], [0.1, 0.4, 0.3])
+    assert lines(figure, 2) == {"lr": ([1, 2, 3], [0.01, 0.005, 0.001])}
+    assert [text.get_text() for text in figure.axes[1].texts] == ["best val AP: 0.400, epoch 2"]
+    box, val_box = figure.axes[0].get_lines()
+    assert box.get_color() == val_box.get_color()
+    assert (box.get_linestyle(), val_box.get_linestyle()) == ("-", "--")
+
+
+def test_training_in_two_phases(tmp_path: Path) -> None:
+    """The second goes on where the first ends, with a gap between; a number that is not there is passed over."""
+    (tmp_path / "probe.csv").write_text(PROBE, encoding="utf-8")
+    (tmp_path / "tuning.csv").write_text(TUNING, encoding="utf-8")
+    phases = {"linear probing": tmp_path / "probe.csv", "fine-tuning": tmp_path / "tuning.csv"}
+    figure = figures.draw_training(phases, tmp_path / "figure9.png")
+    epochs, values = lines(figure, 0)["train loss"]
+    assert epochs == [1, 2, 2.5, 3, 4]
+    np.testing.assert_allclose(values, [1.5, 1.2, np.nan, 1.0, 0.8])
+    assert lines(figure, 1)["val macro f1"][0] == [1, 2, 2.5, 3]
+    assert [text.get_text() for text in figure.axes[0].texts] == ["linear probing", "fine-tuning"]
+    assert "best val macro f1: 0.600, epoch 3" in [text.get_text() for text in figure.axes[1].texts]
+
+
+@pytest.mark.parametrize("form", ["png", "pdf", "svg"])
+def test_the_same_numbers_give_the_same_bytes_whatever_style_is_set(tmp_path: Path, form: str) -> None:
+    (tmp_path / "metrics.csv").write_text(YOLO, encoding="utf-8")
+
+    def draw(folder: Path) -> list[bytes]:
+        figures.draw_curves({"a": scores(1)}, folder / f"curves.{form}")
+        figures.draw_detection_confusion(scores(1), folder / f"confusion.{form}")
+        figures.draw_training({"": tmp_path / "metrics.csv"}, folder / f"training.{form}")
+        return [path.read_bytes() for path in sorted(folder.iterdir())]
+
+    first = draw(tmp_path / "first")
+    with mpl.rc_context(
+        {"lines.linewidth": 9, "axes.facecolor": "red", "svg.hashsalt": None, "font.size": 20}
+    ):
+        assert draw(tmp_path / "second") == first
+        assert mpl.rcParams["font.size"] == 20
+    assert len(first) == 3
+    if form == "png":
+        with PIL.Image.open(tmp_path / "first" / "curves.png") as image:
+            assert "Software" not in image.info
+            assert image.width > 600
+
+
+def test_what_cannot_be_drawn(tmp_path: Path) -> None:
+    (tmp_path / "metrics.csv").write_text("a,b\n1,2\n", encoding="utf-8")
+    (tmp_path / "empty.csv").write_text("epoch,b\n", encoding="utf-8")
+    (tmp_path / "back.csv").write_text("epoch,b\n2,1\n1,1\n", encoding="utf-8")
+    with pytest.raises(CorruptFile, match="metrics.csv: has no column epoch of numbers"):
+        figures.draw_training({"": tmp_path / "metrics.csv"}, tmp_path / "a.png")
+    for name in ("empty", "back"):
+        with pytest.raises(CorruptFile, match=f"{name}.csv: has no epochs in their order"):
+            figures.draw_training({"": tmp_path / f"{name}.csv"}, tmp_path / "a.png")
+    with pytest.raises(DataNotFound, match="none.csv: cannot be read"):
+        figures.draw_training({"": tmp_path / "none.csv"}, tmp_path / "a.png")
+    with pytest.raises(ValueError, match=r"a.png: no log to draw; give one or more"):
+        figures.draw_training({}, tmp_path / "a.png")
+    with pytest.raises(ValueError, match=r"a.png: no scores to draw; give one panel or more"):
+        figures.draw_curves({}, tmp_path / "a.png")
+    with pytest.raises(ValueError, match=r'iou "0.75": must be 0.5 or mean'):
+        figures.draw_curves({"": scores(1)}, tmp_path / "a.png", iou="0.75")
+    with pytest.raises(
+        ValueError, match=r"a.jpg: figures are written as png, pdf, svg; give the file such an ending"
+    ):
+        figures.draw_curves({"": scores(1)}, tmp_path / "a.jpg")
+    assert not (tmp_path / "a.png").exists()
