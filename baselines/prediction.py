@@ -215,11 +215,15 @@ def _write_pictures(
     report = _report("pictures", out, ds, [one.label for image in ds.images for one in shown[image.id]])
     with new_folder(out, report.format) as folder:
         for image in ds.images:
-            ones = shown[image.id]
-            boxes = [(one.box.x1, one.box.y1, one.box.x2, one.box.y2) for one in ones]
-            texts = [f"{one.label} {one.score:.2f}" for one in ones]
-            labels = [ds.taxonomy.labels.index(one.label) for one in ones]
-            drawn = pictures.draw(pixels_of.load(files, image), boxes, texts, labels)
+            boxes = [
+                pictures.Drawn(
+                    (one.box.x1, one.box.y1, one.box.x2, one.box.y2),
+                    f"{one.label} {one.score:.2f}",
+                    one.label,
+                )
+                for one in reversed(shown[image.id])  # the best on top
+            ]
+            drawn = pictures.draw(pixels_of.load(files, image), boxes, ds.taxonomy.labels)
             target = folder / f"{image.id}.jpg"
             target.parent.mkdir(parents=True, exist_ok=True)
             PIL.Image.fromarray(drawn).save(target, quality=90)

@@ -318,7 +318,7 @@ def _draw(
             continue
         path = folder / f"{figure.lower().replace(' ', '-')}.png"
         scores = {name: one.detection for name, one in done[each].items() if one.detection is not None}
-        figures.precision_recall(scores, path)
+        figures.draw_curves(scores, path, iou="mean" if figure == "Figure 2" else "0.5")
         told[figure] = (
             f"precision over recall of {each.model}, {each.task}, on {' and '.join(scores)}: {path.name}"
         )
@@ -331,15 +331,15 @@ def _draw(
             told[figure] = "not drawn: ALL-IDB1 was not given, or its models were not asked for"
             continue
         path = folder / f"{figure.lower().replace(' ', '-')}.png"
-        rows, columns = [*scores_of.labels, "spurious"], [*scores_of.labels, "missed"]
-        figures.confusion(rows, columns, scores_of.confusion, path, f"{title} on ALL-IDB1")
+        figures.draw_detection_confusion(scores_of, path, title=f"{title} on ALL-IDB1")
         told[figure] = f"confusion matrix of {title} on ALL-IDB1: {path.name}"
     for figure, each in (("Figure 7", yolo), ("Figure 9", resnet)):
         if each is None:
             told[figure] = "not drawn: its model was not asked for"
             continue
         path = folder / f"{figure.lower().replace(' ', '-')}.png"
-        figures.training(runs[each].folder / "logs", path)
+        logs = sorted((runs[each].folder / "logs").glob("*.csv"), key=lambda file: file.stem != "probe")
+        figures.draw_training({file.stem: file for file in logs}, path, title=each.model)
         told[figure] = f"training of {each.model}: {path.name}"
     return dict(sorted(told.items(), key=lambda pair: int(pair[0].split()[1])))
 
