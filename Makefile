@@ -37,6 +37,8 @@ benchmarks: .venv/dev ## Speed and memory beside the peers (tens of minutes)
 	$(BIN)/python benchmarks/huggingface.py
 	$(BIN)/python benchmarks/duplicates.py
 	$(BIN)/python benchmarks/loader.py
+	$(BIN)/python benchmarks/detection_scores.py
+	$(BIN)/python benchmarks/two_stage.py
 	$(BIN)/python benchmarks/sources.py
 
 clean: ## Remove what make made

@@ -188,7 +188,7 @@ def test_what_is_done_is_not_done_again_and_another_run_is_refused(world: World)
 
 def test_a_run_that_was_killed_goes_on(world: World) -> None:
     program = Path(sys.executable).parent / "pcm-leukemia"
-    words = [program, "train", "resnet50", "data", "killed", "--preset", "smoke", "--workers", "0"]
+    words = [str(program), "train", "resnet50", "data", "killed", "--preset", "smoke", "--workers", "0"]
     words += ["--set", "image_size=32", "--set", "epochs=6"]
     with subprocess.Popen(
         words, cwd=world.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
