@@ -238,6 +238,8 @@ def loader(data: Pictures | Rows, draws: Draws, device: str, workers: int) -> Da
         num_workers=processes,
         pin_memory=on_gpu and isinstance(data, Pictures),
         persistent_workers=processes > 0,
+        # it draws a number for its workers whenever it begins: not from those that training draws from
+        generator=torch.Generator(),
     )
 
 

@@ -65,7 +65,9 @@ def train(job: Job, settings: Settings) -> dict[str, Any]:
     if job.resume and training.checkpoint.is_file():
         training.load()
     training.fit()
-    training.checkpoint.unlink(missing_ok=True)  # it holds the optimiser too, several times what the model takes
+    training.checkpoint.unlink(
+        missing_ok=True
+    )  # it holds the optimiser too, several times what the model takes
     best = training.best
     return {
         "weights": begun.said,

@@ -24,11 +24,12 @@ from pcm_leukemia import IGNORE, NINE, Box, Cell, Dataset, Image, load_dataset, 
 from pcm_leukemia.baselines import _classification_loop as loop
 from pcm_leukemia.baselines import _crop_cache as crop_cache
 from pcm_leukemia.baselines import classification_scores as scores
-from pcm_leukemia.baselines import config, dinobloom, inference, resnet50, stain
+from pcm_leukemia.baselines import config, inference, resnet50, stain
+from pcm_leukemia.baselines._classification_course import features
 from pcm_leukemia.baselines._classification_network import CellClassifier, Network
 from pcm_leukemia.baselines._crop_augmentation import augment
 from pcm_leukemia.baselines.contract import Classifier, Job
-from pcm_leukemia.errors import CorruptFile, DataNotFound
+from pcm_leukemia.errors import CorruptFile, DataNotFound, ExportError
 from pcm_leukemia.schema import ImageId
 from pcm_leukemia.torchdata import Crops
 
@@ -96,7 +97,7 @@ def epochs(out: Path, phase: str = "tune") -> list[str]:
     ("name", "changes", "least"),
     [
         ("resnet50", {"image_size": 48, "epochs": 7}, 0.6),
-        ("dinobloom", {"epochs": 4}, 0.4),
+        ("dinobloom", {"image_size": 28, "epochs": 5}, 0.4),
     ],
 )
 def test_it_learns_what_shows_on_patients_not_seen(
@@ -152,21 +153,22 @@ def beginning(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.mark.parametrize("augmented", [False, True])
+@pytest.mark.parametrize("more", [{}, {"augment_probe": True}])
 def test_linear_probing_leaves_the_backbone_as_it_was(
-    augmented: bool, dots: Dataset, beginning: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    more: dict[str, Any], dots: Dataset, beginning: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     changes = {**TINY, "weights": str(beginning), "strategy": "lp+ft", "probe_epochs": 3, "epochs": 0}
-    resnet50.train(job(dots, tmp_path), numbers(**changes, augment_probe=augmented, probe_rate=0.1))
+    resnet50.train(job(dots, tmp_path), numbers(**changes, **more, probe_rate=0.01))
     kept = load_file(tmp_path / "classifier.safetensors")
     before = torch.load(beginning, weights_only=True)["state_dict"]
     for name, value in before.items():
         assert torch.equal(kept[f"backbone.{name}"], value), name
     # and the head did learn
     losses = [float(line.split(",")[2]) for line in epochs(tmp_path, "probe")[1:]]
-    assert losses[-1] < 0.6 * losses[0]
+    assert losses[-1] < losses[0]
+    assert kept["head.weight"].std() > 0.02
     said = "the frozen backbone ran 3 times over the training crops" in caplog.text
-    assert said == augmented
+    assert said == bool(more)
 
 
 def test_fine_tuning_begins_with_the_probed_head_and_changes_everything(
@@ -188,8 +190,6 @@ def test_fine_tuning_begins_with_the_probed_head_and_changes_everything(
 def test_cached_features_are_those_of_the_network(dots: Dataset, tmp_path: Path) -> None:
     network = Network(resnet50.backbone("resnet10t", "none", image_size=32), 8).eval()
     pictures = crop_cache.write(dots, tmp_path, crop_cache.Prepare(32), 50)
-    from pcm_leukemia.baselines._classification_course import features
-
     batches = crop_cache.loader(pictures, crop_cache.Draws(len(pictures), 5), "cpu", 0)
     found = features(network, batches, "cpu")
     with torch.no_grad():
@@ -286,15 +286,15 @@ def test_the_epoch_kept_is_the_best_on_val(dots: Dataset, tmp_path: Path) -> Non
 
 
 def test_two_devices_learn_together(dots: Dataset, tmp_path: Path) -> None:
-    settings = numbers("dinobloom", image_size=14, batch=8, probe_epochs=1, epochs=2)
+    settings = numbers(**TINY, strategy="lp+ft", epochs=2)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="torch")
-        record = dinobloom.train(job(dots, tmp_path, devices=2), settings)
+        record = resnet50.train(job(dots, tmp_path, devices=2), settings)
     assert record["epochs"] == 2
     assert len(epochs(tmp_path)) == 3
     losses = [float(line.split(",")[2]) for line in epochs(tmp_path)[1:]]
     assert losses[1] < losses[0]
-    assert dinobloom.load(tmp_path, settings, EIGHT, "cpu").labels == EIGHT
+    assert resnet50.load(tmp_path, settings, EIGHT, "cpu").labels == EIGHT
 
 
 # ----------------------------------------------------------------------------------------------
@@ -443,8 +443,6 @@ def test_parts_without_cells_or_of_other_classes(dots: Dataset, tmp_path: Path) 
 def test_a_full_disk_is_told_before_it_is_full(
     dots: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pcm_leukemia.errors import ExportError
-
     monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 10})())
     with pytest.raises(
         ExportError, match="the prepared crops take 0.0 GB while training, and 0.0 GB are free; put the"
@@ -495,7 +493,7 @@ def test_processes_share_the_cells(count: int, batch: int, world: int) -> None:
     assert len(trained) < count + world
 
 
-def test_rare_classes_are_drawn_as_often(dots: Dataset, tmp_path: Path) -> None:
+def test_rare_classes_are_drawn_as_often() -> None:
     labels = np.array([0] * 90 + [1] * 10)
     even = np.where(labels == 0, 1 / 90, 1 / 10)
     draws = crop_cache.Draws(100, 10, 0, even)
