@@ -22,7 +22,7 @@ import torch
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.strategies import DDPStrategy
-from torch import nn
+from torch import multiprocessing, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader
 
@@ -65,6 +65,8 @@ class Learner(pl.LightningModule):
     Parts without a parameter that is to be learned stay in evaluation mode, so that a frozen batch norm keeps its
     statistics, too.
     """
+
+    confusion: torch.Tensor
 
     def __init__(
         self,
@@ -187,7 +189,7 @@ def run(learner: Learner, train: DataLoader[Any], val: DataLoader[Any], job: Job
     last = folder / "last.ckpt"
     go_on = last if job.resume and last.is_file() else None
     learner.train()  # Lightning keeps the modes that it finds
-    with _quiet(), _as_before():
+    with _quiet(), _as_before(), _sharing_by_name(devices):
         _trainer(learner.phase, job, devices).fit(learner, train, val, ckpt_path=go_on, weights_only=True)
     (folder / "ended").touch()
 
@@ -279,6 +281,18 @@ def _trainer(phase: Phase, job: Job, devices: int) -> pl.Trainer:
             enable_progress_bar=job.progress,
             enable_model_summary=False,
         )
+
+
+@contextmanager
+def _sharing_by_name(devices: int) -> Iterator[None]:
+    """Processes that are spawned get their tensors by names: by descriptors, one may be closed and used again."""
+    before = multiprocessing.get_sharing_strategy()  # type: ignore[no-untyped-call]
+    if devices > 1:
+        multiprocessing.set_sharing_strategy("file_system")  # type: ignore[no-untyped-call]
+    try:
+        yield
+    finally:
+        multiprocessing.set_sharing_strategy(before)  # type: ignore[no-untyped-call]
 
 
 @contextmanager

@@ -57,7 +57,7 @@ class Network(nn.Module):
             ("deviation", "std", IMAGENET_DEFAULT_STD),
         ):
             self.register_buffer(name, torch.tensor(told.get(ours, default)).view(1, 3, 1, 1))
-        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.to(memory_format=torch.channels_last)
 
     def features(self, pixels: torch.Tensor) -> torch.Tensor:
         """What the head sees, ``(n, width)``."""
@@ -95,7 +95,8 @@ class CellClassifier:
         """Of each class, for prepared crops: float32, ``(n, k)``, on the CPU."""
         with torch.inference_mode(), loop.autocast(self.precision, self.device):
             logits = self.network(batch.to(self.device, non_blocking=True))
-        return logits.float().softmax(dim=1).cpu()
+        chances: torch.Tensor = logits.float().softmax(dim=1).cpu()
+        return chances
 
 
 def begin(
@@ -140,6 +141,7 @@ def save(
     """Keep a network in ``classifier.safetensors``, with everything that predicting with it needs to know."""
     reference = preparation.reference
     about = {
+        "is": _KIND,
         "model": model,
         "labels": list(labels),
         "image_size": preparation.image_size,
@@ -149,7 +151,8 @@ def save(
     }
     weights = {name: value.cpu().contiguous() for name, value in network.state_dict().items()}
     with new_file(folder / FILE) as work:
-        save_file(weights, work, {"is": _KIND, "about": json.dumps(about, ensure_ascii=False)})
+        # one entry: the order of several is another each time
+        save_file(weights, work, {"about": json.dumps(about, ensure_ascii=False)})
 
 
 def read(folder: Path, build: Build, labels: tuple[str, ...], device: str, precision: str) -> CellClassifier:
@@ -192,8 +195,8 @@ def _about(path: Path) -> dict[str, Any] | None:
     """What our files say of themselves; None for any other."""
     try:
         with safe_open(path, "pt") as content:
-            told = content.metadata() or {}
-        about: dict[str, Any] = json.loads(told["about"]) if told.get("is") == _KIND else {}
-    except (SafetensorError, OSError, ValueError, KeyError):
+            told = content.metadata()
+        about: dict[str, Any] = json.loads(told["about"])
+        return about if about["is"] == _KIND else None
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError):
         return None
-    return about or None

@@ -39,7 +39,8 @@ def augment(pictures: torch.Tensor, colour: float = 0.1) -> torch.Tensor:
     grey = (colours * torch.tensor(_GREY, device=device).view(1, 3, 1, 1)).sum(1, keepdim=True)
     colours = (grey + (colours - grey) * saturation) * brightness
     mean = grey.mean((2, 3), keepdim=True) * brightness
-    return (mean + (colours - mean) * contrast).clamp(0, 1)
+    changed: torch.Tensor = (mean + (colours - mean) * contrast).clamp(0, 1)
+    return changed
 
 
 def _coins(count: int, device: torch.device) -> torch.Tensor:

@@ -13,6 +13,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
@@ -58,10 +59,14 @@ class Prepare:
     def __call__(self, crop: Pixels) -> torch.Tensor:
         """The crop as uint8, ``(3, image_size, image_size)``."""
         if self.reference is not None:
-            crop = stain.augmentation(self.kind, self.reference)(crop)
+            crop = self._normalised(crop)
         side = (self.image_size, self.image_size)
         small = np.array(PIL.Image.fromarray(crop).resize(side, PIL.Image.Resampling.BILINEAR))
         return torch.from_numpy(small).permute(2, 0, 1).contiguous()
+
+    @cached_property
+    def _normalised(self) -> Callable[[Pixels], Pixels]:
+        return stain.augmentation(self.kind, self.reference)
 
     def key(self) -> str:
         """What tells one way to prepare from another."""

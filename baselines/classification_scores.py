@@ -207,9 +207,9 @@ def score(
         macro_f1_interval=_interval(averages),
         counted=tuple(label for label, cells in zip(labels, support, strict=True) if cells or count == "all"),
         classes=tuple(
-            ClassScore(label, *map(float, numbers), int(cells), _interval(drawn))
-            for label, numbers, cells, drawn in zip(
-                labels, _of_classes(confusion).T, support, f1s.T, strict=True
+            ClassScore(label, precision, recall, f1, int(cells), _interval(drawn))
+            for label, (precision, recall, f1), cells, drawn in zip(
+                labels, _of_classes(confusion).T.tolist(), support, f1s.T, strict=True
             )
         ),
         unit="cells" if groups is None else unit,
@@ -288,7 +288,9 @@ def _of_classes(confusion: Counts) -> Floats:
 
 def _ratio(part: npt.NDArray[Any], whole: npt.NDArray[Any]) -> Floats:
     """One over the other; 0/0 is NaN, without a warning."""
-    return np.divide(part, whole, out=np.full(np.shape(whole), np.nan), where=np.asarray(whole) != 0)
+    out: Floats = np.full(np.shape(whole), np.nan)
+    np.divide(part, whole, out=out, where=np.asarray(whole) != 0)
+    return out
 
 
 def _tables(true: Counts, guessed: Counts, groups: Sequence[str], classes: int) -> Counts:

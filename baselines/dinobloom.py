@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import timm
-from timm.models.vision_transformer import checkpoint_filter_fn
+from timm.models.vision_transformer import VisionTransformer, checkpoint_filter_fn
 from torch import nn
 
 from pcm_leukemia.baselines import classification, weight_files
@@ -87,6 +87,7 @@ def backbone(
         made = _from_hub(model, text)
     else:
         made = timm.create_model(name, img_size=TRAINED_AT, num_classes=0)
+        assert isinstance(made, VisionTransformer)
         fill(made, Path(text), sha256)
     if image_size != TRAINED_AT:
         made.set_input_size(img_size=image_size)  # type: ignore[operator]
@@ -103,7 +104,7 @@ def load(folder: Path, settings: Settings, labels: tuple[str, ...], device: str)
     return classification.load(folder, settings, labels, device, backbone)
 
 
-def fill(model: nn.Module, path: Path, sha256: str = "") -> None:
+def fill(model: VisionTransformer, path: Path, sha256: str = "") -> None:
     """Give a timm transformer the weights of a published checkpoint, every one of them.
 
     Raises
@@ -163,14 +164,14 @@ def _backbone_of(content: Mapping[str, Any], path: Path) -> dict[str, Any]:
     return found
 
 
-def _check(found: Mapping[str, Any], model: nn.Module, path: Path) -> None:
+def _check(found: Mapping[str, Any], model: VisionTransformer, path: Path) -> None:
     """Say what the weights are of, where they are not of this model."""
     if "register_tokens" in found:
         raise CorruptFile(f"{path}: has register tokens, and DinoBloom none: it is another model; {_FILES}")
     for name in ("cls_token", "pos_embed"):
         if getattr(found.get(name), "ndim", 0) != 3:
             raise CorruptFile(f"{path}: has no {name} of three axes; {_FILES}")
-    width, wanted = found["cls_token"].shape[2], model.cls_token.shape[2]  # type: ignore[index,union-attr]
+    width, wanted = found["cls_token"].shape[2], model.embed_dim
     if width != wanted:
         size = {features: name for name, features in SIZES.items()}
         raise CorruptFile(

@@ -35,7 +35,13 @@ from pcm_leukemia.torchdata import Crops
 
 EIGHT = NINE.labels[:-1]
 PATTERN = r"(?P<diagnosis>[^/]+)/(?P<patient>[^/]+)/"
-TINY = {"model": "resnet10t", "weights": "none", "image_size": 32, "batch": 8, "precision": "32-true"}
+TINY: dict[str, Any] = {
+    "model": "resnet10t",
+    "weights": "none",
+    "image_size": 32,
+    "batch": 8,
+    "precision": "32-true",
+}
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -584,7 +590,9 @@ def test_precision_is_what_the_device_has(monkeypatch: pytest.MonkeyPatch) -> No
     assert loop.precision_of("auto", "cpu") == "32-true"
     for modern, name in ((True, "bf16-mixed"), (False, "16-mixed")):
         monkeypatch.setattr(
-            torch.cuda, "is_bf16_supported", lambda including_emulation, modern=modern: modern
+            torch.cuda,
+            "is_bf16_supported",
+            lambda including_emulation, modern=modern: modern,  # noqa: ARG005
         )
         assert loop.precision_of("auto", "cuda:1") == name
 
@@ -602,7 +610,8 @@ def test_mixed_precision_trains_and_predicts(dots: Dataset, tmp_path: Path) -> N
 @pytest.mark.parametrize("name", ["resnet50", "dinobloom"])
 def test_the_paper_s_numbers(name: str) -> None:
     settings = numbers(name, "paper")
-    assert (settings.probe_epochs, settings.epochs) == (10, 50)
+    # section 2.3.2; of ResNet50, Appendix D tells that it was still training at epoch 83
+    assert (settings.probe_epochs, settings.epochs) == (10, 50 if name == "dinobloom" else 100)
     assert (settings.image_size, settings.padding) == (224, 50)
     assert settings.rate < settings.probe_rate
     assert settings.balance == "none"

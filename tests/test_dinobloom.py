@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import timm
 import torch
-from timm.layers import SwiGLUPacked
+from timm.layers.mlp import SwiGLUPacked
 from timm.models.vision_transformer import VisionTransformer
 from transformers import Dinov2Config, Dinov2Model
 
@@ -33,7 +33,8 @@ def reference(**changes: Any) -> Dinov2Model:
     """DINOv2's architecture as transformers has it, every weight of it random."""
     torch.manual_seed(0)
     numbers = {"hidden_size": 384, "num_hidden_layers": 12, "num_attention_heads": 6, "image_size": 224}
-    model = Dinov2Model(Dinov2Config(**{**numbers, **changes})).eval()
+    model: Dinov2Model = Dinov2Model(Dinov2Config(**{**numbers, **changes}))
+    model.train(False)  # noqa: FBT003
     with torch.no_grad():
         for weight in model.parameters():
             weight.normal_(std=0.2).add_(0.05)
@@ -124,7 +125,7 @@ def test_the_giant_s_gated_layers(tmp_path: Path) -> None:
         num_classes=0,
         init_values=1e-5,
         mlp_ratio=2.66667 * 2,
-        mlp_layer=SwiGLUPacked,
+        mlp_layer=SwiGLUPacked,  # type: ignore[arg-type]
         act_layer=torch.nn.SiLU,
     ).eval()
     dinobloom.fill(ours, path)
