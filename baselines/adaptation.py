@@ -23,9 +23,10 @@ from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.joining import concat
 from pcm_leukemia.schema import IGNORE, ImageId, Split
 
-__all__ = ["Adaptation", "Adapted", "Unit", "adapt", "adapt_over", "draw", "mean_and_spread"]
+__all__ = ["Adaptation", "Adapted", "Start", "Unit", "adapt", "adapt_over", "draw", "mean_and_spread"]
 
 Unit = Literal["patient", "image"]
+Start = Literal["afresh", "run"]
 
 ADAPT, TEST = "adapt", "test"
 
@@ -132,6 +133,7 @@ def adapt(
     unit: Unit | None = None,
     stratified: bool = False,
     with_source: bool = True,
+    start: Start = "afresh",
     device: str = "auto",
     devices: int = 1,
     workers: int = 4,
@@ -156,16 +158,24 @@ def adapt(
         What is drawn; by default patients where all images have one, else images.
     with_source
         Train on the source's training data too; without, on the share of the target alone.
+    start
+        "afresh" begins with the weights that the run began with, "run" with those that it came to. The paper
+        calls it both a "model adapted" and "10 % incorporated into the training process".
     device, devices, workers, progress
         As in `training.train`.
 
     Raises
     ------
     ValueError
-        If the target has other classes, or is too small to draw from.
+        If the target has other classes, or is too small to draw from, or a detector is to start from its run.
     ExportError
         If `out` holds something else.
     """
+    settings = dict(run.record["asked"]["settings"])
+    if start == "run":
+        if run.baseline.kind != "classifier":
+            raise ValueError(f"{run.folder}: is a detector's run, which is adapted afresh; leave start out")
+        settings |= {"weights": str(run.folder / "classifier.safetensors"), "sha256": ""}
     unit = unit or ("patient" if all(image.patient for image in target.images) else "image")
     split = draw(target, fraction, seed, unit=unit, stratified=stratified)
     target = replace(target, split=None).with_split(split)
@@ -184,7 +194,7 @@ def adapt(
         folder / "run",
         task=run.task,
         preset=asked["preset"],
-        settings=asked["settings"],
+        settings=settings,
         seed=asked["seed"] + seed,
         device=device,
         devices=devices,
@@ -279,6 +289,7 @@ def adapt_over(
     unit: Unit | None = None,
     stratified: bool = False,
     with_source: bool = True,
+    start: Start = "afresh",
     device: str = "auto",
     devices: int = 1,
     workers: int = 4,
@@ -300,6 +311,7 @@ def adapt_over(
             unit=unit,
             stratified=stratified,
             with_source=with_source,
+            start=start,
             devices=devices,
             **options,
         )

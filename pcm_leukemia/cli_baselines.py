@@ -205,6 +205,9 @@ def adapt(
     target_only: Annotated[
         bool, typer.Option("--target-only", help="Train without the source's data.")
     ] = False,
+    from_run: Annotated[
+        bool, typer.Option("--from-run", help="Classifiers: begin with what the run has learned.")
+    ] = False,
     as_json: AsJson = False,
     device: Device = "auto",
     devices: Devices = 1,
@@ -223,6 +226,7 @@ def adapt(
         unit=unit and unit.value,  # type: ignore[arg-type]
         stratified=stratified,
         with_source=not target_only,
+        start="run" if from_run else "afresh",
         device=device,
         devices=devices,
         workers=workers,

@@ -334,7 +334,7 @@ def test_the_commands(world: World) -> None:
 
 
 def test_adapt_on_the_command_line_draws_the_curve(world: World) -> None:
-    words = ("--fraction", "0.2", "--seeds", "1", "--map", "strict", "--json", "--workers", "0")
+    words = ("--fraction", "0.2", "--seeds", "1", "--map", "strict", "--json", "--workers", "0", "--from-run")
     target = f"lmu:{world.folder / 'AML-Cytomorphology_LMU'}"
     done = command(world, "adapt", "reproduced/runs/resnet50-classification", target, "curve", *words)
     assert done.returncode == 0, done.stderr
@@ -342,4 +342,8 @@ def test_adapt_on_the_command_line_draws_the_curve(world: World) -> None:
     assert [share["fraction"] for share in told["fractions"]] == [0.2]
     with (world.folder / "curve" / "0.2-seed0" / "draw.csv").open() as stream:
         assert sum("adapt" in line for line in csv.reader(stream)) > 5
-    assert adaptation.adapt_over.__doc__
+    assert told["reading"] == "strict or nine" or told["reading"].startswith("strict")
+    begun = Run.open(world.folder / "curve" / "0.2-seed0" / "run").record["asked"]["settings"]["weights"]
+    assert begun == "reproduced/runs/resnet50-classification/classifier.safetensors"
+    with pytest.raises(ValueError, match="is a detector's run, which is adapted afresh; leave start out"):
+        adaptation.adapt(world.run(DETECTOR), world.ds, world.folder / "no", start="run")
