@@ -1,30 +1,30 @@
-"""Classifiers: linear probing on kept features beside the per-epoch way, and the training loop beside its own model.
+"""The classifiers' speed as ratios, and on a GPU their memory.
 
-    python benchmarks/baselines_classifiers.py --device cuda [--baseline dinobloom] [--model base] [--batch 64]
-        [--image-size 224] [--cells 4096] [--workers 12]
+    python benchmarks/baselines_classifiers.py [--device cuda] [--baselines resnet50 dinobloom] [--preset paper]
+        [--workers 8] [--batches 40] [--turns 3] [--set image_size=224 ...]
 
-- probe: ten epochs on features that were computed once, beside ten epochs through the frozen backbone; the same
-  head comes out of both, but for what augmentation changes.
-- loop: an epoch of fine-tuning as `train` does it, beside the same steps (augmented, mixed precision, backward, clipped,
-  AdamW) on one batch that is already on the device. What is between them is what the loader costs: at least 0.9
-  on a GPU.
+- probing: linear probing on features that were computed once, beside running the frozen backbone in every epoch.
+- loop: crops a second in an epoch of fine-tuning, from the file of prepared crops to the optimizer's step, beside the
+  very same step on a batch that is on the device already. The loader must not be what limits: at least 0.9 on a GPU.
+- memory: on a GPU, the peak of fine-tuning, at the batch that is shown.
 
-Crops are numbers drawn at random, of the size that training keeps them in. Weights are drawn at random.
+Both ways take turns, and the median counts; an epoch is timed once one has gone before it. Crops are noise, weights
+are drawn at random. On the CPU the preset is "smoke", so that it takes minutes.
 """
 
 from __future__ import annotations
 
 import argparse
+import statistics
 import tempfile
 import time
-import warnings
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch.nn import functional
 
 from pcm_leukemia import NINE, Dataset
 from pcm_leukemia.baselines import _classification_loop as loop
@@ -32,130 +32,207 @@ from pcm_leukemia.baselines import _classification_network as networks
 from pcm_leukemia.baselines import config
 from pcm_leukemia.baselines._classification_course import Course
 from pcm_leukemia.baselines._crop_augmentation import augment
-from pcm_leukemia.baselines._crop_cache import Pictures
+from pcm_leukemia.baselines._crop_cache import Draws, Pictures, loader
 from pcm_leukemia.baselines.contract import Job
 
 LABELS = NINE.labels[:-1]
-EPOCHS = 3
 
 
-def options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--device", default="cuda")
-    parser.add_argument("--baseline", default="dinobloom")
-    parser.add_argument("--model", default="base")
-    parser.add_argument("--batch", type=int, default=64)
-    parser.add_argument("--image-size", type=int, default=224)
-    parser.add_argument("--cells", type=int, default=4096)
-    parser.add_argument("--workers", type=int, default=12)
-    return parser.parse_args()
+class Timed(loop.Learner):
+    """Keeps how long the steps of each epoch took."""
+
+    def on_train_epoch_start(self) -> None:
+        """Begin as the learner does."""
+        super().on_train_epoch_start()
+        self.seconds: list[float] = getattr(self, "seconds", [])
+        self.begun = now(str(self.device))
+
+    def on_validation_start(self) -> None:
+        """Validation comes within Lightning's training epoch."""
+        self.seconds.append(now(str(self.device)) - self.begun)
 
 
-def pictures(folder: Path, name: str, cells: int, side: int) -> Pictures:
+def now(device: str) -> float:
+    if device.startswith("cuda"):
+        torch.cuda.synchronize()
+    return time.perf_counter()
+
+
+def noise(folder: Path, cells: int, side: int) -> Pictures:
     rng = np.random.default_rng(0)
-    file = folder / f"{name}.npy"
-    array = np.lib.format.open_memmap(file, "w+", np.uint8, (cells, 3, side, side))
-    for start in range(0, cells, 256):
-        array[start : start + 256] = rng.integers(0, 256, array[start : start + 256].shape, dtype=np.uint8)
-    array.flush()
+    folder.mkdir(exist_ok=True)
+    file = folder / f"{cells}-{side}.npy"
+    if not file.exists():
+        array = np.lib.format.open_memmap(file, "w+", np.uint8, (cells, 3, side, side))
+        for start in range(0, cells, 64):
+            array[start : start + 64] = rng.integers(0, 256, array[start : start + 64].shape, np.uint8)
     return Pictures(file, rng.integers(0, len(LABELS), cells))
 
 
 class Bench:
-    """One network, one set of crops, and the ways to train."""
+    """One baseline at one setting."""
 
-    def __init__(self, asked: argparse.Namespace, folder: Path) -> None:
-        self.asked, self.folder, self.runs = asked, folder, 0
-        baseline = config.find(asked.baseline)
-        changes = {
-            "model": asked.model,
-            "weights": "none",
-            "batch": asked.batch,
-            "image_size": asked.image_size,
-        }
-        self.settings: Any = config.settings(baseline, "paper", changes)
-        self.build: Any = vars(baseline.module)["backbone"]
-        self.train = pictures(folder, "train", asked.cells, asked.image_size)
-        self.val = pictures(folder, "val", asked.batch, asked.image_size)
+    def __init__(self, name: str, asked: argparse.Namespace, work: Path) -> None:
+        changes: Mapping[str, Any] = dict(item.split("=", 1) for item in asked.set)
+        model = config.find(name)
+        self.settings = config.settings(model, asked.preset, {"weights": "none", **changes})
+        self.asked, self.work, self.model = asked, work, model
+        side, batch = self.settings.image_size, self.settings.batch
+        self.train = noise(work / "crops", asked.batches * batch, side)
+        self.val = noise(work / "crops", batch, side)
 
     def network(self) -> networks.Network:
-        """A new one."""
-        return networks.begin(
-            self.build, LABELS, self.asked.model, "none", image_size=self.asked.image_size
-        ).to(self.asked.device)
+        """A new one, the same each time."""
+        settings: Any = self.settings
+        build: Any = vars(self.model.module)["backbone"]
+        with loop.seeded(0, self.asked.device):
+            return networks.begin(build, LABELS, settings.model, "none", image_size=settings.image_size)
 
-    def seconds(self, **changes: Any) -> float:
-        """How long a whole training takes with these settings."""
-        self.runs += 1
-        ds = Dataset("none", NINE, ())
-        job = Job(ds, ds, self.folder / str(self.runs), device=self.asked.device, workers=self.asked.workers)
-        settings = type(self.settings)(
-            **{
-                name: changes.get(name, getattr(self.settings, name))
-                for name in self.settings.__struct_fields__
-            }
+    def job(self) -> Job:
+        """A folder of its own; the cells come as a file of crops."""
+        nothing = Dataset("noise", NINE, ())
+        out = Path(tempfile.mkdtemp(dir=self.work))
+        return Job(nothing, nothing, out, device=self.asked.device, workers=self.asked.workers)
+
+    def probing(self, *, cached: bool) -> float:
+        """Seconds of linear probing, the paper's ten epochs."""
+        settings = config.settings(
+            self.model,
+            self.asked.preset,
+            {
+                **dict(item.split("=", 1) for item in self.asked.set),
+                "weights": "none",
+                "strategy": "lp+ft",
+                "probe_epochs": 10,
+                "epochs": 0,
+                "augment_probe": not cached,
+            },
         )
-        job.out.mkdir()
-        course = Course(replace(job), settings, self.network(), self.train, self.val)
-        begun = time.perf_counter()
+        course = Course(self.job(), settings, self.network(), self.train, self.val)
+        begun = now(self.asked.device)
         course.run()
-        return time.perf_counter() - begun
+        return now(self.asked.device) - begun
 
-    def held(self, steps: int) -> float:
-        """How long as many steps take on one batch that is there already."""
-        device, settings = self.asked.device, self.settings
-        network = self.network().train()
-        optimizer = torch.optim.AdamW(network.parameters(), lr=1e-5)
-        inputs = torch.randint(
-            0, 256, (settings.batch, 3, settings.image_size, settings.image_size), dtype=torch.uint8
+    def phase(self, epochs: int) -> loop.Phase:
+        """Fine-tuning as the settings have it."""
+        settings: Any = self.settings
+        return loop.Phase(
+            name="tune",
+            number=1,
+            epochs=epochs,
+            rate=settings.rate,
+            weight_decay=settings.weight_decay,
+            warmup=0,
+            patience=0,
+            precision=loop.precision_of(settings.precision, self.asked.device),
+            deterministic=settings.deterministic,
         )
-        inputs = inputs.to(device)
-        labels = torch.randint(0, len(LABELS), (settings.batch,), device=device)
-        precision = loop.precision_of(settings.precision, device)
+
+    def learner(self, epochs: int) -> Timed:
+        """What Lightning trains."""
+        return Timed(
+            self.network(),
+            self.phase(epochs),
+            classes=len(LABELS),
+            seed=0,
+            steps=self.asked.batches,
+            augment=partial(augment, colour=self.settings.colour),
+        )
+
+    def training(self) -> float:
+        """Crops a second in the second epoch of training."""
+        learner, device, workers = self.learner(2), self.asked.device, self.asked.workers
+        draws = Draws(len(self.train), self.settings.batch, 0)
+        train = loader(self.train, draws, device, workers)
+        val = loader(self.val, Draws(len(self.val), self.settings.batch), device, workers)
+        loop.run(learner, train, val, self.job(), 1)
+        return len(self.train) / learner.seconds[-1]
+
+    def on_the_device(self) -> float:
+        """Crops a second of the same step on one batch, which is there already."""
+        device = self.asked.device
+        learner = self.learner(1).to(device).train()
+        optimizer = learner.configure_optimizers()["optimizer"]
+        pictures, labels = self.train[0, list(range(self.settings.batch))]
+        pictures, labels = pictures.to(device), labels.to(device)
+        before = torch.are_deterministic_algorithms_enabled()
+        torch.use_deterministic_algorithms(self.settings.deterministic, warn_only=True)
+        scaler = torch.amp.GradScaler(device, enabled=learner.phase.precision.startswith("16"))
         begun = 0.0
-        for step in range(steps + 3):
+        for step in range(3 + self.asked.batches):
             if step == 3:
-                _wait(device)
-                begun = time.perf_counter()
-            with loop.autocast(precision, device):
-                loss = functional.cross_entropy(network(augment(inputs, settings.colour)).float(), labels)
+                begun = now(device)
             optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-            optimizer.step()
-        _wait(device)
-        return time.perf_counter() - begun
+            assert learner.augment is not None
+            with loop.autocast(learner.phase.precision, device):
+                logits = learner.model(learner.augment(pictures))
+                loss = torch.nn.functional.cross_entropy(logits.float(), labels)
+            scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+            scaler.unscale_(optimizer)
+            torch.nn.utils.clip_grad_norm_(learner.model.parameters(), 1.0)
+            scaler.step(optimizer)
+            scaler.update()
+        took = now(device) - begun
+        torch.use_deterministic_algorithms(before)
+        crops: int = self.asked.batches * self.settings.batch
+        return crops / took
 
 
-def _wait(device: str) -> None:
-    if device != "cpu":
-        torch.cuda.synchronize()
+def both(one: Callable[[], float], other: Callable[[], float], turns: int) -> tuple[float, float]:
+    taken = [(one(), other()) for _ in range(turns)]
+    first, second = (statistics.median(column) for column in zip(*taken, strict=True))
+    return first, second
+
+
+def options() -> argparse.Namespace:
+    arguments = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    arguments.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
+    arguments.add_argument("--baselines", nargs="+", default=["resnet50", "dinobloom"])
+    arguments.add_argument("--preset", help="by default paper on a GPU, smoke on the CPU")
+    arguments.add_argument("--workers", type=int, default=4)
+    arguments.add_argument("--batches", type=int, help="in an epoch; by default 40 on a GPU, 8 on the CPU")
+    arguments.add_argument("--turns", type=int, default=3)
+    arguments.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE")
+    asked = arguments.parse_args()
+    on_gpu = asked.device == "cuda"
+    asked.preset = asked.preset or ("paper" if on_gpu else "smoke")
+    asked.batches = asked.batches or (40 if on_gpu else 8)
+    return asked
 
 
 def main() -> None:
     asked = options()
-    warnings.simplefilter("ignore")
-    with tempfile.TemporaryDirectory() as name:
-        bench = Bench(asked, Path(name))
-        print(
-            f"{asked.baseline} {asked.model}, {asked.cells} crops of {asked.image_size} px, batch {asked.batch}, {asked.device}"
-        )
-        probe = {"strategy": "lp+ft", "epochs": 0, "probe_epochs": 10}
-        kept, anew = bench.seconds(**probe), bench.seconds(**probe, augment_probe=True)
-        print(
-            f"  probe, features kept  {kept:8.1f} s\n  probe, every epoch    {anew:8.1f} s  ratio {anew / kept:.2f}"
-        )
-        tune = {"strategy": "direct"}
-        one, more = bench.seconds(**tune, epochs=1), bench.seconds(**tune, epochs=1 + EPOCHS)
-        steps = EPOCHS * -(-asked.cells // asked.batch)
-        trained, held = EPOCHS * asked.cells / (more - one), steps * asked.batch / bench.held(steps)
-        print(
-            f"  loop                  {trained:8.1f} crops/s\n  held batch            {held:8.1f} crops/s  ratio {trained / held:.2f}"
-        )
-        if asked.device != "cpu":
-            print(f"  peak memory           {torch.cuda.max_memory_reserved() // 2**20:,} MiB")
+    where = (
+        torch.cuda.get_device_name() if asked.device == "cuda" else f"CPU, {torch.get_num_threads()} threads"
+    )
+    print(f"{where}, torch {torch.__version__}; {asked.batches} batches an epoch, median of {asked.turns}\n")
+    print("| baseline | what | ours | beside | ratio |\n|---|---|---|---|---|")
+    for name in asked.baselines:
+        with tempfile.TemporaryDirectory() as work:
+            bench = Bench(name, asked, Path(work))
+            settings: Any = bench.settings
+            shown = f"{name} ({settings.model}, {settings.image_size} px, batch {settings.batch})"
+            kept, each = both(
+                partial(bench.probing, cached=True), partial(bench.probing, cached=False), asked.turns
+            )
+            print(
+                f"| {shown} | linear probing, 10 epochs | features once: {kept:.1f} s | each epoch: {each:.1f} s "
+                f"| {each / kept:.1f} times as fast |",
+                flush=True,
+            )
+            if asked.device == "cuda":
+                torch.cuda.empty_cache()
+                torch.cuda.reset_peak_memory_stats()
+            ours, there = both(bench.training, bench.on_the_device, asked.turns)
+            print(
+                f"| {shown} | fine-tuning | loop: {ours:.0f} crops/s | batch on the device: {there:.0f} crops/s "
+                f"| {ours / there:.2f} |",
+                flush=True,
+            )
+            if asked.device == "cuda":
+                print(f"| {shown} | peak memory | {torch.cuda.max_memory_reserved() / 2**30:.1f} GiB | | |")
 
 
 if __name__ == "__main__":
