@@ -36,7 +36,7 @@ from pcm_leukemia.schema import ImageId
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # what the libraries warn of while they train is theirs
 
-DETECTOR, CLASSIFIER = "yolo11m-wbc", "dinobloom-classification-lp+ft"
+DETECTOR, CLASSIFIER = "rtdetrv2_deim-wbc", "dinobloom-classification-lp+ft"
 
 
 class World(NamedTuple):
@@ -226,11 +226,13 @@ def test_two_stages_name_what_was_found(world: World) -> None:
         alone = one_by_one[image]
         assert len(each.boxes) == len(alone.boxes)
         assert np.allclose(each.boxes, alone.boxes, atol=0.1)
-        assert (each.labels == alone.labels).mean() > 0.95
+        assert (each.labels != alone.labels).sum() <= 0.05 * len(each.labels)
         assert ((each.label_scores > 1 / 8 - 1e-6) & (each.label_scores <= 1)).all()
         found = each.as_found(8)
         assert (np.diff(found.scores) <= 0).all()
         assert (found.labels == 8).sum() == len(each.others.boxes)
+    white = sum(cell.label != "Other" for cell in test.cells)
+    assert sum((each.scores > 0.5).sum() for each in labelled.values()) > 0.7 * white
 
 
 def test_predictions_as_coco_cvat_and_pictures(world: World, tmp_path: Path) -> None:
@@ -293,7 +295,7 @@ def test_every_model_on_every_target(world: World, tmp_path: Path) -> None:
     assert on_lmu.cells == sum(c.label not in ("ignore", "Other") for c in lmu.cells)
     assert on_lmu.paper == pytest.approx(0.3967)
     assert entries[CLASSIFIER, "all_idb1", "macro F1"].paper == pytest.approx(0.7427)
-    assert entries[DETECTOR, "all_idb1", "mAP50-95"].paper == pytest.approx(0.581)
+    assert entries[DETECTOR, "all_idb1", "mAP50-95"].paper == pytest.approx(0.686)
     assert (tmp_path / "cross.md").read_text().count("\n") == len(table.entries) + 2
     assert json.loads((tmp_path / "cross.json").read_text())[0]["run"] == CLASSIFIER
 
