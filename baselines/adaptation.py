@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import random
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import mean, stdev
@@ -22,6 +22,7 @@ from pcm_leukemia.baselines.runs import Run
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.joining import concat
 from pcm_leukemia.schema import IGNORE, ImageId, Split
+from pcm_leukemia.units import unit_of
 
 __all__ = ["Adaptation", "Adapted", "Start", "Unit", "adapt", "adapt_over", "draw", "mean_and_spread"]
 
@@ -60,7 +61,7 @@ def draw(
         Of the draw.
     unit
         What is drawn: images as in the paper, so that a patient may be on both sides and the scores are an
-        upper bound; or patients, who stay whole.
+        upper bound; or patients, who stay whole. A group of images stays whole either way.
     stratified
         Draw the share of every class by itself, by the most frequent class of the image or patient.
 
@@ -80,13 +81,7 @@ def draw(
     """
     if not 0 < fraction < 1:
         raise ValueError(f"fraction {fraction}: must be between 0 and 1, such as 0.1")
-    units: dict[str, list[ImageId]] = defaultdict(list)
-    for image in ds.images:
-        if unit == "patient" and image.patient is None:
-            raise ValueError(
-                f'{ds.name}: image "{image.id}" has no patient; draw by image: unit="image" / --unit image'
-            )
-        units[str(image.patient) if unit == "patient" else str(image.id)].append(image.id)
+    units = _units(ds, unit)
     if len(units) < 2:
         raise ValueError(
             f"{ds.name}: has {len(units)} {unit}s; two are needed, one to adapt to and one to score on"
@@ -115,6 +110,24 @@ def draw(
     return Split("adaptation", part_of, made, patient_of)
 
 
+def _units(ds: Dataset, unit: Unit) -> dict[str, list[ImageId]]:
+    """What may be drawn by itself, by a name: patients, or images; with all that share a group with it."""
+    patients = {image.id for image in ds.images if image.patient is not None}
+    lacking = next((image.id for image in ds.images if image.id not in patients), None)
+    if unit == "patient" and lacking is not None:
+        raise ValueError(
+            f'{ds.name}: image "{lacking}" has no patient; draw by image: unit="image" / --unit image'
+        )
+    if unit == "patient":
+        whole: Mapping[ImageId, str] = unit_of(ds)
+    else:
+        whole = {image.id: f"group {image.group}" for image in ds.images if image.group is not None}
+    units: dict[str, list[ImageId]] = defaultdict(list)
+    for image in ds.images:
+        units[whole.get(image.id, f"image {image.id}")].append(image.id)
+    return units
+
+
 def _class_of(ds: Dataset, images: Sequence[ImageId]) -> str:
     counts: dict[str, int] = defaultdict(int)
     for image in images:
@@ -134,6 +147,7 @@ def adapt(
     stratified: bool = False,
     with_source: bool = True,
     start: Start = "afresh",
+    source: Dataset | None = None,
     device: str = "auto",
     devices: int = 1,
     workers: int = 4,
@@ -161,13 +175,15 @@ def adapt(
     start
         "afresh" begins with the weights that the run began with, "run" with those that it came to. The paper
         calls it both a "model adapted" and "10 % incorporated into the training process".
+    source
+        What the run was trained on, where its images are no longer where they were.
     device, devices, workers, progress
         As in `training.train`.
 
     Raises
     ------
     ValueError
-        If the target has other classes, or is too small to draw from, or a detector is to start from its run.
+        If the target has other classes, the source is not what the run was trained on, or is too small to draw from, or a detector is to start from its run.
     ExportError
         If `out` holds something else.
     """
@@ -186,7 +202,7 @@ def adapt(
             split_file.write(split, work, target)
     pieces = [_to_learn_from(target, seed, unit)]
     if with_source:
-        pieces.insert(0, _source(run, target.name))
+        pieces.insert(0, _source(run, target.name, source))
     asked = run.record["asked"]
     adapted = training.train(
         asked["baseline"],
@@ -209,8 +225,7 @@ def adapt(
 def _to_learn_from(target: Dataset, seed: int, unit: Unit) -> Dataset:
     """The share of the target that was drawn, a fifth of it for validation."""
     drawn = replace(target.part(ADAPT), split=None)
-    few = len({image.patient for image in drawn.images} if unit == "patient" else drawn.images) < 2
-    if few:  # one alone is for training; the source chooses the epoch
+    if len(_units(drawn, unit)) < 2:  # one alone is for training; the source chooses the epoch
         part_of = {image.id: "train" for image in drawn.images}
         return drawn.with_split(Split("adaptation", part_of, {"val_unit": unit}))
     parts = draw(drawn, 0.2, seed, unit=unit).part_of
@@ -219,9 +234,15 @@ def _to_learn_from(target: Dataset, seed: int, unit: Unit) -> Dataset:
     return drawn.with_split(Split("adaptation", {image: names[part] for image, part in parts.items()}, made))
 
 
-def _source(run: Run, target: str) -> Dataset:
-    """What the run has learned from, without its test part."""
+def _source(run: Run, target: str, given: Dataset | None) -> Dataset:
+    """What the run has learned from, without its test part; with the images of the same data where it is given."""
     ds = run.dataset()
+    if given is not None:
+        if given.fingerprint != ds.fingerprint:
+            raise ValueError(
+                f"{given.name}: is not what {run.folder} was trained on; give the same data, unchanged"
+            )
+        ds = replace(given, name=ds.name, split=None).with_split(ds.split)
     kept = ds.select(images=lambda image: ds.part_of(image) in ("train", "val"))
     return replace(kept, name=f"{ds.name}-source") if ds.name == target else kept
 
@@ -290,6 +311,7 @@ def adapt_over(
     stratified: bool = False,
     with_source: bool = True,
     start: Start = "afresh",
+    source: Dataset | None = None,
     device: str = "auto",
     devices: int = 1,
     workers: int = 4,
@@ -312,6 +334,7 @@ def adapt_over(
             stratified=stratified,
             with_source=with_source,
             start=start,
+            source=source,
             devices=devices,
             **options,
         )

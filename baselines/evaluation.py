@@ -95,7 +95,7 @@ def evaluate(
     LeakySplit
         If the model has learned from these images or their patients.
     UnfitForTask
-        If a detector is to be scored on cells without a box, or on images that are annotated in part.
+        If cells have no box, or a detector is to be scored on images that are annotated in part.
     UnknownPart
         If there is no such part.
     ValueError
@@ -108,8 +108,8 @@ def evaluate(
     _require_classes(run, view)
     options: dict[str, Any] = {"workers": workers, "progress": progress}
     result = Evaluation((run.folder,), ds.name, part, ds.fingerprint, reading_of(ds))
+    require_boxes(view)
     if run.baseline.kind == "detector":
-        require_boxes(view)
         require_complete(view)
         found = inference.detect(run.detector(device), view, batch=batch, **options)
         result = replace(result, detection=detection_scores.score(view, found))

@@ -24,7 +24,7 @@ from pcm_leukemia.output import Report, new_folder
 from pcm_leukemia.predictions import with_predictions
 from pcm_leukemia.schema import ImageId, Taxonomy
 from pcm_leukemia.shapes import Box
-from pcm_leukemia.taxonomy import known
+from pcm_leukemia.taxonomy import NINE, known
 
 __all__ = ["Form", "Predicted", "images_at", "predict", "write"]
 
@@ -63,7 +63,9 @@ def images_at(path: str | Path) -> Dataset:
         with zipfile.ZipFile(path) as archive:
             if not any(member.lower().endswith(".xml") for member in archive.namelist()):
                 return unannotated.read(path)
-    return replace(load_dataset(path), cells=())
+    # whatever the cells are called there, they are left out
+    declared: dict[str, Any] = {"taxonomy": "declared"} if kind_of(path) == "cvat" else {}
+    return replace(load_dataset(path, **declared), taxonomy=NINE, cells=())
 
 
 def predict(

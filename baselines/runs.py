@@ -20,7 +20,7 @@ import platform
 import resource
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -35,7 +35,7 @@ from pcm_leukemia.baselines import config
 from pcm_leukemia.baselines.contract import Classifier, Detector
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import CorruptFile, DataNotFound, ExportError, LeakySplit, Problem
-from pcm_leukemia.schema import Split
+from pcm_leukemia.schema import Image, Split
 
 __all__ = ["Run", "device_of", "is_run", "split_fingerprint", "start"]
 
@@ -156,7 +156,7 @@ class Run:
     def require_unseen(self, ds: Dataset) -> None:
         """Refuse to be scored on images that the model has learned from, or on their patients.
 
-        Images and patients are compared by id, within data sets of the same name: others may use the same ids
+        Images, patients and groups are compared by id, within data sets of the same name: others may use the same ids
         for something else. Of data sets that were joined by `concat`, each is known by its name.
 
         Raises
@@ -170,18 +170,25 @@ class Run:
         images = {image.id.removeprefix(start) for image in seen if image.id.startswith(start)}
         whose = {image.patient for image in seen if image.patient is not None}
         patients = {patient.removeprefix(start) for patient in whose if patient.startswith(start)}
+        shared = {image.group for image in seen if image.group is not None}
+        groups = {group.removeprefix(start) for group in shared if group.startswith(start)}
         problems = [
             Problem(
                 f'{self.folder} image "{image.id}"',
-                "the model has learned from "
-                + ("it" if image.id in images else f'patient "{image.patient}"'),
+                f"the model has learned from {_whose(image, images, patients)}",
                 "score it on a part, or a data set, that it was not trained on",
             )
             for image in ds.images
-            if image.id in images or image.patient in patients
+            if image.id in images or image.patient in patients or image.group in groups
         ]
         if problems:
             raise LeakySplit(problems)
+
+
+def _whose(image: Image, images: Collection[str], patients: Collection[str]) -> str:
+    if image.id in images:
+        return "it"
+    return f'patient "{image.patient}"' if image.patient in patients else f'group "{image.group}"'
 
 
 def is_run(folder: str | Path) -> bool:

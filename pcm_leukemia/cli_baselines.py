@@ -205,6 +205,10 @@ def adapt(
     target_only: Annotated[
         bool, typer.Option("--target-only", help="Train without the source's data.")
     ] = False,
+    source: Annotated[
+        Path | None,
+        typer.Option(help="What the run was trained on, where its images have moved.", callback=_there),
+    ] = None,
     from_run: Annotated[
         bool, typer.Option("--from-run", help="Classifiers: begin with what the run has learned.")
     ] = False,
@@ -227,6 +231,7 @@ def adapt(
         stratified=stratified,
         with_source=not target_only,
         start="run" if from_run else "afresh",
+        source=load_dataset(source) if source else None,
         device=device,
         devices=devices,
         workers=workers,

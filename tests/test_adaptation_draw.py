@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -67,6 +68,14 @@ def test_patients_stay_whole() -> None:
 def test_a_draw_by_image_says_that_patients_may_be_on_both_sides() -> None:
     assert "upper bound" in draw(target({"Monocyte": 20}, patients=2), 0.1).made["patients"]
     assert "patients" not in draw(target({"Monocyte": 20}), 0.1).made
+
+
+def test_a_group_stays_whole_whatever_is_drawn() -> None:
+    ds = target({"Monocyte": 60}, patients=6)
+    images = tuple(replace(image, group=f"slide {n % 20}") for n, image in enumerate(ds.images))
+    for unit in ("image", "patient"):
+        split = draw(replace(ds, images=images), 0.3, 1, unit=unit)
+        assert len({(image.group, split.part_of[image.id]) for image in images}) == 20
 
 
 def test_what_cannot_be_drawn_is_refused() -> None:

@@ -153,6 +153,20 @@ def test_a_model_is_not_scored_on_whom_it_has_learned_from(world: World) -> None
     assert evaluation.evaluate(run, world.ds, "train", workers=0).part == "train"  # asked for by name
 
 
+def test_a_group_of_images_is_not_scored_on_either(world: World, tmp_path: Path) -> None:
+    run = world.run(CLASSIFIER)
+    learned = run.dataset()
+    ours = learned.part("train").images[0]
+    kept = replace(
+        learned, images=tuple(replace(i, group="slide 7") if i.id == ours.id else i for i in learned.images)
+    )
+    store.write(kept, tmp_path / "run" / "data")
+    twin = replace(ours, id=ImageId("another.png"), patient=None, group="slide 7")
+    other = replace(learned, images=(twin,), cells=(), patients=(), split=None)
+    with pytest.raises(LeakySplit, match='the model has learned from group "slide 7"'):
+        Run(tmp_path / "run", run.record).require_unseen(other)
+
+
 def test_other_is_no_class_of_the_classifier(world: World) -> None:
     run = world.run(CLASSIFIER)
     assert run.labels == pcm.NINE.labels[:-1]
@@ -347,5 +361,12 @@ def test_adapt_on_the_command_line_draws_the_curve(world: World) -> None:
     assert told["reading"] == "strict or nine" or told["reading"].startswith("strict")
     begun = Run.open(world.folder / "curve" / "0.2-seed0" / "run").record["asked"]["settings"]["weights"]
     assert begun == "reproduced/runs/resnet50-classification/classifier.safetensors"
+    with pytest.raises(ValueError, match="is not what .* was trained on; give the same data, unchanged"):
+        adaptation.adapt(
+            world.run(CLASSIFIER),
+            replace(world.ds, name="other"),
+            world.folder / "no",
+            source=world.ds.part("train"),
+        )
     with pytest.raises(ValueError, match="is a detector's run, which is adapted afresh; leave start out"):
         adaptation.adapt(world.run(DETECTOR), world.ds, world.folder / "no", start="run")
