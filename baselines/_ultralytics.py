@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 from urllib.error import URLError
 
+import PIL.Image
 import torch
 from torch import nn
 
@@ -46,6 +47,8 @@ def _environment(**changes: str) -> Iterator[None]:
         os.environ.update(before)
 
 
+_pillow_s_open, _torch_s_save = PIL.Image.open, torch.save
+
 # who has imported ultralytics before has settings of their own, which then hold; `alone` looks after the rest
 with _environment(**({} if "ultralytics" in sys.modules else _ALONE)):
     import ultralytics.engine.trainer
@@ -54,6 +57,9 @@ with _environment(**({} if "ultralytics" in sys.modules else _ALONE)):
     from ultralytics.data import augment
     from ultralytics.nn import tasks
     from ultralytics.utils import downloads, events, nms, ops, torch_utils, tqdm
+
+# it puts its own in their place: one that installs a package when a file is no image, and one that tries again
+PIL.Image.open, torch.save = _pillow_s_open, _torch_s_save
 
 __all__ = [
     "DEFAULTS",

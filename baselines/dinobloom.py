@@ -68,6 +68,7 @@ def backbone(
 
     Examples
     --------
+    >>> import torch
     >>> small = backbone("small", "none", image_size=28)
     >>> small(torch.zeros(2, 3, 28, 28)).shape
     torch.Size([2, 384])

@@ -68,6 +68,7 @@ _BAD = (
     TypeError,
     AttributeError,
     struct.error,
+    ImportError,  # see images._BAD_IMAGE
 )
 
 

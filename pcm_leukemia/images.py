@@ -70,7 +70,10 @@ BORDERS: tuple[Border, ...] = ("clip", "reflect", "constant")
 _ORIENTATION = 0x0112
 _SWAPS = (5, 6, 7, 8)
 """The EXIF orientations that exchange width and height."""
-_BAD_IMAGE = (*BAD_FILE, SyntaxError, ArithmeticError, LookupError, TypeError, AttributeError, struct.error)
+_BAD_IMAGE = (
+    *(*BAD_FILE, SyntaxError, ArithmeticError, LookupError, TypeError, AttributeError, struct.error),
+    ImportError,  # where ultralytics was imported: its Image.open asks for pi-heif when a file is no image
+)
 """What Pillow and simplejpeg raise, besides, on files that are damaged or no images."""
 _FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "WEBP", "JPEG2000", "GIF", "PPM")
 """What is opened at all: others of Pillow's formats are no images of smears, and EPS would start a program."""

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import io
+import os
 import pickle
+import subprocess
+import sys
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -275,3 +278,35 @@ def test_a_folder_may_be_called_like_a_zip(tmp_path: Path) -> None:
     (tmp_path / "broken.zip").write_bytes(b"no zip")
     with pytest.raises(CorruptFile, match="broken.zip: cannot be read as a zip"):
         Files(tmp_path).read("broken.zip/a.png")
+
+
+def test_what_is_no_image_is_told_beside_ultralytics_too(tmp_path: Path) -> None:
+    # importing it puts another function in the place of Pillow's, which wants pi-heif for what is no image
+    code = (
+        "import ultralytics.utils, PIL.Image\n"
+        "from pcm_leukemia import errors, images\n"
+        "assert PIL.Image.open.__module__.startswith('ultralytics')\n"
+        "try:\n    images.size(b'no image', 'a.png')\n"
+        "except errors.CorruptFile as error:\n    print(error)\n"
+        "from pcm_leukemia.identifiers import find\n"
+        "find(b'no image')\n"
+    )
+    alone = {"YOLO_OFFLINE": "true", "YOLO_AUTOINSTALL": "false", "YOLO_CONFIG_DIR": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, **alone}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "a.png" in done.stdout
+
+
+def test_our_own_use_of_ultralytics_leaves_pillow_as_it_was() -> None:
+    code = (
+        "import PIL.Image, torch\n"
+        "before = PIL.Image.open, torch.save\n"
+        "from pcm_leukemia.baselines import yolo11m\n"
+        "assert (PIL.Image.open, torch.save) == before\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
