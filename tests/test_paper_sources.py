@@ -145,7 +145,7 @@ def test_lmu_with_a_folder_that_is_no_code(tmp_path: Path) -> None:
     lmu_layout.make(tmp_path)
     picture(tmp_path / "AML-Cytomorphology_LMU" / "AML-Cytomorphology" / "NGX" / "NGX_0001.tiff")
     with pytest.raises(
-        UnknownLabel, match=r'lmu\.csv: has no row for "NGX" \(variant strict\); its labels are NGS'
+        UnknownLabel, match=r'lmu\.csv: has no row for "NGX" \(found 1 time, variant strict\); its labels'
     ):
         lmu.read(tmp_path)
 
@@ -225,6 +225,16 @@ def test_bccd_files_that_are_wrong(text: str, said: str, tmp_path: Path) -> None
     file = tmp_path / "BCCD_Dataset" / "BCCD" / "Annotations" / "BloodImage_00000.xml"
     file.write_text(text, encoding="utf-8")
     with pytest.raises(InvalidExport, match=said):
+        bccd.read(tmp_path)
+
+
+def test_bccd_counts_unknown_names_over_all_files(tmp_path: Path) -> None:
+    voc.make(tmp_path)
+    folder = tmp_path / "BCCD_Dataset" / "BCCD" / "Annotations"
+    for stem, blobs in (("BloodImage_00000", 1), ("BloodImage_00002", 2)):
+        text = voc.annotation(stem, [("Blob", 1, 1, 6, 5)] * blobs)
+        (folder / f"{stem}.xml").write_text(text, encoding="utf-8")
+    with pytest.raises(UnknownLabel, match=r'has no row for "Blob" \(found 3 times, variant default\)'):
         bccd.read(tmp_path)
 
 
@@ -529,7 +539,9 @@ def test_leukemia_attri_files_that_are_wrong(tmp_path: Path) -> None:
     content = json.loads((labels / "train.json").read_text(encoding="utf-8"))
     content["categories"][0]["name"] = "Blast"
     (labels / "train.json").write_text(json.dumps(content), encoding="utf-8")
-    with pytest.raises(UnknownLabel, match='leukemia_attri.csv: has no row for "Blast"'):
+    with pytest.raises(
+        UnknownLabel, match=r'leukemia_attri.csv: has no row for "Blast" \(found 1 time, variant default'
+    ):
         leukemia_attri.read(tmp_path, subsets=["H_100X_C1"])
     (labels / "train.json").write_text('{"images": []}', encoding="utf-8")
     with pytest.raises(
@@ -652,7 +664,7 @@ def test_a_voc_box_has_as_many_pixels_as_it_says(
     problems: list[Problem] = []
     flat: list[str] = []
     image = pcm.Image(ImageId("a.jpg"), 640, 480)
-    cells = bccd._cells(file, image, sources.read_map(bccd.SOURCE), problems, flat)
+    cells = bccd._cells(file, image, sources.read_map(bccd.SOURCE), problems, flat, Counter())
     assert problems == []
     if x1 == x2 or y1 == y2:
         assert (len(cells), len(flat)) == (0, 1)

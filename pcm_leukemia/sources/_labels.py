@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
@@ -52,28 +53,38 @@ class LabelMap:
         UnknownLabel
             If the map does not have it.
         """
-        self.require([raw])
+        self.require({raw: 0})
         return self.rules[raw].label
 
-    def require(self, raw: Iterable[str]) -> None:
+    def require(self, raw: Iterable[str] | Mapping[str, int]) -> None:
         """Refuse labels that the map does not have.
+
+        Parameters
+        ----------
+        raw
+            The label of each cell; or label -> its number of cells, 0 where that is not known.
 
         Raises
         ------
         UnknownLabel
-            All of them are named.
+            All of them are named, with their numbers.
         """
         known = ", ".join(self.rules)
-        unknown = sorted(set(raw) - self.rules.keys())
+        counts = Counter(raw)
+        unknown = sorted(counts.keys() - self.rules.keys())
         if unknown:
             raise UnknownLabel(
                 Problem(
                     f"{self.source}.csv",
-                    f'has no row for "{code}" (variant {self.variant})',
+                    f'has no row for "{code}" ({_times(counts[code])}variant {self.variant})',
                     f"its labels are {known}; check the root, or add a row",
                 )
                 for code in unknown
             )
+
+
+def _times(count: int) -> str:
+    return f"found {count:,} time{'s' * (count > 1)}, " if count else ""
 
 
 def read_map(source: Source, variant: str | None = None) -> LabelMap:

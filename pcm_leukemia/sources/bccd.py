@@ -13,6 +13,7 @@ Two boxes have no area and are left out. The classes are its own: a white cell i
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
+from collections import Counter
 from pathlib import Path
 
 from pcm_leukemia.dataset import Dataset
@@ -102,6 +103,7 @@ def read(root: str | Path, *, variant: str | None = None, workers: int | None = 
     known = sizes(folder, [files[stem] for stem in sorted(files)], workers)
     problems: list[Problem] = []
     flat: list[str] = []
+    strange: Counter[str] = Counter()
     images, cells = [], []
     for stem, file in sorted(files.items()):
         if file not in known:
@@ -114,7 +116,8 @@ def read(root: str | Path, *, variant: str | None = None, workers: int | None = 
         )
         images.append(image)
         if stem in annotations:
-            cells += _cells(top / "Annotations" / annotations[stem], image, labels, problems, flat)
+            cells += _cells(top / "Annotations" / annotations[stem], image, labels, problems, flat, strange)
+    labels.require(strange)
     parts = _parts(top / "ImageSets" / "Main", {Path(image.id).stem: image.id for image in images}, problems)
     if problems:
         raise InvalidExport(problems)
@@ -125,7 +128,12 @@ def read(root: str | Path, *, variant: str | None = None, workers: int | None = 
 
 
 def _cells(
-    path: Path, image: Image, labels: LabelMap, problems: list[Problem], flat: list[str]
+    path: Path,
+    image: Image,
+    labels: LabelMap,
+    problems: list[Problem],
+    flat: list[str],
+    strange: Counter[str],
 ) -> list[Cell]:
     """The objects of one file; they are numbered by their place in it, also those that are left out."""
     where = path.name
@@ -141,9 +149,11 @@ def _cells(
         return []
     if Path(named).stem != path.stem:
         problems.append(Problem(where, f'says that it is of "{named}"', "give it the name of its image"))
-    labels.require(name for name, _ in rows)
+    strange.update(name for name, _ in rows if name not in labels.rules)
     cells = []
     for number, (name, (x1, y1, x2, y2)) in enumerate(rows):
+        if name in strange:
+            continue
         if x1 >= x2 or y1 >= y2:
             flat.append(f"{where}: {name} at ({x1:g}, {y1:g}, {x2:g}, {y2:g})")
             continue

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -244,7 +245,8 @@ def _cells(
     """The annotations of one file; those of images that could not be read are left out with them."""
     codes = {letters(raw): raw for raw in found.labels.rules}
     names = {row["id"]: str(row["name"]) for row in content["categories"]}
-    found.labels.require(codes.get(letters(name), name) for name in names.values())
+    used = Counter(str(row.get("category_id")) for row in content["annotations"] if isinstance(row, dict))
+    found.labels.require({codes.get(letters(name), name): used[str(key)] for key, name in names.items()})
     listed = {row["id"] for row in content["images"]}
     numbers: dict[ImageId, int] = {}
     for index, row in enumerate(content["annotations"]):

@@ -85,7 +85,7 @@ def read(root: str | Path, *, variant: str | None = None, workers: int | None = 
     labels = read_map(SOURCE, variant)
     top = find_root(SOURCE, root, _fits, "data.yaml, images and labels")
     names = _names(top / "data.yaml")
-    labels.require(names)
+    labels.require(dict.fromkeys(names, 0))  # before the rows that use them are read
     files = [f"images/{file}" for file in listing(top / "images")]
     if not files:
         raise not_found(SOURCE, top, "holds no image")
