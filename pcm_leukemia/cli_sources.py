@@ -70,10 +70,10 @@ def _show(source: sources.Source) -> None:
         table.add_row("" if index else "variants", f"{variant}: {text}")
     for index, text in enumerate(source.defects):
         table.add_row("" if index else "defects", text)
-    for index, file in enumerate(source.downloads):
-        table.add_row("" if index else "fetch gets", file.url)
     print(f"{source.name}: {source.title}")
     Console(soft_wrap=False).print(table)
+    for file in source.downloads:
+        print(f"fetch gets     {file.url}")  # on a line of its own: a table would cut it
 
 
 def fetch(
