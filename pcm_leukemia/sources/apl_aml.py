@@ -58,6 +58,7 @@ SOURCE = Source(
         "some files stand in the folder of another class than their prefix says",
         "about seven files are cut short",
         "the number of signed cells differs among mirrors (15,632 and 8,297), so none is expected",
+        "its classes and prefixes (PMO is promonocyte here, promyelocyte in LMU) are told by third parties' code",
         "whether a promyelocyte is abnormal is not said; it is taken from the patient's diagnosis",
     ),
     variants={

@@ -73,7 +73,7 @@ SOURCE = Source(
     defects=(
         "no patient ids: a split by patient is impossible, and scores on random splits are upper bounds",
         "MYO (myeloblast) and MYB (myelocyte) are swapped in several public readers, which moves 3,268 cells",
-        "no lymphoblast; the paper's 18 classes are 15 here",
+        "no lymphoblast; of the 18 classes that the article is told to name, 15 were released",
         "re-annotations exist for a part of the images alone and can be UNC, which is no class",
         "the licence is told by third parties and was not read again at TCIA",
     ),
@@ -83,7 +83,7 @@ SOURCE = Source(
         "strict+pmb": "18,108: strict, and the bilobed promyelocyte as APL",
         "lenient": "18,215: also atypical lymphocytes, monoblasts and every promyelocyte as the nearest class",
         "literal": "18,365: every cell has a class, the last 150 as Other",
-        "nine": "18,350: what each cell is among the nine classes; smudge cells are ignored",
+        "nine": "18,350: for nine classes with Other (promyelocytes, maturing and red cells); smudge cells are ignored",
     },
     downloads=(
         Download(

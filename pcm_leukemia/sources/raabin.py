@@ -31,7 +31,7 @@ Release: TypeAlias = Literal["crops", "frames"]
 BY_PART = {
     "Train": {"Basophil": 212, "Eosinophil": 744, "Lymphocyte": 2427, "Monocyte": 561, "Neutrophil": 6231},
     "TestA": {"Basophil": 89, "Eosinophil": 322, "Lymphocyte": 1034, "Monocyte": 234, "Neutrophil": 2660},
-    # TestB's numbers are the paper's; those of the others were counted on lists of the files
+    # TestB's numbers are not confirmed; those of the others were counted on lists of the files
     "TestB": {"Lymphocyte": 148, "Neutrophil": 1971},
 }
 """How many crops of each class the three folders of the cropped release have."""
@@ -61,6 +61,7 @@ SOURCE = Source(
         "slides are in Train and in TestA: that split is given as the images' subset and is not used as a split",
         "TestB, of the second microscope and camera, has lymphocytes and neutrophils alone",
         "some basophils are of a patient with leukaemia; they are named by date and time, and kept together",
+        "TestB's numbers, 1,971 and 148 (2,119 in all), were not counted on files, nor read again in the article",
         "the paper's Table 1 counts the cells, about 40,000, as images",
         "boxes of frames lie on the frame turned by 90 degrees in one microscope's folders at least",
         "whether every white cell of a frame has a box is not stated",
