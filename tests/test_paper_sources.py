@@ -334,6 +334,15 @@ def test_all_idb1_re_annotation_beside_the_images(tmp_path: Path) -> None:
     assert pcm.converters.yolo.write(whole, tmp_path / "yolo").images == {"all": 4}
 
 
+def test_all_idb1_with_two_files_that_may_be_the_re_annotation(tmp_path: Path) -> None:
+    idb_layout.make(tmp_path)
+    for name in ("first.xml", "second.xml"):
+        (tmp_path / "ALL_IDB" / "ALL_IDB1" / name).write_text("<annotations/>", encoding="utf-8")
+    with pytest.warns(DataWarning, match=r"holds 2 files .*\(first\.xml, second\.xml\): the points are read"):
+        ds = all_idb1.read(tmp_path)
+    assert {cell.raw_label for cell in ds.cells} == {"blast", "other"}
+
+
 def test_all_idb1_re_annotation_that_does_not_fit(tmp_path: Path) -> None:
     idb_layout.make(tmp_path)
     text = re_annotation({"Im001_1": []}).replace('width="171"', 'width="170"')

@@ -115,7 +115,8 @@ def read(
     Warns
     -----
     DataWarning
-        If files are left out, by their name, or since they are no images.
+        If files are left out, by their name, or since they are no images; or if several files beside ``im``
+        may be the re-annotation, so that the points are read.
     """
     labels = read_map(SOURCE, variant)
     folder = find_root(SOURCE, root, lambda f: (f / "im").is_dir(), "the folders im and xyc")
@@ -198,6 +199,11 @@ def _export(folder: Path, given: str | Path | None) -> Path | None:
             raise DataNotFound(f"{given}: is not there; give the CVAT export of the re-annotation")
         return Path(given)
     found = sorted(file for file in folder.iterdir() if _may_be_export(file))
+    if len(found) > 1:
+        names = ", ".join(file.name for file in found)
+        warn(
+            f"{folder}: holds {len(found)} files that may be the re-annotation ({names}): the points are read"
+        )
     return found[0] if len(found) == 1 else None
 
 
