@@ -542,6 +542,17 @@ def test_leukemia_attri_annotations_that_are_wrong(
         leukemia_attri.read(tmp_path, subsets=["H_100X_C1"])
 
 
+def test_leukemia_attri_images_outside_train_and_test_are_told_of(tmp_path: Path) -> None:
+    attri_layout.make(tmp_path)
+    picture(tmp_path / "LeukemiaAttri" / "H_100X_C1" / "Images" / "9_1_1000_ALL.png")
+    with pytest.warns(
+        DataWarning, match=r"H_100X_C1: 1 images are in neither train nor test and left out:\n.*9_1_"
+    ):
+        ds = leukemia_attri.read(tmp_path, subsets=["H_100X_C1"])
+    assert ds.images
+    assert not any("9_1_1000_ALL" in image.id for image in ds.images)
+
+
 def test_leukemia_attri_files_that_are_wrong(tmp_path: Path) -> None:
     attri_layout.make(tmp_path)
     labels = tmp_path / "LeukemiaAttri" / "H_100X_C1" / "json_labels"

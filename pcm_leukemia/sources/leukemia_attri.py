@@ -138,7 +138,7 @@ def read(
     Warns
     -----
     DataWarning
-        If boxes have no area, images cannot be read, or the parts share patients and are left out.
+        If boxes have no area, images cannot be read or are in neither train nor test, or the parts share patients and are left out.
     """
     labels = read_map(SOURCE, variant)
     folder = find_root(
@@ -185,6 +185,11 @@ def _read_subset(folder: Path, name: str, path: Path, found: _Found, workers: in
     """Both parts of a subset."""
     prefix = "" if path == Path() else f"{path.as_posix()}/"
     files = [prefix + file for file in listing(folder / path)]
+    outside = [file for file in files if not set(_PARTS) & set(file.lower().split("/")[:-1])]
+    if outside:
+        warn(
+            f"{name}: {len(outside):,} images are in neither train nor test and left out:\n{some(outside, 3)}"
+        )
     tables = {file.rpartition("/")[2].lower(): prefix + file for file in listing(folder / path, (".json",))}
     for part in _PARTS:
         inside = {file.rpartition("/")[2]: file for file in files if part in file.lower().split("/")[:-1]}
