@@ -127,7 +127,10 @@ def import_(
         str | None,
         typer.Option(help="The reading of a public data set's labels; see pcm-leukemia sources NAME."),
     ] = None,
-    name: Annotated[str | None, typer.Option(help="The data set's name; by default that of OUT.")] = None,
+    name: Annotated[
+        str | None,
+        typer.Option(help="The data set's name; by default that of OUT, or of the public data set."),
+    ] = None,
 ) -> None:
     """Read an export or a public data set, check it, and write it as a canonical folder.
 
@@ -156,7 +159,7 @@ def import_(
             clip=clip,
             images_root=images_root,
             variant=variant,
-            name=name or out.absolute().name,
+            name=name or (None if kind_of(export) == "source" else out.absolute().name),
         )
     store.write(ds, out)
     print(f"{out}: {ds!r}")

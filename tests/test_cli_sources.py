@@ -58,7 +58,7 @@ def test_one_is_told_in_full(run: Run) -> None:
     shown = run("sources", "lmu")
     assert shown.status == 0
     for text in (
-        "CC BY 3.0; may be passed on",
+        "CC BY 3.0 (told by third parties); may not be passed on",
         "strict+pmb: 18,108",
         "annotations-dat.zip",
         "swapped in several",
@@ -74,7 +74,7 @@ def test_import_info_and_convert(run: Run, tmp_path: Path) -> None:
     place = f"lmu:{facts.root}"
     done = run("import", place, tmp_path / "strict")
     assert done.status == 0
-    assert "Dataset(strict: no patients, 25 images, 25 cells, 9 labels)" in done.out
+    assert "Dataset(lmu: no patients, 25 images, 25 cells, 9 labels)" in done.out
     assert "9 cells are to be ignored" in done.out
     assert run("import", place, tmp_path / "all", "--variant", "literal").status == 0
     assert {cell.label for cell in load_dataset(tmp_path / "all").cells} >= {"Other", "Myeloblast_APL"}

@@ -53,8 +53,8 @@ SOURCE = Source(
     annotations="Cropped Single Cell",
     in_table_1=True,
     patients="200, but no image says whose it is",
-    licence="CC BY 3.0",
-    redistributable=True,
+    licence="CC BY 3.0 (told by third parties)",
+    redistributable=False,
     citation=(
         "Matek C, Schwarz S, Marr C, Spiekermann K. A single-cell morphological dataset of leukocytes from AML "
         "patients and non-malignant controls. The Cancer Imaging Archive, 2019. doi:10.7937/tcia.2019.36f5o9ld. "
