@@ -20,7 +20,7 @@ import platform
 import resource
 import sys
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -35,7 +35,7 @@ from pcm_leukemia.baselines import config
 from pcm_leukemia.baselines.contract import Classifier, Detector
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import CorruptFile, DataNotFound, ExportError, LeakySplit, Problem
-from pcm_leukemia.schema import Image, Split
+from pcm_leukemia.schema import Split
 
 __all__ = ["Run", "device_of", "is_run", "split_fingerprint", "start"]
 
@@ -157,7 +157,7 @@ class Run:
         """Refuse to be scored on images that the model has learned from, or on their patients.
 
         Images, patients and groups are compared by id, within data sets of the same name: others may use the same ids
-        for something else. Of data sets that were joined by `concat`, each is known by its name.
+        for something else. Of data sets that were joined by `concat`, each is known by its name, on both sides.
 
         Raises
         ------
@@ -165,30 +165,63 @@ class Run:
             If it has learned from any of them: the first ones are named.
         """
         learned = self.dataset()
-        start = "" if learned.name == ds.name else f"{ds.name}/"
         seen = [image for image in learned.images if learned.part_of(image) in _LEARNED_FROM]
-        images = {image.id.removeprefix(start) for image in seen if image.id.startswith(start)}
-        whose = {image.patient for image in seen if image.patient is not None}
-        patients = {patient.removeprefix(start) for patient in whose if patient.startswith(start)}
-        shared = {image.group for image in seen if image.group is not None}
-        groups = {group.removeprefix(start) for group in shared if group.startswith(start)}
-        problems = [
-            Problem(
-                f'{self.folder} image "{image.id}"',
-                f"the model has learned from {_whose(image, images, patients)}",
-                "score it on a part, or a data set, that it was not trained on",
+        images = _Known(learned.name, [image.id for image in seen])
+        patients = _Known(learned.name, [image.patient for image in seen])
+        groups = _Known(learned.name, [image.group for image in seen])
+        problems = []
+        for image in ds.images:
+            if images.has(ds.name, image.id):
+                what = "it"
+            elif patients.has(ds.name, image.patient):
+                what = f'patient "{image.patient}"'
+            elif groups.has(ds.name, image.group):
+                what = f'group "{image.group}"'
+            else:
+                continue
+            problems.append(
+                Problem(
+                    f'{self.folder} image "{image.id}"',
+                    f"the model has learned from {what}",
+                    "score it on a part, or a data set, that it was not trained on",
+                )
             )
-            for image in ds.images
-            if image.id in images or image.patient in patients or image.group in groups
-        ]
         if problems:
             raise LeakySplit(problems)
 
 
-def _whose(image: Image, images: Collection[str], patients: Collection[str]) -> str:
-    if image.id in images:
-        return "it"
-    return f'patient "{image.patient}"' if image.patient in patients else f'group "{image.group}"'
+class _Known:
+    """Ids by their data set's name before them, however often `concat` has put another name before that."""
+
+    def __init__(self, name: str, ids: Iterable[str | None]) -> None:
+        self._whole = {f"{name}/{each}" for each in ids if each is not None}
+        self._ends = {end for whole in self._whole for end in _ends(whole)}
+        self._single = {_single(whole) for whole in self._whole}
+
+    def has(self, name: str, each: str | None) -> bool:
+        """Whether an id of a data set of that name is one of them."""
+        if each is None:
+            return False
+        whole = f"{name}/{each}"
+        return (
+            whole in self._ends  # "lmu/a.png" was learned as "here+lmu/lmu/a.png"
+            or not self._whole.isdisjoint(_ends(whole))  # and the other way round
+            or _single(whole) in self._single  # "here+lmu/lmu/a.png" as "there+lmu/lmu/a.png"
+        )
+
+
+def _ends(path: str) -> Iterator[str]:
+    """The path, and what is left of it after each slash."""
+    while path:
+        yield path
+        path = path.partition("/")[2]
+
+
+def _single(path: str) -> str:
+    """The path without the names that `concat` gives to what it joins: "a+b/a/1.png" is "a/1.png"."""
+    while "+" in path.partition("/")[0]:
+        path = path.partition("/")[2]
+    return path
 
 
 def is_run(folder: str | Path) -> bool:

@@ -1,0 +1,71 @@
+"""What a run remembers of whom it has learned from, under whatever names data sets were joined since."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from pcm_leukemia import NINE, Dataset, Image, Patient, Split, store
+from pcm_leukemia.baselines.runs import Run
+from pcm_leukemia.errors import LeakySplit
+from pcm_leukemia.joining import concat
+from pcm_leukemia.schema import ImageId, PatientId
+
+
+def hospital(name: str, parts: Sequence[str] = ("train", "val", "test")) -> Dataset:
+    """Patient P0 is in the first part, P1 in the second, and so on."""
+    people = [Patient(PatientId(f"P{n}")) for n in range(len(parts))]
+    images = tuple(Image(ImageId(f"{one.id}/a.png"), 64, 48, one.id) for one in people)
+    part_of = {image.id: part for image, part in zip(images, parts, strict=True)}
+    return Dataset(name, NINE, images, (), tuple(people), Split("official", part_of))
+
+
+def seen(folder: Path, learned: Dataset, scored: Dataset) -> set[str]:
+    """The images of `scored` that a run on `learned` refuses."""
+    store.write(learned, folder / "run" / "data")
+    run, refused = Run(folder / "run", {}), set()
+    for image in scored.images:
+        try:
+            run.require_unseen(scored.select(images=[image.id]))
+        except LeakySplit:
+            refused.add(str(image.id))
+    return refused
+
+
+HERE, THERE, ELSEWHERE = hospital("here"), hospital("there"), hospital("elsewhere")
+JOINED = concat([HERE, THERE])
+
+
+@pytest.mark.parametrize(
+    ("learned", "scored", "refused"),
+    [
+        (HERE, HERE, {"P0/a.png", "P1/a.png"}),
+        (HERE, THERE, set()),
+        (JOINED, THERE, {"P0/a.png", "P1/a.png"}),
+        (JOINED, ELSEWHERE, set()),
+        (HERE, JOINED, {"here/P0/a.png", "here/P1/a.png"}),
+        (JOINED, concat([ELSEWHERE, HERE]), {"here/P0/a.png", "here/P1/a.png"}),
+        (concat([JOINED, ELSEWHERE]), HERE, {"P0/a.png", "P1/a.png"}),
+        (concat([HERE, THERE], "ours"), HERE, {"P0/a.png", "P1/a.png"}),
+    ],
+    ids=[
+        *("itself", "another", "a part of what was joined", "none of what was joined", "joined since"),
+        *("joined with another since", "joined twice", "joined under a name"),
+    ],
+)
+def test_a_run_knows_whom_it_has_learned_from(
+    tmp_path: Path, learned: Dataset, scored: Dataset, refused: set[str]
+) -> None:
+    assert seen(tmp_path, learned, scored) == refused
+
+
+def test_a_patient_is_known_in_other_images_of_what_was_joined(tmp_path: Path) -> None:
+    new = Image(ImageId("new.png"), 64, 48, PatientId("P0"))
+    later = Dataset("here", NINE, (new,), (), (Patient(PatientId("P0")),))
+    store.write(JOINED, tmp_path / "run" / "data")
+    with pytest.raises(
+        LeakySplit, match='image "new.png": the model has learned from patient "P0"; score it on'
+    ):
+        Run(tmp_path / "run", {}).require_unseen(later)
