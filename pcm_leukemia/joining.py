@@ -111,7 +111,7 @@ def _require_fit(sources: Sequence[Dataset]) -> None:
 
 def _common_root(sources: Sequence[Dataset]) -> Path | None:
     """The folder below which the images of all of them are; of one zip alone it is that zip's folder."""
-    roots = [ds.root.absolute() for ds in sources if ds.root is not None]
+    roots = [_real(ds.root) for ds in sources if ds.root is not None]
     if not roots:
         return None
     folders = [root if root.is_dir() else root.parent for root in roots]
@@ -123,9 +123,17 @@ def _common_root(sources: Sequence[Dataset]) -> Path | None:
         ) from error
 
 
+def _real(root: Path) -> Path:
+    """A root without links and ".." on the way to it, which would lead out of the folder that all of them share.
+
+    A zip keeps its own name, since its files are found by the ending of it.
+    """
+    return root.resolve() if root.is_dir() else root.parent.resolve() / root.name
+
+
 def _named(ds: Dataset, root: Path | None) -> Dataset:
     """The data set with its name before every id, and its files as seen from `root`."""
-    way = ds.root.absolute().relative_to(root).as_posix() if ds.root and root else ""
+    way = _real(ds.root).relative_to(root).as_posix() if ds.root and root else ""
     prefix = "" if way in ("", ".") else f"{way}/"
     images = {
         image.id: replace(

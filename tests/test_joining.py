@@ -144,3 +144,19 @@ def test_groups_that_share_a_copy_become_one(tmp_path: Path) -> None:
     assert {image.id: image.group for image in both.images if image.group} == dict.fromkeys(
         ("one/0.png", "one/1.png", "two/0.png"), "same as one/0.png"
     )
+
+
+def test_images_are_found_behind_a_link_and_above_the_working_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for place, shade in (("disk/far", 50), ("home/near", 200)):
+        (tmp_path / place / "P1").mkdir(parents=True)
+        PIL.Image.new("L", (64, 48), shade).save(tmp_path / place / "P1" / "a.png")
+    (tmp_path / "home" / "link").symlink_to(tmp_path / "disk" / "far")
+    with zipfile.ZipFile(tmp_path / "disk" / "far.zip", "w") as archive:
+        archive.write(tmp_path / "disk" / "far" / "P1" / "a.png", "P1/a.png")
+    monkeypatch.chdir(tmp_path / "home" / "near")
+    for far in ("../link", "../../disk/far", "../../disk/far.zip"):
+        both = concat([one("far", root=Path(far)), one("near", root=Path())])
+        shades = [images.load(images.files_of(both), image)[0, 0, 0] for image in both.images]
+        assert shades == [50, 200]
