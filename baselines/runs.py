@@ -29,6 +29,7 @@ from typing import Any, cast
 
 import msgspec
 import torch
+from msgspec.structs import astuple
 
 from pcm_leukemia import output, store
 from pcm_leukemia.baselines import config
@@ -157,7 +158,8 @@ class Run:
         """Refuse to be scored on images that the model has learned from, or on their patients.
 
         Images, patients and groups are compared by id, within data sets of the same name: others may use the same ids
-        for something else. Of data sets that were joined by `concat`, each is known by its name, on both sides.
+        for something else. Of data sets that were joined by `concat`, each is known by its name, on both sides. The
+        same data read under another name is known by its cells: an image of the same id and size with the same boxes.
 
         Raises
         ------
@@ -169,13 +171,14 @@ class Run:
         images = _Known(learned.name, [image.id for image in seen])
         patients = _Known(learned.name, [image.patient for image in seen])
         groups = _Known(learned.name, [image.group for image in seen])
+        name = learned.name if _same_data(learned, ds) else ds.name
         problems = []
         for image in ds.images:
-            if images.has(ds.name, image.id):
+            if images.has(name, image.id):
                 what = "it"
-            elif patients.has(ds.name, image.patient):
+            elif patients.has(name, image.patient):
                 what = f'patient "{image.patient}"'
-            elif groups.has(ds.name, image.group):
+            elif groups.has(name, image.group):
                 what = f'group "{image.group}"'
             else:
                 continue
@@ -208,6 +211,20 @@ class _Known:
             or not self._whole.isdisjoint(_ends(whole))  # and the other way round
             or _single(whole) in self._single  # "here+lmu/lmu/a.png" as "there+lmu/lmu/a.png"
         )
+
+
+def _same_data(one: Dataset, other: Dataset) -> bool:
+    """Whether an image of both has the same cells in it; a box that is the whole image says nothing."""
+    theirs = {image.id: image for image in other.images}
+    for image in one.images:
+        twin = theirs.get(image.id)
+        if twin is None or (image.width, image.height) != (twin.width, twin.height):
+            continue
+        whole = (0, 0, image.width, image.height)
+        here, there = (sorted(astuple(cell.box) for cell in ds.cells_of(image.id)) for ds in (one, other))
+        if here == there and any(box != whole for box in here):
+            return True
+    return False
 
 
 def _ends(path: str) -> Iterator[str]:

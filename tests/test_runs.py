@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from pcm_leukemia import NINE, Dataset, Image, Patient, Split, store
+from pcm_leukemia import NINE, Box, Cell, Dataset, Image, Patient, Split, store
 from pcm_leukemia.baselines.runs import Run
 from pcm_leukemia.errors import LeakySplit
 from pcm_leukemia.joining import concat
@@ -69,3 +70,21 @@ def test_a_patient_is_known_in_other_images_of_what_was_joined(tmp_path: Path) -
         LeakySplit, match='image "new.png": the model has learned from patient "P0"; score it on'
     ):
         Run(tmp_path / "run", {}).require_unseen(later)
+
+
+def with_cells(ds: Dataset, *boxes: Box) -> Dataset:
+    return replace(
+        ds, cells=tuple(Cell(image.id, n, "Other", box) for image in ds.images for n, box in enumerate(boxes))
+    )
+
+
+def test_the_same_data_under_another_name_is_known_by_its_cells(tmp_path: Path) -> None:
+    learned = with_cells(HERE, Box(1, 2, 30, 40.5))
+    again = replace(learned, name="export", split=None)
+    assert seen(tmp_path, learned, again) == {"P0/a.png", "P1/a.png"}
+    assert seen(tmp_path, learned, with_cells(again, Box(1, 2, 30, 41))) == set()
+
+
+def test_crops_of_one_size_and_name_in_two_data_sets_are_not_the_same_data(tmp_path: Path) -> None:
+    crop = Box(0, 0, 64, 48)
+    assert seen(tmp_path, with_cells(HERE, crop), with_cells(THERE, crop)) == set()
