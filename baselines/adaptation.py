@@ -18,8 +18,9 @@ from typing import Any, Literal
 from pcm_leukemia import output, split_file
 from pcm_leukemia.baselines import training
 from pcm_leukemia.baselines.evaluation import Evaluation, evaluate
-from pcm_leukemia.baselines.runs import Run
+from pcm_leukemia.baselines.runs import Run, is_run
 from pcm_leukemia.dataset import Dataset
+from pcm_leukemia.errors import ExportError
 from pcm_leukemia.joining import concat
 from pcm_leukemia.schema import IGNORE, ImageId, Split
 from pcm_leukemia.units import unit_of
@@ -185,7 +186,7 @@ def adapt(
     ValueError
         If the target has other classes, the source is not what the run was trained on, or is too small to draw from, or a detector is to start from its run.
     ExportError
-        If `out` holds something else.
+        If `out` holds something else, such as another draw.
     """
     settings = dict(run.record["asked"]["settings"])
     if start == "run":
@@ -196,10 +197,7 @@ def adapt(
     split = draw(target, fraction, seed, unit=unit, stratified=stratified)
     target = replace(target, split=None).with_split(split)
     folder = Path(out)
-    with output.disk_errors(out):
-        folder.mkdir(parents=True, exist_ok=True)
-        with output.new_file(folder / "draw.csv") as work:
-            split_file.write(split, work, target)
+    _keep_draw(split, folder, target)
     pieces = [_to_learn_from(target, seed, unit)]
     if with_source:
         pieces.insert(0, _source(run, target.name, source))
@@ -220,6 +218,22 @@ def adapt(
     options: dict[str, Any] = {"device": device, "workers": workers, "progress": progress}
     before, after = (evaluate(each, target, TEST, **options) for each in (run, adapted))
     return Adapted(fraction, seed, adapted, before, after)
+
+
+def _keep_draw(split: Split, folder: Path, target: Dataset) -> None:
+    """Write what was drawn; the draw beside a run is what that run has learned from, and stays as it is."""
+    file = folder / "draw.csv"
+    if is_run(folder / "run") and file.exists():
+        before = split_file.read(file, split.name)
+        if (before.part_of, before.made) != (split.part_of, dict(split.made)):
+            raise ExportError(
+                f"{file}: is another draw, which the run beside it has learned from; name another folder"
+            )
+        return
+    with output.disk_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        with output.new_file(file) as work:
+            split_file.write(split, work, target)
 
 
 def _to_learn_from(target: Dataset, seed: int, unit: Unit) -> Dataset:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pcm_leukemia import NINE, Box, Cell, Dataset, Image, Patient
-from pcm_leukemia.baselines.adaptation import draw
+from pcm_leukemia import NINE, Box, Cell, Dataset, Image, Patient, splits, store
+from pcm_leukemia.baselines.adaptation import adapt, draw
+from pcm_leukemia.baselines.runs import Run
+from pcm_leukemia.errors import ExportError
 from pcm_leukemia.schema import ImageId, PatientId
 
 
@@ -85,3 +88,19 @@ def test_what_cannot_be_drawn_is_refused() -> None:
         draw(target({"Monocyte": 1}), 0.5)
     with pytest.raises(ValueError, match='image "00000.png" has no patient; draw by image'):
         draw(target({"Monocyte": 5}), 0.5, unit="patient")
+
+
+def test_the_draw_beside_a_run_stays_what_the_run_has_learned_from(tmp_path: Path) -> None:
+    ds, out = target({"Monocyte": 20}), tmp_path / "adapted"
+    store.write(ds, tmp_path / "run" / "data")
+    asked = {"baseline": "resnet50", "task": "classification", "settings": {}, "preset": "smoke", "seed": 0}
+    run = Run(tmp_path / "run", {"state": "done", "asked": asked})
+    (out / "run").mkdir(parents=True)
+    (out / "run" / "run.json").write_text("{}", encoding="utf-8")
+    splits.write(draw(ds, 0.2, 7), out / "draw.csv", ds)
+    before = (out / "draw.csv").read_bytes()
+    with pytest.raises(
+        ExportError, match=r"draw.csv: is another draw, which the run beside it has learned from"
+    ):
+        adapt(run, ds, out, 0.2, 8)
+    assert (out / "draw.csv").read_bytes() == before
