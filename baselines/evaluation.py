@@ -184,7 +184,7 @@ def _require_classes(run: Run, view: Dataset) -> None:
     if view.taxonomy.labels != run.labels:
         raise ValueError(
             f"{view.name}: has the classes {', '.join(view.taxonomy.labels)}, {run.folder} was trained for "
-            f"{', '.join(run.labels)}; bring the data to the same classes: Dataset.relabel / --map"
+            f"{', '.join(run.labels)}; bring the data to the same classes: Dataset.relabel, or pcm-leukemia import DATA NEW --map LABEL=CLASS"
         )
 
 
