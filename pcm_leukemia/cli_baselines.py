@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from pcm_leukemia.cli_options import AsJson, Data, SplitName, Tasks, there
+from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.loading import load_dataset
 
 __all__ = ["add_to"]
@@ -258,9 +259,17 @@ def cross(
     from pcm_leukemia.baselines import crossing
     from pcm_leukemia.baselines.runs import Run
 
-    loaded = [load_dataset(target) for target in targets]
+    loaded: dict[str, Dataset] = {}
+    for target in targets:
+        ds = load_dataset(target)
+        if ds.name in loaded:
+            raise typer.BadParameter(
+                f'--targets {target}: another target is called "{ds.name}" too; give each a name of its own: '
+                "pcm-leukemia import DATA NEW --name NAME"
+            )
+        loaded[ds.name] = ds
     options: dict[str, Any] = {"device": device, "batch": batch, "workers": workers, "progress": True}
-    print(crossing.cross([Run.open(run) for run in runs], {ds.name: ds for ds in loaded}, out, **options))
+    print(crossing.cross([Run.open(run) for run in runs], loaded, out, **options))
 
 
 def reproduce(

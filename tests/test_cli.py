@@ -357,3 +357,14 @@ def test_sample_and_demo(run: Run, tmp_path: Path) -> None:
         assert (tmp_path / "demo" / folder).is_dir()
     again = run("demo", tmp_path / "demo")
     assert again.status == 0, again.err
+
+
+def test_two_targets_of_one_name_are_refused(run: Run, export: Path, tmp_path: Path) -> None:
+    for hospital in ("north", "south"):
+        assert run("import", export, tmp_path / hospital / "data").status == 0
+    targets = [
+        word for hospital in ("north", "south") for word in ("--targets", tmp_path / hospital / "data")
+    ]
+    crossed = run("cross", tmp_path / "run", tmp_path / "out", *targets)
+    assert crossed.status == 2
+    assert 'another target is called "data" too; give each a name of its own' in crossed.err
