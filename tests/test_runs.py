@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from pcm_leukemia import NINE, Box, Cell, Dataset, Image, Patient, Split, store
+from pcm_leukemia.baselines.evaluation import evaluate
 from pcm_leukemia.baselines.runs import Run
 from pcm_leukemia.errors import LeakySplit
 from pcm_leukemia.joining import concat
@@ -88,3 +89,12 @@ def test_the_same_data_under_another_name_is_known_by_its_cells(tmp_path: Path) 
 def test_crops_of_one_size_and_name_in_two_data_sets_are_not_the_same_data(tmp_path: Path) -> None:
     crop = Box(0, 0, 64, 48)
     assert seen(tmp_path, with_cells(HERE, crop), with_cells(THERE, crop)) == set()
+
+
+def test_other_classes_are_refused_with_the_command_that_brings_them_together(tmp_path: Path) -> None:
+    store.write(HERE, tmp_path / "run" / "data")
+    asked = {"baseline": "yolo11m", "task": "detection", "labels": ["Blast", "Other"]}
+    with pytest.raises(
+        ValueError, match=r"was trained for Blast, Other; bring .* import DATA NEW --map LABEL=CLASS"
+    ):
+        evaluate(Run(tmp_path / "run", {"asked": asked}), THERE)
