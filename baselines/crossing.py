@@ -12,7 +12,7 @@ from typing import Any
 from pcm_leukemia import output, paper
 from pcm_leukemia.baselines.evaluation import evaluate, part_to_score, reading_of
 from pcm_leukemia.baselines.reproduction import EXPERIMENTS
-from pcm_leukemia.baselines.runs import Run
+from pcm_leukemia.baselines.runs import Run, device_of
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import LeakySplit, UnfitForTask
 from pcm_leukemia.schema import IGNORE
@@ -96,6 +96,7 @@ def cross(
     """
     if not runs or not targets:
         raise ValueError("cross: there is nothing to score; give one run or more, and one target or more")
+    device = device_of(device)
     options: dict[str, Any] = {"device": device, "batch": batch, "workers": workers, "progress": progress}
     entries = tuple(
         entry for run in runs for name, ds in targets.items() for entry in _entries(run, name, ds, options)

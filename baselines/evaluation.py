@@ -192,6 +192,8 @@ def _keep(run: Run, result: Evaluation) -> None:
     """Leave the scores in the run's folder."""
     folder = run.folder / "scores"
     name = re.sub(r"[^\w.-]+", "_", f"{result.data}-{result.part}")
+    if result.reading:
+        name += "-" + re.sub(r"[^\w.-]+", "_", result.reading)
     if result.end_to_end is not None:
         name += "-end-to-end"
     with output.disk_errors(folder):
