@@ -6,7 +6,6 @@ and scored on the rest of the target alone. What was drawn is kept in a file, an
 
 from __future__ import annotations
 
-import json
 import random
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -19,6 +18,7 @@ from pcm_leukemia import output, split_file
 from pcm_leukemia.baselines import training
 from pcm_leukemia.baselines.evaluation import Evaluation, evaluate
 from pcm_leukemia.baselines.runs import Run, is_run
+from pcm_leukemia.baselines.seen import LEARNED_FROM
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import ExportError
 from pcm_leukemia.joining import concat
@@ -257,7 +257,7 @@ def _source(run: Run, target: str, given: Dataset | None) -> Dataset:
                 f"{given.name}: is not what {run.folder} was trained on; give the same data, unchanged"
             )
         ds = replace(given, name=ds.name, split=None).with_split(ds.split)
-    kept = ds.select(images=lambda image: ds.part_of(image) in ("train", "val"))
+    kept = ds.select(images=lambda image: ds.part_of(image) in LEARNED_FROM)
     return replace(kept, name=f"{ds.name}-source") if ds.name == target else kept
 
 
@@ -356,8 +356,7 @@ def adapt_over(
         for seed in range(seeds)
     )
     result = Adaptation(zero_shot, each)
-    with output.new_file(Path(out) / "adaptation.json") as work:
-        work.write_text(json.dumps(result.to_json(), indent=1) + "\n", encoding="utf-8")
+    output.write_json(Path(out) / "adaptation.json", result.to_json())
     return result
 
 

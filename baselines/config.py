@@ -7,16 +7,14 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypeAlias, cast
+from typing import Any, NamedTuple, cast
 
 import msgspec
 
 from pcm_leukemia import baselines
 from pcm_leukemia.baselines.contract import Module
 
-__all__ = ["Baseline", "Preset", "find", "settings"]
-
-Preset: TypeAlias = Literal["paper", "quick", "smoke"]
+__all__ = ["Baseline", "find", "settings"]
 
 
 class Baseline(NamedTuple):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -104,10 +103,8 @@ def cross(
     result = Crossing(entries)
     with output.disk_errors(out):
         Path(out).mkdir(parents=True, exist_ok=True)
-    with output.new_file(Path(out) / "cross.json") as work:
-        work.write_text(json.dumps(result.to_json(), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    with output.new_file(Path(out) / "cross.md") as work:
-        work.write_text(f"{result}\n", encoding="utf-8")
+    output.write_json(Path(out) / "cross.json", result.to_json())
+    output.write_text(Path(out) / "cross.md", f"{result}\n")
     return result
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +12,7 @@ from pcm_leukemia.baselines import classification_scores, detection_scores, infe
 from pcm_leukemia.baselines.classification_scores import ClassificationScores
 from pcm_leukemia.baselines.detection_scores import DetectionScores
 from pcm_leukemia.baselines.runs import Run
+from pcm_leukemia.baselines.seen import LEARNED_FROM
 from pcm_leukemia.baselines.two_stage import OTHER, TwoStage
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.tasks import require_boxes, require_complete
@@ -102,15 +102,10 @@ def evaluate(
         If the data has other classes than the model.
     """
     chosen, part = part_to_score(ds, part)
-    if part not in ("train", "val"):
-        run.require_unseen(chosen)
-    view = chosen.task(run.task)
-    _require_classes(run, view)
+    view = _view(run, chosen, part)
     options: dict[str, Any] = {"workers": workers, "progress": progress}
     result = Evaluation((run.folder,), ds.name, part, ds.fingerprint, reading_of(ds))
-    require_boxes(view)
     if run.baseline.kind == "detector":
-        require_complete(view)
         found = inference.detect(run.detector(device), view, batch=batch, **options)
         result = replace(result, detection=detection_scores.score(view, found))
     else:
@@ -139,27 +134,30 @@ def evaluate_two_stage(
     Parameters and errors are those of `evaluate`.
     """
     chosen, part = part_to_score(ds, part)
-    for run in (detector, classifier):
-        if part not in ("train", "val"):
-            run.require_unseen(chosen)
-        _require_classes(run, chosen.task(run.task))
+    view = _view(detector, chosen, part)
+    _view(classifier, chosen, part)
     pipeline = TwoStage.of(detector, classifier, device=device)
     labelled = pipeline.predict(chosen, batch=batch, workers=workers, progress=progress)
-    nine = chosen.task("detection")
-    other = nine.taxonomy.ids[OTHER]
-    result = Evaluation(
-        (detector.folder, classifier.folder),
+    found = {image: each.found for image, each in labelled.items()}
+    alone = Evaluation(
+        (detector.folder,),
         ds.name,
         part,
         ds.fingerprint,
         reading_of(ds),
-        evaluate(
-            detector, ds, part, device=device, batch=batch, workers=workers, progress=progress
-        ).detection,
-        evaluate(
-            classifier, ds, part, device=device, batch=batch, workers=workers, progress=progress
-        ).classification,
-        detection_scores.score(nine, {image: each.as_found(other) for image, each in labelled.items()}),
+        detection_scores.score(view, found),
+    )
+    _keep(detector, alone)
+    on_truth = evaluate(classifier, ds, part, device=device, batch=batch, workers=workers, progress=progress)
+    nine = chosen.task("detection")
+    other = nine.taxonomy.ids[OTHER]
+    result = replace(
+        alone,
+        runs=(detector.folder, classifier.folder),
+        classification=on_truth.classification,
+        end_to_end=detection_scores.score(
+            nine, {image: each.as_found(other) for image, each in labelled.items()}
+        ),
     )
     _keep(classifier, result)
     return result
@@ -180,12 +178,20 @@ def reading_of(ds: Dataset) -> str:
     return " or ".join(sources.readings_of(source, ds)) if len(source.variants) > 1 else ""
 
 
-def _require_classes(run: Run, view: Dataset) -> None:
+def _view(run: Run, chosen: Dataset, part: str) -> Dataset:
+    """The task's view of what is to be scored, which must be fit for it, and none of it learned from."""
+    if part not in LEARNED_FROM:
+        run.require_unseen(chosen)
+    view = chosen.task(run.task)
     if view.taxonomy.labels != run.labels:
         raise ValueError(
             f"{view.name}: has the classes {', '.join(view.taxonomy.labels)}, {run.folder} was trained for "
             f"{', '.join(run.labels)}; bring the data to the same classes: Dataset.relabel, or pcm-leukemia import DATA NEW --map LABEL=CLASS"
         )
+    require_boxes(view)
+    if run.baseline.kind == "detector":
+        require_complete(view)
+    return view
 
 
 def _keep(run: Run, result: Evaluation) -> None:
@@ -198,7 +204,4 @@ def _keep(run: Run, result: Evaluation) -> None:
         name += "-end-to-end"
     with output.disk_errors(folder):
         folder.mkdir(exist_ok=True)
-        with output.new_file(folder / f"{name}.json") as work:
-            work.write_text(
-                json.dumps(result.to_json(), indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
-            )
+        output.write_json(folder / f"{name}.json", result.to_json())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -316,7 +315,7 @@ def _draw(
         if each is None:
             told[figure] = "not drawn: its detector was not asked for"
             continue
-        path = folder / f"{figure.lower().replace(' ', '-')}.png"
+        path = _file(folder, figure)
         scores = {name: one.detection for name, one in done[each].items() if one.detection is not None}
         figures.draw_curves(scores, path, iou="mean" if figure == "Figure 2" else "0.5")
         told[figure] = (
@@ -330,18 +329,22 @@ def _draw(
         if scores_of is None:
             told[figure] = "not drawn: ALL-IDB1 was not given, or its models were not asked for"
             continue
-        path = folder / f"{figure.lower().replace(' ', '-')}.png"
+        path = _file(folder, figure)
         figures.draw_detection_confusion(scores_of, path, title=f"{title} on ALL-IDB1")
         told[figure] = f"confusion matrix of {title} on ALL-IDB1: {path.name}"
     for figure, each in (("Figure 7", yolo), ("Figure 9", resnet)):
         if each is None:
             told[figure] = "not drawn: its model was not asked for"
             continue
-        path = folder / f"{figure.lower().replace(' ', '-')}.png"
+        path = _file(folder, figure)
         logs = sorted((runs[each].folder / "logs").glob("*.csv"), key=lambda file: file.stem != "probe")
         figures.draw_training({file.stem: file for file in logs}, path, title=each.model)
         told[figure] = f"training of {each.model}: {path.name}"
     return dict(sorted(told.items(), key=lambda pair: int(pair[0].split()[1])))
+
+
+def _file(folder: Path, figure: str) -> Path:
+    return folder / f"{figure.lower().replace(' ', '-')}.png"
 
 
 def _line(row: Row) -> str:
@@ -356,7 +359,5 @@ def _line(row: Row) -> str:
 
 
 def _write(result: Reproduction) -> None:
-    with output.new_file(result.out / "results.json") as work:
-        work.write_text(json.dumps(result.to_json(), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    with output.new_file(result.out / "results.md") as work:
-        work.write_text(f"{result}\n", encoding="utf-8")
+    output.write_json(result.out / "results.json", result.to_json())
+    output.write_text(result.out / "results.md", f"{result}\n")

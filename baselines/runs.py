@@ -20,7 +20,7 @@ import platform
 import resource
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -29,20 +29,18 @@ from typing import Any, cast
 
 import msgspec
 import torch
-from msgspec.structs import astuple
 
 from pcm_leukemia import output, store
-from pcm_leukemia.baselines import config
+from pcm_leukemia.baselines import config, seen
 from pcm_leukemia.baselines.contract import Classifier, Detector
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.errors import CorruptFile, DataNotFound, ExportError, LeakySplit, Problem
+from pcm_leukemia.errors import CorruptFile, DataNotFound, ExportError, LeakySplit
 from pcm_leukemia.schema import Split
 
 __all__ = ["Run", "device_of", "is_run", "split_fingerprint", "start"]
 
 RECORD = "run.json"
 DATA = "data"
-FORM = "a baseline's run"
 _LIBRARIES = (
     "pcm-leukemia",
     "torch",
@@ -53,7 +51,6 @@ _LIBRARIES = (
     "ultralytics",
     "hotcoco",
 )
-_LEARNED_FROM = ("train", "val")
 
 
 @dataclass(frozen=True)
@@ -166,79 +163,9 @@ class Run:
         LeakySplit
             If it has learned from any of them: the first ones are named.
         """
-        learned = self.dataset()
-        seen = [image for image in learned.images if learned.part_of(image) in _LEARNED_FROM]
-        images = _Known(learned.name, [image.id for image in seen])
-        patients = _Known(learned.name, [image.patient for image in seen])
-        groups = _Known(learned.name, [image.group for image in seen])
-        name = learned.name if _same_data(learned, ds) else ds.name
-        problems = []
-        for image in ds.images:
-            if images.has(name, image.id):
-                what = "it"
-            elif patients.has(name, image.patient):
-                what = f'patient "{image.patient}"'
-            elif groups.has(name, image.group):
-                what = f'group "{image.group}"'
-            else:
-                continue
-            problems.append(
-                Problem(
-                    f'{self.folder} image "{image.id}"',
-                    f"the model has learned from {what}",
-                    "score it on a part, or a data set, that it was not trained on",
-                )
-            )
+        problems = list(seen.problems(self.dataset(), ds, str(self.folder)))
         if problems:
             raise LeakySplit(problems)
-
-
-class _Known:
-    """Ids by their data set's name before them, however often `concat` has put another name before that."""
-
-    def __init__(self, name: str, ids: Iterable[str | None]) -> None:
-        self._whole = {f"{name}/{each}" for each in ids if each is not None}
-        self._ends = {end for whole in self._whole for end in _ends(whole)}
-        self._single = {_single(whole) for whole in self._whole}
-
-    def has(self, name: str, each: str | None) -> bool:
-        """Whether an id of a data set of that name is one of them."""
-        if each is None:
-            return False
-        whole = f"{name}/{each}"
-        return (
-            whole in self._ends  # "lmu/a.png" was learned as "here+lmu/lmu/a.png"
-            or not self._whole.isdisjoint(_ends(whole))  # and the other way round
-            or _single(whole) in self._single  # "here+lmu/lmu/a.png" as "there+lmu/lmu/a.png"
-        )
-
-
-def _same_data(one: Dataset, other: Dataset) -> bool:
-    """Whether an image of both has the same cells in it; a box that is the whole image says nothing."""
-    theirs = {image.id: image for image in other.images}
-    for image in one.images:
-        twin = theirs.get(image.id)
-        if twin is None or (image.width, image.height) != (twin.width, twin.height):
-            continue
-        whole = (0, 0, image.width, image.height)
-        here, there = (sorted(astuple(cell.box) for cell in ds.cells_of(image.id)) for ds in (one, other))
-        if here == there and any(box != whole for box in here):
-            return True
-    return False
-
-
-def _ends(path: str) -> Iterator[str]:
-    """The path, and what is left of it after each slash."""
-    while path:
-        yield path
-        path = path.partition("/")[2]
-
-
-def _single(path: str) -> str:
-    """The path without the names that `concat` gives to what it joins: "a+b/a/1.png" is "a/1.png"."""
-    while "+" in path.partition("/")[0]:
-        path = path.partition("/")[2]
-    return path
 
 
 def is_run(folder: str | Path) -> bool:
@@ -352,8 +279,7 @@ def split_fingerprint(split: Split) -> str:
 
 
 def _write(folder: Path, record: Mapping[str, Any]) -> None:
-    with output.new_file(folder / RECORD) as work:
-        work.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    output.write_json(folder / RECORD, record)
 
 
 def _versions() -> Iterator[tuple[str, str]]:

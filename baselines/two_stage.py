@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 import torch
+from rich.progress import track
 
 from pcm_leukemia import images
 from pcm_leukemia.baselines.contract import Classifier, Detector, Found
@@ -30,7 +31,8 @@ class Labelled(NamedTuple):
 
     `boxes` are x1, y1, x2, y2 in pixels of the image as annotated, float32, ``(n, 4)``; `scores` are the
     detector's, float32, ``(n,)``; `labels` are class ids of the classifier, int64, ``(n,)``; `label_scores` the
-    classifier's probabilities of them, float32, ``(n,)``. `others` is what the detector took for no white cell.
+    classifier's probabilities of them, float32, ``(n,)``. `others` is what the detector took for no white cell, and
+    `found` all that it found, whatever the score.
     """
 
     boxes: npt.NDArray[np.float32]
@@ -38,6 +40,7 @@ class Labelled(NamedTuple):
     labels: npt.NDArray[np.int64]
     label_scores: npt.NDArray[np.float32]
     others: Found
+    found: Found
 
     def as_found(self, other: int | None = None) -> Found:
         """As one detector would have found it: a cell's score is the product of both of its scores.
@@ -103,8 +106,6 @@ class TwoStage:
         DataNotFound, CorruptFile
             If an image has no file, or cannot be decoded.
         """
-        from rich.progress import track
-
         frames = Frames(ds, ds.images)
 
         def prepared(number: int) -> tuple[Pixels, torch.Tensor]:
@@ -140,11 +141,13 @@ class TwoStage:
         probabilities = np.concatenate([np.zeros((0, len(self.labels)), np.float32), *rows])
         ends = np.cumsum([len(each.boxes) for each in cells])[:-1]
         return [
-            Labelled(each.boxes, each.scores, of_these.argmax(1), of_these.max(1, initial=0), rest)
-            for each, of_these, rest in zip(cells, np.split(probabilities, ends), others, strict=True)
+            Labelled(each.boxes, each.scores, of_these.argmax(1), of_these.max(1, initial=0), rest, whole)
+            for each, of_these, rest, whole in zip(
+                cells, np.split(probabilities, ends), others, found, strict=True
+            )
         ]
 
 
 def _only(found: Found, wanted: npt.NDArray[np.bool_]) -> Found:
-    """Those of the boxes that are wanted and, cut to the image, have an area."""
+    """Those of the boxes that are wanted."""
     return Found(found.boxes[wanted], found.scores[wanted], found.labels[wanted])

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from pcm_leukemia.cli_options import AsJson, Data, SplitName, Tasks, there
+from pcm_leukemia.cli_options import AsJson, Data, SplitName, Tasks, ValUnit, there
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.loading import load_dataset
 
@@ -42,12 +42,8 @@ class Incompletes(StrEnum):
     keep = "keep"
 
 
-class Units(StrEnum):
-    """What is drawn from a target."""
-
-    patient = "patient"
-    image = "image"
-
+MODELS = ", ".join(sorted(file.stem for file in (Path(__file__).parent / "baselines").glob("*.toml")))
+"""The folder is the registry; asking `baselines.names` would ask for its libraries."""
 
 Reading = Annotated[
     str | None,
@@ -83,7 +79,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def train(
-    baseline: Annotated[str, typer.Argument(help="The model: yolo11m, rtdetrv2_deim, resnet50, dinobloom.")],
+    baseline: Annotated[str, typer.Argument(help=f"The model: {MODELS}.")],
     data: Data,
     out: Annotated[Path, typer.Argument(help="A new folder; the same run, interrupted there, goes on.")],
     *,
@@ -197,7 +193,7 @@ def adapt(
     ] = None,
     seeds: Annotated[int, typer.Option(min=1, help="How many draws of each share.")] = 5,
     unit: Annotated[
-        Units | None, typer.Option(help="What is drawn.", show_default="patient where all images have one")
+        ValUnit | None, typer.Option(help="What is drawn.", show_default="patient where all images have one")
     ] = None,
     stratified: Annotated[
         bool, typer.Option("--stratified", help="Draw every class's share by itself.")

@@ -50,7 +50,7 @@ class Tasks(StrEnum):
 
 
 class ValUnit(StrEnum):
-    """What is drawn for validation."""
+    """What is drawn, for validation or of another data set."""
 
     patient = "patient"
     image = "image"

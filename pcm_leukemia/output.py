@@ -38,6 +38,8 @@ __all__ = [
     "new_zip",
     "put_in_place",
     "runs",
+    "write_json",
+    "write_text",
 ]
 
 MARKER = "pcm-leukemia.json"
@@ -208,6 +210,17 @@ def new_file(path: Path) -> Iterator[Path]:
             work.replace(path)
         finally:
             work.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file of text, in one step; raises ExportError if it cannot be written."""
+    with new_file(path) as work:
+        work.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, content: object) -> None:
+    """Write a file of JSON, in one step; raises ExportError if it cannot be written."""
+    write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
 
 def check_zip(out: str | Path, seal: bytes, refusal: str) -> Path:

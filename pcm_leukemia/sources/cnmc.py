@@ -119,7 +119,7 @@ def read(root: str | Path, *, variant: str | None = None, workers: int | None = 
         If files are left out, since they are no images.
     """
     labels = read_map(SOURCE, variant)
-    folder = find_root(SOURCE, root, _holds_fold, "the folders fold_0, fold_1, fold_2 in it")
+    find_root(SOURCE, root, _holds_fold, "the folders fold_0, fold_1, fold_2 in it")
     folder = Path(root).absolute()  # the tests lie beside the folds' folder
     files = listing(folder, (".bmp",))
     problems: list[Problem] = []
