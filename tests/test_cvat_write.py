@@ -177,6 +177,7 @@ def test_a_job_stays_one_subset_and_a_project_several(tmp_path: Path) -> None:
 def test_a_name_that_is_no_plain_path_stays(tmp_path: Path) -> None:
     odd = replace(IMAGE, name="P1//./a.png")
     survives(data(cell(), images=(odd,)), tmp_path / "out.zip")
+    assert document(tmp_path / "out.zip").find("image").get("name") == "P1//./a.png"  # type: ignore[union-attr]
 
 
 def test_every_shape(tmp_path: Path) -> None:

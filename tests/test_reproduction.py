@@ -249,6 +249,19 @@ def test_two_stages_name_what_was_found(world: World) -> None:
     assert sum((each.scores > 0.5).sum() for each in labelled.values()) > 0.7 * white
 
 
+def test_two_stages_score_all_that_the_detector_found(world: World) -> None:
+    detector, classifier = world.run(DETECTOR), world.run(CLASSIFIER)
+    both = evaluation.evaluate_two_stage(detector, classifier, world.ds, workers=0)
+    assert both.detection == evaluation.evaluate(detector, world.ds, workers=0).detection
+    assert both.classification is not None
+    ours = row(world, "Table 6", "DinoBloom (LP+FT)", "PCM-Leukemia", "accuracy").ours
+    assert 100 * both.classification.accuracy == pytest.approx(ours)
+    assert both.end_to_end is not None
+    assert both.end_to_end.cells == {
+        label: sum(cell.label == label for cell in world.ds.part("test").cells) for label in pcm.NINE.labels
+    }
+
+
 def test_predictions_as_coco_cvat_and_pictures(world: World, tmp_path: Path) -> None:
     names = {image.id for image in world.ds.part("test").images}
     new = tmp_path / "new"
