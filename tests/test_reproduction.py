@@ -29,6 +29,7 @@ from pcm_leukemia.baselines import (
     reproduction,
     training,
 )
+from pcm_leukemia.baselines.detection_scores import from_coco_results
 from pcm_leukemia.baselines.runs import Run
 from pcm_leukemia.baselines.two_stage import TwoStage
 from pcm_leukemia.errors import DataNotFound, ExportError, LeakySplit
@@ -287,6 +288,16 @@ def test_predictions_as_coco_cvat_and_pictures(world: World, tmp_path: Path) -> 
     wanted = predicted[ImageId(by_name[first["image_id"]])][0]
     assert told["categories"][first["category_id"] - 1]["name"] == wanted.label
     assert first["score"] == pytest.approx(first["detection_score"] * first["label_score"], abs=1e-5)
+
+    # numbered as everywhere else: what it says is read back
+    read = from_coco_results(tmp_path / "coco" / "results.json", replace(ds, taxonomy=taxonomy))
+    for image_id, ones in predicted.items():
+        best_first = sorted(ones, key=lambda one: -one.score)
+        assert [taxonomy.labels[label] for label in read[image_id].labels] == [
+            one.label for one in best_first
+        ]
+        sides = [[one.box.x1, one.box.y1, one.box.x2, one.box.y2] for one in best_first]
+        assert np.allclose(read[image_id].boxes, np.reshape(sides, (-1, 4)), atol=0.01)
 
     prediction.write(predicted, taxonomy, ds, tmp_path / "review.zip", "cvat", threshold=0.2)
     back = pcm.load_dataset(tmp_path / "review.zip", taxonomy="declared")
