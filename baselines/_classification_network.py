@@ -18,8 +18,8 @@ from pcm_leukemia.baselines import _classification_loop as loop
 from pcm_leukemia.baselines import _crop_cache as crop_cache
 from pcm_leukemia.baselines import stain, weight_files
 from pcm_leukemia.errors import CorruptFile, DataNotFound
+from pcm_leukemia.files import new_file
 from pcm_leukemia.images import Pixels
-from pcm_leukemia.output import new_file
 
 __all__ = ["FILE", "Build", "CellClassifier", "Network", "begin", "read", "save"]
 

@@ -32,8 +32,8 @@ from pcm_leukemia.baselines._ultralytics import (
     unwrap_model,
 )
 from pcm_leukemia.errors import DataWarning
+from pcm_leukemia.files import new_file
 from pcm_leukemia.images import Pixels
-from pcm_leukemia.output import new_file
 
 __all__ = ["MODEL", "Plan", "Trainer"]
 

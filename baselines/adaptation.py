@@ -14,7 +14,7 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any, Literal
 
-from pcm_leukemia import output, split_file
+from pcm_leukemia import files, split_file
 from pcm_leukemia.baselines import training
 from pcm_leukemia.baselines.evaluation import Evaluation, evaluate
 from pcm_leukemia.baselines.runs import Run, is_run
@@ -230,9 +230,9 @@ def _keep_draw(split: Split, folder: Path, target: Dataset) -> None:
                 f"{file}: is another draw, which the run beside it has learned from; name another folder"
             )
         return
-    with output.disk_errors(folder):
+    with files.disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        with output.new_file(file) as work:
+        with files.new_file(file) as work:
             split_file.write(split, work, target)
 
 
@@ -356,7 +356,7 @@ def adapt_over(
         for seed in range(seeds)
     )
     result = Adaptation(zero_shot, each)
-    output.write_json(Path(out) / "adaptation.json", result.to_json())
+    files.write_json(Path(out) / "adaptation.json", result.to_json())
     return result
 
 

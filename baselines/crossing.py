@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pcm_leukemia import output, paper
+from pcm_leukemia import files, paper
 from pcm_leukemia.baselines.evaluation import evaluate, part_to_score, reading_of
 from pcm_leukemia.baselines.reproduction import EXPERIMENTS
 from pcm_leukemia.baselines.runs import Run, device_of
@@ -101,10 +101,10 @@ def cross(
         entry for run in runs for name, ds in targets.items() for entry in _entries(run, name, ds, options)
     )
     result = Crossing(entries)
-    with output.disk_errors(out):
+    with files.disk_errors(out):
         Path(out).mkdir(parents=True, exist_ok=True)
-    output.write_json(Path(out) / "cross.json", result.to_json())
-    output.write_text(Path(out) / "cross.md", f"{result}\n")
+    files.write_json(Path(out) / "cross.json", result.to_json())
+    files.write_text(Path(out) / "cross.md", f"{result}\n")
     return result
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pcm_leukemia import output, sources
+from pcm_leukemia import files, sources
 from pcm_leukemia.baselines import classification_scores, detection_scores, inference
 from pcm_leukemia.baselines.classification_scores import ClassificationScores
 from pcm_leukemia.baselines.detection_scores import DetectionScores
@@ -202,6 +202,6 @@ def _keep(run: Run, result: Evaluation) -> None:
         name += "-" + re.sub(r"[^\w.-]+", "_", result.reading)
     if result.end_to_end is not None:
         name += "-end-to-end"
-    with output.disk_errors(folder):
+    with files.disk_errors(folder):
         folder.mkdir(exist_ok=True)
-        output.write_json(folder / f"{name}.json", result.to_json())
+        files.write_json(folder / f"{name}.json", result.to_json())

@@ -20,7 +20,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from pcm_leukemia.baselines.detection_scores import DetectionScores
 from pcm_leukemia.errors import CorruptFile, DataNotFound
-from pcm_leukemia.output import new_file
+from pcm_leukemia.files import new_file
 
 __all__ = ["draw_confusion", "draw_curves", "draw_detection_confusion", "draw_training"]
 

@@ -19,8 +19,8 @@ from pcm_leukemia.baselines.two_stage import TwoStage
 from pcm_leukemia.converters import cvat
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import DataNotFound
+from pcm_leukemia.files import Report, new_folder
 from pcm_leukemia.loading import kind_of, load_dataset
-from pcm_leukemia.output import Report, new_folder
 from pcm_leukemia.predictions import with_predictions
 from pcm_leukemia.schema import ImageId, Taxonomy
 from pcm_leukemia.shapes import Box

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pcm_leukemia import output, paper
+from pcm_leukemia import files, paper
 from pcm_leukemia.baselines import adaptation, figures, training
 from pcm_leukemia.baselines.adaptation import Adaptation
 from pcm_leukemia.baselines.evaluation import Evaluation, evaluate, evaluate_two_stage, reading_of
@@ -359,5 +359,5 @@ def _line(row: Row) -> str:
 
 
 def _write(result: Reproduction) -> None:
-    output.write_json(result.out / "results.json", result.to_json())
-    output.write_text(result.out / "results.md", f"{result}\n")
+    files.write_json(result.out / "results.json", result.to_json())
+    files.write_text(result.out / "results.md", f"{result}\n")

@@ -30,7 +30,7 @@ from typing import Any, cast
 import msgspec
 import torch
 
-from pcm_leukemia import output, store
+from pcm_leukemia import files, store
 from pcm_leukemia.baselines import config, seen
 from pcm_leukemia.baselines.contract import Classifier, Detector
 from pcm_leukemia.dataset import Dataset
@@ -227,7 +227,7 @@ def start(
         "seconds": before["seconds"] if before else 0.0,
         "times_resumed": before["times_resumed"] + 1 if before else 0,
     }
-    with output.disk_errors(out):
+    with files.disk_errors(out):
         folder.mkdir(parents=True, exist_ok=True)
         if before is None:
             store.write(ds, folder / DATA)
@@ -252,7 +252,7 @@ def _before(folder: Path, asked: Mapping[str, Any]) -> dict[str, Any] | None:
     """The record of the interrupted run that is to go on; None if nothing is there yet."""
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         for above in folder.absolute().parents:
-            if (above / output.HEADER).is_file() or is_run(above):
+            if (above / files.HEADER).is_file() or is_run(above):
                 raise ExportError(
                     f"{folder}: lies in {above}, which holds data or a run; name a folder beside it"
                 )
@@ -265,7 +265,7 @@ def _before(folder: Path, asked: Mapping[str, Any]) -> dict[str, Any] | None:
         raise ExportError(
             f"{folder}: holds a run of another {' and '.join(differs) or 'kind'}; name another folder, or remove it"
         )
-    if there["pid"] is not None and output.runs(str(there["pid"])):
+    if there["pid"] is not None and files.runs(str(there["pid"])):
         raise ExportError(
             f"{folder}: process {there['pid']} is at this run; wait for it, or name another folder"
         )
@@ -279,7 +279,7 @@ def split_fingerprint(split: Split) -> str:
 
 
 def _write(folder: Path, record: Mapping[str, Any]) -> None:
-    output.write_json(folder / RECORD, record)
+    files.write_json(folder / RECORD, record)
 
 
 def _versions() -> Iterator[tuple[str, str]]:

@@ -12,11 +12,9 @@ from typing import Any, cast
 
 import msgspec
 
-from pcm_leukemia.container import find_images, open_container
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import DataNotFound, DataWarning, InvalidExport, Problem, UnknownLabel, some
-from pcm_leukemia.output import MARKER
-from pcm_leukemia.paths import leads_outside
+from pcm_leukemia.files import MARKER, find_images, leads_outside, open_container
 from pcm_leukemia.schema import (
     IGNORE,
     PARTS,

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import ExportError
-from pcm_leukemia.output import check_target, disk_errors, put_in_place, runs
+from pcm_leukemia.files import check_target, disk_errors, put_in_place, runs
 
 __all__ = ["resumable_folder", "source_of"]
 

@@ -9,8 +9,7 @@ from typing import Literal, NamedTuple
 
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import ExportError, Problem, UnknownPart, some
-from pcm_leukemia.output import MARKER
-from pcm_leukemia.paths import leads_outside
+from pcm_leukemia.files import MARKER, leads_outside
 from pcm_leukemia.schema import Image, ImageId
 
 __all__ = ["ANNOTATIONS", "LABELS", "PATIENTS", "Layout", "Place", "Subsets", "lay_out"]

@@ -26,7 +26,7 @@ from pcm_leukemia.errors import (
     UnknownLabel,
     some,
 )
-from pcm_leukemia.output import MARKER
+from pcm_leukemia.files import MARKER
 from pcm_leukemia.schema import Cell, Image, ImageId, Patient, PatientId, Split, Taxonomy
 from pcm_leukemia.shapes import Box, Polygon
 from pcm_leukemia.taxonomy import known

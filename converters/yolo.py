@@ -29,8 +29,8 @@ from pcm_leukemia.converters._yolo_names import file_names, labels_file, part_fo
 from pcm_leukemia.converters._yolo_read import TABLE, read
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import DataNotFound, ExportError, some
+from pcm_leukemia.files import Report, new_folder
 from pcm_leukemia.leaks import require_sound
-from pcm_leukemia.output import Report, new_folder
 from pcm_leukemia.schema import IGNORE, PARTS, Image, ImageId
 from pcm_leukemia.shapes import Box
 from pcm_leukemia.tasks import Incomplete, require_boxes, require_complete

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from pcm_leukemia import sample, splits, store
 from pcm_leukemia.converters import coco, crops, yolo
+from pcm_leukemia.files import CANONICAL, check_target, disk_errors
 from pcm_leukemia.loading import load_dataset
-from pcm_leukemia.output import CANONICAL, check_target, disk_errors
 
 __all__ = ["run"]
 

@@ -13,7 +13,7 @@ from typing import Literal
 from pcm_leukemia import sources
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import DataNotFound
-from pcm_leukemia.output import MARKER
+from pcm_leukemia.files import MARKER
 from pcm_leukemia.schema import Taxonomy
 
 __all__ = ["kind_of", "load_dataset", "with_patients"]

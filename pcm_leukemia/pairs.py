@@ -13,9 +13,9 @@ import PIL.ImageFont
 
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import PcmError
+from pcm_leukemia.files import Report, new_folder
 from pcm_leukemia.findings import Finding
 from pcm_leukemia.images import Files, crop, crop_corners, load
-from pcm_leukemia.output import Report, new_folder
 from pcm_leukemia.schema import Cell, Image
 
 __all__ = ["write"]

@@ -20,7 +20,7 @@ import PIL.Image
 from rich.progress import track
 
 from pcm_leukemia import smear
-from pcm_leukemia.output import check_zip, new_zip
+from pcm_leukemia.files import check_zip, new_zip
 from pcm_leukemia.taxonomy import NINE
 
 __all__ = ["DIAGNOSES", "SUBSET", "write"]

@@ -28,7 +28,6 @@ from pathlib import Path
 from typing import Any, cast
 
 from pcm_leukemia import splits
-from pcm_leukemia.container import find_images, open_container
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import (
     CorruptFile,
@@ -39,7 +38,7 @@ from pcm_leukemia.errors import (
     Problem,
     UnknownPart,
 )
-from pcm_leukemia.output import CANONICAL, HEADER, new_file, new_folder
+from pcm_leukemia.files import CANONICAL, HEADER, find_images, new_file, new_folder, open_container
 from pcm_leukemia.schema import (
     AnnotationState,
     Attributes,

@@ -7,7 +7,7 @@ from dataclasses import replace
 from hypothesis import strategies as st
 
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.paths import leads_outside
+from pcm_leukemia.files import leads_outside
 from pcm_leukemia.schema import (
     IGNORE,
     PARTS,

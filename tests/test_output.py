@@ -10,9 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from pcm_leukemia import output
 from pcm_leukemia.errors import ExportError
-from pcm_leukemia.output import Report, check_target, new_file, new_folder
+from pcm_leukemia.files import Report, check_target, new_file, new_folder, writing
 
 
 def write(out: Path, text: str) -> None:
@@ -67,11 +66,11 @@ def test_without_an_exchange_the_old_folder_comes_back(
 ) -> None:
     out = tmp_path / "out"
     write(out, "one")
-    monkeypatch.setattr(output, "_exchange", lambda *_: False)
+    monkeypatch.setattr(writing, "_exchange", lambda *_: False)
     write(out, "two")
     assert (out / "a.txt").read_text() == "two"
     with pytest.raises(OSError, match="gone"):
-        output.put_in_place(tmp_path / "gone", out)
+        writing.put_in_place(tmp_path / "gone", out)
     assert (out / "a.txt").read_text() == "two"
 
 
@@ -121,7 +120,7 @@ def test_a_file_is_replaced_in_one_step(tmp_path: Path) -> None:
 WRITER = """
 import sys, itertools
 from pathlib import Path
-from pcm_leukemia.output import Report, new_folder
+from pcm_leukemia.files.writing import Report, new_folder
 out = Path(sys.argv[1])
 for number in itertools.count():
     with new_folder(out, "test") as folder:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tomllib
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -46,9 +47,10 @@ def test_every_file_is_a_module_under_its_installed_name(name: str) -> None:
     assert imported(name).__name__ == name
 
 
-@pytest.mark.parametrize("folder", ["converters", "baselines"])
-def test_the_folders_that_are_installed_elsewhere_are_flat(folder: str) -> None:
-    assert not [path for path in (ROOT / folder).iterdir() if path.is_dir() and path.name != "__pycache__"]
+def test_every_folder_with_an_init_is_listed() -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    there = {name for name in modules() if hasattr(import_module(name), "__path__")}
+    assert set(settings["tool"]["setuptools"]["packages"]) == there
 
 
 @pytest.mark.parametrize("folder", ["converters", "baselines"])

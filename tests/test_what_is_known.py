@@ -29,7 +29,7 @@ from pcm_leukemia import (
     store,
 )
 from pcm_leukemia.errors import DataWarning, LeakySplit, MissingPatients, UnfitForTask
-from pcm_leukemia.output import Report
+from pcm_leukemia.files import Report
 from pcm_leukemia.schema import STATES, ImageId, PatientId, Tag
 from pcm_leukemia.shapes import Ellipse, Point, pack, unpack
 from pcm_leukemia.units import unit_of

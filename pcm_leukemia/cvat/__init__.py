@@ -14,12 +14,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
-from pcm_leukemia.container import Container, find_images, open_container
 from pcm_leukemia.cvat.document import Found, read_document
 from pcm_leukemia.cvat.inspection import CELL_SHAPES, Inspection
 from pcm_leukemia.cvat.labels import Labels
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import DataWarning, InvalidExport, Problem, UnknownLabel, some
+from pcm_leukemia.files import Container, find_images, open_container
 from pcm_leukemia.schema import Taxonomy
 from pcm_leukemia.taxonomy import NINE
 

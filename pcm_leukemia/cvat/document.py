@@ -19,13 +19,12 @@ from xml.parsers import expat
 
 from msgspec import structs
 
-from pcm_leukemia.container import Document
 from pcm_leukemia.cvat.geometry import GEOMETRIES, Envelope
 from pcm_leukemia.cvat.header import Header
 from pcm_leukemia.cvat.inspection import Inspection
 from pcm_leukemia.cvat.labels import Labels
 from pcm_leukemia.errors import Problem
-from pcm_leukemia.paths import leads_outside
+from pcm_leukemia.files import Document, leads_outside
 from pcm_leukemia.schema import Attributes, Cell, Image, ImageId, Tag
 from pcm_leukemia.shapes import Box, Ellipse, RotatedBox
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO
 
 from pcm_leukemia.errors import CorruptFile, DataNotFound
-from pcm_leukemia.paths import leads_outside
+from pcm_leukemia.files.paths import leads_outside
 
 __all__ = ["BAD_FILE", "Files"]
 

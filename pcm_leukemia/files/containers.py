@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO, Protocol
 
 from pcm_leukemia.errors import DataNotFound, Problem
-from pcm_leukemia.paths import leads_outside
+from pcm_leukemia.files.paths import leads_outside
 from pcm_leukemia.schema import Image, ImageId
 
 __all__ = ["Container", "Document", "find_images", "open_container"]

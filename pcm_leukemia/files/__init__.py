@@ -1,0 +1,49 @@
+"""Files on disk: folders and zips that are read safely, and folders and files that are written in one step."""
+
+from __future__ import annotations
+
+from pcm_leukemia.files.containers import Container, Document, find_images, open_container
+from pcm_leukemia.files.paths import leads_outside
+from pcm_leukemia.files.reading import BAD_FILE, Files
+from pcm_leukemia.files.writing import (
+    CANONICAL,
+    HEADER,
+    MARKER,
+    Report,
+    check_target,
+    check_zip,
+    counts,
+    disk_errors,
+    new_file,
+    new_folder,
+    new_zip,
+    put_in_place,
+    runs,
+    write_json,
+    write_text,
+)
+
+__all__ = [
+    "BAD_FILE",
+    "CANONICAL",
+    "HEADER",
+    "MARKER",
+    "Container",
+    "Document",
+    "Files",
+    "Report",
+    "check_target",
+    "check_zip",
+    "counts",
+    "disk_errors",
+    "find_images",
+    "leads_outside",
+    "new_file",
+    "new_folder",
+    "new_zip",
+    "open_container",
+    "put_in_place",
+    "runs",
+    "write_json",
+    "write_text",
+]
