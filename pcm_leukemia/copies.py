@@ -17,12 +17,12 @@ import numpy as np
 import PIL.Image
 from rich.progress import track
 
-from pcm_leukemia import images as files_of
+from pcm_leukemia import images
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.duplicates import COPIES, Link, groups, near
 from pcm_leukemia.errors import PcmError, Problem
 from pcm_leukemia.findings import Finding, Severity, among
-from pcm_leukemia.identifiers import Identifier, find
+from pcm_leukemia.images import Identifier, find_identifiers
 from pcm_leukemia.schema import Cell, Image, Split
 from pcm_leukemia.shapes import Box
 from pcm_leukemia.thumbnails import SIDE, Stack, detail, digest, thumbnail
@@ -68,7 +68,7 @@ def look(
     there = [image for image in ds.images if image.file is not None]
     if ds.root is None or not there:
         return []
-    files = files_of.Files(ds.root)
+    files = images.Files(ds.root)
     with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
         done = pool.map(lambda image: _look(files, image, ds.cells_of(image), pixels=pixels), there)
         return list(track(done, "images", total=len(there), disable=not progress, transient=True))
@@ -82,15 +82,15 @@ def plain(looks: Iterable[Look]) -> tuple[int, int]:
     return int((images < COPIES.least_detail).sum()), int((cells < COPIES.least_detail).sum())
 
 
-def _look(files: files_of.Files, image: Image, cells: tuple[Cell, ...], *, pixels: bool) -> Look:
+def _look(files: images.Files, image: Image, cells: tuple[Cell, ...], *, pixels: bool) -> Look:
     where = f'image "{image.id}"'
     try:
         data = files.read(str(image.file))
-        said = find(data)
-        problem = files_of.misfit(data, image)
+        said = find_identifiers(data)
+        problem = images.misfit(data, image)
         if problem or not pixels:
             return Look(image, problem, said)
-        decoded = files_of.decode_as_annotated(data, image)
+        decoded = images.decode_as_annotated(data, image)
     except PcmError as error:
         return Look(image, Problem(where, str(error), "then check again"))
     picture = PIL.Image.fromarray(decoded)
@@ -108,7 +108,7 @@ def _look(files: files_of.Files, image: Image, cells: tuple[Cell, ...], *, pixel
 
 def _wider(box: Box, image: Image) -> Box:
     """The box of a saved crop: whole pixels, and the margin as far as the image goes."""
-    x1, y1, x2, y2 = files_of.crop_corners(box, MARGIN, image.width, image.height)
+    x1, y1, x2, y2 = images.crop_corners(box, MARGIN, image.width, image.height)
     return Box(float(x1), float(y1), float(x2), float(y2))
 
 

@@ -26,10 +26,11 @@ from strategies import datasets
 from test_crops import divided, smears, tree
 
 import pcm_leukemia as pcm
-from pcm_leukemia import IGNORE, NINE, Box, Cell, Dataset, Image, Patient, Split, Taxonomy, images
+from pcm_leukemia import IGNORE, NINE, Box, Cell, Dataset, Image, Patient, Split, Taxonomy
 from pcm_leukemia.converters import _huggingface_columns as columns
 from pcm_leukemia.converters import huggingface
 from pcm_leukemia.errors import CorruptFile, DataNotFound, DataWarning, ExportError, LeakySplit, MissingExtra
+from pcm_leukemia.images import pixels as images
 from pcm_leukemia.schema import ImageId, PatientId, Tag
 from pcm_leukemia.shapes import Mask, RotatedBox
 

@@ -21,7 +21,7 @@ from PIL.PngImagePlugin import PngInfo
 from pcm_leukemia import NINE, Dataset, Image, images, sample
 from pcm_leukemia.converters import coco, yolo
 from pcm_leukemia.errors import CorruptFile, ExportError
-from pcm_leukemia.identifiers import HARMLESS, find, strip
+from pcm_leukemia.images import HARMLESS, find_identifiers, strip_identifiers
 from pcm_leukemia.schema import ImageId
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (24, 40, 3), dtype=np.uint8)
@@ -73,7 +73,7 @@ FULL = {
 
 
 def said(data: bytes) -> set[tuple[str, str]]:
-    return {(each.kind, each.field) for each in find(data)}
+    return {(each.kind, each.field) for each in find_identifiers(data)}
 
 
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "TIFF", "WEBP"])
@@ -84,7 +84,7 @@ def test_exif_of_every_format(form: str) -> None:
 
 
 def test_no_value_is_ever_quoted() -> None:
-    text = repr(find(encoded("JPEG", exif=full_exif(), comment=b"patient 12", xmp=XMP)))
+    text = repr(find_identifiers(encoded("JPEG", exif=full_exif(), comment=b"patient 12", xmp=XMP)))
     for secret in ("Somebody", "2024", "1234", "patient 12", "slide 7", "secret", "45.0"):
         assert secret not in text
 
@@ -92,9 +92,11 @@ def test_no_value_is_ever_quoted() -> None:
 def test_technical_fields_are_no_identifiers() -> None:
     made = exif(6, Make="OLYMPUS", Model="BX53", Software="cellSens 1.18", XResolution=72.0)
     made[IFD.Exif] = {Base.ExposureTime: 0.01, Base.ColorSpace: 1, 0xA439: "firmware 2"}
-    assert find(encoded("JPEG", exif=made, dpi=(72, 72))) == ()
-    assert find(encoded("JPEG", exif=exif(ImageDescription="OLYMPUS DIGITAL CAMERA       "))) == ()
-    assert find(encoded("JPEG", exif=exif(Artist="   ", XPAuthor="  ".encode("utf-16-le")))) == ()
+    assert find_identifiers(encoded("JPEG", exif=made, dpi=(72, 72))) == ()
+    assert (
+        find_identifiers(encoded("JPEG", exif=exif(ImageDescription="OLYMPUS DIGITAL CAMERA       "))) == ()
+    )
+    assert find_identifiers(encoded("JPEG", exif=exif(Artist="   ", XPAuthor="  ".encode("utf-16-le")))) == ()
 
 
 def test_windows_tags() -> None:
@@ -145,7 +147,7 @@ def test_what_else_a_png_holds() -> None:
         ("text", "PNG international text"),
         ("text", "PNG text"),
     }
-    assert find(strip(data)) == ()
+    assert find_identifiers(strip_identifiers(data)) == ()
 
 
 def test_exif_behind_the_pixels_of_a_png_is_found() -> None:
@@ -161,18 +163,18 @@ def test_the_sample_is_no_false_alarm(tmp_path: Path) -> None:
     with zipfile.ZipFile(path) as archive:
         data = archive.read(next(name for name in archive.namelist() if name.endswith(".jpg")))
     assert sample.ABOUT.encode() in data
-    assert find(data) == ()
+    assert find_identifiers(data) == ()
     # what only resembles it is one
-    assert find(encoded("JPEG", comment=f"{sample.ABOUT}: slide 7".encode())) != ()
+    assert find_identifiers(encoded("JPEG", comment=f"{sample.ABOUT}: slide 7".encode())) != ()
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning:PIL")  # what Pillow says of damaged EXIF
 @given(st.binary(max_size=80), st.sampled_from([b"", b"\xff\xd8", b"\x89PNG\r\n\x1a\n", b"II*\0", b"RIFF"]))
 def test_any_bytes_are_read_or_refused(tail: bytes, head: bytes) -> None:
-    found = find(head + tail)
+    found = find_identifiers(head + tail)
     assert list(found) == sorted(set(found))
     with contextlib.suppress(ExportError, CorruptFile):
-        assert find(strip(head + tail, "a.jpg")) == ()
+        assert find_identifiers(strip_identifiers(head + tail, "a.jpg")) == ()
 
 
 # Copies without them
@@ -199,10 +201,10 @@ def test_a_stripped_jpeg_has_the_same_pixels_and_says_nothing(
     options: dict[str, Any], orientation: int | None
 ) -> None:
     data = encoded("JPEG", exif=full_exif(orientation), **options) + b"trailer"
-    bare = strip(data)
+    bare = strip_identifiers(data)
     assert shown(bare) == shown(data)
     assert (images.decode(bare, "a") == images.decode(data, "a")).all()
-    assert find(bare) == ()
+    assert find_identifiers(bare) == ()
     with PIL.Image.open(io.BytesIO(bare)) as picture:
         assert dict(picture.getexif()) == ({Base.Orientation: orientation} if orientation in (3, 6) else {})
         assert picture.info.keys() <= {
@@ -219,7 +221,7 @@ def test_a_stripped_jpeg_has_the_same_pixels_and_says_nothing(
         assert picture.info.get("icc_profile") == options.get("icc_profile")
     for secret in (b"Somebody", b"slide 7", b"2024", b"secret", b"trailer"):
         assert secret not in bare
-    assert strip(bare) == bare
+    assert strip_identifiers(bare) == bare
     assert images.size(bare, "a") == images.size(data, "a")
 
 
@@ -227,7 +229,7 @@ def test_a_stripped_jpeg_has_the_same_pixels_and_says_nothing(
 def test_other_jpegs_are_stripped(mode: str) -> None:
     out = io.BytesIO()
     PIL.Image.fromarray(PIXELS).convert(mode).save(out, "JPEG", comment=b"slide 7")
-    bare = strip(out.getvalue())
+    bare = strip_identifiers(out.getvalue())
     assert shown(bare) == shown(out.getvalue())  # CMYK: Adobe's segment, which inverts it, stays
     assert b"slide" not in bare
 
@@ -237,7 +239,7 @@ def test_a_jfif_thumbnail_goes() -> None:
     payload = data[6:20][:12] + b"\x01\x01" + b"RGB"
     data = data[:2] + b"\xff\xe0" + struct.pack(">H", len(payload) + 2) + payload + data[20:]
     assert said(data) == {("thumbnail", "JFIF thumbnail")}
-    assert strip(data) == encoded("JPEG")
+    assert strip_identifiers(data) == encoded("JPEG")
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "P", "L", "I;16", "1"])
@@ -251,15 +253,15 @@ def test_a_stripped_png_has_the_same_pixels_and_says_nothing(mode: str, orientat
     out = io.BytesIO()
     options: dict[str, Any] = {"transparency": 3} if mode == "P" else {}
     picture.save(out, "PNG", pnginfo=info, exif=full_exif(orientation), dpi=(96, 96), **options)
-    bare = strip(out.getvalue())
-    assert find(bare) == ()
+    bare = strip_identifiers(out.getvalue())
+    assert find_identifiers(bare) == ()
     with PIL.Image.open(io.BytesIO(bare)) as read, PIL.Image.open(io.BytesIO(out.getvalue())) as before:
         assert read.mode == before.mode
         assert read.tobytes() == before.tobytes()
         assert read.getpalette() == before.getpalette()
         assert read.info.keys() <= {"dpi", "transparency", "exif"}
         assert dict(PIL.Image.Image.getexif(read)) == ({Base.Orientation: 6} if orientation else {})
-    assert strip(bare) == bare
+    assert strip_identifiers(bare) == bare
 
 
 @settings(max_examples=30)
@@ -268,7 +270,7 @@ def test_any_segment_goes_and_the_pixels_stay(payload: bytes, marker: int, early
     data = encoded("JPEG")
     made = struct.pack(">BBH", 0xFF, marker, len(payload) + 2) + payload
     at = 2 if early else data.index(b"\xff\xda")
-    bare = strip(data[:at] + made + data[at:])
+    bare = strip_identifiers(data[:at] + made + data[at:])
     assert shown(bare) == shown(data)
     if not payload.startswith((b"ICC_PROFILE\0", b"Adobe", b"JFIF\0")):
         assert bare == data
@@ -279,7 +281,7 @@ def test_other_formats_are_refused(form: str) -> None:
     with pytest.raises(
         ExportError, match=r"P1/a\.x: metadata can be taken out of JPEG and PNG only; convert it to PNG"
     ):
-        strip(encoded(form), "P1/a.x")
+        strip_identifiers(encoded(form), "P1/a.x")
 
 
 @pytest.mark.parametrize(
@@ -287,7 +289,7 @@ def test_other_formats_are_refused(form: str) -> None:
 )
 def test_damaged_files_are_named(data: bytes) -> None:
     with pytest.raises(CorruptFile, match=r"P1/a\.x: cannot be freed of its metadata"):
-        strip(data, "P1/a.x")
+        strip_identifiers(data, "P1/a.x")
 
 
 # Converters
@@ -317,8 +319,8 @@ def test_converters_strip_what_they_copy(
     assert "copied without metadata" in str(report)
     for place, name in zip(places, ("a.jpg", "b.png"), strict=True):
         before, after = (ds.root / name).read_bytes(), (tmp_path / "out" / place).read_bytes()
-        assert find(before)
-        assert find(after) == ()
+        assert find_identifiers(before)
+        assert find_identifiers(after) == ()
         assert shown(after) == shown(before)
     writer.write(ds, tmp_path / "as_they_are", images="copy")
     assert (tmp_path / "as_they_are" / places[0]).read_bytes() == (ds.root / "a.jpg").read_bytes()

@@ -18,9 +18,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pcm_leukemia import NINE, Box, Dataset, Image, images
+from pcm_leukemia import NINE, Box, Dataset, Image
 from pcm_leukemia.errors import CorruptFile, DataNotFound
 from pcm_leukemia.images import Files
+from pcm_leukemia.images import pixels as images
 from pcm_leukemia.schema import ImageId
 
 
@@ -288,8 +289,8 @@ def test_what_is_no_image_is_told_beside_ultralytics_too(tmp_path: Path) -> None
         "assert PIL.Image.open.__module__.startswith('ultralytics')\n"
         "try:\n    images.size(b'no image', 'a.png')\n"
         "except errors.CorruptFile as error:\n    print(error)\n"
-        "from pcm_leukemia.identifiers import find\n"
-        "find(b'no image')\n"
+        "from pcm_leukemia.images.metadata import find_identifiers\n"
+        "find_identifiers(b'no image')\n"
     )
     alone = {"YOLO_OFFLINE": "true", "YOLO_AUTOINSTALL": "false", "YOLO_CONFIG_DIR": str(tmp_path)}
     done = subprocess.run(

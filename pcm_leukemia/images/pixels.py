@@ -29,10 +29,10 @@ import numpy.typing as npt
 import PIL.Image
 import PIL.ImageOps
 
-from pcm_leukemia import identifiers
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import CorruptFile, DataNotFound, ExportError, PcmError, Problem
 from pcm_leukemia.files import BAD_FILE, Files
+from pcm_leukemia.images import metadata
 from pcm_leukemia.schema import Image
 from pcm_leukemia.shapes import Box
 
@@ -83,7 +83,7 @@ def place(files: Files, file: str, target: Path, how: Placing, *, strip: bool = 
     """Copy a file to `target`, byte for byte, or link to it; links to an absolute path.
 
     With `strip`, the copy has the same pixels and no other metadata than how it is to be turned; see
-    `identifiers.strip`.
+    `images.strip_identifiers`.
 
     Raises
     ------
@@ -100,7 +100,7 @@ def place(files: Files, file: str, target: Path, how: Placing, *, strip: bool = 
     source = files.path(file)
     if strip:
         check_strip(how)
-        target.write_bytes(identifiers.strip(files.read(file), file))
+        target.write_bytes(metadata.strip_identifiers(files.read(file), file))
         return
     if how == "copy":
         if source is None:

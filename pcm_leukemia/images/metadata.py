@@ -22,7 +22,7 @@ from PIL.ExifTags import GPSTAGS, IFD, TAGS, Base
 
 from pcm_leukemia.errors import CorruptFile, ExportError
 
-__all__ = ["HARMLESS", "Identifier", "find", "strip"]
+__all__ = ["HARMLESS", "Identifier", "find_identifiers", "strip_identifiers"]
 
 HARMLESS = frozenset(
     {
@@ -83,7 +83,7 @@ class Identifier:
     field: str
 
 
-def find(data: bytes) -> tuple[Identifier, ...]:
+def find_identifiers(data: bytes) -> tuple[Identifier, ...]:
     """Everything in an image file that may lead to a person, sorted; nothing is decoded.
 
     What cannot be read is passed over: whether it is an image at all, `images` says.
@@ -94,9 +94,9 @@ def find(data: bytes) -> tuple[Identifier, ...]:
     >>> exif = PIL.Image.Exif()
     >>> exif[Base.Artist] = "Somebody"
     >>> PIL.Image.new("RGB", (8, 8)).save(out, "JPEG", exif=exif, comment=b"slide 7")
-    >>> find(out.getvalue())
+    >>> find_identifiers(out.getvalue())
     (Identifier(kind='name', field='EXIF Artist'), Identifier(kind='text', field='JPEG comment'))
-    >>> find(strip(out.getvalue()))
+    >>> find_identifiers(strip_identifiers(out.getvalue()))
     ()
     """
     found: set[Identifier] = set()
@@ -106,7 +106,7 @@ def find(data: bytes) -> tuple[Identifier, ...]:
     return tuple(sorted(found))
 
 
-def strip(data: bytes, where: str = "image") -> bytes:
+def strip_identifiers(data: bytes, where: str = "image") -> bytes:
     """The same picture, bit for bit, in a file that says nothing else.
 
     Of a JPEG, what decoders need stays (also its colour profile), of a PNG the chunks of the picture; an EXIF
