@@ -14,7 +14,7 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any, Literal
 
-from pcm_leukemia import files, split_file
+from pcm_leukemia import files, splits
 from pcm_leukemia.baselines import training
 from pcm_leukemia.baselines.evaluation import Evaluation, evaluate
 from pcm_leukemia.baselines.runs import Run, is_run
@@ -23,7 +23,7 @@ from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import ExportError
 from pcm_leukemia.joining import concat
 from pcm_leukemia.schema import IGNORE, ImageId, Split
-from pcm_leukemia.units import unit_of
+from pcm_leukemia.splits import unit_of
 
 __all__ = ["Adaptation", "Adapted", "Start", "Unit", "adapt", "adapt_over", "draw", "mean_and_spread"]
 
@@ -224,7 +224,7 @@ def _keep_draw(split: Split, folder: Path, target: Dataset) -> None:
     """Write what was drawn; the draw beside a run is what that run has learned from, and stays as it is."""
     file = folder / "draw.csv"
     if is_run(folder / "run") and file.exists():
-        before = split_file.read(file, split.name)
+        before = splits.read(file, split.name)
         if (before.part_of, before.made) != (split.part_of, dict(split.made)):
             raise ExportError(
                 f"{file}: is another draw, which the run beside it has learned from; name another folder"
@@ -233,7 +233,7 @@ def _keep_draw(split: Split, folder: Path, target: Dataset) -> None:
     with files.disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         with files.new_file(file) as work:
-            split_file.write(split, work, target)
+            splits.write(split, work, target)
 
 
 def _to_learn_from(target: Dataset, seed: int, unit: Unit) -> Dataset:

@@ -15,7 +15,7 @@ from pcm_leukemia.baselines.runs import Run
 from pcm_leukemia.baselines.seen import LEARNED_FROM
 from pcm_leukemia.baselines.two_stage import OTHER, TwoStage
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.tasks import require_boxes, require_complete
+from pcm_leukemia.requirements import require_boxes, require_complete
 
 __all__ = ["Evaluation", "evaluate", "evaluate_two_stage", "part_to_score", "reading_of"]
 

@@ -15,8 +15,8 @@ from pcm_leukemia.baselines import config, runs
 from pcm_leukemia.baselines.contract import Job
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import DataWarning, UnknownPart
-from pcm_leukemia.leaks import require_sound
-from pcm_leukemia.tasks import Incomplete, require_boxes, require_complete
+from pcm_leukemia.requirements import Incomplete, require_boxes, require_complete
+from pcm_leukemia.splits import require_sound
 
 __all__ = ["train"]
 

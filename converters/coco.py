@@ -25,10 +25,10 @@ from pcm_leukemia.converters._coco_read import read
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import ExportError
 from pcm_leukemia.files import Report, leads_outside, new_folder
-from pcm_leukemia.leaks import require_sound
+from pcm_leukemia.requirements import Incomplete, require_boxes, require_complete
 from pcm_leukemia.schema import IGNORE, Cell, Image, ImageId, Patient
 from pcm_leukemia.shapes import Mask, Shape, clipped, pack
-from pcm_leukemia.tasks import Incomplete, require_boxes, require_complete
+from pcm_leukemia.splits import require_sound
 
 __all__ = ["read", "write"]
 

@@ -32,9 +32,9 @@ from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import DataWarning, ExportError, PcmError, Problem, some
 from pcm_leukemia.files import Report, check_target, counts
 from pcm_leukemia.images import BORDERS, Border, Files, crop, crop_corners, encode, files_of, load
-from pcm_leukemia.leaks import require_sound
+from pcm_leukemia.requirements import require_boxes
 from pcm_leukemia.schema import IGNORE, Cell, Image, ImageId
-from pcm_leukemia.tasks import require_boxes
+from pcm_leukemia.splits import require_sound
 
 __all__ = ["write"]
 

@@ -43,9 +43,9 @@ from pcm_leukemia.cvat import read
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import CorruptFile, DataNotFound, ExportError, some
 from pcm_leukemia.files import MARKER, Report, check_zip, counts, new_zip
-from pcm_leukemia.leaks import require_sound
 from pcm_leukemia.predictions import Predictions, with_predictions
 from pcm_leukemia.schema import Image
+from pcm_leukemia.splits import require_sound
 
 __all__ = ["read", "write"]
 

@@ -34,9 +34,9 @@ from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import MissingExtra
 from pcm_leukemia.files import Report, counts, new_folder
 from pcm_leukemia.images import files_of
-from pcm_leukemia.leaks import require_sound
+from pcm_leukemia.requirements import Incomplete, require_boxes, require_complete
 from pcm_leukemia.schema import IGNORE
-from pcm_leukemia.tasks import Incomplete, require_boxes, require_complete
+from pcm_leukemia.splits import require_sound
 
 __all__ = ["push", "read", "write"]
 

@@ -30,10 +30,10 @@ from pcm_leukemia.converters._yolo_read import TABLE, read
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import DataNotFound, ExportError, some
 from pcm_leukemia.files import Report, new_folder
-from pcm_leukemia.leaks import require_sound
+from pcm_leukemia.requirements import Incomplete, require_boxes, require_complete
 from pcm_leukemia.schema import IGNORE, PARTS, Image, ImageId
 from pcm_leukemia.shapes import Box
-from pcm_leukemia.tasks import Incomplete, require_boxes, require_complete
+from pcm_leukemia.splits import require_sound
 
 __all__ = ["read", "write"]
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from pcm_leukemia import leaks
+from pcm_leukemia import splits
 from pcm_leukemia.annotations import annotated_twice, unusual_boxes
 from pcm_leukemia.copies import Look, copies, look, plain
 from pcm_leukemia.dataset import Dataset
@@ -161,7 +161,7 @@ def _split(ds: Dataset, split: Split | None) -> Iterator[Finding]:
         if image.group is not None:
             in_group.setdefault(f'split "{split.name}" group "{image.group}"', []).append(image.id)
     lost = [image.id for image in ds.images if image.id not in split.part_of]
-    for problem in leaks.check(ds, split):
+    for problem in splits.check(ds, split):
         kind, images = "in-no-part", lost
         if problem.where in people:
             kind, images = "patient-in-two-parts", images_of[people[problem.where]]

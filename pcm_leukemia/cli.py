@@ -38,9 +38,9 @@ from pcm_leukemia.cli_options import (
 )
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import PcmError, UnknownPart
-from pcm_leukemia.leaks import require_sound
 from pcm_leukemia.loading import kind_of, load_dataset, with_patients
 from pcm_leukemia.schema import IGNORE
+from pcm_leukemia.splits import require_sound
 
 __all__ = ["app", "main"]
 

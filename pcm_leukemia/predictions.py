@@ -18,9 +18,9 @@ import msgspec
 
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import DataNotFound, DataWarning, InvalidExport, Problem, some
+from pcm_leukemia.requirements import require_boxes
 from pcm_leukemia.schema import Cell, Image
 from pcm_leukemia.shapes import Box
-from pcm_leukemia.tasks import require_boxes
 
 __all__ = ["AUTO", "SCORE", "Onto", "Predictions", "with_predictions"]
 

@@ -21,8 +21,8 @@ from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import DataWarning, MissingExtra, UnknownPart
 from pcm_leukemia.frames import CutCrops, Frames, Ints, Texts, WrittenCrops
 from pcm_leukemia.images import BORDERS, Border
+from pcm_leukemia.requirements import Incomplete, require_boxes, require_complete
 from pcm_leukemia.schema import IGNORE, Cell, ImageId
-from pcm_leukemia.tasks import Incomplete, require_boxes, require_complete
 
 try:
     import torch

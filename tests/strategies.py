@@ -23,8 +23,8 @@ from pcm_leukemia.schema import (
     Taxonomy,
 )
 from pcm_leukemia.shapes import Box, Ellipse, Mask, Point, Polygon, RotatedBox, Shape
+from pcm_leukemia.splits import unit_of
 from pcm_leukemia.taxonomy import NINE
-from pcm_leukemia.units import unit_of
 
 __all__ = ["datasets"]
 

@@ -14,7 +14,7 @@ from hypothesis import given
 from strategies import datasets
 
 import pcm_leukemia as pcm
-from pcm_leukemia import NINE, Box, Cell, Dataset, Image, Patient, Split, images, leaks, sample
+from pcm_leukemia import NINE, Box, Cell, Dataset, Image, Patient, Split, images, sample, splits
 from pcm_leukemia.joining import concat
 from pcm_leukemia.schema import ImageId, PatientId
 
@@ -44,7 +44,7 @@ def test_two_hospitals_first_patients_stay_two() -> None:
     ]
     assert both.split is not None
     assert both.split.part_of == {"north/P1/a.png": "train", "south/P1/a.png": "test"}
-    assert leaks.check(both, both.split) == []
+    assert splits.check(both, both.split) == []
 
 
 def test_a_leak_in_one_of_them_is_still_one() -> None:
@@ -55,7 +55,7 @@ def test_a_leak_in_one_of_them_is_still_one() -> None:
     )
     both = concat([leaky, one("south", "train")])
     assert both.split is not None
-    assert [problem.where for problem in leaks.check(both, both.split)] == [
+    assert [problem.where for problem in splits.check(both, both.split)] == [
         'split "joined" patient "north/P1"'
     ]
 
@@ -131,7 +131,7 @@ def test_an_image_in_two_data_sets_is_told_and_never_separated(tmp_path: Path, a
         Split("torn", {i.id: "test" if i.id == "two/1.png" else "train" for i in both.images})
     )
     with pytest.raises(pcm.errors.LeakySplit, match='group "same as one/3.png": stands in train'):
-        leaks.require_sound(torn)
+        splits.require_sound(torn)
 
 
 def test_groups_that_share_a_copy_become_one(tmp_path: Path) -> None:

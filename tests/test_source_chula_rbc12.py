@@ -13,9 +13,9 @@ from source_layouts import picture
 import pcm_leukemia as pcm
 from pcm_leukemia import sources
 from pcm_leukemia.errors import DataNotFound, InvalidExport, Problem, UnfitForTask, UnknownLabel
+from pcm_leukemia.requirements import require_boxes
 from pcm_leukemia.shapes import Point
 from pcm_leukemia.sources import chula_rbc12
-from pcm_leukemia.tasks import require_boxes
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from source_layouts import picture
 
 from pcm_leukemia import sources
 from pcm_leukemia.errors import CorruptFile, DataNotFound, DataWarning, InvalidExport, UnfitForTask
+from pcm_leukemia.requirements import require_complete
 from pcm_leukemia.sources import mll_helmholtz
-from pcm_leukemia.tasks import require_complete
 
 
 @pytest.fixture

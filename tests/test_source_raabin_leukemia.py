@@ -9,8 +9,8 @@ from source_layouts import picture
 from source_layouts import raabin_leukemia as layout
 
 from pcm_leukemia.errors import DataNotFound, UnfitForTask
+from pcm_leukemia.requirements import require_complete
 from pcm_leukemia.sources import raabin_leukemia
-from pcm_leukemia.tasks import require_complete
 
 
 def test_diagnoses_and_subtypes(tmp_path: Path) -> None:

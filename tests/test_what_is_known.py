@@ -32,7 +32,7 @@ from pcm_leukemia.errors import DataWarning, LeakySplit, MissingPatients, UnfitF
 from pcm_leukemia.files import Report
 from pcm_leukemia.schema import STATES, ImageId, PatientId, Tag
 from pcm_leukemia.shapes import Ellipse, Point, pack, unpack
-from pcm_leukemia.units import unit_of
+from pcm_leukemia.splits import unit_of
 
 
 def pointed(root: Path, **more: Any) -> Dataset:

@@ -14,11 +14,11 @@ from pathlib import Path
 
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import DataNotFound, DataWarning, InvalidExport, PcmError, Problem, some
-from pcm_leukemia.leaks import check
 from pcm_leukemia.schema import Attributes, Cell, Image, ImageId, Patient, PatientId, Split
 from pcm_leukemia.shapes import Box
 from pcm_leukemia.sources._labels import LabelMap
 from pcm_leukemia.sources._source import Source
+from pcm_leukemia.splits import check
 
 __all__ = [
     "IMAGES",

@@ -17,11 +17,11 @@ from pathlib import Path
 from pcm_leukemia import patients as people
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import Problem, UnknownLabel
-from pcm_leukemia.given_splits import SPELLED
 from pcm_leukemia.schema import IGNORE, Taxonomy
 from pcm_leukemia.sources._files import Crop, crops, find_root, listing, not_found, warn
 from pcm_leukemia.sources._labels import LabelMap, Rule, read_map
 from pcm_leukemia.sources._source import Source
+from pcm_leukemia.splits import SPELLED
 from pcm_leukemia.taxonomy import NINE
 
 __all__ = ["SOURCE", "read"]

@@ -14,9 +14,9 @@ from typing import Literal
 
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import DataNotFound, DataWarning, InvalidExport, LeakySplit, Problem, some
-from pcm_leukemia.leaks import check
 from pcm_leukemia.schema import Image, ImageId, Split
-from pcm_leukemia.split_file import PART
+from pcm_leukemia.splits.file import PART
+from pcm_leukemia.splits.leakage import check
 
 __all__ = ["SPELLED", "from_folders", "from_lists", "from_subsets"]
 

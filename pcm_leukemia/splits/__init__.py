@@ -16,17 +16,18 @@ from typing import Literal
 
 import numpy as np
 
-from pcm_leukemia import balance
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import DataWarning, LeakySplit, MissingPatients, Problem, some
-from pcm_leukemia.given_splits import from_folders, from_lists, from_subsets
-from pcm_leukemia.leaks import SHARED_BY_IMAGE, check, require_sound
-from pcm_leukemia.placing import counts, need_patients, place, reached
 from pcm_leukemia.schema import Image, ImageId, PatientId, Split
-from pcm_leukemia.split_file import read, write
-from pcm_leukemia.units import unit_of
+from pcm_leukemia.splits import balance
+from pcm_leukemia.splits.file import read, write
+from pcm_leukemia.splits.given import SPELLED, from_folders, from_lists, from_subsets
+from pcm_leukemia.splits.leakage import SHARED_BY_IMAGE, check, require_sound
+from pcm_leukemia.splits.placing import counts, need_patients, place, reached
+from pcm_leukemia.splits.units import unit_of
 
 __all__ = [
+    "SPELLED",
     "by_patient",
     "check",
     "extend",
@@ -36,6 +37,7 @@ __all__ = [
     "from_subsets",
     "read",
     "require_sound",
+    "unit_of",
     "write",
 ]
 

@@ -8,10 +8,10 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from pcm_leukemia import balance
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import DataWarning, MissingPatients
 from pcm_leukemia.schema import Image, ImageId, PatientId
+from pcm_leukemia.splits import balance
 
 __all__ = ["counts", "need_patients", "place", "reached"]
 
