@@ -22,19 +22,7 @@ import numpy as np
 import PIL.Image
 
 import pcm_leukemia as pcm
-from pcm_leukemia import (
-    Box,
-    Cell,
-    Dataset,
-    Image,
-    Patient,
-    checks,
-    copies,
-    duplicates,
-    images,
-    sample,
-    thumbnails,
-)
+from pcm_leukemia import Box, Cell, Dataset, Image, Patient, checks, images, sample
 from pcm_leukemia.schema import ImageId, PatientId, Split
 
 PATIENTS = r"(?P<diagnosis>[^/]+)/(?P<patient>[^/]+)/"
@@ -168,11 +156,11 @@ def speed(ds: Dataset, root: Path) -> None:
     pixels = images.load(images.Files(root), first)
     start = time.perf_counter()
     for _ in range(20):
-        thumbnails.digest(pixels)
+        checks.digest(pixels)
     print(f"SHA-256 of {first.width} x {first.height} pixels: {(time.perf_counter() - start) * 50:.1f} ms")
     for workers in (1, 2):
         start = time.perf_counter()
-        copies.look(ds, workers=workers)
+        checks.look(ds, workers=workers)
         spent = (time.perf_counter() - start) / len(ds.images) * 1000
         print(
             f"look, {workers} threads: {spent:.1f} ms an image (read, decoded, hashed, {len(ds.cells)} cells cut)"
@@ -181,7 +169,7 @@ def speed(ds: Dataset, root: Path) -> None:
 
 def many(ds: Dataset, count: int) -> None:
     """The search alone, on drawn cells that are repeated with noise: what it takes for `count` of them."""
-    looks = copies.look(ds)
+    looks = checks.look(ds)
     cells = np.stack([cell for each in looks for cell in each.cells])
     wholes = np.stack([each.whole for each in looks if each.whole is not None])
     rng = np.random.default_rng(0)
@@ -189,7 +177,7 @@ def many(ds: Dataset, count: int) -> None:
         origin = np.arange(total) % len(stack)
         noisy = np.clip(stack[origin] + rng.normal(0, 8, (total, 32, 32)), 0, 255).astype(np.uint8)
         start = time.perf_counter()
-        duplicates.near(noisy, origin)
+        checks.near(noisy, origin)
         print(f"search among {total:,} {what}: {time.perf_counter() - start:.1f} s")
 
 

@@ -348,7 +348,7 @@ def check(
     images_root: ImagesRoot = None,
 ) -> None:
     """Look for leaks, copies, odd boxes and identifiers: whatever speaks against trusting the data."""
-    from pcm_leukemia import checks, pairs
+    from pcm_leukemia import checks
 
     ds = _load(
         data,
@@ -362,7 +362,7 @@ def check(
     found = checks.check(ds, pixels=pixels, paper=paper, workers=workers, progress=not as_json)
     print(json.dumps(found.to_json(), ensure_ascii=False, indent=1) if as_json else found)
     if pictures:
-        report = pairs.write(found.findings, ds, pictures)
+        report = checks.write_pictures(found.findings, ds, pictures)
         if not as_json:
             print(report)
     if found.problems:

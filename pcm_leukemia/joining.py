@@ -197,7 +197,7 @@ def _same_files(ds: Dataset) -> Iterator[Sequence[ImageId]]:
 
 def _same_looks(ds: Dataset) -> Iterator[Sequence[ImageId]]:
     """Images that look the same, or show the same cell."""
-    from pcm_leukemia.copies import copies, look  # numpy and Pillow, which `import pcm_leukemia` does without
+    from pcm_leukemia.checks import copies, look  # numpy and Pillow, which `import pcm_leukemia` does without
 
     for found in copies(ds, look(ds)):
         yield tuple(dict.fromkeys([*found.images, *(image for image, _ in found.cells)]))
@@ -205,7 +205,7 @@ def _same_looks(ds: Dataset) -> Iterator[Sequence[ImageId]]:
 
 def _kept_together(ds: Dataset, same: Sequence[Sequence[ImageId]]) -> Dataset:
     """One group for all images that are the same, and for those that were in a group with them already."""
-    from pcm_leukemia.duplicates import groups
+    from pcm_leukemia.checks import groups
 
     lines = [" = ".join(images) for images in same]
     warnings.warn(

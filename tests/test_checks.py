@@ -17,23 +17,9 @@ from exports import SHARED, png
 from msgspec import structs
 
 import pcm_leukemia as pcm
-from pcm_leukemia import (
-    IGNORE,
-    NINE,
-    Box,
-    Cell,
-    Dataset,
-    Image,
-    Patient,
-    Split,
-    checks,
-    images,
-    pairs,
-    sample,
-)
-from pcm_leukemia.annotations import UNUSUAL
+from pcm_leukemia import IGNORE, NINE, Box, Cell, Dataset, Image, Patient, Split, checks, images, sample
+from pcm_leukemia.checks import UNUSUAL, Finding
 from pcm_leukemia.errors import DataWarning, ExportError
-from pcm_leukemia.findings import Finding
 from pcm_leukemia.schema import ImageId, PatientId
 
 PATTERN = r"(?P<diagnosis>[^/]+)/(?P<patient>[^/]+)/"
@@ -475,7 +461,7 @@ def test_pictures_of_findings(planting: Planting, tmp_path: Path) -> None:
     planting.add("broken.png", b"\x89PNG\r\n\x1a\n" + png()[8:], part="test", patient="NEW")
     ds = planting.dataset()
     found = checks.check(ds)
-    report = pairs.write(found.findings, ds, tmp_path / "out")
+    report = checks.write_pictures(found.findings, ds, tmp_path / "out")
     with (tmp_path / "out" / "findings.csv").open(encoding="utf-8", newline="") as stream:
         rows = list(csv.DictReader(stream))
     assert [row["kind"] for row in rows] == [finding.kind for finding in found.findings]
@@ -490,12 +476,12 @@ def test_pictures_of_findings(planting: Planting, tmp_path: Path) -> None:
     assert "c&quot;op&amp;y.png" in page
     assert page.count("<img") == sum(bool(row["picture"]) for row in rows)
     assert "2 with a picture" in str(report)
-    pairs.write(found.findings, ds, tmp_path / "again")
+    checks.write_pictures(found.findings, ds, tmp_path / "again")
     for name in shown.values():
         assert (tmp_path / "again" / name).read_bytes() == (tmp_path / "out" / name).read_bytes()
     (tmp_path / "out" / "mine.txt").touch()
     with pytest.raises(ExportError, match=r'holds "mine.txt"'):
-        pairs.write(found.findings, ds, tmp_path / "out")
+        checks.write_pictures(found.findings, ds, tmp_path / "out")
 
 
 def test_bccd_holds_cells_that_were_photographed_twice() -> None:

@@ -11,8 +11,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pcm_leukemia import Box
-from pcm_leukemia.duplicates import COPIES, Radius, groups, near
-from pcm_leukemia.thumbnails import SIDE, Stack, correlation, detail, digest, thumbnail, turned
+from pcm_leukemia.checks import (
+    COPIES,
+    SIDE,
+    Radius,
+    Stack,
+    correlation,
+    detail,
+    digest,
+    groups,
+    near,
+    thumbnail,
+    turned,
+)
 
 
 def texture(seed: int, size: tuple[int, int] = (240, 200)) -> PIL.Image.Image:
@@ -106,9 +117,9 @@ def test_what_is_found_does_not_hang_on_blocks(monkeypatch: pytest.MonkeyPatch) 
     found = near(rows, range(15))
     assert [(link.first, link.second) for link in found] == [(0, 12), (5, 13), (11, 14)]
     told: list[float] = []
-    monkeypatch.setattr("pcm_leukemia.duplicates.ROWS", 4)
-    monkeypatch.setattr("pcm_leukemia.duplicates.COLUMNS", 5)
-    monkeypatch.setattr("pcm_leukemia.duplicates.AT_ONCE", 1)
+    monkeypatch.setattr("pcm_leukemia.checks.similarity.ROWS", 4)
+    monkeypatch.setattr("pcm_leukemia.checks.similarity.COLUMNS", 5)
+    monkeypatch.setattr("pcm_leukemia.checks.similarity.AT_ONCE", 1)
     assert near(rows, range(15), COPIES, told=told.append) == found
     assert told == sorted(told)
     assert told[-1] == 1

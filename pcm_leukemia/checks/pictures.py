@@ -11,14 +11,14 @@ import PIL.Image
 import PIL.ImageDraw
 import PIL.ImageFont
 
+from pcm_leukemia.checks.findings import Finding
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import PcmError
 from pcm_leukemia.files import Report, new_folder
-from pcm_leukemia.findings import Finding
 from pcm_leukemia.images import Files, crop, crop_corners, load
 from pcm_leukemia.schema import Cell, Image
 
-__all__ = ["write"]
+__all__ = ["write_pictures"]
 
 SIDE = 480
 """Pixels that each picture is fitted into, wide and high."""
@@ -31,7 +31,7 @@ _PICTURED = frozenset(
 )
 
 
-def write(findings: Iterable[Finding], ds: Dataset, out: str | Path) -> Report:
+def write_pictures(findings: Iterable[Finding], ds: Dataset, out: str | Path) -> Report:
     """Write a picture of each finding that has something to show, and an index of all of them.
 
     ::

@@ -18,14 +18,14 @@ import PIL.Image
 from rich.progress import track
 
 from pcm_leukemia import images
+from pcm_leukemia.checks.findings import Finding, Severity, among
+from pcm_leukemia.checks.similarity import COPIES, Link, groups, near
+from pcm_leukemia.checks.thumbnails import SIDE, Stack, detail, digest, thumbnail
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.duplicates import COPIES, Link, groups, near
 from pcm_leukemia.errors import PcmError, Problem
-from pcm_leukemia.findings import Finding, Severity, among
 from pcm_leukemia.images import Identifier, find_identifiers
 from pcm_leukemia.schema import Cell, Image, Split
 from pcm_leukemia.shapes import Box
-from pcm_leukemia.thumbnails import SIDE, Stack, detail, digest, thumbnail
 
 __all__ = ["MARGIN", "Look", "copies", "look", "plain"]
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
+from pcm_leukemia.checks.findings import Finding, among
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.findings import Finding, among
 from pcm_leukemia.schema import Cell, Split
 from pcm_leukemia.shapes import Point
 

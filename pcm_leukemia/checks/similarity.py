@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from pcm_leukemia.thumbnails import ORIENTATIONS, Stack, coarse, correlation, detail, turned
+from pcm_leukemia.checks.thumbnails import ORIENTATIONS, Stack, coarse, correlation, detail, turned
 
 __all__ = ["COPIES", "Link", "Radius", "groups", "near"]
 
