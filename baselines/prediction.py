@@ -11,8 +11,8 @@ from typing import Any, Literal, NamedTuple
 
 import PIL.Image
 
+from pcm_leukemia import bare_images
 from pcm_leukemia import images as pixels_of
-from pcm_leukemia import unannotated
 from pcm_leukemia.baselines import inference, pictures
 from pcm_leukemia.baselines.runs import Run
 from pcm_leukemia.baselines.two_stage import TwoStage
@@ -58,11 +58,11 @@ def images_at(path: str | Path) -> Dataset:
     try:
         kind_of(path)
     except DataNotFound:
-        return unannotated.read(path)
+        return bare_images.read(path)
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             if not any(member.lower().endswith(".xml") for member in archive.namelist()):
-                return unannotated.read(path)
+                return bare_images.read(path)
     # whatever the cells are called there, they are left out
     declared: dict[str, Any] = {"taxonomy": "declared"} if kind_of(path) == "cvat" else {}
     return replace(load_dataset(path, **declared), taxonomy=NINE, cells=())

@@ -15,10 +15,11 @@ import PIL.ExifTags
 import PIL.Image
 import pytest
 
-from pcm_leukemia import cvat, sample, smear, splits, white_cells
-from pcm_leukemia.canvas import Stamp
+from pcm_leukemia import cvat, sample, splits
 from pcm_leukemia.errors import ExportError
 from pcm_leukemia.loading import load_dataset
+from pcm_leukemia.sample import cells, smear
+from pcm_leukemia.sample.canvas import Stamp
 from pcm_leukemia.shapes import RotatedBox
 from pcm_leukemia.taxonomy import NINE
 
@@ -234,7 +235,7 @@ def test_boxes_are_tight(wanted: smear.Wanted) -> None:
 
 def test_a_cut_cell_shows_less_than_half() -> None:
     for seed in range(12):
-        whole = white_cells.draw("Neutrophil", np.random.default_rng(seed), edge=LOOK.edge)
+        whole = cells.draw("Neutrophil", np.random.default_rng(seed), edge=LOOK.edge)
         _, (cell,) = smear.draw(LOOK, [smear.Wanted("Neutrophil", cut=True)], np.random.default_rng(seed))
         rows, columns = (np.flatnonzero((whole.cover > 96).any(axis)) for axis in (1, 0))
         full = len(rows) * len(columns)
@@ -266,7 +267,7 @@ def blackish(stamp: Stamp) -> float:
 
 
 def mean_of(label: str, feature: Callable[[Stamp], float]) -> float:
-    return float(np.mean([feature(white_cells.draw(label, np.random.default_rng([9, n]))) for n in range(8)]))
+    return float(np.mean([feature(cells.draw(label, np.random.default_rng([9, n]))) for n in range(8)]))
 
 
 def test_classes_differ_as_the_paper_says() -> None:
@@ -286,7 +287,7 @@ def test_a_label_that_has_no_drawing() -> None:
     with pytest.raises(
         ValueError, match='label "Blast": there is no drawing of it; give one of Lymphocyte, N'
     ):
-        white_cells.draw("Blast", np.random.default_rng(0))
+        cells.draw("Blast", np.random.default_rng(0))
 
 
 def test_white_cells_stand_out_in_the_images(export: Path, root: ET.Element) -> None:

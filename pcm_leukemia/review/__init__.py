@@ -15,8 +15,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.pairing import By, images_in_common, pair
-from pcm_leukemia.review_results import UNKNOWN, Agreement, Change, Confusion, Diff
+from pcm_leukemia.review.matching import By, images_in_common, pair
+from pcm_leukemia.review.results import UNKNOWN, Agreement, Change, Confusion, Diff
 from pcm_leukemia.schema import IGNORE, Cell, Image
 
 __all__ = ["Agreement", "Change", "Diff", "agreement", "diff"]

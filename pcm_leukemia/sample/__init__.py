@@ -19,8 +19,8 @@ import PIL.ExifTags
 import PIL.Image
 from rich.progress import track
 
-from pcm_leukemia import smear
 from pcm_leukemia.files import check_zip, new_zip
+from pcm_leukemia.sample import smear
 from pcm_leukemia.taxonomy import NINE
 
 __all__ = ["DIAGNOSES", "SUBSET", "write"]

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import DataWarning, InvalidExport, Problem, some
-from pcm_leukemia.patient_table import PatientTable
+from pcm_leukemia.patients.table import PatientTable
 from pcm_leukemia.schema import ImageId, Patient, PatientId
 
 __all__ = ["DIAGNOSES", "from_attribute", "from_csv", "from_pattern", "from_tags"]

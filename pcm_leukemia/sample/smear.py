@@ -19,8 +19,8 @@ import PIL.ImageDraw
 import PIL.ImageFilter
 import PIL.ImageFont
 
-from pcm_leukemia import white_cells
-from pcm_leukemia.canvas import Canvas, Stamp
+from pcm_leukemia.sample import cells
+from pcm_leukemia.sample.canvas import Canvas, Stamp
 from pcm_leukemia.shapes import Box
 
 __all__ = ["HEIGHT", "MARK", "WIDTH", "Drawn", "Look", "Wanted", "draw"]
@@ -116,7 +116,7 @@ def draw(
     >>> image.size, cell.box.inside(*image.size)
     ((1920, 1080), True)
     """
-    stamps = [white_cells.draw(cell.label, rng, edge=look.edge) for cell in wanted]
+    stamps = [cells.draw(cell.label, rng, edge=look.edge) for cell in wanted]
     circles: list[tuple[float, float, float]] = []
     for cell, stamp in zip(wanted, stamps, strict=True):
         place = _at_edge if cell.cut else _in_field

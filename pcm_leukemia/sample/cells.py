@@ -13,7 +13,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from pcm_leukemia.canvas import Canvas, Colour, Plane, Stamp
+from pcm_leukemia.sample.canvas import Canvas, Colour, Plane, Stamp
 
 __all__ = ["DRAWN", "draw"]
 
