@@ -33,9 +33,9 @@ from pcm_leukemia.baselines.inference import ahead
 from pcm_leukemia.dataset import Dataset as Cells
 from pcm_leukemia.errors import ExportError
 from pcm_leukemia.files import disk_errors, new_file
-from pcm_leukemia.frames import Frames
 from pcm_leukemia.images import Pixels
 from pcm_leukemia.schema import IGNORE, Cell
+from pcm_leukemia.torchdata import Frames
 
 __all__ = ["Draw", "Draws", "Pictures", "Prepare", "Rows", "loader", "write"]
 

@@ -24,8 +24,8 @@ from pcm_leukemia.baselines._classification_network import Build, CellClassifier
 from pcm_leukemia.baselines._classification_settings import Settings
 from pcm_leukemia.baselines.contract import Job
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.frames import Frames
 from pcm_leukemia.schema import IGNORE
+from pcm_leukemia.torchdata import Frames
 
 __all__ = ["load", "train"]
 

@@ -19,8 +19,8 @@ from rich.progress import track
 from pcm_leukemia import images
 from pcm_leukemia.baselines.contract import Classifier, Detector, Found
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.frames import Frames
 from pcm_leukemia.schema import IGNORE, Cell, ImageId
+from pcm_leukemia.torchdata import Frames
 
 __all__ = ["Classified", "ahead", "batches", "classify", "detect"]
 

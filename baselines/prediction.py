@@ -17,11 +17,11 @@ from pcm_leukemia.baselines import inference, pictures
 from pcm_leukemia.baselines.runs import Run
 from pcm_leukemia.baselines.two_stage import TwoStage
 from pcm_leukemia.converters import cvat
+from pcm_leukemia.converters.coco import with_predictions
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import DataNotFound
 from pcm_leukemia.files import Report, new_folder
 from pcm_leukemia.loading import kind_of, load_dataset
-from pcm_leukemia.predictions import with_predictions
 from pcm_leukemia.schema import ImageId, Taxonomy
 from pcm_leukemia.shapes import Box
 from pcm_leukemia.taxonomy import NINE, known

@@ -16,10 +16,10 @@ from pcm_leukemia.baselines.contract import Classifier, Detector, Found
 from pcm_leukemia.baselines.inference import ahead, batches
 from pcm_leukemia.baselines.runs import Run
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.frames import Frames
 from pcm_leukemia.images import Pixels
 from pcm_leukemia.schema import ImageId
 from pcm_leukemia.shapes import Box
+from pcm_leukemia.torchdata import Frames
 
 __all__ = ["Labelled", "TwoStage"]
 

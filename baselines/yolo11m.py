@@ -23,8 +23,8 @@ from pcm_leukemia.baselines.contract import Job
 from pcm_leukemia.converters import yolo
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import CorruptFile, DataNotFound, ExportError
-from pcm_leukemia.frames import Frames
 from pcm_leukemia.images import Placing
+from pcm_leukemia.torchdata import Frames
 
 __all__ = ["Settings", "load", "train"]
 

@@ -21,8 +21,8 @@ import torchvision
 from msgspec import structs
 
 from pcm_leukemia import IGNORE, NINE, Box, Cell, Dataset, Image, Patient, Split, images
-from pcm_leukemia.converters import _crops_resume as resume
 from pcm_leukemia.converters import crops
+from pcm_leukemia.converters.crops import resume
 from pcm_leukemia.errors import DataNotFound, DataWarning, ExportError, LeakySplit
 from pcm_leukemia.schema import ImageId, PatientId
 

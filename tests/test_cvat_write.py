@@ -37,8 +37,8 @@ from pcm_leukemia import (
     splits,
 )
 from pcm_leukemia.converters import coco, cvat
+from pcm_leukemia.converters.coco import with_predictions
 from pcm_leukemia.errors import DataNotFound, DataWarning, ExportError, InvalidExport, LeakySplit, UnknownPart
-from pcm_leukemia.predictions import with_predictions
 from pcm_leukemia.schema import ImageId, PatientId, Tag
 from pcm_leukemia.shapes import Ellipse, Mask, Polygon, RotatedBox
 

@@ -27,8 +27,8 @@ from test_crops import divided, smears, tree
 
 import pcm_leukemia as pcm
 from pcm_leukemia import IGNORE, NINE, Box, Cell, Dataset, Image, Patient, Split, Taxonomy
-from pcm_leukemia.converters import _huggingface_columns as columns
 from pcm_leukemia.converters import huggingface
+from pcm_leukemia.converters.huggingface import columns
 from pcm_leukemia.errors import CorruptFile, DataNotFound, DataWarning, ExportError, LeakySplit, MissingExtra
 from pcm_leukemia.images import pixels as images
 from pcm_leukemia.schema import ImageId, PatientId, Tag

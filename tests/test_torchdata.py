@@ -28,9 +28,9 @@ from torchvision.transforms import v2
 from pcm_leukemia import IGNORE, NINE, Box, Cell, Dataset, Image, Split, images, load_dataset, sample
 from pcm_leukemia.converters import coco, crops
 from pcm_leukemia.errors import CorruptFile, DataNotFound, DataWarning, UnknownPart
-from pcm_leukemia.frames import Texts
 from pcm_leukemia.schema import ImageId
 from pcm_leukemia.torchdata import Crops, Detection, collate
+from pcm_leukemia.torchdata.frames import Texts
 
 LABELS = ("Other", "Lymphocyte", "Monocyte")
 WORKERS = pytest.mark.filterwarnings(

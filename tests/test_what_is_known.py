@@ -15,19 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pcm_leukemia import (
-    NINE,
-    Box,
-    Cell,
-    Dataset,
-    Image,
-    Patient,
-    Split,
-    converters,
-    predictions,
-    splits,
-    store,
-)
+from pcm_leukemia import NINE, Box, Cell, Dataset, Image, Patient, Split, converters, splits, store
+from pcm_leukemia.converters import coco
 from pcm_leukemia.errors import DataWarning, LeakySplit, MissingPatients, UnfitForTask
 from pcm_leukemia.files import Report
 from pcm_leukemia.schema import STATES, ImageId, PatientId, Tag
@@ -61,7 +50,7 @@ def crops(ds: Dataset, _: Path) -> object:
 
 
 def predicted(ds: Dataset, _: Path) -> object:
-    return predictions.with_predictions(ds, [])
+    return coco.with_predictions(ds, [])
 
 
 def cells_in(used: Any) -> int:

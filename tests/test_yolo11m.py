@@ -27,8 +27,8 @@ from pcm_leukemia.baselines._yolo_detector import Prepare
 from pcm_leukemia.baselines.contract import Detector, Job
 from pcm_leukemia.baselines.detection_scores import score
 from pcm_leukemia.errors import CorruptFile, DataNotFound, DataWarning
-from pcm_leukemia.frames import Frames
 from pcm_leukemia.schema import ImageId, Taxonomy
+from pcm_leukemia.torchdata import Frames
 
 PATTERN = r"(?P<diagnosis>[^/]+)/(?P<patient>[^/]+)/"
 BASELINE = config.find("yolo11m")

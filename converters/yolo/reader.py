@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from pcm_leukemia.converters._yolo_names import EXTENSIONS, labels_file
+from pcm_leukemia.converters.yolo.names import EXTENSIONS, labels_file
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import (
     CorruptFile,

@@ -24,12 +24,11 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from pcm_leukemia.converters._huggingface_card import Written, card
-from pcm_leukemia.converters._huggingface_columns import pyarrow
-from pcm_leukemia.converters._huggingface_croissant import croissant
-from pcm_leukemia.converters._huggingface_fill import CONFIGS, Config, Plan, write_shards
-from pcm_leukemia.converters._huggingface_names import split_names
-from pcm_leukemia.converters._huggingface_read import read
+from pcm_leukemia.converters.huggingface.card import Written, card
+from pcm_leukemia.converters.huggingface.columns import pyarrow
+from pcm_leukemia.converters.huggingface.croissant import croissant
+from pcm_leukemia.converters.huggingface.fill import CONFIGS, Config, Plan, write_shards
+from pcm_leukemia.converters.huggingface.names import split_names
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import MissingExtra
 from pcm_leukemia.files import Report, counts, new_folder
@@ -38,7 +37,7 @@ from pcm_leukemia.requirements import Incomplete, require_boxes, require_complet
 from pcm_leukemia.schema import IGNORE
 from pcm_leukemia.splits import require_sound
 
-__all__ = ["push", "read", "write"]
+__all__ = ["push", "write"]
 
 
 def write(
@@ -104,6 +103,7 @@ def write(
 
     Examples
     --------
+    >>> from pcm_leukemia.converters.huggingface import read
     >>> import tempfile, PIL.Image
     >>> from pcm_leukemia.schema import Cell, Image, ImageId
     >>> from pcm_leukemia.shapes import Box

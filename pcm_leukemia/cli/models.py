@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from pcm_leukemia.cli_options import AsJson, Data, SplitName, Tasks, ValUnit, there
+from pcm_leukemia.cli.options import AsJson, Data, SplitName, Tasks, ValUnit, there
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.loading import load_dataset
 
@@ -42,7 +42,7 @@ class Incompletes(StrEnum):
     keep = "keep"
 
 
-MODELS = ", ".join(sorted(file.stem for file in (Path(__file__).parent / "baselines").glob("*.toml")))
+MODELS = ", ".join(sorted(file.stem for file in (Path(__file__).parents[1] / "baselines").rglob("*.toml")))
 """The folder is the registry; asking `baselines.names` would ask for its libraries."""
 
 Reading = Annotated[

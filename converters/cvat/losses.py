@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-from pcm_leukemia.converters._cvat_labels import Spelling
-from pcm_leukemia.converters._cvat_names import PATIENTS, Layout
-from pcm_leukemia.converters._cvat_xml import extent
+from pcm_leukemia.converters.cvat.document import extent
+from pcm_leukemia.converters.cvat.labels import Spelling
+from pcm_leukemia.converters.cvat.layout import PATIENTS, Layout
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.shapes import Ellipse, Mask, Point, RotatedBox
 

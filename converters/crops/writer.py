@@ -27,7 +27,7 @@ from typing import Literal, NamedTuple
 
 from rich.progress import track
 
-from pcm_leukemia.converters._crops_resume import resumable_folder, source_of
+from pcm_leukemia.converters.crops.resume import resumable_folder, source_of
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import DataWarning, ExportError, PcmError, Problem, some
 from pcm_leukemia.files import Report, check_target, counts

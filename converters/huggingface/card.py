@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from pcm_leukemia.converters._huggingface_columns import Feature, yaml_features
-from pcm_leukemia.converters._huggingface_names import split_names
-from pcm_leukemia.converters._huggingface_shards import Shard, Shards
+from pcm_leukemia.converters.huggingface.columns import Feature, yaml_features
+from pcm_leukemia.converters.huggingface.names import split_names
+from pcm_leukemia.converters.huggingface.shards import Shard, Shards
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.schema import IGNORE
 
@@ -203,7 +203,7 @@ _DETECTION = """`detection`: a row an image.
 | `file_name` | the image's path in the annotated export |
 | `patient`, `diagnosis` | as they were given; empty where unknown |
 | `objects` | lists of equal length: `id` (from 1, over all images), `bbox` (x, y, width, height in pixels, as in COCO), `category`, `area` of the box (square pixels), `cell` (its number in the image), `raw_label` (what the annotator's tool said) |
-| `pcm` | JSON with what is left of the annotations (outlines, attributes, tags); `pcm_leukemia.converters.huggingface.read` reads it |"""
+| `pcm` | JSON with what is left of the annotations (outlines, attributes, tags); `pcm_leukemia.converters.huggingface.writer.read` reads it |"""
 
 _CLASSIFICATION = """`classification`: a row a cell.
 

@@ -11,8 +11,8 @@ import json
 import re
 from typing import Any
 
-from pcm_leukemia.converters._huggingface_card import PAPER, Written, synthetic
-from pcm_leukemia.converters._huggingface_columns import Feature
+from pcm_leukemia.converters.huggingface.card import PAPER, Written, synthetic
+from pcm_leukemia.converters.huggingface.columns import Feature
 from pcm_leukemia.dataset import Dataset
 
 __all__ = ["croissant"]

@@ -13,16 +13,16 @@ from typing import Any, Literal, NamedTuple
 
 from rich.progress import track
 
-from pcm_leukemia.converters._huggingface_card import Written
-from pcm_leukemia.converters._huggingface_columns import (
+from pcm_leukemia.converters.huggingface.card import Written
+from pcm_leukemia.converters.huggingface.columns import (
     arrow_schema,
     classification_features,
     classification_row,
     detection_features,
     detection_row,
 )
-from pcm_leukemia.converters._huggingface_read import metadata
-from pcm_leukemia.converters._huggingface_shards import Shards
+from pcm_leukemia.converters.huggingface.reader import metadata
+from pcm_leukemia.converters.huggingface.shards import Shards
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import ExportError, PcmError, Problem, some
 from pcm_leukemia.images import Files, crop, decode_as_annotated, encode, load_bytes
@@ -45,6 +45,7 @@ class Plan(NamedTuple):
     splits: Mapping[str, str]
 
     def features(self, config: Config) -> dict[str, Any]:
+        """The columns of that configuration, as `datasets` describes them."""
         if config == "detection":
             return detection_features(self.ds.taxonomy.labels)
         return classification_features(self.crops.taxonomy.labels)

@@ -25,8 +25,8 @@ from typing import Literal
 
 import yaml
 
-from pcm_leukemia.converters._yolo_names import file_names, labels_file, part_folders
-from pcm_leukemia.converters._yolo_read import TABLE, read
+from pcm_leukemia.converters.yolo.names import file_names, labels_file, part_folders
+from pcm_leukemia.converters.yolo.reader import TABLE
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import DataNotFound, ExportError, some
 from pcm_leukemia.files import Report, new_folder
@@ -35,7 +35,7 @@ from pcm_leukemia.schema import IGNORE, PARTS, Image, ImageId
 from pcm_leukemia.shapes import Box
 from pcm_leukemia.splits import require_sound
 
-__all__ = ["read", "write"]
+__all__ = ["write"]
 
 Images = Literal["copy", "hardlink", "symlink", "none"]
 

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator
 from functools import lru_cache
 
-from pcm_leukemia.converters._cvat_labels import Declared, Spelling
-from pcm_leukemia.converters._cvat_names import Layout, Place
+from pcm_leukemia.converters.cvat.labels import Declared, Spelling
+from pcm_leukemia.converters.cvat.layout import Layout, Place
 from pcm_leukemia.errors import ExportError
 from pcm_leukemia.schema import Attributes, Cell, Image, Tag
 from pcm_leukemia.shapes import Box, Ellipse, Mask, Point, Polygon, RotatedBox

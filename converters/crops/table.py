@@ -12,7 +12,7 @@ from pcm_leukemia.errors import CorruptFile, DataNotFound
 from pcm_leukemia.images import Border, crop_corners
 from pcm_leukemia.schema import Cell
 
-__all__ = ["Row", "files_of", "read"]
+__all__ = ["Row", "files_of", "read_table"]
 
 _CORNERS = ("crop_x1", "crop_y1", "crop_x2", "crop_y2")
 
@@ -30,7 +30,7 @@ class Row(NamedTuple):
     border: str
 
 
-def read(folder: Path) -> list[Row]:
+def read_table(folder: Path) -> list[Row]:
     """The rows of ``crops.csv`` in `folder`, in their order there.
 
     Raises
@@ -68,7 +68,7 @@ def files_of(ds: Dataset, cells: Sequence[Cell], folder: Path, padding: int, bor
     ValueError
         If a crop was cut in another way, or from another box.
     """
-    rows = {(row.image, row.cell): row for row in read(folder)}
+    rows = {(row.image, row.cell): row for row in read_table(folder)}
     files = []
     for cell in cells:
         row, image = rows.get((cell.image, cell.id)), ds.image(cell.image)

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
-from pcm_leukemia.converters._huggingface_columns import pyarrow
+from pcm_leukemia.converters.huggingface.columns import pyarrow
 
 __all__ = ["Shard", "Shards"]
 

@@ -16,13 +16,13 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 import PIL.Image
 
-from pcm_leukemia import crop_table
+from pcm_leukemia.converters.crops import files_of, read_table
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import DataWarning, MissingExtra, UnknownPart
-from pcm_leukemia.frames import CutCrops, Frames, Ints, Texts, WrittenCrops
 from pcm_leukemia.images import BORDERS, Border
 from pcm_leukemia.requirements import Incomplete, require_boxes, require_complete
 from pcm_leukemia.schema import IGNORE, Cell, ImageId
+from pcm_leukemia.torchdata.frames import CutCrops, Frames, Ints, Texts, WrittenCrops
 
 try:
     import torch
@@ -35,7 +35,7 @@ try:
 except ImportError as error:
     raise MissingExtra("torchvision", "baselines") from error
 
-__all__ = ["Crops", "Detection", "collate"]
+__all__ = ["Crops", "Detection", "Frames", "collate"]
 
 Target: TypeAlias = dict[str, Any]
 """What a detector is to find in one image; see `Detection`."""
@@ -278,9 +278,7 @@ class Crops(torch.utils.data.Dataset[tuple[Any, int]]):
         self.ignored = len(ds.cells) - len(cells)
         self._source: CutCrops | WrittenCrops
         if folder is not None:
-            self._source = WrittenCrops(
-                Path(folder), crop_table.files_of(ds, cells, Path(folder), padding, border)
-            )
+            self._source = WrittenCrops(Path(folder), files_of(ds, cells, Path(folder), padding, border))
             return
         frames = Frames(ds, [ds.image(image) for image in self._images])
         # whole pixels are what a crop begins with, and take half the room
@@ -321,7 +319,7 @@ class Crops(torch.utils.data.Dataset[tuple[Any, int]]):
             If a label in it is none of `classes`, or `classes` repeat.
         """
         folder = Path(folder)
-        rows = crop_table.read(folder)
+        rows = read_table(folder)
         parts = list(dict.fromkeys(row.part for row in rows))
         if part not in parts:
             raise UnknownPart(f'part "{part}": {folder} has {", ".join(parts) or "none"}; use one of them')

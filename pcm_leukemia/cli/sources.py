@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pcm_leukemia import sources
-from pcm_leukemia.cli_options import AsJson
+from pcm_leukemia.cli.options import AsJson
 
 __all__ = ["add_to"]
 

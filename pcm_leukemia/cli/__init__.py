@@ -17,8 +17,9 @@ from typing import Annotated, Any, TextIO
 
 import typer
 
-from pcm_leukemia import __version__, cli_baselines, cli_sources, cli_tables
-from pcm_leukemia.cli_options import (
+from pcm_leukemia import __version__
+from pcm_leukemia.cli import models, sources, tables
+from pcm_leukemia.cli.options import (
     AsJson,
     ClipOption,
     Data,
@@ -212,7 +213,7 @@ def split(
     print(store.add_split(data, made, ds))
     for key, value in made.made.items():
         print(f"  {key}: {value}")
-    cli_tables.show(ds.with_split(made))
+    tables.show(ds.with_split(made))
 
 
 @app.command()
@@ -228,10 +229,10 @@ def info(
     """Images, patients, and cells by class and part: the paper's Tables 2 and 3 for this data."""
     ds = _load(data, taxonomy, label_map, clip=clip, split_name=split_name, check_images=False)
     if as_json:
-        print(json.dumps(cli_tables.counts(ds), ensure_ascii=False, indent=1))
+        print(json.dumps(tables.counts(ds), ensure_ascii=False, indent=1))
     else:
         print(repr(ds))
-        cli_tables.show(ds)
+        tables.show(ds)
     require_sound(ds)
 
 
@@ -293,7 +294,7 @@ def convert(
     if predictions:
         if to.value != "cvat":
             raise typer.BadParameter("--predictions is for --to cvat: an expert has to look at them first")
-        from pcm_leukemia.predictions import with_predictions
+        from pcm_leukemia.converters.coco import with_predictions
 
         ds = with_predictions(ds, predictions, threshold=threshold)  # numbered over all parts, as in COCO
     if part:
@@ -408,8 +409,8 @@ def diff(
     print(json.dumps(found.to_json(), ensure_ascii=False, indent=1) if as_json else found)
 
 
-cli_sources.add_to(app)
-cli_baselines.add_to(app)
+sources.add_to(app)
+models.add_to(app)
 
 
 # From options to arguments, and from results to text

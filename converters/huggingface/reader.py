@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from pcm_leukemia.converters._huggingface_columns import CellRest, ImageRest, corners, pyarrow
+from pcm_leukemia.converters.huggingface.columns import CellRest, ImageRest, corners, pyarrow
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import CorruptFile, DataNotFound
 from pcm_leukemia.schema import Cell, Image, ImageId, Patient, PatientId, Split, Tag, Taxonomy

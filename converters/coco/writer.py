@@ -21,7 +21,6 @@ from typing import IO, Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from pcm_leukemia.converters._coco_read import read
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import ExportError
 from pcm_leukemia.files import Report, leads_outside, new_folder
@@ -30,7 +29,7 @@ from pcm_leukemia.schema import IGNORE, Cell, Image, ImageId, Patient
 from pcm_leukemia.shapes import Mask, Shape, clipped, pack
 from pcm_leukemia.splits import require_sound
 
-__all__ = ["read", "write"]
+__all__ = ["write"]
 
 _ROWS = 20_000
 """Rows that are encoded at once, so that memory stays flat."""

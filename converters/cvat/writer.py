@@ -35,19 +35,18 @@ from typing import Literal
 
 from rich.progress import track
 
-from pcm_leukemia.converters._cvat_labels import Declared, Labels, Spelling, declare, for_cvat, spell
-from pcm_leukemia.converters._cvat_names import ANNOTATIONS, LABELS, PATIENTS, Layout, Subsets, lay_out
-from pcm_leukemia.converters._cvat_told import lost, notes
-from pcm_leukemia.converters._cvat_xml import header, image_element
-from pcm_leukemia.cvat import read
+from pcm_leukemia.converters.coco import Predictions, with_predictions
+from pcm_leukemia.converters.cvat.document import header, image_element
+from pcm_leukemia.converters.cvat.labels import Declared, Labels, Spelling, declare, for_cvat, spell
+from pcm_leukemia.converters.cvat.layout import ANNOTATIONS, LABELS, PATIENTS, Layout, Subsets, lay_out
+from pcm_leukemia.converters.cvat.losses import lost, notes
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import CorruptFile, DataNotFound, ExportError, some
 from pcm_leukemia.files import MARKER, Report, check_zip, counts, new_zip
-from pcm_leukemia.predictions import Predictions, with_predictions
 from pcm_leukemia.schema import Image
 from pcm_leukemia.splits import require_sound
 
-__all__ = ["read", "write"]
+__all__ = ["write"]
 
 Images = Literal["copy", "none"]
 
@@ -119,6 +118,7 @@ def write(
     Examples
     --------
     >>> import tempfile
+    >>> from pcm_leukemia.cvat import read
     >>> from pcm_leukemia.schema import Cell, Image, ImageId
     >>> from pcm_leukemia.shapes import Box
     >>> from pcm_leukemia.taxonomy import NINE
