@@ -5,8 +5,6 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from difflib import get_close_matches
-from importlib import import_module
-from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 import msgspec
@@ -34,7 +32,7 @@ class Baseline(NamedTuple):
     @property
     def module(self) -> Module:
         """The code of the model; brings its libraries."""
-        return cast(Module, import_module(f"pcm_leukemia.baselines.{self.name}"))
+        return cast(Module, baselines.module(self.name))
 
 
 def find(name: str) -> Baseline:
@@ -53,7 +51,7 @@ def find(name: str) -> Baseline:
     known = baselines.names()
     if name not in known:
         raise ValueError(f'baseline "{name}": is none; use one of: {", ".join(known)}')
-    table = tomllib.loads((Path(baselines.__path__[0]) / f"{name}.toml").read_text(encoding="utf-8"))
+    table = tomllib.loads(baselines.settings_file(name).read_text(encoding="utf-8"))
     presets = {"paper": {}, **table.get("presets", {})}
     return Baseline(name, table["kind"], tuple(table["tasks"]), table["paper"], table["settings"], presets)
 

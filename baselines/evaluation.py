@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from pcm_leukemia import files, sources
-from pcm_leukemia.baselines import classification_scores, detection_scores, inference
-from pcm_leukemia.baselines.classification_scores import ClassificationScores
-from pcm_leukemia.baselines.detection_scores import DetectionScores
-from pcm_leukemia.baselines.runs import Run
+from pcm_leukemia.baselines import inference
+from pcm_leukemia.baselines.metrics import classification as classification_scores
+from pcm_leukemia.baselines.metrics import detection as detection_scores
+from pcm_leukemia.baselines.metrics.classification import ClassificationScores
+from pcm_leukemia.baselines.metrics.detection import DetectionScores
+from pcm_leukemia.baselines.run import Run
 from pcm_leukemia.baselines.seen import LEARNED_FROM
 from pcm_leukemia.baselines.two_stage import OTHER, TwoStage
 from pcm_leukemia.dataset import Dataset

@@ -14,7 +14,7 @@ import PIL.Image
 from pcm_leukemia import bare_images
 from pcm_leukemia import images as pixels_of
 from pcm_leukemia.baselines import inference, pictures
-from pcm_leukemia.baselines.runs import Run
+from pcm_leukemia.baselines.run import Run
 from pcm_leukemia.baselines.two_stage import TwoStage
 from pcm_leukemia.converters import cvat
 from pcm_leukemia.converters.coco import with_predictions

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from pcm_leukemia.baselines import config, runs
+from pcm_leukemia.baselines import config, run
 from pcm_leukemia.baselines.contract import Job
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import DataWarning, UnknownPart
@@ -36,7 +36,7 @@ def train(
     workers: int = 4,
     incomplete: Incomplete = "refuse",
     progress: bool = False,
-) -> runs.Run:
+) -> run.Run:
     """Train a reference model on the part "train" of a data set, and choose its best epoch on "val".
 
     The part "test" is not looked at. Where `out` holds the same run, interrupted, it goes on; where it is
@@ -95,7 +95,7 @@ def train(
     train_on, choose_on = _parts(ds, task)
     if model.kind == "detector":
         train_on, choose_on = (_complete(view, incomplete) for view in (train_on, choose_on))
-    job = Job(train_on, choose_on, Path(out), seed, runs.device_of(device), devices, workers)
+    job = Job(train_on, choose_on, Path(out), seed, run.device_of(device), devices, workers)
     assert ds.split is not None
     asked = {
         "baseline": baseline,
@@ -105,13 +105,13 @@ def train(
         "seed": seed,
         "labels": list(job.train.taxonomy.labels),
         "data": ds.fingerprint,
-        "split": runs.split_fingerprint(ds.split),
+        "split": run.split_fingerprint(ds.split),
     }
-    if runs.is_run(out) and (there := runs.Run.open(out)).done and there.record["asked"] == asked:
+    if run.is_run(out) and (there := run.Run.open(out)).done and there.record["asked"] == asked:
         return there
-    with runs.start(out, asked, ds, job.device) as (_, resume, result):
+    with run.start(out, asked, ds, job.device) as (_, resume, result):
         result.update(model.module.train(replace(job, resume=resume, progress=progress), numbers))
-    return runs.Run.open(out)
+    return run.Run.open(out)
 
 
 def _parts(ds: Dataset, task: str) -> tuple[Dataset, Dataset]:

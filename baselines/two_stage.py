@@ -14,7 +14,7 @@ from rich.progress import track
 from pcm_leukemia import images
 from pcm_leukemia.baselines.contract import Classifier, Detector, Found
 from pcm_leukemia.baselines.inference import ahead, batches
-from pcm_leukemia.baselines.runs import Run
+from pcm_leukemia.baselines.run import Run
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.images import Pixels
 from pcm_leukemia.schema import ImageId

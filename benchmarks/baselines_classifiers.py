@@ -27,12 +27,12 @@ import numpy as np
 import torch
 
 from pcm_leukemia import NINE, Dataset
-from pcm_leukemia.baselines import _classification_loop as loop
-from pcm_leukemia.baselines import _classification_network as networks
 from pcm_leukemia.baselines import config
-from pcm_leukemia.baselines._classification_course import Course
-from pcm_leukemia.baselines._crop_augmentation import augment
-from pcm_leukemia.baselines._crop_cache import Draws, Pictures, loader
+from pcm_leukemia.baselines.classifiers import loop
+from pcm_leukemia.baselines.classifiers import network as networks
+from pcm_leukemia.baselines.classifiers.augmentation import augment
+from pcm_leukemia.baselines.classifiers.crops import Draws, Pictures, loader
+from pcm_leukemia.baselines.classifiers.phases import Course
 from pcm_leukemia.baselines.contract import Job
 
 LABELS = NINE.labels[:-1]

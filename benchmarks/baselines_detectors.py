@@ -27,11 +27,11 @@ from crops import make
 from torch.nn.functional import interpolate
 
 from pcm_leukemia.baselines import config
-from pcm_leukemia.baselines._rtdetr_augment import scales
-from pcm_leukemia.baselines._rtdetr_data import Batch
-from pcm_leukemia.baselines._rtdetr_training import Training, fabric_of
-from pcm_leukemia.baselines._rtdetr_weights import beginning
 from pcm_leukemia.baselines.contract import Job
+from pcm_leukemia.baselines.rtdetrv2_deim.augmentation import scales
+from pcm_leukemia.baselines.rtdetrv2_deim.data import Batch
+from pcm_leukemia.baselines.rtdetrv2_deim.training import Training, fabric_of
+from pcm_leukemia.baselines.rtdetrv2_deim.weights import beginning
 from pcm_leukemia.dataset import Dataset
 
 TURNS = 5

@@ -22,7 +22,7 @@ from pycocotools.cocoeval import COCOeval
 
 from pcm_leukemia import NINE, Box, Cell, Dataset, Image, Patient
 from pcm_leukemia.baselines.contract import Found
-from pcm_leukemia.baselines.detection_scores import score
+from pcm_leukemia.baselines.metrics.detection import score
 from pcm_leukemia.schema import ImageId, PatientId
 
 PATIENTS = 70

@@ -28,7 +28,8 @@ import torch
 
 import pcm_leukemia as pcm
 from pcm_leukemia import Dataset, images, sample, splits
-from pcm_leukemia.baselines import classification_scores, inference, stain, training
+from pcm_leukemia.baselines import inference, stain, training
+from pcm_leukemia.baselines.metrics import classification
 from pcm_leukemia.images import Pixels
 
 STRONG = 0.2
@@ -102,7 +103,7 @@ def folder_of(given: Path | None) -> Iterator[Path]:
 
 def scored(
     kind: stain.Kind, sigma: float, ds: Dataset, sites: list[Dataset], folder: Path, epochs: int, seeds: int
-) -> list[classification_scores.ClassificationScores]:
+) -> list[classification.ClassificationScores]:
     """Train on `ds` with each seed, and score what they say together of the cells of each site."""
     guesses: list[list[inference.Classified]] = [[] for _ in sites]
     for seed in range(seeds):
@@ -124,9 +125,9 @@ def scored(
     results = []
     for site, told in zip(sites, guesses, strict=True):
         cells = [cell for each in told for cell in each.cells]
-        groups, unit = classification_scores.groups_of(site, (cell.image for cell in cells))
+        groups, unit = classification.groups_of(site, (cell.image for cell in cells))
         results.append(
-            classification_scores.score(
+            classification.score(
                 [ids[cell.label] for cell in cells],
                 np.concatenate([each.probabilities for each in told]),
                 site.taxonomy.labels,

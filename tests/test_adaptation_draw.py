@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pcm_leukemia import NINE, Box, Cell, Dataset, Image, Patient, splits, store
-from pcm_leukemia.baselines.adaptation import adapt, draw
-from pcm_leukemia.baselines.runs import Run
+from pcm_leukemia.baselines.experiments.adaptation import adapt, draw
+from pcm_leukemia.baselines.run import Run
 from pcm_leukemia.errors import ExportError
 from pcm_leukemia.schema import ImageId, PatientId
 

@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pcm_leukemia import NINE, Dataset, Image, Patient
-from pcm_leukemia.baselines import classification_scores
-from pcm_leukemia.baselines.classification_scores import groups_of, score
+from pcm_leukemia.baselines.metrics import classification
+from pcm_leukemia.baselines.metrics.classification import groups_of, score
 from pcm_leukemia.schema import ImageId, PatientId
 
 LABELS = ("Lymphocyte", "Neutrophil", "Basophil", "Monocyte")
@@ -171,4 +171,4 @@ def test_a_thousand_draws_of_many_patients_are_quick() -> None:
     assert found.groups == 465
     assert found.macro_f1_interval is not None
     assert found.macro_f1_interval.low < found.macro_f1 < found.macro_f1_interval.high
-    assert classification_scores.accuracy(found.confusion) == found.accuracy
+    assert classification.accuracy(found.confusion) == found.accuracy

@@ -21,14 +21,14 @@ from msgspec import structs
 from safetensors.torch import load_file, save_file
 
 from pcm_leukemia import IGNORE, NINE, Box, Cell, Dataset, Image, load_dataset, sample, splits
-from pcm_leukemia.baselines import _classification_loop as loop
-from pcm_leukemia.baselines import _crop_cache as crop_cache
-from pcm_leukemia.baselines import classification_scores as scores
-from pcm_leukemia.baselines import config, inference, resnet50, stain
-from pcm_leukemia.baselines._classification_course import features
-from pcm_leukemia.baselines._classification_network import CellClassifier, Network
-from pcm_leukemia.baselines._crop_augmentation import augment
+from pcm_leukemia.baselines import config, inference, stain
+from pcm_leukemia.baselines.classifiers import crops as crop_cache
+from pcm_leukemia.baselines.classifiers import loop, resnet50
+from pcm_leukemia.baselines.classifiers.augmentation import augment
+from pcm_leukemia.baselines.classifiers.network import CellClassifier, Network
+from pcm_leukemia.baselines.classifiers.phases import features
 from pcm_leukemia.baselines.contract import Classifier, Job
+from pcm_leukemia.baselines.metrics import classification as scores
 from pcm_leukemia.errors import CorruptFile, DataNotFound, ExportError
 from pcm_leukemia.schema import ImageId
 from pcm_leukemia.torchdata import Crops

@@ -19,10 +19,10 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from pcm_leukemia import IGNORE, NINE, Box, Cell, Dataset, Image, Patient
-from pcm_leukemia.baselines import _average_precision
-from pcm_leukemia.baselines.cell_matching import match
 from pcm_leukemia.baselines.contract import Found
-from pcm_leukemia.baselines.detection_scores import from_coco_results, score, to_coco_results
+from pcm_leukemia.baselines.metrics import average_precision
+from pcm_leukemia.baselines.metrics.detection import from_coco_results, score, to_coco_results
+from pcm_leukemia.baselines.metrics.matching import match
 from pcm_leukemia.converters import coco
 from pcm_leukemia.errors import DataNotFound, InvalidDataset, InvalidExport
 from pcm_leukemia.schema import ImageId, PatientId, Taxonomy
@@ -289,7 +289,7 @@ def test_a_draw_is_what_pycocotools_says_of_the_patients_drawn() -> None:
         image: each._replace(scores=each.scores * rng.uniform(0.99, 1, len(each.scores)).astype(np.float32))
         for image, each in everything.items()
     }
-    drawn = _average_precision.bootstrap(
+    drawn = average_precision.bootstrap(
         ds, everything, [str(image.patient) for image in ds.images], 6, seed=5
     )
     times = np.random.default_rng(5).multinomial(4, [0.25] * 4, 6)

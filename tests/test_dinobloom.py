@@ -15,7 +15,7 @@ from timm.layers.mlp import SwiGLUPacked
 from timm.models.vision_transformer import VisionTransformer
 from transformers import Dinov2Config, Dinov2Model
 
-from pcm_leukemia.baselines import dinobloom
+from pcm_leukemia.baselines.classifiers import dinobloom
 from pcm_leukemia.errors import CorruptFile, DataNotFound
 
 HEADS = {"dino_head.last_layer.weight_g": torch.ones(3, 1), "ibot_head.mlp.0.weight": torch.ones(3, 3)}

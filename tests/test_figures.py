@@ -13,8 +13,8 @@ from matplotlib.figure import Figure
 from test_detection_scores import smears
 
 from pcm_leukemia import NINE
-from pcm_leukemia.baselines import figures
-from pcm_leukemia.baselines.detection_scores import DetectionScores, score
+from pcm_leukemia.baselines.experiments import figures
+from pcm_leukemia.baselines.metrics.detection import DetectionScores, score
 from pcm_leukemia.errors import CorruptFile, DataNotFound
 from pcm_leukemia.schema import Taxonomy
 

@@ -20,17 +20,10 @@ from other_hospitals import PATTERN, make_all_idb1, make_lmu
 
 import pcm_leukemia as pcm
 from pcm_leukemia import Dataset, images, sample, splits, store
-from pcm_leukemia.baselines import (
-    adaptation,
-    crossing,
-    evaluation,
-    inference,
-    prediction,
-    reproduction,
-    training,
-)
-from pcm_leukemia.baselines.detection_scores import from_coco_results
-from pcm_leukemia.baselines.runs import Run
+from pcm_leukemia.baselines import evaluation, inference, prediction, training
+from pcm_leukemia.baselines.experiments import adaptation, cross_domain, reproduction
+from pcm_leukemia.baselines.metrics.detection import from_coco_results
+from pcm_leukemia.baselines.run import Run
 from pcm_leukemia.baselines.two_stage import TwoStage
 from pcm_leukemia.errors import DataNotFound, ExportError, LeakySplit
 from pcm_leukemia.schema import ImageId
@@ -326,7 +319,7 @@ def test_every_model_on_every_target(world: World, tmp_path: Path) -> None:
     runs = [world.run(name) for name in (CLASSIFIER, DETECTOR)]
     lmu = pcm.load_dataset(f"lmu:{world.folder / 'AML-Cytomorphology_LMU'}")
     all_idb1 = pcm.load_dataset(f"all_idb1:{world.folder / 'ALL_IDB1'}", variant=None)
-    table = crossing.cross(runs, {"lmu": lmu, "all_idb1": all_idb1}, tmp_path, workers=0)
+    table = cross_domain.cross(runs, {"lmu": lmu, "all_idb1": all_idb1}, tmp_path, workers=0)
     entries = {(entry.run, entry.target, entry.metric): entry for entry in table.entries}
     on_lmu = entries[CLASSIFIER, "lmu", "accuracy"]
     assert "Lymphoblast" not in on_lmu.classes

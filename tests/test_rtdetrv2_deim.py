@@ -20,13 +20,13 @@ from torch.utils.data import DataLoader
 
 from pcm_leukemia import NINE, Box, Cell, Dataset, Image, load_dataset, sample, splits
 from pcm_leukemia.baselines import config, rtdetrv2_deim
-from pcm_leukemia.baselines._rtdetr_augment import Picture
-from pcm_leukemia.baselines._rtdetr_data import Chances, Order, Views, collate
-from pcm_leukemia.baselines._rtdetr_detector import Cells, RtDetr, average_precision, scaled
-from pcm_leukemia.baselines._rtdetr_settings import Settings
-from pcm_leukemia.baselines._rtdetr_training import Training, fabric_of
-from pcm_leukemia.baselines._rtdetr_weights import beginning
 from pcm_leukemia.baselines.contract import Detector, Found, Job
+from pcm_leukemia.baselines.rtdetrv2_deim import Settings
+from pcm_leukemia.baselines.rtdetrv2_deim.augmentation import Picture
+from pcm_leukemia.baselines.rtdetrv2_deim.data import Chances, Order, Views, collate
+from pcm_leukemia.baselines.rtdetrv2_deim.detector import Cells, RtDetr, average_precision, scaled
+from pcm_leukemia.baselines.rtdetrv2_deim.training import Training, fabric_of
+from pcm_leukemia.baselines.rtdetrv2_deim.weights import beginning
 from pcm_leukemia.errors import CorruptFile, DataNotFound
 from pcm_leukemia.schema import ImageId
 from pcm_leukemia.torchdata import Detection

@@ -18,12 +18,12 @@ from hypothesis import strategies as st
 from torch import nn
 from transformers import RTDetrV2Config
 
-from pcm_leukemia.baselines import _rtdetr_augment as augment
-from pcm_leukemia.baselines import _rtdetr_model as models
-from pcm_leukemia.baselines._rtdetr_augment import Picture
-from pcm_leukemia.baselines._rtdetr_data import Order, collate, seed_of, targets_of
-from pcm_leukemia.baselines._rtdetr_loss import DeimLoss
-from pcm_leukemia.baselines._rtdetr_schedule import WeightAverage, flat_cosine, parameter_groups
+from pcm_leukemia.baselines.rtdetrv2_deim import augmentation as augment
+from pcm_leukemia.baselines.rtdetrv2_deim import model as models
+from pcm_leukemia.baselines.rtdetrv2_deim.augmentation import Picture
+from pcm_leukemia.baselines.rtdetrv2_deim.data import Order, collate, seed_of, targets_of
+from pcm_leukemia.baselines.rtdetrv2_deim.loss import DeimLoss
+from pcm_leukemia.baselines.rtdetrv2_deim.schedule import WeightAverage, flat_cosine, parameter_groups
 
 # ------------------------------------------------------------------------------------------------ the loss
 

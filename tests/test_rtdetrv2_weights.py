@@ -14,11 +14,11 @@ from msgspec import structs
 from torch import nn
 from transformers import RTDetrV2ForObjectDetection
 
-from pcm_leukemia.baselines import _rtdetr_model as models
 from pcm_leukemia.baselines import config
-from pcm_leukemia.baselines._rtdetr_official import read, translated
-from pcm_leukemia.baselines._rtdetr_settings import Settings
-from pcm_leukemia.baselines._rtdetr_weights import beginning
+from pcm_leukemia.baselines.rtdetrv2_deim import Settings
+from pcm_leukemia.baselines.rtdetrv2_deim import model as models
+from pcm_leukemia.baselines.rtdetrv2_deim.checkpoints import read, translated
+from pcm_leukemia.baselines.rtdetrv2_deim.weights import beginning
 from pcm_leukemia.errors import CorruptFile, DataNotFound
 
 LABELS = ("WBC", "Other")

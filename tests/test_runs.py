@@ -10,7 +10,7 @@ import pytest
 
 from pcm_leukemia import NINE, Box, Cell, Dataset, Image, Patient, Split, store
 from pcm_leukemia.baselines.evaluation import evaluate
-from pcm_leukemia.baselines.runs import Run
+from pcm_leukemia.baselines.run import Run
 from pcm_leukemia.errors import LeakySplit
 from pcm_leukemia.joining import concat
 from pcm_leukemia.schema import ImageId, PatientId

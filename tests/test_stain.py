@@ -15,8 +15,7 @@ from hypothesis import strategies as st
 from torch.utils.data import DataLoader, Dataset
 
 from pcm_leukemia.baselines import stain
-from pcm_leukemia.baselines import stain_colours as colours
-from pcm_leukemia.baselines.stain import KINDS, Jitter, Normalisation, Reference, augmentation
+from pcm_leukemia.baselines.stain import KINDS, Jitter, Normalisation, Reference, augmentation, colours
 from pcm_leukemia.errors import CorruptFile
 from pcm_leukemia.images import Pixels
 

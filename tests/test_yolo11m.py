@@ -22,10 +22,11 @@ from safetensors.torch import load_file, save_file
 
 import pcm_leukemia as pcm
 from pcm_leukemia import NINE, Box, Cell, Dataset, Image, sample
-from pcm_leukemia.baselines import _ultralytics, _yolo_training, config, inference, stain, yolo11m
-from pcm_leukemia.baselines._yolo_detector import Prepare
+from pcm_leukemia.baselines import config, inference, stain, yolo11m
 from pcm_leukemia.baselines.contract import Detector, Job
-from pcm_leukemia.baselines.detection_scores import score
+from pcm_leukemia.baselines.metrics.detection import score
+from pcm_leukemia.baselines.yolo11m import training, ultralytics
+from pcm_leukemia.baselines.yolo11m.detector import Prepare
 from pcm_leukemia.errors import CorruptFile, DataNotFound, DataWarning
 from pcm_leukemia.schema import ImageId, Taxonomy
 from pcm_leukemia.torchdata import Frames
@@ -214,7 +215,7 @@ def test_the_same_seed_gives_the_same_bytes_and_a_killed_run_ends_as_it_would_ha
     settings = tiny()
     whole = yolo11m.train(job(small, tmp_path / "whole"), settings)
     assert whole["epochs"] == 4
-    callbacks = _yolo_training.Trainer.run_callbacks
+    callbacks = training.Trainer.run_callbacks
     under_way = []
     for epoch in (1, 2, 3):
 
@@ -224,7 +225,7 @@ def test_the_same_seed_gives_the_same_bytes_and_a_killed_run_ends_as_it_would_ha
                 raise KeyboardInterrupt
 
         killed = job(small, tmp_path / f"killed{epoch}")
-        monkeypatch.setattr(_yolo_training.Trainer, "run_callbacks", kill)
+        monkeypatch.setattr(training.Trainer, "run_callbacks", kill)
         with pytest.raises(KeyboardInterrupt):
             yolo11m.train(killed, settings)
         monkeypatch.undo()
@@ -251,7 +252,7 @@ def test_a_run_that_was_killed_after_its_last_epoch_is_not_trained_on(
     def kill(_: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(_yolo_training.Trainer, "final_eval", kill)
+    monkeypatch.setattr(training.Trainer, "final_eval", kill)
     with pytest.raises(KeyboardInterrupt):
         yolo11m.train(late, settings)
     # it would be killed again if it trained again
@@ -396,7 +397,7 @@ def test_images_must_have_files(small: Dataset, tmp_path: Path) -> None:
 
 def ultralytics_file(learned: Learned, path: Path) -> Path:
     """The trained model as ultralytics itself keeps it."""
-    model: Any = _ultralytics.build("yolo11n", 2)
+    model: Any = ultralytics.build("yolo11n", 2)
     model.load_state_dict(load_file(learned.out / "model.safetensors"))
     torch.save({"model": model, "train_args": {}}, path)
     return path
@@ -443,26 +444,26 @@ def test_weights_that_are_none(small: Dataset, tmp_path: Path, monkeypatch: pyte
     }.items():
         (tmp_path / "bad.pt").write_bytes(content)
         with pytest.raises(CorruptFile, match=sentence):
-            _ultralytics.pretrained(str(tmp_path / "bad.pt"))
+            ultralytics.pretrained(str(tmp_path / "bad.pt"))
     torch.save({"model": Evil()}, tmp_path / "evil.pt")
     with pytest.raises(CorruptFile, match="give the .pt file of one of its detectors"):
-        _ultralytics.pretrained(str(tmp_path / "evil.pt"))
+        ultralytics.pretrained(str(tmp_path / "evil.pt"))
     assert not Path("/tmp/pcm-leukemia-was-here").exists()
     with pytest.raises(
         DataNotFound, match='weights "yolo99.pt": is no file, and no name that ultralytics offers'
     ):
-        _ultralytics.pretrained("yolo99.pt")
+        ultralytics.pretrained("yolo99.pt")
     # from where it is told to fetch, with the code that fetches
-    monkeypatch.setattr(_ultralytics, "_RELEASE", (tmp_path / "release").as_uri())
+    monkeypatch.setattr(ultralytics, "_RELEASE", (tmp_path / "release").as_uri())
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
     with pytest.raises(
         DataNotFound, match=r'weights "yolo11n.pt": cannot be had from file:.*; download the file'
     ):
-        _ultralytics.pretrained("yolo11n.pt")
+        ultralytics.pretrained("yolo11n.pt")
     (tmp_path / "release").mkdir()
-    model = _ultralytics.build("yolo11n", 80)
+    model = ultralytics.build("yolo11n", 80)
     torch.save({"model": model}, tmp_path / "release" / "yolo11n.pt")
-    again = _ultralytics.pretrained("yolo11n.pt")
+    again = ultralytics.pretrained("yolo11n.pt")
     assert again.state_dict().keys() == model.state_dict().keys()
     assert (tmp_path / "hub" / "checkpoints" / "yolo11n.pt").is_file()
     torch.save({"model": torch.nn.Linear(2, 2)}, tmp_path / "linear.pt")
@@ -533,7 +534,7 @@ def test_stain_is_changed_where_it_should_be(
 ) -> None:
     """In training and validation if it is normalised, in training alone if it is changed at random."""
     seen: dict[str, set[str]] = {}
-    build = _yolo_training.Trainer.build_dataset
+    build = training.Trainer.build_dataset
 
     def watch(trainer: Any, path: str, mode: str = "train", batch: int | None = None) -> Any:
         dataset = build(trainer, path, mode, batch)
@@ -542,7 +543,7 @@ def test_stain_is_changed_where_it_should_be(
         seen.setdefault(trainer.plan.stain, set()).update({mode} if changed else set())
         return dataset
 
-    monkeypatch.setattr(_yolo_training.Trainer, "build_dataset", watch)
+    monkeypatch.setattr(training.Trainer, "build_dataset", watch)
     for kind in ("none", "hed", "reinhard"):
         yolo11m.train(job(small, tmp_path / kind), tiny(stain=kind, epochs=1, plain_last=0))
     assert seen == {"none": set(), "hed": {"train"}, "reinhard": {"train", "val"}}

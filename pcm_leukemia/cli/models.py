@@ -139,7 +139,7 @@ def evaluate(
 ) -> None:
     """Score a model, or the two-stage pipeline, on a part that it has not learned from."""
     from pcm_leukemia.baselines import evaluation
-    from pcm_leukemia.baselines.runs import Run
+    from pcm_leukemia.baselines.run import Run
 
     opened = [Run.open(run) for run in runs]
     ds = load_dataset(data, split_name=split_name, variant=variant)
@@ -174,7 +174,7 @@ def predict(
 ) -> None:
     """Find cells in new images, and name them."""
     from pcm_leukemia.baselines import prediction
-    from pcm_leukemia.baselines.runs import Run
+    from pcm_leukemia.baselines.run import Run
 
     ds = prediction.images_at(images)
     options: dict[str, Any] = {"device": device, "batch": batch, "workers": workers, "progress": True}
@@ -215,8 +215,8 @@ def adapt(
     workers: Workers = 4,
 ) -> None:
     """Adapt a model to another hospital with a share of its labels, and score it on the rest."""
-    from pcm_leukemia.baselines import adaptation
-    from pcm_leukemia.baselines.runs import Run
+    from pcm_leukemia.baselines.experiments import adaptation
+    from pcm_leukemia.baselines.run import Run
 
     found = adaptation.adapt_over(
         Run.open(run),
@@ -252,8 +252,8 @@ def cross(
     workers: Workers = 4,
 ) -> None:
     """Score every model on every data set, over the classes that both sides have."""
-    from pcm_leukemia.baselines import crossing
-    from pcm_leukemia.baselines.runs import Run
+    from pcm_leukemia.baselines.experiments import cross_domain
+    from pcm_leukemia.baselines.run import Run
 
     loaded: dict[str, Dataset] = {}
     for target in targets:
@@ -265,7 +265,7 @@ def cross(
             )
         loaded[ds.name] = ds
     options: dict[str, Any] = {"device": device, "batch": batch, "workers": workers, "progress": True}
-    print(crossing.cross([Run.open(run) for run in runs], loaded, out, **options))
+    print(cross_domain.cross([Run.open(run) for run in runs], loaded, out, **options))
 
 
 def reproduce(
@@ -295,7 +295,7 @@ def reproduce(
     workers: Workers = 4,
 ) -> None:
     """Run the paper's experiments, and put our numbers beside the paper's."""
-    from pcm_leukemia.baselines import reproduction
+    from pcm_leukemia.baselines.experiments import reproduction
 
     targets = {
         **({"ALL-IDB1": load_dataset(all_idb1)} if all_idb1 else {}),

@@ -23,7 +23,7 @@ from rich.progress import Progress, TaskID
 from safetensors.torch import save_file
 
 from pcm_leukemia.baselines import stain
-from pcm_leukemia.baselines._ultralytics import (
+from pcm_leukemia.baselines.yolo11m.ultralytics import (
     RANK,
     DetectionTrainer,
     YOLODataset,

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pcm_leukemia import files, paper
-from pcm_leukemia.baselines import adaptation, figures, training
-from pcm_leukemia.baselines.adaptation import Adaptation
+from pcm_leukemia.baselines import training
 from pcm_leukemia.baselines.evaluation import Evaluation, evaluate, evaluate_two_stage, reading_of
-from pcm_leukemia.baselines.runs import Run
+from pcm_leukemia.baselines.experiments import adaptation, figures
+from pcm_leukemia.baselines.experiments.adaptation import Adaptation
+from pcm_leukemia.baselines.run import Run
 from pcm_leukemia.dataset import Dataset
 
 __all__ = ["EXPERIMENTS", "Experiment", "Reproduction", "Row", "reproduce"]

@@ -21,7 +21,7 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional
 
-from pcm_leukemia.baselines._rtdetr_loss import Targets
+from pcm_leukemia.baselines.rtdetrv2_deim.loss import Targets
 from pcm_leukemia.images import Pixels
 
 __all__ = ["Picture", "cut", "flipped", "mixed", "mosaic", "recoloured", "scales", "turned", "whole"]

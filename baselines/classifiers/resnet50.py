@@ -10,9 +10,10 @@ import timm
 import torch
 from torch import nn
 
-from pcm_leukemia.baselines import classification, weight_files
-from pcm_leukemia.baselines._classification_network import CellClassifier
-from pcm_leukemia.baselines._classification_settings import Settings
+from pcm_leukemia.baselines import weight_files
+from pcm_leukemia.baselines.classifiers import training
+from pcm_leukemia.baselines.classifiers.network import CellClassifier
+from pcm_leukemia.baselines.classifiers.settings import Settings
 from pcm_leukemia.baselines.contract import Job
 from pcm_leukemia.errors import CorruptFile
 
@@ -75,12 +76,12 @@ def backbone(
 
 def train(job: Job, settings: Settings) -> Mapping[str, Any]:
     """Train on the job's cells; see `classification.train`."""
-    return classification.train(job, settings, backbone)
+    return training.train(job, settings, backbone)
 
 
 def load(folder: Path, settings: Settings, labels: tuple[str, ...], device: str) -> CellClassifier:
     """The classifier that `train` left in `folder`; see `classification.load`."""
-    return classification.load(folder, settings, labels, device, backbone)
+    return training.load(folder, settings, labels, device, backbone)
 
 
 def _fill(model: nn.Module, path: Path, sha256: str) -> None:

@@ -22,15 +22,23 @@ from torch.utils.tensorboard import SummaryWriter
 from transformers import RTDetrV2ForObjectDetection
 from transformers.models.rt_detr_v2.modeling_rt_detr_v2 import RTDetrV2ModelOutput
 
-from pcm_leukemia.baselines import _rtdetr_augment as augment
-from pcm_leukemia.baselines import _rtdetr_model
-from pcm_leukemia.baselines._rtdetr_augment import Look
-from pcm_leukemia.baselines._rtdetr_data import Batch, Chances, Order, Views, collate, seed_of, targets_of
-from pcm_leukemia.baselines._rtdetr_detector import Cells, RtDetr, average_precision, scaled
-from pcm_leukemia.baselines._rtdetr_loss import DeimLoss, Targets, layers_of
-from pcm_leukemia.baselines._rtdetr_schedule import WeightAverage, flat_cosine, parameter_groups
-from pcm_leukemia.baselines._rtdetr_settings import Settings
 from pcm_leukemia.baselines.contract import Found, Job
+from pcm_leukemia.baselines.rtdetrv2_deim import augmentation as augment
+from pcm_leukemia.baselines.rtdetrv2_deim import model as models
+from pcm_leukemia.baselines.rtdetrv2_deim.augmentation import Look
+from pcm_leukemia.baselines.rtdetrv2_deim.data import (
+    Batch,
+    Chances,
+    Order,
+    Views,
+    collate,
+    seed_of,
+    targets_of,
+)
+from pcm_leukemia.baselines.rtdetrv2_deim.detector import Cells, RtDetr, average_precision, scaled
+from pcm_leukemia.baselines.rtdetrv2_deim.loss import DeimLoss, Targets, layers_of
+from pcm_leukemia.baselines.rtdetrv2_deim.schedule import WeightAverage, flat_cosine, parameter_groups
+from pcm_leukemia.baselines.rtdetrv2_deim.settings import Settings
 from pcm_leukemia.torchdata import Detection
 
 __all__ = ["MODEL", "Training", "fabric_of"]
@@ -137,7 +145,7 @@ class Training:
             if not ap < self.best["AP"]:
                 self.best = {"epoch": self.epoch, "AP": ap, "AP50": ap50}
                 if self.fabric.is_global_zero:
-                    _rtdetr_model.write(self.detector.model, self.job.out / MODEL)
+                    models.write(self.detector.model, self.job.out / MODEL)
             self.rows.append({"epoch": self.epoch, "step": self.step, **row})
             self.epoch += 1
             self.save()

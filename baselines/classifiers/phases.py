@@ -12,12 +12,12 @@ import numpy as np
 import torch
 from torch import nn
 
-from pcm_leukemia.baselines import _classification_loop as loop
 from pcm_leukemia.baselines import stain
-from pcm_leukemia.baselines._classification_network import Network
-from pcm_leukemia.baselines._classification_settings import Settings
-from pcm_leukemia.baselines._crop_augmentation import augment
-from pcm_leukemia.baselines._crop_cache import Draws, Pictures, Rows, loader
+from pcm_leukemia.baselines.classifiers import loop
+from pcm_leukemia.baselines.classifiers.augmentation import augment
+from pcm_leukemia.baselines.classifiers.crops import Draws, Pictures, Rows, loader
+from pcm_leukemia.baselines.classifiers.network import Network
+from pcm_leukemia.baselines.classifiers.settings import Settings
 from pcm_leukemia.baselines.contract import Job
 
 __all__ = ["Course", "features"]

@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from torch.utils.data import Sampler
 
-from pcm_leukemia.baselines import _rtdetr_augment as augment
-from pcm_leukemia.baselines._rtdetr_augment import Look, Picture
-from pcm_leukemia.baselines._rtdetr_loss import Targets
+from pcm_leukemia.baselines.rtdetrv2_deim import augmentation as augment
+from pcm_leukemia.baselines.rtdetrv2_deim.augmentation import Look, Picture
+from pcm_leukemia.baselines.rtdetrv2_deim.loss import Targets
 from pcm_leukemia.torchdata import Detection
 
 __all__ = ["Batch", "Chances", "Order", "Views", "collate", "seed_of", "targets_of"]

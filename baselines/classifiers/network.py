@@ -14,9 +14,9 @@ from safetensors.torch import save_file
 from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from torch import nn
 
-from pcm_leukemia.baselines import _classification_loop as loop
-from pcm_leukemia.baselines import _crop_cache as crop_cache
 from pcm_leukemia.baselines import stain, weight_files
+from pcm_leukemia.baselines.classifiers import crops as crop_cache
+from pcm_leukemia.baselines.classifiers import loop
 from pcm_leukemia.errors import CorruptFile, DataNotFound
 from pcm_leukemia.files import new_file
 from pcm_leukemia.images import Pixels

@@ -17,7 +17,7 @@ from typing import Any, Literal
 from pcm_leukemia import files, splits
 from pcm_leukemia.baselines import training
 from pcm_leukemia.baselines.evaluation import Evaluation, evaluate
-from pcm_leukemia.baselines.runs import Run, is_run
+from pcm_leukemia.baselines.run import Run, is_run
 from pcm_leukemia.baselines.seen import LEARNED_FROM
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import ExportError

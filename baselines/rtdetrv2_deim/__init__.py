@@ -1,9 +1,8 @@
 """RT-DETRv2 trained as DEIM does: dense supervision by mosaic and mixup, the matchability-aware loss, its schedule.
 
 The model and the terms of the loss are transformers'; devices and precision are Lightning Fabric's. The pages:
-`_rtdetr_model` (the model), `_rtdetr_weights` and `_rtdetr_official` (what it begins with), `_rtdetr_augment` and
-`_rtdetr_data` (what it sees), `_rtdetr_loss`, `_rtdetr_schedule`, `_rtdetr_training` (how it learns),
-`_rtdetr_detector` (what it finds).
+`model` (the model), `weights` and `checkpoints` (what it starts from), `augmentation` and `data` (what it sees),
+`loss`, `schedule` and `training` (how it learns), `detector` (what it finds).
 """
 
 from __future__ import annotations
@@ -14,13 +13,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from pcm_leukemia.baselines import _rtdetr_model
-from pcm_leukemia.baselines._rtdetr_augment import Look
-from pcm_leukemia.baselines._rtdetr_detector import RtDetr
-from pcm_leukemia.baselines._rtdetr_settings import Settings, Stain
-from pcm_leukemia.baselines._rtdetr_training import MODEL, Training, fabric_of
-from pcm_leukemia.baselines._rtdetr_weights import beginning
 from pcm_leukemia.baselines.contract import Job
+from pcm_leukemia.baselines.rtdetrv2_deim import model as models
+from pcm_leukemia.baselines.rtdetrv2_deim.augmentation import Look
+from pcm_leukemia.baselines.rtdetrv2_deim.detector import RtDetr
+from pcm_leukemia.baselines.rtdetrv2_deim.settings import Settings, Stain
+from pcm_leukemia.baselines.rtdetrv2_deim.training import MODEL, Training, fabric_of
+from pcm_leukemia.baselines.rtdetrv2_deim.weights import beginning
 from pcm_leukemia.errors import CorruptFile, DataNotFound
 from pcm_leukemia.torchdata import Detection
 
@@ -88,8 +87,8 @@ def load(folder: Path, settings: Settings, labels: tuple[str, ...], device: str)
     CorruptFile
         If its files are damaged, or it was trained for other labels.
     """
-    model = _rtdetr_model.read(folder / MODEL)
-    trained = _rtdetr_model.labels_of(model.config)
+    model = models.read(folder / MODEL)
+    trained = models.labels_of(model.config)
     if trained != labels:
         raise CorruptFile(
             f"{folder}: was trained for {', '.join(trained)}, not for {', '.join(labels)}; give the labels in that order"

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from pcm_leukemia.baselines import _ultralytics
 from pcm_leukemia.baselines.contract import Found, inside
+from pcm_leukemia.baselines.yolo11m import ultralytics
 from pcm_leukemia.images import Pixels
 
 __all__ = ["Look", "Prepare", "Yolo", "fitted"]
@@ -51,7 +51,7 @@ class Yolo:
         self.settings = settings
         self.device = torch.device(device)
         model.eval()
-        with _ultralytics.alone():
+        with ultralytics.alone():
             self.model: nn.Module = model.fuse(verbose=False).to(self.device)  # type: ignore[operator]
         self._prepare = Prepare(settings.image_size, look)
 
@@ -64,7 +64,7 @@ class Yolo:
         """What is in each image."""
         settings = self.settings
         raw = self.model(batch.to(self.device, non_blocking=True).float().div_(255))
-        rows = _ultralytics.non_max_suppression(
+        rows = ultralytics.non_max_suppression(
             raw,
             settings.confidence,
             settings.overlap,
@@ -78,7 +78,7 @@ class Yolo:
 
     def _found(self, rows: torch.Tensor, width: int, height: int) -> Found:
         side = self.settings.image_size
-        boxes = _ultralytics.scale_boxes((side, side), rows[:, :4], (height, width))
+        boxes = ultralytics.scale_boxes((side, side), rows[:, :4], (height, width))
         order = torch.argsort(rows[:, 4], descending=True, stable=True)
         found = Found(
             boxes[order].cpu().numpy(),
@@ -93,7 +93,7 @@ class Prepare:
 
     def __init__(self, side: int, look: Look | None) -> None:
         self.side, self.look = side, look
-        self._square = _ultralytics.LetterBox((side, side))
+        self._square = ultralytics.LetterBox((side, side))
 
     def __call__(self, image: Pixels) -> torch.Tensor:
         """The image, uint8, ``(3, side, side)``."""

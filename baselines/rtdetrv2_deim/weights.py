@@ -10,10 +10,10 @@ import torch
 from transformers import RTDetrV2Config, RTDetrV2ForObjectDetection
 from transformers.utils import logging
 
-from pcm_leukemia.baselines import _rtdetr_model as models
-from pcm_leukemia.baselines import _rtdetr_official as official
 from pcm_leukemia.baselines import weight_files
-from pcm_leukemia.baselines._rtdetr_settings import Settings
+from pcm_leukemia.baselines.rtdetrv2_deim import checkpoints as official
+from pcm_leukemia.baselines.rtdetrv2_deim import model as models
+from pcm_leukemia.baselines.rtdetrv2_deim.settings import Settings
 from pcm_leukemia.errors import CorruptFile, DataNotFound
 
 __all__ = ["Beginning", "beginning"]

@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 
 from pcm_leukemia import images
-from pcm_leukemia.baselines import _classification_loop as loop
-from pcm_leukemia.baselines import _classification_network as networks
-from pcm_leukemia.baselines import _crop_cache as crop_cache
 from pcm_leukemia.baselines import stain
-from pcm_leukemia.baselines._classification_course import Course
-from pcm_leukemia.baselines._classification_network import Build, CellClassifier
-from pcm_leukemia.baselines._classification_settings import Settings
+from pcm_leukemia.baselines.classifiers import crops as crop_cache
+from pcm_leukemia.baselines.classifiers import loop
+from pcm_leukemia.baselines.classifiers import network as networks
+from pcm_leukemia.baselines.classifiers.network import Build, CellClassifier
+from pcm_leukemia.baselines.classifiers.phases import Course
+from pcm_leukemia.baselines.classifiers.settings import Settings
 from pcm_leukemia.baselines.contract import Job
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.schema import IGNORE

@@ -26,8 +26,8 @@ from torch import multiprocessing, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader
 
-from pcm_leukemia.baselines import classification_scores as scores
 from pcm_leukemia.baselines.contract import Job
+from pcm_leukemia.baselines.metrics import classification as scores
 from pcm_leukemia.files import new_file
 
 __all__ = ["BEST", "Learner", "Phase", "autocast", "ended", "precision_of", "result", "run", "seeded"]

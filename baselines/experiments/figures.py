@@ -18,7 +18,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from pcm_leukemia.baselines.detection_scores import DetectionScores
+from pcm_leukemia.baselines.metrics.detection import DetectionScores
 from pcm_leukemia.errors import CorruptFile, DataNotFound
 from pcm_leukemia.files import new_file
 

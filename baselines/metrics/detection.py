@@ -14,10 +14,10 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from pcm_leukemia.baselines._average_precision import NAMES, bootstrap, evaluate
-from pcm_leukemia.baselines.cell_matching import match
-from pcm_leukemia.baselines.coco_results import from_coco_results, to_coco_results
 from pcm_leukemia.baselines.contract import Found
+from pcm_leukemia.baselines.metrics.average_precision import NAMES, bootstrap, evaluate
+from pcm_leukemia.baselines.metrics.coco_results import from_coco_results, to_coco_results
+from pcm_leukemia.baselines.metrics.matching import match
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import InvalidDataset, Problem
 from pcm_leukemia.schema import IGNORE, ImageId

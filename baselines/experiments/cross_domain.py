@@ -10,8 +10,8 @@ from typing import Any
 
 from pcm_leukemia import files, paper
 from pcm_leukemia.baselines.evaluation import evaluate, part_to_score, reading_of
-from pcm_leukemia.baselines.reproduction import EXPERIMENTS
-from pcm_leukemia.baselines.runs import Run, device_of
+from pcm_leukemia.baselines.experiments.reproduction import EXPERIMENTS
+from pcm_leukemia.baselines.run import Run, device_of
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import LeakySplit, UnfitForTask
 from pcm_leukemia.schema import IGNORE

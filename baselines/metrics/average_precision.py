@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from hotcoco import COCO, COCOeval, Params
 
-from pcm_leukemia.baselines.cell_matching import sides
 from pcm_leukemia.baselines.contract import Found
+from pcm_leukemia.baselines.metrics.matching import sides
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.schema import IGNORE, ImageId
 

@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from torch.utils.data import get_worker_info
 
-from pcm_leukemia.baselines import stain_colours as colours
-from pcm_leukemia.baselines.stain_colours import Look, Stains
+from pcm_leukemia.baselines.stain import colours
+from pcm_leukemia.baselines.stain.colours import Look, Stains
 from pcm_leukemia.errors import CorruptFile
 from pcm_leukemia.images import Pixels
 

@@ -17,7 +17,7 @@ import torch
 from transformers import RTDetrV2Config
 
 from pcm_leukemia.baselines import weight_files
-from pcm_leukemia.baselines._rtdetr_model import Heads
+from pcm_leukemia.baselines.rtdetrv2_deim.model import Heads
 from pcm_leukemia.errors import CorruptFile, some
 
 __all__ = ["backbone", "read", "translated"]

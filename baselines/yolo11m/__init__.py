@@ -1,6 +1,6 @@
 """YOLO11 by ultralytics, or another of its detectors, trained as the paper says.
 
-`_ultralytics` keeps the library to itself, `_yolo_training` is what its training loop is told, `_yolo_detector`
+`ultralytics` keeps the library to itself, `training` is what its training loop is told, `detector`
 what the result finds.
 """
 
@@ -16,10 +16,11 @@ import msgspec
 import torch
 from safetensors import SafetensorError, safe_open
 
-from pcm_leukemia.baselines import _ultralytics, stain, weight_files
-from pcm_leukemia.baselines._yolo_detector import Look, Yolo, fitted
-from pcm_leukemia.baselines._yolo_training import MODEL, Plan, Trainer
+from pcm_leukemia.baselines import stain, weight_files
 from pcm_leukemia.baselines.contract import Job
+from pcm_leukemia.baselines.yolo11m import ultralytics
+from pcm_leukemia.baselines.yolo11m.detector import Look, Yolo, fitted
+from pcm_leukemia.baselines.yolo11m.training import MODEL, Plan, Trainer
 from pcm_leukemia.converters import yolo
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import CorruptFile, DataNotFound, ExportError
@@ -170,16 +171,16 @@ def train(job: Job, settings: Settings) -> dict[str, Any]:
     FloatingPointError
         If the loss is no number any more.
     """
-    _ultralytics.build(settings.model, 1)  # a wrong name is best known before images are placed
+    ultralytics.build(settings.model, 1)  # a wrong name is best known before images are placed
     plan = _plan(job, settings)
     work = job.out / _WORK
-    with _ultralytics.alone():
+    with ultralytics.alone():
         state = _state(plan) if job.resume else None
         if state is None:
             plan.checkpoint.unlink(missing_ok=True)
         if state is None or not state["done"]:
             (work / "plan.json").write_bytes(msgspec.json.encode(plan))
-            Trainer(_ultralytics.DEFAULTS, _arguments(job, settings, work)).train()
+            Trainer(ultralytics.DEFAULTS, _arguments(job, settings, work)).train()
             state = _state(plan)
     assert state is not None
     shutil.rmtree(work)
@@ -219,7 +220,7 @@ def load(folder: Path, settings: Settings, labels: tuple[str, ...], device: str)
         raise CorruptFile(
             f"{path}: was trained for {', '.join(trained)}, not for {', '.join(labels)}; give the labels in that order"
         )
-    model = _ultralytics.build(architecture, len(labels))
+    model = ultralytics.build(architecture, len(labels))
     weight_files.fill(model, weights, path)
     look: Look | None = None
     if settings.stain in ("reinhard", "macenko"):

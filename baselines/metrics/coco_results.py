@@ -13,8 +13,8 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from pcm_leukemia.baselines.cell_matching import sides
 from pcm_leukemia.baselines.contract import Found
+from pcm_leukemia.baselines.metrics.matching import sides
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import DataNotFound, InvalidExport, Problem
 from pcm_leukemia.schema import ImageId

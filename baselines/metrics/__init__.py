@@ -1,0 +1,5 @@
+"""Scores: `detection` (COCO's average precision) and `classification` (accuracy, F1, AUC), with intervals over patients."""
+
+from __future__ import annotations
+
+__all__: list[str] = []
