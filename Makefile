@@ -25,7 +25,7 @@ wheel: .venv/dev ## Build the wheel and check it in an environment of its own
 	$(BIN)/python -m build --outdir dist . >/dev/null
 	rm -rf .venv-wheel && $(PYTHON) -m venv .venv-wheel
 	.venv-wheel/bin/python -m pip install -q dist/*.whl pytest hypothesis
-	cd tests && ../.venv-wheel/bin/python -m pytest -q -p no:cacheprovider -c /dev/null --rootdir=. --confcutdir=. test_packaging.py test_cvat.py
+	cd tests && PYTHONPATH=. ../.venv-wheel/bin/python -m pytest -q -p no:cacheprovider -c /dev/null --rootdir=. --confcutdir=. test_packaging.py cvat/test_cvat.py
 
 docs: .venv/dev ## Build the site into docs/_build/html, warnings as errors
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html

@@ -308,7 +308,7 @@ def test_it_keeps_to_its_folder_and_asks_no_one(tmp_path: Path) -> None:
         "PYTHONPATH": str(Path(pcm.__file__).parents[1]),
     }
     done = subprocess.run(
-        [sys.executable, script, tmp_path / "data", Path(__file__).parent],
+        [sys.executable, script, tmp_path / "data", Path(__file__).parents[1]],
         cwd=tmp_path / "stand",
         env=environment,
         capture_output=True,

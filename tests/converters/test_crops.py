@@ -222,7 +222,7 @@ crops.write(ds, {out!r}, workers=2)
 
 def test_killed_and_run_again_it_gives_what_one_run_gives(tmp_path: Path) -> None:
     export, out = tmp_path / "export", tmp_path / "crops"
-    code = SLOW.format(tests=str(Path(__file__).parent), export=str(export), out=str(out))
+    code = SLOW.format(tests=str(Path(__file__).parents[1]), export=str(export), out=str(out))
     run = subprocess.Popen([sys.executable, "-c", code])
     partial = tmp_path / ".crops.partial"
     while run.poll() is None and len(list(partial.rglob("*.png"))) < 10:

@@ -189,7 +189,7 @@ def test_by_its_name(name: str, tmp_path: Path) -> None:
 
 
 def test_every_data_set_has_a_layout_and_a_map() -> None:
-    here = Path(__file__).parent / "source_layouts"
+    here = Path(__file__).parents[1] / "source_layouts"
     assert sorted(file.stem for file in here.glob("*.py") if file.stem != "__init__") == sources.names()
     maps = Path(sources.__path__[0]) / "maps"
     assert sorted(file.stem for file in maps.glob("*.csv")) == sources.names()
@@ -269,7 +269,7 @@ def test_validation_names_what_is_missing_extra_and_corrupt(tmp_path: Path) -> N
 
 
 def test_the_page_of_data_sets_is_up_to_date() -> None:
-    docs = Path(__file__).resolve().parents[1] / "docs"
+    docs = Path(__file__).resolve().parents[2] / "docs"
     spec = importlib.util.spec_from_file_location("data_sets", docs / "data_sets.py")
     assert spec is not None
     assert spec.loader is not None
