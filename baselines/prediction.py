@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -16,8 +15,7 @@ from pcm_leukemia import images as pixels_of
 from pcm_leukemia.baselines import inference, pictures
 from pcm_leukemia.baselines.run import Run
 from pcm_leukemia.baselines.two_stage import TwoStage
-from pcm_leukemia.converters import cvat
-from pcm_leukemia.converters.coco import with_predictions
+from pcm_leukemia.converters import coco, cvat
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import DataNotFound
 from pcm_leukemia.files import Report, new_folder
@@ -168,7 +166,7 @@ def write(
         boxes: dict[str, list[tuple[str, Box, float]]] = {
             image: [(one.label, one.box, one.score) for one in ones] for image, ones in predicted.items()
         }
-        return cvat.write(with_predictions(bare, boxes, threshold=threshold), out)
+        return cvat.write(coco.with_results(bare, boxes, threshold=threshold), out)
     if form == "coco":
         return _write_coco(predicted, bare, Path(out))
     if form == "pictures":
@@ -177,36 +175,22 @@ def write(
 
 
 def _write_coco(predicted: Mapping[ImageId, Sequence[Predicted]], ds: Dataset, out: Path) -> Report:
-    """COCO numbers images from 1 in the order of the data set, and categories in the order of the classes."""
-    categories = {label: number for number, label in enumerate(ds.taxonomy.labels, 1)}
-    rows: list[dict[str, Any]] = []
-    for number, image in enumerate(ds.images, 1):
-        for one in predicted[image.id]:
-            box = one.box
-            sides = [round(side, 3) for side in (box.x1, box.y1, box.x2 - box.x1, box.y2 - box.y1)]
-            row = {
-                "image_id": number,
-                "category_id": categories[one.label],
-                "bbox": sides,
-                "score": round(one.score, 6),
-            }
-            if one.detection_score is not None and one.label_score is not None:
-                row["detection_score"] = round(one.detection_score, 6)
-                row["label_score"] = round(one.label_score, 6)
-            rows.append(row)
-    images = [
-        {"id": number, "file_name": str(image.id), "width": image.width, "height": image.height}
-        for number, image in enumerate(ds.images, 1)
-    ]
-    names = [{"id": number, "name": label} for label, number in categories.items()]
-    report = _report(
-        "predictions", out, ds, [one.label for image in ds.images for one in predicted[image.id]]
-    )
+    results = [_result(image.id, one) for image in ds.images for one in predicted[image.id]]
+    report = _report("predictions", out, ds, [result.label for result in results])
     with new_folder(out, report.format) as folder:
-        _json(folder / "results.json", rows)
-        _json(folder / "images.json", {"images": images, "categories": names, "annotations": []})
+        coco.write_results(results, ds, folder)
         report.leave_in(folder)
     return report
+
+
+def _result(image: ImageId, one: Predicted) -> coco.Result:
+    box, more = one.box, {}
+    if one.detection_score is not None and one.label_score is not None:
+        more = {
+            "detection_score": round(one.detection_score, 6),
+            "label_score": round(one.label_score, 6),
+        }
+    return coco.Result(image, one.label, (box.x1, box.y1, box.x2, box.y2), round(one.score, 6), more)
 
 
 def _write_pictures(
@@ -236,7 +220,3 @@ def _write_pictures(
 def _report(form: str, out: Path, ds: Dataset, labels: Sequence[str]) -> Report:
     counts = {label: labels.count(label) for label in ds.taxonomy.labels}
     return Report(form, out, {"all": len(ds.images)}, {"all": counts})
-
-
-def _json(path: Path, content: object) -> None:
-    path.write_text(json.dumps(content, ensure_ascii=False) + "\n", encoding="utf-8")

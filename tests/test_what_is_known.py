@@ -50,7 +50,7 @@ def crops(ds: Dataset, _: Path) -> object:
 
 
 def predicted(ds: Dataset, _: Path) -> object:
-    return coco.with_predictions(ds, [])
+    return coco.with_results(ds, [])
 
 
 def cells_in(used: Any) -> int:

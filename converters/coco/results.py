@@ -1,11 +1,12 @@
-"""What a model predicts, as cells, so that an expert corrects in CVAT instead of drawing.
+"""COCO results: predictions, as a model gives them, read for scoring and for correction in CVAT, and written.
 
-A prediction becomes a cell with ``source="auto"`` and an attribute ``score``, as text with two
-decimals ("0.87"). Boxes are rounded to 0.01 px, as CVAT writes them, and cut at the image's border.
+A row is ``{image_id, category_id, bbox, score}`` with ``bbox = [x, y, width, height]`` in pixels. Images and
+categories are numbered as `coco.write` numbers them for the same data.
 """
 
 from __future__ import annotations
 
+import json
 import math
 import warnings
 from collections import Counter
@@ -16,64 +17,247 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 
 import msgspec
 
+from pcm_leukemia.converters.coco.numbers import category_numbers, image_numbers
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import DataNotFound, DataWarning, InvalidExport, Problem, some
 from pcm_leukemia.requirements import require_boxes
-from pcm_leukemia.schema import Cell, Image
+from pcm_leukemia.schema import Cell, Image, ImageId
 from pcm_leukemia.shapes import Box
 
-__all__ = ["AUTO", "SCORE", "Onto", "Predictions", "with_predictions"]
+__all__ = ["Onto", "Result", "Results", "read_results", "result_rows", "with_results", "write_results"]
 
-Predictions: TypeAlias = (
-    str | Path | Sequence[Mapping[str, Any]] | Mapping[str, Iterable[tuple[str, Box, float]]]
-)
+Rows: TypeAlias = str | Path | Sequence[Mapping[str, Any]]
+"""A COCO results file, or its rows."""
+Results: TypeAlias = Rows | Mapping[str, Iterable[tuple[str, Box, float]]]
 """A COCO results file or its rows, or image id -> (label, box, score)."""
 Onto = Literal["empty", "all"]
 
-AUTO = "auto"
-"""The source of a predicted cell; CVAT calls its own automatic annotations so."""
-SCORE = "score"
-"""The attribute that has the score."""
-
-_Sides: TypeAlias = tuple[float, float, float, float]
+_AUTO = "auto"
+"""The source of a predicted cell; CVAT uses the same word for its own automatic annotations."""
+_SCORE = "score"
+"""The attribute that holds the score."""
 
 
-class _Row(NamedTuple):
-    """A prediction, before its box is looked at: x1, y1, x2, y2 in pixels."""
+class Result(NamedTuple):
+    """One prediction: `sides` are x1, y1, x2, y2 in pixels, `score` is 0 to 1.
 
-    image: Image
+    `more` holds further scores, which `result_rows` writes under their names.
+    """
+
+    image: ImageId
     label: str
-    sides: _Sides
+    sides: tuple[float, float, float, float]
     score: float
+    more: Mapping[str, float] = {}
 
 
-def with_predictions(
+# Reading
+
+
+def read_results(results: Results, ds: Dataset, *, first_category: int = 1) -> list[Result]:
+    """Read and check predictions for a data set.
+
+    Parameters
+    ----------
+    results
+        A JSON file, or its rows ``{image_id, category_id, bbox, score}`` with ``bbox = [x, y, width, height]``
+        in pixels: images numbered from 1 in their order in `ds`, categories from `first_category` in the
+        taxonomy's order. Or a mapping of image id to (label, box, score).
+    ds
+        The images that the model saw. A part of a data set, given alone, is numbered from 1 too.
+    first_category
+        The id of the first category, 1 or 0.
+
+    Raises
+    ------
+    DataNotFound
+        If the file cannot be read.
+    InvalidExport
+        If it is not a list of results, or a row is malformed, names an unknown image or category, or has an
+        impossible score or box: every such row is listed.
+    ValueError
+        If `first_category` is another number.
+
+    Examples
+    --------
+    >>> from pcm_leukemia.taxonomy import NINE
+    >>> ds = Dataset("demo", NINE, (Image(ImageId("a.png"), 200, 100),))
+    >>> row = {"image_id": 1, "category_id": 9, "bbox": [50, 20, 30, 40], "score": 0.875}
+    >>> (result,) = read_results([row], ds)
+    >>> result.image, result.label, result.sides, result.score
+    ('a.png', 'Other', (50.0, 20.0, 80.0, 60.0), 0.875)
+    """
+    categories = category_numbers(ds.taxonomy, first_category)
+    problems: list[Problem] = []
+    if isinstance(results, Mapping):
+        found = list(_from_mapping(ds, results, problems))
+    else:
+        found = list(_from_rows(ds, *_content(results), categories, problems))
+    if problems:
+        raise InvalidExport(problems)
+    return found
+
+
+def _content(given: Rows) -> tuple[str, Sequence[Any]]:
+    """What to call the rows, and the rows."""
+    if not isinstance(given, str | Path):
+        return "results", given
+    try:
+        content = msgspec.json.decode(Path(given).read_bytes())
+    except OSError as error:
+        raise DataNotFound(f"{given}: cannot be read ({error.strerror}); give a COCO results file") from error
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        content = None
+    if not isinstance(content, list):
+        is_data = isinstance(content, dict) and "annotations" in content
+        what = "is a COCO data set, not COCO results" if is_data else "is not a COCO results file"
+        fix = "give a JSON list of {image_id, category_id, bbox, score}"
+        raise InvalidExport([Problem(str(given), what, fix)])
+    return Path(given).name, content
+
+
+def _from_rows(
+    ds: Dataset, where: str, rows: Sequence[Any], categories: Mapping[str, int], problems: list[Problem]
+) -> Iterator[Result]:
+    images = {number: image for image, number in image_numbers(ds).items()}
+    labels = {number: label for label, number in categories.items()}
+    numbered = f"images are numbered 1 to {len(images):,}, as converters.coco writes them from the same data"
+    classes = f"categories are numbered {min(labels)} to {max(labels)}; see first_category"
+    for index, row in enumerate(rows):
+        place = f"{where}[{index}]"
+        try:
+            image, label = images.get(row["image_id"]), labels.get(row["category_id"])
+            x, y, width, height = map(float, row["bbox"])
+            score = float(row["score"])
+        except KeyError as error:
+            problems.append(Problem(place, f"lacks {error}", "give image_id, category_id, bbox and score"))
+            continue
+        except (TypeError, ValueError) as error:
+            fix = "give image_id, category_id, bbox as [x, y, width, height], and score"
+            problems.append(Problem(place, f"cannot be read ({error})", fix))
+            continue
+        if image is None:
+            problems.append(Problem(place, f"image_id {row['image_id']} does not exist", numbered))
+        if label is None:
+            problems.append(Problem(place, f"category_id {row['category_id']} does not exist", classes))
+        result = Result(image or ImageId(""), label or "", (x, y, x + width, y + height), score)
+        if _is_sound(place, result, problems) and image and label:
+            yield result
+
+
+def _from_mapping(
+    ds: Dataset, given: Mapping[str, Iterable[tuple[str, Box, float]]], problems: list[Problem]
+) -> Iterator[Result]:
+    images = {str(image.id): image.id for image in ds.images}
+    labels = frozenset(ds.taxonomy.labels)
+    for name, rows in given.items():
+        image = images.get(name)
+        if image is None:
+            problems.append(Problem(f'results: image "{name}"', "is not in the data", "give its id"))
+            continue
+        for index, (label, box, score) in enumerate(rows):
+            place = f'results: image "{name}" [{index}]'
+            if label not in labels:
+                fix = f"use one of {', '.join(ds.taxonomy.labels)}"
+                problems.append(Problem(place, f'label "{label}" is not a class of the data', fix))
+            result = Result(image, label, (box.x1, box.y1, box.x2, box.y2), float(score))
+            if _is_sound(place, result, problems) and label in labels:
+                yield result
+
+
+def _is_sound(place: str, result: Result, problems: list[Problem]) -> bool:
+    """Whether box and score are possible; if not, that is a problem."""
+    (x1, y1, x2, y2), score = result.sides, result.score
+    if not all(map(math.isfinite, result.sides)):
+        problems.append(Problem(place, f"box {result.sides} is not finite", "check the model's output"))
+    elif x2 < x1 or y2 < y1:
+        what = f"box {result.sides} ends before it starts"
+        problems.append(Problem(place, what, "give [x, y, width, height] in pixels"))
+    elif not 0 <= score <= 1:
+        problems.append(Problem(place, f"score {score} is out of range", "give one from 0 to 1"))
+    else:
+        return True
+    return False
+
+
+# Writing
+
+
+def result_rows(results: Iterable[Result], ds: Dataset) -> list[dict[str, Any]]:
+    """The rows of a COCO results file, ready for `json.dump`; boxes are rounded to 0.001 px.
+
+    Parameters
+    ----------
+    results
+        The predictions, in the order of the rows.
+    ds
+        The images that the model saw, and the classes.
+
+    Examples
+    --------
+    >>> from pcm_leukemia.taxonomy import NINE
+    >>> ds = Dataset("demo", NINE, (Image(ImageId("a.png"), 200, 100),))
+    >>> result_rows([Result(ImageId("a.png"), "Other", (50, 20, 80, 60.5), 0.875)], ds)
+    [{'image_id': 1, 'category_id': 9, 'bbox': [50, 20, 30, 40.5], 'score': 0.875}]
+    """
+    images, categories = image_numbers(ds), category_numbers(ds.taxonomy)
+    return [
+        {
+            "image_id": images[image],
+            "category_id": categories[label],
+            "bbox": [round(side, 3) for side in (x1, y1, x2 - x1, y2 - y1)],
+            "score": score,
+            **more,
+        }
+        for image, label, (x1, y1, x2, y2), score, more in results
+    ]
+
+
+def write_results(results: Iterable[Result], ds: Dataset, folder: Path) -> None:
+    """Write ``results.json``, and ``images.json`` with the images and categories that its numbers refer to."""
+    sizes = {image.id: (image.width, image.height) for image in ds.images}
+    images = [
+        {"id": number, "file_name": str(image), "width": sizes[image][0], "height": sizes[image][1]}
+        for image, number in image_numbers(ds).items()
+    ]
+    categories = [{"id": number, "name": label} for label, number in category_numbers(ds.taxonomy).items()]
+    contents = {
+        "results.json": result_rows(results, ds),
+        "images.json": {"images": images, "categories": categories, "annotations": []},
+    }
+    for name, content in contents.items():
+        text = json.dumps(content, ensure_ascii=False) + "\n"
+        (folder / name).write_text(text, encoding="utf-8")
+
+
+# Cells to correct
+
+
+def with_results(
     ds: Dataset,
-    predictions: Predictions,
+    results: Results,
     *,
     threshold: float = 0.5,
     onto: Onto = "empty",
     first_category: int = 1,
 ) -> Dataset:
-    """Add predicted cells to a data set, after the cells that are there.
+    """Add predicted cells to a data set, so that an expert corrects them in CVAT instead of drawing every cell.
+
+    A prediction becomes a cell with ``source="auto"`` and an attribute ``score``, a text with two decimals
+    ("0.87"). Boxes are rounded to 0.01 px, as in CVAT, and cut at the image's border. New cells come after
+    the existing ones.
 
     Parameters
     ----------
     ds
-        The whole data set, with all its parts: numbers count over them. Select a part afterwards.
-    predictions
-        A COCO results file, or its rows ``{image_id, category_id, bbox, score}`` with
-        ``bbox = [x, y, width, height]``, numbered as `converters.coco` does: images from 1 in their
-        order in `ds`, categories from `first_category` in the taxonomy's order. Or a mapping of image
-        id to (label, box, score).
+        The whole data set, with all its parts: image numbers count over them. Select a part afterwards.
+    results, first_category
+        As in `read_results`.
     threshold
         The lowest score that is taken, 0 to 1.
     onto
-        "empty": only images without any cell get predictions, since on others an expert has drawn
-        already and would find everything twice; what is left out elsewhere is counted in a warning.
-        "all": every image.
-    first_category
-        The id of the first category, 1 or 0, as in `converters.coco`.
+        "empty": only images without any cell get predictions; an expert has already annotated the others and
+        would find every cell twice. A warning says how many predictions were left out. "all": every image.
 
     Returns
     -------
@@ -85,12 +269,11 @@ def with_predictions(
     DataNotFound
         If the results file cannot be read.
     InvalidExport
-        If it is no list of results, or a row is not one, names an unknown image or category, or has
-        a score or a box that are none: every such row is listed.
+        If the results are malformed or do not fit the data: every such row is listed.
     UnfitForTask
-        If cells are points without a box, which predictions cannot be held against.
+        If cells are points without a box, with which predictions cannot be compared.
     ValueError
-        If an option has no such value.
+        If an option has an unknown value.
 
     Warns
     -----
@@ -99,11 +282,10 @@ def with_predictions(
 
     Examples
     --------
-    >>> from pcm_leukemia.schema import ImageId
     >>> from pcm_leukemia.taxonomy import NINE
     >>> ds = Dataset("demo", NINE, (Image(ImageId("a.png"), 200, 100),))
     >>> row = {"image_id": 1, "category_id": 9, "bbox": [50, 20, 30, 40], "score": 0.871}
-    >>> cell = with_predictions(ds, [row, {**row, "score": 0.3}]).cells[0]
+    >>> cell = with_results(ds, [row, {**row, "score": 0.3}]).cells[0]
     >>> cell.label, cell.box, cell.source, cell.attributes
     ('Other', Box(x1=50.0, y1=20.0, x2=80.0, y2=60.0), 'auto', (('score', '0.87'),))
     """
@@ -111,136 +293,39 @@ def with_predictions(
         raise ValueError(f"threshold {threshold}: must be a score from 0 to 1")
     if onto not in ("empty", "all"):
         raise ValueError(f'onto "{onto}": must be empty or all')
-    if first_category not in (0, 1):
-        raise ValueError(f"first_category {first_category}: must be 1 (COCO) or 0")
     require_boxes(ds)
-    problems: list[Problem] = []
-    if isinstance(predictions, Mapping):
-        rows = list(_from_mapping(ds, predictions, problems))
-    else:
-        where, results = _results(predictions)
-        rows = list(_from_results(ds, where, results, first_category, problems))
-    if problems:
-        raise InvalidExport(problems)
+    found = read_results(results, ds, first_category=first_category)
     left: Counter[str] = Counter()
-    added = list(_cells(ds, rows, threshold, left, everywhere=onto == "all"))
+    kept = [result for result in found if result.score >= threshold]
+    added = list(_cells(ds, kept, left, everywhere=onto == "all"))
     if left:
         lines = [f"{ds.name}: {count:,} predictions {kind}: left out" for kind, count in sorted(left.items())]
         warnings.warn(some(lines), DataWarning, stacklevel=2)
     return replace(ds, cells=(*ds.cells, *added))
 
 
-def _cells(
-    ds: Dataset, rows: list[_Row], threshold: float, left: Counter[str], *, everywhere: bool
-) -> Iterator[Cell]:
-    """The cells to add; `left` counts the rows that give none."""
+def _cells(ds: Dataset, results: list[Result], left: Counter[str], *, everywhere: bool) -> Iterator[Cell]:
+    """The cells to add; `left` counts the predictions that give none."""
     free: dict[str, int] = {}
-    for image, label, sides, score in rows:
-        if score < threshold:
-            continue
+    for result in results:
+        image = ds.image(result.image)
         there = ds.cells_of(image)
         if there and not everywhere:
             left['on images that have cells (onto="all" takes them)'] += 1
             continue
-        box = _inside(sides, image)
+        box = _inside(result, image)
         if box is None:
             left["outside their image, or without area"] += 1
             continue
         number = free.setdefault(image.id, there[-1].id + 1 if there else 0)
         free[image.id] = number + 1
-        yield Cell(image.id, number, label, box, label, source=AUTO, attributes=((SCORE, f"{score:.2f}"),))
+        score = ((_SCORE, f"{result.score:.2f}"),)
+        yield Cell(image.id, number, result.label, box, result.label, source=_AUTO, attributes=score)
 
 
-def _inside(sides: _Sides, image: Image) -> Box | None:
-    """The box in hundredths of a pixel, as far as it is in the image; None if nothing of it is."""
-    x1, y1, x2, y2 = (round(side, 2) for side in sides)
+def _inside(result: Result, image: Image) -> Box | None:
+    """The box in hundredths of a pixel, cut at the image's border; None if nothing of it is inside."""
+    x1, y1, x2, y2 = (round(side, 2) for side in result.sides)
     if x1 >= x2 or y1 >= y2:
         return None
     return Box(x1, y1, x2, y2).clip(image.width, image.height)
-
-
-# What predictions may come as
-
-
-def _results(given: str | Path | Sequence[Mapping[str, Any]]) -> tuple[str, list[Any]]:
-    """The rows of a COCO results file, or of such a list, and what to call them."""
-    if not isinstance(given, str | Path):
-        return "predictions", list(given)
-    try:
-        content = msgspec.json.decode(Path(given).read_bytes())
-    except OSError as error:
-        raise DataNotFound(f"{given}: cannot be read ({error.strerror}); give a COCO results file") from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        content = error
-    if not isinstance(content, list):
-        what = "is no COCO results file"
-        if isinstance(content, dict) and "annotations" in content:
-            what += ", but a COCO data set"
-        fix = "give a JSON list of {image_id, category_id, bbox, score}"
-        raise InvalidExport([Problem(str(given), what, fix)])
-    return Path(given).name, content
-
-
-def _from_results(
-    ds: Dataset, where: str, results: list[Any], first_category: int, problems: list[Problem]
-) -> Iterator[_Row]:
-    images = dict(enumerate(ds.images, 1))
-    labels = dict(enumerate(ds.taxonomy.labels, first_category))
-    numbered = f"images are numbered 1 to {len(images):,}, as converters.coco writes them from the same data"
-    classes = (
-        f"categories are numbered {first_category} to {first_category + len(labels) - 1}; see first_category"
-    )
-    for index, row in enumerate(results):
-        place = f"{where}[{index}]"
-        try:
-            image, label = images.get(row["image_id"]), labels.get(row["category_id"])
-            x, y, width, height = map(float, row["bbox"])
-            score = float(row["score"])
-        except KeyError as error:
-            problems.append(Problem(place, f"lacks {error}", "give image_id, category_id, bbox and score"))
-            continue
-        except (TypeError, ValueError) as error:
-            problems.append(Problem(place, f"cannot be read ({error})", "give bbox as [x, y, width, height]"))
-            continue
-        if image is None:
-            problems.append(Problem(place, f"its image_id {row['image_id']} is not there", numbered))
-        if label is None:
-            problems.append(Problem(place, f"its category_id {row['category_id']} is not there", classes))
-        sides = x, y, x + width, y + height
-        if _is_sound(place, sides, score, problems) and image and label:
-            yield _Row(image, label, sides, score)
-
-
-def _from_mapping(
-    ds: Dataset, given: Mapping[str, Iterable[tuple[str, Box, float]]], problems: list[Problem]
-) -> Iterator[_Row]:
-    images = {image.id: image for image in ds.images}
-    labels = frozenset(ds.taxonomy.labels)
-    for name, rows in given.items():
-        image = images.get(name)  # type: ignore[call-overload]
-        if image is None:
-            problems.append(Problem(f'predictions: image "{name}"', "is not in the data", "give its id"))
-            continue
-        for index, (label, box, score) in enumerate(rows):
-            place = f'predictions: image "{name}" [{index}]'
-            if label not in labels:
-                fix = f"use one of {', '.join(ds.taxonomy.labels)}"
-                problems.append(Problem(place, f'label "{label}" is no class here', fix))
-            sides = box.x1, box.y1, box.x2, box.y2
-            if _is_sound(place, sides, score, problems) and label in labels:
-                yield _Row(image, label, sides, float(score))
-
-
-def _is_sound(place: str, sides: _Sides, score: float, problems: list[Problem]) -> bool:
-    """Whether box and score are numbers of their kind; if not, that is a problem."""
-    if not all(map(math.isfinite, sides)):
-        problems.append(Problem(place, f"its box {sides} is not finite", "look at what the model gave"))
-    elif sides[2] < sides[0] or sides[3] < sides[1]:
-        problems.append(
-            Problem(place, "its box ends before it starts", "give [x, y, width, height] in pixels")
-        )
-    elif not 0 <= score <= 1:
-        problems.append(Problem(place, f"its score is {score}", "give one from 0 to 1"))
-    else:
-        return True
-    return False

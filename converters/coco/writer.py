@@ -21,6 +21,7 @@ from typing import IO, Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from pcm_leukemia.converters.coco.numbers import category_numbers, image_numbers
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import ExportError
 from pcm_leukemia.files import Report, leads_outside, new_folder
@@ -129,9 +130,7 @@ def write(
         from pcm_leukemia.images import check_strip
 
         check_strip(images)
-    if first_category not in (0, 1):
-        raise ValueError(f"first_category {first_category}: must be 1 (COCO) or 0")
-    numbers = {image.id: number for number, image in enumerate(ds.images, 1)}
+    numbers, categories = image_numbers(ds), category_numbers(ds.taxonomy, first_category)
     with new_folder(out, "coco") as folder:
         (folder / "annotations").mkdir()
         counted: dict[str, int] = {}
@@ -140,7 +139,7 @@ def write(
             with (folder / "annotations" / f"{part}.json").open("wb") as stream:
                 inside = [image for image in ds.images if ds.part_of(image) == part]
                 counted[part] = len(inside)
-                cells[part] = _write_part(stream, ds, inside, numbers, first_category)
+                cells[part] = _write_part(stream, ds, inside, numbers, categories)
         notes = _place_images(ds, folder / "images", images, strip=strip_metadata, progress=progress)
         ignored = sum(cell.label == IGNORE for cell in ds.cells)
         report = Report(
@@ -163,10 +162,13 @@ def write(
 
 
 def _write_part(
-    stream: IO[bytes], ds: Dataset, images: list[Image], numbers: dict[ImageId, int], first_category: int
+    stream: IO[bytes],
+    ds: Dataset,
+    images: list[Image],
+    numbers: dict[ImageId, int],
+    category: dict[str, int],
 ) -> dict[str, int]:
     """Write one file, a row a line; gives the number of cells by label."""
-    category = {label: first_category + index for label, index in ds.taxonomy.ids.items()}
     head = {
         "info": {
             "description": ds.name,

@@ -35,7 +35,6 @@ from typing import Literal
 
 from rich.progress import track
 
-from pcm_leukemia.converters.coco import Predictions, with_predictions
 from pcm_leukemia.converters.cvat.document import header, image_element
 from pcm_leukemia.converters.cvat.labels import Declared, Labels, Spelling, declare, for_cvat, spell
 from pcm_leukemia.converters.cvat.layout import ANNOTATIONS, LABELS, PATIENTS, Layout, Subsets, lay_out
@@ -65,8 +64,6 @@ def write(
     labels: Labels = "class",
     colours: Mapping[str, str] | None = None,
     patients: bool = True,
-    predictions: Predictions | None = None,
-    threshold: float = 0.5,
     progress: bool = False,
 ) -> Report:
     """Write `ds` as a zip that CVAT imports.
@@ -91,8 +88,6 @@ def write(
         Label -> "#rrggbb"; by default colours far from each other.
     patients
         Put patients and diagnoses into the zip, as `patients.csv`. Whoever has the zip has them.
-    predictions, threshold
-        Pre-annotations for images without cells: see `predictions.with_predictions`.
     progress
         Show a bar.
 
@@ -103,17 +98,10 @@ def write(
     ExportError
         If `out` must not be replaced or cannot be written, images are missing, two images would get
         one path, or a text holds a character that XML cannot.
-    InvalidExport
-        If the predictions do not fit the data: every problem is listed.
     UnknownPart
         If the parts are to be the subsets and there is no split.
     ValueError
         If an option has no such value.
-
-    Warns
-    -----
-    DataWarning
-        If predicted boxes are left out.
 
     Examples
     --------
@@ -132,8 +120,6 @@ def write(
     """
     _check_options(images, subsets, labels)
     ds = ds.task(task) if task else ds
-    if predictions is not None:
-        ds = with_predictions(ds, predictions, threshold=threshold)
     require_sound(ds)
     path = check_zip(out, _SEALED, ", and pcm-leukemia did not write it for CVAT")
     copied = _to_copy(ds) if images == "copy" else []

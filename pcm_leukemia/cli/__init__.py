@@ -294,9 +294,9 @@ def convert(
     if predictions:
         if to.value != "cvat":
             raise typer.BadParameter("--predictions is for --to cvat: an expert has to look at them first")
-        from pcm_leukemia.converters.coco import with_predictions
+        from pcm_leukemia.converters.coco import with_results
 
-        ds = with_predictions(ds, predictions, threshold=threshold)  # numbered over all parts, as in COCO
+        ds = with_results(ds, predictions, threshold=threshold)  # numbered over all parts, as in COCO
     if part:
         for each in part:
             ds.part(each)  # raises for an unknown one

@@ -160,7 +160,7 @@ def test_the_files_that_we_write_say_the_same(tmp_path: Path) -> None:
     assert wrong.overall.ap is not None
     assert wrong.overall.ap < 0.05
     zero = [{**row, "category_id": row["category_id"] - 1} for row in rows]
-    with pytest.raises(InvalidExport, match="its category_id 0 is not there"):
+    with pytest.raises(InvalidExport, match="category_id 0 does not exist"):
         from_coco_results(zero, ds)
     assert score(ds, from_coco_results(zero, ds, first_category=0), draws=0) == score(ds, back, draws=0)
 
@@ -398,24 +398,28 @@ def test_results_that_are_none(tmp_path: Path) -> None:
     for change, sentence in {
         "image_id": (
             2,
-            r"results\[0\]: its image_id 2 is not there; images are numbered 1 to 1, as converters",
+            r"results\[0\]: image_id 2 does not exist; images are numbered 1 to 1, as converters",
         ),
         "category_id": (
             10,
-            "its category_id 10 is not there; categories are numbered 1 to 9; see first_category",
+            "category_id 10 does not exist; categories are numbered 1 to 9; see first_category",
         ),
-        "bbox": ([1, 2, -3, 4], r"its bbox \[1.0, 2.0, -3.0, 4.0\] is none; give \[x, y, width, height\]"),
-        "score": (-0.5, "its score is -0.5; give one from 0 to 1"),
+        "bbox": (
+            [1, 2, -3, 4],
+            r"box \(1.0, 2.0, -2.0, 6.0\) ends before it starts; give \[x, y, width, height\]",
+        ),
+        "score": (-0.5, "score -0.5 is out of range; give one from 0 to 1"),
     }.items():
         with pytest.raises(InvalidExport, match=sentence[1]):
             from_coco_results([{**good, change: sentence[0]}], ds)
-    with pytest.raises(InvalidExport, match="cannot be read .*bbox.*; give image_id, category_id"):
+    with pytest.raises(InvalidExport, match="cannot be read .*; give image_id, category_id, bbox as"):
         from_coco_results([{**good, "bbox": [1, 2, 3]}], ds)
     with pytest.raises(DataNotFound, match=r"none.json: cannot be read"):
         from_coco_results(tmp_path / "none.json", ds)
     for content, what in {
-        "{}": "is a COCO data set, not its results",
-        "nonsense": "is no COCO results file",
+        '{"annotations": []}': "is a COCO data set, not COCO results",
+        "{}": "is not a COCO results file",
+        "nonsense": "is not a COCO results file",
     }.items():
         (tmp_path / "given.json").write_text(content, encoding="utf-8")
         with pytest.raises(InvalidExport, match=what):

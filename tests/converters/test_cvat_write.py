@@ -37,7 +37,7 @@ from pcm_leukemia import (
     splits,
 )
 from pcm_leukemia.converters import coco, cvat
-from pcm_leukemia.converters.coco import with_predictions
+from pcm_leukemia.converters.coco import with_results
 from pcm_leukemia.errors import DataNotFound, DataWarning, ExportError, InvalidExport, LeakySplit, UnknownPart
 from pcm_leukemia.schema import ImageId, PatientId, Tag
 from pcm_leukemia.shapes import Ellipse, Mask, Polygon, RotatedBox
@@ -747,10 +747,10 @@ def test_predictions_that_are_the_truth(export: Path, tmp_path: Path) -> None:
     results = coco_results(tmp_path / "coco", upright)
     empty = replace(truth, cells=())
     file = write_file(tmp_path / "results.json", json.dumps(results))
-    report = cvat.write(empty, tmp_path / "out.zip", predictions=file)
+    report = cvat.write(with_results(empty, file), tmp_path / "out.zip")
     assert not any(report.skipped.values())
     back = cvat.read(tmp_path / "out.zip", name=truth.name)
-    assert back == with_predictions(empty, results)
+    assert back == with_results(empty, results)
     expected = tuple(
         Cell(each.image, each.id, each.label,
              in_hundredths(each.box), each.label,
@@ -773,7 +773,7 @@ def test_the_numbers_of_coco(tmp_path_factory: pytest.TempPathFactory, ds: Datas
     cells = (structs.replace(c, shape=None, box=in_hundredths(c.box)) for c in ds.cells if c.label != IGNORE)
     truth = replace(ds, cells=tuple(cells))
     results = coco_results(tmp_path_factory.mktemp("coco") / "out", truth)
-    got = with_predictions(replace(truth, cells=()), results)
+    got = with_results(replace(truth, cells=()), results)
     assert [(c.image, c.label, c.box) for c in got.cells] == [(c.image, c.label, c.box) for c in truth.cells]
 
 
@@ -788,12 +788,12 @@ def test_onto_what_they_go(tmp_path: Path) -> None:
     with pytest.warns(
         DataWarning, match=r"1 predictions on images that have cells \(onto=\"all\" takes them\)"
     ):
-        added = with_predictions(ds, rows)
+        added = with_results(ds, rows)
     assert [(each.image, each.id, each.source) for each in added.cells] == [
         (IMAGE.id, 5, ""),
         (other.id, 0, "auto"),
     ]
-    everywhere = with_predictions(ds, rows, onto="all", threshold=0.2)
+    everywhere = with_results(ds, rows, onto="all", threshold=0.2)
     assert [(each.image, each.id) for each in everywhere.cells] == [
         (IMAGE.id, 5),
         (IMAGE.id, 6),
@@ -802,7 +802,7 @@ def test_onto_what_they_go(tmp_path: Path) -> None:
     ]
     assert everywhere.cells[3].attributes == (("score", "0.49"),)
     with pytest.warns(DataWarning, match="have cells"):
-        report = cvat.write(ds, tmp_path / "out.zip", predictions=rows, threshold=0.4)
+        report = cvat.write(with_results(ds, rows, threshold=0.4), tmp_path / "out.zip")
     assert report.cells == {"all": {"Other": 3}}
 
 
@@ -815,20 +815,17 @@ def test_boxes_are_cut_at_the_border() -> None:
     with pytest.warns(
         DataWarning, match="demo: 2 predictions outside their image, or without area: left out"
     ):
-        ds = with_predictions(data(), rows)
+        ds = with_results(data(), rows)
     assert [each.box for each in ds.cells] == [Box(0, 90, 15, 100)]
 
 
 def test_a_mapping_and_categories_from_0() -> None:
     by_id = {str(IMAGE.id): [("Monocyte", Box(1.006, 2, 3, 4), 1.0), ("Other", Box(1, 2, 3, 4), 0.1)]}
-    ds = with_predictions(data(), by_id)
+    ds = with_results(data(), by_id)
     assert [(each.label, each.raw_label, each.box, each.attributes) for each in ds.cells] == [
         ("Monocyte", "Monocyte", Box(1.01, 2, 3, 4), (("score", "1.00"),))
     ]
-    assert (
-        with_predictions(data(), [results_row(category_id=0)], first_category=0).cells[0].label
-        == "Lymphocyte"
-    )
+    assert with_results(data(), [results_row(category_id=0)], first_category=0).cells[0].label == "Lymphocyte"
 
 
 def test_what_is_wrong_with_predictions_is_listed_at_once(tmp_path: Path) -> None:
@@ -844,30 +841,34 @@ def test_what_is_wrong_with_predictions_is_listed_at_once(tmp_path: Path) -> Non
         results_row(),
     ]
     with pytest.raises(InvalidExport) as caught:
-        with_predictions(data(), rows)
+        with_results(data(), rows)
     lines = [str(problem) for problem in caught.value.problems]
     assert len(lines) == 8
     assert lines[0] == (
-        "predictions[0]: its image_id 2 is not there; images are numbered 1 to 1, as converters.coco writes them "
+        "results[0]: image_id 2 does not exist; images are numbered 1 to 1, as converters.coco writes them "
         "from the same data"
     )
-    assert "its category_id 0 is not there; categories are numbered 1 to 9" in lines[1]
-    assert [line.partition(":")[0] for line in lines] == [f"predictions[{n}]" for n in range(8)]
+    assert "category_id 0 does not exist; categories are numbered 1 to 9" in lines[1]
+    assert [line.partition(":")[0] for line in lines] == [f"results[{n}]" for n in range(8)]
     assert "ends before it starts" in lines[3]
     assert "is not finite" in lines[4]
-    assert "its score is 1.5" in lines[5]
+    assert "score 1.5 is out of range" in lines[5]
     assert "lacks 'category_id'" in lines[6]
     with pytest.raises(InvalidExport) as caught:
-        with_predictions(data(), {"x.png": [], str(IMAGE.id): [("Otter", Box(0, 0, 1, 1), 0.9)]})
+        with_results(data(), {"x.png": [], str(IMAGE.id): [("Otter", Box(0, 0, 1, 1), 0.9)]})
     assert [problem.what for problem in caught.value.problems] == [
         "is not in the data",
-        'label "Otter" is no class here',
+        'label "Otter" is not a class of the data',
     ]
-    for text in ('{"annotations": []}', "{", "7"):
-        with pytest.raises(InvalidExport, match=r"results\.json: is no COCO results file"):
-            with_predictions(data(), write_file(tmp_path / "results.json", text))
+    for text, what in {
+        '{"annotations": []}': "a COCO data set, not COCO results",
+        "{": "not a COCO results file",
+        "7": "not a COCO results file",
+    }.items():
+        with pytest.raises(InvalidExport, match=rf"results\.json: is {what}; give a JSON list"):
+            with_results(data(), write_file(tmp_path / "results.json", text))
     with pytest.raises(DataNotFound, match=r"none\.json: cannot be read"):
-        with_predictions(data(), tmp_path / "none.json")
+        with_results(data(), tmp_path / "none.json")
     for options in ({"threshold": 2}, {"onto": "some"}, {"first_category": 2}):
         with pytest.raises(ValueError, match="must be"):
-            with_predictions(data(), [], **options)
+            with_results(data(), [], **options)
