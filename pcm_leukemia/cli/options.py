@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from pcm_leukemia import converters
+from pcm_leukemia.dataset import Dataset
+from pcm_leukemia.loading import kind_of, load_dataset
+from pcm_leukemia.schema import IGNORE
 from pcm_leukemia.sources import split_name
 
 __all__ = [
@@ -28,6 +31,9 @@ __all__ = [
     "Taxonomies",
     "TaxonomyOption",
     "ValUnit",
+    "labels_of",
+    "load",
+    "taxonomy_of",
     "there",
 ]
 
@@ -101,3 +107,38 @@ PatientsAttribute = Annotated[
 SplitName = Annotated[
     str | None, typer.Option("--split", metavar="NAME", help="The split, if there are several.")
 ]
+
+
+# From options to a data set
+
+
+def taxonomy_of(taxonomy: Taxonomies) -> dict[str, Any]:
+    """--taxonomy as the argument of a reader."""
+    return {"taxonomy": "declared"} if taxonomy is Taxonomies.declared else {}
+
+
+def _taxonomy_of_kind(data: Path, taxonomy: Taxonomies) -> dict[str, Any]:
+    """Only a CVAT export has to be told; other forms say what their classes are."""
+    return taxonomy_of(taxonomy) if kind_of(data) == "cvat" else {}
+
+
+def load(
+    data: Path, taxonomy: Taxonomies, label_map: list[str] | None, *, clip: bool, **options: Any
+) -> Dataset:
+    """`load_dataset` with what the commands have in common."""
+    return load_dataset(
+        data, **_taxonomy_of_kind(data, taxonomy), labels=labels_of(label_map), clip=clip, **options
+    )
+
+
+def labels_of(pairs: list[str] | None) -> dict[str, str]:
+    """--map LABEL=CLASS as a mapping."""
+    labels: dict[str, str] = {}
+    for pair in pairs or ():
+        raw, equals, label = pair.rpartition("=")
+        if not equals or not label:
+            raise typer.BadParameter(f'--map "{pair}": must be LABEL=CLASS or LABEL=ignore')
+        label = IGNORE if label.casefold() == IGNORE else label
+        if labels.setdefault(raw, label) != label:
+            raise typer.BadParameter(f'--map "{pair}": {raw} is {labels[raw]} already')
+    return labels

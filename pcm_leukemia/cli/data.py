@@ -1,0 +1,298 @@
+"""The commands for data sets: draw, read, count, split, check and compare them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from pcm_leukemia.cli import tables
+from pcm_leukemia.cli.convert import convert
+from pcm_leukemia.cli.options import (
+    AsJson,
+    ClipOption,
+    Data,
+    Export,
+    ImagesRoot,
+    MapOption,
+    PatientsAttribute,
+    PatientsCsv,
+    PatientsPattern,
+    PatientsTag,
+    SplitName,
+    Taxonomies,
+    TaxonomyOption,
+    ValUnit,
+    labels_of,
+    load,
+    taxonomy_of,
+)
+from pcm_leukemia.dataset import Dataset
+from pcm_leukemia.loading import kind_of, load_dataset, with_patients
+from pcm_leukemia.schema import IGNORE
+from pcm_leukemia.splits import require_sound
+
+__all__ = ["add_to"]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands, in the order in which the help lists them."""
+    app.command()(demo)
+    app.command()(sample)
+    app.command()(inspect)
+    app.command("import")(import_)
+    for command in (split, info, convert, check, diff):
+        app.command()(command)
+
+
+def demo(out: Annotated[Path, typer.Argument(help="A new folder.")] = Path("demo")) -> None:
+    """Run the main job on a small synthetic sample."""
+    from pcm_leukemia import demo as tour
+
+    tour.run(out, say=print)
+
+
+def sample(
+    out: Annotated[Path, typer.Argument(metavar="OUT.zip")],
+    *,
+    patients: Annotated[int, typer.Option(min=1)] = 12,
+    images: Annotated[int, typer.Option(min=1, help="In all, over the patients.")] = 48,
+    seed: int = 0,
+) -> None:
+    """Draw synthetic smears and write them as a CVAT project export."""
+    from pcm_leukemia import sample as drawing
+
+    print(drawing.write(out, patients=patients, images=images, seed=seed, progress=True))
+
+
+def inspect(
+    export: Export,
+    *,
+    as_json: AsJson = False,
+    taxonomy: TaxonomyOption = Taxonomies.pcm_leukemia,
+    label_map: MapOption = None,
+    clip: ClipOption = False,
+    images_root: ImagesRoot = None,
+) -> None:
+    """Count everything in a CVAT export and list every problem."""
+    from pcm_leukemia import cvat
+
+    found = cvat.inspect(
+        export,
+        **taxonomy_of(taxonomy),
+        labels=labels_of(label_map),
+        clip=clip,
+        images_root=images_root,
+    )
+    print(json.dumps(found.to_json(), ensure_ascii=False, indent=1) if as_json else found)
+    if found.problems:
+        raise typer.Exit(1)
+
+
+def import_(
+    export: Data,
+    out: Annotated[Path, typer.Argument(help="The canonical folder to write.")],
+    *,
+    patients: PatientsPattern = None,
+    patients_csv: PatientsCsv = None,
+    patients_tag: PatientsTag = None,
+    patients_attribute: PatientsAttribute = None,
+    label_map: MapOption = None,
+    taxonomy: TaxonomyOption = Taxonomies.pcm_leukemia,
+    clip: ClipOption = False,
+    images_root: ImagesRoot = None,
+    variant: Annotated[
+        str | None,
+        typer.Option(help="The reading of a public data set's labels; see pcm-leukemia sources NAME."),
+    ] = None,
+    name: Annotated[
+        str | None,
+        typer.Option(help="The data set's name; by default that of OUT, or of the public data set."),
+    ] = None,
+) -> None:
+    """Read an export or a public data set, check it, and write it as a canonical folder.
+
+    From another canonical folder it takes the tables as they are, also if they were edited by hand, and
+    the splits.
+    """
+    from pcm_leukemia import store
+
+    people = (patients, patients_csv, patients_tag, patients_attribute)
+    if kind_of(export) == "canonical":
+        if label_map or clip or variant or taxonomy is not Taxonomies.pcm_leukemia:
+            raise typer.BadParameter(
+                f"{export}: is a canonical folder; --map, --clip, --variant and --taxonomy are for other data"
+            )
+        ds = store.read(export, with_split=False, verify=False, images_root=images_root)
+        ds = with_patients(replace(ds, name=name or ds.name), *people)
+    else:
+        ds = load_dataset(
+            export,
+            patients=patients,
+            patients_csv=patients_csv,
+            patients_tag=patients_tag,
+            patients_attribute=patients_attribute,
+            **taxonomy_of(taxonomy),
+            labels=labels_of(label_map),
+            clip=clip,
+            images_root=images_root,
+            variant=variant,
+            name=name or (None if kind_of(export) == "source" else out.absolute().name),
+        )
+    store.write(ds, out)
+    print(f"{out}: {ds!r}")
+    if not any(image.file for image in ds.images):
+        print("  annotations only: no image file was found; name their folder with --images-root")
+    if kind_of(export) == "canonical" and export.resolve() != out.resolve():
+        print(f"  splits: {', '.join(store.copy_splits(export, out)) or 'none'}")
+    _say_ignored(ds)
+
+
+def split(
+    data: Data,
+    *,
+    test: Annotated[
+        float | None, typer.Option(help="Share of the images to hold out, 0 to 1.", show_default="0.15")
+    ] = None,
+    val: Annotated[
+        float | None, typer.Option(help="Share of the rest for validation, 0 to 1.", show_default="0.2")
+    ] = None,
+    val_unit: Annotated[ValUnit | None, typer.Option(show_default="patient")] = None,
+    seed: Annotated[int | None, typer.Option(show_default="0")] = None,
+    name: Annotated[str, typer.Option(help="The split's name.")] = "official",
+    extend: Annotated[
+        bool, typer.Option("--extend", help="Place new images; patients already placed stay.")
+    ] = False,
+    replace_it: Annotated[
+        bool, typer.Option("--replace", help="Make the split anew, though there is one of that name.")
+    ] = False,
+) -> None:
+    """Split a canonical folder by patient and write splits/NAME.csv into it."""
+    from pcm_leukemia import splits, store
+
+    if kind_of(data) != "canonical":
+        raise typer.BadParameter(f"{data}: is no canonical folder; run first: pcm-leukemia import {data} OUT")
+    options = {"test": test, "val": val, "val_unit": val_unit and val_unit.value, "seed": seed}
+    given: dict[str, Any] = {option: value for option, value in options.items() if value is not None}
+    if extend and (given or replace_it):
+        raise typer.BadParameter("--extend keeps the shares and the seed that the split was made with")
+    if name in store.split_names(data) and not (extend or replace_it):
+        raise typer.BadParameter(
+            f"{data}: has a split {name} already; --extend places new images in it, --replace makes it anew, "
+            "and then its test patients are no longer held out"
+        )
+    ds = store.read(data, with_split=False)
+    if extend:
+        made = splits.extend(store.read_split(data, name), ds)
+    else:
+        made = splits.by_patient(ds, name=name, **given)
+    print(store.add_split(data, made, ds))
+    for key, value in made.made.items():
+        print(f"  {key}: {value}")
+    tables.show(ds.with_split(made))
+
+
+def info(
+    data: Data,
+    *,
+    as_json: AsJson = False,
+    split_name: SplitName = None,
+    taxonomy: TaxonomyOption = Taxonomies.pcm_leukemia,
+    label_map: MapOption = None,
+    clip: ClipOption = False,
+) -> None:
+    """Images, patients, and cells by class and part: the paper's Tables 2 and 3 for this data."""
+    ds = load(data, taxonomy, label_map, clip=clip, split_name=split_name, check_images=False)
+    if as_json:
+        print(json.dumps(tables.counts(ds), ensure_ascii=False, indent=1))
+    else:
+        print(repr(ds))
+        tables.show(ds)
+    require_sound(ds)
+
+
+def check(
+    data: Data,
+    *,
+    pixels: Annotated[
+        bool, typer.Option("--pixels/--no-pixels", help="Decode the images and look for copies.")
+    ] = True,
+    paper: Annotated[bool, typer.Option("--paper", help="Compare with the paper's Tables 2 and 3.")] = False,
+    pictures: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write a picture of each finding.")
+    ] = None,
+    as_json: AsJson = False,
+    workers: Annotated[int | None, typer.Option(min=1, help="Threads.")] = None,
+    split_name: SplitName = None,
+    taxonomy: TaxonomyOption = Taxonomies.pcm_leukemia,
+    label_map: MapOption = None,
+    clip: ClipOption = False,
+    images_root: ImagesRoot = None,
+) -> None:
+    """Look for leaks, copies, odd boxes and identifiers: whatever speaks against trusting the data."""
+    from pcm_leukemia import checks
+
+    ds = load(
+        data,
+        taxonomy,
+        label_map,
+        clip=clip,
+        split_name=split_name,
+        images_root=images_root,
+        check_images=False,
+    )
+    found = checks.check(ds, pixels=pixels, paper=paper, workers=workers, progress=not as_json)
+    print(json.dumps(found.to_json(), ensure_ascii=False, indent=1) if as_json else found)
+    if pictures:
+        report = checks.write_pictures(found.findings, ds, pictures)
+        if not as_json:
+            print(report)
+    if found.problems:
+        raise typer.Exit(1)
+
+
+def diff(
+    before: Data,
+    after: Data,
+    *,
+    as_json: AsJson = False,
+    by: Annotated[str, typer.Option(help="Find images again by their id, or by their name in CVAT.")] = "id",
+    iou: Annotated[float, typer.Option(help="The lowest overlap of one cell before and after.")] = 0.5,
+    annotator: Annotated[
+        str, typer.Option(help="The attribute that says who drew a cell; by default CVAT's source.")
+    ] = "source",
+    agreement: Annotated[
+        bool, typer.Option("--agreement", help="The two are by two annotators: how far do they agree?")
+    ] = False,
+    taxonomy: TaxonomyOption = Taxonomies.pcm_leukemia,
+    label_map: MapOption = None,
+    clip: ClipOption = False,
+) -> None:
+    """Tell what a reviewer changed between two exports of the same images."""
+    from pcm_leukemia import review
+
+    one, other = (
+        load(
+            data,
+            taxonomy,
+            label_map if kind_of(data) == "cvat" else None,
+            clip=clip and kind_of(data) == "cvat",
+            check_images=False,
+        )
+        for data in (before, after)
+    )
+    found = (
+        review.agreement(one, other, iou=iou, by=by)  # type: ignore[arg-type]  # refused if it is neither
+        if agreement
+        else review.diff(one, other, iou=iou, by=by, annotator=annotator)  # type: ignore[arg-type]
+    )
+    print(json.dumps(found.to_json(), ensure_ascii=False, indent=1) if as_json else found)
+
+
+def _say_ignored(ds: Dataset) -> None:
+    ignored = sum(cell.label == IGNORE for cell in ds.cells)
+    if ignored:
+        print(f"  {ignored:,} cells are to be ignored: they are kept, and written for CVAT alone")
