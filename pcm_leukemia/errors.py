@@ -16,12 +16,17 @@
     └── MissingExtra                an optional library that is not installed
 
 Each one also inherits the builtin exception that a caller would catch.
+
+A message names what its reader can type: `option` and `either` give the Python spelling, and the command line's while
+`for_the_command_line` is in force.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from types import SimpleNamespace
 
 __all__ = [
     "CorruptFile",
@@ -38,10 +43,16 @@ __all__ = [
     "UnfitForTask",
     "UnknownLabel",
     "UnknownPart",
+    "either",
+    "for_the_command_line",
+    "option",
     "some",
 ]
 
 SHOWN = 20
+_READER = SimpleNamespace(
+    types_commands=False
+)  # not a context variable: threads that read images write messages, too
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,3 +153,45 @@ def some(lines: Iterable[object], shown: int = SHOWN) -> str:
     if len(texts) > shown:
         texts[shown:] = [f"... and {len(texts) - shown:,} more"]
     return "\n".join(texts)
+
+
+def either(python: str, command_line: str) -> str:
+    """Choose the text for the reader of a message: `python`, or `command_line` where commands are typed.
+
+    Examples
+    --------
+    >>> either('pass labels={"Blob": "ignore"}', "pass --map Blob=ignore")
+    'pass labels={"Blob": "ignore"}'
+    >>> with for_the_command_line():
+    ...     either('pass labels={"Blob": "ignore"}', "pass --map Blob=ignore")
+    'pass --map Blob=ignore'
+    """
+    return command_line if _READER.types_commands else python
+
+
+def option(name: str, value: object = None) -> str:
+    """Spell an option, and its value if one is given, as the reader of a message types it.
+
+    Examples
+    --------
+    >>> option("images_root"), option("images", "copy"), option("clip", True)
+    ('images_root', 'images="copy"', 'clip=True')
+    >>> with for_the_command_line():
+    ...     option("images_root"), option("images", "copy"), option("clip", True)
+    ('--images-root', '--images copy', '--clip')
+    """
+    typed = f"--{name.replace('_', '-')}"
+    if value is None:
+        return either(name, typed)
+    quoted = f'"{value}"' if isinstance(value, str) else repr(value)
+    return either(f"{name}={quoted}", typed if value is True else f"{typed} {value}")
+
+
+@contextmanager
+def for_the_command_line() -> Iterator[None]:
+    """Let messages that are written inside the block name commands and their options."""
+    _READER.types_commands = True
+    try:
+        yield
+    finally:
+        _READER.types_commands = False

@@ -14,17 +14,19 @@ import typer
 
 from pcm_leukemia import __version__
 from pcm_leukemia.cli import data, models, sources
-from pcm_leukemia.errors import PcmError, UnknownPart
+from pcm_leukemia.cli.several import Commands
+from pcm_leukemia.errors import PcmError, UnknownPart, for_the_command_line
 
 __all__ = ["app", "main"]
 
 app = typer.Typer(
     name="pcm-leukemia",
     help="Blood-smear images annotated in CVAT: read, split by patient, converted for training.",
+    cls=Commands,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 
@@ -58,7 +60,8 @@ def main() -> None:
     gc.set_threshold(500_000)
     warnings.showwarning = _show_warning
     try:
-        app()
+        with for_the_command_line():
+            app(prog_name="pcm-leukemia")
     except PcmError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2 if isinstance(error, UnknownPart) else 1)

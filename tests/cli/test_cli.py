@@ -368,3 +368,19 @@ def test_two_targets_of_one_name_are_refused(run: Run, export: Path, tmp_path: P
     crossed = run("cross", tmp_path / "run", tmp_path / "out", *targets)
     assert crossed.status == 2
     assert 'another target is called "data" too; give each a name of its own' in crossed.err
+
+
+@pytest.mark.parametrize("typed", [("-h",), ("--help",), ("train", "-h"), ("convert", "--help")])
+def test_help_is_asked_for_in_both_ways(run: Run, typed: tuple[str, ...]) -> None:
+    shown = run(*typed)
+    assert shown.status == 0
+    assert shown.out.startswith("Usage: pcm-leukemia")
+
+
+def test_the_shell_completes_commands_and_options(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "--install-completion" in run("-h").out
+    monkeypatch.setenv("_PCM_LEUKEMIA_COMPLETE", "complete_bash")
+    for typed, word, completed in (("pre", 1, "predict"), ("train --pre", 2, "--preset")):
+        monkeypatch.setenv("COMP_WORDS", f"pcm-leukemia {typed}")
+        monkeypatch.setenv("COMP_CWORD", str(word))
+        assert run().out.split() == [completed]

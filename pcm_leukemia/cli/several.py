@@ -1,0 +1,60 @@
+"""Repeated options take several values: `--tables 4 5` means `--tables 4 --tables 5`.
+
+The words after such an option are its values up to the next option, but only once all positional arguments have
+been given: before that, a word may be one of them, and the option takes one word as any other does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from typer.core import TyperGroup
+
+__all__ = ["Commands", "repeated"]
+
+
+class Commands(TyperGroup):
+    """The commands, whose repeated options take several values."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        """Find the command, and spell out its repeated options."""
+        name, command, rest = super().resolve_command(ctx, args)
+        return name, command, repeated(rest, command.params) if command else rest
+
+
+def repeated(words: list[str], params: Iterable[Any]) -> list[str]:
+    """Write a repeated option before each of its values.
+
+    Parameters
+    ----------
+    words
+        What was typed after the command's name.
+    params
+        The command's arguments and options.
+    """
+    params = list(params)
+    wanted = sum(max(param.nargs, 1) for param in params if param.param_type_name == "argument")
+    options = {name: param for param in params for name in param.opts if param.param_type_name == "option"}
+    written: list[str] = []
+    left = list(reversed(words))
+    given = 0
+    while left:
+        word = left.pop()
+        written.append(word)
+        if word == "--":
+            break
+        if not _names_an_option(word):
+            given += 1
+            continue
+        option = options.get(word)  # None for --name=value, which takes no further word, and for a wrong name
+        if option is None or option.is_flag or not left:
+            continue
+        written.append(left.pop())
+        while option.multiple and given >= wanted and left and not _names_an_option(left[-1]):
+            written += [word, left.pop()]
+    return written + left[::-1]
+
+
+def _names_an_option(word: str) -> bool:
+    return word.startswith("-") and word != "-"
