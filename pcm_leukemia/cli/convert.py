@@ -27,11 +27,13 @@ __all__ = ["convert"]
 
 def convert(
     data: Data,
-    out: Annotated[Path, typer.Argument(help="A new folder, or one that an earlier run wrote.")],
+    out: Annotated[
+        Path, typer.Argument(metavar="OUT", help="A new folder, or one that an earlier run wrote.")
+    ],
     *,
     to: Annotated[Format, typer.Option("--to", help="The format.")],
     task: Annotated[Tasks | None, typer.Option(help="The task; by default all classes as they are.")] = None,
-    part: Annotated[list[str] | None, typer.Option(help="Only this part; repeatable.")] = None,
+    part: Annotated[list[str] | None, typer.Option(metavar="PART...", help="Only these parts.")] = None,
     padding: Annotated[
         int | None, typer.Option(min=0, help="crops, huggingface: pixels around the box.")
     ] = None,

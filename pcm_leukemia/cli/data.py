@@ -12,6 +12,7 @@ import typer
 from pcm_leukemia.cli import tables
 from pcm_leukemia.cli.convert import convert
 from pcm_leukemia.cli.options import (
+    DATA_HELP,
     AsJson,
     ClipOption,
     Data,
@@ -22,13 +23,17 @@ from pcm_leukemia.cli.options import (
     PatientsCsv,
     PatientsPattern,
     PatientsTag,
+    Seed,
     SplitName,
     Taxonomies,
     TaxonomyOption,
+    Threads,
     ValUnit,
+    Variant,
     labels_of,
     load,
     taxonomy_of,
+    there,
 )
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.loading import kind_of, load_dataset, with_patients
@@ -48,7 +53,7 @@ def add_to(app: typer.Typer) -> None:
         app.command()(command)
 
 
-def demo(out: Annotated[Path, typer.Argument(help="A new folder.")] = Path("demo")) -> None:
+def demo(out: Annotated[Path, typer.Argument(metavar="OUT", help="A new folder.")] = Path("demo")) -> None:
     """Run the main job on a small synthetic sample."""
     from pcm_leukemia import demo as tour
 
@@ -56,11 +61,11 @@ def demo(out: Annotated[Path, typer.Argument(help="A new folder.")] = Path("demo
 
 
 def sample(
-    out: Annotated[Path, typer.Argument(metavar="OUT.zip")],
+    out: Annotated[Path, typer.Argument(metavar="OUT.zip", help="A new zip.")],
     *,
-    patients: Annotated[int, typer.Option(min=1)] = 12,
-    images: Annotated[int, typer.Option(min=1, help="In all, over the patients.")] = 48,
-    seed: int = 0,
+    patients: Annotated[int, typer.Option("--n-patients", min=1, help="How many patients.")] = 12,
+    images: Annotated[int, typer.Option("--n-images", min=1, help="How many images in all.")] = 48,
+    seed: Seed = 0,
 ) -> None:
     """Draw synthetic smears and write them as a CVAT project export."""
     from pcm_leukemia import sample as drawing
@@ -94,7 +99,7 @@ def inspect(
 
 def import_(
     export: Data,
-    out: Annotated[Path, typer.Argument(help="The canonical folder to write.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="The canonical folder to write.")],
     *,
     patients: PatientsPattern = None,
     patients_csv: PatientsCsv = None,
@@ -104,19 +109,18 @@ def import_(
     taxonomy: TaxonomyOption = Taxonomies.pcm_leukemia,
     clip: ClipOption = False,
     images_root: ImagesRoot = None,
-    variant: Annotated[
-        str | None,
-        typer.Option(help="The reading of a public data set's labels; see pcm-leukemia sources NAME."),
-    ] = None,
+    variant: Variant = None,
     name: Annotated[
         str | None,
-        typer.Option(help="The data set's name; by default that of OUT, or of the public data set."),
+        typer.Option(
+            metavar="NAME", help="The data set's name; by default that of OUT, or of the public data set."
+        ),
     ] = None,
 ) -> None:
-    """Read an export or a public data set, check it, and write it as a canonical folder.
+    """Read an export or a public data set into a canonical folder.
 
-    From another canonical folder it takes the tables as they are, also if they were edited by hand, and
-    the splits.
+    The data are checked first. Another canonical folder is copied with its splits, and its tables are taken as they
+    are, even if they were edited by hand.
     """
     from pcm_leukemia import store
 
@@ -152,7 +156,7 @@ def import_(
 
 
 def split(
-    data: Data,
+    data: Annotated[Path, typer.Argument(metavar="DATA", callback=there, help="A canonical folder.")],
     *,
     test: Annotated[
         float | None, typer.Option(help="Share of the images to hold out, 0 to 1.", show_default="0.15")
@@ -160,17 +164,20 @@ def split(
     val: Annotated[
         float | None, typer.Option(help="Share of the rest for validation, 0 to 1.", show_default="0.2")
     ] = None,
-    val_unit: Annotated[ValUnit | None, typer.Option(show_default="patient")] = None,
-    seed: Annotated[int | None, typer.Option(show_default="0")] = None,
-    name: Annotated[str, typer.Option(help="The split's name.")] = "official",
+    val_unit: Annotated[
+        ValUnit | None, typer.Option(help="What is drawn for validation.", show_default="patient")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the random draws.", show_default="0")] = None,
+    name: Annotated[str, typer.Option(metavar="NAME", help="The new split's name.")] = "official",
     extend: Annotated[
         bool, typer.Option("--extend", help="Place new images; patients already placed stay.")
     ] = False,
-    replace_it: Annotated[
-        bool, typer.Option("--replace", help="Make the split anew, though there is one of that name.")
-    ] = False,
+    replace_it: Annotated[bool, typer.Option("--replace", help="Replace a split of that name.")] = False,
 ) -> None:
-    """Split a canonical folder by patient and write splits/NAME.csv into it."""
+    """Split a canonical folder by patient into train, val and test.
+
+    The split is written into the folder as splits/NAME.csv.
+    """
     from pcm_leukemia import splits, store
 
     if kind_of(data) != "canonical":
@@ -204,7 +211,10 @@ def info(
     label_map: MapOption = None,
     clip: ClipOption = False,
 ) -> None:
-    """Images, patients, and cells by class and part: the paper's Tables 2 and 3 for this data."""
+    """Count images, patients, and cells by class and part.
+
+    These are the paper's Tables 2 and 3 for this data.
+    """
     ds = load(data, taxonomy, label_map, clip=clip, split_name=split_name, check_images=False)
     if as_json:
         print(json.dumps(tables.counts(ds), ensure_ascii=False, indent=1))
@@ -225,14 +235,14 @@ def check(
         Path | None, typer.Option(metavar="DIR", help="Write a picture of each finding.")
     ] = None,
     as_json: AsJson = False,
-    workers: Annotated[int | None, typer.Option(min=1, help="Threads.")] = None,
+    workers: Threads = None,
     split_name: SplitName = None,
     taxonomy: TaxonomyOption = Taxonomies.pcm_leukemia,
     label_map: MapOption = None,
     clip: ClipOption = False,
     images_root: ImagesRoot = None,
 ) -> None:
-    """Look for leaks, copies, odd boxes and identifiers: whatever speaks against trusting the data."""
+    """Look for leaks, copies, odd boxes and identifiers."""
     from pcm_leukemia import checks
 
     ds = load(
@@ -255,23 +265,28 @@ def check(
 
 
 def diff(
-    before: Data,
-    after: Data,
+    before: Annotated[Path, typer.Argument(metavar="BEFORE", callback=there, help=DATA_HELP)],
+    after: Annotated[Path, typer.Argument(metavar="AFTER", callback=there, help=DATA_HELP)],
     *,
     as_json: AsJson = False,
-    by: Annotated[str, typer.Option(help="Find images again by their id, or by their name in CVAT.")] = "id",
-    iou: Annotated[float, typer.Option(help="The lowest overlap of one cell before and after.")] = 0.5,
+    by: Annotated[
+        str, typer.Option(metavar="id|name", help="Match images by id, or by name in CVAT.")
+    ] = "id",
+    iou: Annotated[float, typer.Option(help="The lowest IoU at which two boxes are one cell.")] = 0.5,
     annotator: Annotated[
         str, typer.Option(help="The attribute that says who drew a cell; by default CVAT's source.")
     ] = "source",
     agreement: Annotated[
-        bool, typer.Option("--agreement", help="The two are by two annotators: how far do they agree?")
+        bool, typer.Option("--agreement", help="Compare two annotators: Cohen's kappa and detection F1.")
     ] = False,
     taxonomy: TaxonomyOption = Taxonomies.pcm_leukemia,
     label_map: MapOption = None,
     clip: ClipOption = False,
 ) -> None:
-    """Tell what a reviewer changed between two exports of the same images."""
+    """Show what a reviewer changed between two exports.
+
+    Both must be of the same images.
+    """
     from pcm_leukemia import review
 
     one, other = (

@@ -12,7 +12,17 @@ from typing import Annotated, Any
 
 import typer
 
-from pcm_leukemia.cli.options import AsJson, Data, SplitName, Tasks, ValUnit, there
+from pcm_leukemia.cli.options import (
+    DATA_HELP,
+    AsJson,
+    Data,
+    Seed,
+    SplitName,
+    Tasks,
+    ValUnit,
+    Variant,
+    there,
+)
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.loading import load_dataset
 
@@ -45,22 +55,21 @@ class Incompletes(StrEnum):
 MODELS = ", ".join(sorted(file.stem for file in (Path(__file__).parents[1] / "baselines").rglob("*.toml")))
 """The folder is the registry; asking `baselines.names` would ask for its libraries."""
 
-Reading = Annotated[
-    str | None,
-    typer.Option(
-        "--variant", "--map", help="How a public data set's labels are read; see pcm-leukemia sources NAME."
-    ),
+ResumedFolder = Annotated[
+    Path, typer.Argument(metavar="OUT", help="A folder; what is done there already is not done again.")
 ]
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.")]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:1.")]
+Device = Annotated[str, typer.Option(metavar="DEVICE", help="auto, cpu, cuda or cuda:1.")]
 Devices = Annotated[int, typer.Option(min=1, help="How many GPUs.")]
 Workers = Annotated[int, typer.Option(min=0, help="Processes that load images.")]
-Batch = Annotated[int, typer.Option(min=1, help="Images at once.")]
-Part = Annotated[str | None, typer.Option(help="The part.", show_default="test; all where there is no split")]
+Batch = Annotated[int, typer.Option(min=1, help="Images in a batch.")]
+Part = Annotated[
+    str | None, typer.Option(metavar="PART", help="The part.", show_default="test; all if there is no split")
+]
 Preset = Annotated[Presets, typer.Option(help="The paper's numbers, or a smaller run.")]
 Settings = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Change a number of the model; repeatable."),
+    typer.Option("--set", metavar="KEY=VALUE...", help="Change settings of the model."),
 ]
 
 
@@ -79,22 +88,28 @@ def add_to(app: typer.Typer) -> None:
 
 
 def train(
-    baseline: Annotated[str, typer.Argument(help=f"The model: {MODELS}.")],
+    baseline: Annotated[str, typer.Argument(metavar="MODEL", help=f"{MODELS}.")],
     data: Data,
-    out: Annotated[Path, typer.Argument(help="A new folder; the same run, interrupted there, goes on.")],
+    out: Annotated[
+        Path, typer.Argument(metavar="OUT", help="A new folder, or that of this run, to resume it.")
+    ],
     *,
     task: Annotated[Tasks | None, typer.Option(help="The task.", show_default="the model's first")] = None,
     preset: Preset = Presets.paper,
     weights: Annotated[
         str | None,
-        typer.Option(help='What to begin from: a hub name, a path, or "none".', show_default="preset's"),
+        typer.Option(
+            metavar="WEIGHTS",
+            help='The pretrained weights: a hub name, a path, or "none".',
+            show_default="the preset's",
+        ),
     ] = None,
     settings: Settings = None,
     incomplete: Annotated[
         Incompletes,
-        typer.Option(help="Detectors: refuse images in which cells may be unannotated, or keep them."),
+        typer.Option(help="Detectors: refuse or keep images in which cells may be unannotated."),
     ] = Incompletes.refuse,
-    seed: int = 0,
+    seed: Seed = 0,
     split_name: SplitName = None,
     device: Device = "auto",
     devices: Devices = 1,
@@ -125,19 +140,22 @@ def train(
 
 def evaluate(
     runs: Annotated[
-        list[Path], typer.Argument(metavar="RUN...", help="One run; or a detector's and a classifier's.")
+        list[Path], typer.Argument(metavar="RUN", help="One run; or a detector's and a classifier's.")
     ],
     data: Data,
     *,
     part: Part = None,
     as_json: AsJson = False,
-    variant: Reading = None,
+    variant: Variant = None,
     split_name: SplitName = None,
     device: Device = "auto",
     batch: Batch = 16,
     workers: Workers = 4,
 ) -> None:
-    """Score a model, or the two-stage pipeline, on a part that it has not learned from."""
+    """Score a model on a part that it has not learned from.
+
+    Two runs, a detector's and a classifier's, are scored as a two-stage pipeline.
+    """
     from pcm_leukemia.baselines import evaluation
     from pcm_leukemia.baselines.run import Run
 
@@ -157,9 +175,11 @@ def evaluate(
 def predict(
     runs: Annotated[
         list[Path],
-        typer.Argument(metavar="RUN...", help="A detector's run; and a classifier's, for two stages."),
+        typer.Argument(metavar="RUN", help="A detector's run; and a classifier's, for two stages."),
     ],
-    images: Annotated[Path, typer.Argument(exists=True, help="A folder or zip of images, or a data set.")],
+    images: Annotated[
+        Path, typer.Argument(metavar="IMAGES", exists=True, help="A folder or zip of images, or a data set.")
+    ],
     out: Annotated[Path, typer.Argument(help="A new folder; for CVAT a new zip.")],
     *,
     to: Annotated[
@@ -172,7 +192,7 @@ def predict(
     batch: Batch = 16,
     workers: Workers = 4,
 ) -> None:
-    """Find cells in new images, and name them."""
+    """Find and classify the cells in new images."""
     from pcm_leukemia.baselines import prediction
     from pcm_leukemia.baselines.run import Run
 
@@ -184,37 +204,46 @@ def predict(
 
 def adapt(
     run: RunFolder,
-    target: Data,
-    out: Annotated[Path, typer.Argument(help="A folder; what is done there already is not done again.")],
+    target: Annotated[Path, typer.Argument(metavar="TARGET", callback=there, help=DATA_HELP)],
+    out: ResumedFolder,
     *,
     fraction: Annotated[
         list[float] | None,
-        typer.Option(help="The share of the target to learn from; repeatable.", show_default="0.1"),
+        typer.Option(
+            metavar="SHARE...", help="The shares of the target to learn from, 0 to 1.", show_default="0.1"
+        ),
     ] = None,
     seeds: Annotated[int, typer.Option(min=1, help="How many draws of each share.")] = 5,
     unit: Annotated[
         ValUnit | None, typer.Option(help="What is drawn.", show_default="patient where all images have one")
     ] = None,
     stratified: Annotated[
-        bool, typer.Option("--stratified", help="Draw every class's share by itself.")
+        bool, typer.Option("--stratified", help="Draw the share of every class separately.")
     ] = False,
-    variant: Reading = None,
+    variant: Variant = None,
     target_only: Annotated[
         bool, typer.Option("--target-only", help="Train without the source's data.")
     ] = False,
     source: Annotated[
         Path | None,
-        typer.Option(help="What the run was trained on, where its images have moved.", callback=_there),
+        typer.Option(
+            metavar="DATA",
+            help="What the run was trained on, if its images have moved.",
+            callback=_there,
+        ),
     ] = None,
     from_run: Annotated[
-        bool, typer.Option("--from-run", help="Classifiers: begin with what the run has learned.")
+        bool, typer.Option("--from-run", help="Classifiers: start from the weights of the run.")
     ] = False,
     as_json: AsJson = False,
     device: Device = "auto",
     devices: Devices = 1,
     workers: Workers = 4,
 ) -> None:
-    """Adapt a model to another hospital with a share of its labels, and score it on the rest."""
+    """Adapt a model to another hospital with a share of its labels.
+
+    It is scored on the rest.
+    """
     from pcm_leukemia.baselines.experiments import adaptation
     from pcm_leukemia.baselines.run import Run
 
@@ -238,20 +267,26 @@ def adapt(
 
 
 def cross(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Runs, of any models.")],
-    out: Annotated[Path, typer.Argument(help="A folder, for cross.md and cross.json.")],
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN", help="Runs, of any models.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="A folder, for cross.md and cross.json.")],
     *,
     targets: Annotated[
         list[Path],
         typer.Option(
-            "--targets", help="A data set, or NAME:ROOT of a public one; repeatable.", callback=_all_there
+            "--targets",
+            metavar="DATA...",
+            help="The data sets to score on, each as a path or NAME:ROOT.",
+            callback=_all_there,
         ),
     ],
     device: Device = "auto",
     batch: Batch = 16,
     workers: Workers = 4,
 ) -> None:
-    """Score every model on every data set, over the classes that both sides have."""
+    """Score every model on every data set.
+
+    The scores are over the classes that a model and a data set share.
+    """
     from pcm_leukemia.baselines.experiments import cross_domain
     from pcm_leukemia.baselines.run import Run
 
@@ -269,32 +304,35 @@ def cross(
 
 
 def reproduce(
+    data: Data,
+    out: ResumedFolder,
     *,
-    pcm: Annotated[
-        Path, typer.Option("--pcm", exists=True, help="PCM-Leukemia, with a split; or your own data.")
-    ],
-    out: Annotated[
-        Path, typer.Option("--out", help="A folder; what is done there already is not done again.")
-    ],
     all_idb1: Annotated[
-        Path | None, typer.Option("--all-idb1", help="ALL-IDB1 with boxes: all_idb1:ROOT.", callback=_there)
+        Path | None,
+        typer.Option(
+            "--all-idb1", metavar="all_idb1:ROOT", help="ALL-IDB1, which has boxes.", callback=_there
+        ),
     ] = None,
     lmu: Annotated[
-        Path | None, typer.Option("--lmu", help="AML-Cytomorphology_LMU: lmu:ROOT.", callback=_there)
+        Path | None,
+        typer.Option("--lmu", metavar="lmu:ROOT", help="AML-Cytomorphology_LMU.", callback=_there),
     ] = None,
-    variant: Reading = None,
+    variant: Variant = None,
     tables: Annotated[
-        list[int] | None, typer.Option(help="4, 5, 6 or 7; repeatable.", show_default="all")
+        list[int] | None, typer.Option(metavar="TABLE...", help="4, 5, 6 or 7.", show_default="all")
     ] = None,
     preset: Preset = Presets.paper,
     seeds: Annotated[int, typer.Option(min=1, help="Draws of the target's 10 % in Table 7.")] = 5,
-    seed: int = 0,
+    seed: Seed = 0,
     split_name: SplitName = None,
     device: Device = "auto",
     devices: Devices = 1,
     workers: Workers = 4,
 ) -> None:
-    """Run the paper's experiments, and put our numbers beside the paper's."""
+    """Run the paper's experiments, and compare with its numbers.
+
+    DATA is PCM-Leukemia with a split, or data of your own.
+    """
     from pcm_leukemia.baselines.experiments import reproduction
 
     targets = {
@@ -302,7 +340,7 @@ def reproduce(
         **({"LMU": load_dataset(lmu, variant=variant)} if lmu else {}),
     }
     found = reproduction.reproduce(
-        load_dataset(pcm, split_name=split_name),
+        load_dataset(data, split_name=split_name),
         out,
         targets=targets,
         tables=tuple(tables or (4, 5, 6, 7)),

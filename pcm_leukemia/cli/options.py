@@ -15,6 +15,7 @@ from pcm_leukemia.schema import IGNORE
 from pcm_leukemia.sources import split_name
 
 __all__ = [
+    "DATA_HELP",
     "AsJson",
     "ClipOption",
     "Data",
@@ -26,11 +27,14 @@ __all__ = [
     "PatientsCsv",
     "PatientsPattern",
     "PatientsTag",
+    "Seed",
     "SplitName",
     "Tasks",
     "Taxonomies",
     "TaxonomyOption",
+    "Threads",
     "ValUnit",
+    "Variant",
     "labels_of",
     "load",
     "taxonomy_of",
@@ -72,16 +76,20 @@ def there(path: Path) -> Path:
     return path
 
 
-_DATA = "A CVAT export, a canonical, YOLO, COCO or Hugging Face folder, or NAME:ROOT of a public data set."
-Data = Annotated[Path, typer.Argument(callback=there, help=_DATA)]
-Export = Annotated[Path, typer.Argument(exists=True, help="A CVAT export: .xml, .zip or a folder.")]
+DATA_HELP = (
+    "A CVAT export, a canonical, YOLO, COCO or Hugging Face folder, or NAME:ROOT of a public data set."
+)
+Data = Annotated[Path, typer.Argument(metavar="DATA", callback=there, help=DATA_HELP)]
+Export = Annotated[
+    Path, typer.Argument(metavar="EXPORT", exists=True, help="A CVAT export: .xml, .zip or a folder.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 TaxonomyOption = Annotated[
     Taxonomies, typer.Option("--taxonomy", help="The nine classes, or the labels that the export declares.")
 ]
 MapOption = Annotated[
     list[str] | None,
-    typer.Option("--map", metavar="LABEL=CLASS|ignore", help="Read LABEL as CLASS; repeatable."),
+    typer.Option("--map", metavar="LABEL=CLASS...", help="Read LABEL as CLASS, or ignore it: LABEL=ignore."),
 ]
 ClipOption = Annotated[bool, typer.Option("--clip", help="Cut boxes that leave their image at its border.")]
 ImagesRoot = Annotated[
@@ -98,14 +106,27 @@ PatientsCsv = Annotated[
     typer.Option("--patients-csv", exists=True, dir_okay=False, help="CSV with path, patient, diagnosis."),
 ]
 PatientsTag = Annotated[
-    str | None, typer.Option("--patients-tag", metavar="PATTERN", help="The same over CVAT's image tags.")
+    str | None,
+    typer.Option("--patients-tag", metavar="PATTERN", help="The same, over the labels of CVAT's image tags."),
 ]
 PatientsAttribute = Annotated[
     str | None,
     typer.Option("--patients-attribute", metavar="NAME", help="CVAT attribute that is the patient's id."),
 ]
 SplitName = Annotated[
-    str | None, typer.Option("--split", metavar="NAME", help="The split, if there are several.")
+    str | None, typer.Option("--split", metavar="NAME", help="The split to use, if there are several.")
+]
+Variant = Annotated[
+    str | None,
+    typer.Option(
+        "--variant",
+        metavar="NAME",
+        help="How the labels of a public data set are read; see pcm-leukemia sources NAME.",
+    ),
+]
+Seed = Annotated[int, typer.Option(help="Seed of the random draws.")]
+Threads = Annotated[
+    int | None, typer.Option("--workers", min=1, help="Threads.", show_default="one per core")
 ]
 
 

@@ -20,7 +20,12 @@ class Commands(TyperGroup):
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
         """Find the command, and spell out its repeated options."""
         name, command, rest = super().resolve_command(ctx, args)
-        return name, command, repeated(rest, command.params) if command else rest
+        if command is None:
+            return name, command, rest
+        if names := [param.opts[0] for param in command.params if _repeats(param)]:
+            several = f"{' and '.join(names)} take" if names[1:] else f"{names[0]} takes"
+            command.epilog = f"{several} several values after the arguments, or can be repeated."
+        return name, command, repeated(rest, command.params)
 
 
 def repeated(words: list[str], params: Iterable[Any]) -> list[str]:
@@ -51,9 +56,13 @@ def repeated(words: list[str], params: Iterable[Any]) -> list[str]:
         if option is None or option.is_flag or not left:
             continue
         written.append(left.pop())
-        while option.multiple and given >= wanted and left and not _names_an_option(left[-1]):
+        while _repeats(option) and given >= wanted and left and not _names_an_option(left[-1]):
             written += [word, left.pop()]
     return written + left[::-1]
+
+
+def _repeats(param: Any) -> bool:
+    return bool(param.param_type_name == "option" and param.multiple)
 
 
 def _names_an_option(word: str) -> bool:

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pcm_leukemia import sources
-from pcm_leukemia.cli.options import AsJson
+from pcm_leukemia.cli.options import AsJson, Threads
 
 __all__ = ["add_to"]
 
@@ -27,11 +27,13 @@ def add_to(app: typer.Typer) -> None:
 
 
 def list_sources(
-    name: Annotated[str | None, typer.Argument(help="All that is known of one.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(metavar="NAME", help="A data set, to show everything about it.")
+    ] = None,
     *,
     as_json: AsJson = False,
 ) -> None:
-    """List the public data sets that can be read: what they are, and where to get them."""
+    """List the public data sets that can be read."""
     chosen = [sources.get(each) for each in ([name] if name else sources.names())]
     if as_json:
         rows = [{**asdict(source), "taxonomy": list(source.taxonomy.labels)} for source in chosen]
@@ -77,10 +79,13 @@ def _show(source: sources.Source) -> None:
 
 
 def fetch(
-    name: Annotated[str, typer.Argument(help="See pcm-leukemia sources.")],
-    out: Annotated[Path, typer.Argument(help="The folder to put the files into.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A data set; see pcm-leukemia sources.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="The folder to put the files into.")],
 ) -> None:
-    """Download what a data set publishes at stable addresses, and compare it with its hash."""
+    """Download the files that a public data set publishes.
+
+    Each file is compared with its hash. Where a data set has no stable address, see pcm-leukemia sources NAME.
+    """
     source = sources.get(name)
     for file in sources.fetch(source, out, progress=True):
         print(file)
@@ -90,11 +95,14 @@ def fetch(
 def validate(
     place: Place,
     *,
-    pixels: Annotated[bool, typer.Option("--pixels", help="Decode every image, too.")] = False,
+    pixels: Annotated[bool, typer.Option("--pixels/--no-pixels", help="Decode every image, too.")] = False,
     as_json: AsJson = False,
-    workers: Annotated[int | None, typer.Option(min=1, help="Threads.")] = None,
+    workers: Threads = None,
 ) -> None:
-    """Compare a copy of a public data set with what was published: counts by class, and every file."""
+    """Compare a copy of a public data set with what was published.
+
+    The counts by class and every file are compared.
+    """
     named = sources.split_name(place)
     if named is None:
         raise typer.BadParameter(f"{place}: must be NAME:ROOT, with NAME one of {', '.join(sources.names())}")

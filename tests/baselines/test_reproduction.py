@@ -367,7 +367,18 @@ def test_the_commands(world: World) -> None:
 
 
 def test_adapt_on_the_command_line_draws_the_curve(world: World) -> None:
-    words = ("--fraction", "0.2", "--seeds", "1", "--map", "strict", "--json", "--workers", "0", "--from-run")
+    words = (
+        "--fraction",
+        "0.2",
+        "--seeds",
+        "1",
+        "--variant",
+        "strict",
+        "--json",
+        "--workers",
+        "0",
+        "--from-run",
+    )
     target = f"lmu:{world.folder / 'AML-Cytomorphology_LMU'}"
     done = command(world, "adapt", "reproduced/runs/resnet50-classification", target, "curve", *words)
     assert done.returncode == 0, done.stderr

@@ -288,7 +288,7 @@ def test_a_disk_that_refuses_is_one_sentence(run: Run, export: Path, tmp_path: P
 
 
 def test_check_finds_a_copied_image_and_a_leak(run: Run, tmp_path: Path) -> None:
-    run("sample", tmp_path / "sample.zip", "--patients", "4", "--images", "4")
+    run("sample", tmp_path / "sample.zip", "--n-patients", "4", "--n-images", "4")
     data, out = tmp_path / "data", tmp_path / "found"
     run("import", tmp_path / "sample.zip", data, "--patients", PATTERN)
     clean = run("check", data)
@@ -347,7 +347,7 @@ def test_a_hugging_face_folder_is_known(run: Run, export: Path, tmp_path: Path) 
 
 
 def test_sample_and_demo(run: Run, tmp_path: Path) -> None:
-    drawn = run("sample", tmp_path / "sample.zip", "--patients", "3", "--images", "4", "--seed", "5")
+    drawn = run("sample", tmp_path / "sample.zip", "--n-patients", "3", "--n-images", "4", "--seed", "5")
     assert drawn.status == 0
     assert json.loads(run("inspect", tmp_path / "sample.zip", "--json").out)["images"] == 4
     shown = run("demo", tmp_path / "demo")

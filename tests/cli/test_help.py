@@ -1,0 +1,62 @@
+"""What the help shows on a terminal of 80 columns, and that an option means one thing in all commands."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections import defaultdict
+from typing import Any
+
+import pytest
+import typer.main
+
+from pcm_leukemia import cli
+
+COMMANDS: dict[str, Any] = typer.main.get_command(cli.app).commands  # type: ignore[attr-defined]
+COLUMNS = 80
+
+
+def shown(*words: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> str:
+    monkeypatch.setenv("COLUMNS", str(COLUMNS))
+    monkeypatch.setattr(sys, "argv", ["pcm-leukemia", *words, "-h"])
+    with pytest.raises(SystemExit) as left:
+        cli.main()
+    assert not left.value.code
+    return capsys.readouterr().out
+
+
+def test_every_command_has_its_whole_summary_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = shown(monkeypatch=monkeypatch, capsys=capsys).partition("Commands:\n")[2].splitlines()
+    summaries = dict(line.split(maxsplit=1) for line in lines)
+    assert summaries == {
+        name: command.help.partition("\n\n")[0].replace("\n", " ") for name, command in COMMANDS.items()
+    }
+    assert all(summary.endswith(".") and "..." not in summary for summary in summaries.values())
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_argument_and_option_is_explained_within_80_columns(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert all(param.help for param in COMMANDS[name].params)
+    text = shown(name, monkeypatch=monkeypatch, capsys=capsys)
+    assert max(map(len, text.splitlines())) <= COLUMNS
+    several = [param.opts[0] for param in COMMANDS[name].params if getattr(param, "multiple", False)]
+    for option in several:
+        assert re.search(rf"  {option} \S+\.\.\. ", text)
+    assert ("several values after the arguments" in " ".join(text.split())) == bool(several)
+
+
+def test_an_option_means_the_same_in_every_command() -> None:
+    takes = defaultdict(set)
+    for command in COMMANDS.values():
+        for param in command.params:
+            for option in param.opts if param.param_type_name == "option" else ():
+                takes[option].add((param.is_flag, param.metavar))
+    differing = {option for option, kinds in takes.items() if len({is_flag for is_flag, _ in kinds}) > 1}
+    assert differing <= {"--patients"}
+    metavars = {option: {name for _, name in kinds} for option, kinds in takes.items()}
+    # NAME is of a data set or split that is written; PART and PART... are one part that is scored, or several
+    assert {option for option, names in metavars.items() if len(names) > 1} <= {"--part", "--patients"}
