@@ -10,16 +10,15 @@ from typing import Any, Literal, NamedTuple
 
 import PIL.Image
 
-from pcm_leukemia import bare_images
+from pcm_leukemia import bare_images, converters, sources
 from pcm_leukemia import images as pixels_of
 from pcm_leukemia.baselines import inference, pictures
 from pcm_leukemia.baselines.run import Run
 from pcm_leukemia.baselines.two_stage import TwoStage
 from pcm_leukemia.converters import coco, cvat
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.errors import DataNotFound
 from pcm_leukemia.files import Report, new_folder
-from pcm_leukemia.loading import kind_of, load_dataset
+from pcm_leukemia.loading import load_dataset
 from pcm_leukemia.schema import ImageId, Taxonomy
 from pcm_leukemia.shapes import Box
 from pcm_leukemia.taxonomy import NINE, known
@@ -53,17 +52,14 @@ def images_at(path: str | Path) -> Dataset:
         If an image cannot be opened, or the data set not be read.
     """
     path = Path(path)
-    try:
-        kind_of(path)
-    except DataNotFound:
+    if not sources.split_name(path) and converters.recognise(path) is None:
         return bare_images.read(path)
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             if not any(member.lower().endswith(".xml") for member in archive.namelist()):
                 return bare_images.read(path)
     # whatever the cells are called there, they are left out
-    declared: dict[str, Any] = {"taxonomy": "declared"} if kind_of(path) == "cvat" else {}
-    return replace(load_dataset(path, **declared), taxonomy=NINE, cells=())
+    return replace(load_dataset(path, taxonomy="declared"), taxonomy=NINE, cells=())
 
 
 def predict(

@@ -2,33 +2,18 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping
 from dataclasses import replace
-from importlib import import_module
 from inspect import signature
 from pathlib import Path
 from typing import Literal
 
-from pcm_leukemia import sources
+from pcm_leukemia import converters, sources
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import DataNotFound
-from pcm_leukemia.files import MARKER
 from pcm_leukemia.schema import Taxonomy
 
-__all__ = ["kind_of", "load_dataset", "with_patients"]
-
-Kind = Literal["canonical", "yolo", "coco", "huggingface", "cvat", "source"]
-
-_SHOWN: dict[Kind, str] = {
-    "canonical": "a canonical folder, whose classes are settled",
-    "yolo": "a YOLO folder",
-    "coco": "COCO",
-    "huggingface": "a Hugging Face folder of ours",
-    "cvat": "a CVAT export",
-    "source": "this public data set",
-}
-_FORMS = "a CVAT export (.xml, .zip or a folder), a canonical folder, a YOLO folder (data.yaml), a COCO file or folder (.json), a Hugging Face folder of ours, or NAME:ROOT of a public data set (see pcm-leukemia sources)"
+__all__ = ["load_dataset", "with_patients"]
 
 
 def load_dataset(
@@ -103,10 +88,8 @@ def load_dataset(
     ValueError
         If an option is given that the form of the data has no use for, or patients in two ways.
     """
-    path = Path(path)
-    kind = kind_of(path)
     options = {
-        "taxonomy": None if taxonomy == "declared" and kind != "cvat" else taxonomy,
+        "taxonomy": taxonomy,
         "labels": labels or None,
         "clip": clip or None,
         "images_root": images_root,
@@ -114,7 +97,7 @@ def load_dataset(
         "variant": variant,
     }
     given: dict[str, object] = {option: value for option, value in options.items() if value is not None}
-    ds = _read(path, kind, given, check_images=check_images)
+    ds = _read(path, given, check_images=check_images)
     if name is not None:
         ds = replace(ds, name=name)
     ds = with_patients(ds, patients, patients_csv, patients_tag, patients_attribute)
@@ -122,62 +105,39 @@ def load_dataset(
     return ds if split is None else ds.part(split)
 
 
-def _read(path: Path, kind: Kind, options: dict[str, object], *, check_images: bool) -> Dataset:
-    """Read by the form's own reader, which must take every option that is given."""
-    names = {"canonical": "pcm_leukemia.store", "cvat": "pcm_leukemia.cvat"}
-    place: str | Path = path
+def _read(path: str | Path, options: dict[str, object], *, check_images: bool) -> Dataset:
+    """Read by the format's own reader, which must take every option that is given."""
     if source := sources.split_name(path):
         name, place = source
-        reader = sources.module(name).read
+        reader, title = sources.module(name).read, "this public data set"
     else:
-        reader = import_module(names.get(kind, f"pcm_leukemia.converters.{kind}")).read
+        form = converters.recognise(path)
+        if form is None:
+            raise _not_found(Path(path))
+        place, reader, title = str(path), form.read, form.TITLE
     accepted = signature(reader).parameters
+    if options.get("taxonomy") == "declared" and "labels" not in accepted:
+        del options["taxonomy"]  # only a CVAT export declares labels; other data say what their classes are
     for option in options:
         if option not in accepted:
-            raise ValueError(f"{path}: {option} is of no use for {_SHOWN[kind]}; leave it out")
+            raise ValueError(f"{path}: {option} is of no use for {title}; leave it out")
     if "check_images" in accepted:
         options["check_images"] = check_images
     ds: Dataset = reader(place, **options)
     return ds
 
 
-def kind_of(path: str | Path) -> Kind:
-    """What is at `path`, by its files' names alone; ``NAME:ROOT`` is a public data set.
-
-    Raises
-    ------
-    DataNotFound
-        If nothing is there, or nothing that can be read.
-    """
-    if sources.split_name(path):
-        return "source"
-    path = Path(path)
+def _not_found(path: Path) -> DataNotFound:
+    """What to say of a path that no format has."""
+    titles = [*(form.TITLE for form in reversed(converters.readable())), "NAME:ROOT of a public data set"]
+    known = f"give {', '.join(titles[:-1])}, or {titles[-1]} (see pcm-leukemia sources)"
     if path.is_file():
-        suffix = path.suffix.lower()
-        if suffix == ".json":
-            return "coco"
-        if suffix in (".yaml", ".yml"):
-            return "yolo"
-        if suffix in (".xml", ".zip") or zipfile.is_zipfile(path):
-            return "cvat"
-        raise DataNotFound(f"{path}: is no data set; give {_FORMS}")
+        return DataNotFound(f"{path}: is no data set; {known}")
     if not path.is_dir():
-        raise DataNotFound(f"{path}: no such file or folder; give {_FORMS}")
-    if (path / "dataset.json").is_file():
-        return "canonical"
-    if (path / "data.yaml").is_file():
-        return "yolo"
-    if any(path.glob("detection/*.parquet")):  # before COCO: there is a croissant.json
-        return "huggingface"
-    if any(path.glob("*.[xX][mM][lL]")):  # before COCO: a JSON file with notes may lie beside it
-        return "cvat"
-    if any(file.name != MARKER for file in (*path.glob("*.json"), *path.glob("annotations/*.json"))):
-        return "coco"
-    if next(path.rglob("*.[xX][mM][lL]"), None):
-        return "cvat"
+        return DataNotFound(f"{path}: no such file or folder; {known}")
     zips = sorted(path.glob("*.zip"))
     hint = f"; unzip {zips[0].name}, or give its path" if zips else ""
-    raise DataNotFound(f"{path}: holds no data set{hint}; give {_FORMS}")
+    return DataNotFound(f"{path}: holds no data set{hint}; {known}")
 
 
 def with_patients(

@@ -56,15 +56,20 @@ from pcm_leukemia.shapes import Box, pack, unpack
 
 __all__ = [
     "HEADER",
+    "PRECEDENCE",
     "SCHEMA_VERSION",
+    "TITLE",
     "add_split",
     "copy_splits",
     "read",
     "read_split",
+    "recognises",
     "split_names",
     "write",
 ]
 
+TITLE = "a canonical folder (dataset.json)"
+PRECEDENCE = 0
 SCHEMA_VERSION = 2
 """Version 1 had images.csv without its last three columns, and no points."""
 OFFICIAL = "official"
@@ -78,6 +83,11 @@ _CELLS = (
     *("occluded", "source", "z_order", "group", "track", "attributes"),
 )
 csv.field_size_limit(2**31 - 1)  # the module's own limit is less than the runs of a large mask
+
+
+def recognises(path: Path) -> bool:
+    """Whether a path is a canonical folder."""
+    return (path / HEADER).is_file()
 
 
 def write(ds: Dataset, out: str | Path) -> Path:

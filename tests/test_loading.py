@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
+from typing import cast
 
 import pytest
 from exports import box, document, image, png, write, zipped
 
 import pcm_leukemia as pcm
 from pcm_leukemia.errors import DataNotFound, InvalidDataset, InvalidExport, UnknownPart
-from pcm_leukemia.loading import kind_of
 
 PATTERN = r"(?P<patient>[^/]+)/"
 NAMES = ("P1/a.png", "P2/a.png", "P3/a.png")
@@ -48,21 +49,43 @@ def test_every_form_gives_the_same_cells(ds: pcm.Dataset, export: Path, tmp_path
     pcm.store.write(ds, tmp_path / "data")
     pcm.converters.yolo.write(ds, tmp_path / "yolo")
     pcm.converters.coco.write(ds, tmp_path / "coco", images="copy")
-    for form, path in (
-        ("cvat", export),
-        ("canonical", tmp_path / "data"),
-        ("yolo", tmp_path / "yolo"),
-        ("yolo", tmp_path / "yolo" / "data.yaml"),
-        ("coco", tmp_path / "coco"),
-    ):
-        assert kind_of(path) == form
+    forms: list[tuple[object, Path]] = [
+        (pcm.converters.cvat, export),
+        (pcm.store, tmp_path / "data"),
+        (pcm.converters.yolo, tmp_path / "yolo"),
+        (pcm.converters.yolo, tmp_path / "yolo" / "data.yaml"),
+        (pcm.converters.coco, tmp_path / "coco"),
+    ]
+    for form, path in forms:
+        assert form is pcm.converters.recognise(path)
         again = pcm.load_dataset(path, patients=PATTERN, name="one")
         assert (again.name, again.patients, drawn(again)) == ("one", ds.patients, drawn(ds))
         assert all(each.file for each in again.images)
-        if form != "cvat":
+        if path != export:
             test = pcm.load_dataset(path, "test", "classification")
             assert [(cell.image, cell.label) for cell in test.cells] == [("P3/a.png", "Monocyte")]
             assert test.taxonomy.labels == pcm.NINE.labels[:-1]
+
+
+@pytest.mark.parametrize(
+    ("files", "form"),
+    [
+        (("dataset.json", "data.yaml", "a.json", "a.xml"), "store"),
+        (("data.yaml", "a.json", "a.xml"), "converters.yolo"),
+        (("detection/train.parquet", "croissant.json", "a.xml"), "converters.huggingface"),
+        (("annotations.xml", "notes.json"), "converters.cvat"),
+        (("annotations/instances_train.json", "annotations/xmls/a.xml"), "converters.coco"),
+        (("instances.json", "below/a.xml"), "converters.coco"),
+        (("pcm-leukemia.json", "below/a.XML"), "converters.cvat"),
+    ],
+)
+def test_a_folder_with_files_of_several_formats_is_of_the_most_particular(
+    tmp_path: Path, files: tuple[str, ...], form: str
+) -> None:
+    for file in files:
+        write(tmp_path / file, "")
+    found = pcm.converters.recognise(tmp_path)
+    assert cast("ModuleType", found).__name__ == f"pcm_leukemia.{form}"
 
 
 def test_parts_and_tasks_that_are_not_there(ds: pcm.Dataset, export: Path, tmp_path: Path) -> None:
@@ -106,9 +129,13 @@ def test_images_that_are_not_there_or_of_another_size_are_named(
 def test_options_that_would_do_nothing_are_refused(ds: pcm.Dataset, export: Path, tmp_path: Path) -> None:
     pcm.store.write(ds, tmp_path / "data")
     pcm.converters.yolo.write(ds, tmp_path / "yolo")
-    with pytest.raises(ValueError, match="clip is of no use for a canonical folder, whose classes are"):
+    with pytest.raises(
+        ValueError, match=r"clip is of no use for a canonical folder \(dataset\.json\); leave it out"
+    ):
         pcm.load_dataset(tmp_path / "data", clip=True)
-    with pytest.raises(ValueError, match="labels is of no use for a YOLO folder; leave it out"):
+    with pytest.raises(
+        ValueError, match=r"labels is of no use for a YOLO folder \(data\.yaml\); leave it out"
+    ):
         pcm.load_dataset(tmp_path / "yolo", labels={"Monocyte": "Other"})
     with pytest.raises(ValueError, match="split_name is of no use for a CVAT export"):
         pcm.load_dataset(export, split_name="official")

@@ -31,7 +31,7 @@ from pcm_leukemia.schema import (
 from pcm_leukemia.shapes import Box, Polygon, Shape, unpack
 from pcm_leukemia.taxonomy import known
 
-__all__ = ["read"]
+__all__ = ["json_files", "read"]
 
 Row = Mapping[str, Any]
 
@@ -81,16 +81,20 @@ def read(
     return reader.dataset(path, root, [part for part in files if part != "all"])
 
 
+def json_files(folder: Path) -> list[Path]:
+    """The JSON files in the ``annotations/`` of a folder, or else in the folder itself."""
+    inside = folder / "annotations" if any(folder.glob("annotations/*.json")) else folder
+    return [file for file in sorted(inside.glob("*.json")) if file.name != MARKER]
+
+
 def _files(path: Path) -> dict[str, Path]:
     """The JSON files by part, in the parts' order."""
     if path.is_file():
         return {"all": path}
-    folder = path / "annotations" if any(path.glob("annotations/*.json")) else path
-    found = {}
-    for file in sorted(folder.glob("*.json")):
-        if file.name != MARKER:
-            part = re.sub(r"^instances_|_?\d+$", "", file.stem) or file.stem
-            found[part if part not in found else file.stem] = file
+    found: dict[str, Path] = {}
+    for file in json_files(path):
+        part = re.sub(r"^instances_|_?\d+$", "", file.stem) or file.stem
+        found[part if part not in found else file.stem] = file
     if not found:
         raise DataNotFound(f"{path}: no COCO file in it or in its annotations/; give a .json file")
     return dict(

@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
+import zipfile
+from pathlib import Path
+
 from pcm_leukemia.converters.cvat.writer import write
 from pcm_leukemia.cvat import read
 
-__all__ = ["read", "write"]
+__all__ = ["PRECEDENCE", "TITLE", "read", "recognises", "write"]
+
+TITLE = "a CVAT export (.xml, .zip or a folder)"
+PRECEDENCE = 2
+
+
+def recognises(path: Path) -> bool:
+    """Whether a path is an XML file, a zip, or a folder with an XML file in it or below it."""
+    if path.is_file():
+        return path.suffix.lower() in (".xml", ".zip") or zipfile.is_zipfile(path)
+    return any(path.rglob("*.[xX][mM][lL]"))

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pcm_leukemia.converters.huggingface.reader import read
 from pcm_leukemia.converters.huggingface.writer import push, write
 
-__all__ = ["push", "read", "write"]
+__all__ = ["PRECEDENCE", "TITLE", "push", "read", "recognises", "write"]
+
+TITLE = "a Hugging Face folder that pcm-leukemia wrote"
+PRECEDENCE = 0
+
+
+def recognises(path: Path) -> bool:
+    """Whether a path is a folder with ``detection/*.parquet``."""
+    return any(path.glob("detection/*.parquet"))

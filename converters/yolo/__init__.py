@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pcm_leukemia.converters.yolo.reader import read
 from pcm_leukemia.converters.yolo.writer import write
 
-__all__ = ["read", "write"]
+__all__ = ["PRECEDENCE", "TITLE", "read", "recognises", "write"]
+
+TITLE = "a YOLO folder (data.yaml)"
+PRECEDENCE = 0
+
+
+def recognises(path: Path) -> bool:
+    """Whether a path is a YAML file, or a folder with a ``data.yaml``."""
+    if path.is_file():
+        return path.suffix.lower() in (".yaml", ".yml")
+    return (path / "data.yaml").is_file()

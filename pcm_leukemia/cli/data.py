@@ -36,8 +36,9 @@ from pcm_leukemia.cli.options import (
     there,
 )
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.loading import kind_of, load_dataset, with_patients
+from pcm_leukemia.loading import load_dataset, with_patients
 from pcm_leukemia.schema import IGNORE
+from pcm_leukemia.sources import split_name
 from pcm_leukemia.splits import require_sound
 
 __all__ = ["add_to"]
@@ -125,7 +126,8 @@ def import_(
     from pcm_leukemia import store
 
     people = (patients, patients_csv, patients_tag, patients_attribute)
-    if kind_of(export) == "canonical":
+    canonical = store.recognises(export)
+    if canonical:
         if label_map or clip or variant or taxonomy is not Taxonomies.pcm_leukemia:
             raise typer.BadParameter(
                 f"{export}: is a canonical folder; --map, --clip, --variant and --taxonomy are for other data"
@@ -144,13 +146,13 @@ def import_(
             clip=clip,
             images_root=images_root,
             variant=variant,
-            name=name or (None if kind_of(export) == "source" else out.absolute().name),
+            name=name or (None if split_name(export) else out.absolute().name),
         )
     store.write(ds, out)
     print(f"{out}: {ds!r}")
     if not any(image.file for image in ds.images):
         print("  annotations only: no image file was found; name their folder with --images-root")
-    if kind_of(export) == "canonical" and export.resolve() != out.resolve():
+    if canonical and export.resolve() != out.resolve():
         print(f"  splits: {', '.join(store.copy_splits(export, out)) or 'none'}")
     _say_ignored(ds)
 
@@ -180,7 +182,7 @@ def split(
     """
     from pcm_leukemia import splits, store
 
-    if kind_of(data) != "canonical":
+    if not store.recognises(data):
         raise typer.BadParameter(f"{data}: is no canonical folder; run first: pcm-leukemia import {data} OUT")
     options = {"test": test, "val": val, "val_unit": val_unit and val_unit.value, "seed": seed}
     given: dict[str, Any] = {option: value for option, value in options.items() if value is not None}
@@ -288,13 +290,14 @@ def diff(
     Both must be of the same images.
     """
     from pcm_leukemia import review
+    from pcm_leukemia.converters import cvat
 
     one, other = (
         load(
             data,
             taxonomy,
-            label_map if kind_of(data) == "cvat" else None,
-            clip=clip and kind_of(data) == "cvat",
+            label_map if cvat.recognises(data) else None,
+            clip=clip and cvat.recognises(data),
             check_images=False,
         )
         for data in (before, after)

@@ -10,7 +10,7 @@ import typer
 
 from pcm_leukemia import converters
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.loading import kind_of, load_dataset
+from pcm_leukemia.loading import load_dataset
 from pcm_leukemia.schema import IGNORE
 from pcm_leukemia.sources import split_name
 
@@ -138,18 +138,11 @@ def taxonomy_of(taxonomy: Taxonomies) -> dict[str, Any]:
     return {"taxonomy": "declared"} if taxonomy is Taxonomies.declared else {}
 
 
-def _taxonomy_of_kind(data: Path, taxonomy: Taxonomies) -> dict[str, Any]:
-    """Only a CVAT export has to be told; other forms say what their classes are."""
-    return taxonomy_of(taxonomy) if kind_of(data) == "cvat" else {}
-
-
 def load(
     data: Path, taxonomy: Taxonomies, label_map: list[str] | None, *, clip: bool, **options: Any
 ) -> Dataset:
     """`load_dataset` with what the commands have in common."""
-    return load_dataset(
-        data, **_taxonomy_of_kind(data, taxonomy), labels=labels_of(label_map), clip=clip, **options
-    )
+    return load_dataset(data, **taxonomy_of(taxonomy), labels=labels_of(label_map), clip=clip, **options)
 
 
 def labels_of(pairs: list[str] | None) -> dict[str, str]:

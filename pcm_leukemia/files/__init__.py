@@ -21,6 +21,7 @@ from pcm_leukemia.files.writing import (
     runs,
     write_json,
     write_text,
+    written_as,
 )
 
 __all__ = [
@@ -46,4 +47,5 @@ __all__ = [
     "runs",
     "write_json",
     "write_text",
+    "written_as",
 ]

@@ -40,6 +40,7 @@ __all__ = [
     "runs",
     "write_json",
     "write_text",
+    "written_as",
 ]
 
 MARKER = "pcm-leukemia.json"
@@ -138,6 +139,11 @@ def check_target(out: str | Path, form: str) -> Path:
             "name a new folder, or move yours away"
         )
     return path
+
+
+def written_as(folder: Path) -> str:
+    """The format in which this package wrote a folder; "" for any other folder."""
+    return _mark_of(folder)[0]
 
 
 def _mark_of(folder: Path) -> tuple[str, dict[str, Any]]:
