@@ -14,10 +14,10 @@ from pcm_leukemia.baselines.metrics import detection as detection_scores
 from pcm_leukemia.baselines.metrics.classification import ClassificationScores
 from pcm_leukemia.baselines.metrics.detection import DetectionScores
 from pcm_leukemia.baselines.run import Run
-from pcm_leukemia.baselines.seen import LEARNED_FROM
 from pcm_leukemia.baselines.two_stage import OTHER, TwoStage
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.requirements import require_boxes, require_complete
+from pcm_leukemia.requirements import require
+from pcm_leukemia.splits import LEARNED_FROM
 
 __all__ = ["Evaluation", "evaluate", "evaluate_two_stage", "part_to_score", "reading_of"]
 
@@ -190,9 +190,7 @@ def _view(run: Run, chosen: Dataset, part: str) -> Dataset:
             f"{view.name}: has the classes {', '.join(view.taxonomy.labels)}, {run.folder} was trained for "
             f"{', '.join(run.labels)}; bring the data to the same classes: Dataset.relabel, or pcm-leukemia import DATA NEW --map LABEL=CLASS"
         )
-    require_boxes(view)
-    if run.baseline.kind == "detector":
-        require_complete(view)
+    require(view, boxes=True, incomplete="refuse" if run.baseline.kind == "detector" else None)
     return view
 
 

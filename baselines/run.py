@@ -30,8 +30,8 @@ from typing import Any, cast
 import msgspec
 import torch
 
-from pcm_leukemia import files, store
-from pcm_leukemia.baselines import config, seen
+from pcm_leukemia import files, splits, store
+from pcm_leukemia.baselines import config
 from pcm_leukemia.baselines.contract import Classifier, Detector
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import CorruptFile, DataNotFound, ExportError, LeakySplit
@@ -154,18 +154,16 @@ class Run:
     def require_unseen(self, ds: Dataset) -> None:
         """Refuse to be scored on images that the model has learned from, or on their patients.
 
-        Images, patients and groups are compared by id, within data sets of the same name: others may use the same ids
-        for something else. Of data sets that were joined by `concat`, each is known by its name, on both sides. The
-        same data read under another name is known by its cells: an image of the same id and size with the same boxes.
+        `splits.seen` says how images and patients are recognised.
 
         Raises
         ------
         LeakySplit
             If it has learned from any of them: the first ones are named.
         """
-        problems = list(seen.problems(self.dataset(), ds, str(self.folder)))
-        if problems:
-            raise LeakySplit(problems)
+        found = list(splits.seen(self.dataset(), ds, str(self.folder)))
+        if found:
+            raise LeakySplit([leak.problem for leak in found])
 
 
 def is_run(folder: str | Path) -> bool:
@@ -219,7 +217,7 @@ def start(
             "images": {part: len(ds.part(part).images) for part in ds.parts},
             "cells": {part: len(ds.part(part).cells) for part in ds.parts},
             "split": ds.split.name if ds.split else None,
-            "split_made": dict(ds.split.made) if ds.split else {},
+            "split_made": ds.split.record if ds.split else {},
         },
         "versions": {"python": platform.python_version(), **dict(_versions())},
         "device": _device(device),

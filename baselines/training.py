@@ -15,8 +15,7 @@ from pcm_leukemia.baselines import config, run
 from pcm_leukemia.baselines.contract import Job
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import DataWarning, UnknownPart
-from pcm_leukemia.requirements import Incomplete, require_boxes, require_complete
-from pcm_leukemia.splits import require_sound
+from pcm_leukemia.requirements import Incomplete, require
 
 __all__ = ["train"]
 
@@ -91,7 +90,7 @@ def train(
         raise ValueError(f'task "{task}": {baseline} does {" and ".join(model.tasks)}; use one of them')
     changes = {**(settings or {}), **({"weights": weights} if weights is not None else {})}
     numbers = config.settings(model, preset, changes)
-    require_sound(ds)
+    require(ds)
     train_on, choose_on = _parts(ds, task)
     if model.kind == "detector":
         train_on, choose_on = (_complete(view, incomplete) for view in (train_on, choose_on))
@@ -140,6 +139,5 @@ def _parts(ds: Dataset, task: str) -> tuple[Dataset, Dataset]:
 
 def _complete(view: Dataset, incomplete: Incomplete) -> Dataset:
     """What a detector may learn from: boxes, in images that are, or are taken for, annotated in full."""
-    require_boxes(view)
-    require_complete(view, incomplete)
+    require(view, boxes=True, incomplete=incomplete)
     return replace(view, images=tuple(replace(image, annotation_state="complete") for image in view.images))

@@ -145,11 +145,12 @@ def _named(ds: Dataset, root: Path | None) -> Dataset:
         )
         for image in ds.images
     }
-    split = ds.split and Split(
-        ds.split.name,
-        {images[image].id: part for image, part in ds.split.part_of.items()},
-        ds.split.made,
-        {images[i].id: PatientId(f"{ds.name}/{p}") for i, p in ds.split.patient_of.items() if i in images},
+    split = ds.split and replace(
+        ds.split,
+        part_of={images[image].id: part for image, part in ds.split.part_of.items()},
+        patient_of={
+            images[i].id: PatientId(f"{ds.name}/{p}") for i, p in ds.split.patient_of.items() if i in images
+        },
     )
     return Dataset(
         ds.name,
@@ -163,18 +164,25 @@ def _named(ds: Dataset, root: Path | None) -> Dataset:
 
 
 def _split(joined: Sequence[Dataset]) -> Split | None:
-    """The parts of all of them; training and validation may share patients if that holds for any."""
+    """The parts of all of them; training and validation may share patients if they may in any.
+
+    A data set in which they may not is checked here, since nobody could see its leaks afterwards.
+    """
     splits = [ds.split for ds in joined if ds.split is not None]
     if not splits:
         return None
-    made = {"method": "joined", **{f"of {ds.name}": ds.split.name for ds in joined if ds.split}}
-    if any(split.made.get("val_unit") == "image" for split in splits):
-        made["val_unit"] = "image"
+    shares = any(split.val_shares_patients for split in splits)
+    if shares:
+        from pcm_leukemia.splits import require_sound  # numpy, which `import pcm_leukemia` does without
+
+        for ds in joined:
+            require_sound(ds)
     return Split(
         "joined",
         {image: part for split in splits for image, part in split.part_of.items()},
-        made,
+        {"method": "joined", **{f"of {ds.name}": ds.split.name for ds in joined if ds.split}},
         {image: patient for split in splits for image, patient in split.patient_of.items()},
+        val_shares_patients=shares,
     )
 
 

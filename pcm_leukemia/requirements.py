@@ -1,6 +1,6 @@
-"""What a task asks of the data: boxes where only points are known, and images in which every cell is annotated.
+"""What a data set must have before anything is written from it, trained on it or scored on it.
 
-Each check raises one `UnfitForTask` that says why, and what can be left out.
+`require` is the gate: one call at each door. `require_boxes` and `require_complete` are its parts.
 """
 
 from __future__ import annotations
@@ -12,20 +12,55 @@ from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import Problem, UnfitForTask
 from pcm_leukemia.schema import IGNORE
 from pcm_leukemia.shapes import Point
+from pcm_leukemia.splits import require_sound
 
-__all__ = ["Incomplete", "require_boxes", "require_complete"]
+__all__ = ["Incomplete", "require", "require_boxes", "require_complete"]
 
 Incomplete: TypeAlias = Literal["refuse", "keep"]
-"""What is done with images in which cells may be unannotated."""
+"""What to do with images that may have cells without an annotation."""
+
+
+def require(ds: Dataset, *, boxes: bool = False, incomplete: Incomplete | None = None) -> None:
+    """Refuse a data set whose split leaks, and one that is unfit for its use.
+
+    Parameters
+    ----------
+    ds
+        The data set.
+    boxes
+        Whether every cell needs a box (`require_boxes`).
+    incomplete
+        "refuse" images that may have cells without an annotation, or "keep" them (`require_complete`); None where it
+        makes no difference.
+
+    Raises
+    ------
+    LeakySplit
+        If a patient or a group is in two parts, or an image is in none.
+    UnfitForTask
+        If cells have no box, or images are annotated in part.
+    ValueError
+        If `incomplete` has no such value.
+
+    Examples
+    --------
+    >>> from pcm_leukemia.taxonomy import NINE
+    >>> require(Dataset("demo", NINE, ()), boxes=True, incomplete="refuse")
+    """
+    require_sound(ds)
+    if boxes:
+        require_boxes(ds)
+    if incomplete is not None:
+        require_complete(ds, incomplete)
 
 
 def require_boxes(ds: Dataset) -> None:
-    """Refuse cells of which only a point is known; such as are to be ignored may stay.
+    """Refuse cells that have only a point and no box. Ignored cells are allowed.
 
     Raises
     ------
     UnfitForTask
-        If there are any: how many, by label.
+        If there are any: the counts by label.
 
     Examples
     --------
@@ -57,12 +92,12 @@ def require_boxes(ds: Dataset) -> None:
 
 
 def require_complete(ds: Dataset, incomplete: Incomplete = "refuse") -> None:
-    """Refuse images in which cells may be unannotated, since a detector takes these for background.
+    """Refuse images that may have cells without an annotation, since a detector learns these as background.
 
     Raises
     ------
     UnfitForTask
-        If there are any, and `incomplete` is "refuse": how many, by state.
+        If there are any and `incomplete` is "refuse": the counts by state.
     ValueError
         If `incomplete` is neither.
 

@@ -212,20 +212,51 @@ def letters(label: str) -> str:
     return "".join(character for character in label.casefold() if character.isalnum())
 
 
+_SHARED = "val_shares_patients"
+"""The key of `Split.record` for it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Split:
     """Which part each image belongs to, and how that came about.
 
-    `part_of` maps image ids to part names; `made` holds the method and its numbers as text.
-    A split whose `made["val_unit"]` is "image" lets training and validation share patients.
-    `patient_of` is whose images they were when the split was made, as far as that is known: the
-    images of a patient may come and go, or be renamed, and the patient is still in the same part.
+    `part_of` maps image ids to part names. `made` records the method and its numbers as text, for people; no decision
+    depends on it but `splits.extend`, which goes on as it was made. `val_shares_patients` says that training and
+    validation may have patients in common, as where validation is drawn by image. `patient_of` is the patient of each
+    image when the split was made, as far as known: images may be added, removed or renamed, and their patient stays in
+    the same part.
     """
 
     name: str
     part_of: Mapping[ImageId, str]
     made: Mapping[str, str] = field(default_factory=dict)
     patient_of: Mapping[ImageId, PatientId] = field(default_factory=dict, compare=False, repr=False)
+    val_shares_patients: bool = field(default=False, kw_only=True)
+
+    @classmethod
+    def from_record(
+        cls,
+        name: str,
+        part_of: Mapping[ImageId, str],
+        record: Mapping[str, str],
+        patient_of: Mapping[ImageId, PatientId] | None = None,
+    ) -> Split:
+        """A split as a file keeps it: `record` is what `Split.record` gave, or the `made` of an older version."""
+        by_image = "yes" if record.get("val_unit") == "image" else "no"
+        return cls(
+            name,
+            part_of,
+            {key: text for key, text in record.items() if key != _SHARED},
+            patient_of or {},
+            val_shares_patients=record.get(_SHARED, by_image) == "yes",
+        )
+
+    @property
+    def record(self) -> dict[str, str]:
+        """`made`, and whether validation shares patients where `made` alone would not say so."""
+        by_image = self.made.get("val_unit") == "image"
+        shared = {_SHARED: "yes" if self.val_shares_patients else "no"}
+        return {**self.made, **(shared if self.val_shares_patients != by_image else {})}
 
     @property
     def parts(self) -> tuple[str, ...]:

@@ -47,7 +47,7 @@ def test_counts(ds: pcm.Dataset) -> None:
 
 def test_split(ds: pcm.Dataset) -> None:
     assert ds.split is not None
-    assert pcm.splits.check(ds, ds.split) == []
+    assert pcm.splits.leaks(ds, ds.split) == []
     parts = {part: ds.part(part) for part in ds.parts}
     people = [patient.id for rows in parts.values() for patient in rows.patients]
     assert len(people) == len(set(people)) == 37

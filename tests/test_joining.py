@@ -44,20 +44,35 @@ def test_two_hospitals_first_patients_stay_two() -> None:
     ]
     assert both.split is not None
     assert both.split.part_of == {"north/P1/a.png": "train", "south/P1/a.png": "test"}
-    assert splits.check(both, both.split) == []
+    assert splits.leaks(both, both.split) == []
+
+
+def leaky(other_part: str) -> Dataset:
+    """One patient in train and in another part."""
+    return replace(
+        one("north"),
+        images=(*one("north").images, replace(one("north").images[0], id=ImageId("P1/b.png"))),
+        split=Split("bad", {ImageId("P1/a.png"): "train", ImageId("P1/b.png"): other_part}),
+    )
 
 
 def test_a_leak_in_one_of_them_is_still_one() -> None:
-    leaky = replace(
-        one("north"),
-        images=(*one("north").images, replace(one("north").images[0], id=ImageId("P1/b.png"))),
-        split=Split("bad", {ImageId("P1/a.png"): "train", ImageId("P1/b.png"): "test"}),
-    )
-    both = concat([leaky, one("south", "train")])
+    both = concat([leaky("test"), one("south", "train")])
     assert both.split is not None
-    assert [problem.where for problem in splits.check(both, both.split)] == [
+    assert [leak.problem.where for leak in splits.leaks(both, both.split)] == [
         'split "joined" patient "north/P1"'
     ]
+
+
+def test_a_data_set_that_shares_patients_does_not_excuse_the_leak_of_another() -> None:
+    south = one("south", "train")
+    assert south.split is not None
+    by_image = replace(south, split=replace(south.split, val_shares_patients=True))
+    with pytest.raises(pcm.errors.LeakySplit, match='split "bad" patient "north/P1": is in train .* and val'):
+        concat([leaky("val"), by_image])
+    both = concat([one("north", "train"), by_image])
+    assert both.split is not None
+    assert both.split.val_shares_patients
 
 
 def test_images_are_found_in_folders_and_zips_alike(tmp_path: Path) -> None:
@@ -130,7 +145,7 @@ def test_an_image_in_two_data_sets_is_told_and_never_separated(tmp_path: Path, a
     torn = both.with_split(
         Split("torn", {i.id: "test" if i.id == "two/1.png" else "train" for i in both.images})
     )
-    with pytest.raises(pcm.errors.LeakySplit, match='group "same as one/3.png": stands in train'):
+    with pytest.raises(pcm.errors.LeakySplit, match='group "same as one/3.png": is in train'):
         splits.require_sound(torn)
 
 

@@ -255,18 +255,18 @@ def test_a_group_in_two_parts_is_a_leak() -> None:
     ds = grouped(("a", "P1", "g"), ("b", "P2", "g"), ("c", "P3", None))
     split = Split("demo", {ImageId("a"): "train", ImageId("b"): "test", ImageId("c"): "test"})
     said = (
-        'split "demo" group "g": stands in train (1 image) and test (1 image); put all of them into one part, since '
-        "they show the same, or make the split with splits.by_patient"
+        'split "demo" group "g": is in train (1 image) and test (1 image); put all its images into one part, because '
+        "they show the same thing, or make the split with splits.by_patient"
     )
-    assert [str(problem) for problem in splits.check(ds, split)] == [said]
+    assert [str(problem) for problem in splits.leaks(ds, split)] == [said]
     with pytest.raises(LeakySplit, match='group "g"'):
         converters.yolo.write(ds.with_split(split), Path("nowhere"))
 
 
 def test_a_group_is_a_leak_even_where_validation_may_share_patients() -> None:
     ds = grouped(("a", "P1", "g"), ("b", "P1", "g"))
-    split = Split("demo", {ImageId("a"): "train", ImageId("b"): "val"}, {"val_unit": "image"})
-    assert [problem.where for problem in splits.check(ds, split)] == ['split "demo" group "g"']
+    split = Split("demo", {ImageId("a"): "train", ImageId("b"): "val"}, val_shares_patients=True)
+    assert [leak.problem.where for leak in splits.leaks(ds, split)] == ['split "demo" group "g"']
 
 
 @settings(max_examples=60, deadline=None)
@@ -291,7 +291,7 @@ def test_no_split_separates_a_group(rows: list[tuple[str, str | None]], seed: in
             grown = made
         folded = splits.folds(ds, k=2, seed=seed)
     for split in (made, grown, *folded):
-        assert splits.check(ds, split) == []
+        assert splits.leaks(ds, split) == []
         assert all(len(parts) == 1 for parts in parts_of_groups(ds, split).values())
 
 
@@ -299,13 +299,13 @@ def test_groups_stand_for_patients_where_there_are_none() -> None:
     ds = grouped(*((f"{n:02}", None, f"slide {n // 3}") for n in range(30)))
     with pytest.warns(
         DataWarning,
-        match="demo: 30 of 30 images have no patient id; they are kept together by their group, and a patient with "
-        "several groups may stand in several parts",
+        match="demo: 30 of 30 images have no patient id; they are kept together by group, and a patient with "
+        "several groups may be in several parts",
     ):
         split = splits.by_patient(ds, test=0.2, val=0.25)
     assert split.made["groups"] == "train 6, val 2, test 2"
     assert split.made["patients"] == "train 0, val 0, test 0"
-    assert splits.check(ds, split) == []
+    assert splits.leaks(ds, split) == []
 
 
 def test_an_image_with_neither_is_refused() -> None:
@@ -318,10 +318,8 @@ def test_a_new_group_may_not_join_patients_of_two_parts() -> None:
     old = grouped(("a", "P1", None), ("b", "P2", None))
     split = Split("demo", {ImageId("a"): "train", ImageId("b"): "test"})
     ds = grouped(("a", "P1", None), ("b", "P2", None), ("c", "P1", "g"), ("d", "P2", "g"))
-    assert splits.check(old, split) == []
-    with pytest.raises(
-        LeakySplit, match='patient "P2": stands in train|patient "P1": stands in train|group "g"'
-    ):
+    assert splits.leaks(old, split) == []
+    with pytest.raises(LeakySplit, match='patient "P2": is in train|patient "P1": is in train|group "g"'):
         splits.extend(split, ds)
 
 

@@ -18,12 +18,11 @@ from pcm_leukemia import files, splits
 from pcm_leukemia.baselines import training
 from pcm_leukemia.baselines.evaluation import Evaluation, evaluate
 from pcm_leukemia.baselines.run import Run, is_run
-from pcm_leukemia.baselines.seen import LEARNED_FROM
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import ExportError
 from pcm_leukemia.joining import concat
 from pcm_leukemia.schema import IGNORE, ImageId, Split
-from pcm_leukemia.splits import unit_of
+from pcm_leukemia.splits import LEARNED_FROM, unit_of
 
 __all__ = ["Adaptation", "Adapted", "Start", "Unit", "adapt", "adapt_over", "draw", "mean_and_spread"]
 
@@ -239,13 +238,17 @@ def _keep_draw(split: Split, folder: Path, target: Dataset) -> None:
 def _to_learn_from(target: Dataset, seed: int, unit: Unit) -> Dataset:
     """The share of the target that was drawn, a fifth of it for validation."""
     drawn = replace(target.part(ADAPT), split=None)
+    by_image = unit == "image"
     if len(_units(drawn, unit)) < 2:  # one alone is for training; the source chooses the epoch
         part_of = {image.id: "train" for image in drawn.images}
-        return drawn.with_split(Split("adaptation", part_of, {"val_unit": unit}))
+        return drawn.with_split(
+            Split("adaptation", part_of, {"val_unit": unit}, val_shares_patients=by_image)
+        )
     parts = draw(drawn, 0.2, seed, unit=unit).part_of
     names = {ADAPT: "val", TEST: "train"}
     made = {"val_unit": unit, "method": "a share of another data set, a fifth of it for validation"}
-    return drawn.with_split(Split("adaptation", {image: names[part] for image, part in parts.items()}, made))
+    part_of = {image: names[part] for image, part in parts.items()}
+    return drawn.with_split(Split("adaptation", part_of, made, val_shares_patients=by_image))
 
 
 def _source(run: Run, target: str, given: Dataset | None) -> Dataset:

@@ -191,7 +191,7 @@ class _Reader:
             tuple(self.images.values()),
             tuple(self.cells),
             patients,
-            Split(
+            Split.from_record(
                 split if isinstance(split, str) else "official",
                 self.part_of,
                 made if isinstance(made, dict) else {"method": "read from COCO"},

@@ -25,10 +25,9 @@ from pcm_leukemia.converters.coco.numbers import category_numbers, image_numbers
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import ExportError
 from pcm_leukemia.files import Report, leads_outside, new_folder
-from pcm_leukemia.requirements import Incomplete, require_boxes, require_complete
+from pcm_leukemia.requirements import Incomplete, require
 from pcm_leukemia.schema import IGNORE, Cell, Image, ImageId, Patient
 from pcm_leukemia.shapes import Mask, Shape, clipped, pack
-from pcm_leukemia.splits import require_sound
 
 __all__ = ["write"]
 
@@ -123,9 +122,7 @@ def write(
         If `first_category` is another number, or images are to be stripped that are not copied.
     """
     ds = ds.task(task) if task else ds
-    require_sound(ds)
-    require_boxes(ds)
-    require_complete(ds, incomplete)
+    require(ds, boxes=True, incomplete=incomplete)
     if strip_metadata:
         from pcm_leukemia.images import check_strip
 
@@ -174,7 +171,7 @@ def _write_part(
             "description": ds.name,
             "taxonomy": ds.taxonomy.name,
             "split": ds.split.name if ds.split else None,
-            "made": dict(ds.split.made) if ds.split else None,
+            "made": ds.split.record if ds.split else None,
         },
         "licenses": [],
         "categories": [

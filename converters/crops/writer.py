@@ -32,9 +32,8 @@ from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import DataWarning, ExportError, PcmError, Problem, some
 from pcm_leukemia.files import Report, check_target, counts
 from pcm_leukemia.images import BORDERS, Border, Files, crop, crop_corners, encode, files_of, load
-from pcm_leukemia.requirements import require_boxes
+from pcm_leukemia.requirements import require
 from pcm_leukemia.schema import IGNORE, Cell, Image, ImageId
-from pcm_leukemia.splits import require_sound
 
 __all__ = ["write"]
 
@@ -117,8 +116,7 @@ def write(
         If there are no image files.
     """
     ds = ds.task(task) if task else ds
-    require_sound(ds)
-    require_boxes(ds)
+    require(ds, boxes=True)
     style = _style(padding, border, format, quality)
     target = check_target(out, "crops")
     files = files_of(ds)

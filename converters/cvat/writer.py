@@ -42,8 +42,8 @@ from pcm_leukemia.converters.cvat.losses import lost, notes
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import CorruptFile, DataNotFound, ExportError, some
 from pcm_leukemia.files import MARKER, Report, check_zip, counts, new_zip
+from pcm_leukemia.requirements import require
 from pcm_leukemia.schema import Image
-from pcm_leukemia.splits import require_sound
 
 __all__ = ["write"]
 
@@ -120,7 +120,7 @@ def write(
     """
     _check_options(images, subsets, labels)
     ds = ds.task(task) if task else ds
-    require_sound(ds)
+    require(ds)
     path = check_zip(out, _SEALED, ", and pcm-leukemia did not write it for CVAT")
     copied = _to_copy(ds) if images == "copy" else []
     layout, spelling = lay_out(ds, subsets), spell(ds, labels)

@@ -251,7 +251,7 @@ def _split_made(ds: Dataset) -> Iterator[str]:
     if ds.split is None:
         yield "The data were written without a split: all of them are in `train`, to be split by patient."
         return
-    if ds.split.made.get("val_unit") == "image":
+    if ds.split.val_shares_patients:
         yield (
             "Training and validation may share patients, since validation was drawn by image; no patient of "
             "theirs is in another split."

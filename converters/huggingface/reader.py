@@ -48,7 +48,7 @@ def metadata(ds: Dataset, part: str) -> dict[str, object]:
         ds.name,
         ds.taxonomy,
         part if ds.split else None,
-        _Split(ds.split.name, dict(ds.split.made)) if ds.split else None,
+        _Split(ds.split.name, ds.split.record) if ds.split else None,
         [(patient.id, patient.diagnosis) for patient in ds.patients if patient.id not in with_images],
     )
     plain: dict[str, object] = msgspec.to_builtins(made)
@@ -110,7 +110,7 @@ def read(path: str | Path) -> Dataset:
         tuple(images),
         tuple(cells),
         tuple(Patient(PatientId(patient), diagnosis) for patient, diagnosis in diagnoses.items()),
-        Split(common.split.name, part_of, common.split.made) if common.split else None,
+        Split.from_record(common.split.name, part_of, common.split.made) if common.split else None,
     )
 
 

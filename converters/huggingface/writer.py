@@ -33,9 +33,8 @@ from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import MissingExtra
 from pcm_leukemia.files import Report, counts, new_folder
 from pcm_leukemia.images import files_of
-from pcm_leukemia.requirements import Incomplete, require_boxes, require_complete
+from pcm_leukemia.requirements import Incomplete, require
 from pcm_leukemia.schema import IGNORE
-from pcm_leukemia.splits import require_sound
 
 __all__ = ["push", "write"]
 
@@ -232,10 +231,7 @@ def _write(
     configs = _checked(padding, configs, max_shard_bytes)
     pyarrow()
     ds = ds.task(task) if task else ds
-    require_sound(ds)
-    require_boxes(ds)
-    if "detection" in configs:
-        require_complete(ds, incomplete)
+    require(ds, boxes=True, incomplete=incomplete if "detection" in configs else None)
     files = files_of(ds)
     has_task = any(each.name == "classification" for each in ds.taxonomy.tasks)
     plan = Plan(ds, ds.task("classification") if has_task else ds, configs, padding, split_names(ds))

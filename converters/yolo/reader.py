@@ -119,7 +119,7 @@ def read(path: str | Path, *, taxonomy: Taxonomy | None = None, clip: bool = Fal
         tuple(entry.image for entry in entries),
         tuple(cells),
         tuple(Patient(patient, diagnosis) for patient, diagnosis in people.items()),
-        Split(
+        Split.from_record(
             split,
             {entry.image.id: entry.part for entry in entries},
             mark.get("made") or {"method": "yolo"},
@@ -260,7 +260,7 @@ def _foreign(content: dict[str, Any], file: Path, found: _Found) -> tuple[Path, 
         for path in images:
             name = path.relative_to(root).as_posix()
             if path in seen:
-                what = f"stands in {seen[path]} and in {part}"
+                what = f"is in {seen[path]} and in {part}"
                 found.problems.append(Problem(f'{file} image "{name}"', what, "leave it in one part"))
                 continue
             seen[path] = part

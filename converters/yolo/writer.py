@@ -30,10 +30,9 @@ from pcm_leukemia.converters.yolo.reader import TABLE
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import DataNotFound, ExportError, some
 from pcm_leukemia.files import Report, new_folder
-from pcm_leukemia.requirements import Incomplete, require_boxes, require_complete
+from pcm_leukemia.requirements import Incomplete, require
 from pcm_leukemia.schema import IGNORE, PARTS, Image, ImageId
 from pcm_leukemia.shapes import Box
-from pcm_leukemia.splits import require_sound
 
 __all__ = ["write"]
 
@@ -105,9 +104,7 @@ def write(
 
         check_strip(images)
     ds = ds.task(task) if task else ds
-    require_sound(ds)
-    require_boxes(ds)
-    require_complete(ds, incomplete)
+    require(ds, boxes=True, incomplete=incomplete)
     with new_folder(out, "yolo") as folder:
         folders = part_folders(ds.parts)
         files = file_names(ds, folders)
@@ -132,7 +129,7 @@ def write(
             "fingerprint": ds.fingerprint,
             "task": task,
             "split": ds.split.name if ds.split else None,
-            "made": dict(ds.split.made) if ds.split else None,
+            "made": ds.split.record if ds.split else None,
             "placed": images,
             **({"strip_metadata": True} if strip_metadata else {}),
         }

@@ -173,32 +173,20 @@ def check(
 
 
 def _split(ds: Dataset, split: Split | None) -> Iterator[Finding]:
-    """What `leaks.check` says, and which images it could not judge."""
+    """The leaks of the split, and the images whose patient is unknown."""
     if split is None:
         return
-    people = {f'split "{split.name}" patient "{patient.id}"': patient.id for patient in ds.patients}
-    images_of: dict[str | None, list[ImageId]] = {}
-    in_group: dict[str, list[ImageId]] = {}
-    for image in ds.images:
-        images_of.setdefault(image.patient, []).append(image.id)
-        if image.group is not None:
-            in_group.setdefault(f'split "{split.name}" group "{image.group}"', []).append(image.id)
-    lost = [image.id for image in ds.images if image.id not in split.part_of]
-    for problem in splits.check(ds, split):
-        kind, images = "in-no-part", lost
-        if problem.where in people:
-            kind, images = "patient-in-two-parts", images_of[people[problem.where]]
-        elif problem.where in in_group:
-            kind, images = "group-in-two-parts", in_group[problem.where]
-        yield among(ds, split, kind, "problem", problem.what, problem.fix, images=images, place=problem.where)
-    unknown = images_of.get(None, [])
+    for leak in splits.leaks(ds, split):
+        what, fix = leak.problem.what, leak.problem.fix
+        yield among(ds, split, leak.kind, "problem", what, fix, images=leak.images, place=leak.problem.where)
+    unknown = [image.id for image in ds.images if image.patient is None]
     if unknown:
         yield among(
             ds,
             split,
             "unknown-patient",
             "warning",
-            "has no patient id, so that nobody can tell whether its patient is in another part",
+            "has no patient id, so its patient may be in another part",
             "give patient ids: --patients, --patients-csv, --patients-tag or --patients-attribute",
             images=unknown,
         )

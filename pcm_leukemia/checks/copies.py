@@ -26,6 +26,7 @@ from pcm_leukemia.errors import PcmError, Problem
 from pcm_leukemia.images import Identifier, find_identifiers
 from pcm_leukemia.schema import Cell, Image, Split
 from pcm_leukemia.shapes import Box
+from pcm_leukemia.splits import separates
 
 __all__ = ["MARGIN", "Look", "copies", "look", "plain"]
 
@@ -279,10 +280,10 @@ def _saved_crops(
 def _severity(split: Split | None, members: Iterable[Image]) -> tuple[Severity, str]:
     """A problem across parts or patients; and the words for it."""
     members = list(members)
-    parts = {split.part_of.get(image.id) for image in members} - {None} if split else set()
+    parts = {split.part_of[image.id] for image in members if image.id in split.part_of} if split else set()
     people = {image.patient for image in members} - {None}
     across = []
-    if split and len(parts) > 1:
+    if split and separates(split, "copy", parts):
         across.append(f"parts ({', '.join(part for part in split.parts if part in parts)})")
     if len(people) > 1:
         across.append(

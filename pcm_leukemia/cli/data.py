@@ -37,9 +37,9 @@ from pcm_leukemia.cli.options import (
 )
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.loading import load_dataset, with_patients
+from pcm_leukemia.requirements import require
 from pcm_leukemia.schema import IGNORE
 from pcm_leukemia.sources import split_name
-from pcm_leukemia.splits import require_sound
 
 __all__ = ["add_to"]
 
@@ -223,7 +223,7 @@ def info(
     else:
         print(repr(ds))
         tables.show(ds)
-    require_sound(ds)
+    require(ds)
 
 
 def check(

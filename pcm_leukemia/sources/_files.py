@@ -262,13 +262,12 @@ def with_parts(ds: Dataset, part_of: Mapping[ImageId, str]) -> Dataset:
     """
     people = {image.id: image.patient for image in ds.images if image.patient is not None}
     split = Split("official", part_of, {"method": f"as {ds.name} comes"}, people)
-    from pcm_leukemia.splits import check  # numpy, which `import pcm_leukemia` does without
+    from pcm_leukemia.splits import leaks  # numpy, which `import pcm_leukemia` does without
 
-    leaks = check(ds, split)
-    if leaks:
+    if found := leaks(ds, split):
         warnings.warn(
             f"{ds.name}: its own parts are left out, since they are no sound split; make one with "
-            f"splits.by_patient:\n{some(leaks, 3)}",
+            f"splits.by_patient:\n{some(found, 3)}",
             DataWarning,
             stacklevel=4,
         )

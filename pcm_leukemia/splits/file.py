@@ -1,7 +1,6 @@
-"""The file of a split: how it was made in ``# key: value`` lines, then one row an image.
+"""The file of a split: how it was made in ``# key: value`` lines, then one row for each image.
 
-It diffs, a spreadsheet opens it, and any file name survives in it. `pcm_leukemia.splits` is
-its public face.
+It can be compared line by line, a spreadsheet opens it, and any file name survives in it.
 """
 
 from __future__ import annotations
@@ -57,7 +56,7 @@ def write(split: Split, path: str | Path, ds: Dataset) -> None:
             raise ValueError(f'split "{split.name}": part "{part}"; use letters, digits, "_", "-" and "."')
     patient_of = {**split.patient_of, **{image.id: image.patient or "" for image in ds.images}}
     with Path(path).open("w", encoding="utf-8", newline="") as out:
-        for key, value in split.made.items():
+        for key, value in split.record.items():
             text = "".join(_ESCAPES.get(character, character) for character in value)
             out.write(f"# {key}: {text}\n")
         out.write(",".join(_HEADER) + "\n")
@@ -85,8 +84,9 @@ def read(path: str | Path, name: str | None = None) -> Split:
     >>> import tempfile
     >>> file = Path(tempfile.mkdtemp()) / "demo.csv"
     >>> _ = file.write_text("# seed: 7\nimage,patient,part\nP1/a.png,P1,train\n")
-    >>> read(file)
-    Split(name='demo', part_of={'P1/a.png': 'train'}, made={'seed': '7'})
+    >>> split = read(file)
+    >>> split.name, split.part_of, split.made
+    ('demo', {'P1/a.png': 'train'}, {'seed': '7'})
     """
     path = Path(path)
     try:
@@ -108,7 +108,7 @@ def read(path: str | Path, name: str | None = None) -> Split:
             raise CorruptFile(
                 f'{path}:{line}: image "{image}" is in {part_of[image]} and in {part}; keep one of the rows'
             )
-    return Split(name or path.stem, part_of, made, patient_of)
+    return Split.from_record(name or path.stem, part_of, made, patient_of)
 
 
 def _made(text: str) -> tuple[dict[str, str], int, int]:

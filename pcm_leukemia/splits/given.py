@@ -1,7 +1,6 @@
-"""Splits that come with the data, in subsets, folders or lists; `pcm_leukemia.splits` is the public face.
+"""Takes the split that comes with the data: in CVAT subsets, in folders, or in lists.
 
-Each is checked for leaks before it is given. Where patients are unknown nothing can be
-checked, and the split says so.
+Each is checked for leaks first. Where patients are unknown, nothing can be checked, and the split says so.
 """
 
 from __future__ import annotations
@@ -13,10 +12,10 @@ from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.errors import DataNotFound, DataWarning, InvalidExport, LeakySplit, Problem, some
+from pcm_leukemia.errors import DataNotFound, DataWarning, InvalidExport, Problem, some
 from pcm_leukemia.schema import Image, ImageId, Split
 from pcm_leukemia.splits.file import PART
-from pcm_leukemia.splits.leakage import check
+from pcm_leukemia.splits.leakage import require_sound
 
 __all__ = ["SPELLED", "from_folders", "from_lists", "from_subsets"]
 
@@ -266,13 +265,12 @@ def _checked(ds: Dataset, part_of: Parts, problems: list[Problem], name: str, ma
             DataWarning,
             stacklevel=3,
         )
-    if made["val_unit"] == "image":
+    by_image = made["val_unit"] == "image"
+    if by_image:
         made["shared"] = "validation shares patients with training"
         made["patients"] = made["patients"].replace("two parts", "test and another part")
     people = {image.id: image.patient for image in ds.images if image.patient is not None}
-    split = Split(name, part_of, made, people)
+    split = Split(name, part_of, made, people, val_shares_patients=by_image)
     made["images"] = ", ".join(f"{part} {images[part]}" for part in split.parts)
-    leaks = check(ds, split)
-    if leaks:
-        raise LeakySplit(leaks)
+    require_sound(ds.with_split(split))
     return split

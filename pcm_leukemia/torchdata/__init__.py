@@ -20,7 +20,7 @@ from pcm_leukemia.converters.crops import files_of, read_table
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import DataWarning, MissingExtra, UnknownPart
 from pcm_leukemia.images import BORDERS, Border
-from pcm_leukemia.requirements import Incomplete, require_boxes, require_complete
+from pcm_leukemia.requirements import Incomplete, require
 from pcm_leukemia.schema import IGNORE, Cell, ImageId
 from pcm_leukemia.torchdata.frames import CutCrops, Frames, Ints, Texts, WrittenCrops
 
@@ -117,8 +117,7 @@ class Detection(torch.utils.data.Dataset[tuple[Any, Target]]):
     ) -> None:
         if first_label not in (0, 1):
             raise ValueError(f"first_label {first_label}: must be 0, or 1 for models whose 0 is background")
-        require_boxes(ds)
-        require_complete(ds, incomplete)
+        require(ds, boxes=True, incomplete=incomplete)
         self.transforms = transforms
         self.classes = ds.taxonomy.labels
         self.class_to_idx = {label: first_label + index for label, index in ds.taxonomy.ids.items()}
@@ -272,7 +271,7 @@ class Crops(torch.utils.data.Dataset[tuple[Any, int]]):
             raise ValueError(f"padding {padding}: must be 0 or more pixels")
         if border not in BORDERS:
             raise ValueError(f'border "{border}": must be one of {", ".join(BORDERS)}')
-        require_boxes(ds)
+        require(ds, boxes=True)
         cells = [cell for cell in ds.cells if cell.label != IGNORE]
         self._fill(ds.name, ds.taxonomy.labels, transform, cells=[(c.image, c.id, c.label) for c in cells])
         self.ignored = len(ds.cells) - len(cells)

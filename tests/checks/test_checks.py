@@ -281,7 +281,7 @@ def test_a_patient_in_two_parts(drawn: Dataset) -> None:
         (patient.id,),
         ("train", "test"),
     )
-    assert str(finding).startswith(f'split "bad" patient "{patient.id}": stands in train (')
+    assert str(finding).startswith(f'split "bad" patient "{patient.id}": is in train (')
 
 
 def test_a_split_that_lost_images(drawn: Dataset) -> None:

@@ -244,7 +244,7 @@ def test_a_canonical_folder_is_imported_with_its_splits_and_other_patients(
     assert store.split_names(tmp_path / "new") == ["a", "b"]
     leaking = run("info", tmp_path / "new", "--split", "a")
     assert leaking.status == 1
-    assert 'patient "everybody": stands in train' in leaking.err
+    assert 'patient "everybody": is in train' in leaking.err
     unclear = run("convert", data, tmp_path / "yolo", "--to", "yolo")
     assert unclear.status == 2
     assert "has the splits a, b; choose one" in unclear.err

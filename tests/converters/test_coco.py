@@ -209,7 +209,7 @@ def test_ignored_cells_are_counted(ds: Dataset, tmp_path: Path) -> None:
 
 def test_a_leaking_split_is_refused(ds: Dataset, tmp_path: Path) -> None:
     leaking = replace(ds, images=tuple(replace(image, patient=PatientId("P0")) for image in ds.images))
-    with pytest.raises(LeakySplit, match='patient "P0": stands in train'):
+    with pytest.raises(LeakySplit, match='patient "P0": is in train'):
         coco.write(leaking, tmp_path / "coco")
     assert not (tmp_path / "coco").exists()
 

@@ -698,7 +698,7 @@ def test_wrong_options_and_leaks(with_files: Dataset, tmp_path: Path) -> None:
     leaking = replace(
         with_files, images=tuple(replace(i, patient=PatientId("007")) for i in with_files.images)
     )
-    with pytest.raises(LeakySplit, match='patient "007": stands in train'):
+    with pytest.raises(LeakySplit, match='patient "007": is in train'):
         cvat.write(leaking, tmp_path / "out.zip")
     assert not (tmp_path / "out.zip").exists()
 

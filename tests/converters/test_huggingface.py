@@ -505,7 +505,7 @@ def test_what_cannot_be_read(ds: Dataset, tmp_path: Path) -> None:
 
 def test_a_leaking_split_is_refused(ds: Dataset, tmp_path: Path) -> None:
     leaking = replace(ds, images=tuple(replace(image, patient=PatientId("P0")) for image in ds.images))
-    with pytest.raises(LeakySplit, match='patient "P0": stands in train'):
+    with pytest.raises(LeakySplit, match='patient "P0": is in train'):
         huggingface.write(leaking, tmp_path / "hf")
     assert list(tmp_path.iterdir()) == []
 

@@ -268,7 +268,7 @@ def test_refuses_leaks_and_unknown_options(tmp_path: Path) -> None:
     images = tuple(Image(ImageId(name), 200, 100, patient.id) for name in ("a.png", "b.png"))
     split = Split("bad", {ImageId("a.png"): "train", ImageId("b.png"): "test"})
     ds = Dataset("d", NINE, images, patients=(patient,), split=split)
-    with pytest.raises(LeakySplit, match='patient "P1": stands in train'):
+    with pytest.raises(LeakySplit, match='patient "P1": is in train'):
         yolo.write(ds, tmp_path / "out")
     with pytest.raises(ValueError, match='images "move": must be copy, hardlink, symlink or none'):
         yolo.write(ds, tmp_path / "out", images="move")  # type: ignore[arg-type]
@@ -477,7 +477,7 @@ def test_parts_that_are_the_same_are_no_split_and_shared_images_a_problem(tmp_pa
         assert yolo.read(folder).split is None
     folder = foreign(tmp_path / "shared", {"train/a.png": "", "train/v/b.png": ""}, val="images/train/v")
     with pytest.raises(
-        InvalidExport, match=r'image "images/train/v/b.png": stands in train and in val; leave it in'
+        InvalidExport, match=r'image "images/train/v/b.png": is in train and in val; leave it in'
     ):
         yolo.read(folder)
 

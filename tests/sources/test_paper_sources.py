@@ -612,7 +612,7 @@ def test_image_folder_whose_parts_share_a_patient_cannot_be_converted(tmp_path: 
     for name in ("train/Other/P1_a.png", "test/Other/P1_b.png"):
         picture(tmp_path / name)
     ds = pcm.load_dataset(f"image_folder:{tmp_path}", patients=r"/(?P<patient>P\d)_")
-    with pytest.raises(pcm.errors.LeakySplit, match='patient "P1": stands in train'):
+    with pytest.raises(pcm.errors.LeakySplit, match='patient "P1": is in train'):
         pcm.converters.crops.write(ds, tmp_path / "out")
 
 

@@ -100,7 +100,7 @@ def test_the_cohorts_are_a_split_without_leaks(root: Path) -> None:
     ds = apl_aml.read(root)
     assert ds.split is not None
     assert ds.parts == ("discovery", "validation")
-    assert pcm.splits.check(ds, ds.split) == []
+    assert pcm.splits.leaks(ds, ds.split) == []
     table = root / "master.csv"
     table.write_text(
         table.read_text(encoding="utf-8").replace("Discovery", "").replace("Validation", ""), encoding="utf-8"

@@ -47,7 +47,7 @@ def dataset(*patients: tuple[str, int, dict[str, int]]) -> Dataset:
     )
 
 
-def split_of(ds: Dataset, parts: dict[str, str], **made: str) -> Split:
+def split_of(ds: Dataset, parts: dict[str, str], *, val_shares_patients: bool = False) -> Split:
     """Image id prefix -> part."""
     return Split(
         "demo",
@@ -55,7 +55,7 @@ def split_of(ds: Dataset, parts: dict[str, str], **made: str) -> Split:
             image.id: next(part for start, part in parts.items() if image.id.startswith(start))
             for image in ds.images
         },
-        made,
+        val_shares_patients=val_shares_patients,
     )
 
 
@@ -68,21 +68,66 @@ def test_require_sound_names_every_leaking_patient_and_both_parts() -> None:
         splits.require_sound(TWO.with_split(split))
     assert str(caught.value).splitlines() == [
         (
-            'split "demo" patient "A": stands in train (2 images) and test (1 image); '
-            "put all of them into one part, or make the split with splits.by_patient"
+            'split "demo" patient "A": is in train (2 images) and test (1 image); '
+            "put all its images into one part, or make the split with splits.by_patient"
         ),
         (
-            'split "demo" patient "B": stands in train (1 image) and val (1 image); '
-            "put all of them into one part, or make the split with splits.by_patient"
+            'split "demo" patient "B": is in train (1 image) and val (1 image); '
+            "put all its images into one part, or make the split with splits.by_patient"
         ),
     ]
 
 
 def test_training_may_share_patients_with_validation_only_if_the_split_says_so_and_never_with_test() -> None:
-    shared = split_of(TWO, {"A/0000": "val", "A": "train", "B": "test"}, val_unit="image")
+    shared = split_of(TWO, {"A/0000": "val", "A": "train", "B": "test"}, val_shares_patients=True)
     splits.require_sound(TWO.with_split(shared))
-    leaking = split_of(TWO, {"A/0000": "val", "A": "train", "B/0000": "test", "B": "val"}, val_unit="image")
-    assert [problem.where for problem in splits.check(TWO, leaking)] == ['split "demo" patient "B"']
+    leaking = split_of(
+        TWO, {"A/0000": "val", "A": "train", "B/0000": "test", "B": "val"}, val_shares_patients=True
+    )
+    assert [leak.problem.where for leak in splits.leaks(TWO, leaking)] == ['split "demo" patient "B"']
+
+
+def test_a_leak_names_its_kind_its_images_and_its_parts() -> None:
+    groups = {"A/0002.png": "slide 1", "B/0000.png": "slide 1"}
+    ds = replace(TWO, images=tuple(replace(image, group=groups.get(image.id)) for image in TWO.images))
+    part_of = {"A/0000.png": "test", "A/0001.png": "train", "A/0002.png": "train", "B/0000.png": "test"}
+    split = Split("demo", {ImageId(image): part for image, part in part_of.items()})
+    patient, group, lost = splits.leaks(ds, split)
+    assert (patient.kind, patient.patient, patient.group) == ("patient-in-two-parts", "A", None)
+    assert patient.parts == ("train", "test")
+    assert patient.images == ("A/0001.png", "A/0002.png", "A/0000.png")
+    assert (group.kind, group.patient, group.group) == ("group-in-two-parts", None, "slide 1")
+    assert (group.parts, group.images) == (("train", "test"), ("A/0002.png", "B/0000.png"))
+    assert (lost.kind, lost.images, lost.parts) == ("in-no-part", ("B/0001.png",), ())
+
+
+def test_how_a_split_was_made_is_for_people_and_decides_nothing() -> None:
+    parts = {ImageId("A/0000.png"): "train", ImageId("A/0001.png"): "val"}
+    two = TWO.select(images=parts)
+    assert splits.leaks(two, Split("demo", parts, {"val_unit": "image"}))
+    assert not splits.leaks(two, Split("demo", parts, {"val_unit": "patient"}, val_shares_patients=True))
+
+
+@pytest.mark.parametrize("shares", [True, False])
+@pytest.mark.parametrize("made", [{}, {"val_unit": "image"}, {"val_unit": "patient"}])
+def test_a_file_keeps_whether_validation_shares_patients(
+    made: dict[str, str],
+    shares: bool,  # noqa: FBT001
+    tmp_path: Path,
+) -> None:
+    split = Split("demo", {image.id: "train" for image in TWO.images}, made, val_shares_patients=shares)
+    splits.write(split, tmp_path / "demo.csv", TWO)
+    assert splits.read(tmp_path / "demo.csv") == split
+
+
+def test_a_split_file_of_the_version_before_lets_validation_share_patients(tmp_path: Path) -> None:
+    (tmp_path / "old.csv").write_text(
+        "# val_unit: image\nimage,patient,part\nA/0000.png,A,train\nA/0001.png,A,val\n"
+    )
+    split = splits.read(tmp_path / "old.csv")
+    assert split.val_shares_patients
+    assert dict(split.made) == {"val_unit": "image"}
+    splits.require_sound(TWO.select(images=split.part_of).with_split(split))
 
 
 def test_data_without_a_split_is_sound() -> None:
@@ -138,7 +183,7 @@ def test_every_image_is_placed_no_patient_leaks_and_no_part_is_empty(
 ) -> None:
     split = quiet(lambda: splits.by_patient(ds, test=0.2, val=0.3, seed=seed, val_unit=unit))  # type: ignore[arg-type]
     assert split.part_of.keys() == {image.id for image in ds.images}
-    assert splits.check(ds, split) == []
+    assert splits.leaks(ds, split) == []
     for parts in parts_of(ds, split).values():
         assert len(parts) == 1 or (unit == "image" and parts == {"train", "val"})
     assert {"train", "test"} <= set(split.parts) <= {"train", "val", "test"}
@@ -163,7 +208,7 @@ def test_each_patient_validates_in_exactly_one_fold(ds: Dataset, k: int, seed: i
     assert [split.name for split in made] == [f"fold{fold}" for fold in range(k)]
     seen: Counter[str] = Counter()
     for split in made:
-        assert splits.check(ds, split) == []
+        assert splits.leaks(ds, split) == []
         assert split.parts == ("train", "val")
         seen.update(patient for patient, parts in parts_of(ds, split).items() if parts == {"val"})
     assert seen == Counter(str(patient.id) for patient in ds.patients)
@@ -179,7 +224,7 @@ def test_nobody_who_is_placed_moves_when_the_data_grow(ds: Dataset, data: st.Dat
     grown = quiet(lambda: splits.extend(split, ds))
     assert grown.part_of.items() >= split.part_of.items()
     assert grown.part_of.keys() == set(ids)
-    assert splits.check(ds, grown) == []
+    assert splits.leaks(ds, grown) == []
     before, after = parts_of(old, split), parts_of(ds, grown)
     for patient in before:
         held_out = before[patient] == {"test"}
@@ -452,7 +497,7 @@ def test_a_new_image_without_a_patient_a_leak_and_a_single_fold_are_not_extended
     stranger = replace(TWO, images=(*TWO.images, Image(ImageId("x.png"), 100, 80)))
     with pytest.raises(MissingPatients, match='1 of 1 images have no patient id, the first "x.png"'):
         splits.extend(split_of(TWO, {"A": "train", "B": "test"}), stranger)
-    with pytest.raises(LeakySplit, match='patient "A": stands in train'):
+    with pytest.raises(LeakySplit, match='patient "A": is in train'):
         splits.extend(Split("demo", {ImageId("A/0000.png"): "train", ImageId("A/0001.png"): "test"}), TWO)
     with pytest.raises(ValueError, match='^split "fold0": is one of several folds; make all of them anew'):
         splits.extend(splits.folds(COHORT, 2)[0], COHORT)
@@ -493,16 +538,20 @@ def test_an_image_that_is_now_another_patients_is_refused() -> None:
     swapped = replace(TWO, images=(replace(first, patient=PatientId("B")), *rest))
     with pytest.raises(LeakySplit) as caught:
         splits.extend(split, swapped)
-    assert 'image "A/0000.png": was of patient "A" when' in str(caught.value)
+    assert 'image "A/0000.png": belonged to patient "A" when' in str(caught.value)
     part_of = dict.fromkeys(split.part_of, "train")
-    with pytest.raises(LeakySplit, match='image "A/0000.png": was of patient "A" .* and is now of "B"'):
+    with pytest.raises(
+        LeakySplit, match='image "A/0000.png": belonged to patient "A" .* and now belongs to "B"'
+    ):
         splits.extend(replace(split, part_of=part_of), swapped)
 
 
 def test_a_leak_by_images_that_are_gone_is_found() -> None:
     split = split_of(TWO, {"A": "train", "B": "test"})
     known = replace(split, patient_of={image.id: PatientId("A") for image in TWO.images})
-    with pytest.raises(LeakySplit, match='patient "A": stands in test and train, by images of which some'):
+    with pytest.raises(
+        LeakySplit, match='patient "A": is in train and test, counting images that are no longer'
+    ):
         splits.extend(known, TWO.select(patients={"A"}))
 
 
@@ -604,9 +653,7 @@ def test_a_list_that_is_not_there_is_said_so(tmp_path: Path) -> None:
 
 def test_a_split_that_came_with_the_data_is_checked() -> None:
     ds = with_patients(subsets(a="Train", b="Test", c="Train"), {"a.png": "P", "b.png": "P", "c.png": "Q"})
-    with pytest.raises(
-        LeakySplit, match=r'split "official" patient "P": stands in train \(1 image\) and test'
-    ):
+    with pytest.raises(LeakySplit, match=r'split "official" patient "P": is in train \(1 image\) and test'):
         splits.from_subsets(ds)
     shared = with_patients(subsets(a="Train", b="Val", c="Test"), {"a.png": "P", "b.png": "P", "c.png": "Q"})
     with pytest.raises(LeakySplit):
@@ -633,7 +680,7 @@ def test_patients_that_are_known_for_some_images_only_are_warned_of() -> None:
 
 
 def test_the_file_says_how_the_split_was_made_and_lists_every_image(tmp_path: Path) -> None:
-    split = split_of(TWO, {"A": "train", "B": "test"}, seed="0", method="by hand: A, B")
+    split = replace(split_of(TWO, {"A": "train", "B": "test"}), made={"seed": "0", "method": "by hand: A, B"})
     splits.write(split, tmp_path / "demo.csv", TWO)
     assert (tmp_path / "demo.csv").read_bytes().decode() == (
         "# seed: 0\n# method: by hand: A, B\nimage,patient,part\n"

@@ -1,4 +1,4 @@
-"""Whether a model has learned from what it is to be scored on, under whatever names data sets were joined since."""
+"""Finds images that a model has already learned from, in a data set that may have another name or have been joined."""
 
 from __future__ import annotations
 
@@ -8,51 +8,62 @@ from msgspec.structs import astuple
 
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import Problem
+from pcm_leukemia.splits.leakage import LEARNED_FROM, Leak, ties
 
-__all__ = ["LEARNED_FROM", "problems"]
-
-LEARNED_FROM = ("train", "val")
-"""The parts that training looks at."""
+__all__ = ["seen"]
 
 
-def problems(learned: Dataset, scored: Dataset, where: str) -> Iterator[Problem]:
-    """Name each image of `scored` that was learned from, or whose patient or group was.
+def seen(learned: Dataset, scored: Dataset, where: str) -> Iterator[Leak]:
+    """Find each image of `scored` that was learned from, or that is tied to one that was.
 
-    `learned` is the whole data set of the run that `where` names, with its split.
+    Ids are compared within data sets of the same name, since others may use the same ids for something else. Data sets
+    that `concat` joined are known by the names they had, on both sides. The same data under another name is known by
+    its cells: an image of the same id and size with the same boxes.
+
+    Parameters
+    ----------
+    learned
+        The whole data set that a model was trained on, with its split.
+    scored
+        What the model is to be scored on.
+    where
+        What the messages begin with: the run's folder.
     """
-    seen = [image for image in learned.images if learned.part_of(image) in LEARNED_FROM]
-    images = _Known(learned.name, [image.id for image in seen])
-    patients = _Known(learned.name, [image.patient for image in seen])
-    groups = _Known(learned.name, [image.group for image in seen])
+    from_these = [image for image in learned.images if learned.part_of(image) in LEARNED_FROM]
+    images = _Known(learned.name, [image.id for image in from_these])
+    tied = {
+        kind: _Known(
+            learned.name, [tie.id for image in from_these for tie in ties(image) if tie.kind == kind]
+        )
+        for kind in ("patient", "group")
+    }
     name = learned.name if _same_data(learned, scored) else scored.name
     for image in scored.images:
+        known = [tie for tie in ties(image) if tied[tie.kind].has(name, tie.id)]
         if images.has(name, image.id):
             what = "it"
-        elif patients.has(name, image.patient):
-            what = f'patient "{image.patient}"'
-        elif groups.has(name, image.group):
-            what = f'group "{image.group}"'
+        elif known:
+            what = f'{known[0].kind} "{known[0].id}"'
         else:
             continue
-        yield Problem(
+        problem = Problem(
             f'{where} image "{image.id}"',
             f"the model has learned from {what}",
             "score it on a part, or a data set, that it was not trained on",
         )
+        yield Leak("learned-from", (image.id,), (), problem, image.patient, image.group)
 
 
 class _Known:
     """Ids by their data set's name before them, however often `concat` has put another name before that."""
 
-    def __init__(self, name: str, ids: Iterable[str | None]) -> None:
-        self._whole = {f"{name}/{each}" for each in ids if each is not None}
+    def __init__(self, name: str, ids: Iterable[str]) -> None:
+        self._whole = {f"{name}/{each}" for each in ids}
         self._ends = {end for whole in self._whole for end in _ends(whole)}
         self._single = {_single(whole) for whole in self._whole}
 
-    def has(self, name: str, each: str | None) -> bool:
+    def has(self, name: str, each: str) -> bool:
         """Whether an id of a data set of that name is one of them."""
-        if each is None:
-            return False
         whole = f"{name}/{each}"
         return (
             whole in self._ends  # "lmu/a.png" was learned as "here+lmu/lmu/a.png"

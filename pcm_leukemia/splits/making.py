@@ -1,0 +1,379 @@
+"""Makes splits by whole patients: `by_patient`, `folds`, and `extend` for data that has grown."""
+
+from __future__ import annotations
+
+import random
+import warnings
+from collections import Counter
+from collections.abc import Collection
+from dataclasses import replace
+from typing import Literal
+
+import numpy as np
+
+from pcm_leukemia.dataset import Dataset
+from pcm_leukemia.errors import DataWarning, LeakySplit, MissingPatients, some
+from pcm_leukemia.schema import Image, ImageId, PatientId, Split
+from pcm_leukemia.splits.balance import Ints, assign, counts, place, reached
+from pcm_leukemia.splits.leakage import Leak, leaks, record_leaks, require_patients, unit_of
+
+__all__ = ["ValUnit", "by_patient", "extend", "folds"]
+
+ValUnit = Literal["patient", "image"]
+
+
+def by_patient(
+    ds: Dataset,
+    test: float = 0.15,
+    val: float = 0.2,
+    seed: int = 0,
+    *,
+    val_unit: ValUnit = "patient",
+    name: str = "official",
+) -> Split:
+    """Put whole patients into train, val and test, near the shares asked for.
+
+    First the test patients are chosen against the rest, then the validation patients within the
+    rest: the paper's 85:15 and 80:20 (its section 2.2 and 2.3). Both times the share of the
+    images and, class by class, the share of the cells are balanced, and a class that three
+    patients have is in every part. Images of one group (`Image.group`) are kept together, too, and where
+    images have a group and no patient, the group stands for the patient. The same data and seed give the same split, in whatever
+    order the rows came.
+
+    Parameters
+    ----------
+    ds
+        Every image needs its patient, or a group.
+    test
+        The share of everything that is held out, 0 to 1 without 1; with 0 there is no such part.
+    val
+        The share of the rest that validates, 0 to 1 without 1; with 0 there is no such part.
+    seed
+        0 or more. Another seed may give another split, about as good.
+    val_unit
+        "image" draws validation at random from the images that test leaves, as the paper does:
+        training and validation then share patients, and the split says so.
+    name
+        The name of the split.
+
+    Returns
+    -------
+    Split
+        Its `made` records the arguments and how near to the shares each part came.
+
+    Raises
+    ------
+    MissingPatients
+        If an image has neither patient nor group, or there are fewer patients than parts.
+    ValueError
+        If a share, the seed or `val_unit` is not as described.
+
+    Warns
+    -----
+    DataWarning
+        If a part has no cell of a class, because too few patients have it; or if images without a patient
+        are kept together by their group.
+
+    Examples
+    --------
+    >>> from pcm_leukemia.schema import Image, Patient
+    >>> from pcm_leukemia.taxonomy import NINE
+    >>> people = [Patient(PatientId(f"P{n}")) for n in range(10)]
+    >>> images = [Image(ImageId(f"{p.id}/{n}.png"), 64, 64, p.id) for p in people for n in range(10)]
+    >>> split = by_patient(Dataset("demo", NINE, tuple(images), patients=tuple(people)), test=0.2, val=0.25)
+    >>> split.parts, sorted({image[:2] for image, part in split.part_of.items() if part == "test"})
+    (('train', 'val', 'test'), ['P2', 'P3'])
+    >>> split.made["images"]
+    'train 60, val 20, test 20'
+    """
+    if not (0 <= test < 1 and 0 <= val < 1):
+        raise ValueError(
+            f"test {test}, val {val}: must be shares from 0 up to, not including, 1; 0.15 is 15 %"
+        )
+    if val_unit not in ("patient", "image"):
+        raise ValueError(f'val_unit "{val_unit}": must be "patient" or "image"')
+    require_patients(ds, ds.images)
+    targets = _shares(test, val)
+    unit = {"test": test, "train": 1 - test} if val_unit == "image" else targets
+    part_of = _place_all(ds, {part: share for part, share in unit.items() if share}, _checked(seed))
+    if val_unit == "image":
+        rest = [image for image in ds.images if part_of[image.id] == "train"]
+        part_of |= dict.fromkeys(_drawn(rest, val, str(seed)), "val")
+    made = {
+        "method": "by_patient",
+        "seed": str(seed),
+        "test": str(test),
+        "val": str(val),
+        "val_unit": val_unit,
+    }
+    made |= _shared(val_unit) | reached(ds, part_of, targets)
+    split = Split(name, part_of, made, _patients(ds), val_shares_patients=val_unit == "image")
+    _warn_of_missing([split])
+    return split
+
+
+def folds(ds: Dataset, k: int = 5, seed: int = 0) -> list[Split]:
+    """Put whole patients into k folds and give k splits, each of which validates on one fold.
+
+    Every patient is in the part "val" of exactly one split and in "train" of the others. The
+    folds are balanced together, each to 1/k of the images and of the cells of every class.
+
+    Parameters
+    ----------
+    ds
+        Every image needs its patient. To keep a test part aside, give the folds the rest:
+        ``folds(ds.select(images=lambda image: ds.part_of(image) != "test"))``.
+    k
+        2 or more, and not more than there are patients.
+    seed
+        0 or more.
+
+    Returns
+    -------
+    list of Split
+        ``fold0``, ``fold1``, and so on.
+
+    Raises
+    ------
+    MissingPatients
+        If an image has no patient, or there are fewer patients than folds.
+    ValueError
+        If `k` or the seed is not as described.
+
+    Warns
+    -----
+    DataWarning
+        If a fold has no cell of a class, because too few patients have it.
+
+    Examples
+    --------
+    >>> from pcm_leukemia.schema import Image, Patient
+    >>> from pcm_leukemia.taxonomy import NINE
+    >>> people = tuple(Patient(PatientId(f"P{n}")) for n in range(6))
+    >>> images = tuple(Image(ImageId(f"{patient.id}.png"), 64, 64, patient.id) for patient in people)
+    >>> for split in folds(Dataset("demo", NINE, images, patients=people), k=3):
+    ...     print(split.name, sorted(image for image, part in split.part_of.items() if part == "val"))
+    fold0 ['P2.png', 'P3.png']
+    fold1 ['P0.png', 'P1.png']
+    fold2 ['P4.png', 'P5.png']
+    """
+    if k < 2:
+        raise ValueError(f"{k} folds: must be 2 or more; 5 is usual")
+    require_patients(ds, ds.images)
+    patients, table = _table(ds)
+    _need_as_many(ds, patients, [f"fold{fold}" for fold in range(k)])
+    chosen = assign(table, [1 / k] * k, np.random.default_rng(_checked(seed)))
+    fold_of = dict(zip(patients, chosen.tolist(), strict=True))
+    units = unit_of(ds)
+    splits = []
+    for fold in range(k):
+        part_of = {image.id: "val" if fold_of[units[image.id]] == fold else "train" for image in ds.images}
+        made = {"method": "folds", "seed": str(seed), "k": str(k), "fold": str(fold), "val_unit": "patient"}
+        made |= reached(ds, part_of, {"val": 1 / k, "train": 1 - 1 / k})
+        splits.append(Split(f"fold{fold}", part_of, made, _patients(ds)))
+    _warn_of_missing(splits)
+    return splits
+
+
+def extend(split: Split, ds: Dataset) -> Split:
+    """Place the images of `ds` that `split` does not, and move none that it does.
+
+    New images of a patient who is placed go where the patient is, also where all the images that
+    the patient was placed by are gone or have other ids; new patients are placed so that the parts come near the shares recorded in ``split.made`` (for a split that came with
+    the data: the shares it has). Where validation was drawn by image, so are the new images of
+    training patients, with the recorded seed.
+
+    Parameters
+    ----------
+    split
+        Its patients are those it records, and those whose images `ds` still has.
+    ds
+        The grown data. Every new image needs its patient.
+
+    Returns
+    -------
+    Split
+        Under the same name. Images that `ds` lacks keep their place in it.
+
+    Raises
+    ------
+    MissingPatients
+        If a new image has no patient.
+    LeakySplit
+        If a patient stands in two parts already, or an image is another patient's than when the split
+        was made.
+    ValueError
+        If `split` is one of several folds: extended one by one, they would no longer fit together.
+
+    Warns
+    -----
+    DataWarning
+        If `ds` lacks images that the split places, or a part has no cell of a class.
+
+    Examples
+    --------
+    >>> from pcm_leukemia.schema import Image, Patient
+    >>> from pcm_leukemia.taxonomy import NINE
+    >>> people = (Patient(PatientId("P1")), Patient(PatientId("P2")))
+    >>> names = ["P1/a.png", "P1/b.png", "P2/a.png", "P2/b.png"]
+    >>> images = tuple(Image(ImageId(name), 64, 64, PatientId(name[:2])) for name in names)
+    >>> old = Split("demo", {ImageId("P1/a.png"): "train", ImageId("P2/a.png"): "test"})
+    >>> dict(extend(old, Dataset("demo", NINE, images, patients=people)).part_of)
+    {'P1/a.png': 'train', 'P2/a.png': 'test', 'P1/b.png': 'train', 'P2/b.png': 'test'}
+    """
+    if split.made.get("method") == "folds":
+        raise ValueError(
+            f'split "{split.name}": is one of several folds; make all of them anew with splits.folds'
+        )
+    old = [image for image in ds.images if image.id in split.part_of]
+    new = [image for image in ds.images if image.id not in split.part_of]
+    _refuse(record_leaks(ds, split))
+    _warn_of_lost(split, split.part_of.keys() - {image.id for image in old})
+    if not new:
+        return split
+    require_patients(ds, new)
+    targets = _recorded(split)
+    by_image = split.val_shares_patients
+    unit = dict(targets)
+    if by_image:
+        unit["train"] = unit.get("train", 0.0) + unit.pop("val", 0.0)
+    settled = {
+        patient: "train" if by_image and part == "val" else part
+        for patient, part in _parts_of_patients(ds, split).items()
+    }
+    part_of = dict(split.part_of)
+    placed = _place_all(ds, unit, _seed(split), settled)
+    part_of |= {image.id: placed[image.id] for image in new}
+    if by_image and "val" in targets:
+        val = targets["val"] / unit["train"]
+        seed = split.made.get("seed", "0")
+        part_of |= {
+            i.id: "val" for i in new if part_of[i.id] == "train" and _draw(seed, i.group or i.id) < val
+        }
+        part_of |= _with_their_groups(ds, split, new)
+    units = unit_of(ds)
+    fresh = len({units[image.id] for image in new} - settled.keys())
+    made = {key: text for key, text in split.made.items() if not key.startswith(("reached", "missing"))}
+    made |= {"extended": f"{fresh} new patients, {len(new)} new images"} | reached(ds, part_of, targets)
+    grown = replace(split, part_of=part_of, made=made, patient_of={**split.patient_of, **_patients(ds)})
+    _refuse(leaks(ds, grown))
+    _warn_of_missing([grown])
+    return grown
+
+
+def _shares(test: float, val: float) -> dict[str, float]:
+    """The share of everything that each part gets, in the order in which they are chosen."""
+    shares = {"test": test, "val": (1 - test) * val, "train": (1 - test) * (1 - val)}
+    return {part: share for part, share in shares.items() if share}
+
+
+def _recorded(split: Split) -> dict[str, float]:
+    """The shares that a split was made for; those it has, where it does not say."""
+    try:
+        shares = _shares(float(split.made["test"]), float(split.made["val"]))
+    except (KeyError, ValueError):
+        shares = {}
+    if shares.keys() >= set(split.parts):
+        return shares
+    images = Counter(split.part_of.values())
+    return {part: images[part] / len(split.part_of) for part in reversed(split.parts)}
+
+
+def _table(ds: Dataset) -> tuple[list[PatientId], Ints]:
+    """The patients (or what stands for one) who have images, by id, and their counts."""
+    units = unit_of(ds)
+    patients = sorted(set(units.values()))
+    return patients, counts(ds, units, patients)
+
+
+def _place_all(
+    ds: Dataset, shares: dict[str, float], seed: int, settled: dict[PatientId, str] | None = None
+) -> dict[ImageId, str]:
+    """The part of every image that has a patient or a group."""
+    patients, table = _table(ds)
+    if not settled:
+        _need_as_many(ds, patients, list(shares))
+    placed = place(table, patients, shares, settled or {}, seed)
+    return {image: placed[unit] for image, unit in unit_of(ds).items()}
+
+
+def _need_as_many(ds: Dataset, patients: list[PatientId], parts: list[str]) -> None:
+    if len(patients) < len(parts):
+        raise MissingPatients(
+            f"{ds.name}: has {len(patients)} patient{'s' * (len(patients) != 1)}, and {len(parts)} parts "
+            f"({', '.join(parts)}) need at least one each; ask for fewer parts, or add patients"
+        )
+
+
+def _patients(ds: Dataset) -> dict[ImageId, PatientId]:
+    return {image.id: image.patient for image in ds.images if image.patient is not None}
+
+
+def _parts_of_patients(ds: Dataset, split: Split) -> dict[PatientId, str]:
+    """The part of every patient, or what stands for one, whom the split has placed, by the images it records and those of `ds`."""
+    units = unit_of(ds)
+    named = {image.patient: units[image.id] for image in ds.images if image.patient is not None}
+    people = {image: named.get(patient, patient) for image, patient in split.patient_of.items()} | units
+    return {people[image]: part for image, part in split.part_of.items() if image in people}
+
+
+def _refuse(found: list[Leak]) -> None:
+    if found:
+        raise LeakySplit([leak.problem for leak in found])
+
+
+def _checked(seed: int) -> int:
+    if seed < 0:
+        raise ValueError(f"seed {seed}: must be 0 or more")
+    return seed
+
+
+def _seed(split: Split) -> int:
+    """The seed that a split records; 0 where it has none."""
+    text = split.made.get("seed", "")
+    return int(text) if text.isdecimal() else 0
+
+
+def _drawn(images: list[Image], share: float, seed: str) -> list[ImageId]:
+    """About that share of the images, drawn one by one; those of a group are drawn together."""
+    drawn = sorted(images, key=lambda image: (_draw(seed, image.group or image.id), image.id))
+    end = round(share * len(drawn))
+    while 0 < end < len(drawn) and drawn[end].group is not None and drawn[end].group == drawn[end - 1].group:
+        end += 1
+    return [image.id for image in drawn[:end]]
+
+
+def _with_their_groups(ds: Dataset, split: Split, new: list[Image]) -> dict[ImageId, str]:
+    """The parts of new images whose group the split has placed."""
+    settled = {image.group: split.part_of[image.id] for image in ds.images if image.id in split.part_of}
+    return {image.id: settled[image.group] for image in new if image.group and image.group in settled}
+
+
+def _draw(seed: str, image: str) -> float:
+    """A number from 0 up to 1 that depends on nothing but the seed and the image's id, or its group."""
+    return random.Random(f"{seed} {image}").random()  # noqa: S311 - a draw, no secret
+
+
+def _shared(val_unit: ValUnit) -> dict[str, str]:
+    return {"shared": "validation shares patients with training"} if val_unit == "image" else {}
+
+
+def _warn_of_missing(splits: list[Split]) -> None:
+    lines = [f'split "{split.name}": {split.made["missing"]}' for split in splits if "missing" in split.made]
+    if lines:
+        fix = "no score can be given there; leave the class out, or add patients who have it"
+        warnings.warn(f"{some(lines)}: no such cells; {fix}", DataWarning, stacklevel=3)
+
+
+def _warn_of_lost(split: Split, lost: Collection[ImageId]) -> None:
+    if lost:
+        on_record = all(image in split.patient_of for image in lost)
+        then = (
+            "their patients keep their parts" if on_record else "a patient of whom none is left counts as new"
+        )
+        warnings.warn(
+            f'split "{split.name}": {len(lost):,} of its images are not in the data; {then}: '
+            "check that the paths have not changed",
+            DataWarning,
+            stacklevel=3,
+        )
