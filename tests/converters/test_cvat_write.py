@@ -302,6 +302,7 @@ def test_whatever_the_names_are(tmp_path_factory: pytest.TempPathFactory, ds: Da
 @given(ds=datasets())
 def test_cvats_importer_finds_what_it_asks_for(tmp_path_factory: pytest.TempPathFactory, ds: Dataset) -> None:
     """What load_anno in CVAT's cvat/apps/dataset_manager/formats/cvat.py looks up and converts, or fails on."""
+    assume(not any(each.id.endswith("labels.txt") for each in ds.images))
     path = tmp_path_factory.mktemp("cvat") / "out.zip"
     cvat.write(as_cvat_names(replace(ds, images=tuple(replace(i, subset="") for i in ds.images))), path)
     root = document(path)

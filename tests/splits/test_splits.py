@@ -394,9 +394,8 @@ def test_arguments_that_make_no_sense_are_refused(arguments: Mapping[str, object
 
 
 GIVE = (
-    "and a split by patient needs one for each; give them by a pattern over image paths (patients.from_pattern, "
-    "--patients), a CSV (patients.from_csv, --patients-csv), or a CVAT tag or attribute (patients.from_tags, "
-    "--patients-tag; patients.from_attribute, --patients-attribute)"
+    "and a split by patient needs one for each; give them by a pattern over image paths (patients.from_pattern), a CSV "
+    "(patients.from_csv), or a CVAT tag or attribute (patients.from_tags, patients.from_attribute)"
 )
 
 
