@@ -8,7 +8,8 @@ from msgspec.structs import astuple
 
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import Problem
-from pcm_leukemia.splits.leakage import LEARNED_FROM, Leak, ties
+from pcm_leukemia.splits import leakage
+from pcm_leukemia.splits.leakage import LEARNED_FROM, Leak
 
 __all__ = ["seen"]
 
@@ -33,13 +34,13 @@ def seen(learned: Dataset, scored: Dataset, where: str) -> Iterator[Leak]:
     images = _Known(learned.name, [image.id for image in from_these])
     tied = {
         kind: _Known(
-            learned.name, [tie.id for image in from_these for tie in ties(image) if tie.kind == kind]
+            learned.name, [tie.id for image in from_these for tie in leakage.ties(image) if tie.kind == kind]
         )
         for kind in ("patient", "group")
     }
     name = learned.name if _same_data(learned, scored) else scored.name
     for image in scored.images:
-        known = [tie for tie in ties(image) if tied[tie.kind].has(name, tie.id)]
+        known = [tie for tie in leakage.ties(image) if tied[tie.kind].has(name, tie.id)]
         if images.has(name, image.id):
             what = "it"
         elif known:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 import random
 import subprocess
@@ -368,7 +369,10 @@ def test_another_process_with_other_hashes_makes_the_same_split() -> None:
     prints = [
         subprocess.run(
             [sys.executable, "-c", code],
-            env={"PYTHONHASHSEED": seed, "PYTHONPATH": str(Path(__file__).parents[1])},
+            env={
+                "PYTHONHASHSEED": seed,
+                "PYTHONPATH": os.pathsep.join((str(Path(__file__).parent), *sys.path)),
+            },
             capture_output=True,
             text=True,
             check=True,
