@@ -17,6 +17,7 @@ from msgspec import structs
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import DataWarning, some
 from pcm_leukemia.files import Files
+from pcm_leukemia.grouping import groups
 from pcm_leukemia.schema import Image, ImageId, Patient, PatientId, Split
 
 __all__ = ["Looking", "concat"]
@@ -213,8 +214,6 @@ def _same_looks(ds: Dataset) -> Iterator[Sequence[ImageId]]:
 
 def _kept_together(ds: Dataset, same: Sequence[Sequence[ImageId]]) -> Dataset:
     """One group for all images that are the same, and for those that were in a group with them already."""
-    from pcm_leukemia.checks import groups
-
     lines = [" = ".join(images) for images in same]
     warnings.warn(
         f"{ds.name}: {len(same):,} images are in more than one data set; they are kept together in every split:\n"

@@ -11,7 +11,7 @@ from pcm_leukemia.checks.boxes import UNUSUAL, annotated_twice, unusual_boxes
 from pcm_leukemia.checks.copies import Look, copies, look, plain
 from pcm_leukemia.checks.findings import Finding, among
 from pcm_leukemia.checks.pictures import write_pictures
-from pcm_leukemia.checks.similarity import COPIES, Radius, groups, near
+from pcm_leukemia.checks.similarity import COPIES, Radius, near
 from pcm_leukemia.checks.thumbnails import SIDE, Stack, correlation, detail, digest, thumbnail, turned
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import some
@@ -32,7 +32,6 @@ __all__ = [
     "correlation",
     "detail",
     "digest",
-    "groups",
     "look",
     "near",
     "thumbnail",

@@ -19,10 +19,11 @@ from rich.progress import track
 
 from pcm_leukemia import images
 from pcm_leukemia.checks.findings import Finding, Severity, among
-from pcm_leukemia.checks.similarity import COPIES, Link, groups, near
+from pcm_leukemia.checks.similarity import COPIES, Link, near
 from pcm_leukemia.checks.thumbnails import SIDE, Stack, detail, digest, thumbnail
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import PcmError, Problem
+from pcm_leukemia.grouping import groups
 from pcm_leukemia.images import Identifier, find_identifiers
 from pcm_leukemia.schema import Cell, Image, Split
 from pcm_leukemia.shapes import Box

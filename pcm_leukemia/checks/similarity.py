@@ -15,7 +15,7 @@ pass are compared finely. The radius lies in a gap that was measured (`benchmark
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from pcm_leukemia.checks.thumbnails import ORIENTATIONS, Stack, coarse, correlation, detail, turned
 
-__all__ = ["COPIES", "Link", "Radius", "groups", "near"]
+__all__ = ["COPIES", "Link", "Radius", "near"]
 
 ROWS, COLUMNS = 1024, 8192
 """The size of a block of pairs; 34 MB of products at a time."""
@@ -128,27 +128,3 @@ def _proposed(
                     yield a[kept], b[kept], orientation
         if told:
             told(1 - ((total - min(top + ROWS, total)) / total) ** 2)
-
-
-def groups(pairs: Iterable[tuple[int, int]]) -> list[list[int]]:
-    """Things that hang together by pairs, each group sorted, in the order of their first members.
-
-    Examples
-    --------
-    >>> groups([(5, 1), (2, 3), (1, 9)])
-    [[1, 5, 9], [2, 3]]
-    """
-    leader: dict[int, int] = {}
-
-    def found(member: int) -> int:
-        while leader.setdefault(member, member) != member:
-            leader[member] = member = leader[leader[member]]
-        return member
-
-    for one, other in pairs:
-        low, high = sorted((found(one), found(other)))
-        leader[high] = low
-    members: dict[int, list[int]] = {}
-    for member in sorted(leader):
-        members.setdefault(found(member), []).append(member)
-    return [members[first] for first in sorted(members)]

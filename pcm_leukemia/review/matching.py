@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import InvalidDataset, Problem
+from pcm_leukemia.grouping import groups
 from pcm_leukemia.schema import Cell, Image
 from pcm_leukemia.shapes import Box
 
@@ -107,20 +108,12 @@ def _weights(left: Sequence[Cell], right: Sequence[Cell], threshold: float) -> W
 
 def _groups(weights: Weights) -> Iterable[Weights]:
     """Split the possible pairs into groups that have no cell in common."""
-    leader: dict[tuple[str, int], tuple[str, int]] = {}
-
-    def find(node: tuple[str, int]) -> tuple[str, int]:
-        while (above := leader.setdefault(node, node)) != node:
-            leader[node] = leader[above]
-            node = above
-        return node
-
-    for i, j in weights:
-        leader[find(("right", j))] = find(("left", i))
-    groups: dict[tuple[str, int], Weights] = {}
+    connected = groups((("left", i), ("right", j)) for i, j in weights)
+    number_of = {i: number for number, group in enumerate(connected) for side, i in group if side == "left"}
+    split: dict[int, Weights] = {}
     for (i, j), weight in weights.items():
-        groups.setdefault(find(("left", i)), {})[i, j] = weight
-    return groups.values()
+        split.setdefault(number_of[i], {})[i, j] = weight
+    return split.values()
 
 
 def _best(weights: Weights) -> list[tuple[int, int]]:

@@ -7,8 +7,6 @@ import io
 import numpy as np
 import PIL.Image
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from pcm_leukemia import Box
 from pcm_leukemia.checks import (
@@ -19,7 +17,6 @@ from pcm_leukemia.checks import (
     correlation,
     detail,
     digest,
-    groups,
     near,
     thumbnail,
     turned,
@@ -149,18 +146,3 @@ def png(pixels: Stack) -> bytes:
     out = io.BytesIO()
     PIL.Image.fromarray(pixels).save(out, "PNG")
     return out.getvalue()
-
-
-@given(st.lists(st.tuples(st.integers(0, 12), st.integers(0, 12)).filter(lambda pair: pair[0] != pair[1])))
-def test_groups_are_what_hangs_together(pairs: list[tuple[int, int]]) -> None:
-    found = groups(pairs)
-    of = {member: number for number, group in enumerate(found) for member in group}
-    assert of.keys() == {member for pair in pairs for member in pair}
-    assert all(of[one] == of[other] for one, other in pairs)
-    reach = {member: {member} for member in of}  # the slow way
-    for _ in of:
-        for one, other in pairs:
-            both = reach[one] | reach[other]
-            for member in both:
-                reach[member] = both
-    assert {tuple(sorted(members)) for members in reach.values()} == {tuple(group) for group in found}
