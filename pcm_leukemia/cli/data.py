@@ -11,6 +11,7 @@ import typer
 
 from pcm_leukemia.cli import tables
 from pcm_leukemia.cli.convert import convert
+from pcm_leukemia.cli.format_options import Convert
 from pcm_leukemia.cli.options import (
     DATA_HELP,
     AsJson,
@@ -50,8 +51,11 @@ def add_to(app: typer.Typer) -> None:
     app.command()(sample)
     app.command()(inspect)
     app.command("import")(import_)
-    for command in (split, info, convert, check, diff):
-        app.command()(command)
+    app.command()(split)
+    app.command()(info)
+    app.command(cls=Convert)(convert)
+    app.command()(check)
+    app.command()(diff)
 
 
 def demo(out: Annotated[Path, typer.Argument(metavar="OUT", help="A new folder.")] = Path("demo")) -> None:

@@ -23,7 +23,7 @@ class Commands(TyperGroup):
         if command is None:
             return name, command, rest
         if names := [param.opts[0] for param in command.params if _repeats(param)]:
-            several = f"{' and '.join(names)} take" if names[1:] else f"{names[0]} takes"
+            several = f"{', '.join(names[:-1])} and {names[-1]} take" if names[1:] else f"{names[0]} takes"
             command.epilog = f"{several} several values after the arguments, or can be repeated."
         return name, command, repeated(rest, command.params)
 
