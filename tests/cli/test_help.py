@@ -45,7 +45,7 @@ def test_every_argument_and_option_is_explained_within_80_columns(
     assert max(map(len, text.splitlines())) <= COLUMNS
     several = [param.opts[0] for param in COMMANDS[name].params if getattr(param, "multiple", False)]
     for option in several:
-        assert re.search(rf"  {option} \S+\.\.\. ", text)
+        assert re.search(rf"  {option} \S+\.\.\.\s", text)
     assert ("several values after the arguments" in " ".join(text.split())) == bool(several)
 
 
