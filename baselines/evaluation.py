@@ -16,6 +16,7 @@ from pcm_leukemia.baselines.metrics.detection import DetectionScores
 from pcm_leukemia.baselines.run import Run
 from pcm_leukemia.baselines.two_stage import OTHER, TwoStage
 from pcm_leukemia.dataset import Dataset
+from pcm_leukemia.errors import either
 from pcm_leukemia.requirements import require
 from pcm_leukemia.splits import LEARNED_FROM
 
@@ -188,7 +189,8 @@ def _view(run: Run, chosen: Dataset, part: str) -> Dataset:
     if view.taxonomy.labels != run.labels:
         raise ValueError(
             f"{view.name}: has the classes {', '.join(view.taxonomy.labels)}, {run.folder} was trained for "
-            f"{', '.join(run.labels)}; bring the data to the same classes: Dataset.relabel, or pcm-leukemia import DATA NEW --map LABEL=CLASS"
+            f"{', '.join(run.labels)}; bring the data to the same classes: "
+            + either("Dataset.relabel", "pcm-leukemia import DATA NEW --map LABEL=CLASS")
         )
     require(view, boxes=True, incomplete="refuse" if run.baseline.kind == "detector" else None)
     return view

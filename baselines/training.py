@@ -14,7 +14,7 @@ import msgspec
 from pcm_leukemia.baselines import config, run
 from pcm_leukemia.baselines.contract import Job
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.errors import DataWarning, UnknownPart
+from pcm_leukemia.errors import DataWarning, UnknownPart, either
 from pcm_leukemia.requirements import Incomplete, require
 
 __all__ = ["train"]
@@ -119,7 +119,10 @@ def _parts(ds: Dataset, task: str) -> tuple[Dataset, Dataset]:
         has = ", ".join(ds.parts) if ds.split else "no split"
         raise UnknownPart(
             f"{ds.name}: training needs the parts train and val, and it has {has}; make them: "
-            "pcm-leukemia split DATA --val 0.2 (the paper draws val by image: --val-unit image)"
+            + either(
+                'splits.by_patient (the paper draws val by image: val_unit="image")',
+                "pcm-leukemia split DATA --val 0.2 (the paper draws val by image: --val-unit image)",
+            )
         )
     view = ds.task(task)
     parts = {part: view.part(part) for part in ("train", "val")}

@@ -16,6 +16,7 @@ from pcm_leukemia.baselines.contract import Classifier, Detector, Found
 from pcm_leukemia.baselines.inference import ahead, batches
 from pcm_leukemia.baselines.run import Run
 from pcm_leukemia.dataset import Dataset
+from pcm_leukemia.errors import option
 from pcm_leukemia.images import Pixels
 from pcm_leukemia.schema import ImageId
 from pcm_leukemia.shapes import Box
@@ -83,7 +84,7 @@ class TwoStage:
         if WBC not in self.detector.labels:
             raise ValueError(
                 f"two-stage pipeline: the detector finds {', '.join(self.detector.labels)}; "
-                "give one that was trained with --task wbc"
+                f"give one that was trained with {option('task', 'wbc')}"
             )
 
     @classmethod

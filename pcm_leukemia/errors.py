@@ -155,6 +155,10 @@ def some(lines: Iterable[object], shown: int = SHOWN) -> str:
     return "\n".join(texts)
 
 
+_TYPED = {"labels": "map", "split_name": "split"}
+"""The options that have another name on the command line than in Python."""
+
+
 def either(python: str, command_line: str) -> str:
     """Choose the text for the reader of a message: `python`, or `command_line` where commands are typed.
 
@@ -174,13 +178,13 @@ def option(name: str, value: object = None) -> str:
 
     Examples
     --------
-    >>> option("images_root"), option("images", "copy"), option("clip", True)
+    >>> option("images_root"), option("images", "copy"), option("clip", value=True)
     ('images_root', 'images="copy"', 'clip=True')
     >>> with for_the_command_line():
-    ...     option("images_root"), option("images", "copy"), option("clip", True)
+    ...     option("images_root"), option("images", "copy"), option("clip", value=True)
     ('--images-root', '--images copy', '--clip')
     """
-    typed = f"--{name.replace('_', '-')}"
+    typed = f"--{_TYPED.get(name, name).replace('_', '-')}"
     if value is None:
         return either(name, typed)
     quoted = f'"{value}"' if isinstance(value, str) else repr(value)

@@ -37,6 +37,8 @@ from pcm_leukemia.errors import (
     InvalidDataset,
     Problem,
     UnknownPart,
+    either,
+    option,
 )
 from pcm_leukemia.files import CANONICAL, HEADER, find_images, new_file, new_folder, open_container
 from pcm_leukemia.schema import (
@@ -324,7 +326,7 @@ def _with_split(ds: Dataset, path: Path, name: str | None) -> Dataset:
             return ds
         if OFFICIAL not in names and len(names) > 1:
             raise UnknownPart(
-                f"{path}: has the splits {', '.join(names)}; choose one: split_name / --split, or name one {OFFICIAL}"
+                f"{path}: has the splits {', '.join(names)}; choose one: {option('split_name')}, or name one {OFFICIAL}"
             )
         name = OFFICIAL if OFFICIAL in names else names[0]
         split = read_split(path, name)
@@ -332,7 +334,8 @@ def _with_split(ds: Dataset, path: Path, name: str | None) -> Dataset:
         if new:
             warnings.warn(
                 f'{path}: split "{name}" does not place {new:,} images and is left out; '
-                f"place them with: pcm-leukemia split {path} --name {name} --extend",
+                "place them with: "
+                + either("splits.extend", f"pcm-leukemia split {path} --name {name} --extend"),
                 DataWarning,
                 stacklevel=3,
             )

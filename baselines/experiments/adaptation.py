@@ -19,7 +19,7 @@ from pcm_leukemia.baselines import training
 from pcm_leukemia.baselines.evaluation import Evaluation, evaluate
 from pcm_leukemia.baselines.run import Run, is_run
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.errors import ExportError
+from pcm_leukemia.errors import ExportError, option
 from pcm_leukemia.joining import concat
 from pcm_leukemia.schema import IGNORE, ImageId, Split
 from pcm_leukemia.splits import LEARNED_FROM, unit_of
@@ -116,7 +116,7 @@ def _units(ds: Dataset, unit: Unit) -> dict[str, list[ImageId]]:
     lacking = next((image.id for image in ds.images if image.id not in patients), None)
     if unit == "patient" and lacking is not None:
         raise ValueError(
-            f'{ds.name}: image "{lacking}" has no patient; draw by image: unit="image" / --unit image'
+            f'{ds.name}: image "{lacking}" has no patient; draw by image: {option("unit", "image")}'
         )
     if unit == "patient":
         whole: Mapping[ImageId, str] = unit_of(ds)

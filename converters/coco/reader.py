@@ -13,7 +13,7 @@ from typing import Any, cast
 import msgspec
 
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.errors import DataNotFound, DataWarning, InvalidExport, Problem, UnknownLabel, some
+from pcm_leukemia.errors import DataNotFound, DataWarning, InvalidExport, Problem, UnknownLabel, option, some
 from pcm_leukemia.files import MARKER, find_images, leads_outside, open_container
 from pcm_leukemia.schema import (
     IGNORE,
@@ -302,7 +302,7 @@ class _Reader:
             inside = box.clip(image.width, image.height)
             if not self.clip:
                 what = f"its box {row['bbox']} leaves the image of {image.width} x {image.height}"
-                self._problem(where, what, "mend it, or pass clip / --clip")
+                self._problem(where, what, f"mend it, or pass {option('clip', value=True)}")
                 return
             if inside is None:
                 self.left[f"boxes outside their image, the first {where}: left out"] += 1

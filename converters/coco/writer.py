@@ -288,7 +288,7 @@ def _place_images(ds: Dataset, folder: Path, how: Images, *, strip: bool, progre
         return ("there are no image files: annotations only",)
     if how == "none":
         return (
-            f"images stay in {ds.root}; --images copy puts them into images/, where each file_name leads",
+            f'images stay in {ds.root}; images "copy" puts them into images/, where each file_name leads',
         )
     from rich.progress import track
 

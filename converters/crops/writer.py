@@ -29,7 +29,7 @@ from rich.progress import track
 
 from pcm_leukemia.converters.crops.resume import resumable_folder, source_of
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.errors import DataWarning, ExportError, PcmError, Problem, some
+from pcm_leukemia.errors import DataWarning, ExportError, PcmError, Problem, either, some
 from pcm_leukemia.files import Report, check_target, counts
 from pcm_leukemia.images import BORDERS, Border, Files, crop, crop_corners, encode, files_of, load
 from pcm_leukemia.requirements import require
@@ -151,12 +151,12 @@ def _jobs(ds: Dataset, style: _Style) -> Iterator[_Job]:
     for label in ds.taxonomy.labels:
         if re.search(r'[/\\:*?"<>|\x00-\x1f]', label) or label.strip(" .") != label:
             raise ExportError(
-                f'label "{label}": cannot be a folder on every system; rename it with Dataset.relabel'
+                f'label "{label}": cannot be a folder on every system; rename it with {either("Dataset.relabel", "--map LABEL=CLASS")}'
             )
     if len({label.casefold() for label in ds.taxonomy.labels}) < len(ds.taxonomy.labels):
         raise ExportError(
             f"{ds.name}: has labels that differ in case alone, which are one folder on some systems; "
-            "rename one with Dataset.relabel"
+            f"rename one with {either('Dataset.relabel', '--map LABEL=CLASS')}"
         )
     names = _names(image.id for image in ds.images)
     for image in ds.images:

@@ -48,11 +48,11 @@ def notes(
     if patients and without < len(ds.images):
         some = f", but for {without:,} images of unknown patients" if without else ""
         yield (
-            f"CVAT has no place for patients{some}: unzip {PATIENTS} and give it when reading back, as "
-            "patients_csv / --patients-csv; whoever has the zip has it, too"
+            f"CVAT has no place for patients{some}: unzip {PATIENTS} and give it when reading back, as the "
+            "patients' table; whoever has the zip has it, too"
         )
     for raw, count in spelling.ignored.items():
-        yield f'{count:,} cells to be ignored are written as "{raw}"; read them back with --map "{raw}=ignore"'
+        yield f'{count:,} cells to be ignored are written as "{raw}"; read them back as ignore'
     changed = sum(place.id != image for image, place in layout.places.items())
     if changed:
         yield f"{changed:,} images have another id when read back, since their subset begins it"
@@ -86,7 +86,7 @@ def _notes_on_cells(ds: Dataset) -> Iterator[str]:
     if upright:
         yield f"{upright:,} boxes that are turned by 0 degrees are written as upright ones"
     if outside:
-        yield f"{outside:,} turned boxes or outlines leave their image: read them back with clip / --clip"
+        yield f"{outside:,} turned boxes or outlines leave their image: read them back with clip"
 
 
 def _notes_on_cvat(ds: Dataset, layout: Layout) -> Iterator[str]:

@@ -40,7 +40,7 @@ from pcm_leukemia.converters.cvat.labels import Declared, Labels, Spelling, decl
 from pcm_leukemia.converters.cvat.layout import ANNOTATIONS, LABELS, PATIENTS, Layout, Subsets, lay_out
 from pcm_leukemia.converters.cvat.losses import lost, notes
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.errors import CorruptFile, DataNotFound, ExportError, some
+from pcm_leukemia.errors import CorruptFile, DataNotFound, ExportError, either, option, some
 from pcm_leukemia.files import MARKER, Report, check_zip, counts, new_zip
 from pcm_leukemia.requirements import require
 from pcm_leukemia.schema import Image
@@ -161,7 +161,7 @@ def _to_copy(ds: Dataset) -> list[Image]:
         first = next(image.id for image in ds.images if not image.file)
         raise ExportError(
             f'{ds.name}: {len(ds.images) - len(there):,} of {len(ds.images):,} images have no file, the first "{first}"; '
-            "add the files, leave the images out with select, or pass images='none' / --images none"
+            f"add the files, leave the images out{either(' with Dataset.select', '')}, or pass {option('images', 'none')}"
         )
     return there
 

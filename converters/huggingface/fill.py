@@ -24,7 +24,7 @@ from pcm_leukemia.converters.huggingface.columns import (
 from pcm_leukemia.converters.huggingface.reader import metadata
 from pcm_leukemia.converters.huggingface.shards import Shards
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.errors import ExportError, PcmError, Problem, some
+from pcm_leukemia.errors import ExportError, PcmError, Problem, either, some
 from pcm_leukemia.images import Files, crop, decode_as_annotated, encode, load_bytes
 from pcm_leukemia.schema import IGNORE, Cell, Image
 
@@ -141,7 +141,9 @@ def _make(files: Files, plan: Plan, image: Image) -> _Made | Problem:
         pixels = decode_as_annotated(data, image)
     except PcmError as error:
         return Problem(
-            f'image "{image.id}"', str(error), "mend its file, or leave it out with Dataset.select"
+            f'image "{image.id}"',
+            str(error),
+            "mend its file, or leave the image out" + either(" with Dataset.select", ""),
         )
     return _Made(data, [encode(crop(pixels, cell.box, plan.padding), "png", small=True) for cell in cells])
 

@@ -14,7 +14,7 @@ from pcm_leukemia.checks.pictures import write_pictures
 from pcm_leukemia.checks.similarity import COPIES, Radius, near
 from pcm_leukemia.checks.thumbnails import SIDE, Stack, correlation, detail, digest, thumbnail, turned
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.errors import some
+from pcm_leukemia.errors import either, option, some
 from pcm_leukemia.paper import Comparison, compare
 from pcm_leukemia.schema import ImageId, Split
 
@@ -186,7 +186,8 @@ def _split(ds: Dataset, split: Split | None) -> Iterator[Finding]:
             "unknown-patient",
             "warning",
             "has no patient id, so its patient may be in another part",
-            "give patient ids: --patients, --patients-csv, --patients-tag or --patients-attribute",
+            "give patient ids: "
+            + either("patients=...", "--patients, --patients-csv, --patients-tag or --patients-attribute"),
             images=unknown,
         )
 
@@ -226,7 +227,7 @@ def _identifiers(ds: Dataset, split: Split | None, looks: Iterable[Look]) -> Ite
             "identifier",
             "warning",
             f"{field} may lead to a person ({kind})",
-            "look at it, and write copies without it: strip_metadata / --strip-metadata",
+            f"look at it, and write copies without it: {option('strip_metadata', value=True)}",
             images=ids,
         )
 

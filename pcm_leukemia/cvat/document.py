@@ -23,7 +23,7 @@ from pcm_leukemia.cvat.geometry import GEOMETRIES, Envelope
 from pcm_leukemia.cvat.header import Header
 from pcm_leukemia.cvat.inspection import Inspection
 from pcm_leukemia.cvat.labels import Labels
-from pcm_leukemia.errors import Problem
+from pcm_leukemia.errors import Problem, option
 from pcm_leukemia.files import Document, leads_outside
 from pcm_leukemia.schema import Attributes, Cell, Image, ImageId, Tag
 from pcm_leukemia.shapes import Box, Ellipse, RotatedBox
@@ -390,7 +390,9 @@ class _Reader:
                 sides.append(f"ends at x={box.x2:.2f}, the image is {image.width} wide")
             if box.y2 > image.height:
                 sides.append(f"ends at y={box.y2:.2f}, the image is {image.height} high")
-            self._problem(f"{what} {' and '.join(sides)}", "fix it in CVAT or pass --clip")
+            self._problem(
+                f"{what} {' and '.join(sides)}", f"fix it in CVAT or pass {option('clip', value=True)}"
+            )
         elif clipped is None:
             self._warning(f"{what} lies outside the image and is left out", "delete it in CVAT")
         else:

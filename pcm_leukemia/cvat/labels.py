@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Mapping
 
-from pcm_leukemia.errors import Problem
+from pcm_leukemia.errors import Problem, either
 from pcm_leukemia.schema import IGNORE, Taxonomy, letters
 
 __all__ = ["Labels"]
@@ -73,7 +73,10 @@ class Labels:
                 Problem(
                     first,
                     f'label "{raw}" is not declared in the header',
-                    f'pass --map "{raw}=LABEL" or "{raw}={IGNORE}"',
+                    either(
+                        f'pass labels={{"{raw}": LABEL}} or {{"{raw}": "{IGNORE}"}}',
+                        f'pass --map "{raw}=LABEL" or "{raw}={IGNORE}"',
+                    ),
                 )
                 for raw, (_, first) in self._used.items()
                 if raw not in known
@@ -106,5 +109,9 @@ class Labels:
         return Problem(
             first,
             f'label "{raw}" is no class of {self.taxonomy().name} ({cells}{nearest})',
-            f'pass --map "{raw}=CLASS" or "{raw}={IGNORE}", or --taxonomy declared for the labels as they are',
+            either(
+                f'pass labels={{"{raw}": CLASS}} or {{"{raw}": "{IGNORE}"}}, or taxonomy="declared"',
+                f'pass --map "{raw}=CLASS" or "{raw}={IGNORE}", or --taxonomy declared',
+            )
+            + " for the labels as they are",
         )

@@ -17,7 +17,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import IO, Protocol
 
-from pcm_leukemia.errors import DataNotFound, Problem
+from pcm_leukemia.errors import DataNotFound, Problem, option
 from pcm_leukemia.files.paths import leads_outside
 from pcm_leukemia.schema import Image, ImageId
 
@@ -100,7 +100,7 @@ def find_images(
     for image, file in zip(images, files, strict=True):
         where = f'image "{image.id}"'
         if file is None:
-            fix = "add the file, or name another folder: images_root / --images-root"
+            fix = f"add the file, or name another folder: {option('images_root')}"
             problems.append(Problem(where, f"has no file in {pictures.root}", fix))
         elif (owner := owners.setdefault(file, image.id)) != image.id:
             fix = "put each where its path in CVAT says, beside the XML or in images/"
@@ -196,7 +196,7 @@ class _Folder:
         if link.resolve().is_relative_to(self._real_root):
             return False
         what = "is reached by a link that leads out of the export"
-        self.problems.append(Problem(str(link), what, "name the real folder: images_root / --images-root"))
+        self.problems.append(Problem(str(link), what, f"name the real folder: {option('images_root')}"))
         return True
 
     @cached_property

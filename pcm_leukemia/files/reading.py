@@ -10,7 +10,7 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import IO
 
-from pcm_leukemia.errors import CorruptFile, DataNotFound
+from pcm_leukemia.errors import CorruptFile, DataNotFound, option
 from pcm_leukemia.files.paths import leads_outside
 
 __all__ = ["BAD_FILE", "Files"]
@@ -43,7 +43,7 @@ class Files:
             return None
         if not self.root.is_file():
             raise DataNotFound(
-                f"{self.root}: the images' folder or zip is not there; give images_root / --images-root"
+                f"{self.root}: the images' folder or zip is not there; give {option('images_root')}"
             )
         return _opened(self.root)
 
@@ -59,9 +59,7 @@ class Files:
             assert archive is not None
             return self._inner[archive].open(member)
         except (KeyError, FileNotFoundError, NotADirectoryError) as error:
-            raise DataNotFound(
-                f"{self.root}: has no file {file}; give images_root / --images-root"
-            ) from error
+            raise DataNotFound(f"{self.root}: has no file {file}; give {option('images_root')}") from error
         except BAD_FILE as error:
             raise CorruptFile(
                 f"{self.root}: {file} cannot be opened ({error}); check its permissions, or export it again"
@@ -86,9 +84,7 @@ class Files:
             assert opened is not None
             return opened.getinfo(member).file_size
         except (KeyError, FileNotFoundError, NotADirectoryError) as error:
-            raise DataNotFound(
-                f"{self.root}: has no file {file}; give images_root / --images-root"
-            ) from error
+            raise DataNotFound(f"{self.root}: has no file {file}; give {option('images_root')}") from error
 
     def path(self, file: str) -> Path | None:
         """Where the file is; None inside a zip."""

@@ -30,7 +30,7 @@ import PIL.Image
 import PIL.ImageOps
 
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.errors import CorruptFile, DataNotFound, ExportError, PcmError, Problem
+from pcm_leukemia.errors import CorruptFile, DataNotFound, ExportError, PcmError, Problem, option
 from pcm_leukemia.files import BAD_FILE, Files
 from pcm_leukemia.images import metadata
 from pcm_leukemia.schema import Image
@@ -111,10 +111,10 @@ def place(files: Files, file: str, target: Path, how: Placing, *, strip: bool = 
         return
     if source is None:
         raise ExportError(
-            f"{files.root}: is a zip, and images in it cannot be linked to; pass images='copy' / --images copy"
+            f"{files.root}: is a zip, and images in it cannot be linked to; pass {option('images', 'copy')}"
         )
     if not source.is_file():
-        raise DataNotFound(f"{files.root}: has no file {file}; give images_root / --images-root")
+        raise DataNotFound(f"{files.root}: has no file {file}; give {option('images_root')}")
     try:
         if how == "hardlink":
             os.link(source.resolve(), target)
@@ -122,7 +122,7 @@ def place(files: Files, file: str, target: Path, how: Placing, *, strip: bool = 
             target.symlink_to(source.resolve())
     except OSError as error:
         raise ExportError(
-            f"{source}: cannot be linked to ({error.strerror}); pass images='copy' / --images copy"
+            f"{source}: cannot be linked to ({error.strerror}); pass {option('images', 'copy')}"
         ) from error
 
 
@@ -140,7 +140,7 @@ def check_strip(how: str) -> None:
     """
     if how != "copy":
         raise ValueError(
-            f'strip_metadata with images "{how}": only copies can be stripped; pass images="copy" / --images copy'
+            f"{option('strip_metadata')} with {option('images', how)}: only copies can be stripped; pass {option('images', 'copy')}"
         )
 
 
@@ -178,9 +178,9 @@ def files_of(ds: Dataset) -> Files:
         If no image has a file, or the folder or zip of them is not there.
     """
     if ds.root is None or not any(image.file for image in ds.images):
-        raise DataNotFound(f"{ds.name}: has annotations only; give the images: images_root / --images-root")
+        raise DataNotFound(f"{ds.name}: has annotations only; give the images: {option('images_root')}")
     if not ds.root.exists():
-        raise DataNotFound(f"{ds.root}: the images are not there; give images_root / --images-root")
+        raise DataNotFound(f"{ds.root}: the images are not there; give {option('images_root')}")
     return Files(ds.root)
 
 
@@ -390,7 +390,7 @@ def _require_fit(picture: PIL.Image.Image, image: Image) -> None:
 
 def _bytes_of(files: Files, image: Image) -> bytes:
     if image.file is None:
-        raise DataNotFound(f'image "{image.id}": has no file; give the images as images_root / --images-root')
+        raise DataNotFound(f'image "{image.id}": has no file; give the images as {option("images_root")}')
     return files.read(image.file)
 
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.errors import InvalidExport, Problem, some
+from pcm_leukemia.errors import InvalidExport, Problem, either, some
 from pcm_leukemia.schema import Cell, Image, ImageId
 from pcm_leukemia.shapes import Box
 from pcm_leukemia.sources._files import listing, not_found, sizes
@@ -223,7 +223,8 @@ def _rotations(top: Path, frames: Sequence[_Frame], rotation: Rotation) -> dict[
         where = str(top / microscope)
         if fit:
             what = "boxes fit the frames as they are and turned by 90 degrees"
-            fix = "look at some of them, and pass rotation=0 or rotation=90"
+            fix = "look at some of them, and " + either("pass", "read the data in Python with")
+            fix += " rotation=0 or rotation=90"
         else:
             tried = " nor ".join(f"turned by {turn} degrees" for turn in outside)
             which = some((misfit for misfits in outside.values() for misfit in misfits[:2]), 4)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from pcm_leukemia import patients as people
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.errors import Problem, UnknownLabel
+from pcm_leukemia.errors import Problem, UnknownLabel, either
 from pcm_leukemia.schema import IGNORE, Taxonomy
 from pcm_leukemia.sources._files import Crop, crops, find_root, listing, not_found, warn
 from pcm_leukemia.sources._labels import LabelMap, Rule, read_map
@@ -138,7 +138,8 @@ def _map(rows: list[Crop], given: Mapping[str, str], taxonomy: Taxonomy, where: 
         elif raw in known:
             rules[raw] = known[raw]
         else:
-            fix = f'give labels={{"{raw}": CLASS}} / --map "{raw}=CLASS", with one of {", ".join(taxonomy.labels)} or ignore'
+            way = either(f'labels={{"{raw}": CLASS}}', f'--map "{raw}=CLASS"')
+            fix = f"give {way}, with one of {', '.join(taxonomy.labels)} or ignore"
             problems.append(Problem(f'{where} folder "{raw}"', f"is no class ({count:,} images)", fix))
     if problems:
         raise UnknownLabel(problems)

@@ -95,6 +95,6 @@ def test_other_classes_are_refused_with_the_command_that_brings_them_together(tm
     store.write(HERE, tmp_path / "run" / "data")
     asked = {"baseline": "yolo11m", "task": "detection", "labels": ["Blast", "Other"]}
     with pytest.raises(
-        ValueError, match=r"was trained for Blast, Other; bring .* import DATA NEW --map LABEL=CLASS"
+        ValueError, match=r"was trained for Blast, Other; bring the data to the same classes: Dataset.relabel"
     ):
         evaluate(Run(tmp_path / "run", {"asked": asked}), THERE)

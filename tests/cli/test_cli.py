@@ -13,7 +13,9 @@ from typing import NamedTuple
 import pytest
 from exports import box, document, image, png, write, zipped
 
-from pcm_leukemia import cli, store
+from pcm_leukemia import cli, load_dataset, store
+from pcm_leukemia.converters import yolo
+from pcm_leukemia.errors import ExportError, InvalidExport
 
 PATTERN = r"(?P<diagnosis>[^/]+)/(?P<patient>[^/]+)/"
 
@@ -384,3 +386,31 @@ def test_the_shell_completes_commands_and_options(run: Run, monkeypatch: pytest.
         monkeypatch.setenv("COMP_WORDS", f"pcm-leukemia {typed}")
         monkeypatch.setenv("COMP_CWORD", str(word))
         assert run().out.split() == [completed]
+
+
+def test_messages_name_what_can_be_typed(run: Run, export: Path, tmp_path: Path) -> None:
+    path = write(tmp_path / "bad.xml", document(image("a.png", box("Other", (0, 0, 999, 10)) + box("Blob"))))
+    told = run("import", path, tmp_path / "data").err
+    assert "fix it in CVAT or pass --clip\n" in told
+    assert 'pass --map "Blob=CLASS" or "Blob=ignore", or --taxonomy declared for the labels' in told
+    data = tmp_path / "data"
+    run("import", export, data, "--patients", PATTERN)
+    linked = run("convert", data, tmp_path / "yolo", "--to", "yolo", "--images", "symlink").err
+    assert linked.endswith("is a zip, and images in it cannot be linked to; pass --images copy\n")
+    for name in ("a", "b"):
+        run("split", data, "--name", name)
+    assert "has the splits a, b; choose one: --split, or name one official" in run("info", data).err
+    export.unlink()
+    assert (
+        "give --images-root\n"
+        in run("convert", data, tmp_path / "crops", "--to", "crops", "--split", "a").err
+    )
+
+
+def test_the_same_messages_name_arguments_in_python(export: Path, tmp_path: Path) -> None:
+    path = write(tmp_path / "bad.xml", document(image("a.png", box("Other", (0, 0, 999, 10)))))
+    with pytest.raises(InvalidExport, match=r"fix it in CVAT or pass clip=True$"):
+        load_dataset(path)
+    ds = load_dataset(export)
+    with pytest.raises(ExportError, match=r'pass images="copy"$'):
+        yolo.write(ds, tmp_path / "yolo", images="symlink")

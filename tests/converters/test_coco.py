@@ -182,7 +182,7 @@ def test_images_are_put_beside_it(ds: Dataset, tmp_path: Path) -> None:
     packed = replace(there, root=tmp_path / "export.zip")
     coco.write(packed, tmp_path / "copy", images="copy")
     with pytest.raises(
-        ExportError, match="is a zip, and images in it cannot be linked to; pass images='copy'"
+        ExportError, match='is a zip, and images in it cannot be linked to; pass images="copy"'
     ):
         coco.write(packed, tmp_path / "copy", images="hardlink")
     assert coco.read(tmp_path / "copy") == ds

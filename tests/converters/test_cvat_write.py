@@ -397,10 +397,7 @@ def test_classes_are_shown(untidy: Dataset, tmp_path: Path) -> None:
     assert written == ["Lymphocyte", "Lymphoblast", "Unclear", IGNORE, IGNORE]
     assert report.skipped["raw labels, for the class"] == 3
     assert report.cells == {"all": {"Lymphocyte": 1, "Lymphoblast": 1, IGNORE: 3}}
-    assert (
-        '1 cells to be ignored are written as "Unclear"; read them back with --map "Unclear=ignore"'
-        in str(report)
-    )
+    assert '1 cells to be ignored are written as "Unclear"; read them back as ignore' in str(report)
     assert '2 cells to be ignored are written as "ignore"' in str(report)
     back = cvat.read(tmp_path / "out.zip", labels={"Unclear": IGNORE, IGNORE: IGNORE}, name="demo")
     assert [each.label for each in back.cells] == [each.label for each in untidy.cells]
@@ -490,7 +487,7 @@ def test_boxes_that_are_not_the_extent_are_told(tmp_path: Path) -> None:
     text = str(cvat.write(ds, tmp_path / "out.zip"))
     assert "1 boxes are not the extent of what was drawn" in text
     assert "1 boxes that are turned by 0 degrees are written as upright ones" in text
-    assert "1 turned boxes or outlines leave their image: read them back with clip / --clip" in text
+    assert "1 turned boxes or outlines leave their image: read them back with clip" in text
     with pytest.raises(InvalidExport, match="begins at x=-5.00"):
         cvat.read(tmp_path / "out.zip")
     with pytest.warns(DataWarning, match="1 boxes: cut at their image's border"):
@@ -671,7 +668,7 @@ def test_images_that_are_missing_are_all_named(with_files: Dataset, tmp_path: Pa
     assert not (tmp_path / "out.zip").exists()
     some = replace(with_files, images=(replace(with_files.images[0], file=None), *with_files.images[1:]))
     with pytest.raises(
-        ExportError, match='1 of 3 images have no file, the first "P1/a.png"; .* --images none'
+        ExportError, match='1 of 3 images have no file, the first "P1/a.png"; .* images="none"'
     ):
         cvat.write(some, tmp_path / "out.zip")
     cvat.write(some, tmp_path / "out.zip", images="none")

@@ -527,7 +527,7 @@ def test_images_that_cannot_be_read_are_all_named_and_nothing_is_written(tmp_pat
     assert "P0/a.png: is no image" in lines[0]
     assert "has no file P2/a.png" in lines[1]
     assert "is annotated as 320 x 200 pixels, its file is 200 x 100" in lines[2]
-    assert "leave it out with Dataset.select" in lines[3]
+    assert "leave the image out with Dataset.select" in lines[3]
     assert [path.name for path in tmp_path.iterdir()] == ["export"]
     left = ds.select(images=["P1/a.jpg", "P4/a.png"])
     assert dict(huggingface.write(left, tmp_path / "hf").images) == {"train": 1, "validation": 1}

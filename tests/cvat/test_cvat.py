@@ -365,7 +365,7 @@ def test_unknown_labels_are_listed_with_counts_and_nearest_match(tmp_path: Path)
     assert lines[0].startswith(
         f'a.xml:{line_of(text, "Lymphoblst")} image "a.png": label "Lymphoblst" is no class of pcm-leukemia (3 cells, nearest "Lymphoblast")'
     )
-    assert 'pass --map "Lymphoblst=CLASS" or "Lymphoblst=ignore"' in lines[0]
+    assert 'pass labels={"Lymphoblst": CLASS} or {"Lymphoblst": "ignore"}, or taxonomy="declared"' in lines[0]
     ds = cvat.read(path, labels={"Lymphoblst": "Lymphoblast", "RBC": IGNORE})
     assert [(cell.label, cell.raw_label) for cell in ds.cells][2:] == [
         ("Lymphoblast", "Lymphoblst"),
@@ -424,7 +424,7 @@ def test_every_problem_at_once_with_file_line_and_image(tmp_path: Path) -> None:
     path = write(tmp_path / "a.xml", text)
     lines = problems(path)
     assert lines[0] == (
-        f'a.xml:{line_of(text, "205.50")} image "a.png": box of "Other" ends at x=205.50, the image is 200 wide; fix it in CVAT or pass --clip'
+        f'a.xml:{line_of(text, "205.50")} image "a.png": box of "Other" ends at x=205.50, the image is 200 wide; fix it in CVAT or pass clip=True'
     )
     assert lines[1].startswith(
         f'a.xml:{line_of(text, "nan")} image "a.png": box of "Other" has a coordinate that is not finite'

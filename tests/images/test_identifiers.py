@@ -329,7 +329,7 @@ def test_converters_strip_what_they_copy(
 @pytest.mark.parametrize("writer", [yolo, coco])
 @pytest.mark.parametrize("how", ["hardlink", "symlink", "none"])
 def test_links_cannot_be_stripped(ds: Dataset, tmp_path: Path, writer: Any, how: str) -> None:
-    with pytest.raises(ValueError, match=f'strip_metadata with images "{how}": only copies can be stripped'):
+    with pytest.raises(ValueError, match=f'strip_metadata with images="{how}": only copies can be stripped'):
         writer.write(ds, tmp_path / "out", images=how, strip_metadata=True)
     assert not (tmp_path / "out").exists()
 
