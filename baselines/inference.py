@@ -5,9 +5,7 @@ Threads are enough: decoding and resizing release the interpreter, and nothing h
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import NamedTuple, TypeVar
 
@@ -16,16 +14,16 @@ import numpy.typing as npt
 import torch
 from rich.progress import track
 
-from pcm_leukemia import images
 from pcm_leukemia.baselines.contract import Classifier, Detector, Found
+from pcm_leukemia.baselines.cutting import cut_cells
 from pcm_leukemia.dataset import Dataset
+from pcm_leukemia.files import ahead
 from pcm_leukemia.schema import IGNORE, Cell, ImageId
 from pcm_leukemia.torchdata import Frames
 
-__all__ = ["Classified", "ahead", "batches", "classify", "detect"]
+__all__ = ["Classified", "batches", "classify", "detect"]
 
 One = TypeVar("One")
-Other = TypeVar("Other")
 
 
 class Classified(NamedTuple):
@@ -69,55 +67,12 @@ def classify(
     DataNotFound, CorruptFile
         If an image has no file, or cannot be decoded.
     """
-    cells_of = {
-        image.id: tuple(cell for cell in ds.cells_of(image) if cell.label != IGNORE) for image in ds.images
-    }
-    shown = [image for image in ds.images if cells_of[image.id]]
-    frames = Frames(ds, shown)
-
-    def prepared(number: int) -> list[torch.Tensor]:
-        pixels = frames.load(number)
-        return [
-            classifier.prepare(images.crop(pixels, cell.box, classifier.padding))
-            for cell in cells_of[shown[number].id]
-        ]
-
-    crops = (
-        crop
-        for those in track(
-            ahead(prepared, range(len(frames)), workers, 16),
-            "classifying",
-            total=len(frames),
-            disable=not progress,
-        )
-        for crop in those
-    )
+    cells = [cell for cell in ds.cells if cell.label != IGNORE]
+    prepared = cut_cells(ds, cells, classifier.padding, classifier.prepare, workers)
+    crops = track(prepared, "classifying", total=len(cells), disable=not progress)
     rows = [classifier.probabilities(torch.stack(those)).numpy() for those in batches(crops, batch)]
-    cells = tuple(cell for image in shown for cell in cells_of[image.id])
-    return Classified(
-        cells, np.concatenate(rows) if rows else np.zeros((0, len(classifier.labels)), np.float32)
-    )
-
-
-def ahead(work: Callable[[One], Other], items: Iterable[One], workers: int, depth: int) -> Iterator[Other]:
-    """Do the work on each item with threads, at most `depth` items ahead of whom it is given to, in order.
-
-    Examples
-    --------
-    >>> list(ahead(abs, [-3, 2, -1], workers=2, depth=2))
-    [3, 2, 1]
-    """
-    with ThreadPoolExecutor(max(workers, 1)) as pool:
-        queue: deque[Future[Other]] = deque()
-        rest = iter(items)
-        try:
-            queue.extend(pool.submit(work, item) for item in islice(rest, depth))
-            while queue:
-                yield queue.popleft().result()
-                queue.extend(pool.submit(work, item) for item in islice(rest, 1))
-        finally:
-            for waiting in queue:
-                waiting.cancel()
+    probabilities = np.concatenate(rows) if rows else np.zeros((0, len(classifier.labels)), np.float32)
+    return Classified(tuple(cells), probabilities)
 
 
 def batches(items: Iterable[One], size: int) -> Iterator[tuple[One, ...]]:

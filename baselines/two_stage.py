@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
@@ -11,12 +12,13 @@ import numpy.typing as npt
 import torch
 from rich.progress import track
 
-from pcm_leukemia import images
 from pcm_leukemia.baselines.contract import Classifier, Detector, Found
-from pcm_leukemia.baselines.inference import ahead, batches
+from pcm_leukemia.baselines.cutting import cut
+from pcm_leukemia.baselines.inference import batches
 from pcm_leukemia.baselines.run import Run
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import option
+from pcm_leukemia.files import ahead
 from pcm_leukemia.images import Pixels
 from pcm_leukemia.schema import ImageId
 from pcm_leukemia.shapes import Box
@@ -129,15 +131,9 @@ class TwoStage:
         wbc = self.detector.labels.index(WBC)
         cells = [_only(each, (each.labels == wbc) & (each.scores >= self.threshold)) for each in found]
         others = [_only(each, (each.labels != wbc) & (each.scores >= self.threshold)) for each in found]
-        boxes = [
-            (picture, box) for picture, each in zip(pixels, cells, strict=True) for box in each.boxes.tolist()
-        ]
-
-        def prepared(one: tuple[Pixels, list[float]]) -> torch.Tensor:
-            picture, (x1, y1, x2, y2) = one
-            return self.classifier.prepare(images.crop(picture, Box(x1, y1, x2, y2), self.classifier.padding))
-
-        crops = batches(ahead(prepared, boxes, workers, 64), 256)
+        boxes = [[Box(*sides) for sides in each.boxes.tolist()] for each in cells]
+        cutting = cut(pixels.__getitem__, boxes, self.classifier.padding, self.classifier.prepare, workers)
+        crops = batches(chain.from_iterable(cutting), 256)
         rows = [self.classifier.probabilities(torch.stack(those)).numpy() for those in crops]
         probabilities = np.concatenate([np.zeros((0, len(self.labels)), np.float32), *rows])
         ends = np.cumsum([len(each.boxes) for each in cells])[:-1]

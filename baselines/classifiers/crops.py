@@ -11,11 +11,9 @@ import hashlib
 import math
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import groupby
-from operator import attrgetter
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -27,15 +25,13 @@ import torch.distributed
 from rich.progress import track
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from pcm_leukemia import images
 from pcm_leukemia.baselines import stain
-from pcm_leukemia.baselines.inference import ahead
+from pcm_leukemia.baselines.cutting import cut_cells
 from pcm_leukemia.dataset import Dataset as Cells
 from pcm_leukemia.errors import ExportError
 from pcm_leukemia.files import disk_errors, new_file
 from pcm_leukemia.images import Pixels
-from pcm_leukemia.schema import IGNORE, Cell
-from pcm_leukemia.torchdata import Frames
+from pcm_leukemia.schema import IGNORE
 
 __all__ = ["Draw", "Draws", "Pictures", "Prepare", "Rows", "loader", "write"]
 
@@ -102,28 +98,12 @@ def write(
             )
         with new_file(file) as work:
             array = np.lib.format.open_memmap(work, "w+", np.uint8, (len(cells), 3, side, side))
-            pictures = _prepared(ds, cells, prepare, padding, workers)
-            for place, picture in enumerate(
-                track(pictures, "cutting crops", len(cells), disable=not progress, transient=True)
-            ):
-                array[place] = picture
+            pictures = cut_cells(ds, cells, padding, prepare, workers)
+            bar = track(pictures, "cutting crops", len(cells), disable=not progress, transient=True)
+            for place, picture in enumerate(bar):
+                array[place] = picture.numpy()
             array.flush()
     return Pictures(file, np.array([ds.taxonomy.ids[cell.label] for cell in cells], np.int64))
-
-
-def _prepared(
-    ds: Cells, cells: Sequence[Cell], prepare: Prepare, padding: int, workers: int
-) -> Iterator[npt.NDArray[np.uint8]]:
-    """The crops of cells in the order of their images, each of which is decoded once, by threads ahead of us."""
-    spans = [list(those) for _, those in groupby(cells, key=attrgetter("image"))]
-    frames = Frames(ds, [ds.image(those[0].image) for those in spans])
-
-    def cut(number: int) -> list[npt.NDArray[np.uint8]]:
-        pixels = frames.load(number)
-        return [prepare(images.crop(pixels, cell.box, padding)).numpy() for cell in spans[number]]
-
-    for pictures in ahead(cut, range(len(spans)), workers, 16):
-        yield from pictures
 
 
 class Pictures(Dataset[Batch]):

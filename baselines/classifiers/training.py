@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 
-from pcm_leukemia import images
 from pcm_leukemia.baselines import stain
 from pcm_leukemia.baselines.classifiers import crops as crop_cache
 from pcm_leukemia.baselines.classifiers import loop
@@ -23,9 +22,9 @@ from pcm_leukemia.baselines.classifiers.network import Build, CellClassifier
 from pcm_leukemia.baselines.classifiers.phases import Course
 from pcm_leukemia.baselines.classifiers.settings import Settings
 from pcm_leukemia.baselines.contract import Job
+from pcm_leukemia.baselines.cutting import cut_cells
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.schema import IGNORE
-from pcm_leukemia.torchdata import Frames
 
 __all__ = ["load", "train"]
 
@@ -62,7 +61,7 @@ def train(job: Job, settings: Settings, build: Build) -> Mapping[str, Any]:
             image_size=settings.image_size,
             sha256=settings.sha256,
         )
-        prepare = _preparation(job.train, settings)
+        prepare = _preparation(job.train, settings, job.workers)
         train, val = (
             crop_cache.write(
                 ds, job.out / "cache", prepare, settings.padding, workers=job.workers, progress=job.progress
@@ -136,7 +135,7 @@ def _check(job: Job, settings: Settings) -> None:
             raise ValueError(f"setting {name}: is {value}; give {rule}")
 
 
-def _preparation(ds: Dataset, settings: Settings) -> crop_cache.Prepare:
+def _preparation(ds: Dataset, settings: Settings, workers: int) -> crop_cache.Prepare:
     """What is done to each crop; for a stain's normalisation, a look at the training crops tells towards what."""
     if settings.stain not in ("reinhard", "macenko"):
         return crop_cache.Prepare(settings.image_size)
@@ -144,11 +143,7 @@ def _preparation(ds: Dataset, settings: Settings) -> crop_cache.Prepare:
     chosen = [
         cells[int(place)] for place in np.linspace(0, len(cells) - 1, min(LOOKED_AT, len(cells))).round()
     ]
-    frames = Frames(ds, [ds.image(cell.image) for cell in chosen])
-    crops = (
-        images.crop(frames.load(number), cell.box, settings.padding) for number, cell in enumerate(chosen)
-    )
-    reference = stain.Reference.of(crops)
+    reference = stain.Reference.of(cut_cells(ds, chosen, settings.padding, lambda crop: crop, workers))
     stain.augmentation(settings.stain, reference)  # says now if there is nothing to go by
     return crop_cache.Prepare(settings.image_size, settings.stain, reference)
 

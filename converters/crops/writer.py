@@ -19,9 +19,10 @@ import re
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Executor
+from contextlib import closing
+from functools import partial
 from importlib.metadata import version
-from itertools import islice
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -30,7 +31,7 @@ from rich.progress import track
 from pcm_leukemia.converters.crops.resume import resumable_folder, source_of
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import DataWarning, ExportError, PcmError, Problem, either, some
-from pcm_leukemia.files import Report, check_target, counts
+from pcm_leukemia.files import Report, ahead, check_target, counts
 from pcm_leukemia.images import BORDERS, Border, Files, crop, crop_corners, encode, files_of, load
 from pcm_leukemia.requirements import require
 from pcm_leukemia.schema import IGNORE, Cell, Image, ImageId
@@ -203,29 +204,11 @@ def _cut_all(
 ) -> dict[ImageId, Problem]:
     """Run every job that is not done yet; gives what went wrong, by image."""
     left = (job for job in jobs if not all((work / path).is_file() for path in job.targets))
-    pool = executor or ThreadPoolExecutor(workers or os.cpu_count())
-    done = _in_turn(pool, (files, work, style), left, window=4 * (workers or os.cpu_count() or 1))
-    try:
+    threads = workers or os.cpu_count() or 1
+    with closing(ahead(partial(_cut, files, work, style), left, threads, 4 * threads, executor)) as done:
         bar = track(done, "crops", total=len(jobs), disable=not progress, transient=True)
         failed = {image: problem for image, problem in bar if problem}
-    finally:
-        if executor is None:
-            pool.shutdown(cancel_futures=True)
     return dict(sorted(failed.items()))
-
-
-def _in_turn(
-    pool: Executor, common: tuple[Files, Path, _Style], jobs: Iterator[_Job], window: int
-) -> Iterator[tuple[ImageId, Problem | None]]:
-    """Results as they come, with no more than `window` jobs under way, so that memory stays flat."""
-    pending: set[Future[tuple[ImageId, Problem | None]]] = {
-        pool.submit(_cut, *common, job) for job in islice(jobs, window)
-    }
-    while pending:
-        ready, pending = wait(pending, return_when=FIRST_COMPLETED)
-        for future in ready:
-            yield future.result()
-        pending |= {pool.submit(_cut, *common, job) for job in islice(jobs, len(ready))}
 
 
 def _cut(files: Files, work: Path, style: _Style, job: _Job) -> tuple[ImageId, Problem | None]:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections import deque
-from collections.abc import Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
+from collections.abc import Mapping
+from contextlib import ExitStack, closing
+from functools import partial
 from itertools import accumulate, islice
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -25,6 +24,7 @@ from pcm_leukemia.converters.huggingface.reader import metadata
 from pcm_leukemia.converters.huggingface.shards import Shards
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import ExportError, PcmError, Problem, either, some
+from pcm_leukemia.files import ahead
 from pcm_leukemia.images import Files, crop, decode_as_annotated, encode, load_bytes
 from pcm_leukemia.schema import IGNORE, Cell, Image
 
@@ -67,9 +67,11 @@ def write_shards(
     numbers = _numbers(ds)
     problems: list[Problem] = []
     found: dict[tuple[str, str], Shards] = {}
-    with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
-        made = _in_order(pool, plan, files, order, window=2 * (workers or os.cpu_count() or 1))
-        bar = iter(track(made, "images", total=len(order), disable=not progress, transient=True))
+    threads = workers or os.cpu_count() or 1
+    with closing(ahead(partial(_make, files, plan), order, threads, 2 * threads)) as made:
+        bar = zip(
+            order, track(made, "images", total=len(order), disable=not progress, transient=True), strict=True
+        )
         for part in ds.parts:
             inside = sum(ds.part_of(image) == part for image in order)
             with ExitStack() as stack:
@@ -110,25 +112,6 @@ def _numbers(ds: Dataset) -> dict[str, tuple[int, int]]:
         image.id: (number, first)
         for number, (image, first) in enumerate(zip(ds.images, firsts, strict=False), 1)
     }
-
-
-def _in_order(
-    pool: ThreadPoolExecutor, plan: Plan, files: Files, images: list[Image], window: int
-) -> Iterator[tuple[Image, _Made | Problem]]:
-    """Results in the images' order, with no more than `window` of them in memory."""
-    pending: deque[tuple[Image, Future[_Made | Problem]]] = deque()
-    left = iter(images)
-    try:
-        while True:
-            for image in islice(left, window - len(pending)):
-                pending.append((image, pool.submit(_make, files, plan, image)))
-            if not pending:
-                return
-            image, future = pending.popleft()
-            yield image, future.result()
-    finally:
-        for _, future in pending:
-            future.cancel()
 
 
 def _make(files: Files, plan: Plan, image: Image) -> _Made | Problem:

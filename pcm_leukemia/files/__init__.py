@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pcm_leukemia.files.ahead import ahead
 from pcm_leukemia.files.containers import Container, Document, find_images, open_container
 from pcm_leukemia.files.paths import leads_outside
 from pcm_leukemia.files.reading import BAD_FILE, Files
@@ -33,6 +34,7 @@ __all__ = [
     "Document",
     "Files",
     "Report",
+    "ahead",
     "check_target",
     "check_zip",
     "counts",

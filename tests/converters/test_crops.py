@@ -204,25 +204,26 @@ def test_unreadable_images_are_named_and_the_rest_is_written(ds: Dataset, tmp_pa
 
 SLOW = """
 import sys, time
-sys.path.insert(0, {tests!r})
+sys.path[:0] = {tests!r}
 from pathlib import Path
 from test_crops import smears, divided
 from dataclasses import replace
-from pcm_leukemia.converters import crops
+from pcm_leukemia.converters.crops import writer
 from pcm_leukemia import images
 ds = divided(smears(Path({export!r}), 30)) if not Path({export!r}).exists() else None
 real = images.encode
 def slow(*arguments):
     time.sleep(0.02)
     return real(*arguments)
-crops.encode = slow
-crops.write(ds, {out!r}, workers=2)
+writer.encode = slow
+writer.write(ds, {out!r}, workers=2)
 """
 
 
 def test_killed_and_run_again_it_gives_what_one_run_gives(tmp_path: Path) -> None:
     export, out = tmp_path / "export", tmp_path / "crops"
-    code = SLOW.format(tests=str(Path(__file__).parents[1]), export=str(export), out=str(out))
+    tests = [str(folder) for folder in Path(__file__).parents[:2]]
+    code = SLOW.format(tests=tests, export=str(export), out=str(out))
     run = subprocess.Popen([sys.executable, "-c", code])
     partial = tmp_path / ".crops.partial"
     while run.poll() is None and len(list(partial.rglob("*.png"))) < 10:

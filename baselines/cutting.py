@@ -1,0 +1,88 @@
+"""Crops of cells, cut and prepared by threads: how every model gets its crops, in training and after it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain, groupby
+from operator import attrgetter
+from typing import TypeVar
+
+from pcm_leukemia import images
+from pcm_leukemia.dataset import Dataset
+from pcm_leukemia.files import ahead
+from pcm_leukemia.images import Pixels
+from pcm_leukemia.schema import Cell
+from pcm_leukemia.shapes import Box
+from pcm_leukemia.torchdata import Frames
+
+__all__ = ["cut", "cut_cells"]
+
+Prepared = TypeVar("Prepared")
+
+_DEPTH = 16
+"""Images whose crops are held at most."""
+
+
+def cut(
+    load: Callable[[int], Pixels],
+    boxes: Sequence[Sequence[Box]],
+    padding: int,
+    prepare: Callable[[Pixels], Prepared],
+    workers: int,
+) -> Iterator[list[Prepared]]:
+    """The prepared crops of each image in turn; every image is loaded once.
+
+    Parameters
+    ----------
+    load
+        Gives the pixels of an image by its number.
+    boxes
+        The boxes of each image's cells, in pixels.
+    padding
+        Pixels on each side of a box; a crop ends at the image's border.
+    prepare
+        What a crop becomes before it is a model's.
+    workers
+        Threads, at least one.
+
+    Raises
+    ------
+    DataNotFound, CorruptFile
+        As `load` does.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> picture = np.zeros((60, 80, 3), np.uint8)
+    >>> boxes = [[Box(10, 10, 20, 20), Box(70, 50, 80, 60)], []]
+    >>> list(cut(lambda number: picture, boxes, 5, lambda crop: crop.shape[:2], workers=2))
+    [[(20, 20), (15, 15)], []]
+    """
+
+    def crops(number: int) -> list[Prepared]:
+        if not boxes[number]:
+            return []
+        pixels = load(number)
+        return [prepare(images.crop(pixels, box, padding)) for box in boxes[number]]
+
+    return ahead(crops, range(len(boxes)), workers, _DEPTH)
+
+
+def cut_cells(
+    ds: Dataset,
+    cells: Sequence[Cell],
+    padding: int,
+    prepare: Callable[[Pixels], Prepared],
+    workers: int,
+) -> Iterator[Prepared]:
+    """The prepared crop of each of the `cells` of `ds`, which are in the order of their images; see `cut`.
+
+    Raises
+    ------
+    DataNotFound, CorruptFile
+        If an image has no file, or cannot be decoded.
+    """
+    of_image = [list(those) for _, those in groupby(cells, key=attrgetter("image"))]
+    frames = Frames(ds, [ds.image(those[0].image) for those in of_image])
+    boxes = [[cell.box for cell in those] for those in of_image]
+    return chain.from_iterable(cut(frames.load, boxes, padding, prepare, workers))
