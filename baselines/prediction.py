@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
+from itertools import chain, count
+from pathlib import Path, PurePosixPath
 from typing import Any, Literal, NamedTuple
 
 import PIL.Image
@@ -17,15 +18,17 @@ from pcm_leukemia.baselines.run import Run
 from pcm_leukemia.baselines.two_stage import TwoStage
 from pcm_leukemia.converters import coco, cvat
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.files import Report, new_folder
+from pcm_leukemia.files import Report, check_target, new_folder
 from pcm_leukemia.loading import load_dataset
 from pcm_leukemia.schema import ImageId, Taxonomy
 from pcm_leukemia.shapes import Box
 from pcm_leukemia.taxonomy import NINE, known
 
-__all__ = ["Form", "Predicted", "images_at", "predict", "write"]
+__all__ = ["Form", "Predicted", "check_out", "images_at", "predict", "write"]
 
 Form = Literal["coco", "cvat", "pictures"]
+_FOLDERS = {"coco": "predictions", "pictures": "pictures"}
+"""What the marker in a folder calls each form."""
 
 
 class Predicted(NamedTuple):
@@ -142,7 +145,7 @@ def write(
     ds
         The images.
     out
-        A new folder; for CVAT a new zip.
+        A new folder; for CVAT a new zip, to whose name the suffix .zip is added if it is missing.
     form
         "coco": ``results.json``, all of them, and ``images.json``, which has the images and categories that
         its numbers mean. "cvat": a zip with images and boxes to correct. "pictures": the images with the
@@ -157,6 +160,7 @@ def write(
     ValueError
         If there is no such form.
     """
+    check_out(out, form)
     bare = replace(ds, taxonomy=taxonomy, cells=(), split=None)
     if form == "cvat":
         boxes: dict[str, list[tuple[str, Box, float]]] = {
@@ -165,14 +169,30 @@ def write(
         return cvat.write(coco.with_results(bare, boxes, threshold=threshold), out)
     if form == "coco":
         return _write_coco(predicted, bare, Path(out))
-    if form == "pictures":
-        return _write_pictures(predicted, bare, Path(out), threshold)
-    raise ValueError(f'form "{form}": must be coco, cvat or pictures')
+    return _write_pictures(predicted, bare, Path(out), threshold)
+
+
+def check_out(out: str | Path, form: Form) -> None:
+    """Refuse a target that `write` must not write to, so that nobody runs a model in vain.
+
+    Raises
+    ------
+    ExportError
+        If `out` holds something else, or has the name of a file where a folder is written.
+    ValueError
+        If there is no such form.
+    """
+    if form == "cvat":
+        cvat.check_out(out)
+    elif form in _FOLDERS:
+        check_target(out, _FOLDERS[form])
+    else:
+        raise ValueError(f'form "{form}": must be coco, cvat or pictures')
 
 
 def _write_coco(predicted: Mapping[ImageId, Sequence[Predicted]], ds: Dataset, out: Path) -> Report:
     results = [_result(image.id, one) for image in ds.images for one in predicted[image.id]]
-    report = _report("predictions", out, ds, [result.label for result in results])
+    report = _report(_FOLDERS["coco"], out, ds, [result.label for result in results])
     with new_folder(out, report.format) as folder:
         coco.write_results(results, ds, folder)
         report.leave_in(folder)
@@ -194,9 +214,11 @@ def _write_pictures(
 ) -> Report:
     shown = {image: [one for one in ones if one.score >= threshold] for image, ones in predicted.items()}
     files = pixels_of.files_of(ds)
-    report = _report("pictures", out, ds, [one.label for image in ds.images for one in shown[image.id]])
+    report = _report(
+        _FOLDERS["pictures"], out, ds, [one.label for image in ds.images for one in shown[image.id]]
+    )
     with new_folder(out, report.format) as folder:
-        for image in ds.images:
+        for image, name in zip(ds.images, _picture_names(image.id for image in ds.images), strict=True):
             boxes = [
                 pictures.Drawn(
                     (one.box.x1, one.box.y1, one.box.x2, one.box.y2),
@@ -206,11 +228,23 @@ def _write_pictures(
                 for one in reversed(shown[image.id])  # the best on top
             ]
             drawn = pictures.draw(pixels_of.load(files, image), boxes, ds.taxonomy.labels)
-            target = folder / f"{image.id}.jpg"
+            target = folder / name
             target.parent.mkdir(parents=True, exist_ok=True)
             PIL.Image.fromarray(drawn).save(target, quality=90)
         report.leave_in(folder)
     return report
+
+
+def _picture_names(images: Iterable[ImageId]) -> list[str]:
+    """A JPEG's path for each image: a.jpg for a.png, and a.png.jpg if another image has a.jpg."""
+    names: dict[str, str] = {}
+    for image in images:
+        path = PurePosixPath(image)
+        stem = path.with_suffix("") if path.suffix.lower() in bare_images.SUFFIXES else path
+        choices = chain((f"{stem}.jpg", f"{path}.jpg"), (f"{path}.{number}.jpg" for number in count(2)))
+        name = next(choice for choice in choices if choice.casefold() not in names)
+        names[name.casefold()] = name
+    return list(names.values())
 
 
 def _report(form: str, out: Path, ds: Dataset, labels: Sequence[str]) -> Report:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import zipfile
 from pathlib import Path
 
-from pcm_leukemia.converters.cvat.writer import write
+from pcm_leukemia.converters.cvat.writer import check_out, write
 from pcm_leukemia.cvat import read
 
-__all__ = ["PRECEDENCE", "TITLE", "read", "recognises", "write"]
+__all__ = ["PRECEDENCE", "TITLE", "check_out", "read", "recognises", "write"]
 
 TITLE = "a CVAT export (.xml, .zip or a folder)"
 PRECEDENCE = 2

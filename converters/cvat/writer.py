@@ -41,11 +41,11 @@ from pcm_leukemia.converters.cvat.layout import ANNOTATIONS, LABELS, PATIENTS, L
 from pcm_leukemia.converters.cvat.losses import lost, notes
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import CorruptFile, DataNotFound, ExportError, either, option, some
-from pcm_leukemia.files import MARKER, Report, check_zip, counts, new_zip
+from pcm_leukemia.files import MARKER, Report, check_zip, counts, new_zip, zip_name
 from pcm_leukemia.requirements import require
 from pcm_leukemia.schema import Image
 
-__all__ = ["write"]
+__all__ = ["check_out", "write"]
 
 Images = Literal["copy", "none"]
 
@@ -63,7 +63,7 @@ def write(
     subsets: Subsets = "as given",
     labels: Labels = "class",
     colours: Mapping[str, str] | None = None,
-    patients: bool = True,
+    include_patients: bool = True,
     progress: bool = False,
 ) -> Report:
     """Write `ds` as a zip that CVAT imports.
@@ -73,7 +73,7 @@ def write(
     ds
         With subsets, a project; with none, or where all images came from one task, a task.
     out
-        A new file, or one that an earlier run wrote.
+        A new zip, or one that an earlier run wrote; the suffix .zip is added if it is missing.
     task
         "detection", "wbc" or "classification"; by default the classes as they are.
     images
@@ -86,7 +86,7 @@ def write(
         the same class, so that nothing is lost.
     colours
         Label -> "#rrggbb"; by default colours far from each other.
-    patients
+    include_patients
         Put patients and diagnoses into the zip, as `patients.csv`. Whoever has the zip has them.
     progress
         Show a bar.
@@ -121,19 +121,28 @@ def write(
     _check_options(images, subsets, labels)
     ds = ds.task(task) if task else ds
     require(ds)
-    path = check_zip(out, _SEALED, ", and pcm-leukemia did not write it for CVAT")
+    path = check_out(out)
     copied = _to_copy(ds) if images == "copy" else []
     layout, spelling = lay_out(ds, subsets), spell(ds, labels)
     declared = declare(ds, spelling, colours or {})
     in_part = Counter(ds.part_of(image) for image in ds.images)
-    people = patients and any(image.patient for image in ds.images)
+    people = include_patients and any(image.patient for image in ds.images)
     report = Report(
         "cvat",
-        Path(out),
+        zip_name(out),
         {part: in_part[part] for part in ds.parts},
         counts((ds.part_of(ds.image(cell.image)), cell.label) for cell in ds.cells),
-        lost(ds, spelling, layout, patients=patients),
-        tuple(notes(ds, layout, spelling, copied=bool(copied), patients=patients, split=subsets == "split")),
+        lost(ds, spelling, layout, patients=include_patients),
+        tuple(
+            notes(
+                ds,
+                layout,
+                spelling,
+                copied=bool(copied),
+                patients=include_patients,
+                split=subsets == "split",
+            )
+        ),
     )
     with new_zip(path, _SEALED) as archive:
         _add_images(archive, ds, copied, layout, progress=progress)
@@ -143,6 +152,17 @@ def write(
             _add(archive, PATIENTS, _patients(ds, layout))
         _add(archive, MARKER, _mark(ds, report, {"task": task, "subsets": subsets, "labels": labels}))
     return report
+
+
+def check_out(out: str | Path) -> Path:
+    """Refuse a target that `write` must not replace; gives its absolute path, with the suffix .zip.
+
+    Raises
+    ------
+    ExportError
+        If something is there that `write` did not write.
+    """
+    return check_zip(zip_name(out), _SEALED, ", and pcm-leukemia did not write it for CVAT")
 
 
 def _check_options(images: str, subsets: str, labels: str) -> None:

@@ -196,6 +196,7 @@ def predict(
     from pcm_leukemia.baselines import prediction
     from pcm_leukemia.baselines.run import Run
 
+    prediction.check_out(out, to.value)
     ds = prediction.images_at(images)
     options: dict[str, Any] = {"device": device, "batch": batch, "workers": workers, "progress": True}
     predicted, taxonomy = prediction.predict([Run.open(run) for run in runs], ds, **options)

@@ -23,6 +23,7 @@ from pcm_leukemia.files.writing import (
     write_json,
     write_text,
     written_as,
+    zip_name,
 )
 
 __all__ = [
@@ -50,4 +51,5 @@ __all__ = [
     "write_json",
     "write_text",
     "written_as",
+    "zip_name",
 ]

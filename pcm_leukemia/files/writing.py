@@ -41,12 +41,15 @@ __all__ = [
     "write_json",
     "write_text",
     "written_as",
+    "zip_name",
 ]
 
 MARKER = "pcm-leukemia.json"
 HEADER = "dataset.json"
 """What a canonical folder is known by; it serves as its mark."""
 CANONICAL = "canonical"
+_OF_FILES = (".csv", ".jpeg", ".jpg", ".json", ".parquet", ".pdf", ".png", ".xml", ".yaml", ".zip")
+"""Endings by which a user means a file; a folder that has one already may be replaced."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,12 +116,14 @@ def check_target(out: str | Path, form: str) -> Path:
     Raises
     ------
     ExportError
-        If `out` is a file or a link, lies in a canonical folder, or is a folder of another form or with
+        If `out` is a file or a link, ends as a file does, lies in a canonical folder, or is a folder of another form or with
         anything in it that this package did not write.
     """
     path = Path(out).absolute()
     if path.is_symlink() or (path.exists() and not path.is_dir()):
         raise ExportError(f"{out}: is a file or a link; name a folder that does not exist yet")
+    if not path.exists() and path.suffix.lower() in _OF_FILES:
+        raise ExportError(f"{out}: would be a folder with the name of a file; leave out {path.suffix}")
     for above in path.parents:
         if _mark_of(above)[0] == CANONICAL:
             raise ExportError(f"{out}: lies in {above}, which holds a data set; name a folder beside it")
@@ -227,6 +232,18 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, content: object) -> None:
     """Write a file of JSON, in one step; raises ExportError if it cannot be written."""
     write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+
+
+def zip_name(out: str | Path) -> Path:
+    """Give a path the suffix .zip, if it lacks it and nothing is there.
+
+    Examples
+    --------
+    >>> zip_name("review").name, zip_name("review.ZIP").name, zip_name("ward.7").name
+    ('review.zip', 'review.ZIP', 'ward.7.zip')
+    """
+    path = Path(out)
+    return path if path.suffix.lower() == ".zip" or path.exists() else path.with_name(f"{path.name}.zip")
 
 
 def check_zip(out: str | Path, seal: bytes, refusal: str) -> Path:

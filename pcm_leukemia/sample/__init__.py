@@ -19,7 +19,7 @@ import PIL.ExifTags
 import PIL.Image
 from rich.progress import track
 
-from pcm_leukemia.files import check_zip, new_zip
+from pcm_leukemia.files import check_zip, new_zip, zip_name
 from pcm_leukemia.sample import smear
 from pcm_leukemia.taxonomy import NINE
 
@@ -110,7 +110,7 @@ def write(
         raise ValueError(f"sample: {images} images for {patients} patients; give each patient 1 or more")
     if seed < 0:
         raise ValueError(f"sample: the seed is {seed}; give 0 or more")
-    path = check_zip(out, SEALED, " and is no synthetic sample")
+    path = check_zip(zip_name(out), SEALED, " and is no synthetic sample")
     views = _cohort(patients, images, seed)
     annotations: list[ET.Element] = []
     with new_zip(path, SEALED) as archive:

@@ -316,7 +316,7 @@ def test_check_finds_a_copied_image_and_a_leak(run: Run, tmp_path: Path) -> None
 def test_to_cvat_and_back_and_what_changed(run: Run, export: Path, tmp_path: Path) -> None:
     data, review = tmp_path / "data", tmp_path / "review.zip"
     run("import", export, data, "--patients", PATTERN)
-    assert run("convert", data, review, "--to", "cvat", "--no-patients").status == 0
+    assert run("convert", data, review, "--to", "cvat", "--no-include-patients").status == 0
     with zipfile.ZipFile(review) as archive:
         assert "patients.csv" not in archive.namelist()
         text = archive.read("annotations.xml").decode()

@@ -614,7 +614,7 @@ def test_a_project_that_is_split_anew(export: Path, tmp_path: Path) -> None:
 
 
 def test_a_task_without_a_split(with_files: Dataset, tmp_path: Path) -> None:
-    report = cvat.write(with_files, tmp_path / "out.zip", patients=False)
+    report = cvat.write(with_files, tmp_path / "out.zip", include_patients=False)
     assert report.skipped["patients of images"] == 3
     assert "unzip patients.csv" not in str(report)
     with zipfile.ZipFile(tmp_path / "out.zip") as archive:
