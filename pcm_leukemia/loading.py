@@ -11,9 +11,10 @@ from typing import Literal
 from pcm_leukemia import converters, sources
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import DataNotFound
+from pcm_leukemia.patients import Attribute, Table, Tag, assign
 from pcm_leukemia.schema import Taxonomy
 
-__all__ = ["load_dataset", "with_patients"]
+__all__ = ["load_dataset"]
 
 
 def load_dataset(
@@ -22,10 +23,7 @@ def load_dataset(
     task: str | None = None,
     *,
     split_name: str | None = None,
-    patients: str | None = None,
-    patients_csv: str | Path | None = None,
-    patients_tag: str | None = None,
-    patients_attribute: str | None = None,
+    patients: str | Table | Tag | Attribute | None = None,
     taxonomy: Taxonomy | Literal["declared"] | None = None,
     labels: Mapping[str, str] | None = None,
     clip: bool = False,
@@ -50,24 +48,19 @@ def load_dataset(
     split_name
         The split to use, where a canonical folder has several.
     patients
-        A regular expression over image paths whose group `patient` is the patient's id and, if
-        there is one, whose group `diagnosis` is the diagnosis.
-    patients_csv
-        A CSV with the columns path, patient and (optional) diagnosis.
-    patients_tag
-        A regular expression with the same groups, over the labels of CVAT's image tags.
-    patients_attribute
-        The name of a CVAT attribute, on an image's tag or its cells, that is the patient's id.
+        Where the patients of the images are: a regular expression over image paths, whose group `patient` is the
+        patient's id and whose group `diagnosis`, if there is one, is the diagnosis; ``patients.Table("p.csv")``, a
+        CSV file with the columns path, patient and (optional) diagnosis; ``patients.Tag(pattern)``, over the labels
+        of CVAT's image tags; or ``patients.Attribute(name)``, a CVAT attribute of an image's tag or its cells.
     taxonomy
-        The classes: by default the nine of PCM-Leukemia for CVAT, and what the data says for
-        other formats; "declared" takes the labels that a CVAT export declares.
+        The classes: by default the nine of PCM-Leukemia for a CVAT export, and those of the data for other formats;
+        "declared" takes those of the data for a CVAT export too.
     labels
-        CVAT, image_folder: label in the export, or a folder's name -> class, or "ignore".
+        Label in the data -> class, or "ignore". For image_folder, a folder's name is the label.
     clip
         CVAT, COCO, YOLO: cut boxes that leave their image at its border, instead of refusing them.
     images_root
-        CVAT, COCO, canonical: a folder or zip with the images, where they are not where they were
-        or not with the annotations.
+        A folder or zip with the images, where they are not with the annotations.
     check_images
         CVAT: open every image's header and compare its size with the annotated one.
     variant
@@ -86,7 +79,7 @@ def load_dataset(
     UnknownPart
         If there is no such part or split.
     ValueError
-        If an option is given that the form of the data has no use for, or patients in two ways.
+        If an option is given that the format of the data has no use for.
     """
     options = {
         "taxonomy": taxonomy,
@@ -100,7 +93,7 @@ def load_dataset(
     ds = _read(path, given, check_images=check_images)
     if name is not None:
         ds = replace(ds, name=name)
-    ds = with_patients(ds, patients, patients_csv, patients_tag, patients_attribute)
+    ds = ds if patients is None else assign(ds, patients)
     ds = ds if task is None else ds.task(task)
     return ds if split is None else ds.part(split)
 
@@ -110,14 +103,14 @@ def _read(path: str | Path, options: dict[str, object], *, check_images: bool) -
     if source := sources.split_name(path):
         name, place = source
         reader, title = sources.module(name).read, "this public data set"
+        if options.get("taxonomy") == "declared":
+            del options["taxonomy"]  # its classes are declared by the map of its labels
     else:
         form = converters.recognise(path)
         if form is None:
             raise _not_found(Path(path))
         place, reader, title = str(path), form.read, form.TITLE
     accepted = signature(reader).parameters
-    if options.get("taxonomy") == "declared" and "labels" not in accepted:
-        del options["taxonomy"]  # only a CVAT export declares labels; other data say what their classes are
     for option in options:
         if option not in accepted:
             raise ValueError(f"{path}: {option} is of no use for {title}; leave it out")
@@ -138,31 +131,3 @@ def _not_found(path: Path) -> DataNotFound:
     zips = sorted(path.glob("*.zip"))
     hint = f"; unzip {zips[0].name}, or give its path" if zips else ""
     return DataNotFound(f"{path}: holds no data set{hint}; {known}")
-
-
-def with_patients(
-    ds: Dataset, pattern: str | None, csv: str | Path | None, tags: str | None, attribute: str | None
-) -> Dataset:
-    """Give the images their patients in the one way that was asked for; see `load_dataset`.
-
-    Raises
-    ------
-    ValueError
-        If more than one way is given.
-    """
-    given = [way for way in (pattern, csv, tags, attribute) if way is not None]
-    if not given:
-        return ds
-    if len(given) > 1:
-        raise ValueError(
-            "patients: given in more than one way; choose a pattern, a CSV, tags or an attribute"
-        )
-    from pcm_leukemia import patients
-
-    if pattern is not None:
-        return patients.from_pattern(ds, pattern)
-    if csv is not None:
-        return patients.from_csv(ds, csv)
-    if tags is not None:
-        return patients.from_tags(ds, tags)
-    return patients.from_attribute(ds, str(attribute))

@@ -22,10 +22,11 @@ import os
 import re
 import shutil
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from pcm_leukemia import splits
 from pcm_leukemia.dataset import Dataset
@@ -40,7 +41,7 @@ from pcm_leukemia.errors import (
     either,
     option,
 )
-from pcm_leukemia.files import CANONICAL, HEADER, find_images, new_file, new_folder, open_container
+from pcm_leukemia.files import CANONICAL, HEADER, Report, counts, new_file, new_folder
 from pcm_leukemia.schema import (
     AnnotationState,
     Attributes,
@@ -55,6 +56,7 @@ from pcm_leukemia.schema import (
     Taxonomy,
 )
 from pcm_leukemia.shapes import Box, pack, unpack
+from pcm_leukemia.taxonomy import label_map
 
 __all__ = [
     "HEADER",
@@ -92,7 +94,7 @@ def recognises(path: Path) -> bool:
     return (path / HEADER).is_file()
 
 
-def write(ds: Dataset, out: str | Path) -> Path:
+def write(ds: Dataset, out: str | Path) -> Report:
     """Write `ds` as a canonical folder, in place of one that may be there.
 
     Splits in the folder that is replaced are kept, except one of the same name as that of `ds`.
@@ -115,16 +117,18 @@ def write(ds: Dataset, out: str | Path) -> Path:
         header = _header(ds, folder, out)
         text = json.dumps(header, indent=1, ensure_ascii=False) + "\n"
         (folder / HEADER).write_text(text, encoding="utf-8")
-    return out
+    return _report(ds, out)
 
 
 def read(
     path: str | Path,
     *,
+    taxonomy: Taxonomy | Literal["declared"] | None = None,
+    labels: Mapping[str, str] | None = None,
+    images_root: str | Path | None = None,
     split_name: str | None = None,
     with_split: bool = True,
     verify: bool = True,
-    images_root: str | Path | None = None,
 ) -> Dataset:
     """Read a canonical folder.
 
@@ -132,6 +136,12 @@ def read(
     ----------
     path
         The folder.
+    taxonomy
+        The classes; by default, and with "declared", those of the folder.
+    labels
+        Class of the folder -> class, or "ignore".
+    images_root
+        The folder or zip with the images, where they are not where they were.
     split_name
         The split to take; by default the only one, or the one called "official".
     with_split
@@ -139,8 +149,6 @@ def read(
     verify
         Compare the tables with their checksums. Without, tables that were edited by hand are
         accepted as they are, if they still fit together.
-    images_root
-        The folder or zip with the images, where they are not where they were.
 
     Raises
     ------
@@ -158,33 +166,33 @@ def read(
     header = _read_header(path)
     if verify:
         _verify(path, header)
-    taxonomy = _taxonomy(header["taxonomy"])
     rows = _Tables(path)
     recorded = header.get("images_root")
     ds = Dataset(
         str(header["name"]),
-        taxonomy,
+        _taxonomy(header["taxonomy"]),
         tuple(rows.read("images.csv", _IMAGES_1 if header["schema_version"] == 1 else _IMAGES, _image)),
         tuple(rows.read("cells.csv", _CELLS, _cell)),
         tuple(rows.read("patients.csv", _PATIENTS, lambda row: Patient(PatientId(row[0]), row[1] or None))),
         root=Path(os.path.normpath(path.resolve() / recorded)) if recorded else None,
     )
     if images_root is not None:
-        ds = _with_images(ds, images_root)
+        from pcm_leukemia.images import find_at
+
+        images, root, problems = find_at(ds.images, images_root)
+        if problems:
+            raise InvalidDataset(problems)
+        ds = replace(ds, images=images, root=root)
+    if labels or isinstance(taxonomy, Taxonomy):
+        classes = taxonomy if isinstance(taxonomy, Taxonomy) else None
+        ds = ds.relabel(label_map(ds.taxonomy.labels, classes, labels), classes)
     return _with_split(ds, path, split_name) if with_split else ds
 
 
-def _with_images(ds: Dataset, images_root: str | Path) -> Dataset:
-    """The data set with its images at another place, where their headers are looked at."""
-    from pcm_leukemia.images import check_sizes
-
-    pictures = open_container(images_root)
-    images, problems = find_images(ds.images, pictures, {}, required=True)
-    root = pictures.root.absolute()
-    problems += [*pictures.problems, *check_sizes(images, root)]
-    if problems:
-        raise InvalidDataset(problems)
-    return replace(ds, images=tuple(images), root=root)
+def _report(ds: Dataset, out: Path) -> Report:
+    parts = {image.id: ds.part_of(image) for image in ds.images}
+    cells = counts((parts[cell.image], cell.label) for cell in ds.cells)
+    return Report(CANONICAL, out, dict(Counter(parts.values())), cells)
 
 
 def split_names(path: str | Path) -> list[str]:

@@ -7,9 +7,14 @@ punctuation never matter.
 
 from __future__ import annotations
 
-from pcm_leukemia.schema import Task, Taxonomy
+import difflib
+import warnings
+from collections.abc import Iterable, Mapping
 
-__all__ = ["NINE", "known"]
+from pcm_leukemia.errors import DataWarning
+from pcm_leukemia.schema import IGNORE, Task, Taxonomy
+
+__all__ = ["NINE", "known", "label_map"]
 
 _LABELS = (
     "Lymphocyte",
@@ -60,3 +65,50 @@ def known(labels: tuple[str, ...]) -> Taxonomy:
         if labels == task.labels:
             return Taxonomy(f"{NINE.name}/{task.name}", labels)
     return Taxonomy("declared", labels)
+
+
+def label_map(
+    names: Iterable[str], taxonomy: Taxonomy | None, labels: Mapping[str, str] | None
+) -> dict[str, str]:
+    """Map each label of the data to a class or to `IGNORE`, as every reader does.
+
+    Parameters
+    ----------
+    names
+        The labels of the data.
+    taxonomy
+        The classes; None for the labels themselves.
+    labels
+        Label -> class or "ignore". Other labels become the class that they spell; a label that spells none stays.
+
+    Raises
+    ------
+    ValueError
+        If `labels` maps to something that is no class of `taxonomy`.
+
+    Warns
+    -----
+    DataWarning
+        If `labels` names a label that the data do not have.
+
+    Examples
+    --------
+    >>> label_map(["monocytes", "debris", "RBC"], NINE, {"debris": "ignore"})
+    {'monocytes': 'Monocyte', 'debris': 'ignore', 'RBC': 'RBC'}
+    """
+    names, labels = list(names), labels or {}
+    for label in labels.values():
+        if taxonomy and label not in (*taxonomy.labels, IGNORE):
+            raise ValueError(
+                f'label map: "{label}" is no class of {taxonomy.name}; '
+                f"use one of {', '.join(taxonomy.labels)} or {IGNORE}"
+            )
+    for name in labels.keys() - set(names):
+        near = difflib.get_close_matches(name, names, n=1)
+        nearest = f', the nearest is "{near[0]}"' if near else ""
+        warnings.warn(
+            f'label map: "{name}" is no label of this data{nearest}; look at the spelling',
+            DataWarning,
+            stacklevel=3,
+        )
+    return {name: labels.get(name) or (taxonomy and taxonomy.match(name)) or name for name in names}

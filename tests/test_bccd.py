@@ -34,7 +34,7 @@ def ds(tmp_path_factory: pytest.TempPathFactory) -> pcm.Dataset:
     lines = [f"{frame},block{number // 10:02d}" for number, frame in enumerate(frames)]
     groups.write_text("\n".join(["path,patient", *lines]), encoding="utf-8")
     with pytest.warns(DataWarning, match="has no area and is left out") as caught:
-        ds = pcm.load_dataset(EXPORT, taxonomy="declared", patients_csv=groups, name="bccd")
+        ds = pcm.load_dataset(EXPORT, taxonomy="declared", patients=pcm.patients.Table(groups), name="bccd")
     for frame in ("BloodImage_00338.jpg", "BloodImage_00343.jpg"):
         assert frame in str(caught[0].message)
     return ds.with_split(pcm.splits.by_patient(ds))

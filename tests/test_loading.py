@@ -134,13 +134,14 @@ def test_options_that_would_do_nothing_are_refused(ds: pcm.Dataset, export: Path
     ):
         pcm.load_dataset(tmp_path / "data", clip=True)
     with pytest.raises(
-        ValueError, match=r"labels is of no use for a YOLO folder \(data\.yaml\); leave it out"
+        ValueError, match=r"variant is of no use for a YOLO folder \(data\.yaml\); leave it out"
     ):
-        pcm.load_dataset(tmp_path / "yolo", labels={"Monocyte": "Other"})
+        pcm.load_dataset(tmp_path / "yolo", variant="fine")
     with pytest.raises(ValueError, match="split_name is of no use for a CVAT export"):
         pcm.load_dataset(export, split_name="official")
-    with pytest.raises(ValueError, match="patients: given in more than one way"):
-        pcm.load_dataset(export, patients=PATTERN, patients_attribute="patient")
+    table = tmp_path / "patients.csv"
+    with pytest.raises(TypeError, match=r'patients: .*patients\.csv.* must be .* pass patients\.Table\("'):
+        pcm.load_dataset(export, patients=table)  # type: ignore[arg-type]
     assert pcm.load_dataset(tmp_path / "data", taxonomy="declared").taxonomy == pcm.NINE
 
 
@@ -150,9 +151,9 @@ def test_patients_by_every_way(tmp_path: Path) -> None:
     table = write(tmp_path / "patients.csv", "path,patient\nP7,P7\n")
     expected = (pcm.Patient(pcm.schema.PatientId("P7")),)
     assert pcm.load_dataset(export, patients=PATTERN).patients == expected
-    assert pcm.load_dataset(export, patients_csv=table).patients == expected
-    assert pcm.load_dataset(export, patients_tag="(?P<patient>P.)").patients == expected
-    assert pcm.load_dataset(export, patients_attribute="patient").patients == expected
+    assert pcm.load_dataset(export, patients=pcm.patients.Table(table)).patients == expected
+    assert pcm.load_dataset(export, patients=pcm.patients.Tag("(?P<patient>P.)")).patients == expected
+    assert pcm.load_dataset(export, patients=pcm.patients.Attribute("patient")).patients == expected
     assert pcm.load_dataset(export).patients == ()
 
 

@@ -110,7 +110,7 @@ def test_a_split_is_named_like_a_file(tmp_path: Path, ds: Dataset, name: str) ->
 
 
 def test_a_changed_table_is_refused_until_it_is_accepted(tmp_path: Path, ds: Dataset) -> None:
-    folder = store.write(ds, tmp_path / "data")
+    folder = store.write(ds, tmp_path / "data").out
     cells = folder / "cells.csv"
     cells.write_text(cells.read_text().replace("Monocyte", "Basophil", 1))
     with pytest.raises(
@@ -139,7 +139,7 @@ def test_a_changed_table_is_refused_until_it_is_accepted(tmp_path: Path, ds: Dat
     ],
 )
 def test_rows_edited_badly_are_named(tmp_path: Path, ds: Dataset, old: str, new: str, sentence: str) -> None:
-    folder = store.write(ds, tmp_path / "data")
+    folder = store.write(ds, tmp_path / "data").out
     cells = folder / "cells.csv"
     cells.write_text(cells.read_text().replace(old, new, 1))
     with pytest.raises(InvalidDataset, match=sentence):
@@ -147,7 +147,7 @@ def test_rows_edited_badly_are_named(tmp_path: Path, ds: Dataset, old: str, new:
 
 
 def test_other_damage(tmp_path: Path, ds: Dataset) -> None:
-    folder = store.write(ds, tmp_path / "data")
+    folder = store.write(ds, tmp_path / "data").out
     header = json.loads((folder / "dataset.json").read_text())
     (folder / "dataset.json").write_text(json.dumps(header | {"schema_version": 99}))
     with pytest.raises(
@@ -167,7 +167,7 @@ def test_other_damage(tmp_path: Path, ds: Dataset) -> None:
 
 
 def test_a_table_with_other_columns(tmp_path: Path, ds: Dataset) -> None:
-    folder = store.write(ds, tmp_path / "data")
+    folder = store.write(ds, tmp_path / "data").out
     table = folder / "patients.csv"
     table.write_text(table.read_text().replace("patient,diagnosis", "id,diagnosis"))
     with pytest.raises(

@@ -212,7 +212,7 @@ def test_what_is_told_of_an_image_is_in_the_fingerprint(told: dict[str, Any]) ->
 def test_a_folder_of_version_1_is_read(tmp_path: Path) -> None:
     """Made of one of version 2, by taking away what is new."""
     ds = as_before()
-    folder = store.write(ds, tmp_path / "data")
+    folder = store.write(ds, tmp_path / "data").out
     header = json.loads((folder / "dataset.json").read_text())
     assert header["schema_version"] == 2
     with (folder / "images.csv").open(encoding="utf-8", newline="") as stream:

@@ -8,13 +8,13 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import msgspec
 
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import DataNotFound, DataWarning, InvalidExport, Problem, UnknownLabel, option, some
-from pcm_leukemia.files import MARKER, find_images, leads_outside, open_container
+from pcm_leukemia.files import MARKER, leads_outside
 from pcm_leukemia.schema import (
     IGNORE,
     PARTS,
@@ -29,7 +29,7 @@ from pcm_leukemia.schema import (
     Taxonomy,
 )
 from pcm_leukemia.shapes import Box, Polygon, Shape, unpack
-from pcm_leukemia.taxonomy import known
+from pcm_leukemia.taxonomy import known, label_map
 
 __all__ = ["json_files", "read"]
 
@@ -39,7 +39,8 @@ Row = Mapping[str, Any]
 def read(
     path: str | Path,
     *,
-    taxonomy: Taxonomy | None = None,
+    taxonomy: Taxonomy | Literal["declared"] | None = None,
+    labels: Mapping[str, str] | None = None,
     clip: bool = False,
     images_root: str | Path | None = None,
 ) -> Dataset:
@@ -54,7 +55,10 @@ def read(
     path
         A JSON file, or a folder with JSON files in it or in its ``annotations/``.
     taxonomy
-        The classes; by default the nine, if the categories are these, or the categories as they are.
+        The classes; by default, and with "declared", the nine if the categories are these, or the categories as
+        they are.
+    labels
+        Name of a category -> class, or "ignore".
     clip
         Cut boxes that leave their image at its border, instead of refusing them.
     images_root
@@ -67,10 +71,12 @@ def read(
         If there is no JSON file.
     InvalidExport
         If anything is wrong in one: every problem is listed.
+    ValueError
+        If `labels` maps to something that is no class.
     """
     path = Path(path)
     files = _files(path)
-    reader = _Reader(taxonomy, clip=clip)
+    reader = _Reader(None if taxonomy == "declared" else taxonomy, labels or {}, clip=clip)
     for part, file in files.items():
         reader.read(file, part)
     root = reader.find_images(path, images_root)
@@ -108,8 +114,9 @@ def _files(path: Path) -> dict[str, Path]:
 class _Reader:
     """What the files of one data set hold together."""
 
-    def __init__(self, taxonomy: Taxonomy | None, *, clip: bool) -> None:
-        self.given, self.clip = taxonomy, clip
+    def __init__(self, taxonomy: Taxonomy | None, mapping: Mapping[str, str], *, clip: bool) -> None:
+        self.given, self.mapping, self.clip = taxonomy, mapping, clip
+        self.classes: Mapping[str, str] = {}
         self.labels: tuple[str, ...] | None = None
         self.info: Row = {}
         self.problems: list[Problem] = []
@@ -161,24 +168,26 @@ class _Reader:
     def find_images(self, path: Path, images_root: str | Path | None) -> Path | None:
         """Set `Image.file` where there is one; gives the root of the files, if any."""
         if images_root is not None:
-            from pcm_leukemia.images import check_sizes
+            from pcm_leukemia.images import find_at
 
-            pictures = open_container(images_root)
-            images, problems = find_images(self.images.values(), pictures, {}, required=True)
-            root = pictures.root
-            self.problems += [*problems, *pictures.problems, *check_sizes(images, root)]
+            images, root, problems = find_at(self.images.values(), images_root)
+            self.problems += problems
         else:
             top = path.absolute() if path.is_dir() else path.absolute().parent
             root = (top.parent if top.name == "annotations" else top) / "images"
-            images = [_with_file(image, root) for image in self.images.values()]
+            images = tuple(_with_file(image, root) for image in self.images.values())
         self.images = {image.id: image for image in images}
         return root.absolute() if any(image.file for image in images) else None
 
     def dataset(self, path: Path, root: Path | None, parts: list[str]) -> Dataset:
         """The tables as a data set."""
-        labels = self.labels or ()
+        labels = tuple(dict.fromkeys(label for label in self.classes.values() if label != IGNORE))
         taxonomy = self.given or known(labels)
-        if taxonomy.name == "declared" and isinstance(self.info.get("taxonomy"), str):
+        if (
+            taxonomy.name == "declared"
+            and labels == self.labels
+            and isinstance(self.info.get("taxonomy"), str)
+        ):
             taxonomy = Taxonomy(self.info["taxonomy"], labels)
         patients = tuple(
             Patient(PatientId(patient), diagnosis) for patient, diagnosis in self.patients.items()
@@ -232,18 +241,17 @@ class _Reader:
                 "has other categories than the files before it",
                 "write all parts with the same categories",
             )
+        if self.labels is None:
+            self.classes = label_map(names, self.given, self.mapping)
         self.labels = names
-        labels = {}
-        for number, name in ordered:
-            label = self.given.match(name) if self.given else name
-            if label is None and self.given:
+        for name in names:
+            if self.given and self.classes.get(name) not in (*self.given.labels, IGNORE):
                 self._problem(
                     file,
                     f'category "{name}" is no class of {self.given.name}',
                     f"rename it to one of {', '.join(self.given.labels)}",
                 )
-            labels[cast(object, number)] = label or name
-        return labels
+        return {number: self.classes.get(name, name) for number, name in ordered}
 
     def _image(self, row: Row, where: str, part: str, images: dict[object, Image]) -> None:
         name = row["file_name"]

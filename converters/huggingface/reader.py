@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
 from pcm_leukemia.converters.huggingface.columns import CellRest, ImageRest, corners, pyarrow
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.errors import CorruptFile, DataNotFound
+from pcm_leukemia.errors import CorruptFile, DataNotFound, InvalidDataset
 from pcm_leukemia.schema import Cell, Image, ImageId, Patient, PatientId, Split, Tag, Taxonomy
 from pcm_leukemia.shapes import Box, unpack
+from pcm_leukemia.taxonomy import label_map
 
 __all__ = ["metadata", "read"]
 
@@ -55,15 +56,28 @@ def metadata(ds: Dataset, part: str) -> dict[str, object]:
     return plain
 
 
-def read(path: str | Path) -> Dataset:
+def read(
+    path: str | Path,
+    *,
+    taxonomy: Taxonomy | Literal["declared"] | None = None,
+    labels: Mapping[str, str] | None = None,
+    images_root: str | Path | None = None,
+) -> Dataset:
     """Read the detection files of a folder that `write` wrote, or a copy of some of its splits.
 
-    The images stay where they are, in the parquet files: `Image.file` and `Dataset.root` are None.
+    The images stay where they are, in the parquet files: `Image.file` and `Dataset.root` are None, unless
+    `images_root` has them as files.
 
     Parameters
     ----------
     path
         The folder, with ``detection/*.parquet`` in it.
+    taxonomy
+        The classes; by default, and with "declared", those of the folder.
+    labels
+        Class of the folder -> class, or "ignore".
+    images_root
+        A folder or zip with the images as files.
 
     Raises
     ------
@@ -72,9 +86,11 @@ def read(path: str | Path) -> Dataset:
     CorruptFile
         If a file is cut short, missing among its like, or not of this package.
     InvalidDataset
-        If the rows contradict each other.
+        If the rows contradict each other, or images are not at `images_root`.
     MissingExtra
         If pyarrow is not installed.
+    ValueError
+        If `labels` maps to something that is no class.
     """
     pa = pyarrow()
     files = _files(Path(path))
@@ -104,14 +120,27 @@ def read(path: str | Path) -> Dataset:
             raise CorruptFile(f"{file}: cannot be read ({error}); write it again, or copy it anew") from error
     assert common is not None
     diagnoses |= dict(common.patients_without_images)
-    return Dataset(
+    root = None
+    if images_root is not None:
+        from pcm_leukemia.images import find_at
+
+        found, root, problems = find_at(images, images_root)
+        if problems:
+            raise InvalidDataset(problems)
+        images = list(found)
+    ds = Dataset(
         common.name,
         common.taxonomy,
         tuple(images),
         tuple(cells),
         tuple(Patient(PatientId(patient), diagnosis) for patient, diagnosis in diagnoses.items()),
         Split.from_record(common.split.name, part_of, common.split.made) if common.split else None,
+        root,
     )
+    if labels or isinstance(taxonomy, Taxonomy):
+        classes = taxonomy if isinstance(taxonomy, Taxonomy) else None
+        ds = ds.relabel(label_map(ds.taxonomy.labels, classes, labels), classes)
+    return ds
 
 
 def _files(path: Path) -> list[Path]:

@@ -7,10 +7,10 @@ import json
 import math
 import os
 import warnings
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 
@@ -27,9 +27,9 @@ from pcm_leukemia.errors import (
     some,
 )
 from pcm_leukemia.files import MARKER
-from pcm_leukemia.schema import Cell, Image, ImageId, Patient, PatientId, Split, Taxonomy
+from pcm_leukemia.schema import IGNORE, Cell, Image, ImageId, Patient, PatientId, Split, Taxonomy
 from pcm_leukemia.shapes import Box, Polygon
-from pcm_leukemia.taxonomy import known
+from pcm_leukemia.taxonomy import known, label_map
 
 __all__ = ["TABLE", "read"]
 
@@ -58,7 +58,14 @@ class _Entry:
     diagnosis: str = ""
 
 
-def read(path: str | Path, *, taxonomy: Taxonomy | None = None, clip: bool = False) -> Dataset:
+def read(
+    path: str | Path,
+    *,
+    taxonomy: Taxonomy | Literal["declared"] | None = None,
+    labels: Mapping[str, str] | None = None,
+    clip: bool = False,
+    images_root: str | Path | None = None,
+) -> Dataset:
     """Read a YOLO folder: one that `write` wrote, or any that ultralytics could train on.
 
     Cells are numbered from 0 in the order of the rows. A row with more than five columns is an outline,
@@ -70,9 +77,14 @@ def read(path: str | Path, *, taxonomy: Taxonomy | None = None, clip: bool = Fal
     path
         The folder, or its data.yaml.
     taxonomy
-        The classes that the names in data.yaml stand for; by default those names, in that order.
+        The classes; by default, and with "declared", the names in data.yaml, in that order.
+    labels
+        Name in data.yaml -> class, or "ignore".
     clip
         Cut boxes at the image's border however far they leave it, instead of refusing them.
+    images_root
+        A folder or zip with the images, where they are not below the folder. In a folder of another tool, the
+        folder that its ``train``, ``val`` and ``test`` are relative to.
 
     Raises
     ------
@@ -84,6 +96,8 @@ def read(path: str | Path, *, taxonomy: Taxonomy | None = None, clip: bool = Fal
         If a name is no class of `taxonomy`.
     InvalidExport
         If any row, image or part is wrong: every problem is listed.
+    ValueError
+        If `labels` maps to something that is no class.
 
     Warns
     -----
@@ -95,17 +109,23 @@ def read(path: str | Path, *, taxonomy: Taxonomy | None = None, clip: bool = Fal
     file = path / "data.yaml" if path.is_dir() else path
     content = _read_yaml(file)
     found = _Found()
-    labels, classes = _classes(content.get("names"), file, taxonomy)
+    given = None if taxonomy == "declared" else taxonomy
+    classes_of, classes = _classes(content.get("names"), file, given, labels)
     mark = _mark(file.parent)
     if mark:
         root, entries = file.parent.absolute() / "images", list(_listed(file.parent, found))
+        if images_root is not None:
+            root, entries = _found_at(images_root, entries, found)
         split, name = mark.get("split"), str(mark.get("name"))
     else:
-        root, entries = _foreign(content, file, found)
+        base = content.get("path") if images_root is None else Path(images_root).absolute()
+        root, entries = _foreign(content, file, base, found)
         split = "given" if {entry.part for entry in entries} - {"all"} else None
         name = file.parent.absolute().name
     cells = [
-        cell for entry in entries for cell in _cells(entry, labels, found, must_exist=bool(mark), clip=clip)
+        cell
+        for entry in entries
+        for cell in _cells(entry, classes_of, found, must_exist=bool(mark), clip=clip)
     ]
     if found.problems:
         raise InvalidExport(found.problems)
@@ -145,7 +165,9 @@ def _read_yaml(file: Path) -> dict[str, Any]:
     return content
 
 
-def _classes(names: object, file: Path, taxonomy: Taxonomy | None) -> tuple[list[tuple[str, str]], Taxonomy]:
+def _classes(
+    names: object, file: Path, taxonomy: Taxonomy | None, mapping: Mapping[str, str] | None
+) -> tuple[list[tuple[str, str]], Taxonomy]:
     """The label of each class id with its name in the file, and the classes of the data set."""
     if isinstance(names, dict):
         if sorted(map(str, names)) != sorted(map(str, range(len(names)))):
@@ -155,23 +177,25 @@ def _classes(names: object, file: Path, taxonomy: Taxonomy | None) -> tuple[list
         names = [by_id[number] for number in range(len(by_id))]
     if not isinstance(names, list) or not names:
         raise InvalidExport([Problem(str(file), "has no names", "list the classes below names")])
-    labels = [str(name) for name in names]
+    raw = [str(name) for name in names]
+    classes = label_map(raw, taxonomy, mapping)
+    labels = [(classes[name], name) for name in raw]
     if taxonomy is None:
         try:
-            return list(zip(labels, labels, strict=True)), known(tuple(labels))
+            once = dict.fromkeys(label for label, _ in labels if label != IGNORE) if mapping else raw
+            return labels, known(tuple(once))
         except ValueError as error:
             raise InvalidExport([Problem(str(file), "names", str(error))]) from error
-    matched = [taxonomy.match(label) for label in labels]
     unknown = [
         Problem(
-            str(file), f'name "{label}" is no class of {taxonomy.name}', "rename it, or give another taxonomy"
+            str(file), f'name "{name}" is no class of {taxonomy.name}', "rename it, or give another taxonomy"
         )
-        for label, match in zip(labels, matched, strict=True)
-        if match is None
+        for label, name in labels
+        if label not in (*taxonomy.labels, IGNORE)
     ]
     if unknown:
         raise UnknownLabel(unknown)
-    return [(match, label) for match, label in zip(matched, labels, strict=True) if match], taxonomy
+    return labels, taxonomy
 
 
 def _mark(folder: Path) -> dict[str, Any]:
@@ -234,13 +258,22 @@ def _is_image(file: str) -> bool:
     return file.rpartition(".")[2].lower() in EXTENSIONS
 
 
-def _foreign(content: dict[str, Any], file: Path, found: _Found) -> tuple[Path, list[_Entry]]:
+def _found_at(images_root: str | Path, entries: list[_Entry], found: _Found) -> tuple[Path, list[_Entry]]:
+    """The folder or zip with the images, and the entries with the images' files in it."""
+    from pcm_leukemia.images import find_at
+
+    images, root, problems = find_at([entry.image for entry in entries], images_root)
+    found.problems += problems
+    return root, [replace(entry, image=image) for entry, image in zip(entries, images, strict=True)]
+
+
+def _foreign(content: dict[str, Any], file: Path, base: object, found: _Found) -> tuple[Path, list[_Entry]]:
     """The folder that holds all images, and those that data.yaml names, as ultralytics finds them."""
     from pcm_leukemia.images import size
 
     keys = {"train": "train", "val": "val" if "val" in content else "validation", "test": "test"}
     parts = {
-        part: sorted(set(_image_files(content[key], file, content.get("path"))))
+        part: sorted(set(_image_files(content[key], file, base)))
         for part, key in keys.items()
         if content.get(key)
     }

@@ -33,11 +33,12 @@ from pcm_leukemia.cli.options import (
     Variant,
     labels_of,
     load,
+    patients_of,
     taxonomy_of,
     there,
 )
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.loading import load_dataset, with_patients
+from pcm_leukemia.loading import load_dataset
 from pcm_leukemia.requirements import require
 from pcm_leukemia.schema import IGNORE
 from pcm_leukemia.sources import split_name
@@ -128,30 +129,22 @@ def import_(
     are, even if they were edited by hand.
     """
     from pcm_leukemia import store
+    from pcm_leukemia.patients import assign
 
-    people = (patients, patients_csv, patients_tag, patients_attribute)
+    people = patients_of(patients, patients_csv, patients_tag, patients_attribute)
+    reading = {**taxonomy_of(taxonomy), "labels": labels_of(label_map), "images_root": images_root}
     canonical = store.recognises(export)
     if canonical:
-        if label_map or clip or variant or taxonomy is not Taxonomies.pcm_leukemia:
+        if clip or variant:
             raise typer.BadParameter(
-                f"{export}: is a canonical folder; --map, --clip, --variant and --taxonomy are for other data"
+                f"{export}: is a canonical folder; --clip and --variant are for other data"
             )
-        ds = store.read(export, with_split=False, verify=False, images_root=images_root)
-        ds = with_patients(replace(ds, name=name or ds.name), *people)
+        ds = store.read(export, with_split=False, verify=False, **reading)
+        ds = replace(ds, name=name or ds.name)
+        ds = assign(ds, people) if people else ds
     else:
-        ds = load_dataset(
-            export,
-            patients=patients,
-            patients_csv=patients_csv,
-            patients_tag=patients_tag,
-            patients_attribute=patients_attribute,
-            **taxonomy_of(taxonomy),
-            labels=labels_of(label_map),
-            clip=clip,
-            images_root=images_root,
-            variant=variant,
-            name=name or (None if split_name(export) else out.absolute().name),
-        )
+        name = name or (None if split_name(export) else out.absolute().name)
+        ds = load_dataset(export, patients=people, clip=clip, variant=variant, name=name, **reading)
     store.write(ds, out)
     print(f"{out}: {ds!r}")
     if not any(image.file for image in ds.images):

@@ -11,6 +11,7 @@ import typer
 from pcm_leukemia import converters
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.loading import load_dataset
+from pcm_leukemia.patients import Attribute, Table, Tag
 from pcm_leukemia.schema import IGNORE
 from pcm_leukemia.sources import split_name
 
@@ -37,6 +38,7 @@ __all__ = [
     "Variant",
     "labels_of",
     "load",
+    "patients_of",
     "taxonomy_of",
     "there",
 ]
@@ -136,6 +138,24 @@ Threads = Annotated[
 def taxonomy_of(taxonomy: Taxonomies) -> dict[str, Any]:
     """--taxonomy as the argument of a reader."""
     return {"taxonomy": "declared"} if taxonomy is Taxonomies.declared else {}
+
+
+def patients_of(
+    pattern: str | None, csv: Path | None, tag: str | None, attribute: str | None
+) -> str | Table | Tag | Attribute | None:
+    """--patients, --patients-csv, --patients-tag and --patients-attribute as the one argument of `load_dataset`."""
+    given: list[str | Table | Tag | Attribute] = [
+        *([pattern] if pattern is not None else []),
+        *([Table(csv)] if csv else []),
+        *([Tag(tag)] if tag is not None else []),
+        *([Attribute(attribute)] if attribute is not None else []),
+    ]
+    if len(given) > 1:
+        raise typer.BadParameter(
+            "patients are given in more than one way; give one of --patients, --patients-csv, --patients-tag and "
+            "--patients-attribute"
+        )
+    return given[0] if given else None
 
 
 def load(

@@ -31,7 +31,7 @@ import PIL.ImageOps
 
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import CorruptFile, DataNotFound, ExportError, PcmError, Problem, option
-from pcm_leukemia.files import BAD_FILE, Files
+from pcm_leukemia.files import BAD_FILE, Files, find_images, open_container
 from pcm_leukemia.images import metadata
 from pcm_leukemia.schema import Image
 from pcm_leukemia.shapes import Box
@@ -55,6 +55,7 @@ __all__ = [
     "decode_as_annotated",
     "encode",
     "files_of",
+    "find_at",
     "load",
     "load_bytes",
     "misfit",
@@ -167,6 +168,23 @@ def check_sizes(images: Iterable[Image], root: Path, workers: int | None = None)
     with ThreadPoolExecutor(workers) as pool:
         found = pool.map(lambda image: _size_problem(files, image), images)
         return [problem for problem in found if problem]
+
+
+def find_at(
+    images: Iterable[Image], images_root: str | Path
+) -> tuple[tuple[Image, ...], Path, list[Problem]]:
+    """Give images their files in a folder or zip, and compare their headers with the recorded sizes.
+
+    Returns
+    -------
+    tuple
+        The images with their `file`, the absolute path of the folder or zip, and a problem for every image that is
+        missing, unreadable or of another size.
+    """
+    pictures = open_container(images_root)
+    found, problems = find_images(images, pictures, {}, required=True)
+    root = pictures.root.absolute()
+    return tuple(found), root, [*problems, *pictures.problems, *check_sizes(found, root)]
 
 
 def files_of(ds: Dataset) -> Files:

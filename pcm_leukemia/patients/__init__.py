@@ -20,12 +20,85 @@ from pcm_leukemia.errors import DataWarning, InvalidExport, Problem, some
 from pcm_leukemia.patients.table import PatientTable
 from pcm_leukemia.schema import ImageId, Patient, PatientId
 
-__all__ = ["DIAGNOSES", "from_attribute", "from_csv", "from_pattern", "from_tags"]
+__all__ = [
+    "DIAGNOSES",
+    "Attribute",
+    "Table",
+    "Tag",
+    "assign",
+    "from_attribute",
+    "from_csv",
+    "from_pattern",
+    "from_tags",
+]
 
 DIAGNOSES = ("Normal", "ALL", "AML", "APL")
 """The diagnoses of the paper, its section 2.2; other texts are kept as they are given."""
 
 _EXAMPLE = "(?P<diagnosis>[^/]+)/(?P<patient>[^/]+)/"
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Patients are in a CSV file, as `from_csv` reads it."""
+
+    path: str | Path
+
+
+@dataclass(frozen=True, slots=True)
+class Tag:
+    """Patients are in the labels of CVAT's image tags, by a pattern, as for `from_tags`."""
+
+    pattern: str
+
+
+@dataclass(frozen=True, slots=True)
+class Attribute:
+    """Patients are in a CVAT attribute, as for `from_attribute`."""
+
+    name: str = "patient"
+    diagnosis: str = "diagnosis"
+
+
+def assign(ds: Dataset, patients: str | Table | Tag | Attribute) -> Dataset:
+    """Give every image its patient, from wherever the patients are.
+
+    Parameters
+    ----------
+    ds
+        Its patients, if it has any, are replaced.
+    patients
+        A pattern over image paths, as for `from_pattern`; or a `Table`, a `Tag` or an `Attribute`.
+
+    Raises
+    ------
+    TypeError
+        If `patients` is something else.
+    ValueError
+        If a pattern is no regular expression or has no group `patient`.
+    InvalidExport
+        If an image has no patient, or the table cannot be read: every problem is listed.
+
+    Examples
+    --------
+    >>> from pcm_leukemia.schema import Image
+    >>> from pcm_leukemia.taxonomy import NINE
+    >>> ds = Dataset("demo", NINE, (Image(ImageId("aml/007/a.png"), 64, 64),))
+    >>> assign(ds, r"/(?P<patient>[^/]+)/").patients
+    (Patient(id='007', diagnosis=None),)
+    """
+    if isinstance(patients, str):
+        return from_pattern(ds, patients)
+    if isinstance(patients, Table):
+        return from_csv(ds, patients.path)
+    if isinstance(patients, Tag):
+        return from_tags(ds, patients.pattern)
+    if isinstance(patients, Attribute):
+        return from_attribute(ds, patients.name, patients.diagnosis)
+    raise TypeError(
+        f"patients: {patients!r} must be a pattern (text), a Table, a Tag or an Attribute; "
+        'for a CSV file pass patients.Table("FILE.csv")'
+    )
 
 
 @dataclass(slots=True)

@@ -140,7 +140,7 @@ def test_the_order_does_not_depend_on_the_disk(name: str, tmp_path: Path) -> Non
 
 def test_the_canonical_folder_gives_it_back(name: str, tmp_path: Path) -> None:
     ds = read(name, made(name, tmp_path / "source"))
-    again = store.read(store.write(ds, tmp_path / "canonical"))
+    again = store.read(store.write(ds, tmp_path / "canonical").out)
     assert again == ds
     assert again.fingerprint == ds.fingerprint
     assert [image.file for image in again.images] == [image.file for image in ds.images]

@@ -39,6 +39,7 @@ from pcm_leukemia import (
 from pcm_leukemia.converters import coco, cvat
 from pcm_leukemia.converters.coco import with_results
 from pcm_leukemia.errors import DataNotFound, DataWarning, ExportError, InvalidExport, LeakySplit, UnknownPart
+from pcm_leukemia.patients import Table
 from pcm_leukemia.schema import ImageId, PatientId, Tag
 from pcm_leukemia.shapes import Ellipse, Mask, Polygon, RotatedBox
 
@@ -586,7 +587,7 @@ def test_parts_become_subsets(with_files: Dataset, tmp_path: Path) -> None:
             "Validation/P2/a.png,P 2,",
         ]
         archive.extract("patients.csv", tmp_path)
-    back = load_dataset(tmp_path / "out.zip", patients_csv=tmp_path / "patients.csv")
+    back = load_dataset(tmp_path / "out.zip", patients=Table(tmp_path / "patients.csv"))
     assert back.patients == with_files.patients
     split = splits.from_subsets(back)
     assert dict(split.part_of) == {
