@@ -52,7 +52,7 @@ def read(
     variant: str | None = None,
     labels: Mapping[str, str] | None = None,
     taxonomy: Taxonomy = NINE,
-    patients_csv: str | Path | None = None,
+    patients: str | people.Table | None = None,
     workers: int | None = None,
 ) -> Dataset:
     """Read crops by their folders.
@@ -68,9 +68,9 @@ def read(
         Folder -> class, or "ignore"; folders that spell a class need none.
     taxonomy
         The classes.
-    patients_csv
-        A CSV with the columns path (of an image or a folder), patient and (optional) diagnosis; see
-        `patients.from_csv`.
+    patients
+        A pattern over image paths, or a `patients.Table` with the columns path (of an image or a folder), patient and
+        (optional) diagnosis.
     workers
         Threads that read headers.
 
@@ -118,7 +118,7 @@ def read(
     if outside:
         warn(f"{root}: {len(outside):,} images are in no class folder and left out, the first {outside[0]}")
     ds = crops(SOURCE, folder, rows, _map(rows, labels or {}, taxonomy, str(root)), workers=workers)
-    return people.from_csv(ds, patients_csv) if patients_csv is not None else ds
+    return ds if patients is None else people.assign(ds, patients)
 
 
 def _map(rows: list[Crop], given: Mapping[str, str], taxonomy: Taxonomy, where: str) -> LabelMap:

@@ -92,7 +92,7 @@ def test_a_folder_of_crops_with_a_map(run: Run, tmp_path: Path) -> None:
     facts = image_folder.make(tmp_path)
     done = run(
         *("import", f"image_folder:{facts.root}", tmp_path / "out", "--map", "L1 blasts=Lymphoblast"),
-        *("--map", "debris=ignore", "--patients-csv", facts.options["patients_csv"]),
+        *("--map", "debris=ignore", "--patients-csv", tmp_path / "patients.csv"),
     )
     assert done.status == 0, done.err
     assert "3 patients, 5 images, 5 cells" in done.out

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pcm_leukemia.patients import Table
 from source_layouts import Facts, picture
 
 
@@ -29,6 +30,6 @@ def make(root: Path) -> Facts:
         labels={"Lymphoblast": 2, "Neutrophil": 2, "ignore": 1},
         patients={"P1": "ALL", "P2": "ALL", "P3": None},
         parts={"train": 2, "val": 1, "test": 2},
-        options={"labels": {"L1 blasts": "Lymphoblast", "debris": "ignore"}, "patients_csv": table},
+        options={"labels": {"L1 blasts": "Lymphoblast", "debris": "ignore"}, "patients": Table(table)},
         warns="1 images are in no class folder and left out, the first train/overview.png",
     )
