@@ -1,4 +1,4 @@
-"""`concat`: several data sets as one, in which nothing of one is taken for something of another."""
+"""`concat`: several data sets as one, without confusing their images, patients and groups."""
 
 from __future__ import annotations
 
@@ -23,41 +23,43 @@ from pcm_leukemia.schema import Image, ImageId, Patient, PatientId, Split
 __all__ = ["Looking", "concat"]
 
 Looking: TypeAlias = Literal["files", "pixels"]
-"""How images that are in several data sets are found: the same bytes, or the same look."""
+"""How to find images that are in several data sets: by equal bytes, or by equal looks."""
 
 
 def concat(datasets: Iterable[Dataset], name: str | None = None, *, copies_by: Looking = "files") -> Dataset:
-    """Join data sets; ids of images, patients and groups get the name of the data set they come from in front.
+    """Join data sets; the name of its data set is put before the id of every image, patient and group.
 
     Image "P01/a.png" of the data set "lmu" becomes "lmu/P01/a.png", its patient "P01" becomes "lmu/P01". So two
     hospitals' first patients stay two. Images are found where they were, also in zips.
 
-    Where every data set has a split, each image stays in the part it is in; where none has, the result has none.
-    Images that are in more than one data set become one group, which no split may separate: `splits.by_patient`
-    keeps it together, and a split that came along and does not is refused by whatever writes or trains.
+    If every data set has a split, each image stays in its part; if no data set has one, the result has none. Images
+    that are in more than one data set become one group, which no split may separate: `splits.by_patient` keeps it
+    together, and writers and trainers refuse a split that does not.
 
     Parameters
     ----------
     datasets
-        Of the same classes, in the same order, each with a name of its own. Those with other classes are
-        brought to the same ones by `Dataset.relabel` or `Dataset.task`.
+        Data sets with the same classes in the same order, each with a name of its own. `Dataset.relabel` and
+        `Dataset.task` bring data sets to the same classes.
     name
-        Of the result; by default the names joined by "+".
+        The name of the result; by default the names joined by "+".
     copies_by
-        "files" finds images whose files are the same, byte for byte, which costs next to nothing. "pixels" decodes
-        every image and also finds those that were compressed again, scaled, turned or mirrored, and cells
-        that were cut out of another image (see docs/trust.md): 13 ms an image.
+        "files" finds images whose files are equal byte for byte, at almost no cost. "pixels" decodes every image
+        (13 ms each) and also finds images that were compressed again, scaled, turned or mirrored, and cells that were
+        cut out of another image (see docs/trust.md).
 
     Warns
     -----
     DataWarning
-        If images are in more than one data set: how many, and the first of them.
+        If images are in more than one data set: their number, and the first of them.
 
     Raises
     ------
     ValueError
-        If there is none, names or classes do not fit, some have a split and some have none, or their images
-        lie on different drives.
+        If there is no data set, names or classes do not fit, only some data sets have a split, or their images are on
+        different drives.
+    LeakySplit
+        If validation shares patients with training in one data set, and the split of another leaks.
 
     Examples
     --------
@@ -88,7 +90,7 @@ def concat(datasets: Iterable[Dataset], name: str | None = None, *, copies_by: L
 
 def _require_fit(sources: Sequence[Dataset]) -> None:
     if not sources:
-        raise ValueError("concat: there is no data set to join; give one or more")
+        raise ValueError("concat: no data set to join; give one or more")
     repeated = [name for name, count in Counter(ds.name for ds in sources).items() if count > 1]
     if repeated:
         raise ValueError(
@@ -100,18 +102,18 @@ def _require_fit(sources: Sequence[Dataset]) -> None:
         if ds.taxonomy.labels != first.taxonomy.labels:
             raise ValueError(
                 f"concat: {first.name} has the classes {', '.join(first.taxonomy.labels)}, {ds.name} has "
-                f"{', '.join(ds.taxonomy.labels)}; bring them to the same ones: Dataset.relabel, Dataset.task"
+                f"{', '.join(ds.taxonomy.labels)}; bring them to the same classes: Dataset.relabel, Dataset.task"
             )
     without = [ds.name for ds in sources if ds.split is None]
     if without and len(without) < len(sources):
         raise ValueError(
-            f"concat: {', '.join(without)} has no split and the others have one; split it first, or leave all "
-            "splits out: Dataset.with_split(None)"
+            f"concat: {', '.join(without)} has no split and the others have one; split it first, or remove all "
+            "splits: Dataset.with_split(None)"
         )
 
 
 def _common_root(sources: Sequence[Dataset]) -> Path | None:
-    """The folder below which the images of all of them are; of one zip alone it is that zip's folder."""
+    """The folder that holds the images of all data sets; for a single zip, the folder of that zip."""
     roots = [_real(ds.root) for ds in sources if ds.root is not None]
     if not roots:
         return None
@@ -120,20 +122,20 @@ def _common_root(sources: Sequence[Dataset]) -> Path | None:
         return Path(os.path.commonpath(folders))
     except ValueError as error:
         raise ValueError(
-            f"concat: the images lie on different drives ({', '.join(map(str, roots))}); bring them onto one"
+            f"concat: the images are on different drives ({', '.join(map(str, roots))}); move them to one drive"
         ) from error
 
 
 def _real(root: Path) -> Path:
-    """A root without links and ".." on the way to it, which would lead out of the folder that all of them share.
+    """A root without links or ".." in its path, which would lead out of the common folder.
 
-    A zip keeps its own name, since its files are found by the ending of it.
+    A zip keeps its own name, since its suffix tells how to read it.
     """
     return root.resolve() if root.is_dir() else root.parent.resolve() / root.name
 
 
 def _named(ds: Dataset, root: Path | None) -> Dataset:
-    """The data set with its name before every id, and its files as seen from `root`."""
+    """The data set with its name before every id, and with its files relative to `root`."""
     way = _real(ds.root).relative_to(root).as_posix() if ds.root and root else ""
     prefix = "" if way in ("", ".") else f"{way}/"
     images = {
@@ -165,9 +167,9 @@ def _named(ds: Dataset, root: Path | None) -> Dataset:
 
 
 def _split(joined: Sequence[Dataset]) -> Split | None:
-    """The parts of all of them; training and validation may share patients if they may in any.
+    """The split of all data sets; training and validation may share patients if they may in any of them.
 
-    A data set in which they may not is checked here, since nobody could see its leaks afterwards.
+    The other data sets are then checked here, since their leaks could not be seen afterwards.
     """
     splits = [ds.split for ds in joined if ds.split is not None]
     if not splits:
@@ -188,7 +190,7 @@ def _split(joined: Sequence[Dataset]) -> Split | None:
 
 
 def _same_files(ds: Dataset) -> Iterator[Sequence[ImageId]]:
-    """Images whose files are the same; only those of one length are read."""
+    """Images whose files are equal; only files of equal length are read."""
     if ds.root is None:
         return
     files = Files(ds.root)
@@ -205,7 +207,7 @@ def _same_files(ds: Dataset) -> Iterator[Sequence[ImageId]]:
 
 
 def _same_looks(ds: Dataset) -> Iterator[Sequence[ImageId]]:
-    """Images that look the same, or show the same cell."""
+    """Images that look the same or show the same cell."""
     from pcm_leukemia.checks import copies, look  # numpy and Pillow, which `import pcm_leukemia` does without
 
     for found in copies(ds, look(ds)):
@@ -213,7 +215,7 @@ def _same_looks(ds: Dataset) -> Iterator[Sequence[ImageId]]:
 
 
 def _kept_together(ds: Dataset, same: Sequence[Sequence[ImageId]]) -> Dataset:
-    """One group for all images that are the same, and for those that were in a group with them already."""
+    """Put equal images into one group, together with the images that shared a group with them."""
     lines = [" = ".join(images) for images in same]
     warnings.warn(
         f"{ds.name}: {len(same):,} images are in more than one data set; they are kept together in every split:\n"

@@ -104,7 +104,7 @@ def test_nothing_is_lost_and_nothing_changes_but_ids(ds: Dataset) -> None:
 @pytest.mark.parametrize(
     ("sources", "said"),
     [
-        ([], "concat: there is no data set to join; give one or more"),
+        ([], "concat: no data set to join; give one or more"),
         ([one("a"), one("a")], 'concat: several data sets are called "a"; give each a name of its own'),
         ([one("a", "train"), one("b")], "concat: b has no split and the others have one; split it first"),
         ([one("a"), one("b").task("wbc")], "a has the classes Lymphocyte, .*, b has WBC, Other; bring them"),

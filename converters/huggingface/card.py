@@ -203,7 +203,7 @@ _DETECTION = """`detection`: a row an image.
 | `file_name` | the image's path in the annotated export |
 | `patient`, `diagnosis` | as they were given; empty where unknown |
 | `objects` | lists of equal length: `id` (from 1, over all images), `bbox` (x, y, width, height in pixels, as in COCO), `category`, `area` of the box (square pixels), `cell` (its number in the image), `raw_label` (what the annotator's tool said) |
-| `pcm` | JSON with what is left of the annotations (outlines, attributes, tags); `pcm_leukemia.converters.huggingface.writer.read` reads it |"""
+| `pcm` | JSON with what is left of the annotations (outlines, attributes, tags); `pcm_leukemia.converters.huggingface.read` reads it |"""
 
 _CLASSIFICATION = """`classification`: a row a cell.
 

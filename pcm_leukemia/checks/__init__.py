@@ -1,4 +1,4 @@
-"""Everything that can be said against trusting a data set, in one pass: the split, copies, boxes, identifiers."""
+"""All checks of a data set in one pass: split, copies, boxes, identifiers."""
 
 from __future__ import annotations
 
@@ -54,14 +54,14 @@ KINDS: Mapping[str, str] = {
     "unusual-box": "warning",
     "identifier": "warning",
 }
-"""Each kind of finding and how grave it is, in the order in which they are told."""
+"""Each kind of finding and its severity, in the order of the report."""
 
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What `check` found, the gravest first, and what it looked at.
+    """The findings of `check`, the most severe first, and what it looked at.
 
-    `notes` say what was not looked at, and why.
+    `notes` say what it did not look at, and why.
     """
 
     name: str
@@ -72,7 +72,7 @@ class Checked:
 
     @property
     def problems(self) -> tuple[Finding, ...]:
-        """The findings because of which scores or boxes can be wrong."""
+        """The findings that can make scores or boxes wrong."""
         return tuple(found for found in self.findings if found.severity == "problem")
 
     @property
@@ -113,25 +113,25 @@ def check(
     workers: int | None = None,
     progress: bool = False,
 ) -> Checked:
-    """Look for everything because of which a data set, or scores on it, should not be trusted.
+    """Look for everything that makes a data set, or scores on it, untrustworthy.
 
-    docs/trust.md says what is looked for, with which thresholds, and what cannot be found. Nothing raises
-    for what is in the data: a file that is missing or damaged is a finding as well.
+    docs/trust.md lists the checks, their thresholds, and what they cannot find. Nothing in the data raises: a missing or
+    damaged file is a finding too.
 
     Parameters
     ----------
     ds
-        With its images, or annotations only: then those are all that is looked at.
+        The data set. Without image files, only its annotations are checked.
     split
-        The split to judge, if not the data set's own; it need not place every image.
+        The split to check; by default the data set's own. It need not place every image.
     pixels
-        Decode the images and look for copies. Without, files are still read for their sizes and identifiers.
+        Whether to decode the images and look for copies. Otherwise files are read only for sizes and identifiers.
     paper
-        Also compare the counts with the paper's Tables 2 and 3; each difference is a problem.
+        Whether to compare the counts with the paper's Tables 2 and 3; each difference is a problem.
     workers
-        Threads; by default one a core.
+        Threads; by default one for each core.
     progress
-        Show a bar.
+        Whether to show a progress bar.
 
     Examples
     --------
@@ -215,7 +215,7 @@ def _files(ds: Dataset, split: Split | None, looks: Sequence[Look]) -> Iterator[
 
 
 def _identifiers(ds: Dataset, split: Split | None, looks: Iterable[Look]) -> Iterator[Finding]:
-    """One finding for each field, with all the images that have it: cameras write the same into each."""
+    """One finding for each field, with all images that have it, since a camera writes the same into every image."""
     having: dict[tuple[str, str], list[ImageId]] = {}
     for each in looks:
         for said in each.identifiers:
@@ -226,24 +226,24 @@ def _identifiers(ds: Dataset, split: Split | None, looks: Iterable[Look]) -> Ite
             split,
             "identifier",
             "warning",
-            f"{field} may lead to a person ({kind})",
+            f"{field} may identify a person ({kind})",
             f"look at it, and write copies without it: {option('strip_metadata', value=True)}",
             images=ids,
         )
 
 
 def _notes(ds: Dataset, split: Split | None, looks: Sequence[Look], *, pixels: bool) -> Iterator[str]:
-    """What was not looked at."""
+    """What the checks did not look at."""
     if split is None:
-        yield "there is no split: nothing is said of parts"
+        yield "there is no split: leaks between parts were not checked"
     if not ds.patients:
-        yield "there are no patient ids: copies across patients cannot be told from others"
+        yield "there are no patient ids: copies across patients cannot be distinguished from others"
     if not looks:
-        yield "there are no image files: only the annotations were looked at"
+        yield "there are no image files: only the annotations were checked"
     elif len(looks) < len(ds.images):
-        yield f"{len(ds.images) - len(looks):,} images have no file and were not looked at"
+        yield f"{len(ds.images) - len(looks):,} images have no file and were not checked"
     if looks and not pixels:
-        yield "no image was decoded: copies were not looked for"
+        yield "no image was decoded: copies were not searched for"
     plain_images, plain_cells = plain(looks)
     if plain_images or plain_cells:
         yield (

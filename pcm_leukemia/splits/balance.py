@@ -23,17 +23,17 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 STARTS = 48
-"""Starts from which the search sets out; with four times as many, the best is a fifth better."""
+"""Random starts of the search; four times as many make the best result a fifth better."""
 
 SIDE = 32
-"""Patients of either part that one step of the search pairs up; where there are more, it draws."""
+"""Patients of each part that one step of the search tries to swap; of more, it draws some."""
 
 MISSING = 10.0
-"""What a part costs that lacks patients, or a class it could have: more than any deviation."""
+"""The cost of a part without patients, or without a class that it could have: more than any deviation."""
 
 
 def counts(ds: Dataset, group_of: Mapping[ImageId, str], groups: Iterable[str]) -> Ints:
-    """Images, then cells of each class of the taxonomy, by group: ``(groups, 1 + classes)``."""
+    """The images, then the cells of each class of the taxonomy, by group: ``(groups, 1 + classes)``."""
     rows = {group: row for row, group in enumerate(groups)}
     columns = {label: 1 + index for index, label in enumerate(ds.taxonomy.labels)}
     table = np.zeros((len(rows), 1 + len(columns)), dtype=np.int64)
@@ -41,7 +41,7 @@ def counts(ds: Dataset, group_of: Mapping[ImageId, str], groups: Iterable[str]) 
         table[rows[group], 0] = images
     cells = Counter((group_of[cell.image], cell.label) for cell in ds.cells if cell.image in group_of)
     for (group, label), count in cells.items():
-        if label in columns:  # cells to be ignored are of no class
+        if label in columns:  # ignored cells have no class
             table[rows[group], columns[label]] = count
     return table
 
@@ -53,9 +53,9 @@ def place(
     settled: Mapping[PatientId, str],
     seed: int,
 ) -> dict[PatientId, str]:
-    """The part of each patient: one part after the other is chosen against what is left.
+    """Choose the part of each patient, one part after the other from what is left.
 
-    `targets` are shares of everything, in the order of choice; `settled` patients stay.
+    `targets` are shares of all images, in the order of choice; `settled` patients stay where they are.
     """
     rng = np.random.default_rng(seed)
     parts = list(targets)
@@ -81,7 +81,7 @@ def place(
 
 
 def reached(ds: Dataset, part_of: Mapping[ImageId, str], targets: Mapping[str, float]) -> dict[str, str]:
-    """What the parts came to, as text for a split's `made`.
+    """The sizes of the parts and how near they came to their targets, as text for `Split.made`.
 
     Each part but the last is measured as it was chosen: as a share of what the parts before it left.
     """
@@ -122,7 +122,7 @@ def _distance(table: Ints, share: float, labels: tuple[str, ...]) -> str:
 
 
 def _missing(ds: Dataset, table: Ints, parts: list[str]) -> str:
-    """Which class no cell of which part has, and how many patients have it at all."""
+    """The classes that a part has no cell of, and how many patients have them at all."""
     patient_of = {image.id: image.patient for image in ds.images}
     having: dict[str, set[str | None]] = {}
     for cell in ds.cells:
@@ -144,28 +144,28 @@ def assign(
     settled: Ints | None = None,
     least: Sequence[int] | None = None,
 ) -> Ints:
-    """The part of each patient, so that every part comes near its share of every column.
+    """Choose the part of each patient so that every part comes near its share of every column.
 
-    What is kept low is each part's worst deviation from its share plus its mean deviation. A
-    class that enough patients have is missing from no part.
+    The search minimises each part's worst deviation from its share plus its mean deviation. A class that enough
+    patients have is in every part.
 
     Parameters
     ----------
     table
-        Counts, ``(n, c)``: a row a patient, first the images (1 or more), then cells by class.
+        Counts, ``(n, c)``: one row for each patient; images (1 or more) first, then cells by class.
     shares
-        The share of each part, 0 to 1, in all 1.
+        The share of each part, 0 to 1; they add up to 1.
     rng
-        Where the starts come from.
+        The source of the random starts.
     settled
-        Parts that are settled already, ``(n,)``, and -1 for patients who may go anywhere.
+        The part of each patient whose place is fixed, ``(n,)``; -1 for patients who may go anywhere.
     least
-        How many patients of a class each part needs, 1 by default.
+        The number of patients with a class that each part needs; 1 by default.
 
     Returns
     -------
     numpy.ndarray
-        ``(n,)``, the index of each patient's part.
+        The index of each patient's part, ``(n,)``.
 
     Examples
     --------
@@ -186,9 +186,9 @@ def assign(
 
 
 def deviations(table: Ints, inside: npt.NDArray[np.bool_], share: float) -> Floats:
-    """How far the patients `inside` are from a share of each column, ``(c,)``, 0 to 1.
+    """The distance of the patients `inside` from a share of each column, ``(c,)``, 0 to 1.
 
-    A column without any count deviates by 0.
+    An empty column has distance 0.
 
     Examples
     --------
@@ -202,10 +202,9 @@ def deviations(table: Ints, inside: npt.NDArray[np.bool_], share: float) -> Floa
 
 
 class _Search:
-    """The way down from one placing of the patients to the best one near it.
+    """The descent from one placement of the patients to the best one near it.
 
-    Counts stand a column a patient, and one more of zeros for nobody: a swap with nobody is a
-    move.
+    Counts have one column for each patient and a last column of zeros, "nobody": a swap with nobody is a move.
     """
 
     def __init__(
@@ -220,7 +219,7 @@ class _Search:
         self.enough = np.flatnonzero(self.has.sum(axis=1) >= sum(least))
 
     def descend(self, part_of: Ints, rng: np.random.Generator) -> float:
-        """Change `part_of` until no move or swap between two parts helps; gives its cost."""
+        """Change `part_of` until no move or swap between two parts helps; return its cost."""
         pairs = list(combinations(range(len(self.shares)), 2))
         quiet = 0
         while quiet < len(pairs):
@@ -234,11 +233,11 @@ class _Search:
         return float(sum(cost.item() for cost in costs))
 
     def _step(self, part_of: Ints, one: int, other: int, rng: np.random.Generator) -> bool:
-        """Make the best move or swap between two parts; whether there was one that helps."""
+        """Make the best move or swap between two parts; return whether it helped."""
         here, there = self._draw(part_of == one, rng), self._draw(part_of == other, rng)
         costs = self._costs(part_of, one, here, there) + self._costs(part_of, other, there, here).T
         row, column = np.unravel_index(int(costs.argmin()), costs.shape)
-        if costs[row, column] >= costs[-1, -1]:  # nobody for nobody: as it is
+        if costs[row, column] >= costs[-1, -1]:  # nobody for nobody: no change
             return False
         for patient, part in ((here[row], other), (there[column], one)):
             if patient != self.nobody:
@@ -246,14 +245,14 @@ class _Search:
         return True
 
     def _costs(self, part_of: Ints, part: int, out: Ints, into: Ints) -> Floats:
-        """What the part costs once one of `out` has left and one of `into` has come, ``(out, into)``.
+        """The cost of the part after one of `out` has left and one of `into` has joined, ``(out, into)``.
 
-        That is its worst and its mean deviation, added, and much more for what it lacks.
+        It is the worst deviation plus the mean deviation, and `MISSING` for every class that is missing.
         """
         inside = np.flatnonzero(part_of == part)
         reached = self.weights[:, inside].sum(axis=1)[:, None] - self.weights[:, out]
         off = np.abs(reached[:, :, None] + self.weights[:, None, into] - self.shares[part])
-        # rounded, so that machines which add in another order choose the same patients
+        # rounded, so that machines that add in another order choose the same patients
         costs: Floats = np.round(off.max(axis=0) + off.mean(axis=0), 9)
         holders = self.has[self.enough][:, inside].sum(axis=1)
         for row in self.enough[holders <= self.least[part]]:
@@ -262,7 +261,7 @@ class _Search:
         return costs
 
     def _draw(self, inside: npt.NDArray[np.bool_], rng: np.random.Generator) -> Ints:
-        """The patients of a part that may move, or some of them where there are many, and nobody."""
+        """The patients of a part that may move (a sample if there are many), and nobody."""
         patients = np.flatnonzero(inside & self.free)
         if len(patients) > SIDE:
             patients = rng.choice(patients, SIDE, replace=False)

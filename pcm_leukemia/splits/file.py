@@ -32,8 +32,7 @@ def write(split: Split, path: str | Path, ds: Dataset) -> None:
     Raises
     ------
     ValueError
-        If a part is no plain word, or a key of `split.made` is empty or holds a colon or a line
-        break.
+        If a part is not a plain word, or a key of `split.made` is empty or has a colon or a line break.
 
     Examples
     --------

@@ -35,28 +35,28 @@ Unit = Literal["patient", "image"]
 
 
 def from_subsets(ds: Dataset, *, val_unit: Unit = "patient", name: str = "official") -> Split:
-    """Take CVAT's subsets as the split; Train, Validation and Test in the usual spellings.
+    """Take CVAT's subsets as the split; Train, Validation and Test may have their usual spellings.
 
     Parameters
     ----------
     ds
-        Every image needs a subset.
+        The data set. Every image needs a subset.
     val_unit
-        "image" if training and validation share patients on purpose.
+        "image" if training and validation may share patients.
     name
         The name of the split.
 
     Raises
     ------
     InvalidExport
-        If an image has no subset, or one whose name is no plain word.
+        If an image has no subset, or the name of its subset is not a plain word.
     LeakySplit
-        If a patient stands in two parts.
+        If a patient is in two parts.
 
     Warns
     -----
     DataWarning
-        If the patient of some images, though not of all, is unknown.
+        If the patient of some images, but not of all, is unknown.
 
     Examples
     --------
@@ -72,7 +72,7 @@ def from_subsets(ds: Dataset, *, val_unit: Unit = "patient", name: str = "offici
         if PART.fullmatch(part):
             part_of[image.id] = part
         else:
-            what = f'subset "{image.subset}" is no plain word' if part else "has no subset"
+            what = f'subset "{image.subset}" is not a plain word' if part else "has no subset"
             problems.append(_problem(image, what, "give every image a subset in CVAT, such as Train or Test"))
     return _checked(ds, part_of, problems, name, {"method": "from_subsets", "val_unit": val_unit})
 
@@ -83,23 +83,23 @@ def from_folders(ds: Dataset, *, val_unit: Unit = "patient", name: str = "offici
     Parameters
     ----------
     ds
-        Every image needs to lie below one such folder.
+        The data set. Every image must be below one such folder.
     val_unit
-        "image" if training and validation share patients on purpose.
+        "image" if training and validation may share patients.
     name
         The name of the split.
 
     Raises
     ------
     InvalidExport
-        If an image lies below no such folder, or below two that disagree.
+        If an image is below no such folder, or below two that disagree.
     LeakySplit
-        If a patient stands in two parts.
+        If a patient is in two parts.
 
     Warns
     -----
     DataWarning
-        If the patient of some images, though not of all, is unknown.
+        If the patient of some images, but not of all, is unknown.
 
     Examples
     --------
@@ -117,7 +117,7 @@ def from_folders(ds: Dataset, *, val_unit: Unit = "patient", name: str = "offici
             part_of[image.id] = parts[0]
         else:
             what = (
-                f"lies below folders of {' and '.join(parts)}" if parts else "lies below no folder of a part"
+                f"is below folders of {' and '.join(parts)}" if parts else "is not below the folder of a part"
             )
             problems.append(_problem(image, what, "put it below one folder called train, val or test"))
     return _checked(ds, part_of, problems, name, {"method": "from_folders", "val_unit": val_unit})
@@ -130,18 +130,18 @@ def from_lists(
     val_unit: Unit = "patient",
     name: str = "official",
 ) -> Split:
-    """Take lists of images, one a part, as the split.
+    """Take lists of images, one for each part, as the split.
 
     Parameters
     ----------
     ds
-        Every image needs to be in one list.
+        The data set. Every image must be in one list.
     lists
-        Part -> a text file with one image a line, or the entries themselves. An entry is an
-        image's id or name, with its extension or without, or the end of it ("img_1" for
-        "P1/img_1.png") where that fits one image only; folders may stand before it.
+        Part -> a text file with one image per line, or the entries themselves. An entry is an image's id or name, with
+        or without extension, or its end ("img_1" for "P1/img_1.png") if only one image has that end. Folders may
+        come before it.
     val_unit
-        "image" if training and validation share patients on purpose.
+        "image" if training and validation may share patients.
     name
         The name of the split.
 
@@ -150,15 +150,14 @@ def from_lists(
     DataNotFound
         If a text file cannot be read.
     InvalidExport
-        If an image is in no list, or in two; an entry fits several images; or a part's name is
-        no plain word.
+        If an image is in no list or in two, an entry fits several images, or the name of a part is not a plain word.
     LeakySplit
-        If a patient stands in two parts.
+        If a patient is in two parts.
 
     Warns
     -----
     DataWarning
-        If entries fit no image, or the patient of some images, though not of all, is unknown.
+        If entries fit no image, or the patient of some images, but not of all, is unknown.
 
     Examples
     --------
@@ -169,7 +168,7 @@ def from_lists(
     """
     part_of: Parts = {}
     problems = [
-        Problem(f'list "{part}"', "is no name for a part", 'use letters, digits, "_", "-" and "."')
+        Problem(f'list "{part}"', "is not a name for a part", 'use letters, digits, "_", "-" and "."')
         for part in lists
         if not PART.fullmatch(part)
     ]
@@ -190,7 +189,7 @@ def from_lists(
                 what = f"is in the lists of {part_of[found[0]]} and {part}"
                 problems.append(_problem(ds.image(found[0]), what, "keep it in one list"))
     problems += [
-        _problem(image, "is in no list", "add it to one, or leave it out with select")
+        _problem(image, "is in no list", "add it to one, or leave it out with Dataset.select")
         for image in ds.images
         if image.id not in part_of and image.id not in doubtful
     ]
@@ -200,7 +199,7 @@ def from_lists(
 
 
 class _Index:
-    """The images by every way in which a list may name them."""
+    """The images by every name that a list may give them."""
 
     def __init__(self, ds: Dataset) -> None:
         self.whole: dict[str, list[ImageId]] = {}
@@ -220,7 +219,7 @@ class _Index:
             images.append(image)
 
     def find(self, entry: str) -> list[ImageId]:
-        """The images that an entry may mean: by the whole path, by its end, or below more folders."""
+        """The images that an entry may mean: by whole path, by the end of the path, or with more folders before it."""
         entry = entry.replace("\\", "/").removeprefix("./")
         found = self.whole.get(entry) or self.ends.get(entry)
         return found or next((self.whole[end] for end in _ends(entry) if end in self.whole), [])
@@ -239,7 +238,9 @@ def _entries(given: str | Path | Iterable[str]) -> Iterable[str]:
     try:
         lines = Path(given).read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise DataNotFound(f"{given}: is no text file in UTF-8; give one with an image a line") from error
+        raise DataNotFound(
+            f"{given}: is not a text file in UTF-8; give one with one image per line"
+        ) from error
     return [line.strip() for line in lines if line.strip()]
 
 
@@ -248,7 +249,7 @@ def _problem(image: Image, what: str, fix: str) -> Problem:
 
 
 def _checked(ds: Dataset, part_of: Parts, problems: list[Problem], name: str, made: dict[str, str]) -> Split:
-    """The split, if every image has a part and no patient two."""
+    """The split, if every image has a part and nothing leaks."""
     if problems:
         raise InvalidExport(problems)
     images = Counter(part_of.values())

@@ -8,7 +8,7 @@ it:
 - `leaks` finds ties that a split separates, and images without a part; `record_leaks` also uses the patients that a
   split remembers of images that are gone;
 - `separates` says which parts may share a tie: none, except train and val where the split says so;
-- `unit_of` says what a split must keep together;
+- `unit_of` says what a split must keep together, and `draw_keys` what a draw of single images must;
 - `seen` finds images that a model has already learned from, in a data set of any name;
 - `require_sound` and `require_patients` are the gates.
 
@@ -25,6 +25,7 @@ from typing import Literal, NamedTuple, TypeAlias
 
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import DataWarning, LeakySplit, MissingPatients, Problem, either
+from pcm_leukemia.grouping import groups
 from pcm_leukemia.schema import Image, ImageId, PatientId, Split
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "Leak",
     "LeakKind",
     "Tie",
+    "draw_keys",
     "leaks",
     "record_leaks",
     "require_patients",
@@ -234,24 +236,29 @@ def unit_of(ds: Dataset) -> dict[ImageId, PatientId]:
     >>> unit_of(Dataset("demo", NINE, images, patients=people))
     {'a.png': 'P1', 'b.png': 'P2', 'c.png': 'P1'}
     """
-    above: dict[str, str] = {}
+    return _units({image.id: ties(image) for image in ds.images})
 
-    def top(name: str) -> str:
-        while (next_up := above.get(name, name)) != name:
-            above[name] = above.get(next_up, next_up)
-            name = next_up
-        return name
 
-    names = {image.id: [_unit_name(tie) for tie in ties(image)] for image in ds.images}
-    for tied in names.values():
-        for one, other in pairwise(tied):
-            low, high = sorted((top(one), top(other)))
-            above[low] = high  # the later name is on top, so that a patient is above every group
-    return {image: PatientId(top(tied[0])) for image, tied in names.items() if tied}
+def draw_keys(ds: Dataset) -> dict[ImageId, str]:
+    """What decides the draw of each image where validation may share patients: images of one key stay together.
+
+    The key is the image's id, or that of the unit which it is tied to by more than its patient.
+    """
+    closer = {image.id: tuple(tie for tie in ties(image) if tie.kind != "patient") for image in ds.images}
+    return {image.id: str(image.id) for image in ds.images} | dict(_units(closer))
+
+
+def _units(ties_of: Mapping[ImageId, tuple[Tie, ...]]) -> dict[ImageId, PatientId]:
+    """The unit of every image with a tie, named after the last of its ties; patients come after groups."""
+    names = {image: [_unit_name(tie) for tie in tied] for image, tied in ties_of.items() if tied}
+    unit: dict[str, str] = {}
+    for together in groups(pair for tied in names.values() for pair in pairwise(tied)):
+        unit |= dict.fromkeys(together, max(together))
+    return {image: PatientId(unit.get(tied[0], tied[0])) for image, tied in names.items()}
 
 
 def _unit_name(tie: Tie) -> str:
-    """A name for the tie that sorts before every patient id unless it is one."""
+    """The patient's id; a group's name behind a character that no patient's id begins with and that sorts first."""
     return tie.id if tie.kind == "patient" else f"\0{tie.id}"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import warnings
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Literal
 
@@ -15,7 +15,7 @@ from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import DataWarning, LeakySplit, MissingPatients, some
 from pcm_leukemia.schema import Image, ImageId, PatientId, Split
 from pcm_leukemia.splits.balance import Ints, assign, counts, place, reached
-from pcm_leukemia.splits.leakage import Leak, leaks, record_leaks, require_patients, unit_of
+from pcm_leukemia.splits.leakage import Leak, draw_keys, leaks, record_leaks, require_patients, unit_of
 
 __all__ = ["ValUnit", "by_patient", "extend", "folds"]
 
@@ -31,48 +31,47 @@ def by_patient(
     val_unit: ValUnit = "patient",
     name: str = "official",
 ) -> Split:
-    """Put whole patients into train, val and test, near the shares asked for.
+    """Put whole patients into train, val and test, near the requested shares.
 
-    First the test patients are chosen against the rest, then the validation patients within the
-    rest: the paper's 85:15 and 80:20 (its section 2.2 and 2.3). Both times the share of the
-    images and, class by class, the share of the cells are balanced, and a class that three
-    patients have is in every part. Images of one group (`Image.group`) are kept together, too, and where
-    images have a group and no patient, the group stands for the patient. The same data and seed give the same split, in whatever
-    order the rows came.
+    The test patients are chosen first, then the validation patients among the rest: the paper's 85:15 and 80:20
+    (sections 2.2 and 2.3). Each choice balances the share of the images and the share of the cells of every class. A
+    class that three patients have is in every part. Images of one group (`Image.group`) stay together too; where images
+    have a group but no patient, the group takes the patient's place. The same data and seed give the same split,
+    whatever the order of the rows.
 
     Parameters
     ----------
     ds
-        Every image needs its patient, or a group.
+        The data set. Every image needs a patient or a group.
     test
-        The share of everything that is held out, 0 to 1 without 1; with 0 there is no such part.
+        The share of all images to hold out, from 0 up to but not including 1; 0 makes no test part.
     val
-        The share of the rest that validates, 0 to 1 without 1; with 0 there is no such part.
+        The share of the rest to validate on, from 0 up to but not including 1; 0 makes no validation part.
     seed
-        0 or more. Another seed may give another split, about as good.
+        0 or more. Another seed may give another split of about the same quality.
     val_unit
-        "image" draws validation at random from the images that test leaves, as the paper does:
-        training and validation then share patients, and the split says so.
+        "image" draws validation at random from the images left by test, as the paper does. Training and validation
+        then share patients, and the split says so (`Split.val_shares_patients`).
     name
         The name of the split.
 
     Returns
     -------
     Split
-        Its `made` records the arguments and how near to the shares each part came.
+        Its `made` records the arguments and how near each part came to its share.
 
     Raises
     ------
     MissingPatients
-        If an image has neither patient nor group, or there are fewer patients than parts.
+        If an image has neither a patient nor a group, or there are fewer patients than parts.
     ValueError
-        If a share, the seed or `val_unit` is not as described.
+        If a share, the seed or `val_unit` is out of range.
 
     Warns
     -----
     DataWarning
-        If a part has no cell of a class, because too few patients have it; or if images without a patient
-        are kept together by their group.
+        If a part has no cell of a class because too few patients have that class, or if images without a patient are
+        kept together by group.
 
     Examples
     --------
@@ -98,7 +97,7 @@ def by_patient(
     part_of = _place_all(ds, {part: share for part, share in unit.items() if share}, _checked(seed))
     if val_unit == "image":
         rest = [image for image in ds.images if part_of[image.id] == "train"]
-        part_of |= dict.fromkeys(_drawn(rest, val, str(seed)), "val")
+        part_of |= dict.fromkeys(_drawn(rest, draw_keys(ds), val, str(seed)), "val")
     made = {
         "method": "by_patient",
         "seed": str(seed),
@@ -113,18 +112,18 @@ def by_patient(
 
 
 def folds(ds: Dataset, k: int = 5, seed: int = 0) -> list[Split]:
-    """Put whole patients into k folds and give k splits, each of which validates on one fold.
+    """Put whole patients into k folds and return k splits; each validates on one fold.
 
-    Every patient is in the part "val" of exactly one split and in "train" of the others. The
-    folds are balanced together, each to 1/k of the images and of the cells of every class.
+    Every patient is in "val" in exactly one split and in "train" in the others. The folds are balanced together, each
+    to 1/k of the images and of the cells of every class.
 
     Parameters
     ----------
     ds
-        Every image needs its patient. To keep a test part aside, give the folds the rest:
+        The data set. Every image needs a patient. To keep a test part aside, pass the rest:
         ``folds(ds.select(images=lambda image: ds.part_of(image) != "test"))``.
     k
-        2 or more, and not more than there are patients.
+        The number of folds: 2 or more, and at most the number of patients.
     seed
         0 or more.
 
@@ -138,12 +137,12 @@ def folds(ds: Dataset, k: int = 5, seed: int = 0) -> list[Split]:
     MissingPatients
         If an image has no patient, or there are fewer patients than folds.
     ValueError
-        If `k` or the seed is not as described.
+        If `k` or the seed is out of range.
 
     Warns
     -----
     DataWarning
-        If a fold has no cell of a class, because too few patients have it.
+        If a fold has no cell of a class because too few patients have that class.
 
     Examples
     --------
@@ -176,39 +175,38 @@ def folds(ds: Dataset, k: int = 5, seed: int = 0) -> list[Split]:
 
 
 def extend(split: Split, ds: Dataset) -> Split:
-    """Place the images of `ds` that `split` does not, and move none that it does.
+    """Place the images of `ds` that `split` has not placed, and move none that it has.
 
-    New images of a patient who is placed go where the patient is, also where all the images that
-    the patient was placed by are gone or have other ids; new patients are placed so that the parts come near the shares recorded in ``split.made`` (for a split that came with
-    the data: the shares it has). Where validation was drawn by image, so are the new images of
-    training patients, with the recorded seed.
+    New images of a known patient go into that patient's part, even if all images that the patient was placed with are
+    gone or renamed. New patients are placed so that the parts come near the shares recorded in ``split.made``, or near
+    the shares they have if the split came with the data. If validation was drawn by image, the new images of training
+    patients are drawn too, with the recorded seed.
 
     Parameters
     ----------
     split
-        Its patients are those it records, and those whose images `ds` still has.
+        The split to extend. Its patients are those it records and those whose images are still in `ds`.
     ds
-        The grown data. Every new image needs its patient.
+        The grown data set. Every new image needs a patient.
 
     Returns
     -------
     Split
-        Under the same name. Images that `ds` lacks keep their place in it.
+        A split of the same name. Images that are missing from `ds` keep their place in it.
 
     Raises
     ------
     MissingPatients
         If a new image has no patient.
     LeakySplit
-        If a patient stands in two parts already, or an image is another patient's than when the split
-        was made.
+        If a patient is already in two parts, or the patient of an image has changed since the split was made.
     ValueError
-        If `split` is one of several folds: extended one by one, they would no longer fit together.
+        If `split` is one of several folds: extended one at a time, they would no longer fit together.
 
     Warns
     -----
     DataWarning
-        If `ds` lacks images that the split places, or a part has no cell of a class.
+        If images that the split places are missing from `ds`, or a part has no cell of a class.
 
     Examples
     --------
@@ -223,7 +221,7 @@ def extend(split: Split, ds: Dataset) -> Split:
     """
     if split.made.get("method") == "folds":
         raise ValueError(
-            f'split "{split.name}": is one of several folds; make all of them anew with splits.folds'
+            f'split "{split.name}": is one of several folds; make all folds again with splits.folds'
         )
     old = [image for image in ds.images if image.id in split.part_of]
     new = [image for image in ds.images if image.id not in split.part_of]
@@ -246,11 +244,10 @@ def extend(split: Split, ds: Dataset) -> Split:
     part_of |= {image.id: placed[image.id] for image in new}
     if by_image and "val" in targets:
         val = targets["val"] / unit["train"]
-        seed = split.made.get("seed", "0")
-        part_of |= {
-            i.id: "val" for i in new if part_of[i.id] == "train" and _draw(seed, i.group or i.id) < val
-        }
-        part_of |= _with_their_groups(ds, split, new)
+        seed, keys = split.made.get("seed", "0"), draw_keys(ds)
+        part_of |= {i.id: "val" for i in new if part_of[i.id] == "train" and _draw(seed, keys[i.id]) < val}
+        placed_keys = {keys[image.id]: split.part_of[image.id] for image in old}
+        part_of |= {i.id: placed_keys[keys[i.id]] for i in new if keys[i.id] in placed_keys}
     units = unit_of(ds)
     fresh = len({units[image.id] for image in new} - settled.keys())
     made = {key: text for key, text in split.made.items() if not key.startswith(("reached", "missing"))}
@@ -262,13 +259,13 @@ def extend(split: Split, ds: Dataset) -> Split:
 
 
 def _shares(test: float, val: float) -> dict[str, float]:
-    """The share of everything that each part gets, in the order in which they are chosen."""
+    """The share of all images that each part gets, in the order in which the parts are chosen."""
     shares = {"test": test, "val": (1 - test) * val, "train": (1 - test) * (1 - val)}
     return {part: share for part, share in shares.items() if share}
 
 
 def _recorded(split: Split) -> dict[str, float]:
-    """The shares that a split was made for; those it has, where it does not say."""
+    """The shares that the split was made for, or else the shares that it has."""
     try:
         shares = _shares(float(split.made["test"]), float(split.made["val"]))
     except (KeyError, ValueError):
@@ -280,7 +277,7 @@ def _recorded(split: Split) -> dict[str, float]:
 
 
 def _table(ds: Dataset) -> tuple[list[PatientId], Ints]:
-    """The patients (or what stands for one) who have images, by id, and their counts."""
+    """The units that have images, sorted by name, and their counts."""
     units = unit_of(ds)
     patients = sorted(set(units.values()))
     return patients, counts(ds, units, patients)
@@ -310,7 +307,7 @@ def _patients(ds: Dataset) -> dict[ImageId, PatientId]:
 
 
 def _parts_of_patients(ds: Dataset, split: Split) -> dict[PatientId, str]:
-    """The part of every patient, or what stands for one, whom the split has placed, by the images it records and those of `ds`."""
+    """The part of every unit that the split has placed, judged by its record and by the images of `ds`."""
     units = unit_of(ds)
     named = {image.patient: units[image.id] for image in ds.images if image.patient is not None}
     people = {image: named.get(patient, patient) for image, patient in split.patient_of.items()} | units
@@ -329,29 +326,23 @@ def _checked(seed: int) -> int:
 
 
 def _seed(split: Split) -> int:
-    """The seed that a split records; 0 where it has none."""
+    """The recorded seed, or 0."""
     text = split.made.get("seed", "")
     return int(text) if text.isdecimal() else 0
 
 
-def _drawn(images: list[Image], share: float, seed: str) -> list[ImageId]:
-    """About that share of the images, drawn one by one; those of a group are drawn together."""
-    drawn = sorted(images, key=lambda image: (_draw(seed, image.group or image.id), image.id))
+def _drawn(images: list[Image], keys: Mapping[ImageId, str], share: float, seed: str) -> list[ImageId]:
+    """About that share of the images, drawn one by one; images with the same key are drawn together."""
+    drawn = sorted((_draw(seed, keys[image.id]), image.id) for image in images)
     end = round(share * len(drawn))
-    while 0 < end < len(drawn) and drawn[end].group is not None and drawn[end].group == drawn[end - 1].group:
+    while 0 < end < len(drawn) and keys[drawn[end][1]] == keys[drawn[end - 1][1]]:
         end += 1
-    return [image.id for image in drawn[:end]]
+    return [image for _, image in drawn[:end]]
 
 
-def _with_their_groups(ds: Dataset, split: Split, new: list[Image]) -> dict[ImageId, str]:
-    """The parts of new images whose group the split has placed."""
-    settled = {image.group: split.part_of[image.id] for image in ds.images if image.id in split.part_of}
-    return {image.id: settled[image.group] for image in new if image.group and image.group in settled}
-
-
-def _draw(seed: str, image: str) -> float:
-    """A number from 0 up to 1 that depends on nothing but the seed and the image's id, or its group."""
-    return random.Random(f"{seed} {image}").random()  # noqa: S311 - a draw, no secret
+def _draw(seed: str, key: str) -> float:
+    """A number from 0 up to 1 that depends only on the seed and the image's id, or its group's name."""
+    return random.Random(f"{seed} {key.removeprefix(chr(0))}").random()  # noqa: S311 - a draw, no secret
 
 
 def _shared(val_unit: ValUnit) -> dict[str, str]:
@@ -361,15 +352,17 @@ def _shared(val_unit: ValUnit) -> dict[str, str]:
 def _warn_of_missing(splits: list[Split]) -> None:
     lines = [f'split "{split.name}": {split.made["missing"]}' for split in splits if "missing" in split.made]
     if lines:
-        fix = "no score can be given there; leave the class out, or add patients who have it"
-        warnings.warn(f"{some(lines)}: no such cells; {fix}", DataWarning, stacklevel=3)
+        fix = "such a part gives no score for the class; leave the class out, or add patients who have it"
+        warnings.warn(f"{some(lines)}: these parts have no such cells; {fix}", DataWarning, stacklevel=3)
 
 
 def _warn_of_lost(split: Split, lost: Collection[ImageId]) -> None:
     if lost:
         on_record = all(image in split.patient_of for image in lost)
         then = (
-            "their patients keep their parts" if on_record else "a patient of whom none is left counts as new"
+            "their patients keep their parts"
+            if on_record
+            else "a patient without any image left counts as new"
         )
         warnings.warn(
             f'split "{split.name}": {len(lost):,} of its images are not in the data; {then}: '

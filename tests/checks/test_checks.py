@@ -402,10 +402,10 @@ def test_files_that_do_not_fit_and_what_they_say(tmp_path: Path, pixels: bool) -
     (warning,) = found.warnings
     assert (warning.kind, set(warning.images) >= {"a.jpg"}) == ("identifier", True)
     assert str(warning).startswith('image "a.jpg"')
-    assert "EXIF Artist may lead to a person (name); look at it" in str(warning)
+    assert "EXIF Artist may identify a person (name); look at it" in str(warning)
     assert "Somebody" not in str(found)
-    assert "1 images have no file and were not looked at" in found.notes
-    assert ("no image was decoded: copies were not looked for" in found.notes) == (not pixels)
+    assert "1 images have no file and were not checked" in found.notes
+    assert ("no image was decoded: copies were not searched for" in found.notes) == (not pixels)
 
 
 def test_plain_images_are_told_apart_by_their_pixels_alone(tmp_path: Path) -> None:
@@ -421,8 +421,8 @@ def test_plain_images_are_told_apart_by_their_pixels_alone(tmp_path: Path) -> No
 def test_annotations_only() -> None:
     found = checks.check(annotated(("Other", Box(10, 10, 50, 50))))
     assert found.findings == ()
-    assert "there are no image files: only the annotations were looked at" in found.notes
-    assert "there is no split: nothing is said of parts" in found.notes
+    assert "there are no image files: only the annotations were checked" in found.notes
+    assert "there is no split: leaks between parts were not checked" in found.notes
 
 
 def test_no_images_at_all() -> None:

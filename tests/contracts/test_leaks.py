@@ -72,6 +72,7 @@ def test_no_new_split_separates_it() -> None:
     old = Split("old", {ImageId("P0/a.png"): "train", ImageId("P2/c.png"): "test"})
     made = [
         *(pcm.splits.by_patient(ds, test=0.3, val=0.3, seed=seed) for seed in range(5)),
+        *(pcm.splits.by_patient(ds, test=0, val=0.5, seed=seed, val_unit="image") for seed in range(9)),
         *pcm.splits.folds(ds, 2),
         pcm.splits.extend(old, ds),
     ]

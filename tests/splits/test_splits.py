@@ -318,8 +318,8 @@ def test_a_class_that_too_few_patients_have_is_said_to_be_missing() -> None:
     assert split.made["missing"] == "Basophil in test, val (1 patient with it)"
     assert [str(warning.message) for warning in caught] == [
         (
-            'split "official": Basophil in test, val (1 patient with it): no such cells; no score can be given '
-            "there; leave the class out, or add patients who have it"
+            'split "official": Basophil in test, val (1 patient with it): these parts have no such '
+            "cells; such a part gives no score for the class; leave the class out, or add patients who have it"
         )
     ]
 
@@ -502,14 +502,14 @@ def test_a_new_image_without_a_patient_a_leak_and_a_single_fold_are_not_extended
         splits.extend(split_of(TWO, {"A": "train", "B": "test"}), stranger)
     with pytest.raises(LeakySplit, match='patient "A": is in train'):
         splits.extend(Split("demo", {ImageId("A/0000.png"): "train", ImageId("A/0001.png"): "test"}), TWO)
-    with pytest.raises(ValueError, match='^split "fold0": is one of several folds; make all of them anew'):
+    with pytest.raises(ValueError, match='^split "fold0": is one of several folds; make all folds again'):
         splits.extend(splits.folds(COHORT, 2)[0], COHORT)
 
 
 def test_images_that_are_gone_are_warned_of_and_keep_their_place() -> None:
     split = split_of(TWO, {"A": "train", "B": "test"})
     with pytest.warns(
-        DataWarning, match='^split "demo": 2 of its images are not in the data; a patient of whom'
+        DataWarning, match='^split "demo": 2 of its images are not in the data; a patient without any image'
     ):
         assert splits.extend(split, TWO.select(patients={"A"})) == split
 
@@ -590,7 +590,7 @@ def test_every_image_without_a_subset_is_named() -> None:
         splits.from_subsets(subsets(a="", b="Train", c="my/part"))
     assert str(caught.value).splitlines() == [
         'image "a.png": has no subset; give every image a subset in CVAT, such as Train or Test',
-        'image "c.png": subset "my/part" is no plain word; give every image a subset in CVAT, such as Train or Test',
+        'image "c.png": subset "my/part" is not a plain word; give every image a subset in CVAT, such as Train or Test',
     ]
 
 
@@ -604,9 +604,9 @@ def test_folders_at_any_depth_are_parts() -> None:
     with pytest.raises(InvalidExport) as caught:
         splits.from_folders(without_patients("train.png", "train/test/a.png", "train/b.png"))
     assert str(caught.value).splitlines() == [
-        'image "train.png": lies below no folder of a part; put it below one folder called train, val or test',
+        'image "train.png": is not below the folder of a part; put it below one folder called train, val or test',
         (
-            'image "train/test/a.png": lies below folders of train and test; put it below one folder called '
+            'image "train/test/a.png": is below folders of train and test; put it below one folder called '
             "train, val or test"
         ),
     ]
@@ -630,10 +630,10 @@ def test_lists_that_leave_repeat_or_confuse_images_are_refused() -> None:
     with pytest.raises(InvalidExport) as caught:
         splits.from_lists(ds, {"train": ["a.png", "b"], "test": ["P2/b.png"], "a part": []})
     assert str(caught.value).splitlines() == [
-        'list "a part": is no name for a part; use letters, digits, "_", "-" and "."',
+        'list "a part": is not a name for a part; use letters, digits, "_", "-" and "."',
         'list "train" entry "a.png": fits 2 images, such as "P1/a.png" and "P2/a.png"; give more of the path',
         'image "P2/b.png": is in the lists of train and test; keep it in one list',
-        'image "P3/c.png": is in no list; add it to one, or leave it out with select',
+        'image "P3/c.png": is in no list; add it to one, or leave it out with Dataset.select',
     ]
 
 
@@ -649,7 +649,7 @@ def test_a_base_name_never_stands_for_the_file_of_another_patient() -> None:
 
 def test_a_list_that_is_not_there_is_said_so(tmp_path: Path) -> None:
     with pytest.raises(
-        DataNotFound, match="train.txt: is no text file in UTF-8; give one with an image a line"
+        DataNotFound, match="train.txt: is not a text file in UTF-8; give one with one image per line"
     ):
         splits.from_lists(TWO, {"train": tmp_path / "train.txt"})
 
