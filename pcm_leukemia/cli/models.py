@@ -117,7 +117,9 @@ def train(
 ) -> None:
     """Train a reference model on the parts train and val."""
     from pcm_leukemia.baselines import training
+    from pcm_leukemia.baselines.run import Run, is_run
 
+    trained_before = is_run(out) and Run.open(out).done
     run = training.train(
         baseline,
         load_dataset(data, split_name=split_name),
@@ -133,7 +135,12 @@ def train(
         incomplete=incomplete.value,
         progress=True,
     )
-    print(f"{run!r}: {run.record['seconds']:,.0f} s, peak memory {_memory(run.record['peak_memory_mib'])}")
+    if trained_before:
+        print(f"already trained: {run!r}; nothing to do")
+    else:
+        print(
+            f"{run!r}: {run.record['seconds']:,.0f} s, peak memory {_memory(run.record['peak_memory_mib'])}"
+        )
     for key, value in run.record["result"].items():
         print(f"  {key}: {value}")
 
@@ -248,6 +255,7 @@ def adapt(
     from pcm_leukemia.baselines.experiments import adaptation
     from pcm_leukemia.baselines.run import Run
 
+    before = _trained(out, "*/run")
     found = adaptation.adapt_over(
         Run.open(run),
         load_dataset(target, variant=variant),
@@ -265,6 +273,8 @@ def adapt(
         progress=not as_json,
     )
     print(json.dumps(found.to_json(), indent=1) if as_json else found)
+    if not as_json:
+        _say_trained(before, _trained(out, "*/run"))
 
 
 def cross(
@@ -340,6 +350,7 @@ def reproduce(
         **({"ALL-IDB1": load_dataset(all_idb1)} if all_idb1 else {}),
         **({"LMU": load_dataset(lmu, variant=variant)} if lmu else {}),
     }
+    before = _trained(out, "runs/*")
     found = reproduction.reproduce(
         load_dataset(data, split_name=split_name),
         out,
@@ -354,6 +365,7 @@ def reproduce(
         progress=True,
     )
     print(found)
+    _say_trained(before, _trained(out, "runs/*"))
 
 
 def _changes(pairs: list[str] | None) -> dict[str, str]:
@@ -364,6 +376,18 @@ def _changes(pairs: list[str] | None) -> dict[str, str]:
             raise typer.BadParameter(f'--set "{pair}": must be KEY=VALUE, such as --set epochs=10')
         changes[key.strip()] = value.strip()
     return changes
+
+
+def _trained(out: Path, pattern: str) -> int:
+    """How many of the runs at a pattern in a folder have come to the end of their training."""
+    from pcm_leukemia.baselines.run import Run, is_run
+
+    return sum(Run.open(run).done for run in out.glob(pattern) if is_run(run))
+
+
+def _say_trained(before: int, after: int) -> None:
+    if before:
+        print(f"{before} of {after} runs were already trained; nothing to do for them")
 
 
 def _memory(peak: dict[str, int]) -> str:

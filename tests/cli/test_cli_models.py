@@ -1,0 +1,108 @@
+"""What the commands of the models print; the models themselves are replaced."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from pcm_leukemia import cli, sample, store
+from pcm_leukemia.baselines import training
+from pcm_leukemia.baselines.experiments import adaptation, reproduction
+from pcm_leukemia.baselines.run import Run
+from pcm_leukemia.cvat import read
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    store.write(read(sample.write(tmp_path / "sample.zip", patients=1, images=1)), tmp_path / "data")
+    return tmp_path / "data"
+
+
+def run_of(folder: Path, state: str = "done") -> Run:
+    folder.mkdir(parents=True)
+    asked = {"baseline": "resnet50", "task": "classification"}
+    record = {
+        "state": state,
+        "asked": asked,
+        "seconds": 3.0,
+        "peak_memory_mib": {"cpu": 9},
+        "result": {"f1": 1},
+    }
+    (folder / "run.json").write_text(json.dumps(record))
+    return Run.open(folder)
+
+
+def typed(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *words: object) -> str:
+    monkeypatch.setattr(sys, "argv", ["pcm-leukemia", *map(str, words)])
+    with pytest.raises(SystemExit) as left:
+        cli.main()
+    assert not left.value.code
+    return capsys.readouterr().out
+
+
+def test_a_training_that_was_done_before_says_so(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    monkeypatch.setattr(training, "train", lambda *_, **__: Run.open(run) if run.exists() else run_of(run))
+    words = ("train", "resnet50", data, run)
+    first = typed(capsys, monkeypatch, *words)
+    assert "3 s, peak memory 9 MiB (cpu)\n  f1: 1\n" in first
+    again = typed(capsys, monkeypatch, *words)
+    assert again.startswith("already trained: Run(")
+    assert again.endswith("; nothing to do\n  f1: 1\n")
+    assert "3 s" not in again
+
+
+@pytest.mark.parametrize(
+    ("module", "function", "words", "place"),
+    [
+        (adaptation, "adapt_over", ("adapt", "{run}", "{data}", "{out}"), "0.1-seed{number}/run"),
+        (reproduction, "reproduce", ("reproduce", "{data}", "{out}"), "runs/model{number}"),
+    ],
+)
+def test_runs_that_were_trained_before_are_counted(
+    module: Any,
+    function: str,
+    words: tuple[str, ...],
+    place: str,
+    data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    out = tmp_path / "out"
+    run_of(tmp_path / "run")
+
+    def experiment(*_: Any, **__: Any) -> SimpleNamespace:
+        run_of(out / place.format(number=len(list(out.rglob("run.json")))))
+        return SimpleNamespace(to_json=dict)
+
+    monkeypatch.setattr(module, function, experiment)
+    arguments = [word.format(run=tmp_path / "run", data=data, out=out) for word in words]
+    assert "already" not in typed(capsys, monkeypatch, *arguments)
+    assert "1 of 2 runs were already trained; nothing to do for them" in typed(
+        capsys, monkeypatch, *arguments
+    )
+    if function == "adapt_over":  # JSON stays JSON
+        assert json.loads(typed(capsys, monkeypatch, *arguments, "--json")) == {}
+
+
+def test_options_with_several_values_reach_the_experiment(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given: dict[str, Any] = {}
+    monkeypatch.setattr(reproduction, "reproduce", lambda *_, **options: given.update(options))
+    typed(capsys, monkeypatch, "reproduce", data, tmp_path / "out", "--tables", "4", "5", "--seed", "3")
+    assert (given["tables"], given["seed"]) == ((4, 5), 3)
+    monkeypatch.setattr(
+        training, "train", lambda *_, **options: given.update(options) or run_of(tmp_path / "r")
+    )
+    words = ("train", "resnet50", data, tmp_path / "r", "--set", "epochs=1", "lr=0.1", "--preset", "smoke")
+    typed(capsys, monkeypatch, *words)
+    assert (given["settings"], given["preset"]) == ({"epochs": "1", "lr": "0.1"}, "smoke")
