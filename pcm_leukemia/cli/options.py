@@ -105,7 +105,12 @@ PatientsPattern = Annotated[
 ]
 PatientsCsv = Annotated[
     Path | None,
-    typer.Option("--patients-csv", exists=True, dir_okay=False, help="CSV with path, patient, diagnosis."),
+    typer.Option(
+        "--patients-csv",
+        exists=True,
+        dir_okay=False,
+        help="CSV with the columns path, patient and diagnosis.",
+    ),
 ]
 PatientsTag = Annotated[
     str | None,

@@ -168,9 +168,10 @@ def from_pattern(ds: Dataset, pattern: str) -> Dataset:
 def from_csv(ds: Dataset, path: str | Path) -> Dataset:
     r"""Take the ids from a table: a path, a folder or a glob to a patient, and a diagnosis.
 
-    Its header needs a column `path` (or `image`, `folder`, `glob`, `file`) and a column
-    `patient`; `diagnosis` may be there, other columns are left alone. Commas, semicolons or tabs
-    part the values, and the file is in UTF-8. A path is compared with the ids and names of the
+    Its header needs a column `path` (or `image`, `folder`, `glob`, `file`, `filename`) and a column
+    `patient` (or `patient_id`, `subject`); `diagnosis` may be there, other columns are left alone.
+    Case, blanks, underscores and dashes in these names do not count: `Patient ID` is `patient_id`.
+    Commas, semicolons or tabs separate the values, and the file is in UTF-8. A path is compared with the ids and names of the
     images. A row that names the image itself goes before one that names a folder above it, the
     innermost first, and that before a glob such as ``*/P7_*.png``.
 
@@ -199,8 +200,8 @@ def from_csv(ds: Dataset, path: str | Path) -> Dataset:
     Warns
     -----
     DataWarning
-        If a row fits no image, a patient has two diagnoses (the one on most images is kept), or
-        two ids differ in case, blanks or punctuation alone.
+        If a row fits no image, a patient has two diagnoses (the one on most images is kept), two
+        ids differ in case, blanks or punctuation alone, or a column may be a misspelt `diagnosis`.
 
     Examples
     --------

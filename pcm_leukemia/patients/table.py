@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 import csv
+import difflib
 import io
 import re
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fnmatch import translate
 from pathlib import Path
 
-from pcm_leukemia.errors import CorruptFile, DataNotFound, InvalidExport, Problem
-from pcm_leukemia.schema import Image
+from pcm_leukemia.errors import CorruptFile, DataNotFound, DataWarning, InvalidExport, Problem
+from pcm_leukemia.schema import Image, letters
 
 __all__ = ["PatientRow", "PatientTable"]
 
-_PATHS = ("path", "image", "folder", "glob", "file")
+_CALLED = {"path": "path, image, folder, glob or file", "patient": "patient"}
+_NAMES = {
+    "path": (
+        *("path", "image", "folder", "glob", "file"),
+        *("imagepath", "imageid", "imagename", "imagefile", "filepath", "filename"),
+    ),
+    "patient": ("patient", "patientid", "patientno", "patientnumber", "subject", "subjectid"),
+    "diagnosis": ("diagnosis",),
+}
+"""The names of the columns by what they hold, without case, blanks, underscores and dashes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,16 +136,42 @@ def _rows(path: str | Path, text: str) -> list[PatientRow]:
 
 
 def _columns(path: str | Path, header: list[str]) -> tuple[int, int, int | None]:
-    """Where the path, the patient and the diagnosis stand."""
-    names = [name.strip().casefold() for name in header]
-    places = [name for name in names if name in _PATHS]
-    shown = ", ".join(header) or "nothing"
-    if len(places) != 1 or names.count("patient") != 1 or names.count("diagnosis") > 1:
-        raise CorruptFile(
-            f"{path}:1: the columns are {shown}; it needs one of {', '.join(_PATHS)}, and patient, each once"
+    """Where the path, the patient and the diagnosis are, whatever the case, blanks and dashes of their names."""
+    if not any(name.strip() for name in header):
+        raise CorruptFile(f"{path}:1: names no columns; give a table with the columns path and patient")
+    bare = [letters(name) for name in header]
+    places = {
+        meaning: [place for place, name in enumerate(bare) if name in names]
+        for meaning, names in _NAMES.items()
+    }
+    for meaning, found in places.items():
+        if len(found) > 1:
+            both = " and ".join(f'"{header[place].strip()}"' for place in found)
+            raise CorruptFile(f"{path}:1: {both} both mean the {meaning}; keep one of these columns")
+    for meaning in ("path", "patient"):
+        if not places[meaning]:
+            near = _nearest(meaning, header)
+            nearest = f', the nearest is "{near}"' if near else ""
+            raise CorruptFile(
+                f"{path}:1: has no column for the {meaning}{nearest}; name it {_CALLED[meaning]}"
+            )
+    if not places["diagnosis"] and (near := _nearest("diagnosis", header)):
+        warnings.warn(
+            f'{path}:1: column "{near}" is not read; if it holds the diagnosis, name it diagnosis',
+            DataWarning,
+            stacklevel=5,
         )
-    diagnosis = names.index("diagnosis") if "diagnosis" in names else None
-    return names.index(places[0]), names.index("patient"), diagnosis
+    diagnosis = places["diagnosis"][0] if places["diagnosis"] else None
+    return places["path"][0], places["patient"][0], diagnosis
+
+
+def _nearest(meaning: str, header: Iterable[str]) -> str | None:
+    """The column that is most like a name of that meaning, if one is."""
+    columns = {letters(name): name.strip() for name in header}
+    for name in _NAMES[meaning]:
+        if near := difflib.get_close_matches(name, columns, n=1, cutoff=0.75):
+            return columns[near[0]]
+    return None
 
 
 def _folders(path: str) -> list[str]:

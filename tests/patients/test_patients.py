@@ -176,14 +176,25 @@ def test_names_as_cvat_shows_them_work_as_well_as_ids(tmp_path: Path) -> None:
     assert list(patient_of(ds).values()) == ["A", "B", "C"]
 
 
-@pytest.mark.parametrize("column", ["path", "Image", "folder", "glob", " FILE "])
+@pytest.mark.parametrize(
+    ("column", "patient"),
+    [
+        ("path", "Patient"),
+        ("Image", "Patient ID"),
+        ("folder", "patient_id"),
+        ("glob", "PATIENT-NO"),
+        (" FILE ", "subject"),
+        ("File name", "PatientID"),
+        ("image_path", " patient id "),
+    ],
+)
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
 @pytest.mark.parametrize(("newline", "encoding"), [("\n", "utf-8"), ("\r\n", "utf-8-sig")])
 def test_hospital_spreadsheets_are_read(
-    tmp_path: Path, column: str, separator: str, newline: str, encoding: str
+    tmp_path: Path, column: str, patient: str, separator: str, newline: str, encoding: str
 ) -> None:
     rows = [
-        ("Diagnosis", column, "Patient"),
+        ("Diagnosis", column, patient),
         ("ALL", r".\Bläst\1", "007 "),
         ("", "", ""),
         ("apl", "b/2.png", "é"),
@@ -192,6 +203,15 @@ def test_hospital_spreadsheets_are_read(
     ds = patients.from_csv(paths("Bläst/1/x.png", "b/2.png"), file)
     assert patient_of(ds) == {"Bläst/1/x.png": "007", "b/2.png": "é"}
     assert diagnosis_of(ds) == {"007": "ALL", "é": "APL"}
+
+
+def test_a_column_that_may_be_a_misspelt_diagnosis_is_named(tmp_path: Path) -> None:
+    file = table(tmp_path, "path,patient,Diagnoses,age", "a,P1,ALL,7")
+    with pytest.warns(
+        DataWarning, match='"Diagnoses" is not read; if it holds the diagnosis, name it diagnosis'
+    ):
+        ds = patients.from_csv(paths("a/1.png"), file)
+    assert diagnosis_of(ds) == {"P1": None}
 
 
 def test_every_image_that_no_row_fits_or_two_fit_is_named_at_once(tmp_path: Path) -> None:
@@ -233,20 +253,24 @@ def test_every_row_that_lacks_something_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
+        (b"", ":1: names no columns; give a table with the columns path and patient"),
+        (b"path,age\n", ":1: has no column for the patient; name it patient"),
+        (b"path,Pateint\n", ':1: has no column for the patient, the nearest is "Pateint"; name it patient'),
         (
-            b"",
-            ":1: the columns are nothing; it needs one of path, image, folder, glob, file, and patient, each once",
-        ),
-        (
-            b"path,age\n",
-            ":1: the columns are path, age; it needs one of path, image, folder, glob, file, and patient, each once",
+            b"Imgae;patient\n",
+            ':1: has no column for the path, the nearest is "Imgae"; name it path, image, folder, glob or file',
         ),
         (
             b"path,file,patient\n",
-            (
-                ":1: the columns are path, file, patient; it needs one of path, image, folder, glob, file, and "
-                "patient, each once"
-            ),
+            ':1: "path" and "file" both mean the path; keep one of these columns',
+        ),
+        (
+            b"path,Patient ID,patient-id\n",
+            ':1: "Patient ID" and "patient-id" both mean the patient; keep one of these columns',
+        ),
+        (
+            b"path,patient,diagnosis,Diagnosis\n",
+            ':1: "diagnosis" and "Diagnosis" both mean the diagnosis; keep one of these columns',
         ),
         (b"path,patient\nBl\xe4st,1\n", ": is not in UTF-8; save it as CSV in UTF-8"),
         (b'path,patient\n"a"b,1\n', ":2: is no CSV (',' expected after '\"'); save it as CSV in UTF-8"),
