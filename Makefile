@@ -2,8 +2,12 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+WORKERS ?= 2
+# a file's tests run in one process, in the order of the files: what they share is made once, and what takes
+# longest comes first
+PYTEST := $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: help demo test lint wheel docs benchmarks clean
+.PHONY: help demo test check untrained coverage lint wheel docs benchmarks clean
 
 help: ## Show what there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -11,8 +15,18 @@ help: ## Show what there is
 demo: .venv/core ## Run the main job on a synthetic sample, into demo/
 	$(BIN)/pcm-leukemia demo demo
 
-test: .venv/dev lint docs wheel ## Lint, types, layers, the site, all tests with coverage, and the tests of the wheel
-	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered
+test: .venv/dev ## Lint, types, layers, the site, the tests of the wheel, and all tests; WORKERS=8 on eight cores
+	$(MAKE) -j2 lint docs wheel
+	$(PYTEST)
+
+check: .venv/dev ## Lint, types, layers, and all tests that train nothing
+	$(MAKE) -j2 lint untrained
+
+untrained: .venv/dev
+	$(PYTEST) -m "not trains"
+
+coverage: .venv/dev ## All tests, with the lines and branches that none of them reaches
+	$(PYTEST) --cov --cov-report=term:skip-covered
 
 lint: .venv/dev ## ruff, mypy and the layers
 	$(BIN)/ruff check .

@@ -1,27 +1,67 @@
-"""Runs what README.md and docs/ show: every Python and shell block of a page, in turn, in a new folder.
+"""What all tests share: one thread a process, the mark `trains`, and the pages of the documentation as tests.
 
-Each page starts with `export.zip`, a small synthetic export. A block that needs what is not to be had
-in a test (a GPU, weights, another program) stands behind ``<!-- skip: next "reason" -->``.
+Every Python and shell block of README.md and docs/ is run, page by page, in a new folder that holds
+`export.zip`, a small synthetic export. A block that a test cannot run, because it needs a GPU, weights or
+another program, follows ``<!-- skip: next "reason" -->``.
 """
 
 from __future__ import annotations
 
 import os
+
+# before numpy and torch read it: tests run in several processes, one a core
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import shutil
 import subprocess
 import sys
 import tempfile
 import warnings
+from collections.abc import Generator
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
+import hypothesis
+import pytest
 import yaml
 from sybil import Example, Sybil
 from sybil.evaluators.python import PythonEvaluator
 from sybil.parsers.markdown import CodeBlockParser, SkipParser
 
 from pcm_leukemia import sample
+
+# how long an example takes depends on what else runs
+hypothesis.settings.register_profile(
+    "tests", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("tests")
+
+PAGES_THAT_TRAIN = {"baselines.md", "yolo.md"}
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, bool | None, bool | None]:
+    """Fail a test that trains without the mark `trains`: `make check` runs every test that lacks it."""
+    if "torch" not in sys.modules or item.get_closest_marker("trains"):
+        return (yield)
+    from torch.optim.optimizer import register_optimizer_step_pre_hook
+
+    def refuse(*_: object) -> NoReturn:
+        pytest.fail("this test trains a model; mark it: @pytest.mark.trains")
+
+    hook = register_optimizer_step_pre_hook(refuse)
+    try:
+        return (yield)
+    finally:
+        hook.remove()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the pages of the documentation that train: all of a page, as its blocks build on each other."""
+    for item in items:
+        if item.path.name in PAGES_THAT_TRAIN:
+            item.add_marker("trains")
 
 
 @cache

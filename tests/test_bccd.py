@@ -98,6 +98,7 @@ results = YOLO("yolo11n.yaml").train(
 """
 
 
+@pytest.mark.trains
 def test_ultralytics_trains_on_it(ds: pcm.Dataset, tmp_path: Path) -> None:
     pcm.converters.yolo.write(ds, tmp_path / "yolo")
     environment = {**os.environ, "YOLO_CONFIG_DIR": str(tmp_path / "config"), "YOLO_OFFLINE": "true"}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Iterator
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -42,14 +41,6 @@ TINY: dict[str, Any] = {
     "batch": 8,
     "precision": "32-true",
 }
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
@@ -99,6 +90,7 @@ def epochs(out: Path, phase: str = "tune") -> list[str]:
 # What is learned
 
 
+@pytest.mark.trains
 @pytest.mark.parametrize(
     ("name", "changes", "least"),
     [
@@ -159,6 +151,7 @@ def beginning(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.trains
 @pytest.mark.parametrize("more", [{}, {"augment_probe": True}])
 def test_linear_probing_leaves_the_backbone_as_it_was(
     more: dict[str, Any], dots: Dataset, beginning: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
@@ -177,6 +170,7 @@ def test_linear_probing_leaves_the_backbone_as_it_was(
     assert said == bool(more)
 
 
+@pytest.mark.trains
 def test_fine_tuning_begins_with_the_probed_head_and_changes_everything(
     dots: Dataset, beginning: Path, tmp_path: Path
 ) -> None:
@@ -207,6 +201,7 @@ def test_cached_features_are_those_of_the_network(dots: Dataset, tmp_path: Path)
 # The same again, and going on
 
 
+@pytest.mark.trains
 def test_the_same_seed_gives_the_same_weights(dots: Dataset, tmp_path: Path) -> None:
     settings = numbers(**TINY, epochs=2, stain="hed")
     state = torch.get_rng_state()
@@ -228,6 +223,7 @@ class Killed(BaseException):
     """As the end of the time that a cluster gives."""
 
 
+@pytest.mark.trains
 @pytest.mark.parametrize(("phase", "epoch"), [("probe", 1), ("tune", 0), ("tune", 2)])
 def test_a_killed_run_goes_on_at_the_same_losses(
     phase: str, epoch: int, dots: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -261,6 +257,7 @@ def test_a_killed_run_goes_on_at_the_same_losses(
     assert resumed == whole
 
 
+@pytest.mark.trains
 def test_without_resume_it_begins_anew(dots: Dataset, tmp_path: Path) -> None:
     settings = numbers(**TINY, epochs=1)
     stale = tmp_path / "checkpoints" / "tune"
@@ -270,6 +267,7 @@ def test_without_resume_it_begins_anew(dots: Dataset, tmp_path: Path) -> None:
     assert len(epochs(tmp_path)) == 2
 
 
+@pytest.mark.trains
 def test_patience_ends_it_early(dots: Dataset, tmp_path: Path) -> None:
     # at such a rate nothing gets better
     record = resnet50.train(job(dots, tmp_path), numbers(**TINY, epochs=9, rate=1e-12, patience=2))
@@ -277,6 +275,7 @@ def test_patience_ends_it_early(dots: Dataset, tmp_path: Path) -> None:
     assert record["best_epoch"] == 1
 
 
+@pytest.mark.trains
 def test_the_epoch_kept_is_the_best_on_val(dots: Dataset, tmp_path: Path) -> None:
     settings = numbers(**TINY, epochs=5, rate=3e-3)
     record = resnet50.train(job(dots, tmp_path), settings)
@@ -291,6 +290,7 @@ def test_the_epoch_kept_is_the_best_on_val(dots: Dataset, tmp_path: Path) -> Non
     assert found.macro_f1 == pytest.approx(max(column))
 
 
+@pytest.mark.trains
 def test_two_devices_learn_together(dots: Dataset, tmp_path: Path) -> None:
     settings = numbers(**TINY, strategy="lp+ft", epochs=2)
     with warnings.catch_warnings():
@@ -315,6 +315,7 @@ def trained(dots: Dataset, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pa
     return out, settings
 
 
+@pytest.mark.trains
 def test_prediction_normalises_as_training_did(dots: Dataset, trained: tuple[Path, Any]) -> None:
     out, settings = trained
     classifier = resnet50.load(out, settings, EIGHT, "cpu")
@@ -338,6 +339,7 @@ def test_prediction_normalises_as_training_did(dots: Dataset, trained: tuple[Pat
     assert classifier.probabilities(batch[:0]).shape == (0, 8)
 
 
+@pytest.mark.trains
 def test_crops_are_prepared_alike_in_training_and_prediction(
     dots: Dataset, trained: tuple[Path, Any], tmp_path: Path
 ) -> None:
@@ -353,6 +355,7 @@ def test_crops_are_prepared_alike_in_training_and_prediction(
         assert labels[place] == label
 
 
+@pytest.mark.trains
 def test_cells_to_be_ignored_are_left_out_and_counted(dots: Dataset, tmp_path: Path) -> None:
     first, *rest = dots.cells
     some = replace(dots, cells=(structs.replace(first, label=IGNORE), *rest))
@@ -361,6 +364,7 @@ def test_cells_to_be_ignored_are_left_out_and_counted(dots: Dataset, tmp_path: P
     assert record["cells"] == {"train": 23, "val": 8}
 
 
+@pytest.mark.trains
 def test_what_is_no_classifier_of_these_classes(trained: tuple[Path, Any], tmp_path: Path) -> None:
     out, settings = trained
     with pytest.raises(
@@ -383,6 +387,7 @@ def test_what_is_no_classifier_of_these_classes(trained: tuple[Path, Any], tmp_p
 # Weights to begin with
 
 
+@pytest.mark.trains
 def test_a_trained_classifier_to_begin_with(dots: Dataset, trained: tuple[Path, Any], tmp_path: Path) -> None:
     file = trained[0] / "classifier.safetensors"
     before = load_file(file)
@@ -569,6 +574,7 @@ def test_hed_gives_an_epoch_the_same_pictures_whoever_loads_them(dots: Dataset, 
     assert torch.equal(kept[0, [3, 4]][0], kept[1, [3, 4]][0])
 
 
+@pytest.mark.trains
 @pytest.mark.parametrize("kind", ["reinhard", "macenko"])
 def test_normalised_stain_is_normalised_in_prediction_too(kind: str, smears: Dataset, tmp_path: Path) -> None:
     few = smears.select(images=[image.id for image in smears.images if smears.cells_of(image)][:4])
@@ -597,6 +603,7 @@ def test_precision_is_what_the_device_has(monkeypatch: pytest.MonkeyPatch) -> No
         assert loop.precision_of("auto", "cuda:1") == name
 
 
+@pytest.mark.trains
 def test_mixed_precision_trains_and_predicts(dots: Dataset, tmp_path: Path) -> None:
     settings = numbers(**{**TINY, "precision": "bf16-mixed"}, epochs=1)
     record = resnet50.train(job(dots, tmp_path), settings)

@@ -28,7 +28,10 @@ from pcm_leukemia.baselines.two_stage import TwoStage
 from pcm_leukemia.errors import DataNotFound, ExportError, LeakySplit
 from pcm_leukemia.schema import ImageId
 
-pytestmark = pytest.mark.filterwarnings("ignore")  # what the libraries warn of while they train is theirs
+pytestmark = [
+    pytest.mark.trains,
+    pytest.mark.filterwarnings("ignore"),
+]  # what the libraries warn of while they train is theirs
 
 DETECTOR, CLASSIFIER = "rtdetrv2_deim-wbc", "dinobloom-classification-lp+ft"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
@@ -36,14 +36,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:This DataLoader will create 2 worker processes:UserWarning"),
 ]
 PATTERN = r"(?P<diagnosis>[^/]+)/(?P<patient>[^/]+)/"
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def settings(preset: str = "smoke", **changes: Any) -> Settings:
@@ -218,6 +210,7 @@ def run(out: Path, ds: Dataset, **changes: Any) -> tuple[dict[str, Any], list[di
     return record, rows, (out / "model" / "model.safetensors").read_bytes()
 
 
+@pytest.mark.trains
 def test_a_killed_run_goes_on_as_if_it_had_not_been(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ds = smears(tmp_path / "data", count=7)
     whole = run(tmp_path / "whole", ds)
@@ -249,6 +242,7 @@ def test_a_killed_run_goes_on_as_if_it_had_not_been(tmp_path: Path, monkeypatch:
     assert other[1] != whole[1]
 
 
+@pytest.mark.trains
 def test_the_steps_that_are_taken(tmp_path: Path) -> None:
     ds = smears(tmp_path / "data")
     made = settings(
@@ -307,6 +301,7 @@ def test_a_loss_that_is_no_number_ends_training(tmp_path: Path) -> None:
         training.one_step(next(iter(training.loader)))
 
 
+@pytest.mark.trains
 def test_every_image_comes_once_in_every_epoch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[int, int]] = []
     item = Views.__getitem__
@@ -320,6 +315,7 @@ def test_every_image_comes_once_in_every_epoch(tmp_path: Path, monkeypatch: pyte
     assert sorted(asked) == [(epoch, number) for epoch in range(4) for number in range(6)]
 
 
+@pytest.mark.trains
 def test_the_best_epoch_is_kept_and_not_the_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scores = iter([0.1, 0.5, 0.2, 0.3])
     weights = []
@@ -344,6 +340,7 @@ def test_the_best_epoch_is_kept_and_not_the_last(tmp_path: Path, monkeypatch: py
     assert not torch.equal(kept, weights[3])
 
 
+@pytest.mark.trains
 @pytest.mark.skipif(find_spec("pcm_leukemia.baselines.stain") is None, reason="needs baselines/stain.py")
 def test_stain_is_normalised_in_training_and_ever_after(tmp_path: Path) -> None:
     ds = smears(tmp_path / "data")
@@ -359,6 +356,7 @@ def test_stain_is_normalised_in_training_and_ever_after(tmp_path: Path) -> None:
     assert (detector.prepare(image).float() - without.float()).abs().mean() > 5
 
 
+@pytest.mark.trains
 @pytest.mark.parametrize("precision", ["bf16-mixed", "32-true"])
 def test_precisions(tmp_path: Path, precision: str) -> None:
     record, rows, _ = run(
@@ -368,6 +366,7 @@ def test_precisions(tmp_path: Path, precision: str) -> None:
     assert record["epochs"] == record["best_epoch"] == 1
 
 
+@pytest.mark.trains
 def test_images_without_any_cell_train_too(tmp_path: Path) -> None:
     ds = smears(tmp_path / "data", count=1)
     record, rows, _ = run(tmp_path / "out", ds, epochs=2)
@@ -378,6 +377,7 @@ def test_images_without_any_cell_train_too(tmp_path: Path) -> None:
     assert math.isnan(record["val_AP"])
 
 
+@pytest.mark.trains
 def test_a_detector_is_for_the_labels_that_it_was_trained_for(tmp_path: Path) -> None:
     ds = smears(tmp_path / "data")
     made = settings(**{**SHORT, "epochs": 1})
@@ -415,6 +415,7 @@ def test_the_paper_s_numbers() -> None:
     assert (made.mosaic, made.mixup, made.multi_scale) == (0.5, 0.5, True)
 
 
+@pytest.mark.trains
 def test_it_finds_the_white_blood_cells_of_patients_not_seen(tmp_path: Path) -> None:
     export = sample.write(tmp_path / "sample.zip", patients=10, images=36)
     ds = load_dataset(export, patients=PATTERN).task("wbc")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -22,14 +21,6 @@ from pcm_leukemia.baselines.rtdetrv2_deim.weights import beginning
 from pcm_leukemia.errors import CorruptFile, DataNotFound
 
 LABELS = ("WBC", "Other")
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def settings(**changes: Any) -> Settings:

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import textwrap
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -48,14 +48,6 @@ TINY = {
 def tiny(**changes: Any) -> yolo11m.Settings:
     settings: yolo11m.Settings = config.settings(BASELINE, "smoke", {**TINY, **changes})
     return settings
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def smears(folder: Path, count: int, suffix: str = "png") -> Dataset:
@@ -108,6 +100,7 @@ def learned(tmp_path_factory: pytest.TempPathFactory) -> Learned:
     return Learned(tmp_path_factory.mktemp("learned"))
 
 
+@pytest.mark.trains
 def test_it_finds_white_cells_of_patients_not_seen(learned: Learned) -> None:
     test = learned.ds.part("test")
     assert not {image.patient for image in test.images} & {i.patient for i in learned.ds.part("train").images}
@@ -124,6 +117,7 @@ def test_it_finds_white_cells_of_patients_not_seen(learned: Learned) -> None:
     assert elsewhere.of["WBC"].ap50 < 0.15
 
 
+@pytest.mark.trains
 def test_it_learns_by_the_optimizer_that_was_asked_for(learned: Learned) -> None:
     """`optimizer="auto"` would take another one, at a rate of its own, and say so in a line of the log only."""
     assert learned.result["optimizer"] == "SGD"
@@ -134,6 +128,7 @@ def test_it_learns_by_the_optimizer_that_was_asked_for(learned: Learned) -> None
     assert paper.rotation > 0
 
 
+@pytest.mark.trains
 def test_the_best_epoch_is_kept(learned: Learned) -> None:
     with (learned.out / "logs" / "metrics.csv").open(encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))
@@ -149,6 +144,7 @@ def test_the_best_epoch_is_kept(learned: Learned) -> None:
     assert scores.overall.ap == pytest.approx(learned.result["val_AP"], abs=0.06)
 
 
+@pytest.mark.trains
 def test_nothing_is_left_but_the_model_and_its_log(learned: Learned) -> None:
     files = sorted(path.relative_to(learned.out).as_posix() for path in learned.out.rglob("*"))
     assert files == ["logs", "logs/metrics.csv", "model.safetensors"]
@@ -157,6 +153,7 @@ def test_nothing_is_left_but_the_model_and_its_log(learned: Learned) -> None:
 # What it finds is what YOLO finds
 
 
+@pytest.mark.trains
 @pytest.mark.parametrize("multi_label", [False, True])
 def test_it_finds_what_ultralytics_predicts(learned: Learned, multi_label: bool) -> None:  # noqa: FBT001
     from ultralytics.models.yolo.model import YOLO
@@ -193,6 +190,7 @@ def test_it_finds_what_ultralytics_predicts(learned: Learned, multi_label: bool)
         np.testing.assert_array_equal(ours.labels, theirs_here.cls.numpy().astype(int))
 
 
+@pytest.mark.trains
 def test_boxes_are_in_pixels_of_the_annotated_image_and_inside_it(learned: Learned) -> None:
     test = learned.ds.part("test")
     for image, found in inference.detect(learned.detector, test, workers=1).items():
@@ -208,6 +206,7 @@ def test_boxes_are_in_pixels_of_the_annotated_image_and_inside_it(learned: Learn
 # Again, and after a kill
 
 
+@pytest.mark.trains
 def test_the_same_seed_gives_the_same_bytes_and_a_killed_run_ends_as_it_would_have(
     small: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -242,6 +241,7 @@ def test_the_same_seed_gives_the_same_bytes_and_a_killed_run_ends_as_it_would_ha
     assert other["epochs"] == 4
 
 
+@pytest.mark.trains
 def test_a_run_that_was_killed_after_its_last_epoch_is_not_trained_on(
     small: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -271,6 +271,7 @@ def contents(folder: Path) -> Mapping[str, str]:
 # Alone
 
 
+@pytest.mark.trains
 def test_it_keeps_to_its_folder_and_asks_no_one(tmp_path: Path) -> None:
     """In a process of its own, with a home, a folder to stand in, and a net in which every attempt is caught."""
     script = tmp_path / "script.py"
@@ -308,7 +309,7 @@ def test_it_keeps_to_its_folder_and_asks_no_one(tmp_path: Path) -> None:
         "PYTHONPATH": str(Path(pcm.__file__).parents[1]),
     }
     done = subprocess.run(
-        [sys.executable, script, tmp_path / "data", Path(__file__).parents[1]],
+        [sys.executable, script, tmp_path / "data", Path(__file__).parent],
         cwd=tmp_path / "stand",
         env=environment,
         capture_output=True,
@@ -329,6 +330,7 @@ def test_it_keeps_to_its_folder_and_asks_no_one(tmp_path: Path) -> None:
     assert contents(tmp_path / "data" / "out").keys() == {"model.safetensors", "logs/metrics.csv"}
 
 
+@pytest.mark.trains
 def test_a_bar_is_shown_if_asked_for_and_nothing_else(
     small: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -343,6 +345,7 @@ def test_a_bar_is_shown_if_asked_for_and_nothing_else(
     assert contents(tmp_path / "quiet") == contents(tmp_path / "bar")
 
 
+@pytest.mark.trains
 def test_the_users_own_ultralytics_is_as_it_was_afterwards(small: Dataset, tmp_path: Path) -> None:
     from ultralytics.utils import LOGGER, SETTINGS
 
@@ -352,6 +355,7 @@ def test_the_users_own_ultralytics_is_as_it_was_afterwards(small: Dataset, tmp_p
     assert after == before
 
 
+@pytest.mark.trains
 def test_images_stay_as_they_are(tmp_path: Path) -> None:
     """Ultralytics writes a JPEG anew that has anything after its end: in place of the link, not where it leads."""
     ds = smears(tmp_path / "images", 3, "jpg")
@@ -362,6 +366,7 @@ def test_images_stay_as_they_are(tmp_path: Path) -> None:
     assert contents(tmp_path / "images") == before
 
 
+@pytest.mark.trains
 def test_images_in_a_zip_are_copied_meanwhile(tmp_path: Path) -> None:
     ds = smears(tmp_path / "images", 3)
     with zipfile.ZipFile(tmp_path / "images.zip", "w") as archive:
@@ -374,6 +379,7 @@ def test_images_in_a_zip_are_copied_meanwhile(tmp_path: Path) -> None:
     assert contents(tmp_path / "linked") == contents(tmp_path / "copied")
 
 
+@pytest.mark.trains
 def test_images_that_ultralytics_leaves_out_are_told_of(tmp_path: Path) -> None:
     ds = smears(tmp_path / "images", 3)
     PIL.Image.new("RGB", (96, 8)).save(tmp_path / "images" / "thin.png")
@@ -403,6 +409,7 @@ def ultralytics_file(learned: Learned, path: Path) -> Path:
     return path
 
 
+@pytest.mark.trains
 def test_it_begins_with_the_weights_of_a_file_and_stops_when_nothing_gets_better(
     learned: Learned, tmp_path: Path
 ) -> None:
@@ -421,6 +428,7 @@ def test_it_begins_with_the_weights_of_a_file_and_stops_when_nothing_gets_better
     torch.testing.assert_close(after[name], before[name], atol=1e-6, rtol=0)
 
 
+@pytest.mark.trains
 def test_a_head_for_other_classes_is_made_anew(learned: Learned, small: Dataset, tmp_path: Path) -> None:
     path = ultralytics_file(learned, tmp_path / "mine.pt")
     nine = replace(small, taxonomy=NINE, cells=())
@@ -478,6 +486,7 @@ def test_models_that_are_none(small: Dataset, tmp_path: Path) -> None:
     assert not any((tmp_path / "run").iterdir())
 
 
+@pytest.mark.trains
 @pytest.mark.parametrize("name", ["yolov8n", "yolo26n"])
 def test_any_detector_by_name(small: Dataset, tmp_path: Path, name: str) -> None:
     """yolo26 suppresses doubles itself, and has no third loss."""
@@ -489,6 +498,7 @@ def test_any_detector_by_name(small: Dataset, tmp_path: Path, name: str) -> None
     assert len(found) == 5
 
 
+@pytest.mark.trains
 def test_a_model_is_loaded_for_the_classes_that_it_was_trained_for(learned: Learned, tmp_path: Path) -> None:
     with pytest.raises(
         CorruptFile, match="was trained for WBC, Other, not for Other, WBC; give the labels in that"
@@ -504,6 +514,7 @@ def test_a_model_is_loaded_for_the_classes_that_it_was_trained_for(learned: Lear
 # Stain
 
 
+@pytest.mark.trains
 @pytest.mark.parametrize("kind", ["reinhard", "macenko"])
 def test_a_normalised_stain_is_normalised_whenever_an_image_is_looked_at(tmp_path: Path, kind: str) -> None:
     export = sample.write(tmp_path / "export.zip", patients=2, images=3)
@@ -529,6 +540,7 @@ def test_a_normalised_stain_is_normalised_whenever_an_image_is_looked_at(tmp_pat
         yolo11m.load(tmp_path / "run", settings, ("WBC", "Other"), "cpu")
 
 
+@pytest.mark.trains
 def test_stain_is_changed_where_it_should_be(
     small: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -566,6 +566,7 @@ TRAIN = """
 """
 
 
+@pytest.mark.trains
 def test_ultralytics_trains_on_a_moved_folder(tmp_path: Path) -> None:
     split = {
         "P1/a.png": "train",

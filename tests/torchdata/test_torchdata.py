@@ -226,6 +226,7 @@ def test_what_a_transform_does_to_one_sample_stays_there(ds: Dataset) -> None:
     assert target["labels"].tolist() == [8, 0, 5]
 
 
+@pytest.mark.trains
 def test_a_faster_rcnn_takes_a_step(ds: Dataset) -> None:
     torch.manual_seed(0)
     ds = replace(ds, split=None)
@@ -411,6 +412,7 @@ def test_weights_even_out_the_classes(ds: Dataset) -> None:
     assert not Crops(replace(ds, cells=())).weights.any()
 
 
+@pytest.mark.trains
 def test_timm_learns_the_sample(tmp_path: Path) -> None:
     torch.manual_seed(0)
     ds = load_dataset(sample.write(tmp_path / "sample.zip", patients=4, images=8))
