@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, NamedTuple, cast
 
@@ -12,7 +12,30 @@ import msgspec
 from pcm_leukemia import baselines
 from pcm_leukemia.baselines.contract import Module
 
-__all__ = ["Baseline", "find", "settings"]
+__all__ = ["RENAMED", "Baseline", "find", "renamed", "settings"]
+
+RENAMED = {
+    "clip": "clip_max_norm",
+    "colour": "color_jitter",
+    "colours": "photometric_distort",
+    "crop": "iou_crop",
+    "ema_warmup": "ema_warmup_steps",
+    "end": "final_lr_fraction",
+    "flip_across": "flip_horizontal",
+    "flip_down": "flip_vertical",
+    "imagenet": "imagenet_normalize",
+    "keep_images": "cache_images",
+    "lr0": "lr",
+    "lrf": "final_lr_fraction",
+    "most": "max_detections",
+    "overlap": "nms_iou",
+    "plain_first": "no_augment_first",
+    "plain_last": "no_augment_last",
+    "probe_rate": "probe_lr",
+    "rate": "lr",
+    "warmup": "warmup_epochs",
+}
+"""Former names of settings. Runs on disk may have them; a caller is told the new one."""
 
 
 class Baseline(NamedTuple):
@@ -64,7 +87,7 @@ def settings(baseline: Baseline, preset: str = "paper", changes: Mapping[str, An
     Raises
     ------
     ValueError
-        If there is no such preset or setting, or a value is of another type.
+        If the preset or a setting is unknown, a setting was renamed, or a value has the wrong type.
 
     Examples
     --------
@@ -75,17 +98,34 @@ def settings(baseline: Baseline, preset: str = "paper", changes: Mapping[str, An
         raise ValueError(
             f'preset "{preset}": {baseline.name} has {", ".join(baseline.presets)}; use one of them'
         )
-    changes = dict(changes or {})
+    values = {**baseline.values, **baseline.presets[preset], **(changes or {})}
     struct = baseline.module.Settings
-    known = struct.__struct_fields__
-    for key in changes:
-        if key not in known:
-            near = get_close_matches(key, known, 1)
-            hint = f"did you mean {near[0]}?" if near else f"use one of: {', '.join(known)}"
-            raise ValueError(f'setting "{key}": {baseline.name} has no such setting; {hint}')
-    values = {**baseline.values, **baseline.presets[preset], **changes}
+    for key in values:
+        _require_known(key, struct.__struct_fields__, baseline)
     try:
         # texts are read leniently ("7" for 7): the command line has nothing else
         return msgspec.convert(values, struct, strict=False)
     except msgspec.ValidationError as error:
         raise ValueError(f"settings of {baseline.name}: {error}; give a value of that type") from error
+
+
+def renamed(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings as a run recorded them, under the names of today.
+
+    Examples
+    --------
+    >>> renamed({"lr0": 0.01, "epochs": 100})
+    {'lr': 0.01, 'epochs': 100}
+    """
+    return {RENAMED.get(key, key): value for key, value in values.items()}
+
+
+def _require_known(key: str, known: Sequence[str], baseline: Baseline) -> None:
+    if key in known:
+        return
+    new = RENAMED.get(key)
+    if new in known:
+        raise ValueError(f'setting "{key}": is now called "{new}"; use {new}=...')
+    near = get_close_matches(key, known, 1)
+    hint = f"did you mean {near[0]}?" if near else f"use one of: {', '.join(known)}"
+    raise ValueError(f'setting "{key}": {baseline.name} has no such setting; {hint}')

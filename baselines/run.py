@@ -75,6 +75,7 @@ class Run:
         try:
             record = json.loads(path.read_text(encoding="utf-8"))
             record["asked"]["baseline"], record["state"]
+            record["asked"]["settings"] = config.renamed(record["asked"]["settings"])
         except (FileNotFoundError, NotADirectoryError) as error:
             raise DataNotFound(
                 f"{folder}: holds no run (no {RECORD}); train one: pcm-leukemia train BASELINE DATA {folder}"

@@ -120,7 +120,7 @@ class Bench:
             name="tune",
             number=1,
             epochs=epochs,
-            rate=settings.rate,
+            rate=settings.lr,
             weight_decay=settings.weight_decay,
             warmup=0,
             patience=0,
@@ -136,7 +136,7 @@ class Bench:
             classes=len(LABELS),
             seed=0,
             steps=self.asked.batches,
-            augment=partial(augment, colour=self.settings.colour),
+            augment=partial(augment, colour=self.settings.color_jitter),
         )
 
     def training(self) -> float:

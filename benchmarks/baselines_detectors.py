@@ -78,7 +78,7 @@ def training_of(ds: Dataset, out: Path, given: argparse.Namespace) -> Training:
         fabric_of(job, given.precision), job, settings, beginning(settings, ds.taxonomy.labels).model
     )
     training.learner.train()
-    training.epoch = settings.plain_first
+    training.epoch = settings.no_augment_first
     return training
 
 

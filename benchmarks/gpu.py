@@ -105,18 +105,16 @@ def learn(asked: argparse.Namespace) -> None:
             "lr": 4e-4,
             "backbone_lr": 4e-4,
             "warmup_steps": 200,
-            "ema_warmup": 200,
+            "ema_warmup_steps": 200,
             "ema_decay": 0.999,
         }
-        flat = {"plain_first": 2, "flat_epochs": round(0.57 * asked.epochs)}
+        flat = {"no_augment_first": 2, "flat_epochs": round(0.57 * asked.epochs)}
         print(learned("rtdetrv2_deim r18vd", frames, asked.out, asked, **r18, **flat), flush=True)
     crops = drawn(asked.out, 48, 384)
     for strategy in ("direct", "lp+ft"):
         for baseline, model in (("resnet50", "resnet50"), ("dinobloom", "base")):
             name = f"{baseline} {model} {strategy}"
-            print(
-                learned(name, crops, asked.out, asked, model=model, strategy=strategy, rate=1e-4), flush=True
-            )
+            print(learned(name, crops, asked.out, asked, model=model, strategy=strategy, lr=1e-4), flush=True)
 
 
 def speed(asked: argparse.Namespace) -> None:
@@ -135,7 +133,7 @@ def memory(asked: argparse.Namespace) -> None:
     print("\n| configuration | GPU memory | fits 24 GB |\n|---|---|---|")
     for baseline, changes in (
         ("yolo11m", {}),
-        ("rtdetrv2_deim", {"warmup_steps": 2, "plain_first": 0, "flat_epochs": 1, "plain_last": 0}),
+        ("rtdetrv2_deim", {"warmup_steps": 2, "no_augment_first": 0, "flat_epochs": 1, "no_augment_last": 0}),
         ("resnet50", {}),
         ("dinobloom", {"probe_epochs": 1}),
     ):

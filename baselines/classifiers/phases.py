@@ -47,7 +47,7 @@ class Course:
 
     def _probe(self) -> Mapping[str, Any]:
         """Train the head alone; the backbone's weights and statistics stay as they are."""
-        phase = self._phase("probe", 0, self.settings.probe_epochs, self.settings.probe_rate)
+        phase = self._phase("probe", 0, self.settings.probe_epochs, self.settings.probe_lr)
         self.network.freeze(frozen=True)
         if self.settings.augment_probe:
             found = self._learn(phase, self.network, self._pictures)
@@ -64,7 +64,7 @@ class Course:
 
     def _tune(self) -> Mapping[str, Any]:
         """Train all of it."""
-        phase = self._phase("tune", 1, self.settings.epochs, self.settings.rate, self.settings.patience)
+        phase = self._phase("tune", 1, self.settings.epochs, self.settings.lr, self.settings.patience)
         return self._learn(phase, self.network, self._pictures)
 
     def _phase(self, name: str, number: int, epochs: int, rate: float, patience: int = 0) -> loop.Phase:
@@ -74,7 +74,7 @@ class Course:
             epochs=epochs,
             rate=rate,
             weight_decay=self.settings.weight_decay,
-            warmup=min(self.settings.warmup, epochs / 2),
+            warmup=min(self.settings.warmup_epochs, epochs / 2),
             patience=patience,
             precision=loop.precision_of(self.settings.precision, self.job.device),
             deterministic=self.settings.deterministic,
@@ -107,7 +107,7 @@ class Course:
             classes=len(cells),
             seed=job.seed,
             steps=len(draws),
-            augment=partial(augment, colour=settings.colour) if model is self.network else None,
+            augment=partial(augment, colour=settings.color_jitter) if model is self.network else None,
             class_weights=torch.tensor(even, dtype=torch.float32) if settings.balance == "loss" else None,
         )
         if not loop.ended(phase, job):

@@ -25,12 +25,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         Checksum of the file of weights; "" if it isn't known.
     strategy
         "lp+ft" (linear probing, then fine-tuning) or "direct".
-    probe_epochs, probe_rate
+    probe_epochs, probe_lr
         Epochs of linear probing, and its highest learning rate.
     augment_probe
         Whether linear probing sees augmented crops. The frozen backbone then runs over them in every epoch, where
         otherwise it runs once.
-    epochs, rate
+    epochs, lr
         Epochs of fine-tuning (0: none), and its highest learning rate.
     batch
         Cells in a batch, on all devices together.
@@ -38,15 +38,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         The side of the square that crops are resized to, in pixels.
     padding
         How many pixels around the box belong to a crop.
-    weight_decay, warmup
+    weight_decay, warmup_epochs
         AdamW's, not on biases and norms; epochs in which the rate rises, before it falls along a cosine.
     patience
         Fine-tuning ends after so many epochs without a better one; 0: never.
     balance
         What is done about rare classes: "none", "loss" (each class weighs alike in the loss) or "draw" (each is
         drawn as often).
-    colour
-        Brightness, contrast and saturation of training crops are multiplied by numbers within 1 +- `colour`.
+    color_jitter
+        Brightness, contrast and saturation of training crops are multiplied by numbers within 1 +- `color_jitter`.
     stain
         "none"; "hed" (random, in training only), "reinhard" or "macenko" (towards the training crops' colours, in
         training and prediction).
@@ -61,18 +61,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     sha256: str
     strategy: Literal["lp+ft", "direct"]
     probe_epochs: int
-    probe_rate: float
+    probe_lr: float
     augment_probe: bool
     epochs: int
-    rate: float
+    lr: float
     batch: int
     image_size: int
     padding: int
     weight_decay: float
-    warmup: float
+    warmup_epochs: float
     patience: int
     balance: Literal["none", "loss", "draw"]
-    colour: float
+    color_jitter: float
     stain: stain.Kind
     precision: str
     deterministic: bool

@@ -116,13 +116,13 @@ def _check(job: Job, settings: Settings) -> None:
     wrong = [
         ("epochs", settings.epochs, "0 or more, and not 0 without probing", settings.epochs >= (not probing)),
         ("probe_epochs", settings.probe_epochs, "0 or more", settings.probe_epochs >= 0),
-        ("rate", settings.rate, "more than 0", settings.rate > 0),
-        ("probe_rate", settings.probe_rate, "more than 0", settings.probe_rate > 0),
+        ("lr", settings.lr, "more than 0", settings.lr > 0),
+        ("probe_lr", settings.probe_lr, "more than 0", settings.probe_lr > 0),
         ("padding", settings.padding, "0 or more pixels", settings.padding >= 0),
         ("image_size", settings.image_size, "1 or more pixels", settings.image_size > 0),
-        ("colour", settings.colour, "0 to 1", 0 <= settings.colour <= 1),
+        ("color_jitter", settings.color_jitter, "0 to 1", 0 <= settings.color_jitter <= 1),
         ("patience", settings.patience, "0 or more epochs", settings.patience >= 0),
-        ("warmup", settings.warmup, "0 or more epochs", settings.warmup >= 0),
+        ("warmup_epochs", settings.warmup_epochs, "0 or more epochs", settings.warmup_epochs >= 0),
         (
             "batch",
             settings.batch,

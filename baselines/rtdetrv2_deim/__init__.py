@@ -102,7 +102,7 @@ def load(folder: Path, settings: Settings, labels: tuple[str, ...], device: str)
         look = _normalisation(settings.stain, (folder / REFERENCE).read_bytes())
     model.eval()  # type: ignore[no-untyped-call]
     model.to(torch.device(device))  # type: ignore[arg-type]
-    return RtDetr(model, labels, settings.image_size, look, imagenet=settings.imagenet)
+    return RtDetr(model, labels, settings.image_size, look, imagenet=settings.imagenet_normalize)
 
 
 def _looks(job: Job, settings: Settings) -> tuple[Look | None, Look | None]:

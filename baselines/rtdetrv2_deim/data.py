@@ -47,12 +47,12 @@ class Chances(NamedTuple):
     flat: int
     last: int
     mosaic: float
-    colours: float
+    photometric_distort: float
     zoom_out: float
-    crop: float
+    iou_crop: float
     rotation: float
-    flip_across: float
-    flip_down: float
+    flip_horizontal: float
+    flip_vertical: float
 
 
 class Views(torch.utils.data.Dataset[Picture]):
@@ -84,8 +84,8 @@ class Views(torch.utils.data.Dataset[Picture]):
         else:
             picture = augment.whole(self._load(number), of.size, self.look)
         if changing:
-            picture = augment.recoloured(picture, of.colours)
-        return augment.flipped(picture, across=_chance(of.flip_across), down=_chance(of.flip_down))
+            picture = augment.recoloured(picture, of.photometric_distort)
+        return augment.flipped(picture, across=_chance(of.flip_horizontal), down=_chance(of.flip_vertical))
 
     def _cut(self, picture: Picture) -> Picture:
         of = self.chances
@@ -93,7 +93,7 @@ class Views(torch.utils.data.Dataset[Picture]):
         window: augment.Window = (0, 0, width, height)
         if _chance(of.zoom_out):
             window = augment.zoomed_out(width, height)
-        if _chance(of.crop):
+        if _chance(of.iou_crop):
             window, inside = augment.cropped(picture.boxes, window)
             picture = picture._replace(boxes=picture.boxes[inside], labels=picture.labels[inside])
         picture = augment.cut(picture, window, of.size, self.look)

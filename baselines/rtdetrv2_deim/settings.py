@@ -32,16 +32,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     stain
         What is done to colours: "none"; "hed", which changes them at random in training; "reinhard" or "macenko",
         which bring them to those of the training images, ever after too.
-    lr, backbone_lr, end
+    lr, backbone_lr, final_lr_fraction
         The highest learning rates, of the model and of its backbone, and what part of them is left at the end.
-    weight_decay, clip
+    weight_decay, clip_max_norm
         AdamW's weight decay, and the largest norm of a gradient.
     warmup_steps
         For how many steps the rates rise.
-    plain_first, flat_epochs, plain_last
+    no_augment_first, flat_epochs, no_augment_last
         Up to which epoch nothing is augmented but by flips; up to which the rates stay and mosaics and mixup are
         made; how many epochs at the end are without augmentation and at one size.
-    ema_decay, ema_warmup
+    ema_decay, ema_warmup_steps
         Of the average of the weights, in steps.
     gamma, loss_mal, loss_l1, loss_giou
         Of the matchability-aware loss; and what each term of the loss weighs.
@@ -51,13 +51,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         The chance of an image to become a part of a mosaic, and of a batch to be mixed.
     multi_scale
         Whether each batch has a size of its own, 3/4 to 5/4 of `image_size`.
-    colours, zoom_out, crop
+    photometric_distort, zoom_out, iou_crop
         The chances that an image's colours, its surroundings, its frame are changed.
     rotation
         The largest angle, in degrees.
-    flip_across, flip_down
+    flip_horizontal, flip_vertical
         The chances that an image is mirrored left to right, and upside down.
-    imagenet
+    imagenet_normalize
         Whether pixels are given in ImageNet's units instead of 0 to 1.
 
     Raises
@@ -75,15 +75,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     stain: Stain
     lr: float
     backbone_lr: float
-    end: float
+    final_lr_fraction: float
     weight_decay: float
-    clip: float
+    clip_max_norm: float
     warmup_steps: int
-    plain_first: int
+    no_augment_first: int
     flat_epochs: int
-    plain_last: int
+    no_augment_last: int
     ema_decay: float
-    ema_warmup: int
+    ema_warmup_steps: int
     gamma: float
     loss_mal: float
     loss_l1: float
@@ -94,13 +94,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     mosaic: float
     mixup: float
     multi_scale: bool
-    colours: float
+    photometric_distort: float
     zoom_out: float
-    crop: float
+    iou_crop: float
     rotation: float
-    flip_across: float
-    flip_down: float
-    imagenet: bool
+    flip_horizontal: float
+    flip_vertical: float
+    imagenet_normalize: bool
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch", "image_size"):
@@ -108,7 +108,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
                 raise ValueError(f"{name} {getattr(self, name)}: must be 1 or more")
         if self.image_size % 32:
             raise ValueError(f"image_size {self.image_size}: must be a multiple of 32, such as 640")
-        for name in ("mosaic", "mixup", "colours", "zoom_out", "crop", "flip_across", "flip_down"):
+        for name in (
+            "mosaic",
+            "mixup",
+            "photometric_distort",
+            "zoom_out",
+            "iou_crop",
+            "flip_horizontal",
+            "flip_vertical",
+        ):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} {getattr(self, name)}: is a chance, 0 to 1")
         for name in self.__struct_fields__:

@@ -114,13 +114,13 @@ class Training:
         fused = job.device.startswith("cuda") and settings.precision not in {"16", "16-mixed"}
         optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.999), fused=fused)
         self.learner, self.optimizer = fabric.setup(_Learner(model), optimizer)
-        self.average = WeightAverage(model, settings.ema_decay, settings.ema_warmup)
+        self.average = WeightAverage(model, settings.ema_decay, settings.ema_warmup_steps)
         self.detector = RtDetr(
             self.average.module,  # type: ignore[arg-type]
             job.train.taxonomy.labels,
             settings.image_size,
             look_in_val,
-            imagenet=settings.imagenet,
+            imagenet=settings.imagenet_normalize,
         )
         self.loss = DeimLoss(
             model.config, settings.gamma, settings.loss_mal, settings.loss_l1, settings.loss_giou
@@ -193,7 +193,7 @@ class Training:
             )
         self.fabric.backward(loss)
         self.fabric.clip_gradients(
-            self.learner, self.optimizer, max_norm=self.settings.clip, error_if_nonfinite=False
+            self.learner, self.optimizer, max_norm=self.settings.clip_max_norm, error_if_nonfinite=False
         )
         self.optimizer.step()
         self.optimizer.zero_grad()
@@ -219,19 +219,19 @@ class Training:
             self.step,
             warmup=of.warmup_steps,
             flat=of.flat_epochs * per_epoch,
-            plain=of.plain_last * per_epoch,
+            plain=of.no_augment_last * per_epoch,
             total=of.epochs * per_epoch,
-            end=of.end,
+            end=of.final_lr_fraction,
         )
 
     def _prepared(self, batch: Batch) -> tuple[torch.Tensor, Targets]:
         """A batch as the model sees it: mixed, and of its own size, where it is the time for that."""
         of = self.settings
-        images, targets = scaled(batch.images, imagenet=of.imagenet), targets_of(batch)
+        images, targets = scaled(batch.images, imagenet=of.imagenet_normalize), targets_of(batch)
         rng = random.Random(seed_of(self.job.seed, self.step, self.fabric.global_rank, 1))  # noqa: S311 - no secret
-        if of.plain_first <= self.epoch < of.flat_epochs and rng.random() < of.mixup:
+        if of.no_augment_first <= self.epoch < of.flat_epochs and rng.random() < of.mixup:
             images, targets = augment.mixed(images, targets, rng.uniform(0.45, 0.55))
-        if of.multi_scale and self.epoch < of.epochs - of.plain_last:
+        if of.multi_scale and self.epoch < of.epochs - of.no_augment_last:
             size = rng.choice(augment.scales(of.image_size))
             # to the nearest, as in DEIM
             images = interpolate(images, (size, size))
@@ -280,16 +280,16 @@ class Training:
         of, job = self.settings, self.job
         chances = Chances(
             size=of.image_size,
-            first=of.plain_first,
+            first=of.no_augment_first,
             flat=of.flat_epochs,
-            last=of.epochs - of.plain_last,
+            last=of.epochs - of.no_augment_last,
             mosaic=of.mosaic,
-            colours=of.colours,
+            photometric_distort=of.photometric_distort,
             zoom_out=of.zoom_out,
-            crop=of.crop,
+            iou_crop=of.iou_crop,
             rotation=of.rotation,
-            flip_across=of.flip_across,
-            flip_down=of.flip_down,
+            flip_horizontal=of.flip_horizontal,
+            flip_vertical=of.flip_vertical,
         )
         batch = max(1, of.batch // self.fabric.world_size)
         loader = DataLoader(

@@ -59,24 +59,24 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         Images at once; the optimizer takes a step after `nominal_batch`.
     image_size
         Pixels a side that images are fitted into, a multiple of 32.
-    keep_images
+    cache_images
         Whether images are kept in memory, decoded and resized.
     precision
         "auto" is bf16 on GPUs that have it, and 32 elsewhere; or "32", "bf16-mixed", "16-mixed".
     stain
         "none"; "hed" changes colours at random in training; "reinhard", "macenko" bring every image to those
         of the training images.
-    lr0, lrf, momentum, weight_decay, warmup_epochs
-        Of SGD: the rate falls in a straight line from `lr0` to ``lr0 * lrf``.
+    lr, final_lr_fraction, momentum, weight_decay, warmup_epochs
+        Of SGD: the rate falls in a straight line from `lr` to ``lr * final_lr_fraction``.
     rotation, translate, scale
         How far images are turned, degrees to either side; moved, as a share of the side; and resized.
-    flip_across, flip_down, mosaic
+    flip_horizontal, flip_vertical, mosaic
         The chances that an image is mirrored left to right, or upside down, or joined with three others.
-    plain_last
+    no_augment_last
         The last epochs, which see no mosaics.
     hue, saturation, brightness
         How far colours are changed at random, as shares.
-    confidence, overlap, most
+    confidence, nms_iou, max_detections
         What is found: the lowest score, the highest IoU of two boxes of a class, boxes an image.
     multi_label
         Whether a box is given for each class with such a score, or for its best class alone.
@@ -94,31 +94,31 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     batch: int
     nominal_batch: int
     image_size: int
-    keep_images: bool
+    cache_images: bool
     precision: str
     stain: stain.Kind
-    lr0: float
-    lrf: float
+    lr: float
+    final_lr_fraction: float
     momentum: float
     weight_decay: float
     warmup_epochs: float
     rotation: float
     translate: float
     scale: float
-    flip_across: float
-    flip_down: float
+    flip_horizontal: float
+    flip_vertical: float
     mosaic: float
-    plain_last: int
+    no_augment_last: int
     hue: float
     saturation: float
     brightness: float
     confidence: float
-    overlap: float
-    most: int
+    nms_iou: float
+    max_detections: int
     multi_label: bool
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch", "nominal_batch", "image_size", "most"):
+        for name in ("epochs", "batch", "nominal_batch", "image_size", "max_detections"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} {getattr(self, name)}: must be 1 or more")
         if self.image_size % 32:
@@ -126,13 +126,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         if self.precision not in {"auto", *_PRECISIONS}:
             raise ValueError(f'precision "{self.precision}": must be auto, {", ".join(_PRECISIONS)}')
         chances = (
-            "flip_across",
-            "flip_down",
+            "flip_horizontal",
+            "flip_vertical",
             "mosaic",
             "confidence",
-            "overlap",
+            "nms_iou",
             "translate",
-            "lrf",
+            "final_lr_fraction",
             "momentum",
         )
         for name in chances:
@@ -159,7 +159,7 @@ def train(job: Job, settings: Settings) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``weights`` (what it began with), ``optimizer`` and ``lr0`` as they were built, ``epochs``,
+        ``weights`` (what it began with), ``optimizer`` and ``lr`` as they were built, ``epochs``,
         ``best_epoch`` (from 1), ``val_AP``, ``val_AP50`` (ultralytics', near COCO's).
 
     Raises
@@ -190,7 +190,7 @@ def train(job: Job, settings: Settings) -> dict[str, Any]:
     return {
         "weights": state["weights"],
         "optimizer": state["optimizer_name"],
-        "lr0": state["lr0"],
+        "lr": state["lr0"],
         "epochs": len(rows),
         "best_epoch": int(best["epoch"]),
         "val_AP": best["val_AP"],
@@ -307,25 +307,25 @@ def _arguments(job: Job, settings: Settings, work: Path) -> dict[str, Any]:
         "batch": settings.batch,
         "nbs": settings.nominal_batch,
         "imgsz": settings.image_size,
-        "cache": "ram" if settings.keep_images else False,
+        "cache": "ram" if settings.cache_images else False,
         "amp": precision,
         "device": device,
         "workers": job.workers,
         "seed": job.seed,
         "deterministic": True,
         "plots": False,
-        "lr0": settings.lr0,
-        "lrf": settings.lrf,
+        "lr0": settings.lr,
+        "lrf": settings.final_lr_fraction,
         "momentum": settings.momentum,
         "weight_decay": settings.weight_decay,
         "warmup_epochs": settings.warmup_epochs,
         "degrees": settings.rotation,
         "translate": settings.translate,
         "scale": settings.scale,
-        "fliplr": settings.flip_across,
-        "flipud": settings.flip_down,
+        "fliplr": settings.flip_horizontal,
+        "flipud": settings.flip_vertical,
         "mosaic": settings.mosaic,
-        "close_mosaic": settings.plain_last,
+        "close_mosaic": settings.no_augment_last,
         "hsv_h": settings.hue,
         "hsv_s": settings.saturation,
         "hsv_v": settings.brightness,

@@ -67,9 +67,9 @@ class Yolo:
         rows = ultralytics.non_max_suppression(
             raw,
             settings.confidence,
-            settings.overlap,
+            settings.nms_iou,
             multi_label=settings.multi_label,
-            max_det=settings.most,
+            max_det=settings.max_detections,
             nc=len(self.labels),
             max_time_img=math.inf,  # it would give up images that come late in a slow batch
             end2end=getattr(self.model, "end2end", False),

@@ -261,7 +261,7 @@ class Trainer(DetectionTrainer):  # type: ignore[misc]
     def _handle_nan_recovery(self, epoch: int) -> bool:
         if self.loss is not None and not self.loss.isfinite():
             raise FloatingPointError(
-                f"epoch {epoch + 1}: the loss is {float(self.loss)}; train with a lower lr0, or precision 32"
+                f"epoch {epoch + 1}: the loss is {float(self.loss)}; train with a lower lr, or precision 32"
             )
         return False
 

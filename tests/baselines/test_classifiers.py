@@ -157,7 +157,7 @@ def test_linear_probing_leaves_the_backbone_as_it_was(
     more: dict[str, Any], dots: Dataset, beginning: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     changes = {**TINY, "weights": str(beginning), "strategy": "lp+ft", "probe_epochs": 3, "epochs": 0}
-    resnet50.train(job(dots, tmp_path), numbers(**changes, **more, probe_rate=0.01))
+    resnet50.train(job(dots, tmp_path), numbers(**changes, **more, probe_lr=0.01))
     kept = load_file(tmp_path / "classifier.safetensors")
     before = torch.load(beginning, weights_only=True)["state_dict"]
     for name, value in before.items():
@@ -174,9 +174,9 @@ def test_linear_probing_leaves_the_backbone_as_it_was(
 def test_fine_tuning_begins_with_the_probed_head_and_changes_everything(
     dots: Dataset, beginning: Path, tmp_path: Path
 ) -> None:
-    changes = {**TINY, "weights": str(beginning), "strategy": "lp+ft", "probe_epochs": 3, "probe_rate": 0.1}
+    changes = {**TINY, "weights": str(beginning), "strategy": "lp+ft", "probe_epochs": 3, "probe_lr": 0.1}
     resnet50.train(job(dots, tmp_path / "probed"), numbers(**changes, epochs=0))
-    record = resnet50.train(job(dots, tmp_path / "tuned"), numbers(**changes, epochs=1, rate=1e-5))
+    record = resnet50.train(job(dots, tmp_path / "tuned"), numbers(**changes, epochs=1, lr=1e-5))
     assert epochs(tmp_path / "tuned", "probe") == epochs(tmp_path / "probed", "probe")
     probed, tuned = (load_file(tmp_path / run / "classifier.safetensors") for run in ("probed", "tuned"))
     # at so low a rate, hardly: but each of them moved
@@ -228,7 +228,7 @@ class Killed(BaseException):
 def test_a_killed_run_goes_on_at_the_same_losses(
     phase: str, epoch: int, dots: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = numbers(**TINY, strategy="lp+ft", probe_epochs=3, epochs=4, warmup=1.5)
+    settings = numbers(**TINY, strategy="lp+ft", probe_epochs=3, epochs=4, warmup_epochs=1.5)
     whole = resnet50.train(job(dots, tmp_path / "whole"), settings)
     begin = loop.Learner.on_train_epoch_start
     begun: list[tuple[str, int]] = []
@@ -270,14 +270,14 @@ def test_without_resume_it_begins_anew(dots: Dataset, tmp_path: Path) -> None:
 @pytest.mark.trains
 def test_patience_ends_it_early(dots: Dataset, tmp_path: Path) -> None:
     # at such a rate nothing gets better
-    record = resnet50.train(job(dots, tmp_path), numbers(**TINY, epochs=9, rate=1e-12, patience=2))
+    record = resnet50.train(job(dots, tmp_path), numbers(**TINY, epochs=9, lr=1e-12, patience=2))
     assert record["epochs"] == 3
     assert record["best_epoch"] == 1
 
 
 @pytest.mark.trains
 def test_the_epoch_kept_is_the_best_on_val(dots: Dataset, tmp_path: Path) -> None:
-    settings = numbers(**TINY, epochs=5, rate=3e-3)
+    settings = numbers(**TINY, epochs=5, lr=3e-3)
     record = resnet50.train(job(dots, tmp_path), settings)
     table = [line.split(",") for line in epochs(tmp_path)]
     column = [float(row[table[0].index("val_macro_f1")]) for row in table[1:]]
@@ -391,7 +391,7 @@ def test_what_is_no_classifier_of_these_classes(trained: tuple[Path, Any], tmp_p
 def test_a_trained_classifier_to_begin_with(dots: Dataset, trained: tuple[Path, Any], tmp_path: Path) -> None:
     file = trained[0] / "classifier.safetensors"
     before = load_file(file)
-    settings = numbers(**{**TINY, "weights": str(file)}, epochs=1, rate=1e-9)
+    settings = numbers(**{**TINY, "weights": str(file)}, epochs=1, lr=1e-9)
     resnet50.train(job(dots, tmp_path / "same"), settings)
     after = load_file(tmp_path / "same" / "classifier.safetensors")
     torch.testing.assert_close(after["head.weight"], before["head.weight"], rtol=0, atol=1e-6)
@@ -428,9 +428,9 @@ def test_weights_of_another_model(beginning: Path, tmp_path: Path) -> None:
     ("changes", "sentence"),
     [
         ({"epochs": 0}, "setting epochs: is 0; give 0 or more, and not 0 without probing"),
-        ({"rate": 0}, "setting rate: is 0.0; give more than 0"),
+        ({"lr": 0}, "setting lr: is 0.0; give more than 0"),
         ({"batch": 0}, "setting batch: is 0; give a multiple of the 1 devices"),
-        ({"colour": 2}, "setting colour: is 2.0; give 0 to 1"),
+        ({"color_jitter": 2}, "setting color_jitter: is 2.0; give 0 to 1"),
         ({"padding": -1}, "setting padding: is -1; give 0 or more pixels"),
         ({"image_size": 16}, "image_size 16: a residual network halves it five times; give 32 or more"),
     ],
@@ -620,7 +620,7 @@ def test_the_paper_s_numbers(name: str) -> None:
     # section 2.3.2; of ResNet50, Appendix D tells that it was still training at epoch 83
     assert (settings.probe_epochs, settings.epochs) == (10, 50 if name == "dinobloom" else 100)
     assert (settings.image_size, settings.padding) == (224, 50)
-    assert settings.rate < settings.probe_rate
+    assert settings.lr < settings.probe_lr
     assert settings.balance == "none"
     assert isinstance(numbers(name, "quick"), type(settings))
     json.dumps(config.find(name).presets)

@@ -64,7 +64,7 @@ def smears(folder: Path, count: int = 6, width: int = 160, height: int = 120) ->
 # --------------------------------------------------------------------------------------- what training sees
 
 EVERYTHING = Chances(
-    size=64, first=1, flat=3, last=4, mosaic=0.5, colours=0.5, zoom_out=0.5, crop=0.8, rotation=10.0, flip_across=0.5, flip_down=0.5
+    size=64, first=1, flat=3, last=4, mosaic=0.5, photometric_distort=0.5, zoom_out=0.5, iou_crop=0.8, rotation=10.0, flip_horizontal=0.5, flip_vertical=0.5
 )  # fmt: skip
 
 
@@ -87,7 +87,13 @@ def test_an_item_is_the_same_whoever_makes_it(tmp_path: Path) -> None:
 def test_what_is_done_in_which_epoch(tmp_path: Path) -> None:
     images = Detection(smears(tmp_path / "a", count=2))
     always = EVERYTHING._replace(
-        mosaic=1.0, colours=0.0, zoom_out=0.0, crop=0.0, rotation=0.0, flip_across=0.0, flip_down=0.0
+        mosaic=1.0,
+        photometric_distort=0.0,
+        zoom_out=0.0,
+        iou_crop=0.0,
+        rotation=0.0,
+        flip_horizontal=0.0,
+        flip_vertical=0.0,
     )
     views = Views(images, always, seed=0)
     plain = views[0, 0]
@@ -100,9 +106,9 @@ def test_what_is_done_in_which_epoch(tmp_path: Path) -> None:
         pytest.approx([box[0] * 0.4, box[1] * 64 / 120, box[2] * 0.4, box[3] * 64 / 120])
         for box in images[0][1]["boxes"].tolist()
     ]
-    flipped = Views(images, always._replace(flip_across=1.0), seed=0)
+    flipped = Views(images, always._replace(flip_horizontal=1.0), seed=0)
     assert torch.equal(flipped[0, 0].pixels, plain.pixels.flip(2))
-    coloured = Views(images, always._replace(colours=1.0), seed=0)
+    coloured = Views(images, always._replace(photometric_distort=1.0), seed=0)
     assert torch.equal(coloured[4, 0].pixels, plain.pixels)
     assert not torch.equal(coloured[3, 0].pixels, plain.pixels)
     assert torch.equal(coloured[3, 0].boxes, plain.boxes)
@@ -110,8 +116,10 @@ def test_what_is_done_in_which_epoch(tmp_path: Path) -> None:
 
 def test_colours_are_changed_as_the_stain_says(tmp_path: Path) -> None:
     images = Detection(smears(tmp_path / "a", count=2))
-    dark = Views(images, EVERYTHING._replace(flip_across=0.0, flip_down=0.0), 0, lambda pixels: pixels // 2)
-    light = Views(images, EVERYTHING._replace(flip_across=0.0, flip_down=0.0), 0)
+    dark = Views(
+        images, EVERYTHING._replace(flip_horizontal=0.0, flip_vertical=0.0), 0, lambda pixels: pixels // 2
+    )
+    light = Views(images, EVERYTHING._replace(flip_horizontal=0.0, flip_vertical=0.0), 0)
     assert torch.equal(dark[0, 0].pixels, light[0, 0].pixels // 2)
 
 
@@ -196,8 +204,8 @@ def test_average_precision_by_hand() -> None:
 # --------------------------------------------------------------------------------------------- the training
 
 SHORT: dict[str, Any] = {
-    "image_size": 128, "epochs": 4, "batch": 2, "plain_first": 1, "flat_epochs": 3, "plain_last": 1, "warmup_steps": 3,
-    "mosaic": 0.5, "mixup": 0.5, "multi_scale": True, "zoom_out": 0.5, "crop": 0.8, "ema_warmup": 3,
+    "image_size": 128, "epochs": 4, "batch": 2, "no_augment_first": 1, "flat_epochs": 3, "no_augment_last": 1, "warmup_steps": 3,
+    "mosaic": 0.5, "mixup": 0.5, "multi_scale": True, "zoom_out": 0.5, "iou_crop": 0.8, "ema_warmup_steps": 3,
 }  # fmt: skip
 
 
@@ -360,7 +368,7 @@ def test_stain_is_normalised_in_training_and_ever_after(tmp_path: Path) -> None:
 @pytest.mark.parametrize("precision", ["bf16-mixed", "32-true"])
 def test_precisions(tmp_path: Path, precision: str) -> None:
     record, rows, _ = run(
-        tmp_path / "out", smears(tmp_path / "data"), precision=precision, epochs=1, plain_last=0
+        tmp_path / "out", smears(tmp_path / "data"), precision=precision, epochs=1, no_augment_last=0
     )
     assert math.isfinite(float(rows[0]["loss"]))
     assert record["epochs"] == record["best_epoch"] == 1
@@ -407,11 +415,16 @@ def test_a_detector_is_for_the_labels_that_it_was_trained_for(tmp_path: Path) ->
 def test_the_paper_s_numbers() -> None:
     made = settings("paper")
     assert (made.epochs, made.batch, made.image_size) == (60, 16, 640)
-    assert (made.backbone_lr, made.backbone_lr * made.end, made.lr) == (2e-5, 1e-5, 2e-4)
-    assert (made.plain_first, made.flat_epochs, made.plain_last) == (4, 34, 2)
+    assert (made.backbone_lr, made.backbone_lr * made.final_lr_fraction, made.lr) == (2e-5, 1e-5, 2e-4)
+    assert (made.no_augment_first, made.flat_epochs, made.no_augment_last) == (4, 34, 2)
     assert (made.gamma, made.loss_mal, made.loss_l1, made.loss_giou) == (1.5, 1, 5, 2)
     assert (made.cost_class, made.cost_l1, made.cost_giou) == (2, 5, 2)
-    assert (made.ema_decay, made.ema_warmup, made.warmup_steps, made.clip) == (0.9999, 2000, 2000, 0.1)
+    assert (made.ema_decay, made.ema_warmup_steps, made.warmup_steps, made.clip_max_norm) == (
+        0.9999,
+        2000,
+        2000,
+        0.1,
+    )
     assert (made.mosaic, made.mixup, made.multi_scale) == (0.5, 0.5, True)
 
 
@@ -420,7 +433,7 @@ def test_it_finds_the_white_blood_cells_of_patients_not_seen(tmp_path: Path) -> 
     export = sample.write(tmp_path / "sample.zip", patients=10, images=36)
     ds = load_dataset(export, patients=PATTERN).task("wbc")
     ds = ds.with_split(splits.by_patient(ds, test=0.2, val=0.1, seed=0))
-    made = settings(epochs=14, flat_epochs=8, plain_last=3, mosaic=0.0)
+    made = settings(epochs=14, flat_epochs=8, no_augment_last=3, mosaic=0.0)
     record = rtdetrv2_deim.train(Job(ds.part("train"), ds.part("val"), tmp_path / "run"), made)
     assert record["weights"] == "tiny from scratch"
     detector = rtdetrv2_deim.load(tmp_path / "run", made, ds.taxonomy.labels, "cpu")

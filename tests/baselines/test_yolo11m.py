@@ -39,9 +39,9 @@ TINY = {
     "batch": 2,
     "nominal_batch": 4,
     "epochs": 4,
-    "plain_last": 1,
+    "no_augment_last": 1,
     "warmup_epochs": 1,
-    "keep_images": False,
+    "cache_images": False,
 }
 
 
@@ -121,10 +121,10 @@ def test_it_finds_white_cells_of_patients_not_seen(learned: Learned) -> None:
 def test_it_learns_by_the_optimizer_that_was_asked_for(learned: Learned) -> None:
     """`optimizer="auto"` would take another one, at a rate of its own, and say so in a line of the log only."""
     assert learned.result["optimizer"] == "SGD"
-    assert learned.result["lr0"] == learned.settings.lr0 == 0.02
+    assert learned.result["lr"] == learned.settings.lr == 0.02
     paper = config.settings(BASELINE)
-    assert (paper.lr0, paper.lrf, paper.epochs, paper.image_size) == (0.01, 0.01, 100, 640)
-    assert (paper.flip_across, paper.flip_down, paper.patience) == (0.5, 0.5, 15)
+    assert (paper.lr, paper.final_lr_fraction, paper.epochs, paper.image_size) == (0.01, 0.01, 100, 640)
+    assert (paper.flip_horizontal, paper.flip_vertical, paper.patience) == (0.5, 0.5, 15)
     assert paper.rotation > 0
 
 
@@ -134,7 +134,7 @@ def test_the_best_epoch_is_kept(learned: Learned) -> None:
         rows = list(csv.DictReader(stream))
     assert [int(row["epoch"]) for row in rows] == list(range(1, 25))
     assert float(rows[-1]["train_cls"]) < 0.5 * float(rows[0]["train_cls"])
-    assert float(rows[-1]["lr"]) < 0.1 * learned.settings.lr0
+    assert float(rows[-1]["lr"]) < 0.1 * learned.settings.lr
     best = max(rows, key=lambda row: float(row["val_AP"]))
     assert learned.result["best_epoch"] == int(best["epoch"])
     assert learned.result["val_AP"] == float(best["val_AP"])
@@ -245,7 +245,7 @@ def test_the_same_seed_gives_the_same_bytes_and_a_killed_run_ends_as_it_would_ha
 def test_a_run_that_was_killed_after_its_last_epoch_is_not_trained_on(
     small: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = tiny(epochs=1, plain_last=0)
+    settings = tiny(epochs=1, no_augment_last=0)
     whole = yolo11m.train(job(small, tmp_path / "whole"), settings)
     late = job(small, tmp_path / "late")
 
@@ -294,7 +294,7 @@ def test_it_keeps_to_its_folder_and_asks_no_one(tmp_path: Path) -> None:
             import test_yolo11m as tests
 
             ds = tests.smears(Path(sys.argv[1]) / "images", 3)
-            yolo11m.train(tests.job(ds, Path(sys.argv[1]) / "out"), tests.tiny(epochs=1, plain_last=0))
+            yolo11m.train(tests.job(ds, Path(sys.argv[1]) / "out"), tests.tiny(epochs=1, no_augment_last=0))
             assert not asked, asked
             """
         ),
@@ -334,7 +334,7 @@ def test_it_keeps_to_its_folder_and_asks_no_one(tmp_path: Path) -> None:
 def test_a_bar_is_shown_if_asked_for_and_nothing_else(
     small: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    settings = tiny(epochs=1, plain_last=0, keep_images=True)
+    settings = tiny(epochs=1, no_augment_last=0, cache_images=True)
     yolo11m.train(job(small, tmp_path / "quiet"), settings)
     assert capsys.readouterr() == ("", "")
     yolo11m.train(job(small, tmp_path / "bar", progress=True), settings)
@@ -350,7 +350,7 @@ def test_the_users_own_ultralytics_is_as_it_was_afterwards(small: Dataset, tmp_p
     from ultralytics.utils import LOGGER, SETTINGS
 
     before = dict(SETTINGS), LOGGER.level, dict(os.environ), torch.are_deterministic_algorithms_enabled()
-    yolo11m.train(job(small, tmp_path / "run"), tiny(epochs=1, plain_last=0))
+    yolo11m.train(job(small, tmp_path / "run"), tiny(epochs=1, no_augment_last=0))
     after = dict(SETTINGS), LOGGER.level, dict(os.environ), torch.are_deterministic_algorithms_enabled()
     assert after == before
 
@@ -362,7 +362,7 @@ def test_images_stay_as_they_are(tmp_path: Path) -> None:
     file = tmp_path / "images" / "1.jpg"
     file.write_bytes(file.read_bytes() + b"from the camera")
     before = contents(tmp_path / "images")
-    yolo11m.train(job(ds, tmp_path / "run"), tiny(epochs=1, plain_last=0))
+    yolo11m.train(job(ds, tmp_path / "run"), tiny(epochs=1, no_augment_last=0))
     assert contents(tmp_path / "images") == before
 
 
@@ -372,7 +372,7 @@ def test_images_in_a_zip_are_copied_meanwhile(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "images.zip", "w") as archive:
         for file in sorted((tmp_path / "images").iterdir()):
             archive.write(file, file.name)
-    settings = tiny(epochs=1, plain_last=0)
+    settings = tiny(epochs=1, no_augment_last=0)
     linked = yolo11m.train(job(ds, tmp_path / "linked"), settings)
     copied = yolo11m.train(job(replace(ds, root=tmp_path / "images.zip"), tmp_path / "copied"), settings)
     assert linked == copied
@@ -388,7 +388,7 @@ def test_images_that_ultralytics_leaves_out_are_told_of(tmp_path: Path) -> None:
     with pytest.warns(
         DataWarning, match="ultralytics cannot use 1 of 4 images, and leaves them out: they"
     ) as told:
-        yolo11m.train(job(ds, tmp_path / "run"), tiny(epochs=1, plain_last=0))
+        yolo11m.train(job(ds, tmp_path / "run"), tiny(epochs=1, no_augment_last=0))
     assert {str(each.message).partition(":")[0] for each in told} == {"train", "val"}
 
 
@@ -416,7 +416,7 @@ def test_it_begins_with_the_weights_of_a_file_and_stops_when_nothing_gets_better
     path = ultralytics_file(learned, tmp_path / "mine.pt")
     train = learned.ds.part("train")
     few = train.select(images={image.id for image in train.images[:6]})
-    changes = {"weights": str(path), "lr0": "0", "epochs": "9", "patience": "2", "plain_last": "9"}
+    changes = {"weights": str(path), "lr": "0", "epochs": "9", "patience": "2", "no_augment_last": "9"}
     settings = config.settings(BASELINE, "smoke", changes)
     result = yolo11m.train(Job(few, few, tmp_path), settings)
     tensors = len(load_file(tmp_path / "model.safetensors"))
@@ -434,7 +434,8 @@ def test_a_head_for_other_classes_is_made_anew(learned: Learned, small: Dataset,
     nine = replace(small, taxonomy=NINE, cells=())
     cells = tuple(Cell(c.image, c.id, "Monocyte", c.box) for c in small.cells)
     result = yolo11m.train(
-        job(replace(nine, cells=cells), tmp_path / "run"), tiny(weights=str(path), epochs=1, plain_last=0)
+        job(replace(nine, cells=cells), tmp_path / "run"),
+        tiny(weights=str(path), epochs=1, no_augment_last=0),
     )
     fit, of = (int(word) for word in result["weights"].split() if word.isdigit())
     assert 0.8 * of < fit < of
@@ -490,7 +491,7 @@ def test_models_that_are_none(small: Dataset, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["yolov8n", "yolo26n"])
 def test_any_detector_by_name(small: Dataset, tmp_path: Path, name: str) -> None:
     """yolo26 suppresses doubles itself, and has no third loss."""
-    settings = tiny(model=name, epochs=1, plain_last=0)
+    settings = tiny(model=name, epochs=1, no_augment_last=0)
     result = yolo11m.train(job(small, tmp_path / "run"), settings)
     assert result["epochs"] == 1
     detector = yolo11m.load(tmp_path / "run", settings, TWO.labels, "cpu")
@@ -520,7 +521,7 @@ def test_a_normalised_stain_is_normalised_whenever_an_image_is_looked_at(tmp_pat
     export = sample.write(tmp_path / "export.zip", patients=2, images=3)
     ds = pcm.load_dataset(export, patients=PATTERN).task("wbc")
     settings = config.settings(
-        BASELINE, "smoke", {"stain": kind, "epochs": 1, "plain_last": 0, "image_size": 96}
+        BASELINE, "smoke", {"stain": kind, "epochs": 1, "no_augment_last": 0, "image_size": 96}
     )
     yolo11m.train(job(ds, tmp_path / "run"), settings)
     detector = yolo11m.load(tmp_path / "run", settings, ("WBC", "Other"), "cpu")
@@ -557,7 +558,7 @@ def test_stain_is_changed_where_it_should_be(
 
     monkeypatch.setattr(training.Trainer, "build_dataset", watch)
     for kind in ("none", "hed", "reinhard"):
-        yolo11m.train(job(small, tmp_path / kind), tiny(stain=kind, epochs=1, plain_last=0))
+        yolo11m.train(job(small, tmp_path / kind), tiny(stain=kind, epochs=1, no_augment_last=0))
     assert seen == {"none": set(), "hed": {"train"}, "reinhard": {"train", "val"}}
 
 
@@ -570,7 +571,7 @@ def test_stain_is_changed_where_it_should_be(
         ({"image_size": 100}, "image_size 100: must be a multiple of 32, such as 640"),
         ({"epochs": 0}, "epochs 0: must be 1 or more"),
         ({"mosaic": 2.0}, "mosaic 2.0: must be from 0 to 1"),
-        ({"lr0": -1.0}, "lr0 -1.0: must be 0 or more"),
+        ({"lr": -1.0}, "lr -1.0: must be 0 or more"),
         ({"precision": "8"}, 'precision "8": must be auto, 32, 32-true, bf16'),
         ({"stain": "pink"}, "Invalid enum value 'pink'"),
     ],
