@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Protocol
 
 import cv2
 import numpy as np
@@ -13,27 +12,13 @@ from torch import nn
 
 from pcm_leukemia.baselines.contract import Found, inside
 from pcm_leukemia.baselines.yolo11m import ultralytics
+from pcm_leukemia.baselines.yolo11m.settings import Settings
 from pcm_leukemia.images import Pixels
 
 __all__ = ["Look", "Prepare", "Yolo", "fitted"]
 
 Look = Callable[[Pixels], Pixels]
 """What is done to the colours of an image, after it was resized."""
-
-
-class Numbers(Protocol):
-    """The settings that what is found depends on; see `yolo11m.Settings`."""
-
-    @property
-    def image_size(self) -> int: ...
-    @property
-    def confidence(self) -> float: ...
-    @property
-    def overlap(self) -> float: ...
-    @property
-    def most(self) -> int: ...
-    @property
-    def multi_label(self) -> bool: ...
 
 
 class Yolo:
@@ -43,7 +28,7 @@ class Yolo:
         self,
         model: nn.Module,
         labels: tuple[str, ...],
-        settings: Numbers,
+        settings: Settings,
         device: str = "cpu",
         look: Look | None = None,
     ) -> None:
