@@ -268,7 +268,8 @@ def _finish(
         tuple(_lacking(ds, cells)),
         tuple(failed.values()),
     )
-    report.leave_in(work, {"name": ds.name, "task": task, **style._asdict()})
+    made = {"name": ds.name, "task": task, "fingerprint": ds.fingerprint, **style._asdict()}
+    report.leave_in(work, made)
     return report
 
 

@@ -153,17 +153,3 @@ def test_the_command_line_offers_them(toys: Path, tmp_path: Path) -> None:
     pair = run("convert", tmp_path, tmp_path / "out", "--to", "toy", "--names", "a")
     assert pair.returncode == 2
     assert '--names "a": must be KEY=VALUE' in pair.stderr
-
-
-@pytest.mark.parametrize("name", converters.names())
-def test_every_option_is_described(name: str) -> None:
-    for option in options_of(name):
-        assert option.help.endswith("."), option
-        assert len(option.help) < 200
-
-
-def test_an_option_of_several_formats_is_typed_in_one_way() -> None:
-    typed: dict[str, object] = {}
-    for name in converters.names():
-        for option in options_of(name):
-            assert typed.setdefault(option.name, (option.kind, option.type)) == (option.kind, option.type)
