@@ -9,14 +9,12 @@ from pathlib import Path
 
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import DataNotFound, InvalidExport, PcmError, Problem
-from pcm_leukemia.files import Files
+from pcm_leukemia.files import IMAGE_SUFFIXES, Files
 from pcm_leukemia.images import size
 from pcm_leukemia.schema import Image, ImageId, Taxonomy
 from pcm_leukemia.taxonomy import NINE
 
-__all__ = ["SUFFIXES", "read"]
-
-SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+__all__ = ["read"]
 
 
 def read(path: str | Path, taxonomy: Taxonomy = NINE, name: str | None = None) -> Dataset:
@@ -56,7 +54,7 @@ def read(path: str | Path, taxonomy: Taxonomy = NINE, name: str | None = None) -
     paths = sorted(file for file in _listed(path) if _is_image(file))
     if not paths:
         raise DataNotFound(
-            f"{path}: holds no image ({', '.join(sorted(SUFFIXES))}); name the folder with the images"
+            f"{path}: holds no image ({', '.join(sorted(IMAGE_SUFFIXES))}); name the folder with the images"
         )
     files = Files(root)
     with ThreadPoolExecutor() as pool:
@@ -86,7 +84,7 @@ def _listed(path: Path) -> list[str]:
 def _is_image(file: str) -> bool:
     parts = file.split("/")
     hidden = any(part.startswith((".", "__MACOSX")) for part in parts)
-    return not hidden and Path(parts[-1]).suffix.lower() in SUFFIXES
+    return not hidden and Path(parts[-1]).suffix.lower() in IMAGE_SUFFIXES
 
 
 def _image(files: Files, file: str) -> Image | Problem:

@@ -1,36 +1,77 @@
-"""The table that `converters.crops` leaves beside its crops, read back."""
+"""``crops.csv``: the table beside the crops that says where each came from. Its columns are the fields of `CropRow`."""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, get_type_hints
 
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import CorruptFile, DataNotFound
 from pcm_leukemia.images import Border, crop_corners
 from pcm_leukemia.schema import Cell
 
-__all__ = ["Row", "files_of", "read_table"]
+__all__ = ["CropRow", "files_of", "read_table", "row_of", "write_table"]
 
-_CORNERS = ("crop_x1", "crop_y1", "crop_x2", "crop_y2")
+_FILE = "crops.csv"
 
 
-class Row(NamedTuple):
-    """One crop: its file below the folder, the cell it shows, and how it was cut, in whole pixels."""
+class CropRow(NamedTuple):
+    """One crop: its file below the folder, the cell it shows, and how it was cut.
+
+    `x1` to `y2` is the cell's box in pixels of the image, `crop_x1` to `crop_y2` what was cut out, in whole
+    pixels. Unknown patients and diagnoses are "".
+    """
 
     file: str
     image: str
     cell: int
     part: str
     label: str
-    corners: tuple[int, ...]
+    raw_label: str
+    patient: str
+    diagnosis: str
+    x1: float
+    y1: float
+    x2: float
+    y2: float
+    crop_x1: int
+    crop_y1: int
+    crop_x2: int
+    crop_y2: int
     padding: int
     border: str
 
 
-def read_table(folder: Path) -> list[Row]:
+def row_of(ds: Dataset, cell: Cell, file: str, padding: int, border: Border) -> CropRow:
+    """The row of a cell of `ds` whose crop is in `file`."""
+    image, box = ds.image(cell.image), cell.box
+    return CropRow(
+        file,
+        image.id,
+        cell.id,
+        ds.part_of(image),
+        cell.label,
+        cell.raw_label,
+        image.patient or "",
+        ds.diagnosis_of(image) or "",
+        *(box.x1, box.y1, box.x2, box.y2),
+        *crop_corners(box, padding, image.width, image.height, border),
+        padding,
+        border,
+    )
+
+
+def write_table(rows: Iterable[CropRow], folder: Path) -> None:
+    """Write ``crops.csv`` into `folder`."""
+    with (folder / _FILE).open("w", encoding="utf-8", newline="") as stream:
+        table = csv.writer(stream)  # lines end as RFC 4180 says: then a lone "\r" is quoted, too
+        table.writerow(CropRow._fields)
+        table.writerows(rows)
+
+
+def read_table(folder: Path) -> list[CropRow]:
     """The rows of ``crops.csv`` in `folder`, in their order there.
 
     Raises
@@ -40,12 +81,15 @@ def read_table(folder: Path) -> list[Row]:
     CorruptFile
         If it is not what `converters.crops` wrote.
     """
-    path = folder / "crops.csv"
+    path, kinds = folder / _FILE, get_type_hints(CropRow)
     try:
         with path.open(encoding="utf-8", newline="") as stream:
             table = csv.DictReader(stream)
             try:
-                return [_row(line) for line in table]
+                return [
+                    CropRow(**{column: kind(line[column]) for column, kind in kinds.items()})
+                    for line in table
+                ]
             except (KeyError, TypeError, ValueError, csv.Error) as error:
                 raise CorruptFile(
                     f"{path}:{table.line_num}: is no row of a table of crops ({error!r}); write the crops again"
@@ -81,23 +125,11 @@ def files_of(ds: Dataset, cells: Sequence[Cell], folder: Path, padding: int, bor
                 f"{folder}: was written with {row.padding} px and border {row.border}, not {padding} px and "
                 f"{border}; pass what it was written with, or write it again"
             )
-        if row.corners != crop_corners(cell.box, padding, image.width, image.height, border):
+        corners = row.crop_x1, row.crop_y1, row.crop_x2, row.crop_y2
+        if corners != crop_corners(cell.box, padding, image.width, image.height, border):
             raise ValueError(
                 f'{folder}: the crop of image "{cell.image}" cell {cell.id} was cut from another box; '
                 "write the crops again"
             )
         files.append(row.file)
     return files
-
-
-def _row(line: dict[str, str]) -> Row:
-    return Row(
-        line["file"],
-        line["image"],
-        int(line["cell"]),
-        line["part"],
-        line["label"],
-        tuple(int(line[corner]) for corner in _CORNERS),
-        int(line["padding"]),
-        line["border"],
-    )

@@ -12,10 +12,8 @@ every file system, a part of the id's SHA-256 is added. Cells to be ignored are 
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import os
-import re
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -29,10 +27,11 @@ from typing import Literal, NamedTuple
 from rich.progress import track
 
 from pcm_leukemia.converters.crops.resume import resumable_folder, source_of
+from pcm_leukemia.converters.crops.table import row_of, write_table
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import DataWarning, ExportError, PcmError, Problem, either, some
-from pcm_leukemia.files import Report, ahead, check_target, counts
-from pcm_leukemia.images import BORDERS, Border, Files, crop, crop_corners, encode, files_of, load
+from pcm_leukemia.files import Report, ahead, check_target, counts, portable_name
+from pcm_leukemia.images import BORDERS, Border, Files, crop, encode, files_of, load
 from pcm_leukemia.requirements import require
 from pcm_leukemia.schema import IGNORE, Cell, Image, ImageId
 
@@ -40,10 +39,6 @@ __all__ = ["write"]
 
 Form = Literal["png", "jpg"]
 
-_TABLE = (
-    *("file", "image", "cell", "part", "label", "raw_label", "patient", "diagnosis"),
-    *("x1", "y1", "x2", "y2", "crop_x1", "crop_y1", "crop_x2", "crop_y2", "padding", "border"),
-)
 _LONGEST = 150
 """Bytes of an image's name in a crop's file name; file systems end at 255 for the whole."""
 
@@ -150,7 +145,7 @@ def _style(padding: int, border: Border, form: Form, quality: int) -> _Style:
 
 def _jobs(ds: Dataset, style: _Style) -> Iterator[_Job]:
     for label in ds.taxonomy.labels:
-        if re.search(r'[/\\:*?"<>|\x00-\x1f]', label) or label.strip(" .") != label:
+        if "/" in label or portable_name(label) != label or label.strip(" .") != label:
             raise ExportError(
                 f'label "{label}": cannot be a folder on every system; rename it with {either("Dataset.relabel", "--map LABEL=CLASS")}'
             )
@@ -173,7 +168,7 @@ def _jobs(ds: Dataset, style: _Style) -> Iterator[_Job]:
 
 def _names(ids: Iterable[ImageId]) -> dict[ImageId, str]:
     """A file name for each image: readable, and its own whatever the file system."""
-    plain = {image: re.sub(r'[\\:*?"<>|\x00-\x1f]', "_", _stem(image).replace("/", "__")) for image in ids}
+    plain = {image: portable_name(_stem(image).replace("/", "__")) for image in ids}
     taken = Counter(name.casefold() for name in plain.values())
     return {
         image: name
@@ -243,10 +238,12 @@ def _finish(
 ) -> Report:
     """Write crops.csv and the report."""
     written = [job for job in jobs if job.image.id not in failed]
-    with (work / "crops.csv").open("w", encoding="utf-8", newline="") as stream:
-        table = csv.writer(stream)  # lines end as RFC 4180 says: then a lone "\r" is quoted, too
-        table.writerow(_TABLE)
-        table.writerows(row for job in written for row in _rows(ds, job, style))
+    rows = (
+        row_of(ds, cell, file, style.padding, style.border)
+        for job in written
+        for cell, file in zip(job.cells, job.targets, strict=True)
+    )
+    write_table(rows, work)
     for folder in work.iterdir():
         if folder.is_dir():
             for label in folder.iterdir():
@@ -271,26 +268,6 @@ def _finish(
     made = {"name": ds.name, "task": task, "fingerprint": ds.fingerprint, **style._asdict()}
     report.leave_in(work, made)
     return report
-
-
-def _rows(ds: Dataset, job: _Job, style: _Style) -> Iterator[tuple[object, ...]]:
-    image = job.image
-    diagnosis = ds.diagnosis_of(image) or ""
-    for cell, path in zip(job.cells, job.targets, strict=True):
-        corners = crop_corners(cell.box, style.padding, image.width, image.height, style.border)
-        yield (
-            *(
-                path,
-                image.id,
-                cell.id,
-                ds.part_of(image),
-                cell.label,
-                cell.raw_label,
-                image.patient or "",
-                diagnosis,
-            ),
-            *(cell.box.x1, cell.box.y1, cell.box.x2, cell.box.y2, *corners, style.padding, style.border),
-        )
 
 
 def _lacking(ds: Dataset, cells: Mapping[str, Mapping[str, int]]) -> Iterator[str]:

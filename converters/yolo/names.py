@@ -7,13 +7,11 @@ import unicodedata
 from collections.abc import Iterable
 
 from pcm_leukemia.dataset import Dataset
+from pcm_leukemia.files import IMAGE_SUFFIXES, portable_name
 from pcm_leukemia.schema import ImageId
 
-__all__ = ["EXTENSIONS", "file_names", "labels_file", "part_folders"]
+__all__ = ["file_names", "labels_file", "part_folders"]
 
-EXTENSIONS = frozenset({"bmp", "jpeg", "jpg", "png", "tif", "tiff", "webp"})
-"""What every ultralytics from 8.3 on and Pillow can open."""
-_UNSAFE = re.compile(r'[<>:"|?*\\\x00-\x1f\x7f]')
 _RESERVED = re.compile(r"(images|con|prn|aux|nul|(com|lpt)\d)(\.|$)", re.IGNORECASE)
 """The folder that ultralytics looks for, and the names that Windows keeps for devices."""
 
@@ -38,7 +36,7 @@ def file_names(ds: Dataset, folders: dict[str, str]) -> dict[ImageId, str]:
             # a folder may be called as a file is; the file then gives way
             taken |= {_key("/".join(steps[:end])) for end in range(1, len(steps) + 1)}
         stem, dot, extension = name.rpartition(".")
-        if not dot or extension.lower() not in EXTENSIONS:
+        if dot + extension.lower() not in IMAGE_SUFFIXES:
             stem, extension = name, "jpg"
         split.append((image.id, places[given], _safe(stem), extension))
     return {
@@ -49,7 +47,7 @@ def file_names(ds: Dataset, folders: dict[str, str]) -> dict[ImageId, str]:
 
 def _safe(step: str) -> str:
     """A folder's or file's name that every system and ultralytics takes as it is."""
-    name = _UNSAFE.sub("_", step).strip().rstrip(". ")
+    name = portable_name(step).strip().rstrip(". ")
     if name.startswith("."):
         name = f"_{name[1:]}"
     return f"_{name}" if not name or _RESERVED.match(name) else name

@@ -9,12 +9,12 @@ import os
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 import yaml
 
-from pcm_leukemia.converters.yolo.names import EXTENSIONS, labels_file
+from pcm_leukemia.converters.yolo.names import labels_file
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import (
     CorruptFile,
@@ -26,7 +26,7 @@ from pcm_leukemia.errors import (
     UnknownLabel,
     some,
 )
-from pcm_leukemia.files import MARKER
+from pcm_leukemia.files import IMAGE_SUFFIXES, MARKER
 from pcm_leukemia.schema import IGNORE, Cell, Image, ImageId, Patient, PatientId, Split, Taxonomy
 from pcm_leukemia.shapes import Box, Polygon
 from pcm_leukemia.taxonomy import known, label_map
@@ -255,7 +255,7 @@ def _walk(folder: Path) -> Iterator[str]:
 
 
 def _is_image(file: str) -> bool:
-    return file.rpartition(".")[2].lower() in EXTENSIONS
+    return PurePosixPath(file).suffix.lower() in IMAGE_SUFFIXES
 
 
 def _found_at(images_root: str | Path, entries: list[_Entry], found: _Found) -> tuple[Path, list[_Entry]]:

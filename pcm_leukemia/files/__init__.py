@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pcm_leukemia.files.ahead import ahead
 from pcm_leukemia.files.containers import Container, Document, find_images, open_container
-from pcm_leukemia.files.paths import leads_outside
-from pcm_leukemia.files.reading import BAD_FILE, Files
+from pcm_leukemia.files.paths import leads_outside, portable_name
+from pcm_leukemia.files.reading import BAD_FILE, IMAGE_SUFFIXES, Files
 from pcm_leukemia.files.writing import (
     CANONICAL,
     HEADER,
@@ -30,6 +30,7 @@ __all__ = [
     "BAD_FILE",
     "CANONICAL",
     "HEADER",
+    "IMAGE_SUFFIXES",
     "MARKER",
     "Container",
     "Document",
@@ -46,6 +47,7 @@ __all__ = [
     "new_folder",
     "new_zip",
     "open_container",
+    "portable_name",
     "put_in_place",
     "runs",
     "write_json",

@@ -28,7 +28,8 @@ MOST_RATIO = 200
 SMALL = 64 * 2**20
 """... unless it unpacks to no more bytes than this, which harm nobody."""
 
-_IMAGE_SUFFIXES = (".PNG", ".png", ".jpg", ".jpeg")
+_CVAT_SUFFIXES = (".PNG", ".png", ".jpg", ".jpeg")
+"""The suffixes that CVAT gives the file of an image whose name has none, in the order to look for them."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,7 @@ class _Finder:
         for folder, files in folders:
             if file in files:
                 return folder + file
-            for suffix in _IMAGE_SUFFIXES if "." not in file else ():
+            for suffix in _CVAT_SUFFIXES if "." not in file else ():
                 if file + suffix in files:
                     return folder + file + suffix
         return self.container.only_one_ending(name)

@@ -1,11 +1,12 @@
-"""Paths that come from data: which of them must not be followed."""
+"""Paths and names that come from data: which must not be followed, and how to make a file name of any text."""
 
 from __future__ import annotations
 
 import re
 
-__all__ = ["leads_outside"]
+__all__ = ["leads_outside", "portable_name"]
 
+_REFUSED = re.compile(r'[<>:"|?*\\\x00-\x1f\x7f]')
 _OUTSIDE = re.compile(r"(^|[/\\])\.\.([/\\]|$)|^[/\\]|^[A-Za-z]:|\0")
 
 
@@ -18,3 +19,14 @@ def leads_outside(path: str) -> bool:
     [False, True, True, True]
     """
     return _OUTSIDE.search(path) is not None
+
+
+def portable_name(name: str) -> str:
+    """The name with "_" for every character that some file system refuses; "/" stays.
+
+    Examples
+    --------
+    >>> portable_name("slide 7: 100x?.png")
+    'slide 7_ 100x_.png'
+    """
+    return _REFUSED.sub("_", name)

@@ -13,7 +13,10 @@ from typing import IO
 from pcm_leukemia.errors import CorruptFile, DataNotFound, option
 from pcm_leukemia.files.paths import leads_outside
 
-__all__ = ["BAD_FILE", "Files"]
+__all__ = ["BAD_FILE", "IMAGE_SUFFIXES", "Files"]
+
+IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+"""The suffixes of image files, in lower case: what Pillow and every ultralytics from 8.3 on can open."""
 
 BAD_FILE = (OSError, EOFError, ValueError, RuntimeError, zlib.error, zipfile.BadZipFile)
 """What reading from a disk or a damaged zip raises; RuntimeError: encrypted, or packed in a way unknown here."""

@@ -14,13 +14,13 @@ from pathlib import Path
 
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import DataNotFound, DataWarning, InvalidExport, PcmError, Problem, some
+from pcm_leukemia.files import IMAGE_SUFFIXES
 from pcm_leukemia.schema import Attributes, Cell, Image, ImageId, Patient, PatientId, Split
 from pcm_leukemia.shapes import Box
 from pcm_leukemia.sources._labels import LabelMap
 from pcm_leukemia.sources._source import Source
 
 __all__ = [
-    "IMAGES",
     "Crop",
     "crops",
     "find_root",
@@ -33,9 +33,6 @@ __all__ = [
     "whole",
     "with_parts",
 ]
-
-IMAGES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp")
-"""The endings of image files, in lower case."""
 
 _DEPTH = 4
 """How many folders below the given root the data may lie: archives are unpacked into folders of folders."""
@@ -95,7 +92,7 @@ def _folders(path: Path) -> list[Path]:
     return sorted(Path(entry) for entry in os.scandir(path) if entry.is_dir() and not _is_stray(entry.name))
 
 
-def listing(root: Path, suffixes: Collection[str] = IMAGES) -> list[str]:
+def listing(root: Path, suffixes: Collection[str] = IMAGE_SUFFIXES) -> list[str]:
     """Every file below `root` with one of these endings, as sorted POSIX paths relative to it.
 
     Passed over is what systems leave behind: names that begin with a dot, and ``__MACOSX``.

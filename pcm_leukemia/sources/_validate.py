@@ -12,7 +12,7 @@ from types import ModuleType
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import PcmError, some
 from pcm_leukemia.schema import Image
-from pcm_leukemia.sources._files import IMAGES, listing
+from pcm_leukemia.sources._files import listing
 
 __all__ = ["Validation", "validate"]
 
@@ -83,7 +83,7 @@ def validate(module: ModuleType, ds: Dataset, *, pixels: bool, workers: int | No
     found[TOTAL] = len(ds.cells)
     codes = [*published, *sorted(found.keys() - {TOTAL} - published.keys())]
     counts = tuple((raw, published.get(raw), found[raw]) for raw in codes)
-    there = listing(ds.root, IMAGES) if ds.root is not None and ds.root.is_dir() else []
+    there = listing(ds.root) if ds.root is not None and ds.root.is_dir() else []
     files = {image.file for image in ds.images if image.file}
     beside = [file for file in there if file not in files]
     corrupt = dict(_unreadable(ds, beside, pixels=pixels, workers=workers))

@@ -23,6 +23,7 @@ from msgspec import structs
 from pcm_leukemia import IGNORE, NINE, Box, Cell, Dataset, Image, Patient, Split, images
 from pcm_leukemia.converters import crops
 from pcm_leukemia.converters.crops import resume
+from pcm_leukemia.converters.crops.table import row_of, write_table
 from pcm_leukemia.errors import DataNotFound, DataWarning, ExportError, LeakySplit
 from pcm_leukemia.schema import ImageId, PatientId
 
@@ -101,6 +102,25 @@ def test_png_crops_are_what_pillow_decodes_and_cuts(ds: Dataset, tmp_path: Path)
             PIL.Image.open(tmp_path / "crops" / row["file"]) as crop,
         ):
             assert (np.asarray(crop) == np.asarray(source.convert("RGB").crop((x1, y1, x2, y2)))).all()
+
+
+def test_the_table_reads_back_as_it_was_written(ds: Dataset, tmp_path: Path) -> None:
+    crops.write(ds, tmp_path / "crops", padding=20)
+    header, first = (tmp_path / "crops" / "crops.csv").read_text(encoding="utf-8").splitlines()[:2]
+    assert header == (  # as in every earlier version
+        "file,image,cell,part,label,raw_label,patient,diagnosis,x1,y1,x2,y2,crop_x1,crop_y1,crop_x2,crop_y2,"
+        "padding,border"
+    )
+    assert first == (
+        "train/Lymphocyte/P0__a_0.png,P0/a.png,0,train,Lymphocyte,lymphocyte,P0,AML,10.4,30.5,50.4,80.0,"
+        "0,10,71,100,20,clip"
+    )
+    rows = crops.read_table(tmp_path / "crops")
+    assert rows == [row_of(ds, cell, row.file, 20, "clip") for row, cell in zip(rows, ds.cells, strict=True)]
+    again = tmp_path / "again"
+    again.mkdir()
+    write_table(rows, again)
+    assert (again / "crops.csv").read_bytes() == (tmp_path / "crops" / "crops.csv").read_bytes()
 
 
 def test_image_folder_reads_it(ds: Dataset, tmp_path: Path) -> None:
