@@ -18,7 +18,7 @@ from pcm_leukemia.baselines.run import Run
 from pcm_leukemia.baselines.two_stage import TwoStage
 from pcm_leukemia.converters import coco, cvat
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.files import Report, check_target, new_folder
+from pcm_leukemia.files import IMAGE_SUFFIXES, Report, check_target, new_folder
 from pcm_leukemia.loading import load_dataset
 from pcm_leukemia.schema import ImageId, Taxonomy
 from pcm_leukemia.shapes import Box
@@ -240,7 +240,7 @@ def _picture_names(images: Iterable[ImageId]) -> list[str]:
     names: dict[str, str] = {}
     for image in images:
         path = PurePosixPath(image)
-        stem = path.with_suffix("") if path.suffix.lower() in bare_images.SUFFIXES else path
+        stem = path.with_suffix("") if path.suffix.lower() in IMAGE_SUFFIXES else path
         choices = chain((f"{stem}.jpg", f"{path}.jpg"), (f"{path}.{number}.jpg" for number in count(2)))
         name = next(choice for choice in choices if choice.casefold() not in names)
         names[name.casefold()] = name
