@@ -78,7 +78,7 @@ class Run:
             record["asked"]["settings"] = config.renamed(record["asked"]["settings"])
         except (FileNotFoundError, NotADirectoryError) as error:
             raise DataNotFound(
-                f"{folder}: holds no run (no {RECORD}); train one: pcm-leukemia train BASELINE DATA {folder}"
+                f"{folder}: holds no run (no {RECORD}); train one: pcm-leukemia train MODEL DATA {folder}"
             ) from error
         except (ValueError, KeyError, TypeError, OSError) as error:
             raise CorruptFile(f"{path}: is no record of a run ({error!r}); train it again") from error

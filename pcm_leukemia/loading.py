@@ -10,7 +10,7 @@ from typing import Literal
 
 from pcm_leukemia import converters, sources
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.errors import DataNotFound
+from pcm_leukemia.errors import DataNotFound, option
 from pcm_leukemia.patients import Attribute, Table, Tag, assign
 from pcm_leukemia.schema import Taxonomy
 
@@ -111,9 +111,9 @@ def _read(path: str | Path, options: dict[str, object], *, check_images: bool) -
             raise _not_found(Path(path))
         place, reader, title = str(path), form.read, form.TITLE
     accepted = signature(reader).parameters
-    for option in options:
-        if option not in accepted:
-            raise ValueError(f"{path}: {option} is of no use for {title}; leave it out")
+    for given in options:
+        if given not in accepted:
+            raise ValueError(f"{path}: {option(given)} is of no use for {title}; leave it out")
     if "check_images" in accepted:
         options["check_images"] = check_images
     ds: Dataset = reader(place, **options)

@@ -57,7 +57,7 @@ def notes(
     if changed:
         yield f"{changed:,} images have another id when read back, since their subset begins it"
     if ds.split is not None and not split:
-        yield 'the split is not written; subsets="split" makes its parts the subsets'
+        yield 'the split is not written; subsets "split" makes its parts the subsets'
     yield from _notes_on_cells(ds)
     yield from _notes_on_cvat(ds, layout)
 

@@ -20,6 +20,7 @@ from pcm_leukemia.cli.options import (
     Tasks,
     Taxonomies,
     TaxonomyOption,
+    WrongUsage,
     load,
 )
 
@@ -54,7 +55,7 @@ def convert(
     ds = load(data, taxonomy, label_map, clip=clip, split_name=split_name, images_root=images_root)
     if predictions:
         if to.value != "cvat":
-            raise typer.BadParameter("--predictions is for --to cvat: an expert has to look at them first")
+            raise WrongUsage("--predictions is for --to cvat: an expert has to look at them first")
         from pcm_leukemia.converters.coco import with_results
 
         ds = with_results(ds, predictions, threshold=threshold)  # numbered over all parts, as in COCO

@@ -31,6 +31,7 @@ from pcm_leukemia.cli.options import (
     Threads,
     ValUnit,
     Variant,
+    WrongUsage,
     labels_of,
     load,
     patients_of,
@@ -136,9 +137,7 @@ def import_(
     canonical = store.recognises(export)
     if canonical:
         if clip or variant:
-            raise typer.BadParameter(
-                f"{export}: is a canonical folder; --clip and --variant are for other data"
-            )
+            raise WrongUsage(f"{export}: is a canonical folder; --clip and --variant are for other data")
         ds = store.read(export, with_split=False, verify=False, **reading)
         ds = replace(ds, name=name or ds.name)
         ds = assign(ds, people) if people else ds
@@ -180,13 +179,13 @@ def split(
     from pcm_leukemia import splits, store
 
     if not store.recognises(data):
-        raise typer.BadParameter(f"{data}: is no canonical folder; run first: pcm-leukemia import {data} OUT")
+        raise WrongUsage(f"{data}: is no canonical folder; run first: pcm-leukemia import {data} OUT")
     options = {"test": test, "val": val, "val_unit": val_unit and val_unit.value, "seed": seed}
     given: dict[str, Any] = {option: value for option, value in options.items() if value is not None}
     if extend and (given or replace_it):
-        raise typer.BadParameter("--extend keeps the shares and the seed that the split was made with")
+        raise WrongUsage("--extend keeps the shares and the seed that the split was made with")
     if name in store.split_names(data) and not (extend or replace_it):
-        raise typer.BadParameter(
+        raise WrongUsage(
             f"{data}: has a split {name} already; --extend places new images in it, --replace makes it anew, "
             "and then its test patients are no longer held out"
         )

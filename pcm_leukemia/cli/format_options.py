@@ -16,6 +16,7 @@ import typer
 from typer.core import TyperCommand
 
 from pcm_leukemia import converters
+from pcm_leukemia.cli.options import WrongUsage
 
 __all__ = ["Convert", "FormatOption", "chosen", "options_of", "with_format_options"]
 
@@ -114,7 +115,7 @@ def _pairs(option: str, words: Iterable[str]) -> dict[str, str]:
     for word in words:
         key, equals, value = word.rpartition("=")
         if not equals or not key or not value:
-            raise typer.BadParameter(f'{option} "{word}": must be KEY=VALUE')
+            raise WrongUsage(f'{option} "{word}": must be KEY=VALUE')
         pairs[key] = value
     return pairs
 
@@ -124,7 +125,7 @@ def chosen(name: str, typed: Mapping[str, Any]) -> dict[str, Any]:
 
     Raises
     ------
-    typer.BadParameter
+    WrongUsage
         If an option is of other formats only.
     """
     given = {option: value for option, value in typed.items() if value not in (None, [])}
@@ -132,9 +133,7 @@ def chosen(name: str, typed: Mapping[str, Any]) -> dict[str, Any]:
     for option in given:
         if option not in known:
             spelled = ", ".join(each.spelled for each in known.values()) or "none"
-            raise typer.BadParameter(
-                f"{name} has no option --{option.replace('_', '-')}; its options are: {spelled}"
-            )
+            raise WrongUsage(f"{name} has no option --{option.replace('_', '-')}; its options are: {spelled}")
     return {option: known[option].value(value) for option, value in given.items()}
 
 

@@ -21,6 +21,7 @@ from pcm_leukemia.cli.options import (
     Tasks,
     ValUnit,
     Variant,
+    WrongUsage,
     there,
 )
 from pcm_leukemia.dataset import Dataset
@@ -175,7 +176,7 @@ def evaluate(
         detector, classifier = sorted(opened, key=lambda run: run.baseline.kind != "detector")
         found = evaluation.evaluate_two_stage(detector, classifier, ds, part, **options)
     else:
-        raise typer.BadParameter("give one run, or a detector's and a classifier's")
+        raise WrongUsage("give one run, or a detector's and a classifier's")
     print(json.dumps(found.to_json(), ensure_ascii=False, indent=1) if as_json else found)
 
 
@@ -187,7 +188,7 @@ def predict(
     images: Annotated[
         Path, typer.Argument(metavar="IMAGES", exists=True, help="A folder or zip of images, or a data set.")
     ],
-    out: Annotated[Path, typer.Argument(help="A new folder; for CVAT a new zip.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="A new folder; for CVAT a new zip.")],
     *,
     to: Annotated[
         Forms, typer.Option("--to", help="COCO results, boxes to correct in CVAT, or pictures.")
@@ -305,7 +306,7 @@ def cross(
     for target in targets:
         ds = load_dataset(target)
         if ds.name in loaded:
-            raise typer.BadParameter(
+            raise WrongUsage(
                 f'--targets {target}: another target is called "{ds.name}" too; give each a name of its own: '
                 "pcm-leukemia import DATA NEW --name NAME"
             )
@@ -373,7 +374,7 @@ def _changes(pairs: list[str] | None) -> dict[str, str]:
     for pair in pairs or ():
         key, equals, value = pair.partition("=")
         if not equals or not key.strip():
-            raise typer.BadParameter(f'--set "{pair}": must be KEY=VALUE, such as --set epochs=10')
+            raise WrongUsage(f'--set "{pair}": must be KEY=VALUE, such as --set epochs=10')
         changes[key.strip()] = value.strip()
     return changes
 

@@ -36,6 +36,7 @@ __all__ = [
     "Threads",
     "ValUnit",
     "Variant",
+    "WrongUsage",
     "labels_of",
     "load",
     "patients_of",
@@ -68,13 +69,23 @@ class ValUnit(StrEnum):
     image = "image"
 
 
+class WrongUsage(typer.BadParameter):
+    """A mistake of whoever typed the command: status 2, and one sentence that names the option itself."""
+
+    def format_message(self) -> str:
+        """Give the sentence alone; the class above would say "Invalid value" before it."""
+        return self.message
+
+
 # Arguments that several commands share
 
 
 def there(path: Path) -> Path:
     """Refuse a path where nothing is, as typer does, unless it names a public data set."""
     if split_name(path) is None and not path.exists():
-        raise typer.BadParameter(f"Path '{path}' does not exist.")
+        name, colon, _ = str(path).partition(":")
+        unknown = f", and no public data set is called {name}: see pcm-leukemia sources" if colon else ""
+        raise typer.BadParameter(f"Path '{path}' does not exist{unknown}.")
     return path
 
 
@@ -156,7 +167,7 @@ def patients_of(
         *([Attribute(attribute)] if attribute is not None else []),
     ]
     if len(given) > 1:
-        raise typer.BadParameter(
+        raise WrongUsage(
             "patients are given in more than one way; give one of --patients, --patients-csv, --patients-tag and "
             "--patients-attribute"
         )
@@ -176,8 +187,8 @@ def labels_of(pairs: list[str] | None) -> dict[str, str]:
     for pair in pairs or ():
         raw, equals, label = pair.rpartition("=")
         if not equals or not label:
-            raise typer.BadParameter(f'--map "{pair}": must be LABEL=CLASS or LABEL=ignore')
+            raise WrongUsage(f'--map "{pair}": must be LABEL=CLASS or LABEL=ignore')
         label = IGNORE if label.casefold() == IGNORE else label
         if labels.setdefault(raw, label) != label:
-            raise typer.BadParameter(f'--map "{pair}": {raw} is {labels[raw]} already')
+            raise WrongUsage(f'--map "{pair}": {raw} is {labels[raw]} already')
     return labels

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pcm_leukemia import sources
-from pcm_leukemia.cli.options import AsJson, Threads
+from pcm_leukemia.cli.options import AsJson, Threads, WrongUsage
 
 __all__ = ["add_to"]
 
@@ -105,7 +105,7 @@ def validate(
     """
     named = sources.split_name(place)
     if named is None:
-        raise typer.BadParameter(f"{place}: must be NAME:ROOT, with NAME one of {', '.join(sources.names())}")
+        raise WrongUsage(f"{place}: must be NAME:ROOT, with NAME one of {', '.join(sources.names())}")
     ds = sources.module(named[0]).read(named[1])
     found = sources.validate(named[0], ds, pixels=pixels, workers=workers)
     print(json.dumps(found.to_json(), ensure_ascii=False, indent=1) if as_json else found)

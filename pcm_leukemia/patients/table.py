@@ -19,12 +19,21 @@ __all__ = ["PatientRow", "PatientTable"]
 
 _CALLED = {"path": "path, image, folder, glob or file", "patient": "patient"}
 _NAMES = {
-    "path": (
-        *("path", "image", "folder", "glob", "file"),
-        *("imagepath", "imageid", "imagename", "imagefile", "filepath", "filename"),
-    ),
-    "patient": ("patient", "patientid", "patientno", "patientnumber", "subject", "subjectid"),
-    "diagnosis": ("diagnosis",),
+    "path": [
+        "path",
+        "image",
+        "folder",
+        "glob",
+        "file",
+        "imagepath",
+        "imageid",
+        "imagename",
+        "imagefile",
+        "filepath",
+        "filename",
+    ],
+    "patient": ["patient", "patientid", "patientno", "patientnumber", "subject", "subjectid"],
+    "diagnosis": ["diagnosis"],
 }
 """The names of the columns by what they hold, without case, blanks, underscores and dashes."""
 

@@ -414,3 +414,32 @@ def test_the_same_messages_name_arguments_in_python(export: Path, tmp_path: Path
     ds = load_dataset(export)
     with pytest.raises(ExportError, match=r'pass images="copy"$'):
         yolo.write(ds, tmp_path / "yolo", images="symlink")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("info", "{data}", "--clip"), "--clip is of no use for a canonical folder"),
+        (("info", "{data}", "--split", "none"), 'has no split "none"'),
+        (("info", "lmuu:/data"), "no public data set is called lmuu: see pcm-leukemia sources"),
+        (("split", "{data}"), "Error: {data}: has a split official already; --extend"),
+        (
+            ("evaluate", "{data}", "{data}"),
+            "holds no run (no run.json); train one: pcm-leukemia train MODEL DATA",
+        ),
+        (
+            ("convert", "{data}", "out", "--to", "coco", "--padding", "3"),
+            "Error: coco has no option --padding",
+        ),
+    ],
+)
+def test_a_new_user_s_mistakes_are_one_sentence(
+    run: Run, export: Path, tmp_path: Path, arguments: tuple[str, ...], sentence: str
+) -> None:
+    data = str(tmp_path / "data")
+    run("import", export, data, "--patients", PATTERN)
+    run("split", data)
+    outcome = run(*(argument.format(data=data) for argument in arguments))
+    assert outcome.status in (1, 2)
+    assert sentence.format(data=data) in outcome.err
+    assert "Traceback" not in outcome.err

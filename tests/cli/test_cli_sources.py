@@ -106,7 +106,9 @@ def test_what_is_not_there(run: Run, tmp_path: Path) -> None:
     assert "nowhere: no such folder; to get AML-Cytomorphology_LMU: on the home page, download" in gone.err
     typo = run("import", "lmo:/data", tmp_path / "out")
     assert typo.status == 2
-    assert "Path 'lmo:/data' does not exist." in typo.err.replace("\n", " ")
+    assert "Path 'lmo:/data' does not exist, and no public data set is called lmo" in typo.err.replace(
+        "\n", " "
+    )
     lmu.make(tmp_path / "LMU")
     useless = run("import", f"lmu:{tmp_path / 'LMU'}", tmp_path / "out", "--clip")
     assert useless.status == 2
