@@ -109,6 +109,11 @@ class Dataset:
         return self.split.part_of[image.id] if self.split else "all"
 
     @property
+    def ignored(self) -> int:
+        """How many cells are labelled `IGNORE`."""
+        return sum(cell.label == IGNORE for cell in self.cells)
+
+    @property
     def parts(self) -> tuple[str, ...]:
         """The names of the parts; ("all",) where the data set has no split."""
         return self.split.parts if self.split else ("all",)

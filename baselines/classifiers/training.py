@@ -71,10 +71,7 @@ def train(job: Job, settings: Settings, build: Build) -> Mapping[str, Any]:
         record = Course(job, settings, network, train, val).run()
     networks.save(network, job.out, labels, settings.model, prepare, settings.padding)
     _remove(job.out)
-    ignored = {
-        part: sum(cell.label == IGNORE for cell in ds.cells)
-        for part, ds in (("train", job.train), ("val", job.val))
-    }
+    ignored = {part: ds.ignored for part, ds in (("train", job.train), ("val", job.val))}
     return {
         **record,
         "chosen_by": loop.BEST,

@@ -113,20 +113,19 @@ def write(
     UnfitForTask
         If cells are points without a box, or images are annotated in part and `incomplete` is "refuse".
     ExportError
-        If `out` must not be replaced, or an image cannot be placed or stripped.
-    DataNotFound
-        If an image's file is not there.
+        If `out` must not be replaced, or images are missing, cannot be linked to or cannot be stripped.
     CorruptFile
         If an image that is to be stripped is damaged.
     ValueError
-        If `first_category` is another number, or images are to be stripped that are not copied.
+        If an option has an unknown value, or images are to be stripped that are not copied.
     """
+    from pcm_leukemia.images import (
+        check_placing,  # numpy and Pillow, which `import pcm_leukemia` does without
+    )
+
+    check_placing(images, strip=strip_metadata)
     ds = ds.task(task) if task else ds
     require(ds, boxes=True, incomplete=incomplete)
-    if strip_metadata:
-        from pcm_leukemia.images import check_strip
-
-        check_strip(images)
     numbers, categories = image_numbers(ds), category_numbers(ds.taxonomy, first_category)
     with new_folder(out, "coco") as folder:
         (folder / "annotations").mkdir()
@@ -138,13 +137,12 @@ def write(
                 counted[part] = len(inside)
                 cells[part] = _write_part(stream, ds, inside, numbers, categories)
         notes = _place_images(ds, folder / "images", images, strip=strip_metadata, progress=progress)
-        ignored = sum(cell.label == IGNORE for cell in ds.cells)
         report = Report(
             "coco",
             Path(out),
             counted,
             cells,
-            {"cells to be ignored": ignored},
+            {"cells to be ignored": ds.ignored},
             notes,
         )
         made = {
@@ -290,19 +288,12 @@ def _place_images(ds: Dataset, folder: Path, how: Images, *, strip: bool, progre
         return (
             f'images stay in {ds.root}; images "copy" puts them into images/, where each file_name leads',
         )
-    from rich.progress import track
+    from pcm_leukemia.images import place_all
 
-    from pcm_leukemia.images import Files, place
-
-    files = Files(ds.root)
-    for image in track(with_file, "images", disable=not progress, transient=True):
+    for image in with_file:
         if leads_outside(image.id):
             raise ExportError(f'image "{image.id}": its path leads out of {folder}; rename it in the export')
-        target = folder / image.id
-        target.parent.mkdir(parents=True, exist_ok=True)
-        place(files, str(image.file), target, how, strip=strip)
+    targets = {image.id: folder / image.id for image in with_file}
+    notes = place_all(ds, targets, how, strip=strip, progress=progress)
     lost = len(ds.images) - len(with_file)
-    notes = [f"{lost:,} images have no file"] if lost else []
-    if strip:
-        notes.append("the images are copied without metadata; their pixels are the same")
-    return tuple(notes)
+    return (*([f"{lost:,} images have no file"] if lost else []), *notes)

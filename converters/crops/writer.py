@@ -258,7 +258,7 @@ def _finish(
         {part: sum(ds.part_of(job.image) == part for job in written) for part in ds.parts},
         cells,
         {
-            "cells to be ignored": sum(cell.label == IGNORE for cell in ds.cells),
+            "cells to be ignored": ds.ignored,
             "images that cannot be read": len(failed),
             "cells in them": sum(len(job.cells) for job in jobs if job.image.id in failed),
         },

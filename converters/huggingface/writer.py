@@ -281,7 +281,7 @@ def _report(plan: Plan, written: list[Written], out: Path) -> Report:
         out,
         {splits[part]: images[splits[part]][""] for part in ds.parts},
         counts((part_of[cell.image], cell.label) for cell in cells),
-        {"cells to be ignored": len(ds.cells) - len(cells)},
+        {"cells to be ignored": ds.ignored},
         tuple(_notes(plan, written, len(cells))),
     )
 

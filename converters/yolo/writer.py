@@ -28,7 +28,6 @@ import yaml
 from pcm_leukemia.converters.yolo.names import file_names, labels_file, part_folders
 from pcm_leukemia.converters.yolo.reader import TABLE
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.errors import DataNotFound, ExportError, some
 from pcm_leukemia.files import Report, new_folder
 from pcm_leukemia.requirements import Incomplete, require
 from pcm_leukemia.schema import IGNORE, PARTS, Image, ImageId
@@ -97,12 +96,11 @@ def write(
     ...     print(Path(folder, "yolo/labels/all/P01/a.txt").read_text(), end="")
     8 0.50000000 0.40000000 0.50000000 0.40000000
     """
-    if images not in ("copy", "hardlink", "symlink", "none"):
-        raise ValueError(f'images "{images}": must be copy, hardlink, symlink or none')
-    if strip_metadata:
-        from pcm_leukemia.images import check_strip
+    from pcm_leukemia.images import (
+        check_placing,  # numpy and Pillow, which `import pcm_leukemia` does without
+    )
 
-        check_strip(images)
+    check_placing(images, strip=strip_metadata)
     ds = ds.task(task) if task else ds
     require(ds, boxes=True, incomplete=incomplete)
     with new_folder(out, "yolo") as folder:
@@ -115,13 +113,12 @@ def write(
         placed = _place_images(ds, folder / "images", files, images, strip=strip_metadata, progress=progress)
         notes = [*placed, *_notes(ds, folders, files, twins)]
         in_part = Counter(ds.part_of(image) for image in ds.images)
-        ignored = sum(cell.label == IGNORE for cell in ds.cells)
         report = Report(
             "yolo",
             Path(out),
             {part: in_part[part] for part in ds.parts},
             cells,
-            {"cells to be ignored": ignored} | _untold(ds),
+            {"cells to be ignored": ds.ignored} | _untold(ds),
             tuple(notes),
         )
         made = {
@@ -247,25 +244,13 @@ def _place_images(
     if ds.root is None or not with_file:
         yield "there are no image files: labels only; put each image where images.csv says, below images/"
         return
-    from rich.progress import track
+    from pcm_leukemia.images import place_all
 
-    from pcm_leukemia.images import Files, place
-
-    source = Files(ds.root)
-    missing = []
-    for image in track(with_file, "images", disable=not progress, transient=True):
-        try:
-            place(source, str(image.file), folder / files[image.id], how, strip=strip)
-        except DataNotFound as error:
-            missing.append(f'image "{image.id}": {error}')
-    if missing:
-        raise ExportError(some(missing))
+    targets = {image: folder / file for image, file in files.items()}
+    notes = place_all(ds, targets, how, strip=strip, progress=progress)
     if len(with_file) < len(ds.images):
         yield f"{len(ds.images) - len(with_file):,} images have no file; ultralytics passes over their labels"
-    if strip:
-        yield "the images are copied without metadata; their pixels are the same"
-    if how == "symlink":
-        yield f"the images are links into {ds.root.absolute()}; they break if that moves"
+    yield from notes
 
 
 def _notes(ds: Dataset, folders: dict[str, str], files: dict[ImageId, str], twins: int) -> Iterator[str]:

@@ -41,7 +41,6 @@ from pcm_leukemia.cli.options import (
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.loading import load_dataset
 from pcm_leukemia.requirements import require
-from pcm_leukemia.schema import IGNORE
 from pcm_leukemia.sources import split_name
 
 __all__ = ["add_to"]
@@ -307,6 +306,5 @@ def diff(
 
 
 def _say_ignored(ds: Dataset) -> None:
-    ignored = sum(cell.label == IGNORE for cell in ds.cells)
-    if ignored:
-        print(f"  {ignored:,} cells are to be ignored: they are kept, and written for CVAT alone")
+    if ds.ignored:
+        print(f"  {ds.ignored:,} cells are to be ignored: they are kept, and written for CVAT alone")

@@ -16,7 +16,7 @@ __all__ = ["counts", "show"]
 
 def counts(ds: Dataset) -> dict[str, Any]:
     """Images, patients and cells by part, and of the whole."""
-    labels = [*ds.taxonomy.labels, *([IGNORE] if any(cell.label == IGNORE for cell in ds.cells) else [])]
+    labels = [*ds.taxonomy.labels, *([IGNORE] if ds.ignored else [])]
 
     def cells_of(rows: Dataset) -> dict[str, int]:
         found = Counter(cell.label for cell in rows.cells)

@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
+from pcm_leukemia.images.cropping import BORDERS, Border, crop, crop_corners
+from pcm_leukemia.images.encoding import encode
 from pcm_leukemia.images.metadata import HARMLESS, Identifier, find_identifiers, strip_identifiers
 from pcm_leukemia.images.pixels import (
-    BORDERS,
-    Border,
     Files,
     Pixels,
-    Placing,
     check_sizes,
-    check_strip,
-    crop,
-    crop_corners,
     decode,
     decode_as_annotated,
-    encode,
     files_of,
     find_at,
     load,
     load_bytes,
     misfit,
-    place,
     size,
 )
+from pcm_leukemia.images.placing import Placing, check_placing, place, place_all
 
 __all__ = [
     "BORDERS",
@@ -33,8 +28,8 @@ __all__ = [
     "Identifier",
     "Pixels",
     "Placing",
+    "check_placing",
     "check_sizes",
-    "check_strip",
     "crop",
     "crop_corners",
     "decode",
@@ -47,6 +42,7 @@ __all__ = [
     "load_bytes",
     "misfit",
     "place",
+    "place_all",
     "size",
     "strip_identifiers",
 ]

@@ -9,9 +9,7 @@ annex B) and JFIF (T.871); PNG, third edition, section 11.
 from __future__ import annotations
 
 import io
-import re
 import struct
-import zlib
 from collections.abc import Container, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,6 +19,8 @@ import PIL.Image
 from PIL.ExifTags import GPSTAGS, IFD, TAGS, Base
 
 from pcm_leukemia.errors import CorruptFile, ExportError
+from pcm_leukemia.images.pieces import JPEG, PNG, chunk, chunks, segment, segments
+from pcm_leukemia.images.pixels import BAD_IMAGE
 
 __all__ = ["HARMLESS", "Identifier", "find_identifiers", "strip_identifiers"]
 
@@ -32,7 +32,6 @@ HARMLESS = frozenset(
     }
 )
 
-_JPEG, _PNG = b"\xff\xd8", b"\x89PNG\r\n\x1a\n"
 _JFIF, _EXIF, _XMP, _ICC, _ADOBE = b"JFIF\0", b"Exif\0\0", b"http://ns.adobe.com/", b"ICC_PROFILE\0", b"Adobe"
 _PICTURE_CHUNKS = frozenset(
     b"IHDR PLTE IDAT IEND tRNS cHRM gAMA iCCP sBIT sRGB cICP mDCV cLLI bKGD hIST pHYs sPLT acTL fcTL fdAT".split()
@@ -58,18 +57,6 @@ _TEXTS = {
 _SOFTWARE = frozenset(range(0xA439, 0xA43D))
 """EXIF 3.0's names of firmware and programs, which Pillow does not know yet, and which name nobody."""
 _BLOCKS: dict[int, str] = {Base.IPTCNAA: "IPTC block", Base.XMLPacket: "XMP block", 0x8649: "Photoshop block"}
-_BAD = (
-    OSError,
-    EOFError,
-    ValueError,
-    SyntaxError,
-    ArithmeticError,
-    LookupError,
-    TypeError,
-    AttributeError,
-    struct.error,
-    ImportError,  # see images._BAD_IMAGE
-)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -101,7 +88,7 @@ def find_identifiers(data: bytes) -> tuple[Identifier, ...]:
     """
     found: set[Identifier] = set()
     for look in (_in_file, _in_exif):
-        with suppress(*_BAD):
+        with suppress(*BAD_IMAGE):
             found.update(look(data))
     return tuple(sorted(found))
 
@@ -127,9 +114,9 @@ def strip_identifiers(data: bytes, where: str = "image") -> bytes:
         If it is damaged or cut short.
     """
     try:
-        if data.startswith(_JPEG):
+        if data.startswith(JPEG):
             return _stripped_jpeg(data)
-        if data.startswith(_PNG):
+        if data.startswith(PNG):
             return _stripped_png(data)
     except (ValueError, struct.error, IndexError) as error:
         raise CorruptFile(f"{where}: cannot be freed of its metadata ({error}); replace the file") from error
@@ -142,16 +129,16 @@ def strip_identifiers(data: bytes, where: str = "image") -> bytes:
 
 
 def _in_file(data: bytes) -> Iterator[Identifier]:
-    if data.startswith(_JPEG):
+    if data.startswith(JPEG):
         yield from _in_jpeg(data)
-    elif data.startswith(_PNG):
+    elif data.startswith(PNG):
         yield from _in_png(data)
     else:
         yield from _in_others(data)
 
 
 def _in_jpeg(data: bytes) -> Iterator[Identifier]:
-    for marker, payload, _ in _segments(data):
+    for marker, payload, _ in segments(data):
         if marker == 0xFE and not _harmless(payload):
             yield Identifier("text", "JPEG comment")
         elif marker == 0xE1 and payload.startswith(_XMP):
@@ -171,7 +158,7 @@ def _has_thumbnail(jfif: bytes) -> bool:
 
 
 def _in_png(data: bytes) -> Iterator[Identifier]:
-    for kind, payload, _ in _chunks(data):
+    for kind, payload, _ in chunks(data):
         if kind in _TEXT_CHUNKS:
             keyword, _, text = payload.partition(b"\0")
             name = keyword.decode("latin-1")
@@ -243,7 +230,7 @@ def _kind(tag: int) -> str | None:
 
 def _png_exif(data: bytes) -> PIL.Image.Exif | None:
     """The EXIF of a PNG's own chunk, which may stand behind the pixels, where Pillow does not look."""
-    for kind, payload, _ in _chunks(data):
+    for kind, payload, _ in chunks(data):
         if kind == b"eXIf":
             exif = PIL.Image.Exif()
             exif.load(payload)
@@ -255,12 +242,12 @@ def _png_exif(data: bytes) -> PIL.Image.Exif | None:
 
 
 def _stripped_jpeg(data: bytes) -> bytes:
-    kept = [_JPEG]
+    kept = [JPEG]
     exif = _orientation_alone(data)
-    wanted = [_segment(0xE1, _EXIF + exif)] if exif else []
-    for marker, payload, raw in _segments(data):
+    wanted = [segment(0xE1, _EXIF + exif)] if exif else []
+    for marker, payload, raw in segments(data):
         if marker == 0xE0 and payload.startswith(_JFIF) and len(payload) >= 14:
-            kept.append(_segment(0xE0, payload[:12] + b"\0\0"))  # without its thumbnail
+            kept.append(segment(0xE0, payload[:12] + b"\0\0"))  # without its thumbnail
             continue
         kept += wanted  # EXIF comes first, or right after JFIF
         wanted = []
@@ -275,18 +262,14 @@ def _of_the_picture(marker: int, payload: bytes) -> bool:
     return (marker == 0xE2 and payload.startswith(_ICC)) or (marker == 0xEE and payload.startswith(_ADOBE))
 
 
-def _segment(marker: int, payload: bytes) -> bytes:
-    return struct.pack(">BBH", 0xFF, marker, len(payload) + 2) + payload
-
-
 def _stripped_png(data: bytes) -> bytes:
-    kept = [_PNG]
+    kept = [PNG]
     exif = _orientation_alone(data)
-    for kind, _, raw in _chunks(data):
+    for kind, _, raw in chunks(data):
         if kind in _PICTURE_CHUNKS:
             kept.append(raw)
         if kind == b"IHDR" and exif:
-            kept.append(_chunk(b"eXIf", exif))
+            kept.append(chunk(b"eXIf", exif))
     return b"".join(kept)
 
 
@@ -295,68 +278,9 @@ def _orientation_alone(data: bytes) -> bytes:
     try:
         with PIL.Image.open(io.BytesIO(data)) as picture:
             orientation = PIL.Image.Image.getexif(picture).get(Base.Orientation, 1)
-    except _BAD:
+    except BAD_IMAGE:
         return b""
     if isinstance(orientation, int) and 2 <= orientation <= 8:
         # big-endian; one entry: tag, type SHORT, count 1, value left-justified; no further directory
         return b"MM\0*" + struct.pack(">IHHHIHHI", 8, 1, Base.Orientation, 3, 1, orientation, 0, 0)
     return b""
-
-
-# The pieces of a file: (marker or kind, payload, all its bytes)
-
-_NEXT_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
-
-
-def _segments(data: bytes) -> Iterator[tuple[int, bytes, bytes]]:
-    """A JPEG's segments after its start; scans with the compressed pixels behind them.
-
-    The last is the end of the image; its payload is whatever follows.
-    """
-    place = 2
-    while True:
-        if data[place : place + 1] != b"\xff":
-            raise ValueError(f"no JPEG marker at byte {place}")
-        while data[place + 1 : place + 2] == b"\xff":  # markers may be led by any number of fill bytes
-            place += 1
-        marker = data[place + 1]
-        if marker == 0xD9:
-            yield marker, data[place + 2 :], data[place:]
-            return
-        (length,) = struct.unpack_from(">H", data, place + 2)
-        end = place + 2 + length
-        payload = data[place + 4 : end]
-        if marker == 0xDA:
-            match = _NEXT_MARKER.search(data, end)
-            if match is None:
-                raise ValueError("cut short")
-            end = match.start()
-        if length < 2 or end > len(data):
-            raise ValueError("cut short")
-        yield marker, payload, data[place:end]
-        place = end
-
-
-def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes, bytes]]:
-    """A PNG's chunks; the payload of the last, IEND, is whatever follows it."""
-    place = len(_PNG)
-    while True:
-        length, kind = struct.unpack_from(">I4s", data, place)
-        end = place + 12 + length
-        if end > len(data):
-            raise ValueError("cut short")
-        raw = data[place:end]
-        if kind == b"IEND":
-            yield kind, data[end:], raw
-            return
-        yield kind, raw[8:-4], raw
-        place = end
-
-
-def _chunk(kind: bytes, payload: bytes) -> bytes:
-    return (
-        struct.pack(">I", len(payload))
-        + kind
-        + payload
-        + struct.pack(">I", zlib.crc32(payload, zlib.crc32(kind)))
-    )

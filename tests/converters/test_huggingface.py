@@ -26,11 +26,11 @@ from strategies import datasets
 from test_crops import divided, smears, tree
 
 import pcm_leukemia as pcm
-from pcm_leukemia import IGNORE, NINE, Box, Cell, Dataset, Image, Patient, Split, Taxonomy
+from pcm_leukemia import IGNORE, NINE, Box, Cell, Dataset, Image, Patient, Split, Taxonomy, images
 from pcm_leukemia.converters import huggingface
 from pcm_leukemia.converters.huggingface import columns
 from pcm_leukemia.errors import CorruptFile, DataNotFound, DataWarning, ExportError, LeakySplit, MissingExtra
-from pcm_leukemia.images import pixels as images
+from pcm_leukemia.images import pixels as decoding
 from pcm_leukemia.schema import ImageId, PatientId, Tag
 from pcm_leukemia.shapes import Mask, RotatedBox
 
@@ -388,7 +388,7 @@ def test_each_image_is_read_once_and_decoded_once(
     ds: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read, decoded = [], []
-    reads, decodes = images.Files.read, images._pixels
+    reads, decodes = images.Files.read, decoding._pixels
 
     def counted(files: images.Files, file: str) -> bytes:
         read.append(file)
@@ -399,7 +399,7 @@ def test_each_image_is_read_once_and_decoded_once(
         return decodes(data, picture, where, turned=turned)
 
     monkeypatch.setattr(images.Files, "read", counted)
-    monkeypatch.setattr(images, "_pixels", pixels)
+    monkeypatch.setattr(decoding, "_pixels", pixels)
     huggingface.write(ds, tmp_path / "hf")
     assert sorted(read) == sorted(str(image.file) for image in ds.images)
     assert sorted(decoded) == sorted(str(image.file) for image in ds.images if ds.cells_of(image))

@@ -18,10 +18,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pcm_leukemia import NINE, Box, Dataset, Image
+from pcm_leukemia import NINE, Box, Dataset, Image, images
 from pcm_leukemia.errors import CorruptFile, DataNotFound
 from pcm_leukemia.images import Files
-from pcm_leukemia.images import pixels as images
+from pcm_leukemia.images import pixels as decoding
 from pcm_leukemia.schema import ImageId
 
 
@@ -75,7 +75,7 @@ def test_pixels_are_those_of_pillow(form: str, mode: str, options: dict[str, Any
 def test_without_the_fast_decoder_the_pixels_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     data = encoded(picture(), "JPEG")
     fast = images.decode(data, "a")
-    monkeypatch.setattr(images, "simplejpeg", None)
+    monkeypatch.setattr(decoding, "simplejpeg", None)
     assert (images.decode(data, "a") == fast).all()
 
 

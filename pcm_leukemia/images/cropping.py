@@ -1,0 +1,80 @@
+"""Padded crops of images: which pixels they take, and how they are cut out."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from pcm_leukemia.images.pixels import Pixels
+from pcm_leukemia.shapes import Box
+
+__all__ = ["BORDERS", "Border", "crop", "crop_corners"]
+
+Border = Literal["clip", "reflect", "constant"]
+BORDERS: tuple[Border, ...] = ("clip", "reflect", "constant")
+
+
+def crop_corners(
+    box: Box, padding: int, width: int, height: int, border: Border = "clip"
+) -> tuple[int, int, int, int]:
+    """The corners ``(x1, y1, x2, y2)`` in whole pixels of a padded crop.
+
+    The box is widened to whole pixels (floor and ceiling), then by `padding` on all sides. With
+    "clip" the crop ends at the image's border.
+
+    Raises
+    ------
+    ValueError
+        If the box lies outside the image, or the padding is negative: there would be nothing to cut.
+
+    Examples
+    --------
+    >>> crop_corners(Box(10.5, 60, 30.2, 80), 50, 100, 100)
+    (0, 10, 81, 100)
+    >>> crop_corners(Box(10.5, 60, 30.2, 80), 50, 100, 100, "reflect")
+    (-40, 10, 81, 130)
+    """
+    if padding < 0 or box.clip(width, height) is None:
+        raise ValueError(
+            f"{box} and {padding} px: nothing of it in {width} x {height} px; give a box inside and 0 px or more"
+        )
+    x1, y1 = math.floor(box.x1) - padding, math.floor(box.y1) - padding
+    x2, y2 = math.ceil(box.x2) + padding, math.ceil(box.y2) + padding
+    if border == "clip":
+        return max(x1, 0), max(y1, 0), min(x2, width), min(y2, height)
+    return x1, y1, x2, y2
+
+
+def crop(pixels: Pixels, box: Box, padding: int = 50, border: Border = "clip") -> Pixels:
+    """Cut a padded box out of an image; see `crop_corners` for which pixels.
+
+    Outside the image, "reflect" mirrors it about its border pixels and "constant" is black.
+
+    Raises
+    ------
+    ValueError
+        As `crop_corners` does.
+    """
+    height, width = pixels.shape[:2]
+    x1, y1, x2, y2 = crop_corners(box, padding, width, height, border)
+    inside = pixels[max(y1, 0) : min(y2, height), max(x1, 0) : min(x2, width)]
+    if border == "clip":
+        return inside
+    if border == "reflect":
+        rows = _mirrored(np.arange(y1, y2), height)
+        columns = _mirrored(np.arange(x1, x2), width)
+        return pixels[rows[:, None], columns]
+    beyond = ((max(-y1, 0), max(y2 - height, 0)), (max(-x1, 0), max(x2 - width, 0)), (0, 0))
+    return np.pad(inside, beyond)
+
+
+def _mirrored(index: npt.NDArray[np.int_], length: int) -> npt.NDArray[np.int_]:
+    """Indices beyond 0 to length - 1, thrown back at the first and the last as often as needed."""
+    if length == 1:
+        return np.zeros_like(index)
+    period = 2 * (length - 1)
+    index = np.abs(index) % period
+    return np.minimum(index, period - index)

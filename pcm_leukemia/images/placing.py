@@ -1,0 +1,134 @@
+"""Puts image files into an output: copies, links, or copies without metadata."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+from rich.progress import track
+
+from pcm_leukemia.dataset import Dataset
+from pcm_leukemia.errors import DataNotFound, ExportError, option, some
+from pcm_leukemia.files import Files
+from pcm_leukemia.images.metadata import strip_identifiers
+from pcm_leukemia.images.pixels import files_of
+from pcm_leukemia.schema import ImageId
+
+__all__ = ["Placing", "check_placing", "place", "place_all"]
+
+Placing = Literal["copy", "hardlink", "symlink"]
+
+
+def place(files: Files, file: str, target: Path, how: Placing, *, strip: bool = False) -> None:
+    """Copy a file to `target`, byte for byte, or link to it; links to an absolute path.
+
+    With `strip`, the copy has the same pixels and no other metadata than how it is to be turned; see
+    `images.strip_identifiers`.
+
+    Raises
+    ------
+    DataNotFound
+        If the file is not there.
+    ExportError
+        If it cannot be linked: out of a zip, or a hard link to another disk; or if it is to be stripped
+        and is neither JPEG nor PNG.
+    CorruptFile
+        If it is to be stripped and is damaged.
+    ValueError
+        If a link is to be stripped.
+    """
+    source = files.path(file)
+    if strip:
+        check_placing(how, strip=True)
+        target.write_bytes(strip_identifiers(files.read(file), file))
+        return
+    if how == "copy":
+        if source is None:
+            target.write_bytes(files.read(file))
+        else:
+            with files.open(file) as stream, target.open("wb") as out:
+                shutil.copyfileobj(stream, out, 1 << 20)
+        return
+    if source is None:
+        raise ExportError(
+            f"{files.root}: is a zip, and images in it cannot be linked to; pass {option('images', 'copy')}"
+        )
+    if not source.is_file():
+        raise DataNotFound(f"{files.root}: has no file {file}; give {option('images_root')}")
+    try:
+        if how == "hardlink":
+            os.link(source.resolve(), target)
+        else:
+            target.symlink_to(source.resolve())
+    except OSError as error:
+        raise ExportError(
+            f"{source}: cannot be linked to ({error.strerror}); pass {option('images', 'copy')}"
+        ) from error
+
+
+def check_placing(how: str, *, strip: bool) -> None:
+    """Refuse unknown ways to place images, and to strip the metadata of what is not copied.
+
+    Raises
+    ------
+    ValueError
+        If `how` is not "copy", "hardlink", "symlink" or "none", or `strip` is set with anything but "copy".
+
+    Examples
+    --------
+    >>> check_placing("copy", strip=True)
+    >>> check_placing("symlink", strip=True)
+    Traceback (most recent call last):
+    ...
+    ValueError: strip_metadata with images="symlink": only copies can be stripped; pass images="copy"
+    """
+    if how not in ("copy", "hardlink", "symlink", "none"):
+        raise ValueError(f'images "{how}": must be copy, hardlink, symlink or none')
+    if strip and how != "copy":
+        raise ValueError(
+            f"{option('strip_metadata')} with {option('images', how)}: only copies can be stripped; pass {option('images', 'copy')}"
+        )
+
+
+def place_all(
+    ds: Dataset,
+    targets: Mapping[ImageId, Path],
+    how: Placing,
+    *,
+    strip: bool = False,
+    progress: bool = False,
+) -> list[str]:
+    """Put the images of `ds` that have a file where `targets` says, as `place` does.
+
+    Returns
+    -------
+    list of str
+        What the report of an export should say about the placed images.
+
+    Raises
+    ------
+    ExportError
+        If files are missing, which are all listed, or cannot be linked or stripped.
+    CorruptFile
+        If a file is to be stripped and is damaged.
+    """
+    files, missing = files_of(ds), []
+    with_file = [image for image in ds.images if image.file]
+    for image in track(with_file, "images", disable=not progress, transient=True):
+        target = targets[image.id]
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            place(files, str(image.file), target, how, strip=strip)
+        except DataNotFound as error:
+            missing.append(f'image "{image.id}": {error}')
+    if missing:
+        raise ExportError(some(missing))
+    notes = []
+    if strip:
+        notes.append("the images are copied without metadata; their pixels are the same")
+    if how == "symlink":
+        notes.append(f"the images are links into {files.root.absolute()}; they break if that moves")
+    return notes
