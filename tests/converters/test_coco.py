@@ -188,6 +188,22 @@ def test_images_are_put_beside_it(ds: Dataset, tmp_path: Path) -> None:
     assert coco.read(tmp_path / "copy") == ds
 
 
+def test_missing_images_are_all_named_and_nothing_is_left(ds: Dataset, tmp_path: Path) -> None:
+    (tmp_path / "export").mkdir()
+    gone = replace(
+        ds, root=tmp_path / "export", images=tuple(replace(image, file=str(image.id)) for image in ds.images)
+    )
+    (tmp_path / "export" / "P1").mkdir()
+    (tmp_path / "export" / "P1" / "a.png").write_bytes(png())
+    for how in ("copy", "hardlink", "symlink"):
+        with pytest.raises(ExportError, match=r'(?s)image "P0/a.png": .*image "P2/a.png": ') as caught:
+            coco.write(gone, tmp_path / "coco", images=how)
+        assert "P1/a.png" not in str(caught.value)
+    with pytest.raises(ValueError, match='images "move": must be copy, hardlink, symlink or none'):
+        coco.write(gone, tmp_path / "coco", images="move")  # type: ignore[arg-type]
+    assert [path.name for path in tmp_path.iterdir()] == ["export"]
+
+
 def test_annotations_only_says_so(ds: Dataset, tmp_path: Path) -> None:
     assert "there are no image files: annotations only" in str(
         coco.write(ds, tmp_path / "coco", images="copy")

@@ -1,4 +1,4 @@
-"""Writing for CVAT: what our reader says of it, that nothing is lost untold, and predictions on the way."""
+"""Writing for CVAT: what our reader says of it, and that nothing is lost untold."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import tracemalloc
 import warnings
 import xml.etree.ElementTree as ET
 import zipfile
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ import hypothesis.strategies as st
 import pytest
 from exports import SHARED, png
 from exports import write as write_file
-from hypothesis import HealthCheck, assume, example, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from msgspec import structs
 from strategies import datasets
 
@@ -36,9 +35,8 @@ from pcm_leukemia import (
     sample,
     splits,
 )
-from pcm_leukemia.converters import coco, cvat
-from pcm_leukemia.converters.coco import with_results
-from pcm_leukemia.errors import DataNotFound, DataWarning, ExportError, InvalidExport, LeakySplit, UnknownPart
+from pcm_leukemia.converters import cvat
+from pcm_leukemia.errors import DataWarning, ExportError, InvalidExport, LeakySplit, UnknownPart
 from pcm_leukemia.patients import Table
 from pcm_leukemia.schema import ImageId, PatientId, Tag
 from pcm_leukemia.shapes import Ellipse, Mask, Polygon, RotatedBox
@@ -721,153 +719,3 @@ def test_memory_stays_flat(tmp_path: Path) -> None:
         size = archive.getinfo("annotations.xml").file_size
     assert size > 2_000_000
     assert peak < size / 1.5
-
-
-# Predictions
-
-
-def in_hundredths(box: Box) -> Box:
-    return Box(*(round(side, 2) for side in (box.x1, box.y1, box.x2, box.y2)))
-
-
-def coco_results(folder: Path, truth: Dataset) -> list[dict[str, Any]]:
-    """What a perfect detector would give for the COCO folder of `truth`."""
-    coco.write(truth, folder)
-    return [
-        {**{key: row[key] for key in ("image_id", "category_id", "bbox")}, "score": 0.871}
-        for file in sorted(folder.glob("annotations/*.json"))
-        for row in json.loads(file.read_text())["annotations"]
-    ]
-
-
-def test_predictions_that_are_the_truth(export: Path, tmp_path: Path) -> None:
-    truth = cvat.read(export)
-    upright = replace(truth, cells=tuple(structs.replace(each, shape=None) for each in truth.cells))
-    results = coco_results(tmp_path / "coco", upright)
-    empty = replace(truth, cells=())
-    file = write_file(tmp_path / "results.json", json.dumps(results))
-    report = cvat.write(with_results(empty, file), tmp_path / "out.zip")
-    assert not any(report.skipped.values())
-    back = cvat.read(tmp_path / "out.zip", name=truth.name)
-    assert back == with_results(empty, results)
-    expected = tuple(
-        Cell(each.image, each.id, each.label,
-             in_hundredths(each.box), each.label,
-             source="auto", attributes=(("score", "0.87"),))
-        for each in truth.cells
-    )  # fmt: skip
-    assert back.cells == expected
-    assert [
-        a.findtext("name")
-        for a in document(tmp_path / "out.zip").iter("attribute")
-        if a.find("name") is not None
-    ] == ["score"] * len({each.label for each in expected}) + ["by"]  # of a tag
-
-
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(ds=datasets())
-@example(ds=data())
-def test_the_numbers_of_coco(tmp_path_factory: pytest.TempPathFactory, ds: Dataset) -> None:
-    """Whatever the parts are, results for what coco wrote fall on the cells that it wrote."""
-    cells = (structs.replace(c, shape=None, box=in_hundredths(c.box)) for c in ds.cells if c.label != IGNORE)
-    truth = replace(ds, cells=tuple(cells))
-    results = coco_results(tmp_path_factory.mktemp("coco") / "out", truth)
-    got = with_results(replace(truth, cells=()), results)
-    assert [(c.image, c.label, c.box) for c in got.cells] == [(c.image, c.label, c.box) for c in truth.cells]
-
-
-def results_row(**changes: Any) -> Mapping[str, Any]:
-    return {"image_id": 1, "category_id": 9, "bbox": [10, 20, 30, 40], "score": 0.9, **changes}
-
-
-def test_onto_what_they_go(tmp_path: Path) -> None:
-    other = Image(ImageId("P2/b.png"), 200, 100)
-    ds = data(cell(5), images=(IMAGE, other))
-    rows = [results_row(), results_row(image_id=2), results_row(image_id=2, score=0.49)]
-    with pytest.warns(
-        DataWarning, match=r"1 predictions on images that have cells \(onto=\"all\" takes them\)"
-    ):
-        added = with_results(ds, rows)
-    assert [(each.image, each.id, each.source) for each in added.cells] == [
-        (IMAGE.id, 5, ""),
-        (other.id, 0, "auto"),
-    ]
-    everywhere = with_results(ds, rows, onto="all", threshold=0.2)
-    assert [(each.image, each.id) for each in everywhere.cells] == [
-        (IMAGE.id, 5),
-        (IMAGE.id, 6),
-        (other.id, 0),
-        (other.id, 1),
-    ]
-    assert everywhere.cells[3].attributes == (("score", "0.49"),)
-    with pytest.warns(DataWarning, match="have cells"):
-        report = cvat.write(with_results(ds, rows, threshold=0.4), tmp_path / "out.zip")
-    assert report.cells == {"all": {"Other": 3}}
-
-
-def test_boxes_are_cut_at_the_border() -> None:
-    rows = [
-        results_row(bbox=[-5.004, 90, 20, 40]),
-        results_row(bbox=[300, 10, 20, 20]),
-        results_row(bbox=[10, 10, 0.001, 20]),
-    ]
-    with pytest.warns(
-        DataWarning, match="demo: 2 predictions outside their image, or without area: left out"
-    ):
-        ds = with_results(data(), rows)
-    assert [each.box for each in ds.cells] == [Box(0, 90, 15, 100)]
-
-
-def test_a_mapping_and_categories_from_0() -> None:
-    by_id = {str(IMAGE.id): [("Monocyte", Box(1.006, 2, 3, 4), 1.0), ("Other", Box(1, 2, 3, 4), 0.1)]}
-    ds = with_results(data(), by_id)
-    assert [(each.label, each.raw_label, each.box, each.attributes) for each in ds.cells] == [
-        ("Monocyte", "Monocyte", Box(1.01, 2, 3, 4), (("score", "1.00"),))
-    ]
-    assert with_results(data(), [results_row(category_id=0)], first_category=0).cells[0].label == "Lymphocyte"
-
-
-def test_what_is_wrong_with_predictions_is_listed_at_once(tmp_path: Path) -> None:
-    rows: list[Any] = [
-        results_row(image_id=2),
-        results_row(category_id=0),
-        results_row(bbox=[1, 2, 3]),
-        results_row(bbox=[1, 2, -3, 4]),
-        results_row(bbox=[1, float("nan"), 3, 4]),
-        results_row(score=1.5),
-        {"image_id": 1},
-        7,
-        results_row(),
-    ]
-    with pytest.raises(InvalidExport) as caught:
-        with_results(data(), rows)
-    lines = [str(problem) for problem in caught.value.problems]
-    assert len(lines) == 8
-    assert lines[0] == (
-        "results[0]: image_id 2 does not exist; images are numbered 1 to 1, as converters.coco writes them "
-        "from the same data"
-    )
-    assert "category_id 0 does not exist; categories are numbered 1 to 9" in lines[1]
-    assert [line.partition(":")[0] for line in lines] == [f"results[{n}]" for n in range(8)]
-    assert "ends before it starts" in lines[3]
-    assert "is not finite" in lines[4]
-    assert "score 1.5 is out of range" in lines[5]
-    assert "lacks 'category_id'" in lines[6]
-    with pytest.raises(InvalidExport) as caught:
-        with_results(data(), {"x.png": [], str(IMAGE.id): [("Otter", Box(0, 0, 1, 1), 0.9)]})
-    assert [problem.what for problem in caught.value.problems] == [
-        "is not in the data",
-        'label "Otter" is not a class of the data',
-    ]
-    for text, what in {
-        '{"annotations": []}': "a COCO data set, not COCO results",
-        "{": "not a COCO results file",
-        "7": "not a COCO results file",
-    }.items():
-        with pytest.raises(InvalidExport, match=rf"results\.json: is {what}; give a JSON list"):
-            with_results(data(), write_file(tmp_path / "results.json", text))
-    with pytest.raises(DataNotFound, match=r"none\.json: cannot be read"):
-        with_results(data(), tmp_path / "none.json")
-    for options in ({"threshold": 2}, {"onto": "some"}, {"first_category": 2}):
-        with pytest.raises(ValueError, match="must be"):
-            with_results(data(), [], **options)
