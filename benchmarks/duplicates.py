@@ -23,6 +23,7 @@ import PIL.Image
 
 import pcm_leukemia as pcm
 from pcm_leukemia import Box, Cell, Dataset, Image, Patient, checks, images, sample
+from pcm_leukemia.checks import similarity, thumbnails
 from pcm_leukemia.schema import ImageId, PatientId, Split
 
 PATIENTS = r"(?P<diagnosis>[^/]+)/(?P<patient>[^/]+)/"
@@ -156,7 +157,7 @@ def speed(ds: Dataset, root: Path) -> None:
     pixels = images.load(images.Files(root), first)
     start = time.perf_counter()
     for _ in range(20):
-        checks.digest(pixels)
+        thumbnails.digest(pixels)
     print(f"SHA-256 of {first.width} x {first.height} pixels: {(time.perf_counter() - start) * 50:.1f} ms")
     for workers in (1, 2):
         start = time.perf_counter()
@@ -177,7 +178,7 @@ def many(ds: Dataset, count: int) -> None:
         origin = np.arange(total) % len(stack)
         noisy = np.clip(stack[origin] + rng.normal(0, 8, (total, 32, 32)), 0, 255).astype(np.uint8)
         start = time.perf_counter()
-        checks.near(noisy, origin)
+        similarity.near(noisy, origin)
         print(f"search among {total:,} {what}: {time.perf_counter() - start:.1f} s")
 
 

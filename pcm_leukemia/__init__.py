@@ -7,6 +7,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from pcm_leukemia.dataset import Dataset
+from pcm_leukemia.files import Report
 from pcm_leukemia.joining import concat
 from pcm_leukemia.loading import load_dataset
 from pcm_leukemia.schema import IGNORE, Cell, Image, Patient, Split, Taxonomy
@@ -25,10 +26,12 @@ if TYPE_CHECKING:
         patients,
         review,
         sample,
+        schema,
         shapes,
         sources,
         splits,
         store,
+        torchdata,
     )
 
 __version__ = "0.1.0"
@@ -41,6 +44,7 @@ __all__ = [
     "Dataset",
     "Image",
     "Patient",
+    "Report",
     "Split",
     "Taxonomy",
     "__version__",
@@ -56,10 +60,12 @@ __all__ = [
     "patients",
     "review",
     "sample",
+    "schema",
     "shapes",
     "sources",
     "splits",
     "store",
+    "torchdata",
 ]
 
 

@@ -59,15 +59,10 @@ from pcm_leukemia.shapes import Box, pack, unpack
 from pcm_leukemia.taxonomy import label_map
 
 __all__ = [
-    "HEADER",
-    "PRECEDENCE",
-    "SCHEMA_VERSION",
-    "TITLE",
     "add_split",
     "copy_splits",
     "read",
     "read_split",
-    "recognises",
     "split_names",
     "write",
 ]

@@ -17,13 +17,10 @@ from pcm_leukemia.converters.coco.writer import write
 from pcm_leukemia.files import written_as
 
 __all__ = [
-    "PRECEDENCE",
-    "TITLE",
     "Result",
     "Results",
     "read",
     "read_results",
-    "recognises",
     "result_rows",
     "with_results",
     "write",

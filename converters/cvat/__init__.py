@@ -8,7 +8,7 @@ from pathlib import Path
 from pcm_leukemia.converters.cvat.writer import check_out, write
 from pcm_leukemia.cvat import read
 
-__all__ = ["PRECEDENCE", "TITLE", "check_out", "read", "recognises", "write"]
+__all__ = ["check_out", "read", "write"]
 
 TITLE = "a CVAT export (.xml, .zip or a folder)"
 PRECEDENCE = 2

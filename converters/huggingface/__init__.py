@@ -7,7 +7,7 @@ from pathlib import Path
 from pcm_leukemia.converters.huggingface.reader import read
 from pcm_leukemia.converters.huggingface.writer import push, write
 
-__all__ = ["PRECEDENCE", "TITLE", "push", "read", "recognises", "write"]
+__all__ = ["push", "read", "write"]
 
 TITLE = "a Hugging Face folder that pcm-leukemia wrote"
 PRECEDENCE = 0

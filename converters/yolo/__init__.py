@@ -7,7 +7,7 @@ from pathlib import Path
 from pcm_leukemia.converters.yolo.reader import read
 from pcm_leukemia.converters.yolo.writer import write
 
-__all__ = ["PRECEDENCE", "TITLE", "read", "recognises", "write"]
+__all__ = ["read", "write"]
 
 TITLE = "a YOLO folder (data.yaml)"
 PRECEDENCE = 0

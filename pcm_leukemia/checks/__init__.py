@@ -7,37 +7,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from pcm_leukemia import splits
-from pcm_leukemia.checks.boxes import UNUSUAL, annotated_twice, unusual_boxes
+from pcm_leukemia.checks.boxes import annotated_twice, unusual_boxes
 from pcm_leukemia.checks.copies import Look, copies, look, plain
 from pcm_leukemia.checks.findings import Finding, among
 from pcm_leukemia.checks.pictures import write_pictures
-from pcm_leukemia.checks.similarity import COPIES, Radius, near
-from pcm_leukemia.checks.thumbnails import SIDE, Stack, correlation, detail, digest, thumbnail, turned
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import either, option, some
 from pcm_leukemia.paper import Comparison, compare
 from pcm_leukemia.schema import ImageId, Split
 
-__all__ = [
-    "COPIES",
-    "KINDS",
-    "SIDE",
-    "UNUSUAL",
-    "Checked",
-    "Finding",
-    "Radius",
-    "Stack",
-    "check",
-    "copies",
-    "correlation",
-    "detail",
-    "digest",
-    "look",
-    "near",
-    "thumbnail",
-    "turned",
-    "write_pictures",
-]
+__all__ = ["KINDS", "Checked", "Finding", "check", "copies", "look", "write_pictures"]
 
 KINDS: Mapping[str, str] = {
     "patient-in-two-parts": "problem",

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 from pcm_leukemia.cvat.document import Found, read_document
-from pcm_leukemia.cvat.inspection import CELL_SHAPES, Inspection
+from pcm_leukemia.cvat.inspection import Inspection
 from pcm_leukemia.cvat.labels import Labels
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import DataWarning, InvalidExport, Problem, UnknownLabel, some
@@ -23,7 +23,7 @@ from pcm_leukemia.files import Container, find_images, open_container
 from pcm_leukemia.schema import Taxonomy
 from pcm_leukemia.taxonomy import NINE
 
-__all__ = ["CELL_SHAPES", "Inspection", "inspect", "read"]
+__all__ = ["Inspection", "inspect", "read"]
 
 
 def inspect(

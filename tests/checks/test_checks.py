@@ -18,7 +18,8 @@ from msgspec import structs
 
 import pcm_leukemia as pcm
 from pcm_leukemia import IGNORE, NINE, Box, Cell, Dataset, Image, Patient, Split, checks, images, sample
-from pcm_leukemia.checks import UNUSUAL, Finding
+from pcm_leukemia.checks import Finding
+from pcm_leukemia.checks.boxes import UNUSUAL
 from pcm_leukemia.errors import DataWarning, ExportError
 from pcm_leukemia.schema import ImageId, PatientId
 

@@ -9,18 +9,8 @@ import PIL.Image
 import pytest
 
 from pcm_leukemia import Box
-from pcm_leukemia.checks import (
-    COPIES,
-    SIDE,
-    Radius,
-    Stack,
-    correlation,
-    detail,
-    digest,
-    near,
-    thumbnail,
-    turned,
-)
+from pcm_leukemia.checks.similarity import COPIES, Radius, near
+from pcm_leukemia.checks.thumbnails import SIDE, Stack, correlation, detail, digest, thumbnail, turned
 
 
 def texture(seed: int, size: tuple[int, int] = (240, 200)) -> PIL.Image.Image:
