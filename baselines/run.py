@@ -262,7 +262,7 @@ def _before(folder: Path, asked: Mapping[str, Any]) -> dict[str, Any] | None:
     if there["asked"] != msgspec.to_builtins(asked):
         differs = [key for key in asked if there["asked"].get(key) != msgspec.to_builtins(asked[key])]
         raise ExportError(
-            f"{folder}: holds a run of another {' and '.join(differs) or 'kind'}; name another folder, or remove it"
+            f"{folder}: holds a run that differs in {' and '.join(differs) or 'what was asked'}; name another folder, or remove it"
         )
     if there["pid"] is not None and files.runs(str(there["pid"])):
         raise ExportError(

@@ -191,7 +191,9 @@ def test_what_is_done_is_not_done_again_and_another_run_is_refused(world: World)
     again = training.train("resnet50", world.ds, folder, preset="smoke", workers=0)
     assert again.done
     assert (folder / "run.json").read_bytes() == before
-    with pytest.raises(ExportError, match=r"holds a run of another seed; name another folder, or remove it"):
+    with pytest.raises(
+        ExportError, match=r"holds a run that differs in seed; name another folder, or remove it"
+    ):
         training.train("resnet50", world.ds, folder, preset="smoke", seed=1)
     with pytest.raises(ExportError, match="holds something else than a run"):
         training.train("resnet50", world.ds, world.folder / "data", preset="smoke")

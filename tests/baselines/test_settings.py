@@ -79,7 +79,7 @@ def test_a_run_with_old_names_is_the_same_run(
     again = training.train("resnet50", ds, out, device="cpu")
     assert again.record["asked"] == first.record["asked"]
     assert [job.resume for job in jobs] == ([False] if state == "done" else [False, True])
-    with pytest.raises(ExportError, match="holds a run of another settings"):
+    with pytest.raises(ExportError, match="holds a run that differs in settings"):
         training.train("resnet50", ds, out, settings={"lr": 1.0}, device="cpu")
 
 
