@@ -1,7 +1,7 @@
-"""The paper's reference models: one module each, with its numbers in a .toml beside it.
+"""The paper's reference models, each with its numbers in a .toml beside its code; how they are trained, scored and used.
 
-Importing this package asks for the extra `baselines`, so that its modules can import their libraries
-plainly.
+A model is found by its .toml. Nothing here needs a library: each model, and each module, brings its own when it
+is first asked for. Where one is missing, ``MissingExtra`` says which, and how to install it.
 """
 
 from __future__ import annotations
@@ -11,29 +11,65 @@ from importlib.util import find_spec
 from pathlib import Path
 from pkgutil import iter_modules
 from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 from pcm_leukemia.errors import MissingExtra
 
-__all__ = ["module", "names", "settings_file"]
+if TYPE_CHECKING:
+    from pcm_leukemia.baselines.contract import Classifier, Detections, Detector, Job
+    from pcm_leukemia.baselines.evaluation import Evaluation, evaluate, evaluate_two_stage
+    from pcm_leukemia.baselines.experiments.adaptation import adapt, adapt_over
+    from pcm_leukemia.baselines.experiments.cross_domain import cross
+    from pcm_leukemia.baselines.experiments.reproduction import reproduce
+    from pcm_leukemia.baselines.prediction import predict
+    from pcm_leukemia.baselines.run import Run, is_run
+    from pcm_leukemia.baselines.training import train
+
+__all__ = [
+    "Classifier",
+    "Detections",
+    "Detector",
+    "Evaluation",
+    "Job",
+    "Run",
+    "adapt",
+    "adapt_over",
+    "cross",
+    "evaluate",
+    "evaluate_two_stage",
+    "is_run",
+    "module",
+    "names",
+    "predict",
+    "reproduce",
+    "settings_file",
+    "train",
+]
+
+_HOME = {
+    "Classifier": "contract",
+    "Detections": "contract",
+    "Detector": "contract",
+    "Evaluation": "evaluation",
+    "Job": "contract",
+    "Run": "run",
+    "adapt": "experiments.adaptation",
+    "adapt_over": "experiments.adaptation",
+    "cross": "experiments.cross_domain",
+    "evaluate": "evaluation",
+    "evaluate_two_stage": "evaluation",
+    "is_run": "run",
+    "predict": "prediction",
+    "reproduce": "experiments.reproduction",
+    "train": "training",
+}
+"""The module of each public name."""
 
 _MODELS = {file.stem: file for file in Path(__path__[0]).rglob("*.toml")}
 
-for _library in (
-    "torch",
-    "torchvision",
-    "lightning",
-    "timm",
-    "transformers",
-    "ultralytics",
-    "hotcoco",
-    "matplotlib",
-):
-    if find_spec(_library) is None:
-        raise MissingExtra(_library, "baselines")
-
 
 def names() -> list[str]:
-    """The models that there are: every module or folder with a .toml of its name.
+    """The names of all models: every module or folder with a .toml of its name.
 
     Examples
     --------
@@ -49,20 +85,37 @@ def settings_file(name: str) -> Path:
 
 
 def module(name: str) -> ModuleType:
-    """The code of a model; brings its libraries."""
+    """The code of a model, with its libraries.
+
+    Raises
+    ------
+    MissingExtra
+        If a library of the model is not installed.
+    """
     folder = _MODELS[name].relative_to(Path(__path__[0])).parent
-    parts = folder.parts if folder.name == name else (*folder.parts, name)
-    return import_module(".".join((__name__, *parts)))
+    return _imported(".".join(folder.parts if folder.name == name else (*folder.parts, name)))
 
 
-def __getattr__(name: str) -> ModuleType:
-    """Import a module of this package when it is first asked for: `baselines.dinobloom`, ..."""
+def __getattr__(name: str) -> Any:
+    """A model, a module or a public name, imported when it is first asked for."""
+    if name in _HOME:
+        return getattr(_imported(_HOME[name]), name)
     if name in _MODELS:
         return module(name)
     if not name.startswith("_") and find_spec(f"{__name__}.{name}") is not None:
-        return import_module(f"{__name__}.{name}")
+        return _imported(name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
     return sorted({*__all__, *names(), *(each.name for each in iter_modules(__path__))})
+
+
+def _imported(name: str) -> ModuleType:
+    try:
+        return import_module(f"{__name__}.{name}")
+    except ModuleNotFoundError as error:
+        library = (error.name or "").partition(".")[0]
+        if library in ("", "pcm_leukemia"):
+            raise
+        raise MissingExtra(library, "baselines") from error

@@ -25,7 +25,7 @@ import torch
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.images import Pixels
 
-__all__ = ["Classifier", "Detector", "Found", "Job", "Module", "inside"]
+__all__ = ["Classifier", "Detections", "Detector", "Job", "Module", "inside"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Job:
     progress: bool = False
 
 
-class Found(NamedTuple):
+class Detections(NamedTuple):
     """What a detector found in one image, best first.
 
     `boxes` are x1, y1, x2, y2 in pixels of the image as annotated, inside it and with an area, float32,
@@ -72,7 +72,7 @@ class Detector(Protocol):
         """An image as the detector takes it, uint8, always of one shape; runs in a loader's worker."""
         ...
 
-    def detect(self, batch: torch.Tensor, sizes: Sequence[tuple[int, int]]) -> list[Found]:
+    def detect(self, batch: torch.Tensor, sizes: Sequence[tuple[int, int]]) -> list[Detections]:
         """What is in each image of a batch of prepared ones; `sizes` are their (width, height) as annotated."""
         ...
 
@@ -116,15 +116,15 @@ class Module(Protocol):
         ...
 
 
-def inside(found: Found, width: int, height: int) -> Found:
+def inside(found: Detections, width: int, height: int) -> Detections:
     """The boxes cut at the borders of an image of `width` x `height` pixels; those without an area left out.
 
     Examples
     --------
     >>> sides = np.array([[-5, 2, 10, 12], [70, 0, 90, 9]], np.float32)
-    >>> inside(Found(sides, np.ones(2, np.float32), np.zeros(2, np.int64)), 64, 48).boxes.tolist()
+    >>> inside(Detections(sides, np.ones(2, np.float32), np.zeros(2, np.int64)), 64, 48).boxes.tolist()
     [[0.0, 2.0, 10.0, 12.0]]
     """
     boxes = found.boxes.clip(0, np.array([width, height, width, height], np.float32))
     kept = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
-    return Found(boxes[kept], found.scores[kept], found.labels[kept])
+    return Detections(boxes[kept], found.scores[kept], found.labels[kept])

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import torch
 from rich.progress import track
 
-from pcm_leukemia.baselines.contract import Classifier, Detector, Found
+from pcm_leukemia.baselines.contract import Classifier, Detections, Detector
 from pcm_leukemia.baselines.cutting import cut_cells
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.files import ahead
@@ -35,7 +35,7 @@ class Classified(NamedTuple):
 
 def detect(
     detector: Detector, ds: Dataset, *, batch: int = 16, workers: int = 4, progress: bool = False
-) -> dict[ImageId, Found]:
+) -> dict[ImageId, Detections]:
     """What a detector finds in every image of a data set, whatever is annotated in them.
 
     Raises
@@ -48,7 +48,7 @@ def detect(
     def prepared(number: int) -> torch.Tensor:
         return detector.prepare(frames.load(number))
 
-    found: dict[ImageId, Found] = {}
+    found: dict[ImageId, Detections] = {}
     tensors = ahead(prepared, range(len(frames)), workers, 2 * batch)
     pairs = zip(batches(ds.images, batch), batches(tensors, batch), strict=True)
     for those, ready in track(pairs, "detecting", total=-(-len(frames) // batch), disable=not progress):

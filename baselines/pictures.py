@@ -11,7 +11,7 @@ import PIL.Image
 import PIL.ImageDraw
 import PIL.ImageFont
 
-from pcm_leukemia.baselines.contract import Found
+from pcm_leukemia.baselines.contract import Detections
 from pcm_leukemia.images import Pixels
 from pcm_leukemia.schema import IGNORE, Cell
 
@@ -30,13 +30,13 @@ class Drawn(NamedTuple):
     label: str
 
 
-def of_found(found: Found, labels: Sequence[str], threshold: float = 0.25) -> list[Drawn]:
+def of_found(found: Detections, labels: Sequence[str], threshold: float = 0.25) -> list[Drawn]:
     """What a detector found with a score of `threshold` or more, the best last, to be on top.
 
     Examples
     --------
     >>> box = np.array([[10, 20, 30, 40]], np.float32)
-    >>> of_found(Found(box, np.array([0.875], np.float32), np.array([1])), ("WBC", "Other"))
+    >>> of_found(Detections(box, np.array([0.875], np.float32), np.array([1])), ("WBC", "Other"))
     [Drawn(sides=(10.0, 20.0, 30.0, 40.0), text='Other 0.88', label='Other')]
     """
     rows = zip(found.boxes.tolist(), found.scores.tolist(), found.labels.tolist(), strict=True)

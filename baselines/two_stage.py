@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 from rich.progress import track
 
-from pcm_leukemia.baselines.contract import Classifier, Detector, Found
+from pcm_leukemia.baselines.contract import Classifier, Detections, Detector
 from pcm_leukemia.baselines.cutting import cut
 from pcm_leukemia.baselines.inference import batches
 from pcm_leukemia.baselines.run import Run
@@ -42,10 +42,10 @@ class Labelled(NamedTuple):
     scores: npt.NDArray[np.float32]
     labels: npt.NDArray[np.int64]
     label_scores: npt.NDArray[np.float32]
-    others: Found
-    found: Found
+    others: Detections
+    found: Detections
 
-    def as_found(self, other: int | None = None) -> Found:
+    def as_found(self, other: int | None = None) -> Detections:
         """As one detector would have found it: a cell's score is the product of both of its scores.
 
         `other` is the class id to give what is no white cell; by default that is left out.
@@ -56,7 +56,7 @@ class Labelled(NamedTuple):
             scores = np.concatenate([scores, self.others.scores])
             labels = np.concatenate([labels, np.full(len(self.others.labels), other, np.int64)])
         order = np.argsort(-scores, kind="stable")
-        return Found(boxes[order], scores[order], labels[order])
+        return Detections(boxes[order], scores[order], labels[order])
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ class TwoStage:
             labelled |= {image.id: one for image, one in zip(those, named, strict=True)}
         return labelled
 
-    def _named(self, pixels: Sequence[Pixels], found: Sequence[Found], workers: int) -> list[Labelled]:
+    def _named(self, pixels: Sequence[Pixels], found: Sequence[Detections], workers: int) -> list[Labelled]:
         """The white cells of a batch of images, classified together."""
         wbc = self.detector.labels.index(WBC)
         cells = [_only(each, (each.labels == wbc) & (each.scores >= self.threshold)) for each in found]
@@ -145,6 +145,6 @@ class TwoStage:
         ]
 
 
-def _only(found: Found, wanted: npt.NDArray[np.bool_]) -> Found:
+def _only(found: Detections, wanted: npt.NDArray[np.bool_]) -> Detections:
     """Those of the boxes that are wanted."""
-    return Found(found.boxes[wanted], found.scores[wanted], found.labels[wanted])
+    return Detections(found.boxes[wanted], found.scores[wanted], found.labels[wanted])

@@ -7,7 +7,7 @@ import pickle
 import warnings
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from safetensors import SafetensorError
@@ -16,7 +16,7 @@ from torch import nn
 
 from pcm_leukemia.errors import CorruptFile, DataNotFound, some
 
-__all__ = ["fill", "from_hub", "is_hub_name", "read"]
+__all__ = ["fill", "from_hub", "is_hub_name", "origin", "read"]
 
 _BAD_FILE = (
     OSError,
@@ -132,6 +132,21 @@ def is_hub_name(weights: str) -> bool:
     owner, slash, model = weights.removeprefix("hf-hub:").partition("/")
     plain = owner.replace("-", "").replace("_", "").isalnum() and "/" not in model and bool(model)
     return bool(slash) and plain and not model.endswith((".pth", ".pt", ".bin", ".ckpt", ".safetensors"))
+
+
+def origin(weights: str | Path) -> Literal["none", "hub", "file"]:
+    """Where weights come from: nowhere, the hub ("hub", or a name there), or a file, which may be missing.
+
+    Examples
+    --------
+    >>> origin("none"), origin("hub"), origin("timm/resnet50.a1_in1k"), origin("weights.pth")
+    ('none', 'hub', 'hub', 'file')
+    """
+    text = str(weights)
+    if text == "none":
+        return "none"
+    named = text == "hub" or is_hub_name(text)
+    return "hub" if named and not Path(weights).is_file() else "file"
 
 
 def from_hub(name: str, fetch: Callable[[], nn.Module]) -> nn.Module:

@@ -34,6 +34,7 @@ from pcm_leukemia.baselines.classifiers.augmentation import augment
 from pcm_leukemia.baselines.classifiers.crops import Draws, Pictures, loader
 from pcm_leukemia.baselines.classifiers.phases import Course
 from pcm_leukemia.baselines.contract import Job
+from pcm_leukemia.baselines.precision import precision_of
 
 LABELS = NINE.labels[:-1]
 
@@ -124,7 +125,7 @@ class Bench:
             weight_decay=settings.weight_decay,
             warmup=0,
             patience=0,
-            precision=loop.precision_of(settings.precision, self.asked.device),
+            precision=precision_of(settings.precision, self.asked.device, without_bfloat16="16-mixed"),
             deterministic=settings.deterministic,
         )
 

@@ -21,7 +21,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from pcm_leukemia import NINE, Box, Cell, Dataset, Image, Patient
-from pcm_leukemia.baselines.contract import Found
+from pcm_leukemia.baselines.contract import Detections
 from pcm_leukemia.baselines.metrics.detection import score
 from pcm_leukemia.schema import ImageId, PatientId
 
@@ -29,7 +29,7 @@ PATIENTS = 70
 WIDTH, HEIGHT = 1920, 1080
 
 
-def draw(images: int, cells: int, predictions: int) -> tuple[Dataset, dict[ImageId, Found]]:
+def draw(images: int, cells: int, predictions: int) -> tuple[Dataset, dict[ImageId, Detections]]:
     rng = np.random.default_rng(0)
     labels = NINE.labels
     rows, all_cells, found = [], [], {}
@@ -50,14 +50,14 @@ def draw(images: int, cells: int, predictions: int) -> tuple[Dataset, dict[Image
         boxes[:, 2:] += boxes[:, :2]
         order = np.argsort(-scores, kind="stable")[:predictions]
         parts = boxes[order].astype(np.float32), scores[order].astype(np.float32), classes[order]
-        found[image.id] = Found(*parts)
+        found[image.id] = Detections(*parts)
     patients = tuple(
         Patient(patient) for patient in sorted({image.patient for image in rows if image.patient})
     )
     return Dataset("drawn", NINE, tuple(rows), tuple(all_cells), patients), found
 
 
-def theirs(ds: Dataset, found: dict[ImageId, Found]) -> Any:
+def theirs(ds: Dataset, found: dict[ImageId, Detections]) -> Any:
     annotations = [
         {
             "id": len(ds.cells) - left,

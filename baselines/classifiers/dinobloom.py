@@ -80,17 +80,17 @@ def backbone(
         raise ValueError(
             f"image_size {image_size}: its patches have 14 px; give a multiple of 14, such as {TRAINED_AT}"
         )
-    name, text = f"vit_{model}_patch14_dinov2", str(weights)
-    if text == "none":
+    name, origin = f"vit_{model}_patch14_dinov2", weight_files.origin(weights)
+    if origin == "none":
         # DINOv2's layer scale of 1e-5 is for long training: from scratch, hardly anything would pass the blocks
         made: nn.Module = timm.create_model(name, img_size=image_size, num_classes=0, init_values=1.0)
         return made
-    if not Path(text).is_file() and (text == "hub" or weight_files.is_hub_name(text)):
-        made = _from_hub(model, text)
+    if origin == "hub":
+        made = _from_hub(model, str(weights))
     else:
         made = timm.create_model(name, img_size=TRAINED_AT, num_classes=0)
         assert isinstance(made, VisionTransformer)
-        fill(made, Path(text), sha256)
+        fill(made, Path(weights), sha256)
     if image_size != TRAINED_AT:
         made.set_input_size(img_size=image_size)  # type: ignore[operator]
     return made

@@ -30,7 +30,7 @@ from pcm_leukemia.baselines.contract import Job
 from pcm_leukemia.baselines.metrics import classification as scores
 from pcm_leukemia.files import new_file
 
-__all__ = ["BEST", "Learner", "Phase", "autocast", "ended", "precision_of", "result", "run", "seeded"]
+__all__ = ["BEST", "Learner", "Phase", "autocast", "ended", "result", "run", "seeded"]
 
 BEST = "val_macro_f1"
 """What the epoch to keep is chosen by: over the classes that val has, the first epoch with the highest."""
@@ -215,22 +215,6 @@ def _folder(phase: Phase, job: Job) -> Path:
 
 def _curve(phase: Phase, job: Job) -> Path:
     return job.out / "logs" / f"{phase.name}.csv"
-
-
-def precision_of(precision: str, device: str) -> str:
-    """Lightning's name of a precision; "auto" is the fastest that is as good as 32 bits on that device.
-
-    Examples
-    --------
-    >>> precision_of("auto", "cpu"), precision_of("16-mixed", "cuda")
-    ('32-true', '16-mixed')
-    """
-    if precision != "auto":
-        return precision
-    if not device.startswith("cuda"):
-        return "32-true"
-    # cards older than Ampere only imitate bfloat16
-    return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "16-mixed"
 
 
 def autocast(precision: str, device: str) -> torch.autocast:

@@ -17,6 +17,7 @@ from torch import nn
 from pcm_leukemia.baselines import stain, weight_files
 from pcm_leukemia.baselines.classifiers import crops as crop_cache
 from pcm_leukemia.baselines.classifiers import loop
+from pcm_leukemia.baselines.precision import precision_of
 from pcm_leukemia.errors import CorruptFile, DataNotFound
 from pcm_leukemia.files import new_file
 from pcm_leukemia.images import Pixels
@@ -187,7 +188,7 @@ def read(folder: Path, build: Build, labels: tuple[str, ...], device: str, preci
         network.to(device).eval(),
         crop_cache.Prepare(about["image_size"], about["stain"], reference),
         device,
-        loop.precision_of(precision, device),
+        precision_of(precision, device, without_bfloat16="16-mixed"),
     )
 
 

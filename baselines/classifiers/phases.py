@@ -19,6 +19,7 @@ from pcm_leukemia.baselines.classifiers.crops import Draws, Pictures, Rows, load
 from pcm_leukemia.baselines.classifiers.network import Network
 from pcm_leukemia.baselines.classifiers.settings import Settings
 from pcm_leukemia.baselines.contract import Job
+from pcm_leukemia.baselines.precision import precision_of
 
 __all__ = ["Course", "features"]
 
@@ -76,7 +77,7 @@ class Course:
             weight_decay=self.settings.weight_decay,
             warmup=min(self.settings.warmup_epochs, epochs / 2),
             patience=patience,
-            precision=loop.precision_of(self.settings.precision, self.job.device),
+            precision=precision_of(self.settings.precision, self.job.device, without_bfloat16="16-mixed"),
             deterministic=self.settings.deterministic,
         )
 
@@ -130,7 +131,7 @@ class Course:
 
     def _features(self) -> tuple[Rows, Rows]:
         """What the frozen backbone makes of both parts, without augmentation: computed here, once."""
-        precision = loop.precision_of(self.settings.precision, self.job.device)
+        precision = precision_of(self.settings.precision, self.job.device, without_bfloat16="16-mixed")
         device, batch = self.job.device, self.settings.batch
         self.network.to(device).eval()
         rows = []

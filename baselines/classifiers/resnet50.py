@@ -57,11 +57,10 @@ def backbone(
         )
     if image_size < 32:
         raise ValueError(f"image_size {image_size}: a residual network halves it five times; give 32 or more")
-    text = str(weights)
-    on_hub = not Path(text).is_file() and (text == "hub" or weight_files.is_hub_name(text))
-    if not on_hub:
+    text, origin = str(weights), weight_files.origin(weights)
+    if origin != "hub":
         made: nn.Module = timm.create_model(model, num_classes=0)
-        if text != "none":
+        if origin == "file":
             _fill(made, Path(text), sha256)
         return made
     name = model if text == "hub" else f"hf-hub:{text.removeprefix('hf-hub:')}"

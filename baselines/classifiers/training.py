@@ -12,8 +12,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from pcm_leukemia.baselines import stain
 from pcm_leukemia.baselines.classifiers import crops as crop_cache
 from pcm_leukemia.baselines.classifiers import loop
@@ -28,8 +26,8 @@ from pcm_leukemia.schema import IGNORE
 
 __all__ = ["load", "train"]
 
-LOOKED_AT = 256
-"""A stain's reference is taken from so many crops at most, evenly over the training cells."""
+CROPS = 256
+"""A stain's reference is taken from so many crops at most."""
 
 
 def train(job: Job, settings: Settings, build: Build) -> Mapping[str, Any]:
@@ -134,12 +132,10 @@ def _check(job: Job, settings: Settings) -> None:
 
 def _preparation(ds: Dataset, settings: Settings, workers: int) -> crop_cache.Prepare:
     """What is done to each crop; for a stain's normalisation, a look at the training crops tells towards what."""
-    if settings.stain not in ("reinhard", "macenko"):
+    if settings.stain not in stain.NORMALISING:
         return crop_cache.Prepare(settings.image_size)
     cells = [cell for cell in ds.cells if cell.label != IGNORE]
-    chosen = [
-        cells[int(place)] for place in np.linspace(0, len(cells) - 1, min(LOOKED_AT, len(cells))).round()
-    ]
+    chosen = [cells[place] for place in stain.spread(len(cells), CROPS)]
     reference = stain.Reference.of(cut_cells(ds, chosen, settings.padding, lambda crop: crop, workers))
     stain.augmentation(settings.stain, reference)  # says now if there is nothing to go by
     return crop_cache.Prepare(settings.image_size, settings.stain, reference)

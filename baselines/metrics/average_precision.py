@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from hotcoco import COCO, COCOeval, Params
 
-from pcm_leukemia.baselines.contract import Found
+from pcm_leukemia.baselines.contract import Detections
 from pcm_leukemia.baselines.metrics.matching import sides
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.schema import IGNORE, ImageId
@@ -38,7 +38,7 @@ class Averages(NamedTuple):
     curves: Floats
 
 
-def evaluate(ds: Dataset, found: Mapping[ImageId, Found]) -> Averages:
+def evaluate(ds: Dataset, found: Mapping[ImageId, Detections]) -> Averages:
     """Average precision over the images of a data set."""
     truth, predicted = _coco(ds, found)
     ran = COCOeval(truth, predicted, "bbox")
@@ -64,7 +64,7 @@ def evaluate(ds: Dataset, found: Mapping[ImageId, Found]) -> Averages:
 
 
 def bootstrap(
-    ds: Dataset, found: Mapping[ImageId, Found], groups: Sequence[str], draws: int, seed: int
+    ds: Dataset, found: Mapping[ImageId, Detections], groups: Sequence[str], draws: int, seed: int
 ) -> Floats:
     """AP and AP50 if other patients had been examined: ``(draws, k + 1, 2)``, the mean over classes last.
 
@@ -87,7 +87,7 @@ def bootstrap(
     return result
 
 
-def _coco(ds: Dataset, found: Mapping[ImageId, Found]) -> tuple[COCO, COCO]:
+def _coco(ds: Dataset, found: Mapping[ImageId, Detections]) -> tuple[COCO, COCO]:
     """Cells and predictions as COCO knows them: images, classes and cells are numbered from 1.
 
     A cell to be ignored is a crowd of every class: predictions on it count neither for nor against.
@@ -150,7 +150,7 @@ class _Ranked(NamedTuple):
 
 
 def _ranked(
-    ds: Dataset, found: Mapping[ImageId, Found], of_image: npt.NDArray[np.int_], groups: int
+    ds: Dataset, found: Mapping[ImageId, Detections], of_image: npt.NDArray[np.int_], groups: int
 ) -> Iterator[_Ranked]:
     """What is found of each class, in their order."""
     truth, predicted = _coco(ds, found)

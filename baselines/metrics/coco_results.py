@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from pcm_leukemia.baselines.contract import Found
+from pcm_leukemia.baselines.contract import Detections
 from pcm_leukemia.converters import coco
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.schema import ImageId
@@ -18,7 +18,9 @@ from pcm_leukemia.schema import ImageId
 __all__ = ["from_coco_results", "to_coco_results"]
 
 
-def from_coco_results(results: coco.Results, ds: Dataset, *, first_category: int = 1) -> dict[ImageId, Found]:
+def from_coco_results(
+    results: coco.Results, ds: Dataset, *, first_category: int = 1
+) -> dict[ImageId, Detections]:
     """The predictions of a COCO results file for every image of a data set, best first.
 
     Parameters and errors are those of `converters.coco.read_results`.
@@ -38,7 +40,7 @@ def from_coco_results(results: coco.Results, ds: Dataset, *, first_category: int
     return {image: _found(results, ds.taxonomy.ids) for image, results in of_image.items()}
 
 
-def to_coco_results(ds: Dataset, found: Mapping[ImageId, Found]) -> list[dict[str, Any]]:
+def to_coco_results(ds: Dataset, found: Mapping[ImageId, Detections]) -> list[dict[str, Any]]:
     """The rows of a COCO results file, ready for `json.dump`; boxes to 0.001 px.
 
     Parameters
@@ -53,7 +55,7 @@ def to_coco_results(ds: Dataset, found: Mapping[ImageId, Found]) -> list[dict[st
     >>> from pcm_leukemia import NINE, Image
     >>> ds = Dataset("demo", NINE, (Image(ImageId("a.png"), 200, 100),))
     >>> box = np.array([[50, 20, 80, 60.5]], np.float32)
-    >>> to_coco_results(ds, {ImageId("a.png"): Found(box, np.array([0.875], np.float32), np.array([8]))})
+    >>> to_coco_results(ds, {ImageId("a.png"): Detections(box, np.array([0.875], np.float32), np.array([8]))})
     [{'image_id': 1, 'category_id': 9, 'bbox': [50.0, 20.0, 30.0, 40.5], 'score': 0.875}]
     """
     results = (
@@ -65,9 +67,9 @@ def to_coco_results(ds: Dataset, found: Mapping[ImageId, Found]) -> list[dict[st
     return coco.result_rows(results, ds)
 
 
-def _found(results: list[coco.Result], ids: Mapping[str, int]) -> Found:
+def _found(results: list[coco.Result], ids: Mapping[str, int]) -> Detections:
     results = sorted(results, key=lambda result: -result.score)
-    return Found(
+    return Detections(
         np.array([result.sides for result in results], np.float32).reshape(-1, 4),
         np.array([result.score for result in results], np.float32),
         np.array([ids[result.label] for result in results], np.int64),

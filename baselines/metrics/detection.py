@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from pcm_leukemia.baselines.contract import Found
+from pcm_leukemia.baselines.contract import Detections
 from pcm_leukemia.baselines.metrics.average_precision import NAMES, bootstrap, evaluate
 from pcm_leukemia.baselines.metrics.coco_results import from_coco_results, to_coco_results
 from pcm_leukemia.baselines.metrics.matching import match
@@ -22,12 +22,12 @@ from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import InvalidDataset, Problem
 from pcm_leukemia.schema import IGNORE, ImageId
 
-__all__ = ["Curve", "DetectionScores", "Precision", "from_coco_results", "score", "to_coco_results"]
+__all__ = ["AveragePrecision", "Curve", "DetectionScores", "from_coco_results", "score", "to_coco_results"]
 
 Interval: TypeAlias = tuple[float, float]
 
 
-class Precision(NamedTuple):
+class AveragePrecision(NamedTuple):
     """Average precision, 0 to 1: over IoU 0.50 to 0.95, at 0.50 and at 0.75; None where there is no cell to find.
 
     `interval` and `interval50` hold 95 % of what other patients would give; None where that is not known: with
@@ -73,8 +73,8 @@ class DetectionScores:
     predictions: int
     threshold: float
     iou: float
-    overall: Precision
-    of: Mapping[str, Precision]
+    overall: AveragePrecision
+    of: Mapping[str, AveragePrecision]
     coco: Mapping[str, float | None]
     curves: Mapping[str, Curve]
     confusion: tuple[tuple[int, ...], ...]
@@ -136,7 +136,7 @@ class DetectionScores:
 
 def score(
     ds: Dataset,
-    found: Mapping[ImageId, Found],
+    found: Mapping[ImageId, Detections],
     *,
     threshold: float = 0.5,
     iou: float = 0.5,
@@ -181,7 +181,7 @@ def score(
     >>> image = Image(ImageId("a.png"), 200, 100)
     >>> ds = Dataset("demo", NINE, (image,), (Cell(image.id, 0, "Monocyte", Box(10, 10, 50, 50)),))
     >>> boxes = np.array([[10, 10, 50, 50], [100, 10, 140, 50]], np.float32)
-    >>> found = {image.id: Found(boxes, np.array([0.9, 0.8], np.float32), np.array([4, 5]))}
+    >>> found = {image.id: Detections(boxes, np.array([0.9, 0.8], np.float32), np.array([4, 5]))}
     >>> scores = score(ds, found)
     >>> scores.found, scores.findable, scores.overall.ap50
     (1, 1, 0.0)
@@ -201,7 +201,7 @@ def score(
         drawn = bootstrap(ds, found, whose, draws, seed)
         intervals = [(_middle(values[:, 0]), _middle(values[:, 1])) for values in drawn.transpose(1, 0, 2)]
     precisions = [
-        Precision(_number(ap), _number(ap50), _number(ap75), *pair)
+        AveragePrecision(_number(ap), _number(ap50), _number(ap75), *pair)
         for (ap, ap50, ap75), pair in zip(rows, intervals, strict=True)
     ]
     confusion, negatives = _confusion(ds, found, threshold, iou)
@@ -233,7 +233,7 @@ def score(
 
 
 def _confusion(
-    ds: Dataset, found: Mapping[ImageId, Found], threshold: float, iou: float
+    ds: Dataset, found: Mapping[ImageId, Detections], threshold: float, iou: float
 ) -> tuple[tuple[tuple[int, ...], ...], int]:
     """Which class was taken for which, and how many images have no cell that counts."""
     ids = ds.taxonomy.ids
@@ -252,7 +252,7 @@ def _confusion(
     return tuple(tuple(row) for row in table.tolist()), negatives
 
 
-def _problems(ds: Dataset, found: Mapping[ImageId, Found]) -> Iterator[Problem]:
+def _problems(ds: Dataset, found: Mapping[ImageId, Detections]) -> Iterator[Problem]:
     """What makes the predictions unfit for the data set."""
     there = {image.id for image in ds.images}
     for image in sorted(there - found.keys()):

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from hotcoco import primitives
 
-from pcm_leukemia.baselines.contract import Found
+from pcm_leukemia.baselines.contract import Detections
 from pcm_leukemia.schema import IGNORE, Cell
 
 __all__ = ["Matches", "match", "sides"]
@@ -33,7 +33,7 @@ class Matches(NamedTuple):
     spurious: tuple[int, ...]
 
 
-def match(cells: Sequence[Cell], found: Found, *, threshold: float = 0.5, iou: float = 0.5) -> Matches:
+def match(cells: Sequence[Cell], found: Detections, *, threshold: float = 0.5, iou: float = 0.5) -> Matches:
     """Give each cell of an image at most one prediction, and each prediction at most one cell.
 
     The best-scored prediction chooses first, and takes the cell that it overlaps most among those that are
@@ -57,7 +57,7 @@ def match(cells: Sequence[Cell], found: Found, *, threshold: float = 0.5, iou: f
     >>> from pcm_leukemia.schema import ImageId
     >>> cells = [Cell(ImageId("a"), n, "Other", Box(50 * n, 0, 50 * n + 20, 20)) for n in range(2)]
     >>> boxes = np.array([[1, 0, 20, 20], [0, 0, 20, 20], [200, 0, 220, 20]], np.float32)
-    >>> match(cells, Found(boxes, np.array([0.9, 0.8, 0.4], np.float32), np.array([0, 0, 1])))
+    >>> match(cells, Detections(boxes, np.array([0.9, 0.8, 0.4], np.float32), np.array([0, 0, 1])))
     Matches(pairs=((0, 0),), missed=(1,), spurious=(1,))
     """
     targets = [place for place, cell in enumerate(cells) if cell.label != IGNORE]

@@ -10,27 +10,20 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
+from pcm_leukemia.baselines import stain
 from pcm_leukemia.baselines.contract import Job
 from pcm_leukemia.baselines.rtdetrv2_deim import model as models
-from pcm_leukemia.baselines.rtdetrv2_deim.augmentation import Look
 from pcm_leukemia.baselines.rtdetrv2_deim.detector import RtDetr
-from pcm_leukemia.baselines.rtdetrv2_deim.settings import Settings, Stain
+from pcm_leukemia.baselines.rtdetrv2_deim.settings import Settings
 from pcm_leukemia.baselines.rtdetrv2_deim.training import MODEL, Training, fabric_of
 from pcm_leukemia.baselines.rtdetrv2_deim.weights import beginning
-from pcm_leukemia.errors import CorruptFile, DataNotFound
+from pcm_leukemia.baselines.stain import Recolour
+from pcm_leukemia.errors import CorruptFile
 from pcm_leukemia.torchdata import Detection
 
 __all__ = ["Settings", "load", "train"]
-
-NORMALISED = {"reinhard", "macenko"}
-"""What is done to the colours in prediction, too."""
-
-REFERENCE = "stain.json"
-REFERENCES = 200
-"""How many training images, at most, tell the colours that others are brought to."""
 
 
 def train(job: Job, settings: Settings) -> dict[str, Any]:
@@ -59,8 +52,8 @@ def train(job: Job, settings: Settings) -> dict[str, Any]:
     fabric.launch()
     fabric.seed_everything(job.seed, verbose=False)
     begun = beginning(settings, job.train.taxonomy.labels)
-    looks = _looks(job, settings)
-    training = Training(fabric, job, settings, begun.model, *looks)
+    recolours = _recolours(job, settings)
+    training = Training(fabric, job, settings, begun.model, *recolours)
     if job.resume and training.checkpoint.is_file():
         training.load()
     training.fit()
@@ -93,40 +86,27 @@ def load(folder: Path, settings: Settings, labels: tuple[str, ...], device: str)
         raise CorruptFile(
             f"{folder}: was trained for {', '.join(trained)}, not for {', '.join(labels)}; give the labels in that order"
         )
-    look: Look | None = None
-    if settings.stain in NORMALISED:
-        if not (folder / REFERENCE).is_file():
-            raise DataNotFound(
-                f"{folder}: lacks {REFERENCE}, the colours that images are brought to; copy the whole run"
-            )
-        look = _normalisation(settings.stain, (folder / REFERENCE).read_bytes())
+    recolour: Recolour | None = None
+    if settings.stain in stain.NORMALISING:
+        recolour = stain.augmentation(settings.stain, stain.Reference.read(folder))
     model.eval()  # type: ignore[no-untyped-call]
     model.to(torch.device(device))  # type: ignore[arg-type]
-    return RtDetr(model, labels, settings.image_size, look, imagenet=settings.imagenet_normalize)
+    return RtDetr(model, labels, settings.image_size, recolour, imagenet=settings.imagenet_normalize)
 
 
-def _looks(job: Job, settings: Settings) -> tuple[Look | None, Look | None]:
+def _recolours(job: Job, settings: Settings) -> tuple[Recolour | None, Recolour | None]:
     """What is done to the colours of each image: in training, and ever after."""
     if settings.stain == "none":
         return None, None
-    from pcm_leukemia.baselines import stain
-
-    if settings.stain not in NORMALISED:
+    if settings.stain not in stain.NORMALISING:
         return stain.augmentation(settings.stain, seed=job.seed), None
-    path = job.out / REFERENCE
-    if not (job.resume and path.is_file()):
+    if not (job.resume and (job.out / stain.FILE).is_file()):
         images = Detection(job.train)
         prepare = RtDetr(None, (), settings.image_size).prepare  # type: ignore[arg-type]
-        chosen = np.unique(np.linspace(0, len(images) - 1, REFERENCES).round().astype(int)).tolist()
-        pixels = (images[number][0].as_subclass(torch.Tensor).permute(1, 2, 0).numpy() for number in chosen)
-        reference = stain.Reference.of(prepare(each).permute(1, 2, 0).numpy() for each in pixels)
-        path.write_text(reference.to_json(), encoding="utf-8")
-    look = _normalisation(settings.stain, path.read_bytes())
-    return look, look
-
-
-def _normalisation(kind: Stain, reference: bytes) -> Look:
-    from pcm_leukemia.baselines import stain
-
-    look: Look = stain.augmentation(kind, stain.Reference.from_json(reference))
-    return look
+        pixels = (
+            images[number][0].as_subclass(torch.Tensor).permute(1, 2, 0).numpy()
+            for number in stain.spread(len(images))
+        )
+        stain.Reference.of(prepare(each).permute(1, 2, 0).numpy() for each in pixels).write(job.out)
+    recolour = stain.augmentation(settings.stain, stain.Reference.read(job.out))
+    return recolour, recolour

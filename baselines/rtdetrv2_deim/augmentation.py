@@ -11,7 +11,7 @@ Boxes are x1, y1, x2, y2 in pixels, origin at the top left, y down. Chances are 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -22,7 +22,7 @@ from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional
 
 from pcm_leukemia.baselines.rtdetrv2_deim.loss import Targets
-from pcm_leukemia.images import Pixels
+from pcm_leukemia.baselines.stain import Recolour
 
 __all__ = ["Picture", "cut", "flipped", "mixed", "mosaic", "recoloured", "scales", "turned", "whole"]
 
@@ -42,21 +42,17 @@ class Picture(NamedTuple):
     stretch: tuple[float, float] = (1.0, 1.0)
 
 
-Look = Callable[[Pixels], Pixels]
-"""What is done to the colours of each image, RGB, uint8, ``(height, width, 3)``."""
-
-
-def whole(picture: Picture, size: int, look: Look | None = None) -> Picture:
+def whole(picture: Picture, size: int, recolour: Recolour | None = None) -> Picture:
     """The picture brought to `size` times `size` pixels; what is not square is squeezed, as in evaluation."""
     height, width = picture.pixels.shape[1:]
-    return cut(picture, (0, 0, width, height), size, look)
+    return cut(picture, (0, 0, width, height), size, recolour)
 
 
-def cut(picture: Picture, window: Window, size: int, look: Look | None = None) -> Picture:
+def cut(picture: Picture, window: Window, size: int, recolour: Recolour | None = None) -> Picture:
     """What is in `window`, brought to `size` times `size` pixels; black where the window leaves the picture."""
     x1, y1, x2, y2 = window
     canvas = torch.zeros(3, size, size, dtype=torch.uint8)
-    boxes = _paste(canvas, picture, window, (0, 0, size, size), look)
+    boxes = _paste(canvas, picture, window, (0, 0, size, size), recolour)
     return _kept(Picture(canvas, boxes, picture.labels, (size / (x2 - x1), size / (y2 - y1))))
 
 
@@ -93,7 +89,7 @@ def cropped(boxes: torch.Tensor, window: Window) -> tuple[Window, torch.Tensor]:
     return (left, top, left + drawn["width"], top + drawn["height"]), drawn["is_within_crop_area"]
 
 
-def mosaic(pictures: Sequence[Picture], size: int, look: Look | None = None) -> Picture:
+def mosaic(pictures: Sequence[Picture], size: int, recolour: Recolour | None = None) -> Picture:
     """Four pictures side by side, two above two, each with half of `size` for its shorter side before squeezing.
 
     Each begins at the top left of its quarter; where it is smaller than the largest, black remains.
@@ -116,7 +112,7 @@ def mosaic(pictures: Sequence[Picture], size: int, look: Look | None = None) -> 
         left, top = half * (number % 2), half * (number // 2)
         right = left + max(1, round(width * factor / wide * half))
         bottom = top + max(1, round(height * factor / high * half))
-        boxes.append(_paste(canvas, picture, (0, 0, width, height), (left, top, right, bottom), look))
+        boxes.append(_paste(canvas, picture, (0, 0, width, height), (left, top, right, bottom), recolour))
     labels = torch.cat([picture.labels for picture in pictures])
     return _kept(Picture(canvas, torch.cat(boxes), labels, (half / wide, half / high)))
 
@@ -126,7 +122,7 @@ def _paste(
     picture: Picture,
     window: Window,
     area: tuple[int, int, int, int],
-    look: Look | None,
+    recolour: Recolour | None,
 ) -> torch.Tensor:
     """Fill an area of the canvas with a window of the picture; the boxes as they are on the canvas."""
     x1, y1, x2, y2 = window
@@ -145,8 +141,10 @@ def _paste(
     if a2 <= a1 or b2 <= b1 or u2 <= u1 or v2_ <= v1:
         return torch.full_like(picture.boxes, -1.0)
     part = functional.resize(picture.pixels[:, b1:b2, a1:a2], [v2_ - v1, u2 - u1], antialias=True)
-    if look is not None:
-        part = torch.from_numpy(np.ascontiguousarray(look(part.permute(1, 2, 0).numpy()))).permute(2, 0, 1)
+    if recolour is not None:
+        part = torch.from_numpy(np.ascontiguousarray(recolour(part.permute(1, 2, 0).numpy()))).permute(
+            2, 0, 1
+        )
     canvas[:, v1:v2_, u1:u2] = part
     # by the pixels that were used: boxes stay on their cells, however the window was rounded
     factor = torch.tensor([(u2 - u1) / (a2 - a1), (v2_ - v1) / (b2 - b1)]).repeat(2)

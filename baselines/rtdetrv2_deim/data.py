@@ -14,8 +14,9 @@ import torch
 from torch.utils.data import Sampler
 
 from pcm_leukemia.baselines.rtdetrv2_deim import augmentation as augment
-from pcm_leukemia.baselines.rtdetrv2_deim.augmentation import Look, Picture
+from pcm_leukemia.baselines.rtdetrv2_deim.augmentation import Picture
 from pcm_leukemia.baselines.rtdetrv2_deim.loss import Targets
+from pcm_leukemia.baselines.stain import Recolour
 from pcm_leukemia.torchdata import Detection
 
 __all__ = ["Batch", "Chances", "Order", "Views", "collate", "seed_of", "targets_of"]
@@ -58,8 +59,10 @@ class Chances(NamedTuple):
 class Views(torch.utils.data.Dataset[Picture]):
     """Training images as the model sees them: item (epoch, number) is that image in that epoch, augmented."""
 
-    def __init__(self, images: Detection, chances: Chances, seed: int, look: Look | None = None) -> None:
-        self.images, self.chances, self.seed, self.look = images, chances, seed, look
+    def __init__(
+        self, images: Detection, chances: Chances, seed: int, recolour: Recolour | None = None
+    ) -> None:
+        self.images, self.chances, self.seed, self.recolour = images, chances, seed, recolour
 
     def __len__(self) -> int:
         return len(self.images)
@@ -76,13 +79,13 @@ class Views(torch.utils.data.Dataset[Picture]):
         changing = of.first <= epoch < of.last
         if changing and epoch < of.flat and _chance(of.mosaic):
             others = torch.randint(len(self), (3,)).tolist()
-            picture = augment.mosaic([self._load(n) for n in (number, *others)], of.size, self.look)
+            picture = augment.mosaic([self._load(n) for n in (number, *others)], of.size, self.recolour)
             shift = (_between(-SHIFT, SHIFT) * of.size, _between(-SHIFT, SHIFT) * of.size)
             picture = augment.turned(picture, _between(-DEGREES, DEGREES), _between(*SCALE), shift)
         elif changing:
             picture = self._cut(self._load(number))
         else:
-            picture = augment.whole(self._load(number), of.size, self.look)
+            picture = augment.whole(self._load(number), of.size, self.recolour)
         if changing:
             picture = augment.recoloured(picture, of.photometric_distort)
         return augment.flipped(picture, across=_chance(of.flip_horizontal), down=_chance(of.flip_vertical))
@@ -96,7 +99,7 @@ class Views(torch.utils.data.Dataset[Picture]):
         if _chance(of.iou_crop):
             window, inside = augment.cropped(picture.boxes, window)
             picture = picture._replace(boxes=picture.boxes[inside], labels=picture.labels[inside])
-        picture = augment.cut(picture, window, of.size, self.look)
+        picture = augment.cut(picture, window, of.size, self.recolour)
         return augment.turned(picture, _between(-of.rotation, of.rotation)) if of.rotation else picture
 
     def _load(self, number: int) -> Picture:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -11,17 +11,16 @@ import torch
 from hotcoco import COCO, COCOeval
 from torchvision.transforms.v2 import functional
 from transformers import RTDetrV2ForObjectDetection
+from transformers.utils.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 
-from pcm_leukemia.baselines.contract import Found
+from pcm_leukemia.baselines.contract import Detections
+from pcm_leukemia.baselines.stain import Recolour
 from pcm_leukemia.images import Pixels
 
 __all__ = ["Cells", "RtDetr", "average_precision", "scaled"]
 
 Cells: TypeAlias = tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]
 """The cells of an image: boxes, x1, y1, x2, y2 in pixels, ``(n, 4)``, and class ids from 0, ``(n,)``."""
-
-IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-"""Mean and standard deviation of red, green and blue in ImageNet, 0 to 1."""
 
 
 def scaled(images: torch.Tensor, *, imagenet: bool = False) -> torch.Tensor:
@@ -33,7 +32,7 @@ def scaled(images: torch.Tensor, *, imagenet: bool = False) -> torch.Tensor:
     [0.0, 0.20000000298023224, 1.0]
     """
     images = images.float() / 255
-    return functional.normalize(images, *map(list, IMAGENET)) if imagenet else images
+    return functional.normalize(images, IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD) if imagenet else images
 
 
 class RtDetr:
@@ -44,23 +43,29 @@ class RtDetr:
         model: RTDetrV2ForObjectDetection,
         labels: tuple[str, ...],
         size: int,
-        look: Callable[[Pixels], Pixels] | None = None,
+        recolour: Recolour | None = None,
         *,
         imagenet: bool = False,
     ) -> None:
-        self.model, self.labels, self.size, self.look, self.imagenet = model, labels, size, look, imagenet
+        self.model, self.labels, self.size, self.recolour, self.imagenet = (
+            model,
+            labels,
+            size,
+            recolour,
+            imagenet,
+        )
 
     def prepare(self, image: Pixels) -> torch.Tensor:
         """An image brought to the model's size, uint8, ``(3, size, size)``; what is not square is squeezed."""
         pixels = torch.from_numpy(image).permute(2, 0, 1)
         pixels = functional.resize(pixels, [self.size, self.size], antialias=True)
-        if self.look is not None:
-            changed = self.look(np.ascontiguousarray(pixels.permute(1, 2, 0).numpy()))
+        if self.recolour is not None:
+            changed = self.recolour(np.ascontiguousarray(pixels.permute(1, 2, 0).numpy()))
             pixels = torch.from_numpy(np.array(changed)).permute(2, 0, 1)
         return pixels.contiguous()
 
     @torch.no_grad()
-    def detect(self, batch: torch.Tensor, sizes: Sequence[tuple[int, int]]) -> list[Found]:
+    def detect(self, batch: torch.Tensor, sizes: Sequence[tuple[int, int]]) -> list[Detections]:
         """What is found in each image: one label for each of the model's queries, best first.
 
         Parameters
@@ -83,10 +88,12 @@ class RtDetr:
         sides = torch.tensor([[*size, *size] for size in sizes], dtype=torch.float32, device=device)
         corners = corners.clamp(0, 1) * sides[:, None]
         found = zip(corners.cpu().numpy(), scores.cpu().numpy(), labels.cpu().numpy(), strict=True)
-        return [Found(*each) for each in found]
+        return [Detections(*each) for each in found]
 
 
-def average_precision(truth: Sequence[Cells], found: Sequence[Found], classes: int) -> tuple[float, float]:
+def average_precision(
+    truth: Sequence[Cells], found: Sequence[Detections], classes: int
+) -> tuple[float, float]:
     """COCO's AP (mean over IoU 0.5 to 0.95) and AP50, over all classes that occur, 0 to 1; NaN without a cell.
 
     Parameters
@@ -101,7 +108,7 @@ def average_precision(truth: Sequence[Cells], found: Sequence[Found], classes: i
     Examples
     --------
     >>> box = np.array([[10, 10, 30, 40]], np.float32)
-    >>> average_precision([(box, np.array([1]))], [Found(box, np.ones(1, np.float32), np.array([1]))], 2)
+    >>> average_precision([(box, np.array([1]))], [Detections(box, np.ones(1, np.float32), np.array([1]))], 2)
     (1.0, 1.0)
     """
     if not any(len(labels) for _, labels in truth):

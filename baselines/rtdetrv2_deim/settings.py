@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Literal, TypeAlias
 
 import msgspec
 
-__all__ = ["Settings", "Stain"]
+from pcm_leukemia.baselines import stain
 
-Stain: TypeAlias = Literal["none", "hed", "reinhard", "macenko"]
+__all__ = ["Settings"]
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -72,7 +71,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     batch: int
     image_size: int
     precision: str
-    stain: Stain
+    stain: stain.Kind
     lr: float
     backbone_lr: float
     final_lr_fraction: float

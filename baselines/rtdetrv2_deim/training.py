@@ -22,10 +22,10 @@ from torch.utils.tensorboard import SummaryWriter
 from transformers import RTDetrV2ForObjectDetection
 from transformers.models.rt_detr_v2.modeling_rt_detr_v2 import RTDetrV2ModelOutput
 
-from pcm_leukemia.baselines.contract import Found, Job
+from pcm_leukemia.baselines.contract import Detections, Job
+from pcm_leukemia.baselines.precision import precision_of
 from pcm_leukemia.baselines.rtdetrv2_deim import augmentation as augment
 from pcm_leukemia.baselines.rtdetrv2_deim import model as models
-from pcm_leukemia.baselines.rtdetrv2_deim.augmentation import Look
 from pcm_leukemia.baselines.rtdetrv2_deim.data import (
     Batch,
     Chances,
@@ -39,6 +39,7 @@ from pcm_leukemia.baselines.rtdetrv2_deim.detector import Cells, RtDetr, average
 from pcm_leukemia.baselines.rtdetrv2_deim.loss import DeimLoss, Targets, layers_of
 from pcm_leukemia.baselines.rtdetrv2_deim.schedule import WeightAverage, flat_cosine, parameter_groups
 from pcm_leukemia.baselines.rtdetrv2_deim.settings import Settings
+from pcm_leukemia.baselines.stain import Recolour
 from pcm_leukemia.torchdata import Detection
 
 __all__ = ["MODEL", "Training", "fabric_of"]
@@ -65,15 +66,13 @@ class _Learner(nn.Module):
 def fabric_of(job: Job, precision: str) -> Fabric:
     """Lightning's hold on the devices of a job."""
     cuda = job.device.startswith("cuda")
-    if precision == "auto":
-        precision = "bf16-mixed" if cuda and torch.cuda.is_bf16_supported() else "32-true"
     _, _, index = job.device.partition(":")
     return Fabric(
         accelerator="cuda" if cuda else job.device,
         devices=[int(index)] if index else job.devices,
         # the denoising part has nothing to do in a batch without cells
         strategy="ddp_find_unused_parameters_true" if job.devices > 1 else "auto",
-        precision=precision,  # type: ignore[arg-type]
+        precision=precision_of(precision, job.device),  # type: ignore[arg-type]
     )
 
 
@@ -88,7 +87,7 @@ class Training:
         What is to be learned, and how.
     model
         What training begins with.
-    look
+    recolour
         What is done to the colours of each image.
     """
 
@@ -98,12 +97,12 @@ class Training:
         job: Job,
         settings: Settings,
         model: RTDetrV2ForObjectDetection,
-        look: Look | None = None,
-        look_in_val: Look | None = None,
+        recolour: Recolour | None = None,
+        recolour_in_val: Recolour | None = None,
     ) -> None:
         self.fabric, self.job, self.settings = fabric, job, settings
         self.order = Order(len(job.train.images), job.seed, fabric.global_rank, fabric.world_size)
-        self.loader = self._training_loader(look)
+        self.loader = self._training_loader(recolour)
         self.val = Detection(job.val)
         groups = parameter_groups(
             model, rate=settings.lr, backbone_rate=settings.backbone_lr, decay=settings.weight_decay
@@ -119,7 +118,7 @@ class Training:
             self.average.module,  # type: ignore[arg-type]
             job.train.taxonomy.labels,
             settings.image_size,
-            look_in_val,
+            recolour_in_val,
             imagenet=settings.imagenet_normalize,
         )
         self.loss = DeimLoss(
@@ -245,7 +244,7 @@ class Training:
             num_workers=self.job.workers,
             collate_fn=_together,
         )
-        found: list[Found] = []
+        found: list[Detections] = []
         truth: list[Cells] = []
         for images, sizes, cells in loader:
             found += self.detector.detect(images, sizes)
@@ -276,7 +275,7 @@ class Training:
         self.average.load_state_dict(rest["average"])
         self.epoch, self.step, self.best, self.rows = rest["epoch"], rest["step"], rest["best"], rest["rows"]
 
-    def _training_loader(self, look: Look | None) -> Any:
+    def _training_loader(self, recolour: Recolour | None) -> Any:
         of, job = self.settings, self.job
         chances = Chances(
             size=of.image_size,
@@ -293,7 +292,7 @@ class Training:
         )
         batch = max(1, of.batch // self.fabric.world_size)
         loader = DataLoader(
-            Views(Detection(job.train), chances, job.seed, look),
+            Views(Detection(job.train), chances, job.seed, recolour),
             batch_size=batch,
             sampler=self.order,
             num_workers=job.workers,
@@ -326,7 +325,7 @@ class _Prepared(torch.utils.data.Dataset[tuple[torch.Tensor, tuple[int, int], Ce
     def __init__(self, images: Detection, detector: RtDetr) -> None:
         # not the detector itself, whose model would be sent to every worker
         self.images = images
-        self.prepare = RtDetr(None, detector.labels, detector.size, detector.look).prepare  # type: ignore[arg-type]
+        self.prepare = RtDetr(None, detector.labels, detector.size, detector.recolour).prepare  # type: ignore[arg-type]
 
     def __len__(self) -> int:
         return len(self.images)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 
 import msgspec
@@ -15,14 +16,37 @@ import torch
 from torch.utils.data import get_worker_info
 
 from pcm_leukemia.baselines.stain import colours
-from pcm_leukemia.baselines.stain.colours import Look, Stains
-from pcm_leukemia.errors import CorruptFile
+from pcm_leukemia.baselines.stain.colours import ColourStats, Stains
+from pcm_leukemia.errors import CorruptFile, DataNotFound
 from pcm_leukemia.images import Pixels
 
-__all__ = ["KINDS", "Jitter", "Kind", "Normalisation", "Reference", "augmentation"]
+__all__ = [
+    "FILE",
+    "KINDS",
+    "NORMALISING",
+    "Jitter",
+    "Kind",
+    "Normalisation",
+    "Recolour",
+    "Reference",
+    "augmentation",
+    "spread",
+]
+
+Recolour: TypeAlias = Callable[[Pixels], Pixels]
+"""What is done to the colours of an image, RGB, uint8, ``(height, width, 3)``."""
 
 Kind: TypeAlias = Literal["none", "hed", "reinhard", "macenko"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
+
+NORMALISING = frozenset({"reinhard", "macenko"})
+"""The kinds that bring images to a reference's colours, in training and in prediction."""
+
+FILE = "stain.json"
+"""Where a run keeps its reference."""
+
+SAMPLES = 200
+"""A reference is taken from so many images at most."""
 
 SIGMA = BIAS = 0.05
 _SLOTS = 64
@@ -31,7 +55,7 @@ _SLOTS = 64
 class Reference(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the images look like that others are brought to.
 
-    It was taken of so many `images`, of which `blank` showed nothing and `unstained` no two stains. `look` and
+    It was taken of so many `images`, of which `blank` showed nothing and `unstained` no two stains. `stats` and
     `stains` hold the median of every number over the others; None where there were none.
 
     Examples
@@ -47,7 +71,7 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     images: int
     blank: int
     unstained: int
-    look: Look | None
+    stats: ColourStats | None = msgspec.field(name="look")
     stains: Stains | None
 
     @classmethod
@@ -59,18 +83,18 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         ValueError
             If one is not RGB, uint8.
         """
-        looks: list[Look] = []
+        stats: list[ColourStats] = []
         pairs: list[Stains] = []
         count = 0
         for pixels in images:
             count += 1
-            looks += filter(None, [colours.look(pixels)])
+            stats += filter(None, [colours.colour_stats(pixels)])
             pairs += filter(None, [colours.stains(pixels)])
         return cls(
             images=count,
-            blank=count - len(looks),
+            blank=count - len(stats),
             unstained=count - len(pairs),
-            look=colours.typical_look(looks),
+            stats=colours.typical_stats(stats),
             stains=colours.typical_stains(pairs),
         )
 
@@ -93,6 +117,27 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
             raise CorruptFile(
                 f"stain reference: {error}; copy it from the run again, or train again"
             ) from error
+
+    def write(self, folder: Path) -> None:
+        """Keep it in a run's folder."""
+        (folder / FILE).write_text(self.to_json(), encoding="utf-8")
+
+    @classmethod
+    def read(cls, folder: Path) -> Reference:
+        """The reference in a run's folder.
+
+        Raises
+        ------
+        DataNotFound
+            If there is none.
+        CorruptFile
+            If it cannot be read.
+        """
+        if not (folder / FILE).is_file():
+            raise DataNotFound(
+                f"{folder}: lacks {FILE}, the colours that images are brought to; copy the whole run"
+            )
+        return cls.from_json((folder / FILE).read_bytes())
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +168,7 @@ class Normalisation:
     """
 
     def __init__(self, kind: Literal["reinhard", "macenko"], reference: Reference) -> None:
-        wanted = reference.look if kind == "reinhard" else reference.stains
+        wanted = reference.stats if kind == "reinhard" else reference.stains
         if wanted is None:
             lack = "is more than a blank" if kind == "reinhard" else "has two stains"
             raise ValueError(
@@ -141,8 +186,8 @@ class Normalisation:
 
     def __call__(self, pixels: Pixels) -> Pixels:
         """The pixels in the reference's colours; the very array if there is nothing to go by."""
-        if isinstance(self.wanted, Look):
-            changed = colours.match_look(pixels, self.wanted)
+        if isinstance(self.wanted, ColourStats):
+            changed = colours.match_stats(pixels, self.wanted)
         else:
             changed = colours.match_stains(pixels, self.wanted)
         if changed is None:
@@ -159,7 +204,7 @@ def augmentation(
     seed: int = 0,
     sigma: float = SIGMA,
     bias: float = BIAS,
-) -> Callable[[Pixels], Pixels]:
+) -> Recolour:
     """What to do with each image, RGB, uint8, ``(height, width, 3)``, before it is made a tensor.
 
     It can be pickled, as loaders with spawned workers need.
@@ -195,6 +240,17 @@ def augmentation(
     if reference is None:
         raise ValueError(f'stain "{kind}": nothing to bring images to; give Reference.of(training images)')
     return Normalisation(kind, reference)
+
+
+def spread(count: int, most: int = SAMPLES) -> list[int]:
+    """At most `most` of the numbers 0 to `count` - 1, evenly: the images that a reference is taken from.
+
+    Examples
+    --------
+    >>> spread(3), spread(9, 3)
+    ([0, 1, 2], [0, 4, 8])
+    """
+    return sorted({round(place) for place in np.linspace(0, count - 1, min(most, count)).tolist()})
 
 
 def _as_is(pixels: Pixels) -> Pixels:

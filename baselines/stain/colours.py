@@ -20,17 +20,17 @@ import numpy.typing as npt
 from pcm_leukemia.images import Pixels
 
 __all__ = [
-    "Look",
+    "ColourStats",
     "Stains",
+    "colour_stats",
     "from_hed",
     "jitter",
-    "look",
-    "match_look",
     "match_stains",
+    "match_stats",
     "stains",
     "to_hed",
-    "typical_look",
     "typical_stains",
+    "typical_stats",
 ]
 
 Floats: TypeAlias = npt.NDArray[np.float32]
@@ -74,7 +74,7 @@ MOST = 4.0
 _Level: TypeAlias = Annotated[float, msgspec.Meta(ge=1, le=255)]
 
 
-class Look(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class ColourStats(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Mean and standard deviation of l, alpha and beta over an image's pixels.
 
     They are those of Reinhard et al., of colours from 0 to 1 and with natural logarithms.
@@ -97,7 +97,7 @@ class Stains(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     amounts: tuple[float, float]
 
 
-_Seen = TypeVar("_Seen", Look, Stains)
+_Seen = TypeVar("_Seen", ColourStats, Stains)
 
 # ----------------------------------------------------------------------------------------------
 # HED
@@ -158,7 +158,7 @@ def jitter(pixels: Pixels, rng: np.random.Generator, *, sigma: float = 0.05, bia
 # Reinhard
 
 
-def look(pixels: Pixels) -> Look | None:
+def colour_stats(pixels: Pixels) -> ColourStats | None:
     """Mean and deviation in l-alpha-beta; None for a blank.
 
     Raises
@@ -168,7 +168,7 @@ def look(pixels: Pixels) -> Look | None:
 
     Examples
     --------
-    >>> look(np.full((9, 9, 3), 200, np.uint8)) is None
+    >>> colour_stats(np.full((9, 9, 3), 200, np.uint8)) is None
     True
     """
     sample = _sample(pixels)
@@ -176,15 +176,15 @@ def look(pixels: Pixels) -> Look | None:
         return None
     lab = _log_lms(sample) @ _LAB
     mean, deviation = lab.mean(axis=0), lab.std(axis=0)
-    return _told(Look, mean, deviation) if deviation[0] >= BLANK else None
+    return _told(ColourStats, mean, deviation) if deviation[0] >= BLANK else None
 
 
-def typical_look(looks: list[Look]) -> Look | None:
+def typical_stats(stats: list[ColourStats]) -> ColourStats | None:
     """The median of each number; None of none."""
-    return _told(Look, *_medians(looks)) if looks else None
+    return _told(ColourStats, *_medians(stats)) if stats else None
 
 
-def match_look(pixels: Pixels, wanted: Look) -> Pixels | None:
+def match_stats(pixels: Pixels, wanted: ColourStats) -> Pixels | None:
     """Give the pixels that mean and deviation (Reinhard); None for a blank.
 
     Raises
@@ -192,7 +192,7 @@ def match_look(pixels: Pixels, wanted: Look) -> Pixels | None:
     ValueError
         If the pixels are not RGB, uint8.
     """
-    seen = look(pixels)
+    seen = colour_stats(pixels)
     if seen is None:
         return None
     factors = np.clip(np.divide(wanted.deviation, np.maximum(seen.deviation, 1e-6)), 1 / MOST, MOST)

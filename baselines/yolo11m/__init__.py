@@ -7,7 +7,6 @@ what the result finds.
 from __future__ import annotations
 
 import shutil
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -17,21 +16,20 @@ from safetensors import SafetensorError, safe_open
 
 from pcm_leukemia.baselines import stain, weight_files
 from pcm_leukemia.baselines.contract import Job
+from pcm_leukemia.baselines.precision import precision_of
+from pcm_leukemia.baselines.stain import Recolour
 from pcm_leukemia.baselines.yolo11m import ultralytics
-from pcm_leukemia.baselines.yolo11m.detector import Look, Yolo, fitted
+from pcm_leukemia.baselines.yolo11m.detector import Yolo, fitted
 from pcm_leukemia.baselines.yolo11m.settings import PRECISIONS, Settings
 from pcm_leukemia.baselines.yolo11m.training import MODEL, Plan, Trainer
 from pcm_leukemia.converters import yolo
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.errors import CorruptFile, DataNotFound, ExportError
+from pcm_leukemia.errors import CorruptFile, ExportError
 from pcm_leukemia.images import Placing
 from pcm_leukemia.torchdata import Frames
 
 __all__ = ["Settings", "load", "train"]
 
-REFERENCE = "stain.json"
-REFERENCES = 200
-"""How many training images, at most, tell the colours that others are brought to."""
 _WORK = "ultralytics"
 
 
@@ -113,13 +111,10 @@ def load(folder: Path, settings: Settings, labels: tuple[str, ...], device: str)
         )
     model = ultralytics.build(architecture, len(labels))
     weight_files.fill(model, weights, path)
-    look: Look | None = None
-    if settings.stain in ("reinhard", "macenko"):
-        if not (folder / REFERENCE).is_file():
-            raise DataNotFound(f"{folder / REFERENCE}: is not there; copy it from the run again")
-        reference = stain.Reference.from_json((folder / REFERENCE).read_bytes())
-        look = stain.augmentation(settings.stain, reference)
-    return Yolo(model, labels, settings, device, look)
+    recolour: Recolour | None = None
+    if settings.stain in stain.NORMALISING:
+        recolour = stain.augmentation(settings.stain, stain.Reference.read(folder))
+    return Yolo(model, labels, settings, device, recolour)
 
 
 def _plan(job: Job, settings: Settings) -> Plan:
@@ -128,11 +123,10 @@ def _plan(job: Job, settings: Settings) -> Plan:
     shutil.rmtree(work, ignore_errors=True)
     folders = {"train": _written(job.train, work / "train"), "val": _written(job.val, work / "val")}
     reference = None
-    if settings.stain in ("reinhard", "macenko"):
-        path = job.out / REFERENCE
-        if not (job.resume and path.is_file()):
-            path.write_text(_reference(job.train, settings.image_size).to_json(), encoding="utf-8")
-        reference = path.read_text(encoding="utf-8")
+    if settings.stain in stain.NORMALISING:
+        if not (job.resume and (job.out / stain.FILE).is_file()):
+            _reference(job.train, settings.image_size).write(job.out)
+        reference = stain.Reference.read(job.out).to_json()
     return Plan(
         out=str(job.out.absolute()),
         model=settings.model,
@@ -164,10 +158,7 @@ def _written(ds: Dataset, folder: Path) -> Path:
 
 def _reference(ds: Dataset, side: int) -> stain.Reference:
     frames = Frames(ds, ds.images)
-    step = max(len(frames) // REFERENCES, 1)
-    return stain.Reference.of(
-        fitted(frames.load(number), side) for number in islice(range(0, len(frames), step), REFERENCES)
-    )
+    return stain.Reference.of(fitted(frames.load(number), side) for number in stain.spread(len(frames)))
 
 
 def _state(plan: Plan) -> dict[str, Any] | None:
@@ -180,9 +171,6 @@ def _state(plan: Plan) -> dict[str, Any] | None:
 
 def _arguments(job: Job, settings: Settings, work: Path) -> dict[str, Any]:
     """The settings by the names that ultralytics gives them."""
-    precision: bool | str = PRECISIONS.get(settings.precision, False)
-    if settings.precision == "auto" and job.device.startswith("cuda") and torch.cuda.is_bf16_supported():
-        precision = "bf16"
     device = job.device
     if device.startswith("cuda"):
         first = int(device.partition(":")[2] or 0)
@@ -199,7 +187,7 @@ def _arguments(job: Job, settings: Settings, work: Path) -> dict[str, Any]:
         "nbs": settings.nominal_batch,
         "imgsz": settings.image_size,
         "cache": "ram" if settings.cache_images else False,
-        "amp": precision,
+        "amp": PRECISIONS[precision_of(settings.precision, job.device)],
         "device": device,
         "workers": job.workers,
         "seed": job.seed,

@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
 import torch
 from torch import nn
 
-from pcm_leukemia.baselines.contract import Found, inside
+from pcm_leukemia.baselines.contract import Detections, inside
+from pcm_leukemia.baselines.stain import Recolour
 from pcm_leukemia.baselines.yolo11m import ultralytics
 from pcm_leukemia.baselines.yolo11m.settings import Settings
 from pcm_leukemia.images import Pixels
 
-__all__ = ["Look", "Prepare", "Yolo", "fitted"]
-
-Look = Callable[[Pixels], Pixels]
-"""What is done to the colours of an image, after it was resized."""
+__all__ = ["Prepare", "Yolo", "fitted"]
 
 
 class Yolo:
-    """A detector of ultralytics, as `contract.Detector` says; `look` changes colours after an image is resized."""
+    """A detector of ultralytics, as `contract.Detector` says; `recolour` changes colours after an image is resized."""
 
     def __init__(
         self,
@@ -30,7 +28,7 @@ class Yolo:
         labels: tuple[str, ...],
         settings: Settings,
         device: str = "cpu",
-        look: Look | None = None,
+        recolour: Recolour | None = None,
     ) -> None:
         self.labels = labels
         self.settings = settings
@@ -38,14 +36,14 @@ class Yolo:
         model.eval()
         with ultralytics.alone():
             self.model: nn.Module = model.fuse(verbose=False).to(self.device)  # type: ignore[operator]
-        self._prepare = Prepare(settings.image_size, look)
+        self._prepare = Prepare(settings.image_size, recolour)
 
     def prepare(self, image: Pixels) -> torch.Tensor:
         """The image in the middle of a grey square: uint8, ``(3, image_size, image_size)``."""
         return self._prepare(image)
 
     @torch.inference_mode()
-    def detect(self, batch: torch.Tensor, sizes: Sequence[tuple[int, int]]) -> list[Found]:
+    def detect(self, batch: torch.Tensor, sizes: Sequence[tuple[int, int]]) -> list[Detections]:
         """What is in each image."""
         settings = self.settings
         raw = self.model(batch.to(self.device, non_blocking=True).float().div_(255))
@@ -61,11 +59,11 @@ class Yolo:
         )
         return [self._found(found.float(), *size) for found, size in zip(rows, sizes, strict=True)]
 
-    def _found(self, rows: torch.Tensor, width: int, height: int) -> Found:
+    def _found(self, rows: torch.Tensor, width: int, height: int) -> Detections:
         side = self.settings.image_size
         boxes = ultralytics.scale_boxes((side, side), rows[:, :4], (height, width))
         order = torch.argsort(rows[:, 4], descending=True, stable=True)
-        found = Found(
+        found = Detections(
             boxes[order].cpu().numpy(),
             rows[order, 4].cpu().numpy(),
             rows[order, 5].cpu().numpy().astype(np.int64),
@@ -76,14 +74,14 @@ class Yolo:
 class Prepare:
     """Fits an image into a square, as ultralytics predicts on it; can be sent to a loader's worker."""
 
-    def __init__(self, side: int, look: Look | None) -> None:
-        self.side, self.look = side, look
+    def __init__(self, side: int, recolour: Recolour | None) -> None:
+        self.side, self.recolour = side, recolour
         self._square = ultralytics.LetterBox((side, side))
 
     def __call__(self, image: Pixels) -> torch.Tensor:
         """The image, uint8, ``(3, side, side)``."""
-        if self.look is not None:
-            image = self.look(fitted(image, self.side))
+        if self.recolour is not None:
+            image = self.recolour(fitted(image, self.side))
         pixels: Pixels = self._square(image=image)
         return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
 

@@ -143,7 +143,7 @@ class Trainer(DetectionTrainer):  # type: ignore[misc]
             reference = self.plan.reference and stain.Reference.from_json(self.plan.reference)
             # of the class that ultralytics chose and filled; every way to an image leads through `load_image`
             dataset.__class__ = _Stained
-            dataset.look = stain.augmentation(kind, reference or None, seed=self.plan.seed)
+            dataset.recolour = stain.augmentation(kind, reference or None, seed=self.plan.seed)
         return dataset
 
     # Epochs that begin the same way, whatever was before
@@ -269,7 +269,7 @@ class Trainer(DetectionTrainer):  # type: ignore[misc]
 class _Stained(YOLODataset):  # type: ignore[misc]
     """Images in other colours, changed after they were resized."""
 
-    look: Any
+    recolour: Any
 
     def load_image(
         self,
@@ -279,5 +279,5 @@ class _Stained(YOLODataset):  # type: ignore[misc]
     ) -> tuple[Pixels, tuple[int, int], tuple[int, int]]:
         """Blue, green, red, as ultralytics has them."""
         pixels, before, after = super().load_image(i, rect_mode, resize_short)
-        changed: Pixels = self.look(np.ascontiguousarray(pixels[..., ::-1]))
+        changed: Pixels = self.recolour(np.ascontiguousarray(pixels[..., ::-1]))
         return np.ascontiguousarray(changed[..., ::-1]), before, after

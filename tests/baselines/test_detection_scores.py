@@ -19,7 +19,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from pcm_leukemia import IGNORE, NINE, Box, Cell, Dataset, Image, Patient
-from pcm_leukemia.baselines.contract import Found
+from pcm_leukemia.baselines.contract import Detections
 from pcm_leukemia.baselines.metrics import average_precision
 from pcm_leukemia.baselines.metrics.detection import from_coco_results, score, to_coco_results
 from pcm_leukemia.baselines.metrics.matching import match
@@ -28,13 +28,13 @@ from pcm_leukemia.errors import DataNotFound, InvalidDataset, InvalidExport
 from pcm_leukemia.schema import ImageId, PatientId, Taxonomy
 
 BLOOD = Taxonomy("bccd", ("WBC", "RBC", "Platelets"))
-Everything = Mapping[ImageId, Found]
+Everything = Mapping[ImageId, Detections]
 
 
-def found(*rows: tuple[tuple[float, float, float, float], float, int]) -> Found:
+def found(*rows: tuple[tuple[float, float, float, float], float, int]) -> Detections:
     boxes = np.array([box for box, _, _ in rows], np.float32).reshape(-1, 4)
     scores, labels = [row[1] for row in rows], [row[2] for row in rows]
-    return Found(boxes, np.array(scores, np.float32), np.array(labels, np.int64))
+    return Detections(boxes, np.array(scores, np.float32), np.array(labels, np.int64))
 
 
 def smears(
@@ -171,7 +171,7 @@ def test_predictions_come_back_as_they_went() -> None:
     assert list(back) == [image.id for image in ds.images]
     for image, each in everything.items():
         order = np.argsort(-each.scores, kind="stable")
-        for name in Found._fields:
+        for name in Detections._fields:
             before, after = getattr(each, name), getattr(back[image], name)
             np.testing.assert_array_equal(before[order], after)
             assert before.dtype == after.dtype
@@ -379,7 +379,7 @@ def test_as_text_and_as_json() -> None:
         ),
     ],
 )
-def test_predictions_that_do_not_fit(change: dict[str, Found | None], sentence: str) -> None:
+def test_predictions_that_do_not_fit(change: dict[str, Detections | None], sentence: str) -> None:
     ds = one(("Other", A))
     everything = {"a.png": found(), **change}
     with pytest.raises(InvalidDataset, match=sentence):

@@ -7,7 +7,7 @@ import pytest
 
 from pcm_leukemia import IGNORE, NINE, Box, Cell
 from pcm_leukemia.baselines import pictures
-from pcm_leukemia.baselines.contract import Found
+from pcm_leukemia.baselines.contract import Detections
 from pcm_leukemia.baselines.pictures import Drawn
 from pcm_leukemia.images import Pixels
 from pcm_leukemia.schema import ImageId
@@ -67,7 +67,7 @@ def test_a_later_box_is_on_top_and_texts_are_above_all_boxes() -> None:
 
 def test_what_was_found() -> None:
     boxes = np.array([[1, 2, 30, 40], [5, 6, 7, 8], [9, 9, 10, 10]], np.float32)
-    found = Found(boxes, np.array([0.95, 0.5, 0.1], np.float32), np.array([5, 0, 1]))
+    found = Detections(boxes, np.array([0.95, 0.5, 0.1], np.float32), np.array([5, 0, 1]))
     rows = pictures.of_found(found, NINE.labels)
     assert rows == [
         Drawn((5, 6, 7, 8), "Lymphocyte 0.50", "Lymphocyte"),

@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader
 
 from pcm_leukemia import NINE, Box, Cell, Dataset, Image, load_dataset, sample, splits
 from pcm_leukemia.baselines import config, rtdetrv2_deim
-from pcm_leukemia.baselines.contract import Detector, Found, Job
+from pcm_leukemia.baselines.contract import Detections, Detector, Job
 from pcm_leukemia.baselines.rtdetrv2_deim import Settings
 from pcm_leukemia.baselines.rtdetrv2_deim.augmentation import Picture
 from pcm_leukemia.baselines.rtdetrv2_deim.data import Chances, Order, Views, collate
@@ -176,8 +176,8 @@ def test_pixels_reach_the_network_in_its_units() -> None:
     assert scaled(white, imagenet=True).flatten().tolist() == pytest.approx(in_units)
 
 
-def found(boxes: Sequence[Sequence[float]], scores: Sequence[float], labels: Sequence[int]) -> Found:
-    return Found(
+def found(boxes: Sequence[Sequence[float]], scores: Sequence[float], labels: Sequence[int]) -> Detections:
+    return Detections(
         np.array(boxes, np.float32).reshape(-1, 4), np.array(scores, np.float32), np.array(labels, np.int64)
     )
 

@@ -151,7 +151,7 @@ def test_l_alpha_beta_of_a_pixel_computed_by_hand() -> None:
     # 0.9993 and 0.9973: the mean of l is (3 ln sqrt(0.08) + ln 0.9996 + ln 0.9993 + ln 0.9973) / sqrt 3, and its
     # deviation sqrt 3 ln 2 / 2
     pixels = np.array([[[51] * 3, [102] * 3]], np.uint8)
-    seen = colours.look(pixels)
+    seen = colours.colour_stats(pixels)
     assert seen is not None
     assert seen.mean[0] == pytest.approx((1.5 * np.log(0.08) - 0.0038) / np.sqrt(3), abs=2e-4)
     assert seen.deviation[0] == pytest.approx(np.sqrt(3) * np.log(2) / 2, abs=1e-4)
@@ -160,8 +160,8 @@ def test_l_alpha_beta_of_a_pixel_computed_by_hand() -> None:
 
 def test_reinhard_gives_the_references_mean_and_deviation() -> None:
     other = smear(9, pair=vectors((0.6, 0.7, 0.4), (0.3, 0.8, 0.5)), lamp=(200, 220, 235), strength=1.2)
-    before, wanted = colours.look(other), REFERENCE.look
-    after = colours.look(augmentation("reinhard", REFERENCE)(other))
+    before, wanted = colours.colour_stats(other), REFERENCE.stats
+    after = colours.colour_stats(augmentation("reinhard", REFERENCE)(other))
     assert before is not None
     assert after is not None
     assert wanted is not None
@@ -280,7 +280,7 @@ def test_a_large_picture_is_measured_on_a_grid() -> None:
     large = smear(size=1200)
     small = large[::10, ::10]
     assert colours.stains(large) == colours.stains(small)
-    assert colours.look(large) == colours.look(small)
+    assert colours.colour_stats(large) == colours.colour_stats(small)
 
 
 # ----------------------------------------------------------------------------------------------
@@ -330,7 +330,7 @@ def test_no_reference_says_what_to_do() -> None:
     with pytest.raises(ValueError, match='stain "hed": seed 0, sigma -1, bias 0.05; give 0 or more'):
         augmentation("hed", sigma=-1)
     empty = Reference.of([])
-    assert (empty.images, empty.look, empty.stains) == (0, None, None)
+    assert (empty.images, empty.stats, empty.stains) == (0, None, None)
     greys = Reference.of([HOSTILE["greys"]])
     assert augmentation("reinhard", greys)(smear()).shape == smear().shape
     with pytest.raises(

@@ -551,7 +551,7 @@ def test_stain_is_changed_where_it_should_be(
 
     def watch(trainer: Any, path: str, mode: str = "train", batch: int | None = None) -> Any:
         dataset = build(trainer, path, mode, batch)
-        before = super(type(dataset), dataset).load_image(1)[0] if hasattr(dataset, "look") else None
+        before = super(type(dataset), dataset).load_image(1)[0] if hasattr(dataset, "recolour") else None
         changed = before is not None and not np.array_equal(before, dataset.load_image(1)[0])
         seen.setdefault(trainer.plan.stain, set()).update({mode} if changed else set())
         return dataset
