@@ -40,6 +40,10 @@ def imported(name: str) -> ModuleType:
         return import_module(name)
     except MissingExtra as error:
         pytest.skip(str(error))
+    except ModuleNotFoundError as error:
+        if str(error.name).startswith("pcm_leukemia"):
+            raise
+        pytest.skip(str(error))
 
 
 @pytest.mark.parametrize("name", modules())
@@ -49,7 +53,11 @@ def test_every_file_is_a_module_under_its_installed_name(name: str) -> None:
 
 def test_every_folder_with_an_init_is_listed() -> None:
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    there = {name for name in modules() if hasattr(import_module(name), "__path__")}
+    there = {
+        ".".join((package, *file.parent.relative_to(folder).parts))
+        for package, folder in FOLDERS.items()
+        for file in folder.rglob("__init__.py")
+    }
     assert set(settings["tool"]["setuptools"]["packages"]) == there
 
 

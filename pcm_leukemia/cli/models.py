@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
+from pcm_leukemia import baselines
 from pcm_leukemia.cli.options import (
     DATA_HELP,
     AsJson,
@@ -53,8 +54,7 @@ class Incompletes(StrEnum):
     keep = "keep"
 
 
-MODELS = ", ".join(sorted(file.stem for file in (Path(__file__).parents[1] / "baselines").rglob("*.toml")))
-"""The folder is the registry; asking `baselines.names` would ask for its libraries."""
+MODELS = ", ".join(baselines.names())
 
 ResumedFolder = Annotated[
     Path, typer.Argument(metavar="OUT", help="A folder; what is done there already is not done again.")
@@ -117,11 +117,8 @@ def train(
     workers: Workers = 4,
 ) -> None:
     """Train a reference model on the parts train and val."""
-    from pcm_leukemia.baselines import training
-    from pcm_leukemia.baselines.run import Run, is_run
-
-    trained_before = is_run(out) and Run.open(out).done
-    run = training.train(
+    trained_before = baselines.is_run(out) and baselines.Run.open(out).done
+    run = baselines.train(
         baseline,
         load_dataset(data, split_name=split_name),
         out,
@@ -164,17 +161,14 @@ def evaluate(
 
     Two runs, a detector's and a classifier's, are scored as a two-stage pipeline.
     """
-    from pcm_leukemia.baselines import evaluation
-    from pcm_leukemia.baselines.run import Run
-
-    opened = [Run.open(run) for run in runs]
+    opened = [baselines.Run.open(run) for run in runs]
     ds = load_dataset(data, split_name=split_name, variant=variant)
     options: dict[str, Any] = {"device": device, "batch": batch, "workers": workers, "progress": not as_json}
     if len(opened) == 1:
-        found = evaluation.evaluate(opened[0], ds, part, **options)
+        found = baselines.evaluate(opened[0], ds, part, **options)
     elif len(opened) == 2:
         detector, classifier = sorted(opened, key=lambda run: run.baseline.kind != "detector")
-        found = evaluation.evaluate_two_stage(detector, classifier, ds, part, **options)
+        found = baselines.evaluate_two_stage(detector, classifier, ds, part, **options)
     else:
         raise WrongUsage("give one run, or a detector's and a classifier's")
     print(json.dumps(found.to_json(), ensure_ascii=False, indent=1) if as_json else found)
@@ -201,13 +195,12 @@ def predict(
     workers: Workers = 4,
 ) -> None:
     """Find and classify the cells in new images."""
-    from pcm_leukemia.baselines import prediction
-    from pcm_leukemia.baselines.run import Run
+    prediction = baselines.prediction
 
     prediction.check_out(out, to.value)
     ds = prediction.images_at(images)
     options: dict[str, Any] = {"device": device, "batch": batch, "workers": workers, "progress": True}
-    predicted, taxonomy = prediction.predict([Run.open(run) for run in runs], ds, **options)
+    predicted, taxonomy = prediction.predict([baselines.Run.open(run) for run in runs], ds, **options)
     print(prediction.write(predicted, taxonomy, ds, out, to.value, threshold=threshold))
 
 
@@ -253,12 +246,9 @@ def adapt(
 
     It is scored on the rest.
     """
-    from pcm_leukemia.baselines.experiments import adaptation
-    from pcm_leukemia.baselines.run import Run
-
     before = _trained(out, "*/run")
-    found = adaptation.adapt_over(
-        Run.open(run),
+    found = baselines.adapt_over(
+        baselines.Run.open(run),
         load_dataset(target, variant=variant),
         out,
         tuple(fraction or (0.1,)),
@@ -299,9 +289,6 @@ def cross(
 
     The scores are over the classes that a model and a data set share.
     """
-    from pcm_leukemia.baselines.experiments import cross_domain
-    from pcm_leukemia.baselines.run import Run
-
     loaded: dict[str, Dataset] = {}
     for target in targets:
         ds = load_dataset(target)
@@ -312,7 +299,7 @@ def cross(
             )
         loaded[ds.name] = ds
     options: dict[str, Any] = {"device": device, "batch": batch, "workers": workers, "progress": True}
-    print(cross_domain.cross([Run.open(run) for run in runs], loaded, out, **options))
+    print(baselines.cross([baselines.Run.open(run) for run in runs], loaded, out, **options))
 
 
 def reproduce(
@@ -345,14 +332,12 @@ def reproduce(
 
     DATA is PCM-Leukemia with a split, or data of your own.
     """
-    from pcm_leukemia.baselines.experiments import reproduction
-
     targets = {
         **({"ALL-IDB1": load_dataset(all_idb1)} if all_idb1 else {}),
         **({"LMU": load_dataset(lmu, variant=variant)} if lmu else {}),
     }
     before = _trained(out, "runs/*")
-    found = reproduction.reproduce(
+    found = baselines.reproduce(
         load_dataset(data, split_name=split_name),
         out,
         targets=targets,
@@ -381,9 +366,7 @@ def _changes(pairs: list[str] | None) -> dict[str, str]:
 
 def _trained(out: Path, pattern: str) -> int:
     """How many of the runs at a pattern in a folder have come to the end of their training."""
-    from pcm_leukemia.baselines.run import Run, is_run
-
-    return sum(Run.open(run).done for run in out.glob(pattern) if is_run(run))
+    return sum(baselines.Run.open(run).done for run in out.glob(pattern) if baselines.is_run(run))
 
 
 def _say_trained(before: int, after: int) -> None:
