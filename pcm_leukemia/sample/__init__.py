@@ -183,8 +183,8 @@ def _wanted(label: str, mix: Mapping[str, int], rng: np.random.Generator) -> sme
 
 def _draw(view: _View, seed: int) -> tuple[PIL.Image.Image, list[smear.Drawn]]:
     """Draw a view, from random numbers that depend on no other view."""
-    look = smear.Look.random(np.random.default_rng([seed, view.patient, 0]))
-    return smear.draw(look, view.cells, np.random.default_rng([seed, view.patient, 1 + view.index]))
+    style = smear.Style.random(np.random.default_rng([seed, view.patient, 0]))
+    return smear.draw(style, view.cells, np.random.default_rng([seed, view.patient, 1 + view.index]))
 
 
 def _jpeg(image: PIL.Image.Image) -> bytes:

@@ -23,7 +23,7 @@ from pcm_leukemia.sample import cells
 from pcm_leukemia.sample.canvas import Canvas, Stamp
 from pcm_leukemia.shapes import Box
 
-__all__ = ["HEIGHT", "MARK", "WIDTH", "Drawn", "Look", "Wanted", "draw"]
+__all__ = ["HEIGHT", "MARK", "WIDTH", "Drawn", "Style", "Wanted", "draw"]
 
 WIDTH, HEIGHT = 1920, 1080
 MARK = "SYNTHETIC"
@@ -49,7 +49,7 @@ SLACK = 1.5
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class Style:
     """How one patient's smear was stained, lit and focused.
 
     `stain` is the strength in red, green and blue, 1.0 as drawn; `light` the colour of the lamp,
@@ -70,8 +70,8 @@ class Look:
     pallor: float
 
     @classmethod
-    def random(cls, rng: np.random.Generator) -> Look:
-        """Any look within what laboratories call a good smear."""
+    def random(cls, rng: np.random.Generator) -> Style:
+        """Any style within what laboratories call a good smear."""
         strength, reddish, bluish = rng.uniform(0.8, 1.25), rng.uniform(-0.14, 0.14), rng.uniform(-0.25, 0.25)
         brightness, warmth = rng.uniform(0.9, 1.03), rng.uniform(-0.05, 0.07)
         return cls(
@@ -105,24 +105,24 @@ class Drawn:
 
 
 def draw(
-    look: Look, wanted: Sequence[Wanted], rng: np.random.Generator
+    style: Style, wanted: Sequence[Wanted], rng: np.random.Generator
 ) -> tuple[PIL.Image.Image, list[Drawn]]:
     """One field of view of 1920 x 1080 pixels, and where each wanted white cell is, in order.
 
     Examples
     --------
     >>> rng = np.random.default_rng(0)
-    >>> image, (cell,) = draw(Look.random(rng), [Wanted("Monocyte")], rng)
+    >>> image, (cell,) = draw(Style.random(rng), [Wanted("Monocyte")], rng)
     >>> image.size, cell.box.inside(*image.size)
     ((1920, 1080), True)
     """
-    stamps = [cells.draw(cell.label, rng, edge=look.edge) for cell in wanted]
+    stamps = [cells.draw(cell.label, rng, edge=style.edge) for cell in wanted]
     circles: list[tuple[float, float, float]] = []
     for cell, stamp in zip(wanted, stamps, strict=True):
         place = _at_edge if cell.cut else _in_field
         circles.append(place(stamp, circles, rng))
-    image = _red_cells(look, circles, rng)
-    _platelets(image, look, circles, rng)
+    image = _red_cells(style, circles, rng)
+    _platelets(image, style, circles, rng)
     drawn = []
     for index, (stamp, circle) in enumerate(zip(stamps, circles, strict=True)):
         box = _by_hand(_paste(image, stamp, circle[0], circle[1]), rng)
@@ -131,7 +131,7 @@ def draw(
             for other in circles[index + 1 :]
         )
         drawn.append(Drawn(box, stamp.traits, covered))
-    return _photograph(image, look, rng), drawn
+    return _photograph(image, style, rng), drawn
 
 
 # ----------------------------------------------------------------------------------------------
@@ -217,16 +217,16 @@ def _by_hand(box: Box, rng: np.random.Generator) -> Box:
 
 
 def _red_cells(
-    look: Look, circles: Sequence[tuple[float, float, float]], rng: np.random.Generator
+    style: Style, circles: Sequence[tuple[float, float, float]], rng: np.random.Generator
 ) -> PIL.Image.Image:
     """The glass with red cells on it, pushed aside by the white ones."""
     density = np.zeros((HEIGHT, WIDTH), np.float32)
     taken = np.array([(x, y, radius) for x, y, radius in circles] or [(-1e4, -1e4, 0.0)])
     whites = len(taken)
-    for _ in range(look.red_cells * 4):
-        if len(taken) - whites >= look.red_cells:
+    for _ in range(style.red_cells * 4):
+        if len(taken) - whites >= style.red_cells:
             break
-        radius = look.red_radius * rng.uniform(0.9, 1.08)
+        radius = style.red_radius * rng.uniform(0.9, 1.08)
         x, y = rng.uniform(-radius, WIDTH + radius), rng.uniform(-radius, HEIGHT + radius)
         near = np.hypot(taken[:, 0] - x, taken[:, 1] - y) / (taken[:, 2] + radius)
         overlapping = 0.6 if rng.random() < 0.12 else 0.98
@@ -235,7 +235,7 @@ def _red_cells(
         if x - radius < CORNER[0] and y + radius > CORNER[1]:
             continue
         taken = np.vstack([taken, (x, y, radius)])
-        _red_cell(density, x, y, radius, look, rng)
+        _red_cell(density, x, y, radius, style, rng)
     glass = np.array(GLASS, np.float64)
     absorbed = np.log(glass / np.array(RED_CELL))
     colours = glass * np.exp(-np.arange(256)[:, None] / DENSITY_STEPS * absorbed)
@@ -249,7 +249,7 @@ def _red_cell(
     x: float,
     y: float,
     radius: float,
-    look: Look,
+    style: Style,
     rng: np.random.Generator,
 ) -> None:
     """Add a disc with a pale middle to the plane of optical densities."""
@@ -264,25 +264,25 @@ def _red_cell(
     across = (dx * math.cos(turn) + dy * math.sin(turn)) / (radius * stretch)
     down = (dy * math.cos(turn) - dx * math.sin(turn)) / (radius / stretch)
     out = np.hypot(across, down) * (1 + 0.02 * np.sin(across * 3 + wave) * np.cos(down * 3))
-    cover = np.clip((1 - out) * radius / look.edge + 0.5, 0, 1)
-    pale = look.pallor * rng.uniform(0.6, 1.1) * np.exp(-((out / rng.uniform(0.34, 0.46)) ** 2))
+    cover = np.clip((1 - out) * radius / style.edge + 0.5, 0, 1)
+    pale = style.pallor * rng.uniform(0.6, 1.1) * np.exp(-((out / rng.uniform(0.34, 0.46)) ** 2))
     window += cover * (0.82 + 0.22 * out**2 - pale) * np.float32(rng.uniform(0.9, 1.1))
 
 
 def _platelets(
     image: PIL.Image.Image,
-    look: Look,
+    style: Style,
     circles: Sequence[tuple[float, float, float]],
     rng: np.random.Generator,
 ) -> None:
     """Small purple granular specks between the cells."""
-    for _ in range(int(rng.poisson(look.platelets))):
+    for _ in range(int(rng.poisson(style.platelets))):
         radius = rng.uniform(9, 17)
         x, y = rng.uniform(20, WIDTH - 20), rng.uniform(20, HEIGHT - 20)
         under = any(math.dist((x, y), other[:2]) < other[2] + radius + 4 for other in circles)
         if under or (x - radius < CORNER[0] and y + radius > CORNER[1]):
             continue
-        canvas = Canvas(radius * 1.3, rng, look.edge)
+        canvas = Canvas(radius * 1.3, rng, style.edge)
         oval = canvas.oval(0, 0, radius, radius * rng.uniform(0.65, 1), rng.uniform(0, 3))
         shape = oval + canvas.noise(radius * 0.8) * 1.8
         grain = np.clip(1 - 0.16 * canvas.noise(4.5), 0.6, 1.2)
@@ -295,13 +295,13 @@ def _platelets(
 # Stain, light and camera
 
 
-def _photograph(image: PIL.Image.Image, look: Look, rng: np.random.Generator) -> PIL.Image.Image:
+def _photograph(image: PIL.Image.Image, style: Style, rng: np.random.Generator) -> PIL.Image.Image:
     """The image as this patient's stain, lamp and camera give it, with the mark in its corner."""
     level = np.arange(256) / 255
-    curves = [255 * light * level**stain for stain, light in zip(look.stain, look.light, strict=True)]
+    curves = [255 * light * level**stain for stain, light in zip(style.stain, style.light, strict=True)]
     image = image.point([round(min(value, 255)) for curve in curves for value in curve.tolist()])
-    image = PIL.ImageChops.multiply(image, _lamp(look, rng))
-    grain = rng.standard_normal((HEIGHT // 2, WIDTH // 2), np.float32) * look.noise + 128
+    image = PIL.ImageChops.multiply(image, _lamp(style, rng))
+    grain = rng.standard_normal((HEIGHT // 2, WIDTH // 2), np.float32) * style.noise + 128
     flat = PIL.Image.fromarray(grain.clip(0, 255).astype(np.uint8), "L")
     soft = flat.resize((WIDTH, HEIGHT), PIL.Image.Resampling.BILINEAR)
     image = PIL.ImageChops.add(image, PIL.Image.merge("RGB", (soft, soft, soft)), offset=-128)
@@ -310,11 +310,11 @@ def _photograph(image: PIL.Image.Image, look: Look, rng: np.random.Generator) ->
     return image
 
 
-def _lamp(look: Look, rng: np.random.Generator) -> PIL.Image.Image:
+def _lamp(style: Style, rng: np.random.Generator) -> PIL.Image.Image:
     """How bright each place is: darker towards the corners, the middle a little off centre."""
     x, y = np.linspace(-1, 1, 48)[None, :], np.linspace(-1, 1, 27)[:, None]
     away = np.hypot(x - rng.uniform(-0.2, 0.2), (y - rng.uniform(-0.2, 0.2)) * 0.8) / 1.3
-    bright = 1 - look.vignette * np.clip(away, 0, 1.3) ** 2.2 + rng.standard_normal((27, 48)) * 0.004
+    bright = 1 - style.vignette * np.clip(away, 0, 1.3) ** 2.2 + rng.standard_normal((27, 48)) * 0.004
     coarse = PIL.Image.fromarray(np.clip(bright * 255, 0, 255).astype(np.uint8), "L")
     plane = coarse.resize((WIDTH, HEIGHT), PIL.Image.Resampling.BICUBIC)
     return PIL.Image.merge("RGB", (plane, plane, plane))

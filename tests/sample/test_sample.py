@@ -195,7 +195,7 @@ def stained(rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
     return np.asarray((blue - green > 22) & (blue - red > -12))
 
 
-LOOK = smear.Look(
+STYLE = smear.Style(
     stain=(1, 1, 1),
     light=(1, 1, 1),
     vignette=0.0,
@@ -219,7 +219,7 @@ LOOK = smear.Look(
 )
 def test_boxes_are_tight(wanted: smear.Wanted) -> None:
     for seed in range(4):
-        image, (cell,) = smear.draw(LOOK, [wanted], np.random.default_rng(seed))
+        image, (cell,) = smear.draw(STYLE, [wanted], np.random.default_rng(seed))
         rgb = np.asarray(image).astype(int)
         rgb[int(smear.CORNER[1]) :, : int(smear.CORNER[0])] = smear.GLASS
         differs = np.abs(rgb - np.array(smear.GLASS)).max(axis=2) > 12
@@ -235,8 +235,8 @@ def test_boxes_are_tight(wanted: smear.Wanted) -> None:
 
 def test_a_cut_cell_shows_less_than_half() -> None:
     for seed in range(12):
-        whole = cells.draw("Neutrophil", np.random.default_rng(seed), edge=LOOK.edge)
-        _, (cell,) = smear.draw(LOOK, [smear.Wanted("Neutrophil", cut=True)], np.random.default_rng(seed))
+        whole = cells.draw("Neutrophil", np.random.default_rng(seed), edge=STYLE.edge)
+        _, (cell,) = smear.draw(STYLE, [smear.Wanted("Neutrophil", cut=True)], np.random.default_rng(seed))
         rows, columns = (np.flatnonzero((whole.cover > 96).any(axis)) for axis in (1, 0))
         full = len(rows) * len(columns)
         assert cell.box.area < 0.55 * full
