@@ -10,7 +10,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cache, cached_property
 from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -308,8 +308,26 @@ def _repeated(kind: str, ids: Iterable[str]) -> Iterator[Problem]:
     for row, count in Counter(ids).items():
         if count > 1:
             yield Problem(
-                f'{kind} "{row}"', f"stands {count} times in the table", "give every row its own id"
+                f'{kind} "{row}"', f"appears {count} times in the table", "give every row its own id"
             )
+
+
+_CELL_FIELDS = (
+    *("image", "id", "label", "box", "raw_label", "shape"),
+    *("occluded", "source", "z_order", "group", "track", "attributes"),
+)
+"""The fields of a cell that always count in the fingerprint. Do not add to them.
+
+A field that `Cell` gains later counts by itself, and only in cells where it differs from its default: data without
+it keep their fingerprint.
+"""
+_values = attrgetter(*_CELL_FIELDS)
+_FingerprintedCell = msgspec.defstruct("_FingerprintedCell", _CELL_FIELDS, gc=False)
+
+
+@cache
+def _later_fields(kind: type[Cell]) -> tuple[structs.FieldInfo, ...]:
+    return tuple(each for each in structs.fields(kind) if each.name not in _CELL_FIELDS)
 
 
 def _content(ds: Dataset) -> Iterator[object]:
@@ -317,12 +335,18 @@ def _content(ds: Dataset) -> Iterator[object]:
     yield ds.taxonomy.labels
     yield ds.patients
     yield [(i.id, i.width, i.height, i.patient, i.name, i.subset, i.tags) for i in ds.images]
-    yield [cell if cell.shape is None else structs.replace(cell, shape=None) for cell in ds.cells]
+    flat = (cell if cell.shape is None else structs.replace(cell, shape=None) for cell in ds.cells)
+    yield [_FingerprintedCell(*_values(cell)) if _later_fields(type(cell)) else cell for cell in flat]
     for cell in ds.cells:
         if cell.shape is not None:
             kind, numbers = pack(cell.shape)
             yield (cell.image, cell.id, kind, [float(number) for number in numbers])
-    plain = ("complete", None, None)
-    for i in ds.images:  # only where something is said, so that data which say nothing keep their fingerprint
-        if (more := (i.annotation_state, i.diagnosis, i.group)) != plain:
+    defaults = ("complete", None, None)
+    for i in ds.images:  # these fields came later, too
+        if (more := (i.annotation_state, i.diagnosis, i.group)) != defaults:
             yield (i.id, *more)
+    for cell in ds.cells:
+        if later := _later_fields(type(cell)):
+            values = ((each, getattr(cell, each.name)) for each in later)
+            if added := {each.name: value for each, value in values if value != each.default}:
+                yield (cell.image, cell.id, added)

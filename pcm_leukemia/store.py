@@ -74,13 +74,24 @@ SCHEMA_VERSION = 2
 OFFICIAL = "official"
 """The split that is meant where a folder has several and none is named."""
 
-_PATIENTS = ("patient", "diagnosis")
-_IMAGES_1 = ("image", "width", "height", "patient", "name", "subset", "file", "tags")
-_IMAGES = (*_IMAGES_1, "annotation_state", "diagnosis", "group")
-_CELLS = (
-    *("image", "cell", "label", "x1", "y1", "x2", "y2", "raw_label", "shape", "geometry"),
-    *("occluded", "source", "z_order", "group", "track", "attributes"),
-)
+_ADDED: Mapping[str, Mapping[int, tuple[str, ...]]] = {
+    "patients.csv": {1: ("patient", "diagnosis")},
+    "images.csv": {
+        1: ("image", "width", "height", "patient", "name", "subset", "file", "tags"),
+        2: ("annotation_state", "diagnosis", "group"),
+    },
+    "cells.csv": {
+        1: (
+            *("image", "cell", "label", "x1", "y1", "x2", "y2", "raw_label", "shape", "geometry"),
+            *("occluded", "source", "z_order", "group", "track", "attributes"),
+        ),
+    },
+}
+"""Table -> schema version -> the columns that it added, at the end of each row.
+
+A new column needs four edits here: its name below a new version, `SCHEMA_VERSION`, and the value in the function that
+writes a row (`_cell_row`) and the one that reads it (`_cell`), with a default for rows of older versions.
+"""
 csv.field_size_limit(2**31 - 1)  # the module's own limit is less than the runs of a large mask
 
 
@@ -101,9 +112,9 @@ def write(ds: Dataset, out: str | Path) -> Report:
     """
     out = Path(out)
     with new_folder(out, CANONICAL) as folder:
-        _write_table(folder / "patients.csv", _PATIENTS, ((p.id, p.diagnosis or "") for p in ds.patients))
-        _write_table(folder / "images.csv", _IMAGES, map(_image_row, ds.images))
-        _write_table(folder / "cells.csv", _CELLS, map(_cell_row, ds.cells))
+        _write_table(folder, "patients.csv", ((p.id, p.diagnosis or "") for p in ds.patients))
+        _write_table(folder, "images.csv", map(_image_row, ds.images))
+        _write_table(folder, "cells.csv", map(_cell_row, ds.cells))
         if (out / "splits").is_dir():
             shutil.copytree(out / "splits", folder / "splits")
         (folder / "splits").mkdir(exist_ok=True)
@@ -161,14 +172,14 @@ def read(
     header = _read_header(path)
     if verify:
         _verify(path, header)
-    rows = _Tables(path)
+    rows = _Tables(path, header["schema_version"])
     recorded = header.get("images_root")
     ds = Dataset(
         str(header["name"]),
         _taxonomy(header["taxonomy"]),
-        tuple(rows.read("images.csv", _IMAGES_1 if header["schema_version"] == 1 else _IMAGES, _image)),
-        tuple(rows.read("cells.csv", _CELLS, _cell)),
-        tuple(rows.read("patients.csv", _PATIENTS, lambda row: Patient(PatientId(row[0]), row[1] or None))),
+        tuple(rows.read("images.csv", _image)),
+        tuple(rows.read("cells.csv", _cell)),
+        tuple(rows.read("patients.csv", lambda row: Patient(PatientId(row[0]), row[1] or None))),
         root=Path(os.path.normpath(path.resolve() / recorded)) if recorded else None,
     )
     if images_root is not None:
@@ -232,14 +243,13 @@ def _split_file(path: Path, name: str) -> Path:
 
 
 def _header(ds: Dataset, folder: Path, out: Path) -> dict[str, object]:
-    tables = ("patients.csv", "images.csv", "cells.csv")
     return {
         "written_by": "pcm-leukemia",
         "schema_version": SCHEMA_VERSION,
         "name": ds.name,
         "counts": {"patients": len(ds.patients), "images": len(ds.images), "cells": len(ds.cells)},
         "fingerprint": ds.fingerprint,
-        "sha256": {table: _sha256(folder / table) for table in tables},
+        "sha256": {table: _sha256(folder / table) for table in _ADDED},
         "images_root": _relative(ds.root, out.absolute()) if ds.root else None,
         "taxonomy": {
             "name": ds.taxonomy.name,
@@ -250,7 +260,7 @@ def _header(ds: Dataset, folder: Path, out: Path) -> dict[str, object]:
                 for task in ds.taxonomy.tasks
             ],
         },
-        "entries": sorted((HEADER, *tables, "splits")),
+        "entries": sorted((HEADER, *_ADDED, "splits")),
     }
 
 
@@ -276,7 +286,7 @@ def _read_header(path: Path) -> dict[str, Any]:
         raise CorruptFile(
             f"{file}: is not the header of a canonical folder; import the export again"
         ) from error
-    if version not in (1, SCHEMA_VERSION):
+    if version not in range(1, SCHEMA_VERSION + 1):
         raise CorruptFile(
             f"{file}: schema_version {version}, this version of pcm-leukemia reads 1 and {SCHEMA_VERSION}; "
             "run: pip install --upgrade pcm-leukemia"
@@ -350,10 +360,15 @@ def _with_split(ds: Dataset, path: Path, name: str | None) -> Dataset:
 # Rows to text
 
 
-def _write_table(path: Path, columns: tuple[str, ...], rows: Iterable[Iterable[object]]) -> None:
-    with path.open("w", encoding="utf-8", newline="") as stream:
+def _columns(table: str, version: int) -> tuple[str, ...]:
+    """The columns of a table in one schema version."""
+    return tuple(name for since, names in _ADDED[table].items() if since <= version for name in names)
+
+
+def _write_table(folder: Path, table: str, rows: Iterable[Iterable[object]]) -> None:
+    with (folder / table).open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream)  # lines end as RFC 4180 says: then a lone "\r" is quoted, too
-        writer.writerow(columns)
+        writer.writerow(_columns(table, SCHEMA_VERSION))
         writer.writerows(rows)
 
 
@@ -387,11 +402,11 @@ def _json(pairs: object) -> str:
 class _Tables:
     """Reads the tables of one folder; a row that cannot be read is a problem with its line."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, version: int) -> None:
+        self.path, self.version = path, version
 
-    def read(self, table: str, columns: tuple[str, ...], make: Callable[[list[str]], Any]) -> Iterator[Any]:
-        file = self.path / table
+    def read(self, table: str, make: Callable[[list[str]], Any]) -> Iterator[Any]:
+        file, columns = self.path / table, _columns(table, self.version)
         problems = []
         try:
             with file.open(encoding="utf-8-sig", newline="") as stream:
@@ -441,20 +456,20 @@ def _image(row: list[str]) -> Image:
 
 def _cell(row: list[str]) -> Cell:
     image, number, label, x1, y1, x2, y2, raw_label, kind, geometry = row[:10]
-    occluded, source, z_order, group, track, attributes = row[10:]
+    occluded, source, z_order, group, track, attributes = row[10:16]
     return Cell(
-        ImageId(image),
-        int(number),
-        label,
-        Box(float(x1), float(y1), float(x2), float(y2)),
-        raw_label,
-        unpack(kind, [float(number) for number in geometry.split()]) if kind else None,
-        bool(int(occluded)),
-        source,
-        int(z_order),
-        int(group),
-        int(track) if track else None,
-        _pairs(json.loads(attributes)) if attributes else (),
+        image=ImageId(image),
+        id=int(number),
+        label=label,
+        box=Box(float(x1), float(y1), float(x2), float(y2)),
+        raw_label=raw_label,
+        shape=unpack(kind, [float(number) for number in geometry.split()]) if kind else None,
+        occluded=bool(int(occluded)),
+        source=source,
+        z_order=int(z_order),
+        group=int(group),
+        track=int(track) if track else None,
+        attributes=_pairs(json.loads(attributes)) if attributes else (),
     )
 
 

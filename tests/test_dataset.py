@@ -118,7 +118,7 @@ def test_every_contradiction_is_listed(ds: Dataset) -> None:
         )
     text = str(caught.value)
     assert len(caught.value.problems) == 6
-    assert 'image "a.png": stands 2 times in the table' in text
+    assert 'image "a.png": appears 2 times in the table' in text
     assert 'image "d.png": patient "P9" is not in the table; add the patient' in text
     assert 'image "a.png" cell 0: the image has two cells of this number' in text
     assert 'image "z.png" cell 0: its image is not in the table' in text

@@ -14,6 +14,7 @@ import PIL.Image
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from pcm_leukemia import NINE, Box, Cell, Dataset, Image, Patient, Split, converters, splits, store
 from pcm_leukemia.converters import coco
@@ -191,6 +192,25 @@ def test_the_fingerprint_is_what_it_was() -> None:
     """Version 0.1.0, before there were points and states, gave this number."""
     ds = as_before()
     assert ds.fingerprint == "c333c621afaea81b92b6b3d01671a24411d36bcf52b98115f268ee594c0b8846"
+
+
+class LaterCell(Cell, frozen=True):
+    """A cell with the fields that a later version may add."""
+
+    smudged: bool = False
+    stage: str | None = None
+
+
+@pytest.mark.parametrize(("field", "value"), [("smudged", True), ("stage", "early")])
+def test_a_new_field_of_cells_changes_only_fingerprints_of_data_that_use_it(
+    field: str, value: object
+) -> None:
+    ds = as_before()
+    cells = tuple(LaterCell(**structs.asdict(cell)) for cell in ds.cells)
+    same = replace(ds, cells=cells)
+    assert same.fingerprint == ds.fingerprint
+    used = replace(ds, cells=(structs.replace(cells[0], **{field: value}), *cells[1:]))
+    assert used.fingerprint != ds.fingerprint
 
 
 @pytest.mark.parametrize(

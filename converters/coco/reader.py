@@ -321,18 +321,18 @@ class _Reader:
         track = row.get("track")
         self.cells.append(
             Cell(
-                image.id,
-                int(number),
-                IGNORE if row.get("iscrowd") == 1 else label,
-                box,
-                row.get("raw_label", label),
-                self._shape(row),
-                bool(row.get("occluded")),
-                row.get("source", ""),
-                int(row.get("z_order", 0)),
-                int(row.get("group", 0)),
-                None if track is None else int(track),
-                _pairs(row.get("attributes")),
+                image=image.id,
+                id=int(number),
+                label=IGNORE if row.get("iscrowd") == 1 else label,
+                box=box,
+                raw_label=row.get("raw_label", label),
+                shape=self._shape(row),
+                occluded=bool(row.get("occluded")),
+                source=row.get("source", ""),
+                z_order=int(row.get("z_order", 0)),
+                group=int(row.get("group", 0)),
+                track=None if track is None else int(track),
+                attributes=_pairs(row.get("attributes")),
             )
         )
 

@@ -212,16 +212,16 @@ def _cells(image: Image, row: dict[str, Any], labels: tuple[str, ...]) -> Iterat
     columns = (objects["cell"], objects["category"], objects["bbox"], objects["raw_label"], rests)
     for number, category, bbox, raw_label, rest in zip(*columns, strict=True):
         yield Cell(
-            image.id,
-            number,
-            labels[category],
-            Box(*(rest.box or corners(bbox))),
-            raw_label,
-            None if rest.shape is None else unpack(*rest.shape),
-            rest.occluded,
-            rest.source,
-            rest.z_order,
-            rest.group,
-            rest.track,
-            tuple(rest.attributes),
+            image=image.id,
+            id=number,
+            label=labels[category],
+            box=Box(*(rest.box or corners(bbox))),
+            raw_label=raw_label,
+            shape=None if rest.shape is None else unpack(*rest.shape),
+            occluded=rest.occluded,
+            source=rest.source,
+            z_order=rest.z_order,
+            group=rest.group,
+            track=rest.track,
+            attributes=tuple(rest.attributes),
         )

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
-from pcm_leukemia.cvat.document import Found, read_document
+from pcm_leukemia.cvat.document import Parsed, read_document
 from pcm_leukemia.cvat.inspection import Inspection
 from pcm_leukemia.cvat.labels import Labels
 from pcm_leukemia.dataset import Dataset
@@ -42,8 +42,8 @@ def inspect(
     DataNotFound
         If `path` or `images_root` is not there; whatever is found in it never raises.
     """
-    found, _ = _scan(path, taxonomy, labels or {}, images_root, clip=clip, check_images=check_images)
-    return found.inspection
+    parsed, _ = _scan(path, taxonomy, labels or {}, images_root, clip=clip, check_images=check_images)
+    return parsed.inspection
 
 
 def read(
@@ -83,17 +83,17 @@ def read(
     DataNotFound
         If `path` or `images_root` is not there.
     """
-    found, root = _scan(path, taxonomy, labels or {}, images_root, clip=clip, check_images=check_images)
-    inspection = found.inspection
+    parsed, root = _scan(path, taxonomy, labels or {}, images_root, clip=clip, check_images=check_images)
+    inspection = parsed.inspection
     if inspection.problems:
-        unknown = set(inspection.problems) <= set(found.labels.problems())
+        unknown = set(inspection.problems) <= set(parsed.labels.problems())
         raise (UnknownLabel if unknown else InvalidExport)(inspection.problems)
     _warn(inspection)
     return Dataset(
         name or _name_of(Path(path)),
-        found.labels.taxonomy(),
-        tuple(found.images.values()),
-        tuple(found.cells),
+        parsed.labels.taxonomy(),
+        tuple(parsed.images.values()),
+        tuple(parsed.cells),
         root=root,
     )
 
@@ -106,42 +106,42 @@ def _scan(
     *,
     clip: bool,
     check_images: bool,
-) -> tuple[Found, Path | None]:
+) -> tuple[Parsed, Path | None]:
     """Read every document of an export and find its images' files; gives where these are."""
     container = open_container(path)
     pictures = open_container(images_root) if images_root else container
-    found = Found(Labels(None if taxonomy == "declared" else taxonomy, labels), clip=clip)
-    inspection = found.inspection
+    parsed = Parsed(Labels(None if taxonomy == "declared" else taxonomy, labels), clip=clip)
+    inspection = parsed.inspection
     documents = container.documents()
     with _collector_paused():
         for document in documents:
-            read_document(document, found)
+            read_document(document, parsed)
     if not inspection.images and not inspection.problems and not container.problems:
         what = "holds no image" if documents else "holds no XML file"
         inspection.problems.append(Problem(str(path), what, "give an export in 'CVAT for images 1.1'"))
-    inspection.problems += found.labels.problems()
-    inspection.warnings += found.labels.warnings()
-    root = _find_images(found, pictures, required=images_root is not None, check=check_images)
+    inspection.problems += parsed.labels.problems()
+    inspection.warnings += parsed.labels.warnings()
+    root = _find_images(parsed, pictures, required=images_root is not None, check=check_images)
     inspection.problems += container.problems
     if pictures is not container:
         inspection.problems += pictures.problems
-    return found, root
+    return parsed, root
 
 
-def _find_images(found: Found, pictures: Container, *, required: bool, check: bool) -> Path | None:
+def _find_images(parsed: Parsed, pictures: Container, *, required: bool, check: bool) -> Path | None:
     """Set `Image.file` where there is one and look at its header; gives the root of the files, if any."""
-    bases = {} if required else found.bases
-    images, problems = find_images(found.images.values(), pictures, bases, required=required)
-    found.images = {image.id: image for image in images}
-    found.inspection.problems += problems
-    found.inspection.files = sum(image.file is not None for image in images)
-    if not found.inspection.files:
+    bases = {} if required else parsed.bases
+    images, problems = find_images(parsed.images.values(), pictures, bases, required=required)
+    parsed.images = {image.id: image for image in images}
+    parsed.inspection.problems += problems
+    parsed.inspection.files = sum(image.file is not None for image in images)
+    if not parsed.inspection.files:
         return None
     root = pictures.root.absolute()
     if check:
         from pcm_leukemia.images import check_sizes
 
-        found.inspection.problems += check_sizes(images, root)
+        parsed.inspection.problems += check_sizes(images, root)
     return root
 
 

@@ -28,7 +28,7 @@ from pcm_leukemia.files import Document, leads_outside
 from pcm_leukemia.schema import Attributes, Cell, Image, ImageId, Tag
 from pcm_leukemia.shapes import Box, Ellipse, RotatedBox
 
-__all__ = ["Found", "read_document"]
+__all__ = ["Parsed", "read_document"]
 
 _CHUNK = 1 << 20
 _MOST_PIXELS_A_SIDE = 1_000_000
@@ -41,7 +41,7 @@ Attrs = dict[str, str]
 
 
 @dataclass(slots=True)
-class Found:
+class Parsed:
     """What the documents of one export hold together."""
 
     labels: Labels
@@ -52,9 +52,9 @@ class Found:
     cells: list[Cell] = field(default_factory=list)
 
 
-def read_document(document: Document, found: Found) -> None:
-    """Read one XML file into `found`; whatever is wrong with it becomes a problem there."""
-    reader = _Reader(document, found)
+def read_document(document: Document, parsed: Parsed) -> None:
+    """Read one XML file into `parsed`; whatever is wrong with it becomes a problem there."""
+    reader = _Reader(document, parsed)
     try:
         with document.open() as stream:
             while chunk := stream.read(_CHUNK):
@@ -62,15 +62,15 @@ def read_document(document: Document, found: Found) -> None:
         reader.parser.Parse(b"", True)  # noqa: FBT003
         reader.finish()
     except _Refused as refused:
-        found.inspection.problems.append(refused.problem)
+        parsed.inspection.problems.append(refused.problem)
     except (MemoryError, KeyboardInterrupt):
         raise
     except Exception as error:  # noqa: BLE001 - expat, the codecs and a broken zip raise a dozen kinds
         what = f"is not well-formed XML, or cut short ({error or type(error).__name__})"
-        found.inspection.problems.append(Problem(f"{document.where}:{reader.line}", what, EXPORT_AGAIN))
+        parsed.inspection.problems.append(Problem(f"{document.where}:{reader.line}", what, EXPORT_AGAIN))
     for (kind, label), count in reader.counts.items():
-        found.inspection.shapes[kind] += count
-        found.inspection.labels[label] += count
+        parsed.inspection.shapes[kind] += count
+        parsed.inspection.labels[label] += count
 
 
 class _First(NamedTuple):
@@ -91,11 +91,11 @@ class _Refused(Exception):
 class _Reader:
     """The callbacks of one parse, and what they need to remember from one to the next."""
 
-    def __init__(self, document: Document, found: Found) -> None:
+    def __init__(self, document: Document, parsed: Parsed) -> None:
         self.where, self.base, self.prefix = document.where, document.base, document.prefix
-        self.found = found
-        self.inspection = found.inspection
-        self.resolve = found.labels.resolve
+        self.parsed = parsed
+        self.inspection = parsed.inspection
+        self.resolve = parsed.labels.resolve
         self.depth = 0
         self.in_meta = False
         self.header = Header()
@@ -225,7 +225,7 @@ class _Reader:
         self.in_meta = False
         self.inspection.header = self.inspection.header or self.header.kind
         for label in self.header.labels:
-            self.found.labels.declare(label)
+            self.parsed.labels.declare(label)
 
     def _version(self, version: str) -> None:
         known = self.inspection.version
@@ -258,16 +258,16 @@ class _Reader:
             self._problem(
                 f'its size is "{attrs.get("width", "")}" x "{attrs.get("height", "")}" pixels', EXPORT_AGAIN
             )
-        elif image_id in self.found.images:
+        elif image_id in self.parsed.images:
             first = self.firsts.get(image_id)
             self._problem(f"stands twice{f', first in line {first.line}' if first else ''}", EXPORT_AGAIN)
         else:
             self.firsts[image_id] = _First(self.line, task)
             subset = sys.intern(subset or self.header.subset)
             self.image = Image(image_id, *size, name=self.image_name, subset=subset)
-            self.found.images[image_id] = self.image
+            self.parsed.images[image_id] = self.image
             if self.base:
-                self.found.bases[image_id] = self.base
+                self.parsed.bases[image_id] = self.base
 
     def _end_image(self) -> None:
         self.inspection.empty_images += not self.number
@@ -295,7 +295,7 @@ class _Reader:
                 attrs.get("label", ""), attributes, attrs.get("source", ""), self._integer(attrs, "group_id")
             )
             self.image = replace(self.image, tags=(*self.image.tags, tag))
-            self.found.images[self.image.id] = self.image
+            self.parsed.images[self.image.id] = self.image
 
     def _shape_of_track(self, tag: str, attrs: Attrs, attributes: Attributes) -> None:
         try:
@@ -339,20 +339,20 @@ class _Reader:
         if box is None or label is None:
             return
         cell = Cell(
-            image.id,
-            number,
-            label[0],
-            box,
-            label[1],
-            shape,
-            attrs.get("occluded") == "1",
-            sys.intern(owner.get("source", "")),
-            self._integer(attrs, "z_order") if attrs.get("z_order", "0") != "0" else 0,
-            self._integer(owner, "group_id") if "group_id" in owner else 0,
-            self._integer(owner, "id") if owner is not attrs else None,
-            attributes,
+            image=image.id,
+            id=number,
+            label=label[0],
+            box=box,
+            raw_label=label[1],
+            shape=shape,
+            occluded=attrs.get("occluded") == "1",
+            source=sys.intern(owner.get("source", "")),
+            z_order=self._integer(attrs, "z_order") if attrs.get("z_order", "0") != "0" else 0,
+            group=self._integer(owner, "group_id") if "group_id" in owner else 0,
+            track=self._integer(owner, "id") if owner is not attrs else None,
+            attributes=attributes,
         )
-        self.found.cells.append(cell)
+        self.parsed.cells.append(cell)
 
     def _integer(self, attrs: Attrs, name: str) -> int:
         text = attrs.get(name, "0")
@@ -382,7 +382,7 @@ class _Reader:
     def _outside(self, what: str, box: Box, image: Image) -> Box | None:
         self.inspection.outside_image += 1
         clipped = box.clip(image.width, image.height)
-        if not self.found.clip:
+        if not self.parsed.clip:
             sides = [
                 f"begins at {axis}={value:.2f}" for axis, value in (("x", box.x1), ("y", box.y1)) if value < 0
             ]
@@ -427,15 +427,15 @@ class _Reader:
         Otherwise the plain id would be that of whichever task comes first, and pass to another image when
         a task is added or deleted.
         """
-        names = {old: new for old, new in self.repeated.items() if new and new not in self.found.images}
+        names = {old: new for old, new in self.repeated.items() if new and new not in self.parsed.images}
         if not names:
             return
-        images = (replace(image, id=names.get(image.id, image.id)) for image in self.found.images.values())
-        self.found.images = {image.id: image for image in images}
-        self.found.bases = {names.get(image, image): base for image, base in self.found.bases.items()}
-        self.found.cells = [
+        images = (replace(image, id=names.get(image.id, image.id)) for image in self.parsed.images.values())
+        self.parsed.images = {image.id: image for image in images}
+        self.parsed.bases = {names.get(image, image): base for image, base in self.parsed.bases.items()}
+        self.parsed.cells = [
             structs.replace(cell, image=names[cell.image]) if cell.image in names else cell
-            for cell in self.found.cells
+            for cell in self.parsed.cells
         ]
 
 

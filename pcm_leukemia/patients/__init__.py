@@ -102,14 +102,14 @@ def assign(ds: Dataset, patients: str | Table | Tag | Attribute) -> Dataset:
 
 
 @dataclass(slots=True)
-class _Found:
-    """What was found about one image: the patients and diagnoses that something named."""
+class _Candidates:
+    """The patients and diagnoses that were found for one image."""
 
     patients: set[str] = field(default_factory=set)
     diagnoses: set[str] = field(default_factory=set)
 
     def add(self, patient: str | None, diagnosis: str | None) -> None:
-        """Take note of what is not blank."""
+        """Add the values that are not blank."""
         self.patients |= {patient.strip()} - {""} if patient else set()
         self.diagnoses |= {diagnosis.strip()} - {""} if diagnosis else set()
 
@@ -152,9 +152,9 @@ def from_pattern(ds: Dataset, pattern: str) -> Dataset:
     (Patient(id='007', diagnosis='AML'),)
     """
     compiled = _compiled(pattern)
-    found: dict[ImageId, _Found] = {}
+    found: dict[ImageId, _Candidates] = {}
     for image in ds.images:
-        found[image.id] = _Found()
+        found[image.id] = _Candidates()
         for path in dict.fromkeys((image.name, image.id)):
             match = compiled.search(path)
             if match and (match["patient"] or "").strip():
@@ -215,11 +215,11 @@ def from_csv(ds: Dataset, path: str | Path) -> Dataset:
     [('slides/a.png', '007'), ('slides/b.png', 'P8')]
     """
     table = PatientTable.read(path)
-    found: dict[ImageId, _Found] = {}
+    found: dict[ImageId, _Candidates] = {}
     problems = []
     for image in ds.images:
         rows = table.rows_for(image)
-        found[image.id] = _Found()
+        found[image.id] = _Candidates()
         for row in rows:
             found[image.id].add(row.patient, row.diagnosis)
         if len(found[image.id].patients) > 1:
@@ -273,9 +273,9 @@ def from_tags(ds: Dataset, pattern: str) -> Dataset:
     '007'
     """
     compiled = _compiled(pattern)
-    found: dict[ImageId, _Found] = {}
+    found: dict[ImageId, _Candidates] = {}
     for image in ds.images:
-        found[image.id] = _Found()
+        found[image.id] = _Candidates()
         for tag in image.tags:
             if match := compiled.search(tag.label):
                 found[image.id].add(match["patient"], match.groupdict().get("diagnosis"))
@@ -324,9 +324,9 @@ def from_attribute(ds: Dataset, name: str = "patient", diagnosis: str = "diagnos
     >>> from_attribute(Dataset("demo", NINE, (Image(ImageId("a.png"), 64, 64, tags=(tag,)),))).patients
     (Patient(id='007', diagnosis='APL'),)
     """
-    found: dict[ImageId, _Found] = {}
+    found: dict[ImageId, _Candidates] = {}
     for image in ds.images:
-        found[image.id] = _Found()
+        found[image.id] = _Candidates()
         of_tags = [attribute for tag in image.tags for attribute in tag.attributes]
         of_cells = [attribute for cell in ds.cells_of(image) for attribute in cell.attributes]
         for key in (name, diagnosis):
@@ -362,7 +362,7 @@ def _compiled(pattern: str) -> re.Pattern[str]:
     return compiled
 
 
-def _doubled(found: Mapping[ImageId, _Found], source: str) -> list[Problem]:
+def _doubled(found: Mapping[ImageId, _Candidates], source: str) -> list[Problem]:
     """The images about which their own tags or attributes disagree."""
     return [
         Problem(
@@ -377,7 +377,11 @@ def _doubled(found: Mapping[ImageId, _Found], source: str) -> list[Problem]:
 
 
 def _with_patients(
-    ds: Dataset, found: Mapping[ImageId, _Found], lacking: str, fix: str, problems: Iterable[Problem] = ()
+    ds: Dataset,
+    found: Mapping[ImageId, _Candidates],
+    lacking: str,
+    fix: str,
+    problems: Iterable[Problem] = (),
 ) -> Dataset:
     """Every image under the one patient found for it; `lacking` and `fix` tell of one without."""
     none = [Problem(f'image "{image}"', lacking, fix) for image, each in found.items() if not each.patients]
