@@ -1,0 +1,110 @@
+"""A detector and a classifier that only look at colours: what the pipeline makes of them, without any training."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import pytest
+import torch
+
+from pcm_leukemia import Dataset, Image, Taxonomy
+from pcm_leukemia.baselines import prediction
+from pcm_leukemia.baselines.contract import Detections
+from pcm_leukemia.baselines.metrics.coco_results import from_coco_results
+from pcm_leukemia.baselines.prediction import Predicted
+from pcm_leukemia.baselines.two_stage import TwoStage
+from pcm_leukemia.images import Pixels
+from pcm_leukemia.schema import ImageId
+from pcm_leukemia.shapes import Box
+
+SIDES = [(10, 10, 30, 30), (50, 10, 70, 30), (90, 10, 110, 30)]
+"""Where cells may be; the red value of a cell's pixels is its class, a hundred for each."""
+
+
+class ByColour:
+    """Finds a cell wherever one may be, and names it by its red value."""
+
+    labels: tuple[str, ...]
+    padding = 0
+
+    def prepare(self, image: Pixels) -> torch.Tensor:
+        return torch.from_numpy(image.astype(np.uint8).copy())
+
+
+class Detector(ByColour):
+    labels = ("WBC", "Other")
+
+    def detect(self, batch: torch.Tensor, sizes: Sequence[tuple[int, int]]) -> list[Detections]:
+        assert [(image.shape[1], image.shape[0]) for image in batch] == list(sizes)
+        found = []
+        for image in batch:
+            reds = [int(image[y1, x1, 0]) for x1, y1, _, _ in SIDES]
+            sides = [each for each, red in zip(SIDES, reds, strict=True) if red]
+            labels = [int(red == 250) for red in reds if red]
+            scores = np.linspace(0.9, 0.8, len(sides), dtype=np.float32)
+            boxes = np.array(sides, np.float32).reshape(-1, 4)
+            found.append(Detections(boxes, scores, np.array(labels, np.int64)))
+        return found
+
+
+class Classifier(ByColour):
+    labels = ("Lymphocyte", "Monocyte")
+
+    def probabilities(self, batch: torch.Tensor) -> torch.Tensor:
+        assert batch.shape[1:] == (20, 20, 3)  # cut to the box
+        second = (batch[:, :, :, 0].float().mean((1, 2)) > 150).float()
+        return torch.stack([0.75 - 0.5 * second, 0.25 + 0.5 * second], 1)
+
+
+REDS = {"a.png": (100, 200, 250), "b.png": (0, 0, 0), "c.png": (200, 0, 100), "d.png": (0, 250, 0)}
+
+
+@pytest.fixture
+def ds(tmp_path: Path) -> Dataset:
+    for name, reds in REDS.items():
+        pixels = np.zeros((40, 120, 3), np.uint8)
+        for (x1, y1, x2, y2), red in zip(SIDES, reds, strict=True):
+            pixels[y1:y2, x1:x2, 0] = red
+        PIL.Image.fromarray(pixels).save(tmp_path / name)
+    images = tuple(Image(ImageId(name), 120, 40, file=name) for name in REDS)
+    return Dataset("demo", Taxonomy("two", Classifier.labels), images, root=tmp_path)
+
+
+@pytest.mark.parametrize("batch", [1, 3, 16])
+@pytest.mark.parametrize("workers", [0, 3])
+def test_every_white_cell_gets_its_own_label(ds: Dataset, batch: int, workers: int) -> None:
+    labelled = TwoStage(Detector(), Classifier()).predict(ds, batch=batch, workers=workers)
+    assert list(labelled) == list(REDS)
+    assert [labelled[ImageId(name)].labels.tolist() for name in REDS] == [[0, 1], [], [1, 0], []]
+    assert [len(labelled[ImageId(name)].others.labels) for name in REDS] == [1, 0, 0, 1]
+    assert labelled[ImageId("c.png")].boxes.tolist() == [list(SIDES[0]), list(SIDES[2])]
+    np.testing.assert_allclose(labelled[ImageId("c.png")].label_scores, [0.75, 0.75])
+
+
+def test_predictions_are_written_as_coco_with_all_their_scores(ds: Dataset, tmp_path: Path) -> None:
+    labelled = TwoStage(Detector(), Classifier()).predict(ds)
+    predicted = {
+        image: [
+            Predicted(Classifier.labels[label], Box(*sides), score * sure, score, sure)
+            for sides, score, label, sure in zip(
+                *(each.tolist() for each in (of.boxes, of.scores, of.labels, of.label_scores)), strict=True
+            )
+        ]
+        for image, of in labelled.items()
+    }
+    report = prediction.write(predicted, ds.taxonomy, ds, tmp_path / "out", "coco")
+    assert report.cells == {"all": {"Lymphocyte": 2, "Monocyte": 2}}
+    rows = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert [(row["image_id"], row["category_id"]) for row in rows] == [(1, 1), (1, 2), (3, 2), (3, 1)]
+    assert rows[0]["bbox"] == [10, 10, 20, 20]
+    assert (rows[0]["score"], rows[0]["detection_score"], rows[0]["label_score"]) == (0.675, 0.9, 0.75)
+    back = from_coco_results(tmp_path / "out" / "results.json", ds)
+    for image, each in labelled.items():
+        expected = each.as_found()
+        np.testing.assert_array_equal(back[image].boxes, expected.boxes)
+        np.testing.assert_array_equal(back[image].labels, expected.labels)
+        np.testing.assert_allclose(back[image].scores, expected.scores, atol=1e-6)
