@@ -9,7 +9,7 @@ from collections import Counter
 from typing import Literal, TypeAlias
 
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.errors import Problem, UnfitForTask
+from pcm_leukemia.errors import Problem, UnfitForTask, either, option
 from pcm_leukemia.schema import IGNORE
 from pcm_leukemia.shapes import Point
 from pcm_leukemia.splits import require_sound
@@ -84,8 +84,11 @@ def require_boxes(ds: Dataset) -> None:
             Problem(
                 ds.name,
                 f'{len(points):,} {are} ({counts}), the first in image "{points[0].image}", and boxes are needed here',
-                "leave such cells out with Dataset.select(labels=...), or set them aside with "
-                f'Dataset.relabel({{"{points[0].label}": "ignore"}})',
+                either(
+                    "leave such cells out with Dataset.select(labels=...), or set them aside with "
+                    f'Dataset.relabel({{"{points[0].label}": "ignore"}})',
+                    f"leave such cells out, or set them aside with --map {points[0].label}=ignore",
+                ),
             )
         ]
     )
@@ -109,7 +112,7 @@ def require_complete(ds: Dataset, incomplete: Incomplete = "refuse") -> None:
     >>> require_complete(ds)
     Traceback (most recent call last):
     ...
-    pcm_leukemia.errors.UnfitForTask: demo: of 1 image, the first "a.png", not all cells are known to be annotated (1 partial), and a detector takes what is not annotated for background; leave such images out with Dataset.select, or pass incomplete="keep" / --incomplete keep
+    pcm_leukemia.errors.UnfitForTask: demo: of 1 image, the first "a.png", not all cells are known to be annotated (1 partial), and a detector takes what is not annotated for background; leave such images out with Dataset.select, or pass incomplete="keep"
     >>> require_complete(ds, "keep")
     """
     if incomplete not in ("refuse", "keep"):
@@ -125,7 +128,7 @@ def require_complete(ds: Dataset, incomplete: Incomplete = "refuse") -> None:
                 ds.name,
                 f'of {len(lacking):,} image{"s" * (len(lacking) > 1)}, the first "{lacking[0].id}", not all cells are '
                 f"known to be annotated ({counts}), and a detector takes what is not annotated for background",
-                'leave such images out with Dataset.select, or pass incomplete="keep" / --incomplete keep',
+                f"leave such images out{either(' with Dataset.select', '')}, or pass {option('incomplete', 'keep')}",
             )
         ]
     )

@@ -126,7 +126,7 @@ def test_detectors_refuse_what_is_not_all_annotated(
     said = (
         rf'demo: of 1 image, the first "a\.png", not all cells are known to be annotated \(1 {state}\), and a detector '
         r"takes what is not annotated for background; leave such images out with Dataset\.select, or pass "
-        r'incomplete="keep" / --incomplete keep'
+        r'incomplete="keep"$'
     )
     with pytest.raises(UnfitForTask, match=said):
         use(ds, tmp_path / "out")

@@ -79,8 +79,8 @@ def write(
     images
         "copy" them into the zip, or "none": annotations only.
     subsets
-        "split" makes the parts of the split the subsets, Train, Validation and Test, which
-        `splits.from_subsets` reads; by default the images' own subsets stay.
+        "split" makes the parts of the split the subsets, Train, Validation and Test; by default the
+        images' own subsets stay. `splits.from_subsets` reads them back as a split.
     labels
         "class" shows the classes in CVAT; "raw" what the annotators wrote, wherever that reads back as
         the same class, so that nothing is lost.

@@ -79,8 +79,8 @@ def write(
     workers
         Threads that read, decode and cut; by default one a core.
     incomplete
-        "refuse" images in which cells may be unannotated (`Image.annotation_state`), or "keep" them: what is
-        not annotated is background to a detector.
+        "refuse" images in which cells may be unannotated, or "keep" them: what is
+        not annotated is background to a detector. See `Image.annotation_state`.
     progress
         Show a bar.
 

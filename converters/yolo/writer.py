@@ -66,8 +66,8 @@ def write(
     strip_metadata
         Copy the images without EXIF, comments and whatever else they hold besides their pixels (JPEG and PNG).
     incomplete
-        "refuse" images in which cells may be unannotated (`Image.annotation_state`), or "keep" them: what is
-        not annotated is background to a detector.
+        "refuse" images in which cells may be unannotated, or "keep" them: what is
+        not annotated is background to a detector. See `Image.annotation_state`.
     progress
         Show a bar while images are copied or linked.
 
