@@ -68,6 +68,31 @@ class Dataset:
 
     # What it holds
 
+    def __len__(self) -> int:
+        """How many images it has."""
+        return len(self.images)
+
+    def __bool__(self) -> bool:
+        """Whether there is a data set: also one without images is."""
+        return True
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many cells each class has, in the taxonomy's order; then `IGNORE`, if there are cells to be ignored.
+
+        Examples
+        --------
+        >>> from pcm_leukemia import NINE, Box
+        >>> from pcm_leukemia.schema import ImageId
+        >>> images = (Image(ImageId("a.png"), 200, 100),)
+        >>> ds = Dataset("demo", NINE, images, (Cell(ImageId("a.png"), 0, "Monocyte", Box(10, 20, 50, 60)),))
+        >>> len(ds), ds.counts["Monocyte"], ds.counts["Basophil"]
+        (1, 1, 0)
+        """
+        found = Counter(cell.label for cell in self.cells)
+        labels = [*self.taxonomy.labels, *([IGNORE] if found[IGNORE] else [])]
+        return {label: found[label] for label in labels}
+
     @cached_property
     def _image_index(self) -> dict[str, Image]:
         return {image.id: image for image in self.images}

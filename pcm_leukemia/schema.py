@@ -216,7 +216,7 @@ _SHARED = "val_shares_patients"
 """The key of `Split.record` for it."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Split:
     """Which part each image belongs to, and how that came about.
 
@@ -225,13 +225,23 @@ class Split:
     validation may have patients in common, as where validation is drawn by image. `patient_of` is the patient of each
     image when the split was made, as far as known: images may be added, removed or renamed, and their patient stays in
     the same part.
+
+    Examples
+    --------
+    >>> Split("official", {ImageId("a.png"): "train", ImageId("b.png"): "test", ImageId("c.png"): "train"})
+    Split(official: 3 images, train 2, test 1)
     """
 
     name: str
     part_of: Mapping[ImageId, str]
     made: Mapping[str, str] = field(default_factory=dict)
-    patient_of: Mapping[ImageId, PatientId] = field(default_factory=dict, compare=False, repr=False)
+    patient_of: Mapping[ImageId, PatientId] = field(default_factory=dict, compare=False)
     val_shares_patients: bool = field(default=False, kw_only=True)
+
+    def __repr__(self) -> str:
+        images = Counter(self.part_of.values())
+        parts = "".join(f", {part} {images[part]:,}" for part in self.parts)
+        return f"Split({self.name}: {len(self.part_of):,} images{parts})"
 
     @classmethod
     def from_record(

@@ -47,6 +47,27 @@ def test_it_prints_what_it_holds(ds: Dataset) -> None:
     assert repr(ds) == "Dataset(demo: 2 patients, 3 images, 3 cells, 9 labels)"
 
 
+def test_its_length_is_that_of_its_images_and_none_is_still_a_data_set(ds: Dataset) -> None:
+    assert len(ds) == len(ds.images) > 0
+    empty = ds.select(images=[])
+    assert len(empty) == 0
+    assert empty
+
+
+def test_cells_are_counted_by_label(ds: Dataset) -> None:
+    assert list(ds.counts)[: len(ds.taxonomy.labels)] == list(ds.taxonomy.labels)
+    assert sum(ds.counts.values()) == len(ds.cells)
+    ignored = replace(ds, cells=tuple(structs.replace(cell, label=IGNORE) for cell in ds.cells))
+    assert ignored.counts == {**dict.fromkeys(ds.taxonomy.labels, 0), IGNORE: len(ds.cells)}
+
+
+def test_a_split_prints_its_parts_and_not_its_images() -> None:
+    split = Split(
+        "official", {ImageId(str(number)): "test" if number % 3 else "val" for number in range(3000)}
+    )
+    assert repr(split) == "Split(official: 3,000 images, val 1,000, test 2,000)"
+
+
 def test_cells_of(ds: Dataset) -> None:
     assert [cell.label for cell in ds.cells_of("b.png")] == ["Lymphoblast", "Other"]
     assert ds.cells_of(ds.images[2]) == ()

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.schema import IGNORE
 
 __all__ = ["counts", "show"]
 
 
 def counts(ds: Dataset) -> dict[str, Any]:
     """Images, patients and cells by part, and of the whole."""
-    labels = [*ds.taxonomy.labels, *([IGNORE] if ds.ignored else [])]
+    overall = ds.counts
 
     def cells_of(rows: Dataset) -> dict[str, int]:
-        found = Counter(cell.label for cell in rows.cells)
-        return {label: found[label] for label in labels}
+        found = rows.counts
+        return {label: found.get(label, 0) for label in overall}
 
     parts = {part: ds.part(part) if ds.split else ds for part in ds.parts}
     return {
@@ -30,7 +28,7 @@ def counts(ds: Dataset) -> dict[str, Any]:
         "images": {part: len(rows.images) for part, rows in parts.items()},
         "patients": {part: len(rows.patients) for part, rows in parts.items()},
         "cells": {part: cells_of(rows) for part, rows in parts.items()},
-        "overall": {"images": len(ds.images), "patients": len(ds.patients), "cells": cells_of(ds)},
+        "overall": {"images": len(ds.images), "patients": len(ds.patients), "cells": overall},
     }
 
 

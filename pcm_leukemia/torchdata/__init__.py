@@ -61,7 +61,7 @@ class Detection(torch.utils.data.Dataset[tuple[Any, Target]]):
     ----------
     ds
         The images and cells to give. Its split plays no part: hand in ``ds.part("train")``.
-    transforms
+    transform
         Takes image and target and gives both back, as those of `torchvision.transforms.v2` do. Boxes that
         it gives back as a plain tensor are taken for XYXY.
     first_label
@@ -74,6 +74,8 @@ class Detection(torch.utils.data.Dataset[tuple[Any, Target]]):
 
     Raises
     ------
+    TypeError
+        If `transform` cannot be called.
     DataNotFound
         If an image has no file.
     UnfitForTask
@@ -110,7 +112,7 @@ class Detection(torch.utils.data.Dataset[tuple[Any, Target]]):
     def __init__(
         self,
         ds: Dataset,
-        transforms: Callable[[Any, Target], tuple[Any, Any]] | None = None,
+        transform: Callable[[Any, Target], tuple[Any, Any]] | None = None,
         *,
         first_label: Literal[0, 1] = 0,
         incomplete: Incomplete = "refuse",
@@ -118,7 +120,7 @@ class Detection(torch.utils.data.Dataset[tuple[Any, Target]]):
         if first_label not in (0, 1):
             raise ValueError(f"first_label {first_label}: must be 0, or 1 for models whose 0 is background")
         require(ds, boxes=True, incomplete=incomplete)
-        self.transforms = transforms
+        self.transform = _callable(transform, "Detection")
         self.classes = ds.taxonomy.labels
         self.class_to_idx = {label: first_label + index for label, index in ds.taxonomy.ids.items()}
         self._name, self._first = ds.name, first_label
@@ -173,8 +175,8 @@ class Detection(torch.utils.data.Dataset[tuple[Any, Target]]):
             "labels": torch.tensor(self._labels[inside], dtype=torch.int64),
             "image_id": number,
         }
-        if self.transforms is not None:
-            image, target = self.transforms(image, target)
+        if self.transform is not None:
+            image, target = self.transform(image, target)
         if isinstance(target, dict) and isinstance(target.get("boxes"), torch.Tensor):
             target["area"] = _areas(target["boxes"])
             target["iscrowd"] = torch.zeros(len(target["boxes"]), dtype=torch.int64)
@@ -217,10 +219,10 @@ class Crops(torch.utils.data.Dataset[tuple[Any, int]]):
     ----------
     ds
         The cells to give. Its split plays no part: hand in ``ds.part("train")``.
-    padding
-        Pixels on each side of the box.
     transform
         Takes a PIL image, as `torchvision.transforms` do.
+    padding
+        Pixels on each side of the box.
     border
         Where the padding leaves the image: "clip" ends there, "reflect" mirrors, "constant" is black.
     folder
@@ -228,6 +230,8 @@ class Crops(torch.utils.data.Dataset[tuple[Any, int]]):
 
     Raises
     ------
+    TypeError
+        If `transform` cannot be called.
     DataNotFound
         If an image with cells has no file, or the folder lacks a cell.
     CorruptFile
@@ -261,9 +265,9 @@ class Crops(torch.utils.data.Dataset[tuple[Any, int]]):
     def __init__(
         self,
         ds: Dataset,
-        padding: int = 50,
         transform: Callable[[PIL.Image.Image], Any] | None = None,
         *,
+        padding: int = 50,
         border: Border = "clip",
         folder: str | Path | None = None,
     ) -> None:
@@ -308,6 +312,8 @@ class Crops(torch.utils.data.Dataset[tuple[Any, int]]):
 
         Raises
         ------
+        TypeError
+            If `transform` cannot be called.
         DataNotFound
             If there is no table of crops.
         CorruptFile
@@ -346,7 +352,7 @@ class Crops(torch.utils.data.Dataset[tuple[Any, int]]):
         cells: Sequence[tuple[str, int, str]],
     ) -> None:
         """Keep which cells there are: (image, cell, label) for each."""
-        self.transform = transform
+        self.transform = _callable(transform, "Crops")
         self.classes = classes
         self.class_to_idx = {label: index for index, label in enumerate(classes)}
         self._name = name
@@ -409,6 +415,14 @@ class Crops(torch.utils.data.Dataset[tuple[Any, int]]):
         number = range(len(self))[index]
         image = PIL.Image.fromarray(self._source.load(number))
         return self.transform(image) if self.transform else image, int(self._labels[number])
+
+
+def _callable(transform: Any, of: str) -> Any:
+    """The transform, if it is one."""
+    if transform is not None and not callable(transform):
+        hint = f"; for the padding pass padding={transform!r}" if isinstance(transform, int) else ""
+        raise TypeError(f"{of}: transform {transform!r} cannot be called; pass a function, or nothing{hint}")
+    return transform
 
 
 def _sides(cell: Cell) -> tuple[float, float, float, float]:

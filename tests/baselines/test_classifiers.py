@@ -320,7 +320,7 @@ def trained(dots: Dataset, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pa
 def test_prediction_normalises_as_training_did(dots: Dataset, trained: tuple[Path, Any]) -> None:
     out, settings = trained
     classifier = resnet50.load(out, settings, EIGHT, "cpu")
-    crops = Crops(dots, classifier.padding)
+    crops = Crops(dots, padding=classifier.padding)
     batch = torch.stack([classifier.prepare(np.asarray(crops[number][0])) for number in range(3)])
     assert batch.dtype == torch.uint8
     assert batch.shape == (3, 3, 32, 32)
@@ -347,7 +347,7 @@ def test_crops_are_prepared_alike_in_training_and_prediction(
     classifier = resnet50.load(*trained, EIGHT, "cpu")
     assert isinstance(classifier, CellClassifier)
     pictures = crop_cache.write(dots, tmp_path, classifier.preparation, classifier.padding, workers=2)
-    crops = Crops(dots, classifier.padding)
+    crops = Crops(dots, padding=classifier.padding)
     assert pictures.labels.tolist() == crops.targets
     batch, labels = pictures[3, [5, 0, 31]]
     for place, number in enumerate((5, 0, 31)):
@@ -532,7 +532,7 @@ def test_balance_weighs_the_loss_or_the_draw(
         with pytest.raises(Killed):
             resnet50.train(given_job, numbers(**TINY, balance=balance))
     assert seen["none"] == (None, None)
-    crops = Crops(given_job.train, 50)
+    crops = Crops(given_job.train, padding=50)
     weights, drawn = seen["loss"][0], seen["draw"][1]
     torch.testing.assert_close(weights, crops.weights)
     assert seen["loss"][1] is None
@@ -586,7 +586,7 @@ def test_normalised_stain_is_normalised_in_prediction_too(kind: str, smears: Dat
     reference = classifier.preparation.reference
     assert reference is not None
     assert reference.images == len(job(few, tmp_path).train.cells)
-    crop = np.asarray(Crops(few, 50)[0][0])
+    crop = np.asarray(Crops(few, padding=50)[0][0])
     other = (crop * 0.8).astype(np.uint8)
     expected = crop_cache.Prepare(32)(stain.augmentation(kind, reference)(other))  # type: ignore[arg-type]
     assert torch.equal(classifier.prepare(other), expected)

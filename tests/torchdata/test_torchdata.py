@@ -219,7 +219,7 @@ def test_what_a_transform_does_to_one_sample_stays_there(ds: Dataset) -> None:
 
     detection = Detection(ds, spoil)
     detection[0]
-    detection.transforms = None
+    detection.transform = None
     image, target = detection[0]
     assert image.any()
     assert target["boxes"].any(1).all()
@@ -277,8 +277,8 @@ def test_crops_have_the_pixels_that_are_written(
     ds = divided(replace(ds, cells=(odd, *ds.cells[1:])))
     crops.write(ds, tmp_path / "crops", padding=padding, border=border)
     files = {(row["image"], int(row["cell"])): row["file"] for row in table(tmp_path / "crops")}
-    cut = Crops(ds, padding, border=border)
-    written = Crops(ds, padding, border=border, folder=tmp_path / "crops")
+    cut = Crops(ds, padding=padding, border=border)
+    written = Crops(ds, padding=padding, border=border, folder=tmp_path / "crops")
     assert len(cut) == len(written) == len(files) == 15
     assert cut.cells == written.cells == [(cell.image, cell.id) for cell in ds.cells]
     assert cut.targets == written.targets == [NINE.labels.index(cell.label) for cell in ds.cells]
@@ -306,8 +306,8 @@ def test_a_part_that_lacks_a_class_keeps_the_ids(ds: Dataset, tmp_path: Path) ->
     by_folder = torchvision.datasets.ImageFolder(str(tmp_path / "crops" / "val"))
     assert by_folder.class_to_idx == {"Monocyte": 0}  # what is to be avoided
     for val in (
-        Crops(few.part("val"), 10),
-        Crops(few.part("val"), 10, folder=tmp_path / "crops"),
+        Crops(few.part("val"), padding=10),
+        Crops(few.part("val"), padding=10, folder=tmp_path / "crops"),
         Crops.from_folder(tmp_path / "crops", "val", few.taxonomy.labels),
     ):
         assert val.targets == [5]
@@ -338,15 +338,15 @@ def test_a_folder_that_does_not_fit_is_refused(ds: Dataset, tmp_path: Path) -> N
     ):
         Crops(ds, folder=folder)
     with pytest.raises(ValueError, match="not 20 px and reflect"):
-        Crops(ds, 20, folder=folder, border="reflect")
+        Crops(ds, padding=20, folder=folder, border="reflect")
     moved = structs.replace(ds.cells[3], box=Box(50, 50, 60, 60))
     with pytest.raises(ValueError, match=r'the crop of image "P1/a\.png" cell 5 was cut from another box'):
-        Crops(replace(ds, cells=(*ds.cells[:3], moved)), 20, folder=folder)
+        Crops(replace(ds, cells=(*ds.cells[:3], moved)), padding=20, folder=folder)
     more = structs.replace(ds.cells[3], id=99)
     with pytest.raises(
         DataNotFound, match=r'has no crop of image "P1/a\.png" cell 99; write the crops again'
     ):
-        Crops(replace(ds, cells=(*ds.cells, more)), 20, folder=folder)
+        Crops(replace(ds, cells=(*ds.cells, more)), padding=20, folder=folder)
     with pytest.raises(DataNotFound, match=r"export: has no crops\.csv; give a folder that"):
         Crops(ds, folder=tmp_path / "export")
     with pytest.raises(UnknownPart, match='part "val": .*crops has all; use one of them'):
@@ -366,7 +366,7 @@ def test_a_folder_that_does_not_fit_is_refused(ds: Dataset, tmp_path: Path) -> N
         broken[3]
     (folder / "crops.csv").write_text((folder / "crops.csv").read_text().replace(",6,", ",six,", 1))
     with pytest.raises(CorruptFile, match=r"crops\.csv:3: is no row of a table of crops \(ValueError"):
-        Crops(ds, 20, folder=folder)
+        Crops(ds, padding=20, folder=folder)
 
 
 def test_images_are_decoded_once_where_their_cells_follow_each_other(
@@ -420,8 +420,8 @@ def test_timm_learns_the_sample(tmp_path: Path) -> None:
     transform = v2.Compose(
         [v2.ToImage(), v2.Resize((48, 48)), v2.ToDtype(torch.float32, scale=True), v2.Normalize([0.7] * 3, [0.2] * 3)]
     )  # fmt: skip
-    cut = Crops(ds, 10, transform)
-    written = Crops(ds, 10, transform, folder=tmp_path / "crops")
+    cut = Crops(ds, transform, padding=10)
+    written = Crops(ds, transform, padding=10, folder=tmp_path / "crops")
     model = timm.create_model("test_resnet", pretrained=False, num_classes=len(cut.classes))
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
     before = accuracy(model, cut)
@@ -576,8 +576,16 @@ def test_images_must_be_there(ds: Dataset, tmp_path: Path) -> None:
 def test_wrong_options(ds: Dataset) -> None:
     with pytest.raises(ValueError, match="first_label 2: must be 0, or 1 for models whose 0 is background"):
         Detection(ds, first_label=2)  # type: ignore[arg-type]
+    with pytest.raises(
+        TypeError, match="Crops: transform 20 cannot be called; .* for the padding pass padding=20"
+    ):
+        Crops(ds, 20)  # type: ignore[arg-type]
+    with pytest.raises(
+        TypeError, match="Detection: transform 'flip' cannot be called; pass a function, or nothing"
+    ):
+        Detection(ds, "flip")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="padding -1: must be 0 or more"):
-        Crops(ds, -1)
+        Crops(ds, padding=-1)
     with pytest.raises(ValueError, match='border "wrap": must be one of clip, reflect, constant'):
         Crops(ds, border="wrap")  # type: ignore[arg-type]
 
