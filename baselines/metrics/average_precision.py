@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 from hotcoco import COCO, COCOeval, Params
 
 from pcm_leukemia.baselines.contract import Detections
+from pcm_leukemia.baselines.metrics.bootstrap import times_drawn
 from pcm_leukemia.baselines.metrics.matching import sides
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.schema import IGNORE, ImageId
 
-__all__ = ["NAMES", "Averages", "bootstrap", "evaluate"]
+__all__ = ["NAMES", "Averages", "Cells", "bootstrap", "evaluate", "of_arrays"]
 
 Floats = npt.NDArray[np.float64]
+
+Cells: TypeAlias = tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]
+"""The cells of an image: boxes, x1, y1, x2, y2 in pixels, ``(n, 4)``, and class ids from 0, ``(n,)``."""
 
 NAMES = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl")
 """COCO's twelve numbers in its order: s, m, l for cells below 32², below 96² and from 96² square pixels."""
@@ -40,13 +44,7 @@ class Averages(NamedTuple):
 
 def evaluate(ds: Dataset, found: Mapping[ImageId, Detections]) -> Averages:
     """Average precision over the images of a data set."""
-    truth, predicted = _coco(ds, found)
-    ran = COCOeval(truth, predicted, "bbox")
-    ran.evaluate()
-    ran.accumulate()
-    assert ran.eval is not None
-    precision: Floats = ran.eval["precision"]  # IoU, recall, class, size of cell, most predictions
-    recall: Floats = ran.eval["recall"]  # IoU, class, size of cell, most predictions
+    precision, recall = _evaluated(*_coco(ds, found))
     fifty, seventy_five = 0, 5
     best = precision[:, :, :, 0, 2]
     twelve = [
@@ -63,6 +61,38 @@ def evaluate(ds: Dataset, found: Mapping[ImageId, Detections]) -> Averages:
     )
 
 
+def of_arrays(truth: Sequence[Cells], found: Sequence[Detections], classes: int) -> tuple[float, float]:
+    """AP (mean over IoU 0.5 to 0.95) and AP50, over all classes that occur, 0 to 1; NaN without a cell.
+
+    Parameters
+    ----------
+    truth
+        The cells of each image.
+    found
+        The detections of each image.
+    classes
+        The number of classes.
+
+    Examples
+    --------
+    >>> box = np.array([[10, 10, 30, 40]], np.float32)
+    >>> of_arrays([(box, np.array([1]))], [Detections(box, np.ones(1, np.float32), np.array([1]))], 2)
+    (1.0, 1.0)
+    """
+    if not any(len(labels) for _, labels in truth):
+        return float("nan"), float("nan")
+    gold = COCO.from_arrays(
+        [{"id": number, "width": 1, "height": 1} for number in range(1, len(truth) + 1)],
+        [{"id": number, "name": str(number)} for number in range(1, classes + 1)],
+        np.repeat(np.arange(1, len(truth) + 1), [len(labels) for _, labels in truth]),
+        np.concatenate([labels for _, labels in truth]) + 1,
+        sides(np.concatenate([boxes for boxes, _ in truth])),
+    )
+    precision, _ = _evaluated(gold, gold.load_res(_results(found)))
+    best = precision[:, :, :, 0, 2]
+    return round(_mean(best), 6), round(_mean(best[0]), 6)
+
+
 def bootstrap(
     ds: Dataset, found: Mapping[ImageId, Detections], groups: Sequence[str], draws: int, seed: int
 ) -> Floats:
@@ -74,8 +104,7 @@ def bootstrap(
     """
     numbers = {group: number for number, group in enumerate(sorted(set(groups)))}
     of_image = np.array([numbers[group] for group in groups])
-    rng = np.random.default_rng(seed)
-    times = rng.multinomial(len(numbers), np.full(len(numbers), 1 / len(numbers)), draws)
+    times = times_drawn(len(numbers), draws, seed)
     result = np.full((draws, len(ds.taxonomy.labels) + 1, 2), np.nan)
     for k, ranked in enumerate(_ranked(ds, found, of_image, len(numbers))):
         for start in range(0, draws, _CHUNK):
@@ -96,7 +125,6 @@ def _coco(ds: Dataset, found: Mapping[ImageId, Detections]) -> tuple[COCO, COCO]
     images: list[dict[str, Any]] = []
     rows: list[tuple[int, int, int]] = []
     boxes: list[tuple[float, float, float, float]] = []
-    predicted = [np.zeros((0, 7))]
     for number, image in enumerate(ds.images, 1):
         images.append({"id": number, "width": image.width, "height": image.height})
         for cell in ds.cells_of(image):
@@ -105,17 +133,6 @@ def _coco(ds: Dataset, found: Mapping[ImageId, Detections]) -> tuple[COCO, COCO]
             rows += each
             box = cell.box
             boxes += [(box.x1, box.y1, box.x2 - box.x1, box.y2 - box.y1)] * len(each)
-        found_here = found[image.id]
-        predicted.append(
-            np.column_stack(
-                [
-                    np.full(len(found_here.scores), number),
-                    sides(found_here.boxes),
-                    found_here.scores,
-                    found_here.labels + 1,
-                ]
-            )
-        )
     categories = [{"id": number, "name": label} for label, number in category.items()]
     columns = np.array(rows, np.int64).reshape(-1, 3)
     truth = COCO.from_arrays(
@@ -127,7 +144,25 @@ def _coco(ds: Dataset, found: Mapping[ImageId, Detections]) -> tuple[COCO, COCO]
         iscrowd=columns[:, 2],
         ids=np.arange(1, len(rows) + 1),
     )
-    return truth, truth.load_res(np.concatenate(predicted))
+    return truth, truth.load_res(_results([found[image.id] for image in ds.images]))
+
+
+def _results(found: Sequence[Detections]) -> Floats:
+    """Detections as COCO's rows: image from 1, x, y, width, height, score, class from 1."""
+    rows = [
+        np.column_stack([np.full(len(each.scores), number), sides(each.boxes), each.scores, each.labels + 1])
+        for number, each in enumerate(found, 1)
+    ]
+    return np.concatenate([np.zeros((0, 7)), *rows])
+
+
+def _evaluated(truth: COCO, predicted: COCO) -> tuple[Floats, Floats]:
+    """Precision by IoU, recall, class, size of cell and most predictions; recall by the same without recall."""
+    ran = COCOeval(truth, predicted, "bbox")
+    ran.evaluate()
+    ran.accumulate()
+    assert ran.eval is not None
+    return ran.eval["precision"], ran.eval["recall"]
 
 
 def _mean(values: Floats) -> float:

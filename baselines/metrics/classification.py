@@ -9,11 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from pcm_leukemia.baselines.metrics.bootstrap import Interval, interval, times_drawn
 from pcm_leukemia.dataset import Dataset
 
 __all__ = [
@@ -30,16 +31,6 @@ __all__ = [
 Counted: TypeAlias = Literal["present", "all"]
 Counts: TypeAlias = npt.NDArray[np.int64]
 Floats: TypeAlias = npt.NDArray[np.float64]
-
-
-class Interval(NamedTuple):
-    """The range in which 95 % of the bootstrap's draws lie: its percentiles 2.5 and 97.5."""
-
-    low: float
-    high: float
-
-    def __str__(self) -> str:
-        return f"{100 * self.low:.2f} to {100 * self.high:.2f}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,12 +193,12 @@ def score(
         labels=tuple(labels),
         confusion=confusion,
         accuracy=accuracy(confusion),
-        accuracy_interval=_interval(accuracies),
+        accuracy_interval=interval(accuracies),
         macro_f1=macro_f1(confusion, count),
-        macro_f1_interval=_interval(averages),
+        macro_f1_interval=interval(averages),
         counted=tuple(label for label, cells in zip(labels, support, strict=True) if cells or count == "all"),
         classes=tuple(
-            ClassScore(label, precision, recall, f1, int(cells), _interval(drawn))
+            ClassScore(label, precision, recall, f1, int(cells), interval(drawn))
             for label, (precision, recall, f1), cells, drawn in zip(
                 labels, _of_classes(confusion).T.tolist(), support, f1s.T, strict=True
             )
@@ -306,20 +297,10 @@ def _draw(tables: Counts, count: Counted, draws: int, seed: int) -> tuple[Floats
     groups, classes = tables.shape[:2]
     if groups < 2 or not draws:
         return np.zeros(0), np.zeros(0), np.zeros((0, classes))
-    rng = np.random.default_rng(seed)
-    times = rng.multinomial(groups, np.full(groups, 1 / groups), size=draws)
-    drawn = (times @ tables.reshape(groups, -1)).reshape(draws, classes, classes)
+    drawn = (times_drawn(groups, draws, seed) @ tables.reshape(groups, -1)).reshape(draws, classes, classes)
     # a class that a draw has no cells of says nothing about itself there
     f1s = np.where(drawn.sum(axis=2) > 0, _f1s(drawn), np.nan)
     return _accuracies(drawn), _macro_f1s(drawn, count), f1s
-
-
-def _interval(drawn: Floats) -> Interval | None:
-    known = drawn[~np.isnan(drawn)]
-    if not len(known):
-        return None
-    low, high = np.percentile(known, (2.5, 97.5))
-    return Interval(float(low), float(high))
 
 
 def _check(true: npt.NDArray[Any], chance: Floats, classes: int, groups: Sequence[str] | None) -> None:

@@ -10,12 +10,13 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from pcm_leukemia.baselines.contract import Detections
 from pcm_leukemia.baselines.metrics.average_precision import NAMES, bootstrap, evaluate
+from pcm_leukemia.baselines.metrics.bootstrap import Interval, interval
 from pcm_leukemia.baselines.metrics.coco_results import from_coco_results, to_coco_results
 from pcm_leukemia.baselines.metrics.matching import match
 from pcm_leukemia.dataset import Dataset
@@ -23,8 +24,6 @@ from pcm_leukemia.errors import InvalidDataset, Problem
 from pcm_leukemia.schema import IGNORE, ImageId
 
 __all__ = ["AveragePrecision", "Curve", "DetectionScores", "from_coco_results", "score", "to_coco_results"]
-
-Interval: TypeAlias = tuple[float, float]
 
 
 class AveragePrecision(NamedTuple):
@@ -199,7 +198,7 @@ def score(
     intervals: list[tuple[Interval | None, Interval | None]] = [(None, None)] * len(rows)
     if len(set(whose)) > 1 and draws:
         drawn = bootstrap(ds, found, whose, draws, seed)
-        intervals = [(_middle(values[:, 0]), _middle(values[:, 1])) for values in drawn.transpose(1, 0, 2)]
+        intervals = [(interval(values[:, 0]), interval(values[:, 1])) for values in drawn.transpose(1, 0, 2)]
     precisions = [
         AveragePrecision(_number(ap), _number(ap50), _number(ap75), *pair)
         for (ap, ap50, ap75), pair in zip(rows, intervals, strict=True)
@@ -279,17 +278,8 @@ def _number(value: float) -> float | None:
     return None if math.isnan(value) else value
 
 
-def _middle(values: np.ndarray[Any, np.dtype[np.float64]]) -> Interval | None:
-    """The interval that holds the middle 95 % of them."""
-    values = values[~np.isnan(values)]
-    if not values.size:
-        return None
-    low, high = np.percentile(values, [2.5, 97.5]).tolist()
-    return low, high
-
-
-def _percent(value: float | None, interval: Interval | None = None) -> str:
+def _percent(value: float | None, within: Interval | None = None) -> str:
     if value is None:
         return "-"
-    between = f" ({100 * interval[0]:.1f} to {100 * interval[1]:.1f})" if interval else ""
+    between = f" ({100 * within.low:.1f} to {100 * within.high:.1f})" if within else ""
     return f"{100 * value:.1f}{between}"

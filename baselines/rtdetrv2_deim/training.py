@@ -23,6 +23,8 @@ from transformers import RTDetrV2ForObjectDetection
 from transformers.models.rt_detr_v2.modeling_rt_detr_v2 import RTDetrV2ModelOutput
 
 from pcm_leukemia.baselines.contract import Detections, Job
+from pcm_leukemia.baselines.metrics import average_precision
+from pcm_leukemia.baselines.metrics.average_precision import Cells
 from pcm_leukemia.baselines.precision import precision_of
 from pcm_leukemia.baselines.rtdetrv2_deim import augmentation as augment
 from pcm_leukemia.baselines.rtdetrv2_deim import model as models
@@ -35,7 +37,7 @@ from pcm_leukemia.baselines.rtdetrv2_deim.data import (
     seed_of,
     targets_of,
 )
-from pcm_leukemia.baselines.rtdetrv2_deim.detector import Cells, RtDetr, average_precision, scaled
+from pcm_leukemia.baselines.rtdetrv2_deim.detector import RtDetr, scaled
 from pcm_leukemia.baselines.rtdetrv2_deim.loss import DeimLoss, Targets, layers_of
 from pcm_leukemia.baselines.rtdetrv2_deim.schedule import WeightAverage, flat_cosine, parameter_groups
 from pcm_leukemia.baselines.rtdetrv2_deim.settings import Settings
@@ -249,7 +251,7 @@ class Training:
         for images, sizes, cells in loader:
             found += self.detector.detect(images, sizes)
             truth += cells
-        return average_precision(truth, found, len(self.detector.labels))
+        return average_precision.of_arrays(truth, found, len(self.detector.labels))
 
     def save(self) -> None:
         """Write the checkpoint, in the place of the one before."""

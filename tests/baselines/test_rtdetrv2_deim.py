@@ -21,10 +21,12 @@ from torch.utils.data import DataLoader
 from pcm_leukemia import NINE, Box, Cell, Dataset, Image, load_dataset, sample, splits
 from pcm_leukemia.baselines import config, rtdetrv2_deim
 from pcm_leukemia.baselines.contract import Detections, Detector, Job
+from pcm_leukemia.baselines.metrics.average_precision import Cells
+from pcm_leukemia.baselines.metrics.average_precision import of_arrays as average_precision
 from pcm_leukemia.baselines.rtdetrv2_deim import Settings
 from pcm_leukemia.baselines.rtdetrv2_deim.augmentation import Picture
 from pcm_leukemia.baselines.rtdetrv2_deim.data import Chances, Order, Views, collate
-from pcm_leukemia.baselines.rtdetrv2_deim.detector import Cells, RtDetr, average_precision, scaled
+from pcm_leukemia.baselines.rtdetrv2_deim.detector import RtDetr, scaled
 from pcm_leukemia.baselines.rtdetrv2_deim.training import Training, fabric_of
 from pcm_leukemia.baselines.rtdetrv2_deim.weights import beginning
 from pcm_leukemia.errors import CorruptFile, DataNotFound
