@@ -15,15 +15,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.images import Pixels
+
+if TYPE_CHECKING:
+    import torch  # predictions are scored without it
 
 __all__ = ["Classifier", "Detections", "Detector", "Job", "Module", "inside"]
 

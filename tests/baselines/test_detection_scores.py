@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
@@ -424,3 +426,24 @@ def test_results_that_are_none(tmp_path: Path) -> None:
         (tmp_path / "given.json").write_text(content, encoding="utf-8")
         with pytest.raises(InvalidExport, match=what):
             from_coco_results(tmp_path / "given.json", ds)
+
+
+def test_a_results_file_is_scored_without_the_libraries_that_train(tmp_path: Path) -> None:
+    ds = one(("Other", A), ("Monocyte", B))
+    coco.write(ds, tmp_path / "coco")
+    rows = to_coco_results(ds, {ds.images[0].id: found((A, 0.9, OTHER), (B, 0.8, MONOCYTE))})
+    (tmp_path / "results.json").write_text(json.dumps(rows), encoding="utf-8")
+    code = """
+import sys
+for library in ("torch", "torchvision", "ultralytics", "transformers", "timm", "lightning"):
+    sys.modules[library] = None  # as if it were not installed
+from pcm_leukemia import load_dataset
+from pcm_leukemia.baselines.metrics.detection import from_coco_results, score
+ds = load_dataset(sys.argv[1])
+print(score(ds, from_coco_results(sys.argv[2], ds), draws=0).overall.ap)
+"""
+    arguments = (str(tmp_path / "coco"), str(tmp_path / "results.json"))
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True
+    )
+    assert float(done.stdout) == pytest.approx(1)
