@@ -129,9 +129,9 @@ def predict(
 
 def write(
     predicted: Mapping[ImageId, Sequence[Predicted]],
-    taxonomy: Taxonomy,
-    ds: Dataset,
     out: str | Path,
+    ds: Dataset,
+    taxonomy: Taxonomy,
     form: Form,
     *,
     threshold: float = 0.5,
@@ -140,12 +140,14 @@ def write(
 
     Parameters
     ----------
-    predicted, taxonomy
-        What `predict` gives.
-    ds
-        The images.
+    predicted
+        The cells of each image, as `predict` gives them.
     out
         A new folder; for CVAT a new zip, to whose name the suffix .zip is added if it is missing.
+    ds
+        The images.
+    taxonomy
+        The classes, as `predict` gives them.
     form
         "coco": ``results.json``, all of them, and ``images.json``, which has the images and categories that
         its numbers mean. "cvat": a zip with images and boxes to correct. "pictures": the images with the

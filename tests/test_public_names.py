@@ -93,6 +93,12 @@ def test_the_api_page_names_what_is_there(name: str) -> None:
         assert (chosen or set()) <= set(listed(name))
 
 
+def test_the_api_page_has_nothing_else() -> None:
+    for name, chosen in documented().items():
+        public = name in public_modules() or name.startswith("pcm_leukemia.baselines.")
+        assert public or set(chosen or listed(name)) <= set(pcm.__all__), name
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_what_the_docs_use_is_public(page: Path) -> None:
     for path in set(re.findall(r"\bpcm\.([A-Za-z_][\w.]*\w)", page.read_text(encoding="utf-8"))):

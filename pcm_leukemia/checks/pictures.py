@@ -31,7 +31,7 @@ _PICTURED = frozenset(
 )
 
 
-def write_pictures(findings: Iterable[Finding], ds: Dataset, out: str | Path) -> Report:
+def write_pictures(findings: Iterable[Finding], out: str | Path, ds: Dataset) -> Report:
     """Write a picture of each finding that has something to show, and an index of all of them.
 
     ::
@@ -44,10 +44,10 @@ def write_pictures(findings: Iterable[Finding], ds: Dataset, out: str | Path) ->
     ----------
     findings
         As `checks.check` gives them.
-    ds
-        The data that they are about, with its images.
     out
         A new folder, or one that an earlier run wrote.
+    ds
+        The data that they are about, with its images.
 
     Raises
     ------

@@ -254,7 +254,7 @@ def check(
     found = checks.check(ds, pixels=pixels, paper=paper, workers=workers, progress=not as_json)
     print(json.dumps(found.to_json(), ensure_ascii=False, indent=1) if as_json else found)
     if pictures:
-        report = checks.write_pictures(found.findings, ds, pictures)
+        report = checks.write_pictures(found.findings, pictures, ds)
         if not as_json:
             print(report)
     if found.problems:

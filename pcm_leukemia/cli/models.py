@@ -201,7 +201,7 @@ def predict(
     ds = prediction.images_at(images)
     options: dict[str, Any] = {"device": device, "batch": batch, "workers": workers, "progress": True}
     predicted, taxonomy = prediction.predict([baselines.Run.open(run) for run in runs], ds, **options)
-    print(prediction.write(predicted, taxonomy, ds, out, to.value, threshold=threshold))
+    print(prediction.write(predicted, out, ds, taxonomy, to.value, threshold=threshold))
 
 
 def adapt(

@@ -27,7 +27,7 @@ def smears(folder: Path, *names: str) -> Dataset:
 
 def write(ds: Dataset, out: Path, form: prediction.Form) -> Report:
     predicted = {image.id: [Predicted("Monocyte", Box(5, 5, 20, 20), 0.9)] for image in ds.images}
-    return prediction.write(predicted, NINE, ds, out, form)
+    return prediction.write(predicted, out, ds, NINE, form)
 
 
 def test_a_picture_has_the_name_of_its_image(tmp_path: Path) -> None:

@@ -276,7 +276,7 @@ def test_predictions_as_coco_cvat_and_pictures(world: World, tmp_path: Path) -> 
     predicted, taxonomy = prediction.predict(runs, ds, workers=0)
     assert taxonomy.labels == pcm.NINE.labels[:-1]
 
-    prediction.write(predicted, taxonomy, ds, tmp_path / "coco", "coco")
+    prediction.write(predicted, tmp_path / "coco", ds, taxonomy, "coco")
     rows = json.loads((tmp_path / "coco" / "results.json").read_text())
     told = json.loads((tmp_path / "coco" / "images.json").read_text())
     assert len(rows) == sum(map(len, predicted.values()))
@@ -297,12 +297,12 @@ def test_predictions_as_coco_cvat_and_pictures(world: World, tmp_path: Path) -> 
         sides = [[one.box.x1, one.box.y1, one.box.x2, one.box.y2] for one in best_first]
         assert np.allclose(read[image_id].boxes, np.reshape(sides, (-1, 4)), atol=0.01)
 
-    prediction.write(predicted, taxonomy, ds, tmp_path / "review.zip", "cvat", threshold=0.2)
+    prediction.write(predicted, tmp_path / "review.zip", ds, taxonomy, "cvat", threshold=0.2)
     back = pcm.load_dataset(tmp_path / "review.zip", taxonomy="declared")
     assert len(back.cells) == sum(one.score >= 0.2 for ones in predicted.values() for one in ones)
     assert {cell.source for cell in back.cells} <= {"auto"}
 
-    prediction.write(predicted, taxonomy, ds, tmp_path / "look", "pictures", threshold=0.2)
+    prediction.write(predicted, tmp_path / "look", ds, taxonomy, "pictures", threshold=0.2)
     shown = next(image for image, ones in predicted.items() if any(one.score >= 0.2 for one in ones))
     with PIL.Image.open(tmp_path / "look" / Path(shown).with_suffix(".jpg")) as picture:
         drawn = np.asarray(picture.convert("RGB")).astype(int)

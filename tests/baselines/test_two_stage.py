@@ -96,7 +96,7 @@ def test_predictions_are_written_as_coco_with_all_their_scores(ds: Dataset, tmp_
         ]
         for image, of in labelled.items()
     }
-    report = prediction.write(predicted, ds.taxonomy, ds, tmp_path / "out", "coco")
+    report = prediction.write(predicted, tmp_path / "out", ds, ds.taxonomy, "coco")
     assert report.cells == {"all": {"Lymphocyte": 2, "Monocyte": 2}}
     rows = json.loads((tmp_path / "out" / "results.json").read_text())
     assert [(row["image_id"], row["category_id"]) for row in rows] == [(1, 1), (1, 2), (3, 2), (3, 1)]

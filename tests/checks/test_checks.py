@@ -462,7 +462,7 @@ def test_pictures_of_findings(planting: Planting, tmp_path: Path) -> None:
     planting.add("broken.png", b"\x89PNG\r\n\x1a\n" + png()[8:], part="test", patient="NEW")
     ds = planting.dataset()
     found = checks.check(ds)
-    report = checks.write_pictures(found.findings, ds, tmp_path / "out")
+    report = checks.write_pictures(found.findings, tmp_path / "out", ds)
     with (tmp_path / "out" / "findings.csv").open(encoding="utf-8", newline="") as stream:
         rows = list(csv.DictReader(stream))
     assert [row["kind"] for row in rows] == [finding.kind for finding in found.findings]
@@ -477,12 +477,12 @@ def test_pictures_of_findings(planting: Planting, tmp_path: Path) -> None:
     assert "c&quot;op&amp;y.png" in page
     assert page.count("<img") == sum(bool(row["picture"]) for row in rows)
     assert "2 with a picture" in str(report)
-    checks.write_pictures(found.findings, ds, tmp_path / "again")
+    checks.write_pictures(found.findings, tmp_path / "again", ds)
     for name in shown.values():
         assert (tmp_path / "again" / name).read_bytes() == (tmp_path / "out" / name).read_bytes()
     (tmp_path / "out" / "mine.txt").touch()
     with pytest.raises(ExportError, match=r'holds "mine.txt"'):
-        checks.write_pictures(found.findings, ds, tmp_path / "out")
+        checks.write_pictures(found.findings, tmp_path / "out", ds)
 
 
 def test_bccd_holds_cells_that_were_photographed_twice() -> None:
