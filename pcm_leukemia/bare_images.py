@@ -1,4 +1,4 @@
-"""Images without annotations, as a `Dataset`: what a model is to look at."""
+"""Images without annotations as a `Dataset`: the input of a model."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ __all__ = ["read"]
 def read(path: str | Path, taxonomy: Taxonomy = NINE, name: str | None = None) -> Dataset:
     """The images in a folder, with those in the folders below it, or in a zip; or one image file.
 
-    Their ids are their paths below `path`. Files that are no images by their names, and hidden ones, are
-    passed over.
+    Their ids are their paths below `path`. Hidden files, and files without an image suffix, are
+    skipped.
 
     Parameters
     ----------
     path
         A folder, a zip or an image.
     taxonomy
-        The classes that a model is to tell apart.
+        The classes that a model predicts.
     name
-        Of the data set; by default that of the folder or file.
+        The name of the data set; by default that of the folder or file.
 
     Raises
     ------
     DataNotFound
-        If no image is there.
+        If there are no images.
     InvalidExport
         If a file cannot be opened as an image: every one is listed.
 

@@ -1,4 +1,4 @@
-"""The one noun of the package: `Dataset`, and what must hold between its rows.
+"""`Dataset`, the one noun of the package, and the rules that its rows must keep.
 
 Its verbs (`task`, `relabel`, `select`, `with_split`, `part`) give a `Dataset` back, so that
 whatever takes one takes the result of any of them.
@@ -108,7 +108,7 @@ class Dataset:
         return spans
 
     def image(self, image: str) -> Image:
-        """The image of that id; raises KeyError if there is none."""
+        """The image with this id; raises KeyError if it does not exist."""
         return self._image_index[image]
 
     def cells_of(self, image: Image | str) -> tuple[Cell, ...]:
@@ -121,11 +121,11 @@ class Dataset:
         return {patient.id: patient for patient in self.patients}
 
     def patient_of(self, image: Image) -> Patient | None:
-        """The image's patient; None where nobody knows."""
+        """The image's patient; None if unknown."""
         return self._patient_index[image.patient] if image.patient else None
 
     def diagnosis_of(self, image: Image) -> str | None:
-        """The diagnosis of the image's patient, or else the image's own; None where neither is known."""
+        """The diagnosis of the image's patient, or else the image's own; None if both are unknown."""
         patient = self.patient_of(image)
         return (patient and patient.diagnosis) or image.diagnosis
 
@@ -190,7 +190,7 @@ class Dataset:
         Raises
         ------
         ValueError
-            If the taxonomy has no such task.
+            If the taxonomy does not have the task.
         """
         for task in self.taxonomy.tasks:
             if task.name == name and task.labels != self.taxonomy.labels:
@@ -276,7 +276,7 @@ class Dataset:
         Raises
         ------
         UnknownPart
-            If the data set has no split, or its split no such part.
+            If the data set has no split, or its split does not have the part.
         """
         if self.split is None:
             raise UnknownPart(
@@ -315,7 +315,7 @@ def _contradictions(ds: Dataset) -> Iterator[Problem]:
             )
         if last is not None and cell.id == last.id and cell.image == last.image:
             yield Problem(
-                _place(cell), "the image has two cells of this number", "number the cells of an image"
+                _place(cell), "the image has two cells with this number", "number the cells of each image"
             )
         last = cell
     if ds.split is not None and ds.split.part_of.keys() != sizes.keys():

@@ -4,15 +4,15 @@
 
     PcmError
     ├── InvalidExport(problems)     an export as a whole: every problem in it
-    │   └── UnknownLabel            ... when labels outside the taxonomy are all that is wrong
+    │   └── UnknownLabel            ... where the only problems are labels outside the taxonomy
     ├── InvalidDataset(problems)    the invariants between the tables of a data set
     ├── MissingPatients             a patient-level split without patient ids
     ├── LeakySplit                  a patient in two parts
-    ├── UnfitForTask(problems)      data that a task cannot be done with: points for boxes, unannotated cells
+    ├── UnfitForTask(problems)      data that a task cannot use: points instead of boxes, unannotated cells
     ├── UnknownPart                 a part (or a split) that the data set does not have
     ├── ExportError                 the output folder, or a label that the format cannot write
-    ├── DataNotFound                a path that is not there, or holds nothing that can be read
-    ├── CorruptFile                 a file that is there and cannot be trusted
+    ├── DataNotFound                a path that does not exist, or holds nothing readable
+    ├── CorruptFile                 a file that exists but cannot be trusted
     └── MissingExtra                an optional library that is not installed
 
 Each one also inherits the builtin exception that a caller would catch.
@@ -78,7 +78,7 @@ class PcmError(Exception):
 
 
 class _Problems(PcmError):
-    """An error made of several problems, of which the first 20 are shown."""
+    """An error made of several problems; its message shows the first 20."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(problems)
@@ -86,27 +86,27 @@ class _Problems(PcmError):
 
 
 class InvalidExport(_Problems, ValueError):
-    """An export that cannot be read as it is; `problems` holds every reason."""
+    """An export that cannot be read; `problems` lists every reason."""
 
 
 class UnknownLabel(InvalidExport):
-    """Labels outside the taxonomy, and nothing else that is wrong."""
+    """An export whose only problems are labels outside the taxonomy."""
 
 
 class InvalidDataset(_Problems, ValueError):
-    """Tables that contradict each other; `problems` holds every contradiction."""
+    """Tables that contradict each other; `problems` lists every contradiction."""
 
 
 class MissingPatients(PcmError, ValueError):
-    """Something needs patient ids and the data set has none."""
+    """A task that needs patient ids on a data set without them."""
 
 
 class LeakySplit(_Problems, ValueError):
-    """A patient (or an image) that stands in more than one part."""
+    """A patient or an image that is in more than one part."""
 
 
 class UnfitForTask(_Problems, ValueError):
-    """Data that a task cannot be done with as they are; `problems` says why, and what can be left out."""
+    """Data that a task cannot use in its present form; `problems` says why, and what to leave out."""
 
 
 class UnknownPart(PcmError, KeyError):
@@ -117,15 +117,15 @@ class UnknownPart(PcmError, KeyError):
 
 
 class ExportError(PcmError, OSError):
-    """An output that cannot be written where, or as, it was asked for."""
+    """An output that cannot be written to the requested place or in the requested form."""
 
 
 class DataNotFound(PcmError, FileNotFoundError):
-    """Nothing that can be read is there."""
+    """A path that does not exist, or holds nothing readable."""
 
 
 class CorruptFile(PcmError, ValueError):
-    """A file is there, but its content cannot be trusted."""
+    """A file that exists, but whose content cannot be trusted."""
 
 
 class MissingExtra(PcmError, ImportError):
@@ -136,11 +136,11 @@ class MissingExtra(PcmError, ImportError):
 
 
 class DataWarning(UserWarning):
-    """Something in the data that a person should look at, though it can be read."""
+    """Something in readable data that a person should look at."""
 
 
 def some(lines: Iterable[object], shown: int = SHOWN) -> str:
-    """Join lines, the first `shown` of them, and say how many more there are.
+    """Join the first `shown` lines, and say how many more there are.
 
     Examples
     --------

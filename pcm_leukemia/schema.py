@@ -1,6 +1,6 @@
 """The rows that a data set is made of, each frozen and checked where it is made.
 
-`Cell` and its `Box`, of which there are many, are msgspec Structs: dataclasses that are built in C.
+A data set has many `Cell` and `Box` objects, so they are msgspec Structs: dataclasses built in C.
 Change one with `msgspec.structs.replace`.
 """
 
@@ -39,7 +39,7 @@ ImageId = NewType("ImageId", str)
 Attributes = tuple[tuple[str, str], ...]
 
 IGNORE = "ignore"
-"""The label of a cell that is no valid target: neither a class nor background."""
+"""The label of a cell that is neither a class nor background, and so never a target."""
 
 PARTS = ("train", "val", "test")
 """The order in which parts are listed; other names follow, sorted."""
@@ -47,7 +47,7 @@ PARTS = ("train", "val", "test")
 
 AnnotationState: TypeAlias = Literal["complete", "partial", "none", "unknown"]
 STATES: tuple[AnnotationState, ...] = ("complete", "partial", "none", "unknown")
-"""How far the cells of an image are annotated: all of them, some, none, or nobody knows."""
+"""How many cells of an image are annotated: all, some, none, or unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,21 +76,20 @@ class Tag:
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """A smear image: what is known of it without opening it.
+    """A smear image: everything known about it without opening the file.
 
     `id` is unique and is its POSIX path inside the export; `name` is the path that CVAT shows,
-    which is the id without the leading subset (or task). `file` is the path of the pixels below
-    `Dataset.root`, or None where there are none. Sizes are pixels.
+    which is the id without the leading subset (or task). `file` is the path of the image file below
+    `Dataset.root`, or None if there is no file. Sizes are in pixels.
 
-    `annotation_state` says whether a cell without an annotation may be taken for background: only where
-    it is "complete". `diagnosis` is that of the image, where its patient is not known. `group` is what
-    images have in common that no split may separate, though it is no patient: a slide, or one cell that
-    was photographed twice.
+    Only where `annotation_state` is "complete" is everything outside the annotations background. `diagnosis`
+    is the image's own, for images without a known patient. `group` names images, other than those of one
+    patient, that no split may separate: images of one slide, or of one cell that was photographed twice.
 
     Raises
     ------
     ValueError
-        If the id is empty, a size is not positive, or there is no such state.
+        If the id is empty, a size is not positive, or the annotation state is unknown.
     """
 
     id: ImageId
@@ -125,9 +124,9 @@ class Cell(msgspec.Struct, frozen=True, gc=False):
     """One annotated cell.
 
     `id` numbers the cells of one image and never changes, whatever is selected. `label` is a
-    class of the data set's taxonomy or `IGNORE`; `raw_label` is what the annotator's tool said.
-    `box` is the axis-aligned envelope in pixels; `shape` is what was drawn, where that was no
-    upright box; where only a point is known, a `shapes.Point`, and `box` is its pixel. Attribute values are the strings that CVAT wrote.
+    class of the data set's taxonomy or `IGNORE`; `raw_label` is the label in the annotation tool.
+    `box` is the axis-aligned envelope in pixels. `shape` is the drawn shape, or None for an upright box; for a
+    `shapes.Point`, `box` is its pixel. Attribute values are the strings that CVAT wrote.
     """
 
     image: ImageId
@@ -151,7 +150,7 @@ class Cell(msgspec.Struct, frozen=True, gc=False):
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What a model is asked: new labels, and the old label -> new label (None leaves cells out)."""
+    """What a model has to predict: new labels, and old label -> new label (None leaves cells out)."""
 
     name: str
     labels: tuple[str, ...]
@@ -197,7 +196,7 @@ class Taxonomy:
         return {label: index for index, label in enumerate(self.labels)}
 
     def match(self, raw: str) -> str | None:
-        """The label that `raw` spells, exactly or by letters and digits alone; None if none."""
+        """The label that `raw` spells, exactly or by letters and digits alone; None if no label matches."""
         if raw in self.labels:
             return raw
         spellings = {letters(label): label for label in self.labels}
@@ -208,7 +207,7 @@ class Taxonomy:
 
 
 def letters(label: str) -> str:
-    """What two spellings of a label have in common: letters and digits, whatever their case."""
+    """The letters and digits of a label in lower case, to compare spellings."""
     return "".join(character for character in label.casefold() if character.isalnum())
 
 

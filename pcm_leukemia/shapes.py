@@ -262,10 +262,10 @@ class Mask:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A cell of which only a point is known, and no extent.
+    """A cell annotated with a point, without its extent.
 
-    `Cell.box` is then the pixel that the point lies in, which is no extent of a cell: what needs boxes
-    refuses it, see `tasks.require_boxes`.
+    `Cell.box` is then the pixel at the point. It is not the extent of the cell, so tasks that need boxes
+    refuse it, see `tasks.require_boxes`.
 
     Examples
     --------
@@ -303,7 +303,7 @@ class Point:
 
 
 def clipped(points: Sequence[XY], width: float, height: float) -> tuple[XY, ...]:
-    """The part of a closed outline inside an image of `width` x `height` pixels; () if nothing is.
+    """The part of a closed outline inside an image of `width` x `height` pixels; () if all of it is outside.
 
     Cut at one side after the other (Sutherland and Hodgman, 1974).
 
@@ -353,12 +353,12 @@ def pack(shape: Shape) -> tuple[str, list[float]]:
 
 
 def unpack(kind: str, numbers: Sequence[float]) -> Shape:
-    """The shape that `pack` gave the name and numbers of.
+    """The shape with this name and these numbers, as `pack` gives them.
 
     Raises
     ------
     ValueError
-        If there is no such shape, or it has other numbers.
+        If the kind of shape is unknown, or the count of numbers does not fit it.
     """
     if kind == "rotated" and len(numbers) == 5:
         return RotatedBox(*numbers)
@@ -372,7 +372,7 @@ def unpack(kind: str, numbers: Sequence[float]) -> Shape:
     if kind == "point" and len(numbers) == 2:
         return Point(*numbers)
     raise ValueError(
-        f'shape "{kind}" with {len(numbers)} numbers: there is none; write rotated, polygon, ellipse, mask or point'
+        f'shape "{kind}" with {len(numbers)} numbers: unknown kind or wrong count of numbers; use rotated, polygon, ellipse, mask or point'
     )
 
 

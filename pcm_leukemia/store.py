@@ -72,7 +72,7 @@ PRECEDENCE = 0
 SCHEMA_VERSION = 2
 """Version 1 had images.csv without its last three columns, and no points."""
 OFFICIAL = "official"
-"""The split that is meant where a folder has several and none is named."""
+"""The split that is read if a folder has several and no name is given."""
 
 _ADDED: Mapping[str, Mapping[int, tuple[str, ...]]] = {
     "patients.csv": {1: ("patient", "diagnosis")},
@@ -101,7 +101,7 @@ def recognises(path: Path) -> bool:
 
 
 def write(ds: Dataset, out: str | Path) -> Report:
-    """Write `ds` as a canonical folder, in place of one that may be there.
+    """Write `ds` as a canonical folder; an existing one is replaced.
 
     Splits in the folder that is replaced are kept, except one of the same name as that of `ds`.
 
@@ -147,7 +147,7 @@ def read(
     labels
         Class of the folder -> class, or "ignore".
     images_root
-        The folder or zip with the images, where they are not where they were.
+        The folder or zip with the images, if they were moved.
     split_name
         The split to take; by default the only one, or the one called "official".
     with_split
@@ -159,14 +159,14 @@ def read(
     Raises
     ------
     DataNotFound
-        If there is no canonical folder at `path`.
+        If `path` is not a canonical folder.
     CorruptFile
         If a table is not what was written, or its version is newer than this package.
     InvalidDataset
         If rows cannot be read, or contradict each other, or images are not at `images_root`.
     UnknownPart
-        If there is no such split, or it does not place every image; or if there are several, none is
-        called "official" and none is named.
+        If the named split does not exist, or does not place every image; or if there are several splits,
+        no name is given and none is called "official".
     """
     path = Path(path)
     header = _read_header(path)
@@ -207,7 +207,7 @@ def split_names(path: str | Path) -> list[str]:
 
 
 def read_split(path: str | Path, name: str) -> Split:
-    """One split of a canonical folder; raises UnknownPart if there is none of this name."""
+    """One split of a canonical folder; raises UnknownPart if it does not exist."""
     names = split_names(path)
     if name not in names:
         raise UnknownPart(f'{path}: has no split "{name}"; it has: {", ".join(names) or "none"}')
@@ -265,7 +265,7 @@ def _header(ds: Dataset, folder: Path, out: Path) -> dict[str, object]:
 
 
 def _relative(root: Path, out: Path) -> str:
-    """The way from the folder to its images, so that both can move together."""
+    """The path of the images relative to the folder, so that both can be moved together."""
     try:
         return Path(os.path.relpath(root.resolve(), out.resolve())).as_posix()
     except ValueError:  # on another drive

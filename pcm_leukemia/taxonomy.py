@@ -84,7 +84,7 @@ def label_map(
     Raises
     ------
     ValueError
-        If `labels` maps to something that is no class of `taxonomy`.
+        If `labels` maps to something that is not a class of `taxonomy`.
 
     Warns
     -----

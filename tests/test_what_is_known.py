@@ -74,7 +74,10 @@ OTHERS: list[Callable[..., object]] = [crops, predicted]
 def test_a_point_is_packed_and_unpacked() -> None:
     assert pack(Point(1.5, 2)) == ("point", [1.5, 2])
     assert unpack("point", [1.5, 2.0]) == Point(1.5, 2)
-    with pytest.raises(ValueError, match="there is none; write rotated, polygon, ellipse, mask or point"):
+    with pytest.raises(
+        ValueError,
+        match="unknown kind or wrong count of numbers; use rotated, polygon, ellipse, mask or point",
+    ):
         unpack("point", [1.0])
 
 

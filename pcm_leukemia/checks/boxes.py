@@ -1,4 +1,4 @@
-"""What can be seen of an annotation without its image: a cell annotated twice, a box of odd size or shape."""
+"""Checks of annotations that need no image: cells annotated twice, boxes of unusual size or shape."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pcm_leukemia.shapes import Point
 __all__ = ["FEWEST", "OVERLAP", "UNUSUAL", "annotated_twice", "unusual_boxes"]
 
 OVERLAP = 0.9
-"""Intersection over union from which on two boxes are of one cell. Cells that touch stay far below it."""
+"""Two boxes with at least this intersection over union are of one cell. Touching cells stay far below it."""
 
 UNUSUAL = 6.0
 """Robust deviations from the median of its class, beyond which a box is unusual.
@@ -24,10 +24,10 @@ Of 6,629 drawn boxes none is beyond 4; of BCCD's 3,645 boxes off the border, 1 i
 """
 
 FEWEST = 20
-"""Cells that a class must have before any of them can be unusual."""
+"""The fewest cells in a class for any of them to count as unusual."""
 
 NARROWEST = 0.05
-"""The least that counts as a deviation, as the logarithm of a ratio: 5 % of the size are never unusual."""
+"""The smallest deviation that is used, as the logarithm of a ratio: a difference of 5 % is never unusual."""
 
 BORDER = 2.0
 """Pixels from the image's border within which a box may end because the image does."""

@@ -1,8 +1,7 @@
-"""Looks at every image file once, and says which images and cells are in the data more than once.
+"""Reads every image file once, and finds images and cells that are in the data more than once.
 
-Each file is read and decoded once, in threads; of its pixels no more stays than a digest and thumbnails of
-1 KB: of the image, of every cell in its own box, and of every cell with the margin that crops have. An image of
-1920 x 1080 pixels with 7 cells takes 13.5 ms of a core, of which the digest takes 3.4 (docs/trust.md).
+Each file is read and decoded once, in threads. Only a digest of its pixels and thumbnails of 1 KB are kept: of the image, of every cell in its own box, and of every cell with the margin that crops have. An image of
+1920 x 1080 pixels with 7 cells takes 13.5 ms of a core, including 3.4 for the digest (docs/trust.md).
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ SMALL = 4
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What one image file said. Where it is damaged or no fit, `problem` says so and the rest is empty."""
+    """What was read from one image file. If it is damaged or does not fit, only `problem` says so."""
 
     image: Image
     problem: Problem | None = None
@@ -54,7 +53,7 @@ class Look:
 def look(
     ds: Dataset, *, pixels: bool = True, workers: int | None = None, progress: bool = False
 ) -> list[Look]:
-    """Read every image file of `ds` once, in the order of the images; those without a file are passed over.
+    """Read every image file of `ds` once, in the order of the images; images without a file are skipped.
 
     Parameters
     ----------
@@ -88,10 +87,10 @@ def _look(files: images.Files, image: Image, cells: tuple[Cell, ...], *, pixels:
     where = f'image "{image.id}"'
     try:
         data = files.read(str(image.file))
-        said = find_identifiers(data)
+        identifiers = find_identifiers(data)
         problem = images.misfit(data, image)
         if problem or not pixels:
-            return Look(image, problem, said)
+            return Look(image, problem, identifiers)
         decoded = images.decode_as_annotated(data, image)
     except PcmError as error:
         return Look(image, Problem(where, str(error), "then check again"))
@@ -100,7 +99,7 @@ def _look(files: images.Files, image: Image, cells: tuple[Cell, ...], *, pixels:
     return Look(
         image,
         None,
-        said,
+        identifiers,
         digest(decoded),
         thumbnail(picture),
         tuple(thumbnail(picture, cell.box) for cell in cells),
@@ -130,8 +129,8 @@ def copies(ds: Dataset, looks: Sequence[Look], split: Split | None = None) -> It
         members = [images[index] for index in group]
         yield _copy_of_images(ds, split, members, distance, twins[group[0]], same=same)
     yield from _cells_again(ds, split, again)
-    told = {frozenset[str]((one.image, other.image)) for one, other in again}
-    yield from _saved_crops(ds, split, seen, told)
+    reported = {frozenset[str]((one.image, other.image)) for one, other in again}
+    yield from _saved_crops(ds, split, seen, reported)
 
 
 def _farthest(links: dict[tuple[int, int], float]) -> Iterator[tuple[list[int], float]]:
@@ -180,7 +179,7 @@ def _stack(thumbnails: Iterable[Stack]) -> Stack:
     return np.stack(rows) if rows else np.zeros((0, SIDE, SIDE), np.uint8)
 
 
-# What is said of them
+# Findings
 
 
 def _copy_of_images(
@@ -234,11 +233,11 @@ def _cells_again(
 
 
 def _saved_crops(
-    ds: Dataset, split: Split | None, seen: Sequence[Look], told: set[frozenset[str]]
+    ds: Dataset, split: Split | None, seen: Sequence[Look], reported: set[frozenset[str]]
 ) -> Iterator[Finding]:
     """Small images that are, as a whole, a cell of another image: cut at its box, or with a margin.
 
-    Pairs of images in `told` share a cell, and are reported for that.
+    Pairs of images in `reported` share a cell, which has its own finding.
     """
     if not seen:
         return
@@ -262,7 +261,7 @@ def _saved_crops(
             found[index] = min(found.get(index, best), best, key=lambda each: each[0])
     for index, (distance, cell) in sorted(found.items()):
         image = seen[index].image
-        if frozenset((image.id, cell.image)) in told:
+        if frozenset((image.id, cell.image)) in reported:
             continue
         severity, why = _severity(split, [image, ds.image(cell.image)])
         yield among(

@@ -1,4 +1,4 @@
-"""One thing that speaks against trusting a data set, and how grave it is."""
+"""A finding: one reason not to trust a data set, and its severity."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ Severity = Literal["problem", "warning"]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What was found, on which images; `severity` says whether scores or boxes can be wrong because of it.
+    """What was found, and on which images. A "problem" can make scores or boxes wrong; a "warning" needs a look.
 
     `parts` and `patients` are those of the images, each once. `distance` is 1 less the correlation of
-    copies (0.0 for the same pixels), and None where nothing was compared. `cells` are (image, cell) pairs.
+    copies (0.0 for the same pixels), and None if nothing was compared. `cells` are (image, cell) pairs.
 
     Examples
     --------
@@ -41,7 +41,7 @@ class Finding:
 
     @property
     def where(self) -> str:
-        """The first image (and cell) of it, or what it is about where that is no image."""
+        """The first affected image (and cell), or another location."""
         if self.place:
             return self.place
         if self.cells:

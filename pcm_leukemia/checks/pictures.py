@@ -77,7 +77,7 @@ def write_pictures(findings: Iterable[Finding], out: str | Path, ds: Dataset) ->
 
 
 def _picture(finding: Finding, ds: Dataset, files: Files) -> PIL.Image.Image | None:
-    """The images or cells side by side; None if none of them can be read."""
+    """The images or cells side by side; None if no image can be read."""
     tiles = list(_tiles(finding, ds, files))
     if not tiles:
         return None
@@ -93,7 +93,7 @@ def _picture(finding: Finding, ds: Dataset, files: Files) -> PIL.Image.Image | N
 
 
 def _fitting(text: str, font: PIL.ImageFont.FreeTypeFont | PIL.ImageFont.ImageFont) -> str:
-    """The end of a text, which tells paths apart, as far as a tile is wide; in letters that the font has."""
+    """The end of a text, where paths differ, cut to the width of a tile; only characters of the font."""
     plain = text.encode("latin-1", "replace").decode("latin-1")
     cut = plain
     while len(cut) > 4 and font.getlength(cut) > SIDE - 4:

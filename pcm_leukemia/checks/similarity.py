@@ -1,8 +1,8 @@
-"""Who is near whom among thumbnails, in all 8 orientations; fast at tens of thousands of them.
+"""Find similar thumbnails among tens of thousands, in all 8 orientations.
 
 Every pair is first compared coarsely, as one product of matrices a block and orientation; pairs that
 pass are compared finely. The radius lies in a gap that was measured (`benchmarks/duplicates.py`, docs/trust.md) on
-1,000 drawn smears with 6,629 cells and on BCCD, 364 real frames with 4,886 cells, whose nearest pairs were looked at:
+1,000 drawn smears with 6,629 cells and on BCCD, 364 real frames with 4,886 cells, whose nearest pairs were inspected:
 
 - images: the nearest innocent pairs come to 0.29 (drawn) and 0.32 (BCCD) finely, copies that were compressed
   again, halved, turned or mirrored to 0.98 and above. BCCD has a field at two focuses, 0.97, and one that was taken
@@ -33,7 +33,7 @@ AT_ONCE = 256
 
 @dataclass(frozen=True, slots=True)
 class Radius:
-    """From where on two thumbnails are copies: the correlations, coarse and fine, that both must reach.
+    """The coarse and the fine correlation that two thumbnails must reach to count as copies.
 
     `least_detail` is the deviation (grey levels of 255) below which there is nothing to compare.
     """
@@ -44,7 +44,7 @@ class Radius:
 
 
 COPIES = Radius()
-"""What images and cells are compared with."""
+"""The radius for images and for cells."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ def near(
     owners: Sequence[int] | npt.NDArray[np.intp],
     radius: Radius = COPIES,
     *,
-    told: Callable[[float], None] | None = None,
+    on_progress: Callable[[float], None] | None = None,
 ) -> list[Link]:
     """Every pair within `radius`, each once, in the orientation that fits best.
 
@@ -75,11 +75,11 @@ def near(
     stack
         Thumbnails, ``(n, 32, 32)``.
     owners
-        What each belongs to, ``(n,)``; pairs with the same owner are passed over.
+        The owner of each thumbnail, ``(n,)``; pairs with the same owner are skipped.
     radius
         How near a copy is.
-    told
-        Called with the share of the work that is done, now and then.
+    on_progress
+        Called now and then with the share of the work that is done.
 
     Examples
     --------
@@ -92,7 +92,7 @@ def near(
     owned = np.asarray(owners)
     fit = np.flatnonzero(detail(stack) >= radius.least_detail)
     stack, owned = stack[fit], owned[fit]
-    for first, second, orientation in _proposed(stack, owned, radius.propose, told):
+    for first, second, orientation in _proposed(stack, owned, radius.propose, on_progress):
         for start in range(0, len(first), AT_ONCE):
             a, b = first[start : start + AT_ONCE], second[start : start + AT_ONCE]
             alike = correlation(turned(stack[a], orientation), stack[b])
@@ -108,7 +108,7 @@ def _proposed(
     stack: Stack,
     owners: npt.NDArray[np.intp],
     least: float,
-    told: Callable[[float], None] | None,
+    on_progress: Callable[[float], None] | None,
 ) -> Iterator[tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], int]]:
     """Places of pairs, first below second, whose coarse correlation is `least` or more, a block at a time."""
     if not len(stack):
@@ -126,5 +126,5 @@ def _proposed(
                 kept = (a < b) & (owners[a] != owners[b])
                 if kept.any():
                     yield a[kept], b[kept], orientation
-        if told:
-            told(1 - ((total - min(top + ROWS, total)) / total) ** 2)
+        if on_progress:
+            on_progress(1 - ((total - min(top + ROWS, total)) / total) ** 2)

@@ -1,4 +1,4 @@
-"""What is kept of an image or a cell to find its copies: a digest of the pixels and a small grey picture.
+"""What is kept of an image or a cell to find its copies: a digest of the pixels and a small grey thumbnail.
 
 A thumbnail is square whatever the shape of its source, so that a turned or mirrored source has the turned
 or mirrored thumbnail. Two of them are compared by correlation, after everything coarser than about five of
@@ -120,11 +120,13 @@ def correlation(one: Stack, other: Stack) -> Floats:
     basis = np.stack(terms, axis=1).reshape(count, len(terms), -1)
     gram = basis @ basis.transpose(0, 2, 1)
     diagonal = np.arange(len(terms))
-    gram[:, diagonal, diagonal] = gram[:, diagonal, diagonal] * 1.0001 + 1e-5  # flat ones are no error
+    gram[:, diagonal, diagonal] = (
+        gram[:, diagonal, diagonal] * 1.0001 + 1e-5
+    )  # keeps flat thumbnails solvable
     weights = np.linalg.solve(gram, basis @ second[:, :, None])
     moved = (basis * weights).sum(axis=1)
     alike: Floats = (_unit(moved) * _unit(second)).sum(axis=1)
-    return np.where(weights[:, 0, 0] > 0, alike, np.float32(0))  # a negative is no copy
+    return np.where(weights[:, 0, 0] > 0, alike, np.float32(0))  # a negative is not a copy
 
 
 def _fine(stack: Stack) -> Floats:

@@ -40,7 +40,7 @@ def inspect(
     Raises
     ------
     DataNotFound
-        If `path` or `images_root` is not there; whatever is found in it never raises.
+        If `path` or `images_root` does not exist. Problems inside them are listed, not raised.
     """
     parsed, _ = _scan(path, taxonomy, labels or {}, images_root, clip=clip, check_images=check_images)
     return parsed.inspection
@@ -65,7 +65,7 @@ def read(
     taxonomy
         The classes; "declared" takes the labels of the export's header as they are.
     labels
-        Label in the export -> class, or "ignore" for cells that are no valid target.
+        Label in the export -> class, or "ignore" for cells that are not targets.
     clip
         Cut boxes that leave their image at its border, instead of refusing them.
     images_root

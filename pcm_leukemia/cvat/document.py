@@ -3,7 +3,7 @@
 Sources of the rules: CVAT's documentation of its XML format, versions 1.0 and 1.1, "for images"
 and "for video", and the exporter's code (cvat/apps/dataset_manager/formats/cvat.py). A rotation
 turns a shape about its centre; its coordinates are those before the turn. In video, a shape
-with `outside` set marks the end of a track and is no object.
+with `outside` set marks the end of a track and is not an object.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ _MOST_PIXELS_A_SIDE = 1_000_000
 EXPORT_AGAIN = "export again from CVAT"
 
 _NOT_PLAIN = re.compile(r"\.\.|//|\./|^[/.]|^[A-Za-z]:|\0|\\")
-"""Holds whatever needs a closer look; most names do not."""
+"""Matches names that need a closer look; most do not."""
 
 Attrs = dict[str, str]
 
 
 @dataclass(slots=True)
 class Parsed:
-    """What the documents of one export hold together."""
+    """The content of all documents of one export."""
 
     labels: Labels
     clip: bool = False
@@ -53,7 +53,7 @@ class Parsed:
 
 
 def read_document(document: Document, parsed: Parsed) -> None:
-    """Read one XML file into `parsed`; whatever is wrong with it becomes a problem there."""
+    """Read one XML file into `parsed`; its errors are recorded there as problems."""
     reader = _Reader(document, parsed)
     try:
         with document.open() as stream:
@@ -74,14 +74,14 @@ def read_document(document: Document, parsed: Parsed) -> None:
 
 
 class _First(NamedTuple):
-    """Where an image stood for the first time."""
+    """Where an image occurred first."""
 
     line: int
     task: str
 
 
 class _Refused(Exception):
-    """Stops the parser: the file as a whole is not to be read."""
+    """Stops the parser: the whole file is refused."""
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
@@ -89,7 +89,7 @@ class _Refused(Exception):
 
 
 class _Reader:
-    """The callbacks of one parse, and what they need to remember from one to the next."""
+    """The callbacks of one parse and their state."""
 
     def __init__(self, document: Document, parsed: Parsed) -> None:
         self.where, self.base, self.prefix = document.where, document.base, document.prefix
@@ -184,7 +184,7 @@ class _Reader:
             self.header.end(tag, self._text().strip())
 
     def _listen(self) -> None:
-        """Collect text from here on; it is not listened to elsewhere, where it is blank."""
+        """Collect text from here on; elsewhere it is blank and is skipped."""
         self.texts = []
         self.parser.CharacterDataHandler = self.texts.append
 
@@ -192,7 +192,7 @@ class _Reader:
         self.parser.CharacterDataHandler = None
         return "".join(self.texts)
 
-    # What stands directly below the root
+    # Elements directly below the root
 
     def _start_child_of_root(self, tag: str, attrs: Attrs) -> None:
         if tag == "image":
@@ -260,7 +260,7 @@ class _Reader:
             )
         elif image_id in self.parsed.images:
             first = self.firsts.get(image_id)
-            self._problem(f"stands twice{f', first in line {first.line}' if first else ''}", EXPORT_AGAIN)
+            self._problem(f"appears twice{f', first in line {first.line}' if first else ''}", EXPORT_AGAIN)
         else:
             self.firsts[image_id] = _First(self.line, task)
             subset = sys.intern(subset or self.header.subset)
@@ -363,7 +363,7 @@ class _Reader:
             return 0
 
     def _odd_box(self, what: str, envelope: Envelope, image: Image) -> Box | None:
-        """Say what is wrong with a box, and give what can be kept of it."""
+        """Report what is wrong with a box; gives the part of it that can be kept."""
         x1, y1, x2, y2 = envelope
         corners = f"({x1:.2f}, {y1:.2f}, {x2:.2f}, {y2:.2f})"
         if not all(map(math.isfinite, envelope)):

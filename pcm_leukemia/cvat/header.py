@@ -6,7 +6,7 @@ __all__ = ["Header"]
 
 _KINDS = ("task", "job", "project")
 _CLASS_TYPES = ("", "any", "rectangle", "polygon", "ellipse", "mask")
-"""The types of label that a cell can be drawn with; the others are for tags, points, skeletons."""
+"""Label types that can be drawn as cells; the others are for tags, points and skeletons."""
 
 
 class Header:
@@ -34,7 +34,7 @@ class Header:
         self._path.append(tag)
 
     def end(self, tag: str, text: str) -> None:
-        """It ends; `text` is what stood in it."""
+        """An element inside `<meta>` ends; `text` is its content."""
         self._path.pop()
         parent = self._path[-1] if self._path else ""
         if parent == "label":

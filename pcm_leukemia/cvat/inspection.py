@@ -1,4 +1,4 @@
-"""What an export holds: counts of everything, and every problem in it."""
+"""The content of an export: counts of everything, and every problem in it."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class Inspection:
 
     `shapes` counts by kind, tracks frame by frame without `outside`; `labels` counts those
     shapes by the label that CVAT wrote. `empty_images` have no shape at all. `files` counts the images
-    whose file was found, `clipped` the boxes that `clip` cut at their image's border. `warnings` are
-    for a person to look at and do not keep the export from being read.
+    whose file was found, `clipped` the boxes that `clip` cut at their image's border. `warnings`
+    need a person's attention, but the export can be read.
     """
 
     version: str | None = None
@@ -41,7 +41,7 @@ class Inspection:
 
     @property
     def not_cells(self) -> dict[str, int]:
-        """The shapes that are no cells, by kind."""
+        """Counts, by kind, of the shapes that are not read as cells."""
         return {kind: count for kind, count in self.shapes.items() if kind not in CELL_SHAPES}
 
     def to_json(self) -> dict[str, object]:

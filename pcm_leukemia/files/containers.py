@@ -26,7 +26,7 @@ __all__ = ["Container", "Document", "find_images", "open_container"]
 MOST_RATIO = 200
 """A zip may unpack to this many times its size: XML of boxes reaches about 40, images about 1."""
 SMALL = 64 * 2**20
-"""... unless it unpacks to no more bytes than this, which harm nobody."""
+"""... unless it unpacks to no more than this many bytes, which is harmless."""
 
 _CVAT_SUFFIXES = (".PNG", ".png", ".jpg", ".jpeg")
 """The suffixes that CVAT gives the file of an image whose name has none, in the order to look for them."""
@@ -59,10 +59,10 @@ class Container(Protocol):
         """The names of the files in a folder below the root; empty if it is not there."""
 
     def only_one_ending(self, name: str) -> str | None:
-        """The one path below the root that ends with this whole name; None if there are none or several."""
+        """The one path below the root that ends with this whole name; None if no path does, or several do."""
 
     def refuses(self, path: str) -> bool:
-        """Whether a file must not be used since a link leads to it from outside; then that is a problem."""
+        """Whether a file must not be used because a link leads out of the root; adds a problem if so."""
 
 
 def open_container(path: str | Path) -> Container:
@@ -86,10 +86,10 @@ def open_container(path: str | Path) -> Container:
 def find_images(
     images: Iterable[Image], pictures: Container, bases: Mapping[ImageId, str], *, required: bool
 ) -> tuple[list[Image], list[Problem]]:
-    """Give the images their `file` in `pictures`, and tell of those that have none.
+    """Give the images their `file` in `pictures`, and report images without a file.
 
-    `bases` has the folder of the XML that an image stands in, where that is not the root. If not
-    one image has a file, and none is `required`, there are annotations only, and no problem.
+    `bases` gives the folder of an image's XML file, if that is not the root. If no image has a file and
+    files are not `required`, the export holds annotations only, and there is no problem.
     """
     images = list(images)
     find = _Finder(pictures).find
@@ -122,7 +122,7 @@ class _Finder:
         self._folders: dict[tuple[str, str, str], list[tuple[str, frozenset[str]]]] = {}
 
     def find(self, name: str, subset: str, base: str) -> str | None:
-        """The file of the image `name` of an XML file in the folder `base`; None if there is none."""
+        """The file of the image `name` of an XML file in the folder `base`; None if it has no file."""
         path = self._path(name, subset, base)
         return None if path is None or self.container.refuses(path) else path
 
@@ -284,7 +284,7 @@ class _Zip:
         elif stat.S_ISLNK(info.external_attr >> 16):
             what = "is a link"
         elif info.filename in self._members:
-            what = "stands twice in the zip"
+            what = "appears twice in the zip"
         elif info.flag_bits & 1:
             what = "is encrypted"
         if what:

@@ -25,8 +25,8 @@ BAD_FILE = (OSError, EOFError, ValueError, RuntimeError, zlib.error, zipfile.Bad
 class Files:
     """The files below a folder, or the members of a zip, by their relative POSIX paths.
 
-    Below a folder a path may lead through a zip, "export.zip/images/a.png": so data sets of which some are
-    zips have one root when they are joined. Threads may share one; it pickles as its path.
+    Below a folder a path may lead through a zip, "export.zip/images/a.png": joined data sets have one root,
+    even if some of them are zips. Threads may share one; it pickles as its path.
 
     Raises
     ------
@@ -107,7 +107,7 @@ class Files:
         return _Archives(self.root)
 
     def _through_zip(self, file: str) -> tuple[str, str] | None:
-        """The zip on the way to the file and the member in it; None if there is none."""
+        """The zip on the way to the file and the member in it; None if no zip is on the way."""
         if ".zip/" not in file.casefold():
             return None
         parts = file.split("/")

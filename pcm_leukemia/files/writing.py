@@ -1,8 +1,8 @@
 """How a folder is written: beside its target, then put in its place in one step.
 
-Whoever is killed while writing leaves the old folder or the new one, never half of one. A
-folder is only ever replaced by one of the same form, and if this package wrote all of it, as the
-`pcm-leukemia.json` in it tells.
+A process that is killed while writing leaves the old folder or the new one, never half of one. A
+folder is only replaced by one of the same form, and only if this package wrote all of it, according to
+its `pcm-leukemia.json`.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ __all__ = [
 
 MARKER = "pcm-leukemia.json"
 HEADER = "dataset.json"
-"""What a canonical folder is known by; it serves as its mark."""
+"""The file that identifies a canonical folder; it is also its mark."""
 CANONICAL = "canonical"
 _OF_FILES = (".csv", ".jpeg", ".jpg", ".json", ".parquet", ".pdf", ".png", ".xml", ".yaml", ".zip")
 """Endings by which a user means a file; a folder that has one already may be replaced."""
@@ -152,7 +152,7 @@ def written_as(folder: Path) -> str:
 
 
 def _mark_of(folder: Path) -> tuple[str, dict[str, Any]]:
-    """The form of the data in a folder and the mark that tells of it; ("", {}) if this package wrote none."""
+    """The form of the data in a folder and its mark; ("", {}) if this package did not write the folder."""
     for name, form in ((MARKER, ""), (HEADER, CANONICAL)):
         try:
             mark = json.loads((folder / name).read_text(encoding="utf-8"))
@@ -166,7 +166,7 @@ def _mark_of(folder: Path) -> tuple[str, dict[str, Any]]:
 def _count_files(folder: Path) -> int:
     """The files in the folders below `folder`, without the caches that ultralytics leaves there."""
     walk = os.walk(folder)
-    next(walk)  # what lies at the top is told by its name
+    next(walk)  # files at the top are recognised by name
     return sum(not name.endswith(".cache") for _, _, files in walk for name in files)
 
 
@@ -270,7 +270,7 @@ def _is_sealed(path: Path, seal: bytes) -> bool:
 
 @contextmanager
 def new_zip(path: Path, seal: bytes) -> Iterator[zipfile.ZipFile]:
-    """A zip to write, with a comment that tells who wrote it; it takes its place when the block ends well.
+    """A zip to write, with a comment that identifies its writer; it replaces `path` when the block ends well.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Who the images come from: patient ids and diagnoses that were given, never guessed.
+"""Patient ids and diagnoses of the images: given, never guessed.
 
 By a pattern over image paths, by a CSV, or by CVAT's tags or attributes. Each way gives the
 data set back with every image under its patient, or refuses and names the images that have
@@ -75,7 +75,7 @@ def assign(ds: Dataset, patients: str | Table | Tag | Attribute) -> Dataset:
     TypeError
         If `patients` is something else.
     ValueError
-        If a pattern is no regular expression or has no group `patient`.
+        If a pattern is not a regular expression or lacks the group `patient`.
     InvalidExport
         If an image has no patient, or the table cannot be read: every problem is listed.
 
@@ -133,7 +133,7 @@ def from_pattern(ds: Dataset, pattern: str) -> Dataset:
     Raises
     ------
     ValueError
-        If the pattern is no regular expression or has no group `patient`.
+        If the pattern is not a regular expression or lacks the group `patient`.
     InvalidExport
         If an image does not match: every such image is named.
 
@@ -192,7 +192,7 @@ def from_csv(ds: Dataset, path: str | Path) -> Dataset:
     DataNotFound
         If the file is not there.
     CorruptFile
-        If it is no such table.
+        If the file is not such a table.
     InvalidExport
         If a row lacks a value, no row fits an image, or two rows of equal rank give an image to
         different patients: every such row and image is named.
@@ -253,7 +253,7 @@ def from_tags(ds: Dataset, pattern: str) -> Dataset:
     Raises
     ------
     ValueError
-        If the pattern is no regular expression or has no group `patient`.
+        If the pattern is not a regular expression or lacks the group `patient`.
     InvalidExport
         If the tags of an image name no patient, or two, or two diagnoses: every such image is
         named.
@@ -383,7 +383,7 @@ def _with_patients(
     fix: str,
     problems: Iterable[Problem] = (),
 ) -> Dataset:
-    """Every image under the one patient found for it; `lacking` and `fix` tell of one without."""
+    """Assign to every image its one patient; `lacking` and `fix` describe an image without one."""
     none = [Problem(f'image "{image}"', lacking, fix) for image, each in found.items() if not each.patients]
     if problems := [*problems, *none]:
         raise InvalidExport(problems)
@@ -412,7 +412,7 @@ def _warn_of_two_diagnoses(ds: Dataset, images_by: Mapping[PatientId, Counter[st
     lines = [
         f'patient "{patient}": has the diagnoses '
         + " and ".join(f"{diagnosis} ({images[diagnosis]:,})" for diagnosis in sorted(images))
-        + f" on its images, of which {_usual(images)} is kept"
+        + f" on its images; {_usual(images)} is kept"
         for patient, images in images_by.items()
         if len(images) > 1
     ]

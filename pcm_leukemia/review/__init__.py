@@ -31,12 +31,12 @@ def diff(
     annotator: str = "source",
     by: By = "id",
 ) -> Diff:
-    """Tell what a reviewer changed.
+    """Find what a reviewer changed.
 
     Parameters
     ----------
     before, after
-        Data of the same images and classes, such as what was given to CVAT and what came back.
+        Data of the same images and classes, for example as uploaded to CVAT and as exported again.
     iou
         The lowest IoU at which a cell counts as the same one, moved; above 0, up to 1.
     tolerance
@@ -50,10 +50,10 @@ def diff(
     Raises
     ------
     InvalidDataset
-        If the two have other classes, no image in common, or images of one id and two sizes: every
-        such image is named.
+        If the two have different classes, no image in common, or images with the same id but different
+        sizes: every such image is named.
     ValueError
-        If an option has no such value, or names of images repeat and they are to be told by them.
+        If an option has an unknown value, or images are compared by name and names repeat.
 
     Examples
     --------
@@ -120,7 +120,7 @@ def diff(
 
 
 def agreement(one: Dataset, other: Dataset, *, iou: float = 0.5, by: By = "id") -> Agreement:
-    """Tell how far two annotators agree on where cells are, and on what they are.
+    """Measure how far two annotators agree on the places of cells and on their classes.
 
     Parameters
     ----------
@@ -209,7 +209,7 @@ def _number(change: Change) -> int:
 
 
 def _differ(change: Change, tolerance: float) -> bool:
-    """Whether a side of the box is elsewhere, by more than rounding."""
+    """Whether a side of the box moved by more than rounding."""
     a, b = change.before.box, change.after.box
     return a != b and any(
         abs(p - q) > tolerance + 1e-9 for p, q in ((a.x1, b.x1), (a.y1, b.y1), (a.x2, b.x2), (a.y2, b.y2))
@@ -217,6 +217,6 @@ def _differ(change: Change, tolerance: float) -> bool:
 
 
 def _annotator(cell: Cell, name: str) -> str:
-    """Who drew a cell, as far as an attribute or the source tells."""
+    """Who drew a cell, according to an attribute or the source."""
     found = next((value for key, value in cell.attributes if key == name), "")
     return found or (cell.source if name == "source" else "") or UNKNOWN

@@ -1,4 +1,4 @@
-"""Which image, and which cell, of one data set is which of another; cells by the overlap of their boxes."""
+"""Match the images and cells of two data sets; cells by the overlap of their boxes."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def _weights(left: Sequence[Cell], right: Sequence[Cell], threshold: float) -> W
 
 
 def _groups(weights: Weights) -> Iterable[Weights]:
-    """Split the possible pairs into groups that have no cell in common."""
+    """Split the possible pairs into groups that share no cell."""
     connected = groups((("left", i), ("right", j)) for i, j in weights)
     number_of = {i: number for number, group in enumerate(connected) for side, i in group if side == "left"}
     split: dict[int, Weights] = {}
@@ -131,7 +131,7 @@ def _best(weights: Weights) -> list[tuple[int, int]]:
 def _assign(costs: list[list[float]]) -> list[int]:
     """The column of each row at the lowest sum of costs, by shortest augmenting paths.
 
-    Rows are no more than columns. Prices keep all reduced costs at zero or above (Kuhn, 1955, in the
+    There are at most as many rows as columns. Prices keep all reduced costs at zero or above (Kuhn, 1955, in the
     form of Jonker and Volgenant, 1987); the time grows with the cube of the rows.
     """
     height, width = len(costs), len(costs[0])
@@ -191,9 +191,9 @@ def images_in_common(one: Dataset, other: Dataset, iou: float, by: By) -> Common
     Raises
     ------
     InvalidDataset
-        If the two have other classes, no image in common, or images of one id and two sizes.
+        If the two have different classes, no image in common, or images with the same id but different sizes.
     ValueError
-        If an option has no such value, or names of images repeat and they are to be told by them.
+        If an option has an unknown value, or images are compared by name and names repeat.
     """
     if not 0 < iou <= 1:
         raise ValueError(f"iou {iou}: must be above 0, up to 1")
@@ -201,7 +201,7 @@ def images_in_common(one: Dataset, other: Dataset, iou: float, by: By) -> Common
         raise ValueError(f'by "{by}": must be id or name')
     if set(one.taxonomy.labels) != set(other.taxonomy.labels):
         odd = sorted(set(one.taxonomy.labels) ^ set(other.taxonomy.labels))
-        what = f"have other classes: only one of them has {', '.join(odd)}"
+        what = f"have different classes: only one of them has {', '.join(odd)}"
         raise InvalidDataset(
             [Problem(_both(one, other), what, "read both with the same taxonomy and labels")]
         )

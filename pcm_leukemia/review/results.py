@@ -15,7 +15,7 @@ Confusion = Mapping[tuple[str, str], int]
 Counts = Mapping[str, Mapping[str, int]]
 
 UNKNOWN = "(unknown)"
-"""Who drew a cell of which nothing tells."""
+"""Annotator name of cells for which none is recorded."""
 _KINDS = ("unchanged", "moved", "relabelled", "both", "removed", "added")
 
 
@@ -28,7 +28,7 @@ class Change(NamedTuple):
 
     @property
     def relabelled(self) -> bool:
-        """Whether its class is another."""
+        """Whether its class changed."""
         return self.before.label != self.after.label
 
 
@@ -36,8 +36,8 @@ class Change(NamedTuple):
 class Diff:
     """What changed between two data sets of the same images.
 
-    `moved` and `relabelled` are the same cell with another box or another class; a cell of which both
-    changed is in both, and counted as "both" besides. `by_class` goes by the class before (after, for
+    `moved` and `relabelled` are the same cell with another box or another class; a cell with both changes
+    is in both, and is also counted as "both". `by_class` goes by the class before (after, for
     added cells), `by_annotator` by who drew the cell, before or after likewise. `only_before` and
     `only_after` are images that one data set lacks; their cells are not compared.
     """
@@ -112,7 +112,7 @@ class Agreement:
 
     `kappa` is Cohen's, over the labels of the cells that both drew; None if it is not defined, as where
     both gave all cells one label. `f1` is that of detection, 2 x matched / (cells of one + cells of the
-    other), the same whoever is taken for the truth; None where neither drew a cell.
+    other), the same whichever is taken as the truth; None if neither drew a cell.
     """
 
     images: int
@@ -137,8 +137,8 @@ class Agreement:
             f"detection: F1 {_figure(self.f1)}, mean IoU {_figure(self.mean_iou)}",
             f"labels: {same}, Cohen's kappa {_figure(self.kappa)}",
         ]
-        lines += _images_only(self.images_only_one, "of the one alone")
-        lines += _images_only(self.images_only_other, "of the other alone")
+        lines += _images_only(self.images_only_one, "in the first data set only")
+        lines += _images_only(self.images_only_other, "in the second data set only")
         alone = Counter(cell.label for cell in self.only_one), Counter(cell.label for cell in self.only_other)
         rows = [
             [

@@ -47,7 +47,7 @@ DIAGNOSES: Mapping[str, Mapping[str, int]] = {
 }
 """For each diagnosis the classes that occur, and how often beside each other.
 
-The numbers are no one's statistics: rare cells are drawn more often than they are seen, so that
+The numbers are not clinical statistics: rare cells are drawn more often than they occur, so that
 a small sample has some of each class.
 """
 

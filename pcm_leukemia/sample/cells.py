@@ -24,7 +24,7 @@ def draw(label: str, rng: np.random.Generator, *, edge: float = 1.6) -> Stamp:
     Raises
     ------
     ValueError
-        If the label is none of the nine classes.
+        If the label is not one of the nine classes.
 
     Examples
     --------

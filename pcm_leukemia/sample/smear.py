@@ -27,7 +27,7 @@ __all__ = ["HEIGHT", "MARK", "WIDTH", "Drawn", "Style", "Wanted", "draw"]
 
 WIDTH, HEIGHT = 1920, 1080
 MARK = "SYNTHETIC"
-"""What stands in the bottom-left corner of each image; no cell is drawn there."""
+"""The text in the bottom-left corner of each image; no cell is drawn there."""
 
 CORNER = (250.0, HEIGHT - 64.0)
 """Right and upper bound of the mark's place, in pixels."""

@@ -107,7 +107,7 @@ def test_what_is_found_does_not_hang_on_blocks(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr("pcm_leukemia.checks.similarity.ROWS", 4)
     monkeypatch.setattr("pcm_leukemia.checks.similarity.COLUMNS", 5)
     monkeypatch.setattr("pcm_leukemia.checks.similarity.AT_ONCE", 1)
-    assert near(rows, range(15), COPIES, told=told.append) == found
+    assert near(rows, range(15), COPIES, on_progress=told.append) == found
     assert told == sorted(told)
     assert told[-1] == 1
 

@@ -157,7 +157,7 @@ def test_one_name_in_two_tasks_of_a_project_stays_two_images(tmp_path: Path) -> 
         ("Train/task_2/a.png", "Monocyte"),
     ]
     twice = text.replace('task_id="2"', 'task_id="1"')
-    assert "stands twice, first in line" in problems(write(tmp_path / "b.xml", twice))[0]
+    assert "appears twice, first in line" in problems(write(tmp_path / "b.xml", twice))[0]
 
 
 def test_two_images_never_share_one_file(tmp_path: Path) -> None:
@@ -430,7 +430,7 @@ def test_every_problem_at_once_with_file_line_and_image(tmp_path: Path) -> None:
         f'a.xml:{line_of(text, "nan")} image "a.png": box of "Other" has a coordinate that is not finite'
     )
     assert lines[2].startswith(
-        f'a.xml:{second} image "a.png": stands twice, first in line {line_of(text, chr(34) + "a.png")}'
+        f'a.xml:{second} image "a.png": appears twice, first in line {line_of(text, chr(34) + "a.png")}'
     )
     assert lines[3].startswith(f'a.xml:{line_of(text, "b.png")} image "b.png": its size is "" x "100" pixels')
     assert f'a.xml:{line_of(text, "b.png") + 1} image "b.png": box of "Other" lacks "xtl"' in lines[4]

@@ -115,9 +115,9 @@ def test_a_patient_with_two_diagnoses_keeps_the_one_on_most_images() -> None:
         ds = patients.from_pattern(ds, PATTERN)
     assert [str(warning.message).splitlines() for warning in caught] == [
         [
-            'demo: patient "P1": has the diagnoses ALL (1) and AML (2) on its images, of which AML is kept',
+            'demo: patient "P1": has the diagnoses ALL (1) and AML (2) on its images; AML is kept',
             (
-                'patient "P2": has the diagnoses AML (1) and APL (1) on its images, of which AML is kept; '
+                'patient "P2": has the diagnoses AML (1) and APL (1) on its images; AML is kept; '
                 "check whether these are two patients of one id"
             ),
         ]

@@ -166,7 +166,7 @@ def test_images_of_one_side_only() -> None:
     assert diff(data(images=(A, "P2/b.png")), data())  # an image that is gone is a change
     both = agreement(one, other)
     assert (both.images_only_one, both.images_only_other) == (("P2/b.png",), ("P3/c.png",))
-    assert "1 images of the other alone, not compared: P3/c.png" in str(both)
+    assert "1 images in the second data set only, not compared: P3/c.png" in str(both)
 
 
 def test_by_name() -> None:
@@ -185,7 +185,7 @@ def test_by_name() -> None:
 
 def test_what_cannot_be_compared() -> None:
     one = data()
-    with pytest.raises(InvalidDataset, match="have other classes: only one of them has Basophil, Eosinophil"):
+    with pytest.raises(InvalidDataset, match="have different classes: only one of them has Basophil, Eosinophil"):
         diff(one, one.task("wbc"))
     larger = replace(one, images=(replace(one.images[0], width=300),))
     with pytest.raises(
