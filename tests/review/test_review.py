@@ -185,7 +185,9 @@ def test_by_name() -> None:
 
 def test_what_cannot_be_compared() -> None:
     one = data()
-    with pytest.raises(InvalidDataset, match="have different classes: only one of them has Basophil, Eosinophil"):
+    with pytest.raises(
+        InvalidDataset, match="have different classes: only one of them has Basophil, Eosinophil"
+    ):
         diff(one, one.task("wbc"))
     larger = replace(one, images=(replace(one.images[0], width=300),))
     with pytest.raises(
