@@ -15,7 +15,7 @@ from pcm_leukemia.baselines.experiments.adaptation import Adaptation
 from pcm_leukemia.baselines.run import Run
 from pcm_leukemia.dataset import Dataset
 
-__all__ = ["EXPERIMENTS", "Experiment", "Reproduction", "Row", "reproduce"]
+__all__ = ["EXPERIMENTS", "Experiment", "Reproduction", "Comparison", "reproduce"]
 
 INTERNAL = "PCM-Leukemia"
 """How the paper calls its own test set; here it is that of the data given."""
@@ -52,7 +52,7 @@ ADAPTED = EXPERIMENTS[-1]
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class Comparison:
     """A figure of the paper, per cent, and ours, if it was run: else `missing` says why not.
 
     `interval` is the 95 % interval over patients, or, where seeds were repeated, the mean less and plus
@@ -77,13 +77,13 @@ class Reproduction:
     out: Path
     data: str
     preset: str
-    rows: tuple[Row, ...]
+    rows: tuple[Comparison, ...]
     figures: Mapping[str, str] = field(default_factory=dict)
     readings: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """The rows and the figures as plain dictionaries."""
-        rows = [{key: getattr(row, key) for key in Row.__slots__} for row in self.rows]
+        rows = [{key: getattr(row, key) for key in Comparison.__slots__} for row in self.rows]
         return {
             "data": self.data,
             "preset": self.preset,
@@ -197,7 +197,7 @@ def _published(
     done: Mapping[Experiment, Mapping[str, Evaluation]],
     adapted: Adaptation | None,
     tables: Sequence[int],
-) -> Iterator[Row]:
+) -> Iterator[Comparison]:
     """A row for each figure that the paper prints in these tables, and in Figure 2, which belongs to Table 5."""
     for result in paper.RESULTS:
         number = 5 if result.table == "Figure 2" else int(result.table.split()[-1])
@@ -216,21 +216,21 @@ def _published(
             None,
         )
         if evaluation is None:
-            yield Row(*row, missing=f"{result.test_set} was not given")
+            yield Comparison(*row, missing=f"{result.test_set} was not given")
             continue
         score, interval = _score(evaluation, result.metric)
-        yield Row(*row, ours=score, interval=interval)
+        yield Comparison(*row, ours=score, interval=interval)
 
 
-def _of_table_7(row: tuple[str, str, str, str, float], adapted: Adaptation | None) -> Row:
+def _of_table_7(row: tuple[str, str, str, str, float], adapted: Adaptation | None) -> Comparison:
     if adapted is None:
-        return Row(*row, missing="LMU was not given")
+        return Comparison(*row, missing="LMU was not given")
     if row[1].startswith("Zero-Shot"):
         score, interval = _score(adapted.zero_shot, row[3])
-        return Row(*row, ours=score, interval=interval)
+        return Comparison(*row, ours=score, interval=interval)
     scores = [score for one in adapted.each if (score := _score(one.after, row[3])[0]) is not None]
     middle, spread = adaptation.mean_and_spread(scores)
-    return Row(
+    return Comparison(
         *row, ours=middle, interval=(middle - spread, middle + spread), spread=f"sd of {len(scores)} seeds"
     )
 
@@ -270,7 +270,7 @@ def _two_stage(
 
 def _beyond(
     done: Mapping[Experiment, Mapping[str, Evaluation]], two_stage: Mapping[str, Evaluation]
-) -> Iterator[Row]:
+) -> Iterator[Comparison]:
     """What the paper has in its text, or not at all."""
     for experiment, by_set in done.items():
         for test_set, evaluation in by_set.items():
@@ -278,7 +278,7 @@ def _beyond(
                 recall, told = evaluation.detection.recall, None
                 if (experiment.model, test_set) == ("DEIM-RT-DETRv2", "ALL-IDB1"):
                     told = 100 * 691 / 701  # section 3.1: "691 out of 701 total WBCs"
-                yield Row(
+                yield Comparison(
                     "Section 3.1",
                     experiment.model,
                     test_set,
@@ -290,7 +290,7 @@ def _beyond(
     for test_set, evaluation in two_stage.items():
         assert evaluation.end_to_end is not None
         overall = evaluation.end_to_end.overall
-        yield Row(
+        yield Comparison(
             "Two stages, end to end",
             f"DEIM-RT-DETRv2, then {ADAPTED.model}",
             test_set,
@@ -348,7 +348,7 @@ def _file(folder: Path, figure: str) -> Path:
     return folder / f"{figure.lower().replace(' ', '-')}.png"
 
 
-def _line(row: Row) -> str:
+def _line(row: Comparison) -> str:
     ours = "-" if row.ours is None else f"{row.ours:.2f}"
     between = f"{row.interval[0]:.2f} to {row.interval[1]:.2f}" if row.interval else ""
     if row.spread:

@@ -65,7 +65,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     return World(folder, ds, found)
 
 
-def row(world: World, table: str, model: str, test_set: str, metric: str) -> reproduction.Row:
+def row(world: World, table: str, model: str, test_set: str, metric: str) -> reproduction.Comparison:
     wanted = (table, model, test_set, metric)
     return next(row for row in world.found.rows if (row.table, row.model, row.test_set, row.metric) == wanted)
 
