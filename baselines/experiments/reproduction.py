@@ -15,7 +15,7 @@ from pcm_leukemia.baselines.experiments.adaptation import Adaptation
 from pcm_leukemia.baselines.run import Run
 from pcm_leukemia.dataset import Dataset
 
-__all__ = ["EXPERIMENTS", "Experiment", "Reproduction", "Comparison", "reproduce"]
+__all__ = ["EXPERIMENTS", "Comparison", "Experiment", "Reproduction", "reproduce"]
 
 INTERNAL = "PCM-Leukemia"
 """How the paper calls its own test set; here it is that of the data given."""
