@@ -137,6 +137,9 @@ def imports() -> Iterator[tuple[str, str, str]]:
             for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
                 if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("pcm_leukemia"):
                     yield from ((module, str(node.module), alias.name) for alias in node.names)
+                if isinstance(node, ast.Import):
+                    steps = (alias.name.rpartition(".") for alias in node.names)
+                    yield from ((module, above, name) for above, _, name in steps if above)
 
 
 def test_only_the_face_of_a_room_is_imported_from_outside() -> None:
