@@ -97,12 +97,12 @@ def backbone(
 
 
 def train(job: Job, settings: Settings) -> Mapping[str, Any]:
-    """Train on the job's cells; see `classification.train`."""
+    """Train on the job's cells; see `training.train`."""
     return training.train(job, settings, backbone)
 
 
 def load(folder: Path, settings: Settings, labels: tuple[str, ...], device: str) -> CellClassifier:
-    """The classifier that `train` left in `folder`; see `classification.load`."""
+    """The classifier that `train` left in `folder`; see `training.load`."""
     return training.load(folder, settings, labels, device, backbone)
 
 

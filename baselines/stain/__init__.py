@@ -1,6 +1,6 @@
 """What is done about stain in training and prediction: colours moved at random, or brought to a reference's.
 
-The methods themselves, and their sources, are in `stain_colours`.
+The methods themselves, and their sources, are in `colours`.
 """
 
 from __future__ import annotations
@@ -142,7 +142,7 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 @dataclass(frozen=True, slots=True)
 class Jitter:
-    """`stain_colours.jitter` with new numbers at each call.
+    """`colours.jitter` with new numbers at each call.
 
     They come from `seed` and torch's generator of the process, as those of torchvision's transforms do: what
     seeds torch seeds this, and a DataLoader gives each worker and each epoch others.
@@ -217,7 +217,7 @@ def augmentation(
     reference
         What "reinhard" and "macenko" bring images to.
     seed, sigma, bias
-        Of "hed": see `Jitter`, and `stain_colours.jitter`.
+        Of "hed": see `Jitter`, and `colours.jitter`.
 
     Raises
     ------
