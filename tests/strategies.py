@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 
 from hypothesis import strategies as st
 
@@ -82,22 +83,26 @@ def datasets(draw: st.DrawFn, *, told: bool = False, points: bool = False) -> Da
     return ds.with_split(draw(st.none() | whole_patient_splits(ds)))
 
 
+@cache
 def names() -> st.SearchStrategy[str]:
     """One line of text that is not blank."""
     line = st.text(st.characters(exclude_categories=["Cs", "Cc", "Zl", "Zp", "Cn"]), min_size=1, max_size=8)
     return st.sampled_from(HOSTILE) | line.filter(lambda text: bool(text.strip()))
 
 
+@cache
 def taxonomies() -> st.SearchStrategy[Taxonomy]:
     labels = st.lists(names().filter(lambda label: label != IGNORE), min_size=1, max_size=4, unique=True)
     return st.just(NINE) | labels.map(lambda labels: Taxonomy("declared", tuple(labels)))
 
 
+@cache
 def people() -> st.SearchStrategy[Patient]:
     diagnosis = st.none() | st.sampled_from(("Normal", "ALL", "AML", "APL")) | names()
     return st.builds(Patient, names().map(PatientId), diagnosis)
 
 
+@cache
 def image_ids() -> st.SearchStrategy[ImageId]:
     """Relative POSIX paths that stay inside their folder."""
     step = names().filter(lambda text: "/" not in text and text not in (".", ".."))
@@ -136,10 +141,12 @@ def told_of(image: Image) -> st.SearchStrategy[Image]:
     )
 
 
+@cache
 def tags() -> st.SearchStrategy[Tag]:
     return st.builds(Tag, names(), attributes(), st.sampled_from(("", "manual")), st.integers(0, 3))
 
 
+@cache
 def attributes() -> st.SearchStrategy[Attributes]:
     pairs = st.lists(st.tuples(names(), st.just("") | names()), max_size=2, unique_by=lambda pair: pair[0])
     return pairs.map(tuple)

@@ -18,8 +18,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 from safetensors.torch import load_file, save_file
+from smoke_runs import SmokeRuns
 
-from pcm_leukemia import IGNORE, NINE, Box, Cell, Dataset, Image, load_dataset, sample, splits
+from pcm_leukemia import IGNORE, NINE, Box, Cell, Dataset, Image
 from pcm_leukemia.baselines import config, inference, stain
 from pcm_leukemia.baselines.classifiers import crops as crop_cache
 from pcm_leukemia.baselines.classifiers import loop, resnet50
@@ -45,13 +46,9 @@ TINY: dict[str, Any] = {
 
 
 @pytest.fixture(scope="module")
-def smears(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+def smears(smoke_runs: SmokeRuns) -> Dataset:
     """The synthetic sample, split by patient."""
-    export = sample.write(tmp_path_factory.mktemp("sample") / "sample.zip", patients=16, images=48)
-    ds = load_dataset(export, patients=PATTERN)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of classes that few patients have
-        return ds.with_split(splits.by_patient(ds, test=0.25, val=0.2, seed=0)).task("classification")
+    return smoke_runs.ds.task("classification")
 
 
 @pytest.fixture(scope="module")
@@ -93,21 +90,16 @@ def epochs(out: Path, phase: str = "tune") -> list[str]:
 
 @pytest.mark.trains
 @pytest.mark.parametrize(
-    ("name", "changes", "least"),
-    [
-        ("resnet50", {"image_size": 48, "epochs": 7}, 0.6),
-        ("dinobloom", {"image_size": 28, "epochs": 5}, 0.4),
-    ],
+    ("name", "least"), [("resnet50-classification", 0.6), ("dinobloom-classification-lp+ft", 0.4)]
 )
 def test_it_learns_what_shows_on_patients_not_seen(
-    name: str, changes: dict[str, Any], least: float, smears: Dataset, tmp_path: Path
+    name: str, least: float, smears: Dataset, smoke_runs: SmokeRuns
 ) -> None:
-    model, settings = config.find(name).module, numbers(name, **changes)
     known = {image.patient for part in ("train", "val") for image in smears.part(part).images}
     test = smears.part("test")
     assert not known & {image.patient for image in test.images}
-    record = model.train(Job(smears.part("train"), smears.part("val"), tmp_path), settings)
-    classifier = model.load(tmp_path, settings, EIGHT, "cpu")
+    run = smoke_runs.run(name)
+    record, classifier = run.record["result"], run.classifier("cpu")
     assert isinstance(classifier, Classifier)
     said = inference.classify(classifier, test, workers=1)
     truths = [EIGHT.index(cell.label) for cell in said.cells]
@@ -118,11 +110,11 @@ def test_it_learns_what_shows_on_patients_not_seen(
     assert found.accuracy > max(least, 1.5 * most)
     assert found.macro_f1 > 3 / 8
     assert record["cells"] == {"train": len(smears.part("train").cells), "val": len(smears.part("val").cells)}
-    assert not (tmp_path / "cache").exists()
-    assert not (tmp_path / "checkpoints").exists()
-    assert list((tmp_path / "logs" / "tensorboard" / "tune").glob("events*"))
-    assert len(epochs(tmp_path)) == 1 + settings.epochs
-    assert ("probe" in record) == (name == "dinobloom")
+    assert not (run.folder / "cache").exists()
+    assert not (run.folder / "checkpoints").exists()
+    assert list((run.folder / "logs" / "tensorboard" / "tune").glob("events*"))
+    assert len(epochs(run.folder)) == 1 + run.settings.epochs
+    assert ("probe" in record) == ("lp+ft" in name)
 
 
 def test_other_is_never_among_the_classes(smears: Dataset, dots: Dataset, tmp_path: Path) -> None:

@@ -15,10 +15,11 @@ import PIL.Image
 import pytest
 import torch
 from msgspec.structs import replace
+from smoke_runs import SmokeRuns
 from torch import nn
 from torch.utils.data import DataLoader
 
-from pcm_leukemia import NINE, Box, Cell, Dataset, Image, load_dataset, sample, splits
+from pcm_leukemia import NINE, Box, Cell, Dataset, Image
 from pcm_leukemia.baselines import config, rtdetrv2_deim
 from pcm_leukemia.baselines.contract import Detections, Detector, Job
 from pcm_leukemia.baselines.metrics.average_precision import Cells
@@ -431,14 +432,13 @@ def test_the_paper_s_numbers() -> None:
 
 
 @pytest.mark.trains
-def test_it_finds_the_white_blood_cells_of_patients_not_seen(tmp_path: Path) -> None:
-    export = sample.write(tmp_path / "sample.zip", patients=10, images=36)
-    ds = load_dataset(export, patients=PATTERN).task("wbc")
-    ds = ds.with_split(splits.by_patient(ds, test=0.2, val=0.1, seed=0))
-    made = settings(epochs=14, flat_epochs=8, no_augment_last=3, mosaic=0.0)
-    record = rtdetrv2_deim.train(Job(ds.part("train"), ds.part("val"), tmp_path / "run"), made)
+def test_it_finds_the_white_blood_cells_of_patients_not_seen(smoke_runs: SmokeRuns) -> None:
+    run = smoke_runs.run("rtdetrv2_deim-wbc")
+    record = run.record["result"]
     assert record["weights"] == "tiny from scratch"
-    detector = rtdetrv2_deim.load(tmp_path / "run", made, ds.taxonomy.labels, "cpu")
+    ds = smoke_runs.ds.task("wbc")
+    assert not {i.patient for i in ds.part("test").images} & {i.patient for i in ds.part("train").images}
+    detector = run.detector("cpu")
     test = Detection(ds.part("test"))
     truth, what = [], []
     for number in range(len(test)):
