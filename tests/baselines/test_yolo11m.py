@@ -289,7 +289,7 @@ def test_it_keeps_to_its_folder_and_asks_no_one(tmp_path: Path) -> None:
 
             from pcm_leukemia.baselines.contract import Job
             from pcm_leukemia.baselines import yolo11m
-            sys.path.insert(0, sys.argv[2])
+            sys.path[:0] = sys.argv[2:]
             import test_yolo11m as tests
 
             ds = tests.smears(Path(sys.argv[1]) / "images", 3)
@@ -308,7 +308,7 @@ def test_it_keeps_to_its_folder_and_asks_no_one(tmp_path: Path) -> None:
         "PYTHONPATH": str(Path(pcm.__file__).parents[1]),
     }
     done = subprocess.run(
-        [sys.executable, script, tmp_path / "data", Path(__file__).parent],
+        [sys.executable, script, tmp_path / "data", *Path(__file__).parents[:2]],
         cwd=tmp_path / "stand",
         env=environment,
         capture_output=True,
