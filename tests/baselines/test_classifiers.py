@@ -90,7 +90,7 @@ def epochs(out: Path, phase: str = "tune") -> list[str]:
 
 @pytest.mark.trains
 @pytest.mark.parametrize(
-    ("name", "least"), [("resnet50-classification", 0.6), ("dinobloom-classification-lp+ft-28-6", 0.4)]
+    ("name", "least"), [("resnet50-classification", 0.6), ("dinobloom-classification-lp+ft-42-8", 0.4)]
 )
 def test_it_learns_what_shows_on_patients_not_seen(
     name: str, least: float, smears: Dataset, smoke_runs: SmokeRuns

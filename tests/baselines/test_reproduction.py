@@ -34,7 +34,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore"),
 ]  # what the libraries warn of while they train is theirs
 
-DETECTOR, CLASSIFIER = "rtdetrv2_deim-wbc", "dinobloom-classification-lp+ft-28-6"
+DETECTOR, CLASSIFIER = "rtdetrv2_deim-wbc", "dinobloom-classification-lp+ft-42-8"
 
 
 class World(NamedTuple):
