@@ -1,4 +1,4 @@
-"""What training does to a batch of crops at random, all at once and on the device that trains."""
+"""Random augmentation of training crops: a whole batch at once, on the device that trains."""
 
 from __future__ import annotations
 
@@ -10,17 +10,23 @@ _GREY = (0.299, 0.587, 0.114)
 
 
 def augment(pictures: torch.Tensor, colour: float = 0.1) -> torch.Tensor:
-    """Each picture flipped and turned by quarters, all eight ways equally likely, and its colours moved a little.
+    """Flip and turn each picture at random, and change its colours a little.
 
-    Takes uint8, ``(n, 3, s, s)``, and gives float32, 0 to 1. Random numbers are torch's, of the batch's device.
+    The eight flips and quarter turns are equally likely. Random numbers come from torch's generator for the batch's
+    device.
 
     Parameters
     ----------
     pictures
-        RGB; square, since a quarter turn must leave the shape.
+        RGB, uint8, ``(n, 3, s, s)``: square, because a quarter turn must keep the shape.
     colour
-        Brightness, contrast and saturation are multiplied by numbers within 1 +- `colour`. Small by default: how
-        a nucleus and its cytoplasm are stained is what tells classes apart.
+        Brightness, contrast and saturation are each multiplied by a factor within 1 +- `colour`. The default is
+        small, because classes are told apart by the stain of nucleus and cytoplasm.
+
+    Returns
+    -------
+    torch.Tensor
+        float32, 0 to 1, of the same shape.
 
     Examples
     --------

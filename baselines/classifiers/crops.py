@@ -1,8 +1,8 @@
-"""Crops as a classifier takes them, made once: uint8, of one size, in one file that is mapped into memory.
+"""The crops that a classifier trains on: prepared once, as uint8 of one size, in one memory-mapped file.
 
-To cut a crop, its whole image is decoded: 10 to 20 ms of 1920 x 1080, where a GPU trains on the crop in less than
-one. Kept as numbers, the paper's 40,103 crops of 224 px are 6 GB, which a run's folder holds while it trains;
-every epoch reads them through the system's page cache, at the speed of memory where there is enough of it.
+Cutting a crop means decoding its whole image, which takes 10 to 20 ms at 1920 x 1080; a GPU trains on the crop in
+less than 1 ms. The paper's 40,103 crops of 224 px take 6 GB uncompressed, in the run's folder, while it trains. Each
+epoch reads them through the system's page cache: at the speed of memory, if there is enough.
 """
 
 from __future__ import annotations
@@ -36,16 +36,16 @@ from pcm_leukemia.schema import IGNORE
 __all__ = ["Draw", "Draws", "Pictures", "Prepare", "Rows", "loader", "write"]
 
 Draw: TypeAlias = tuple[int, list[int]]
-"""One batch: the epoch that it is drawn for, and which items."""
+"""One batch: the epoch that it is drawn for, and the numbers of its items."""
 Batch: TypeAlias = tuple[torch.Tensor, torch.Tensor]
 
 
 @dataclass(frozen=True)
 class Prepare:
-    """What is done to a crop before it is a model's: the same in training and ever after.
+    """How a crop is prepared for the model, in training as in prediction.
 
-    Its stain is normalised, if `reference` says to what, and it is resized to `image_size` x `image_size` pixels,
-    whatever its shape; both sides are filtered (Pillow's bilinear), so that large crops do not alias.
+    Its stain is normalised towards `reference`, if there is one. Then it is resized to `image_size` x `image_size`
+    pixels, whatever its shape; Pillow's bilinear filter keeps large crops from aliasing.
     """
 
     image_size: int
@@ -65,23 +65,23 @@ class Prepare:
         return stain.augmentation(self.kind, self.reference)
 
     def key(self) -> str:
-        """What tells one way to prepare from another."""
+        """A text that differs between any two preparations with different results."""
         return f"{self.image_size} {self.kind} {self.reference.to_json() if self.reference else ''}"
 
 
 def write(
     ds: Cells, folder: Path, prepare: Prepare, padding: int, *, workers: int = 0, progress: bool = False
 ) -> Pictures:
-    """The cells of `ds`, cut and prepared, in a file in `folder`; one that is there already is taken as it is.
+    """Cut and prepare the cells of `ds` into a file in `folder`, or use the file that is already there.
 
-    The items are those of `torchdata.Crops`, in its order, with the same pixels before `prepare`.
+    The items are those of `torchdata.Crops`, in the same order and with the same pixels before `prepare`.
 
     Raises
     ------
     ExportError
-        If the disk has no room for it.
+        If the disk has too little room.
     DataNotFound, CorruptFile
-        If an image is not there, or cannot be decoded.
+        If an image is missing or cannot be decoded.
     """
     cells = [cell for cell in ds.cells if cell.label != IGNORE]
     side = prepare.image_size
@@ -93,7 +93,7 @@ def write(
         need, free = len(cells) * 3 * side * side, shutil.disk_usage(folder).free
         if need > free:
             raise ExportError(
-                f"{folder}: the prepared crops take {need / 1e9:.1f} GB while training, and {free / 1e9:.1f} GB are "
+                f"{folder}: the prepared crops need {need / 1e9:.1f} GB while training, but {free / 1e9:.1f} GB are "
                 "free; put the run on a larger disk, or lower image_size"
             )
         with new_file(file) as work:
@@ -107,10 +107,10 @@ def write(
 
 
 class Pictures(Dataset[Batch]):
-    """Batches out of such a file: item ``(epoch, [i, ...])`` is (uint8 ``(n, 3, s, s)``, int64 ``(n,)``).
+    """Batches from a file of `write`: item ``(epoch, [i, ...])`` is (uint8 ``(n, 3, s, s)``, int64 ``(n,)``).
 
-    `change` may give each picture other colours. Where it draws random numbers from torch, it finds a seed there
-    made of `seed`, the epoch and the picture's number: an epoch's pictures are the same whatever process loads them.
+    `change` may give each picture other colours. Before each call, torch is seeded from `seed`, the epoch and the
+    picture's number, so that an epoch has the same pictures whichever process loads them.
     """
 
     def __init__(
@@ -127,7 +127,7 @@ class Pictures(Dataset[Batch]):
         return len(self.labels)
 
     def __getstate__(self) -> dict[str, object]:
-        return {**self.__dict__, "_opened": None}  # pickled, a mapped file would be read as a whole
+        return {**self.__dict__, "_opened": None}  # pickling a mapped file would read all of it
 
     def __getitem__(self, draw: Draw) -> Batch:
         epoch, numbers = draw
@@ -138,7 +138,7 @@ class Pictures(Dataset[Batch]):
             with torch.random.fork_rng(devices=[]):
                 for place, number in enumerate(numbers):
                     seeds = np.random.SeedSequence([self.seed, epoch, number])
-                    # of the CPU alone: torch.manual_seed would seed the device that trains, too
+                    # seeds the CPU only; torch.manual_seed would also seed the device that trains
                     torch.default_generator.manual_seed(int(seeds.generate_state(1)[0]))
                     seen = np.ascontiguousarray(pictures[place].transpose(1, 2, 0))
                     pictures[place] = self.change(seen).transpose(2, 0, 1)
@@ -146,7 +146,7 @@ class Pictures(Dataset[Batch]):
 
 
 class Rows(Dataset[Batch]):
-    """Batches of features, ``(n, width)``, drawn as `Pictures` are."""
+    """Batches of features, ``(n, width)``, drawn like those of `Pictures`."""
 
     def __init__(self, features: torch.Tensor, labels: npt.NDArray[np.int64]) -> None:
         self.features, self.labels = features, labels
@@ -159,21 +159,22 @@ class Rows(Dataset[Batch]):
 
 
 class Draws(Sampler[Draw]):
-    """Which items make the batches of an epoch; depends on seed and epoch alone, so that a run can go on anywhere.
+    """Draws the batches of an epoch, from the seed and the epoch alone, so that a run can resume at any epoch.
 
-    Batches differ by one item at most: none is dropped, and no last batch of one item upsets a batch norm. With
-    several processes each draws its share. For training, shares are equally long, a few items coming up twice.
+    Sizes of batches differ by at most one item, so that no item is dropped and no batch norm sees a last batch of a
+    single item. With several processes, each draws its share. For training, the shares have equal lengths, for which
+    a few items may be repeated.
 
     Parameters
     ----------
     count
-        How many items there are.
+        The number of items.
     batch
-        The most items of a batch, over all processes.
+        The largest number of items in a batch, over all processes.
     seed
-        None to give every item once, in order.
+        Shuffles the items; None gives every item once, in order.
     weights
-        Of the items, ``(count,)``: then `count` are drawn by them, with repetition.
+        One for each item, ``(count,)``: `count` items are drawn with these weights, with replacement.
     """
 
     def __init__(
@@ -183,7 +184,7 @@ class Draws(Sampler[Draw]):
         self.weights = None if weights is None else weights / weights.sum()
 
     def set_epoch(self, epoch: int) -> None:
-        """Lightning says here which epoch is next."""
+        """Set the epoch to draw for; Lightning calls this before each."""
         self.epoch = epoch
 
     def __len__(self) -> int:
@@ -208,9 +209,9 @@ class Draws(Sampler[Draw]):
 
 
 def loader(data: Pictures | Rows, draws: Draws, device: str, workers: int) -> DataLoader[Any]:
-    """The batches of `draws`, on their way to a device.
+    """A loader of the batches of `draws` for a device.
 
-    To copy pictures takes no process but this one, unless it has a GPU to keep busy, or their colours to change.
+    Worker processes are used only for pictures, and only if a GPU must be kept busy or colours are changed.
     """
     on_gpu = not device.startswith("cpu")
     changed = isinstance(data, Pictures) and data.change is not None
@@ -223,13 +224,13 @@ def loader(data: Pictures | Rows, draws: Draws, device: str, workers: int) -> Da
         num_workers=processes,
         pin_memory=on_gpu and isinstance(data, Pictures),
         persistent_workers=processes > 0,
-        # it draws a number for its workers whenever it begins: not from those that training draws from
+        # a loader draws a seed for its workers at each start; this keeps it off the generator that training uses
         generator=torch.Generator(),
     )
 
 
 def _place() -> tuple[int, int]:
-    """Which process this is, and of how many."""
+    """The number of this process, and the number of processes."""
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         return torch.distributed.get_rank(), torch.distributed.get_world_size()
     return 0, 1

@@ -1,7 +1,7 @@
-"""How a classifier is trained: one phase of epochs on Lightning, to be resumed wherever it was killed.
+"""Trains a classifier for one phase of epochs with Lightning, and resumes it if it was killed.
 
-What happens in an epoch depends on the seed, the phase and the epoch's number alone, not on the epochs before it:
-a run that goes on from its last checkpoint goes on at the same losses.
+The random numbers of an epoch depend only on the seed, the phase and the epoch, not on earlier epochs. So a run that
+resumes from its last checkpoint has the same losses as one that was not interrupted.
 """
 
 from __future__ import annotations
@@ -33,19 +33,19 @@ from pcm_leukemia.files import new_file
 __all__ = ["BEST", "Learner", "Phase", "autocast", "ended", "result", "run", "seeded"]
 
 BEST = "val_macro_f1"
-"""What the epoch to keep is chosen by: over the classes that val has, the first epoch with the highest."""
+"""The score that chooses the epoch to keep (the first one with the highest), over the classes present in val."""
 
 FLOOR = 0.01
-"""The learning rate ends at that share of its highest."""
+"""The learning rate ends at this fraction of its peak."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Phase:
     """A number of epochs with one optimizer.
 
-    `number` tells phases apart where random numbers are drawn. `rate` is the highest learning rate, reached after
-    `warmup` epochs and left along a cosine; `patience` how many epochs without a better one end the phase, 0 for
-    none.
+    `number` gives each phase random numbers of its own. `rate` is the peak learning rate; it is reached after `warmup`
+    epochs and then falls along a cosine. The phase ends after `patience` epochs without a better one; 0 never stops
+    early.
     """
 
     name: str
@@ -60,10 +60,9 @@ class Phase:
 
 
 class Learner(pl.LightningModule):
-    """What Lightning trains: a model of batches to logits, which may have frozen parts.
+    """What Lightning trains: a model from batches to logits, parts of which may be frozen.
 
-    Parts without a parameter that is to be learned stay in evaluation mode, so that a frozen batch norm keeps its
-    statistics, too.
+    Frozen parts stay in evaluation mode, so that a frozen batch norm also keeps its statistics.
     """
 
     confusion: torch.Tensor
@@ -82,12 +81,12 @@ class Learner(pl.LightningModule):
         super().__init__()
         self.model, self.phase, self.augment = model, phase, augment
         self.seed, self.steps, self.classes = seed, steps, classes
-        # neither is saved with the weights
+        # not saved with the weights
         self.register_buffer("class_weights", class_weights, persistent=False)
         self.register_buffer("confusion", torch.zeros(classes, classes), persistent=False)
 
     def on_train_epoch_start(self) -> None:
-        """Begin the epoch as any run with this seed begins it."""
+        """Seed the epoch, and put frozen parts in evaluation mode."""
         seeds = [self.seed, self.phase.number, self.current_epoch, self.global_rank]
         torch.manual_seed(int(np.random.SeedSequence(seeds).generate_state(1)[0]))
         for part in self.model.children():
@@ -104,7 +103,7 @@ class Learner(pl.LightningModule):
         return loss
 
     def validation_step(self, batch: tuple[torch.Tensor, torch.Tensor], _: int) -> None:
-        """Count what a batch was taken for."""
+        """Add a batch to the confusion matrix."""
         inputs, labels = batch
         logits = self.model(inputs).float()
         loss = functional.cross_entropy(logits, labels)
@@ -113,7 +112,7 @@ class Learner(pl.LightningModule):
         self.confusion += truth.T @ guess
 
     def on_validation_epoch_end(self) -> None:
-        """Score what was counted, in all processes."""
+        """Score the confusion matrix, summed over all processes."""
         summed = self.trainer.strategy.reduce(self.confusion.clone(), reduce_op="sum")
         assert isinstance(summed, torch.Tensor)
         self.confusion.zero_()
@@ -122,7 +121,7 @@ class Learner(pl.LightningModule):
         self.log(BEST, scores.macro_f1(matrix))
 
     def configure_optimizers(self) -> Any:
-        """AdamW; biases and norms are not decayed."""
+        """AdamW, without weight decay on biases and norms."""
         learned = [weight for weight in self.model.parameters() if weight.requires_grad]
         groups = [
             {"params": [w for w in learned if w.ndim > 1], "weight_decay": self.phase.weight_decay},
@@ -136,7 +135,7 @@ class Learner(pl.LightningModule):
         }
 
     def _share(self, step: int) -> float:
-        """Of the highest learning rate, at a step: up in a line, down along a cosine."""
+        """The learning rate at a step, as a fraction of its peak: a linear rise, then a cosine."""
         rise = self.phase.warmup * self.steps
         if step < rise:
             return (step + 1) / (rise + 1)
@@ -145,7 +144,7 @@ class Learner(pl.LightningModule):
 
 
 class _Curve(pl.Callback):
-    """The numbers of every epoch, in a table; kept in the checkpoint, so that a resumed run repeats no line."""
+    """The table of every epoch's numbers; also kept in the checkpoint, so that a resumed run repeats no row."""
 
     COLUMNS = ("epoch", "rate", "train_loss", "val_loss", "val_accuracy", BEST)
 
@@ -154,7 +153,7 @@ class _Curve(pl.Callback):
         self.rows: list[dict[str, float]] = []
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Add the epoch's line."""
+        """Add the row of the epoch."""
         seen = trainer.callback_metrics
         rate = trainer.optimizers[0].param_groups[0]["lr"]
         row = {"epoch": trainer.current_epoch + 1, "rate": float(rate)}
@@ -167,23 +166,24 @@ class _Curve(pl.Callback):
                 table.writerows(self.rows)
 
     def state_dict(self) -> dict[str, Any]:
-        """What the checkpoint keeps."""
+        """The rows, for the checkpoint."""
         return {"rows": self.rows}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from there."""
+        """Restore the rows from the checkpoint."""
         self.rows = state_dict["rows"]
 
 
 def ended(phase: Phase, job: Job) -> bool:
-    """Whether a resumed job had come to the end of a phase."""
+    """Whether a resumed job had already finished a phase."""
     return job.resume and (_folder(phase, job) / "ended").is_file()
 
 
 def run(learner: Learner, train: DataLoader[Any], val: DataLoader[Any], job: Job, devices: int) -> None:
     """Train one phase; with `job.resume`, from its last checkpoint.
 
-    The table of its epochs is ``logs/PHASE.csv`` in the job's folder, what TensorBoard shows ``logs/tensorboard``.
+    Leaves the table of its epochs in ``logs/PHASE.csv`` of the job's folder, and the logs of TensorBoard in
+    ``logs/tensorboard``.
     """
     folder = _folder(learner.phase, job)
     last = folder / "last.ckpt"
@@ -195,7 +195,7 @@ def run(learner: Learner, train: DataLoader[Any], val: DataLoader[Any], job: Job
 
 
 def result(learner: Learner, job: Job) -> Mapping[str, Any]:
-    """What to record of a phase that has ended; leaves the weights of its best epoch in the learner's model."""
+    """Load the weights of the best epoch into the learner's model; returns what to record of the finished phase."""
     best = torch.load(_folder(learner.phase, job) / "best.ckpt", map_location="cpu", weights_only=True)
     learner.load_state_dict(best["state_dict"])
     with _curve(learner.phase, job).open(encoding="utf-8", newline="") as stream:
@@ -218,7 +218,7 @@ def _curve(phase: Phase, job: Job) -> Path:
 
 
 def autocast(precision: str, device: str) -> torch.autocast:
-    """The context in which a model computes outside Lightning, at the precision that it was trained with."""
+    """The context for running a model outside Lightning, at the precision that it was trained with."""
     kind = torch.device(device).type
     dtype = {"bf16": torch.bfloat16, "16": torch.float16}.get(precision.partition("-")[0], torch.float32)
     return torch.autocast(kind, dtype if dtype != torch.float32 else None, enabled=dtype != torch.float32)
@@ -226,7 +226,7 @@ def autocast(precision: str, device: str) -> torch.autocast:
 
 @contextmanager
 def seeded(seed: int, device: str) -> Iterator[None]:
-    """Torch's random numbers from `seed`, and afterwards as if none had been drawn."""
+    """Seed torch inside the block, and restore its random state afterwards."""
     with torch.random.fork_rng([] if device == "cpu" else [device]):
         torch.manual_seed(seed)
         yield
@@ -248,8 +248,8 @@ def _trainer(phase: Phase, job: Job, devices: int) -> pl.Trainer:
         return pl.Trainer(
             accelerator="gpu" if kind == "cuda" else kind,
             devices=[int(index)] if index and not many else devices,
-            # spawned, so that whatever called us runs once; with the statistics of batch norms shared, no buffer
-            # has to be broadcast, and processes may have different numbers of batches to validate
+            # spawned, so that the calling script runs only once; batch norms share their statistics, so no buffers
+            # need broadcasting, and processes may have different numbers of validation batches
             strategy=DDPStrategy(start_method="spawn", broadcast_buffers=False) if many else "auto",
             sync_batchnorm=many and kind == "cuda",
             precision=phase.precision,  # type: ignore[arg-type]
@@ -261,7 +261,7 @@ def _trainer(phase: Phase, job: Job, devices: int) -> pl.Trainer:
             deterministic="warn" if phase.deterministic and not many else None,
             use_distributed_sampler=False,
             num_sanity_val_steps=0,
-            log_every_n_steps=0,  # epochs are logged; a number a step would make the device wait
+            log_every_n_steps=0,  # only epochs are logged; logging each step would make the device wait
             enable_progress_bar=job.progress,
             enable_model_summary=False,
         )
@@ -269,7 +269,7 @@ def _trainer(phase: Phase, job: Job, devices: int) -> pl.Trainer:
 
 @contextmanager
 def _sharing_by_name(devices: int) -> Iterator[None]:
-    """Processes that are spawned get their tensors by names: by descriptors, one may be closed and used again."""
+    """Share tensors with spawned processes by file names, because a file descriptor may be closed and reused."""
     before = multiprocessing.get_sharing_strategy()  # type: ignore[no-untyped-call]
     if devices > 1:
         multiprocessing.set_sharing_strategy("file_system")  # type: ignore[no-untyped-call]
@@ -281,7 +281,7 @@ def _sharing_by_name(devices: int) -> Iterator[None]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without Lightning's advice: our loaders need no workers, and checkpoints are there when we resume."""
+    """Silence Lightning's advice that does not apply: our loaders need no workers, and checkpoints exist on resuming."""
     log = logging.getLogger("lightning.pytorch")
     level = log.level
     log.setLevel(logging.WARNING)

@@ -1,4 +1,4 @@
-"""The network of a classifier: what it begins with, what it does to pixels, and how it is kept on disk."""
+"""The network of a classifier: how it starts, what it does to pixels, and how it is kept on disk."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _KIND = "classifier of pcm-leukemia"
 
 
 class Build(Protocol):
-    """Makes a backbone: normalised pixels ``(n, 3, s, s)`` to features ``(n, width)``."""
+    """Builds a backbone, which maps normalised pixels, ``(n, 3, s, s)``, to features, ``(n, width)``."""
 
     def __call__(self, model: str, weights: str, *, image_size: int, sha256: str = "") -> nn.Module:
         """The module; `num_features` is its width."""
@@ -37,10 +37,10 @@ class Build(Protocol):
 
 
 class Network(nn.Module):
-    """Pixels to logits: normalised, through the backbone, through a linear head.
+    """Maps pixels to logits: normalisation, the backbone, and a linear head.
 
-    Takes uint8, or float32 from 0 to 1, ``(n, 3, s, s)``, and gives ``(n, k)``. Mean and deviation are those that
-    the backbone was trained with, ImageNet's if it doesn't say, and are kept with the weights.
+    Takes uint8, or float32 from 0 to 1, ``(n, 3, s, s)``, and returns ``(n, k)``. Mean and standard deviation are those
+    of the backbone's pretraining, or ImageNet's if it names none, and are saved with the weights.
     """
 
     mean: torch.Tensor
@@ -52,16 +52,16 @@ class Network(nn.Module):
         self.head = nn.Linear(int(backbone.num_features), classes)  # type: ignore[arg-type]
         nn.init.trunc_normal_(self.head.weight, std=0.01)
         nn.init.zeros_(self.head.bias)
-        told: Mapping[str, Any] = getattr(backbone, "pretrained_cfg", {})
-        for name, ours, default in (
+        pretraining: Mapping[str, Any] = getattr(backbone, "pretrained_cfg", {})
+        for name, key, default in (
             ("mean", "mean", IMAGENET_DEFAULT_MEAN),
             ("deviation", "std", IMAGENET_DEFAULT_STD),
         ):
-            self.register_buffer(name, torch.tensor(told.get(ours, default)).view(1, 3, 1, 1))
+            self.register_buffer(name, torch.tensor(pretraining.get(key, default)).view(1, 3, 1, 1))
         self.to(memory_format=torch.channels_last)
 
     def features(self, pixels: torch.Tensor) -> torch.Tensor:
-        """What the head sees, ``(n, width)``."""
+        """The input of the head, ``(n, width)``."""
         colours = pixels.float() / 255 if pixels.dtype == torch.uint8 else pixels
         normal = (colours - self.mean) / self.deviation
         found: torch.Tensor = self.backbone(normal.contiguous(memory_format=torch.channels_last))
@@ -73,7 +73,7 @@ class Network(nn.Module):
         return logits
 
     def freeze(self, *, frozen: bool) -> None:
-        """Whether the backbone is to be left as it is."""
+        """Freeze the backbone, or release it."""
         self.backbone.requires_grad_(not frozen)
 
 
@@ -89,30 +89,30 @@ class CellClassifier:
     precision: str
 
     def prepare(self, crop: Pixels) -> torch.Tensor:
-        """A crop (cut with `padding` pixels) as the model takes it: uint8, ``(3, s, s)``."""
+        """A crop (cut with `padding` pixels) in the form that the model takes: uint8, ``(3, s, s)``."""
         return self.preparation(crop)
 
     def probabilities(self, batch: torch.Tensor) -> torch.Tensor:
-        """Of each class, for prepared crops: float32, ``(n, k)``, on the CPU."""
+        """The probability of each class, for prepared crops: float32, ``(n, k)``, on the CPU."""
         with torch.inference_mode(), loop.autocast(self.precision, self.device):
             logits = self.network(batch.to(self.device, non_blocking=True))
-        chances: torch.Tensor = logits.float().softmax(dim=1).cpu()
-        return chances
+        found: torch.Tensor = logits.float().softmax(dim=1).cpu()
+        return found
 
 
 def begin(
     build: Build, labels: tuple[str, ...], model: str, weights: str, *, image_size: int, sha256: str = ""
 ) -> Network:
-    """The network that training begins with: a new head, and a backbone with weights as they are asked for.
+    """The network that training starts from: a new head, and a backbone with the given weights.
 
-    Where those are a file of ours, it gives the backbone, and the head, too, if it tells the same classes apart.
+    If `weights` is a file of `save` with the same classes, the head is taken from it, too.
 
     Raises
     ------
     DataNotFound
-        If the weights are not there.
+        If the weights cannot be found.
     CorruptFile
-        If they are of another model, or no weights.
+        If the file holds no weights, or those of another model.
     """
     path = Path(weights)
     about = _about(path) if path.suffix == ".safetensors" and path.is_file() else None
@@ -120,8 +120,8 @@ def begin(
         return Network(build(model, weights, image_size=image_size, sha256=sha256), len(labels))
     if (about["model"], about["image_size"]) != (model, image_size):
         raise CorruptFile(
-            f"{path}: is {about['model']} at {about['image_size']} px, not {model} at {image_size} px; give the "
-            "settings model and image_size that it was trained with"
+            f"{path}: is {about['model']} at {about['image_size']} px, not {model} at {image_size} px; set model "
+            "and image_size to those of the file"
         )
     network = Network(build(model, "none", image_size=image_size), len(labels))
     found = weight_files.read(path, sha256)
@@ -139,7 +139,7 @@ def save(
     preparation: crop_cache.Prepare,
     padding: int,
 ) -> None:
-    """Keep a network in ``classifier.safetensors``, with everything that predicting with it needs to know."""
+    """Write a network to ``classifier.safetensors``, with everything that prediction needs to know."""
     reference = preparation.reference
     about = {
         "is": _KIND,
@@ -152,31 +152,31 @@ def save(
     }
     weights = {name: value.cpu().contiguous() for name, value in network.state_dict().items()}
     with new_file(folder / FILE) as work:
-        # one entry: the order of several is another each time
+        # a single entry, because safetensors writes several in a different order each time
         save_file(weights, work, {"about": json.dumps(about, ensure_ascii=False)})
 
 
 def read(folder: Path, build: Build, labels: tuple[str, ...], device: str, precision: str) -> CellClassifier:
-    """The classifier that `save` kept in a folder, on a device, in evaluation mode.
+    """Read the classifier that `save` wrote to a folder; on a device, in evaluation mode.
 
     Raises
     ------
     DataNotFound
-        If there is none.
+        If the file does not exist.
     CorruptFile
-        If it cannot be read, or is of other classes.
+        If it cannot be read, or has other classes.
     """
     path = folder / FILE
     if not path.is_file():
-        raise DataNotFound(
-            f"{path}: the trained weights are not there; copy the run again, or train it again"
-        )
+        raise DataNotFound(f"{path}: the trained weights are missing; copy the run again, or train it again")
     about = _about(path)
     if about is None:
-        raise CorruptFile(f"{path}: is no classifier of ours; copy the run again, or train it again")
+        raise CorruptFile(
+            f"{path}: is not a classifier of pcm-leukemia; copy the run again, or train it again"
+        )
     if tuple(about["labels"]) != labels:
         raise CorruptFile(
-            f"{path}: tells {', '.join(about['labels'])} apart, not {', '.join(labels)}; copy the run again, or "
+            f"{path}: has the classes {', '.join(about['labels'])}, not {', '.join(labels)}; copy the run again, or "
             "train it again"
         )
     network = Network(build(about["model"], "none", image_size=about["image_size"]), len(labels))
@@ -193,11 +193,11 @@ def read(folder: Path, build: Build, labels: tuple[str, ...], device: str, preci
 
 
 def _about(path: Path) -> dict[str, Any] | None:
-    """What our files say of themselves; None for any other."""
+    """What `save` wrote about the network in a file; None for any other file."""
     try:
         with safe_open(path, "pt") as content:
-            told = content.metadata()
-        about: dict[str, Any] = json.loads(told["about"])
+            metadata = content.metadata()
+        about: dict[str, Any] = json.loads(metadata["about"])
         return about if about["is"] == _KIND else None
     except (SafetensorError, OSError, ValueError, KeyError, TypeError):
         return None

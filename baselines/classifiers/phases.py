@@ -37,7 +37,7 @@ class Course:
     val: Pictures
 
     def run(self) -> dict[str, Any]:
-        """Both phases of "lp+ft", or the one of "direct"; what to record of them."""
+        """Run both phases of "lp+ft", or the single one of "direct"; returns what to record."""
         record: dict[str, Any] = {}
         if self.settings.strategy == "lp+ft" and self.settings.probe_epochs:
             probed = self._probe()
@@ -53,18 +53,18 @@ class Course:
         if self.settings.augment_probe:
             found = self._learn(phase, self.network, self._pictures)
             _log.warning(
-                "linear probing on augmented crops: the frozen backbone ran %d times over the training crops, which "
-                "took as many times as long; with augment_probe=false it runs once",
+                "linear probing on augmented crops: the frozen backbone ran over the training crops %d times; with "
+                "augment_probe=false it runs only once",
                 found["epochs"],
             )
         else:
-            # so small a model on numbers so few is done before a second device has started
+            # a linear head on these features is trained before a second device would have started
             found = self._learn(phase, self.network.head, self._features, devices=1)
         self.network.freeze(frozen=False)
         return found
 
     def _tune(self) -> Mapping[str, Any]:
-        """Train all of it."""
+        """Train the whole network."""
         phase = self._phase("tune", 1, self.settings.epochs, self.settings.lr, self.settings.patience)
         return self._learn(phase, self.network, self._pictures)
 
@@ -89,9 +89,9 @@ class Course:
         *,
         devices: int | None = None,
     ) -> Mapping[str, Any]:
-        """One phase, unless it had ended; leaves the weights of its best epoch in the model."""
+        """Run one phase, unless it had finished before; leaves the weights of its best epoch in the model."""
         settings, job = self.settings, self.job
-        # each class that occurs weighs alike, and all cells together as much as they are many
+        # the same total weight for each class that occurs; over all cells, the mean weight is 1
         cells = np.bincount(self.train.labels, minlength=self.network.head.out_features)
         even = np.zeros(len(cells))
         even[cells > 0] = len(self.train) / np.count_nonzero(cells) / cells[cells > 0]
@@ -123,14 +123,14 @@ class Course:
         return loop.result(learner, job)
 
     def _pictures(self) -> tuple[Pictures, Pictures]:
-        """The pictures of both parts, those to train on with another stain each time, if that is asked for."""
+        """The pictures of both parts; for "hed", the stain of those to train on changes in every epoch."""
         if self.settings.stain != "hed":
             return self.train, self.val
         change = stain.augmentation("hed")
         return Pictures(self.train.file, self.train.labels, change, self.job.seed), self.val
 
     def _features(self) -> tuple[Rows, Rows]:
-        """What the frozen backbone makes of both parts, without augmentation: computed here, once."""
+        """The frozen backbone's features of both parts, without augmentation; computed once."""
         precision = precision_of(self.settings.precision, self.job.device, without_bfloat16="16-mixed")
         device, batch = self.job.device, self.settings.batch
         self.network.to(device).eval()
@@ -143,7 +143,7 @@ class Course:
 
 
 def features(network: Network, batches: Any, device: str) -> torch.Tensor:
-    """What the head of a network in evaluation mode sees of all pictures: float32, ``(n, width)``, on the CPU."""
+    """The features of all pictures, from a network in evaluation mode: float32, ``(n, width)``, on the CPU."""
     with torch.no_grad():
         found = [network.features(pictures.to(device, non_blocking=True)).float() for pictures, _ in batches]
         return torch.cat(found).cpu()

@@ -1,4 +1,4 @@
-"""The paper's convolutional classifier: a ResNet50 that has seen ImageNet. timm has it, and its relatives."""
+"""The paper's convolutional classifier, a ResNet50 pretrained on ImageNet, and timm's other residual networks."""
 
 from __future__ import annotations
 
@@ -23,26 +23,27 @@ __all__ = ["Settings", "backbone", "load", "train"]
 def backbone(
     model: str = "resnet50", weights: str | Path = "hub", *, image_size: int = 224, sha256: str = ""
 ) -> nn.Module:
-    """A module that maps normalised pixels ``(n, 3, s, s)`` to the features behind its last pooling.
+    """Build a module that maps normalised pixels, ``(n, 3, s, s)``, to the features after its last pooling.
 
     Parameters
     ----------
     model
-        Any residual network of timm's: "resnet50", "resnet18", ...
+        Any of timm's residual networks: "resnet50", "resnet18", ...
     weights
-        "hub" for timm's own ImageNet weights of that model; a name on the hub, such as "timm/resnet50.a1_in1k"; a
-        file with a state_dict in timm's or torchvision's names, whose classifier is left out; or "none".
+        "hub" for timm's default ImageNet weights of that model; a name on the hub, such as "timm/resnet50.a1_in1k"; a
+        file with a state_dict in timm's or torchvision's names, except for its classifier; or "none" for random
+        weights.
     image_size
-        The side of the pictures in pixels, 32 or more: the network halves them five times.
+        The side of the pictures in pixels, at least 32, because the network halves it five times.
     sha256
-        Checksum of the file, if it is known.
+        The SHA-256 of the file; "" to skip the check.
 
     Raises
     ------
     DataNotFound
-        If the weights are not there.
+        If the weights cannot be found.
     CorruptFile
-        If they are those of another model, or have another checksum.
+        If they are for another model, or have another checksum.
     ValueError
         If timm has no such residual network, or the image size is below 32.
 
@@ -53,7 +54,7 @@ def backbone(
     """
     if model not in timm.list_models("*resne*"):
         raise ValueError(
-            f'model "{model}": timm has no such residual network; use resnet50, resnet18 or another of them'
+            f'model "{model}": timm has no residual network of that name; use resnet50, resnet18 or another one'
         )
     if image_size < 32:
         raise ValueError(f"image_size {image_size}: a residual network halves it five times; give 32 or more")
@@ -67,8 +68,8 @@ def backbone(
     made = weight_files.from_hub(text, lambda: timm.create_model(name, pretrained=True, num_classes=0))
     if made.pretrained_cfg["architecture"] != model:  # type: ignore[index]
         raise CorruptFile(
-            f'weights "{text}": are of {made.pretrained_cfg["architecture"]}, not {model}; '  # type: ignore[index]
-            "give the model that they are of"
+            f'weights "{text}": are for {made.pretrained_cfg["architecture"]}, not {model}; '  # type: ignore[index]
+            f"set model to {made.pretrained_cfg['architecture']}"  # type: ignore[index]
         )
     return made
 

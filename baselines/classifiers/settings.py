@@ -1,4 +1,4 @@
-"""The numbers of a classifier."""
+"""The settings of a classifier."""
 
 from __future__ import annotations
 
@@ -12,48 +12,51 @@ __all__ = ["Settings"]
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The numbers of a classifier; its .toml has their values and where they come from.
+    """The settings of a classifier; its .toml has their values and sources.
 
     Parameters
     ----------
     model
-        Which of its models: see `backbone` of the module.
+        The name of the network, as the module's `backbone` describes.
     weights
-        What the backbone begins with: "hub", a name on the hub, a file, or "none". The ``classifier.safetensors``
-        of a run gives its backbone, and its head where the classes are the same.
+        The weights to start from: "hub", a name on the Hugging Face hub, a file, or "none" for random weights. From
+        the ``classifier.safetensors`` of a run, training takes the backbone and, if the classes are the same, the
+        head.
     sha256
-        Checksum of the file of weights; "" if it isn't known.
+        The SHA-256 of the weight file; "" to skip the check.
     strategy
         "lp+ft" (linear probing, then fine-tuning) or "direct".
     probe_epochs, probe_lr
-        Epochs of linear probing, and its highest learning rate.
+        Epochs and peak learning rate of linear probing.
     augment_probe
-        Whether linear probing sees augmented crops. The frozen backbone then runs over them in every epoch, where
-        otherwise it runs once.
+        Whether linear probing sees augmented crops. If so, the frozen backbone runs over them in every epoch instead
+        of once.
     epochs, lr
-        Epochs of fine-tuning (0: none), and its highest learning rate.
+        Epochs (0 to skip it) and peak learning rate of fine-tuning.
     batch
-        Cells in a batch, on all devices together.
+        Cells in a batch, over all devices.
     image_size
-        The side of the square that crops are resized to, in pixels.
+        The side of the square to which crops are resized, in pixels.
     padding
-        How many pixels around the box belong to a crop.
-    weight_decay, warmup_epochs
-        AdamW's, not on biases and norms; epochs in which the rate rises, before it falls along a cosine.
+        Pixels around a cell's box that belong to the crop.
+    weight_decay
+        AdamW's weight decay; biases and norms are exempt.
+    warmup_epochs
+        Epochs in which the learning rate rises; afterwards it falls along a cosine.
     patience
-        Fine-tuning ends after so many epochs without a better one; 0: never.
+        Stop fine-tuning after this many epochs without a better one; 0 never stops early.
     balance
-        What is done about rare classes: "none", "loss" (each class weighs alike in the loss) or "draw" (each is
-        drawn as often).
+        How rare classes are treated: "none", "loss" (each class has the same weight in the loss) or "draw" (each
+        class is drawn equally often).
     color_jitter
-        Brightness, contrast and saturation of training crops are multiplied by numbers within 1 +- `color_jitter`.
+        Brightness, contrast and saturation of training crops are multiplied by factors within 1 +- `color_jitter`.
     stain
-        "none"; "hed" (random, in training only), "reinhard" or "macenko" (towards the training crops' colours, in
-        training and prediction).
+        "none"; "hed" (random colours, in training only); "reinhard" or "macenko" (towards the colours of the training
+        crops, in training and prediction).
     precision
-        "auto" (bfloat16 or float16 on a GPU, 32 bits on a CPU) or a name of Lightning's.
+        "auto" (bfloat16 or float16 on a GPU, 32 bits on a CPU) or one of Lightning's names.
     deterministic
-        Whether one device always gives the same weights for the same seed, which costs a GPU some speed.
+        Whether the same seed always gives the same weights on one device; costs some speed on a GPU.
     """
 
     model: str

@@ -1,8 +1,8 @@
-"""What the paper's classifiers share: single cells, cut with 50 px around them, to one of the classes.
+"""Training and loading of a classifier: single cells, cut with 50 px around them, to one of the classes.
 
-Two strategies (section 2.3.2 of the paper): "lp+ft", a linear head on a frozen backbone and then all of it at a
-reduced rate; "direct", all of it from the start. Either way the epoch kept is the first with the highest macro F1
-on val.
+The paper (section 2.3.2) has two strategies: "lp+ft" trains a linear head on the frozen backbone and then the whole
+network at a reduced learning rate; "direct" trains the whole network from the start. Both keep the first epoch with
+the highest macro F1 on val.
 """
 
 from __future__ import annotations
@@ -27,24 +27,24 @@ from pcm_leukemia.schema import IGNORE
 __all__ = ["load", "train"]
 
 CROPS = 256
-"""A stain's reference is taken from so many crops at most."""
+"""The largest number of crops that a stain reference is computed from."""
 
 
 def train(job: Job, settings: Settings, build: Build) -> Mapping[str, Any]:
     """Train a classifier on the job's cells; leaves ``classifier.safetensors`` and the logs in its folder.
 
-    With `job.resume`, a run that was killed goes on from its last whole epoch. The prepared crops and the
+    With `job.resume`, a run that was killed resumes from its last completed epoch. The prepared crops and the
     checkpoints are removed at the end.
 
     Raises
     ------
     ValueError
-        If there is nothing to learn from or to choose by, "Other" is among the classes, the parts have different
-        ones, or a setting is out of its range.
+        If train or val has no cells, "Other" is among the classes, train and val have different classes, or a setting
+        is out of range.
     DataNotFound, CorruptFile
-        If the weights or an image are not there, or not what they should be.
+        If the weights or an image are missing, or cannot be used.
     ExportError
-        If the disk has no room for the prepared crops.
+        If the disk has too little room for the prepared crops.
     """
     _check(job, settings)
     if not job.resume:
@@ -86,9 +86,9 @@ def load(
     Raises
     ------
     DataNotFound
-        If there is none.
+        If the file does not exist.
     CorruptFile
-        If it cannot be read, or is of other classes.
+        If it cannot be read, or has other classes.
     """
     return networks.read(folder, build, labels, device, settings.precision)
 
@@ -97,19 +97,21 @@ def _check(job: Job, settings: Settings) -> None:
     labels = job.train.taxonomy.labels
     if "Other" in labels:
         raise ValueError(
-            f"{job.train.name}: Other is among the classes, and is no kind of cell; train on the task classification"
+            f"{job.train.name}: Other is among the classes, but is not a kind of cell; train on the task classification"
         )
     if job.val.taxonomy.labels != labels:
         raise ValueError(
-            f"{job.val.name}: val has the classes {', '.join(job.val.taxonomy.labels)}, train {', '.join(labels)}; "
-            "give both the same task"
+            f"{job.val.name}: val has the classes {', '.join(job.val.taxonomy.labels)}, but train has "
+            f"{', '.join(labels)}; give both the same task"
         )
     for part, ds in (("train", job.train), ("val", job.val)):
         if sum(cell.label != IGNORE for cell in ds.cells) < job.devices:
-            raise ValueError(f"{ds.name}: {part} has no cells to classify; split the data otherwise")
+            raise ValueError(
+                f"{ds.name}: {part} has too few cells to classify; use a split with more cells in {part}"
+            )
     probing = settings.probe_epochs if settings.strategy == "lp+ft" else 0
     wrong = [
-        ("epochs", settings.epochs, "0 or more, and not 0 without probing", settings.epochs >= (not probing)),
+        ("epochs", settings.epochs, "1 or more, or 0 after linear probing", settings.epochs >= (not probing)),
         ("probe_epochs", settings.probe_epochs, "0 or more", settings.probe_epochs >= 0),
         ("lr", settings.lr, "more than 0", settings.lr > 0),
         ("probe_lr", settings.probe_lr, "more than 0", settings.probe_lr > 0),
@@ -121,7 +123,7 @@ def _check(job: Job, settings: Settings) -> None:
         (
             "batch",
             settings.batch,
-            f"a multiple of the {job.devices} devices",
+            f"a positive multiple of the number of devices, {job.devices}",
             settings.batch > 0 and settings.batch % job.devices == 0,
         ),
     ]
@@ -131,17 +133,17 @@ def _check(job: Job, settings: Settings) -> None:
 
 
 def _preparation(ds: Dataset, settings: Settings, workers: int) -> crop_cache.Prepare:
-    """What is done to each crop; for a stain's normalisation, a look at the training crops tells towards what."""
+    """How each crop is prepared; a stain reference is computed from training crops."""
     if settings.stain not in stain.NORMALISING:
         return crop_cache.Prepare(settings.image_size)
     cells = [cell for cell in ds.cells if cell.label != IGNORE]
     chosen = [cells[place] for place in stain.spread(len(cells), CROPS)]
     reference = stain.Reference.of(cut_cells(ds, chosen, settings.padding, lambda crop: crop, workers))
-    stain.augmentation(settings.stain, reference)  # says now if there is nothing to go by
+    stain.augmentation(settings.stain, reference)  # fails now if the reference is unusable
     return crop_cache.Prepare(settings.image_size, settings.stain, reference)
 
 
 def _remove(out: Path) -> None:
-    """What is only needed while training."""
+    """Remove what is needed only while training."""
     for name in ("cache", "checkpoints"):
         shutil.rmtree(out / name, ignore_errors=True)

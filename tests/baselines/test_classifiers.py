@@ -124,7 +124,7 @@ def test_other_is_never_among_the_classes(smears: Dataset, dots: Dataset, tmp_pa
     assert not any(cell.label == "Other" for cell in smears.cells)
     nine = replace(dots, taxonomy=NINE)
     with pytest.raises(
-        ValueError, match="dots: Other is among the classes, and is no kind of cell; train on the task"
+        ValueError, match="dots: Other is among the classes, but is not a kind of cell; train on the task"
     ):
         resnet50.train(job(nine, tmp_path), numbers(**TINY))
 
@@ -159,7 +159,7 @@ def test_linear_probing_leaves_the_backbone_as_it_was(
     losses = [float(line.split(",")[2]) for line in epochs(tmp_path, "probe")[1:]]
     assert losses[-1] < losses[0]
     assert kept["head.weight"].std() > 0.02
-    said = "the frozen backbone ran 3 times over the training crops" in caplog.text
+    said = "the frozen backbone ran over the training crops 3 times" in caplog.text
     assert said == bool(more)
 
 
@@ -361,18 +361,18 @@ def test_cells_to_be_ignored_are_left_out_and_counted(dots: Dataset, tmp_path: P
 def test_what_is_no_classifier_of_these_classes(trained: tuple[Path, Any], tmp_path: Path) -> None:
     out, settings = trained
     with pytest.raises(
-        CorruptFile, match="classifier.safetensors: tells Lymphocyte, .* apart, not A, B; copy the run"
+        CorruptFile, match="classifier.safetensors: has the classes Lymphocyte, .*, not A, B; copy the run"
     ):
         resnet50.load(out, settings, ("A", "B"), "cpu")
     with pytest.raises(
-        DataNotFound, match="classifier.safetensors: the trained weights are not there; copy the run"
+        DataNotFound, match="classifier.safetensors: the trained weights are missing; copy the run"
     ):
         resnet50.load(tmp_path, settings, EIGHT, "cpu")
     save_file({"a": torch.zeros(1)}, tmp_path / "classifier.safetensors")
-    with pytest.raises(CorruptFile, match="is no classifier of ours; copy the run again"):
+    with pytest.raises(CorruptFile, match="is not a classifier of pcm-leukemia; copy the run again"):
         resnet50.load(tmp_path, settings, EIGHT, "cpu")
     (tmp_path / "classifier.safetensors").write_bytes((out / "classifier.safetensors").read_bytes()[:5000])
-    with pytest.raises(CorruptFile, match="is no classifier of ours; copy the run again"):
+    with pytest.raises(CorruptFile, match="is not a classifier of pcm-leukemia; copy the run again"):
         resnet50.load(tmp_path, settings, EIGHT, "cpu")
 
 
@@ -397,7 +397,7 @@ def test_a_trained_classifier_to_begin_with(dots: Dataset, trained: tuple[Path, 
     assert after["head.weight"].shape[0] == 3
     torch.testing.assert_close(after["backbone.conv1.0.weight"], before["backbone.conv1.0.weight"])
     with pytest.raises(
-        CorruptFile, match="is resnet10t at 32 px, not resnet18 at 32 px; give the settings model"
+        CorruptFile, match="is resnet10t at 32 px, not resnet18 at 32 px; set model and image_size to"
     ):
         resnet50.train(job(dots, tmp_path / "other"), structs.replace(settings, model="resnet18"))
 
@@ -410,7 +410,8 @@ def test_weights_of_another_model(beginning: Path, tmp_path: Path) -> None:
     taken = resnet50.backbone("resnet10t", tmp_path / "whole.pth").state_dict()
     assert torch.equal(taken["conv1.0.weight"], with_head["conv1.0.weight"])
     with pytest.raises(
-        ValueError, match='model "vit_base_patch16_224": timm has no such residual network; use resnet50'
+        ValueError,
+        match='model "vit_base_patch16_224": timm has no residual network of that name; use resnet50',
     ):
         resnet50.backbone("vit_base_patch16_224")
     with pytest.raises(DataNotFound, match="/nowhere.pth: no weights are there"):
@@ -420,9 +421,9 @@ def test_weights_of_another_model(beginning: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"epochs": 0}, "setting epochs: is 0; give 0 or more, and not 0 without probing"),
+        ({"epochs": 0}, "setting epochs: is 0; give 1 or more, or 0 after linear probing"),
         ({"lr": 0}, "setting lr: is 0.0; give more than 0"),
-        ({"batch": 0}, "setting batch: is 0; give a multiple of the 1 devices"),
+        ({"batch": 0}, "setting batch: is 0; give a positive multiple of the number of devices, 1"),
         ({"color_jitter": 2}, "setting color_jitter: is 2.0; give 0 to 1"),
         ({"padding": -1}, "setting padding: is -1; give 0 or more pixels"),
         ({"image_size": 16}, "image_size 16: a residual network halves it five times; give 32 or more"),
@@ -437,10 +438,15 @@ def test_settings_out_of_their_range(
 
 def test_parts_without_cells_or_of_other_classes(dots: Dataset, tmp_path: Path) -> None:
     given_job = job(dots, tmp_path)
-    with pytest.raises(ValueError, match="dots: val has no cells to classify; split the data otherwise"):
+    with pytest.raises(
+        ValueError, match="dots: val has too few cells to classify; use a split with more cells in val"
+    ):
         resnet50.train(replace(given_job, val=dots.select(labels=[])), numbers(**TINY))
     other = dots.relabel({EIGHT[0]: EIGHT[1]})
-    with pytest.raises(ValueError, match="dots: val has the classes Neutrophil, .*; give both the same task"):
+    with pytest.raises(
+        ValueError,
+        match="dots: val has the classes Neutrophil, .*, but train has .*; give both the same task",
+    ):
         resnet50.train(replace(given_job, val=other), numbers(**TINY))
 
 
@@ -449,7 +455,7 @@ def test_a_full_disk_is_told_before_it_is_full(
 ) -> None:
     monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 10})())
     with pytest.raises(
-        ExportError, match="the prepared crops take 0.0 GB while training, and 0.0 GB are free; put the"
+        ExportError, match="the prepared crops need 0.0 GB while training, but 0.0 GB are free; put the"
     ):
         resnet50.train(job(dots, tmp_path), numbers(**TINY))
 

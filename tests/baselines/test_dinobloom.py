@@ -160,7 +160,7 @@ def test_the_checksum(checkpoint: Path) -> None:
 def test_another_size(checkpoint: Path) -> None:
     with pytest.raises(
         CorruptFile,
-        match=r"has 384 features \(small of DinoBloom\), the model has 768 \(base\); give the setting model",
+        match=r"has 384 features \(DinoBloom: small\), but the model has 768 \(base\); set model to the size",
     ):
         dinobloom.backbone("base", checkpoint)
 
@@ -175,23 +175,23 @@ def wrong(weights: dict[str, torch.Tensor]) -> dict[str, tuple[Any, str]]:
     return {
         "plain": (
             weights,
-            r'is plain weights of a transformer, without "teacher" \(it begins with cls_token',
+            r'holds the bare weights of a transformer, and has no "teacher" \(its first entries: cls_token',
         ),
-        "student": ({"student": {}, "epoch": 3}, 'is no training state of DINOv2, without "teacher"'),
-        "empty": ({}, r"without \"teacher\" \(it begins with nothing\); give one of DinoBloom-S.pth"),
+        "student": ({"student": {}, "epoch": 3}, 'is not a training state, and has no "teacher"'),
+        "empty": ({}, r"has no \"teacher\" \(its first entries: nothing\); give one of DinoBloom-S.pth"),
         "not below backbone": ({"teacher": weights}, 'has "cls_token" under "teacher"'),
-        "heads alone": ({"teacher": HEADS}, 'has nothing under "teacher" that begins with "backbone."'),
+        "heads alone": ({"teacher": HEADS}, 'has no name with the prefix "backbone." under "teacher"'),
         "518 px": (
             published(at_518),
-            "position embedding of 1,370 tokens is for 518 px, DinoBloom's of 257 for",
+            "position embedding has 1,370 tokens, for 518 px, but DinoBloom's has 257, for",
         ),
         "no position": (
             published({name: value for name, value in weights.items() if name != "pos_embed"}),
-            "has no pos_embed of three axes",
+            "has no pos_embed with three axes",
         ),
         "registers": (
             published(with_registers),
-            "has register tokens, and DinoBloom none: it is another model; give one of",
+            "has register tokens, which DinoBloom does not have; give one of",
         ),
         "lacking": (
             published(lacking),
@@ -255,13 +255,13 @@ def test_what_is_not_there() -> None:
 
 def test_settings_that_cannot_be() -> None:
     with pytest.raises(
-        ValueError, match='model "tiny": DinoBloom has none; use one of: small, base, large, giant'
+        ValueError, match='model "tiny": unknown size of DinoBloom; use one of: small, base, large, giant'
     ):
         dinobloom.backbone("tiny")
-    with pytest.raises(ValueError, match="image_size 100: its patches have 14 px; give a multiple of 14"):
+    with pytest.raises(ValueError, match="image_size 100: .* patches are 14 px wide; give a multiple of 14"):
         dinobloom.backbone("small", "none", image_size=100)
     with pytest.raises(
-        ValueError, match="model giant: is on no hub; download DinoBloom-G.pth from https://zenodo"
+        ValueError, match="model giant: is not on the hub; download DinoBloom-G.pth from https://zenodo"
     ):
         dinobloom.backbone("giant", "hub")
 
