@@ -31,7 +31,7 @@ from pcm_leukemia.baselines.contract import Job
 from pcm_leukemia.baselines.rtdetrv2_deim.augmentation import scales
 from pcm_leukemia.baselines.rtdetrv2_deim.data import Batch
 from pcm_leukemia.baselines.rtdetrv2_deim.training import Training, fabric_of
-from pcm_leukemia.baselines.rtdetrv2_deim.weights import beginning
+from pcm_leukemia.baselines.rtdetrv2_deim.weights import starting_model
 from pcm_leukemia.dataset import Dataset
 
 TURNS = 5
@@ -75,7 +75,7 @@ def training_of(ds: Dataset, out: Path, given: argparse.Namespace) -> Training:
     job = Job(ds, ds, out, device=given.device, workers=given.workers)
     torch.manual_seed(0)
     training = Training(
-        fabric_of(job, given.precision), job, settings, beginning(settings, ds.taxonomy.labels).model
+        fabric_of(job, given.precision), job, settings, starting_model(settings, ds.taxonomy.labels).model
     )
     training.learner.train()
     training.epoch = settings.no_augment_first

@@ -1,8 +1,8 @@
-"""RT-DETRv2 trained as DEIM does: dense supervision by mosaic and mixup, the matchability-aware loss, its schedule.
+"""RT-DETRv2, trained with DEIM's recipe: mosaic and mixup for dense supervision, its loss, and its schedule.
 
-The model and the terms of the loss are transformers'; devices and precision are Lightning Fabric's. The pages:
-`model` (the model), `weights` and `checkpoints` (what it starts from), `augmentation` and `data` (what it sees),
-`loss`, `schedule` and `training` (how it learns), `detector` (what it finds).
+The model and the terms of the loss come from transformers, devices and precision from Lightning Fabric. The modules:
+`model`; `weights` and `checkpoints` (what training starts from); `augmentation` and `data` (its images); `loss`,
+`schedule` and `training`; `detector` (prediction).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pcm_leukemia.baselines.rtdetrv2_deim import model as models
 from pcm_leukemia.baselines.rtdetrv2_deim.detector import RtDetr
 from pcm_leukemia.baselines.rtdetrv2_deim.settings import Settings
 from pcm_leukemia.baselines.rtdetrv2_deim.training import MODEL, Training, fabric_of
-from pcm_leukemia.baselines.rtdetrv2_deim.weights import beginning
+from pcm_leukemia.baselines.rtdetrv2_deim.weights import starting_model
 from pcm_leukemia.baselines.stain import Recolour
 from pcm_leukemia.errors import CorruptFile
 from pcm_leukemia.torchdata import Detection
@@ -27,42 +27,41 @@ __all__ = ["Settings", "load", "train"]
 
 
 def train(job: Job, settings: Settings) -> dict[str, Any]:
-    """Train, and leave the best weights in ``job.out / "model"`` and the logs in ``job.out / "logs"``.
+    """Train; leave the best weights in ``job.out / "model"`` and the logs in ``job.out / "logs"``.
 
-    The best are those of the highest AP on `job.val` after an epoch. Where there are no cells in it, the last.
-    With `job.resume`, a run that was killed goes on after its last full epoch; one that never finished an
-    epoch begins anew.
+    The best epoch is the one with the highest AP on `job.val`, or the last epoch if `job.val` has no cells. With
+    `job.resume`, a run that was killed resumes after its last completed epoch; if it has not completed one, it starts
+    again.
 
     Returns
     -------
     dict
-        ``weights`` (what it began with), ``epochs``, ``best_epoch`` (from 1), ``val_AP``, ``val_AP50``.
+        ``weights`` (what training started from), ``epochs``, ``best_epoch`` (from 1), ``val_AP``, ``val_AP50``.
 
     Raises
     ------
     ValueError
-        If a setting is impossible.
+        If the model has no such size.
     DataNotFound, CorruptFile
-        If images or weights are not there, or not what they should be.
+        If images or weights are missing, or cannot be used.
     FloatingPointError
-        If the loss is no number any more.
+        If the loss is not finite.
     """
     job.out.mkdir(parents=True, exist_ok=True)
     fabric = fabric_of(job, settings.precision)
     fabric.launch()
     fabric.seed_everything(job.seed, verbose=False)
-    begun = beginning(settings, job.train.taxonomy.labels)
+    start = starting_model(settings, job.train.taxonomy.labels)
     recolours = _recolours(job, settings)
-    training = Training(fabric, job, settings, begun.model, *recolours)
+    training = Training(fabric, job, settings, start.model, *recolours)
     if job.resume and training.checkpoint.is_file():
         training.load()
     training.fit()
-    training.checkpoint.unlink(
-        missing_ok=True
-    )  # it holds the optimiser too, several times what the model takes
+    # several times larger than the model, because it also holds the optimizer
+    training.checkpoint.unlink(missing_ok=True)
     best = training.best
     return {
-        "weights": begun.said,
+        "weights": start.origin,
         "epochs": training.epoch,
         "best_epoch": int(best["epoch"]) + 1,
         "val_AP": best["AP"],
@@ -76,15 +75,16 @@ def load(folder: Path, settings: Settings, labels: tuple[str, ...], device: str)
     Raises
     ------
     DataNotFound
-        If there is none.
+        If the files do not exist.
     CorruptFile
-        If its files are damaged, or it was trained for other labels.
+        If they are damaged, or the model was trained for other labels.
     """
     model = models.read(folder / MODEL)
     trained = models.labels_of(model.config)
     if trained != labels:
         raise CorruptFile(
-            f"{folder}: was trained for {', '.join(trained)}, not for {', '.join(labels)}; give the labels in that order"
+            f"{folder}: was trained for the labels {', '.join(trained)}, not {', '.join(labels)}; give the labels in "
+            "the order of training"
         )
     recolour: Recolour | None = None
     if settings.stain in stain.NORMALISING:
@@ -95,7 +95,7 @@ def load(folder: Path, settings: Settings, labels: tuple[str, ...], device: str)
 
 
 def _recolours(job: Job, settings: Settings) -> tuple[Recolour | None, Recolour | None]:
-    """What is done to the colours of each image: in training, and ever after."""
+    """How the colours of images are changed in training, and in validation and prediction."""
     if settings.stain == "none":
         return None, None
     if settings.stain not in stain.NORMALISING:

@@ -1,11 +1,11 @@
-"""What RT-DETRv2 sees in training: pictures that are cut, put together, turned and coloured anew; and mixup.
+"""The augmentation of RT-DETRv2's training images: cropping, mosaics, rotation, colours, flips and mixup.
 
-The steps and their chances are DEIM's (engine/data/transforms, configs/base/rt_deim.yml). Three things are done in
-another way to the same end: an image is brought to its final size first and coloured afterwards, a sixth of the
-pixels; the resampling is one; and the box of a turned cell is that of the ellipse in it, as cells are round,
-where the box around the turned box would be a sixth too wide at 10 degrees.
+The steps and their probabilities are DEIM's (engine/data/transforms, configs/base/rt_deim.yml). Three things are done
+differently to the same end. Images are resized before their colours are changed, which leaves a sixth of the pixels.
+They are resampled once. The box of a rotated cell is that of the rotated ellipse in its box, because cells are round;
+the box of the rotated box would be a sixth too wide at 10 degrees.
 
-Boxes are x1, y1, x2, y2 in pixels, origin at the top left, y down. Chances are drawn from torch's generator.
+Boxes are x1, y1, x2, y2 in pixels, origin at the top left, y down. Random numbers come from torch's generator.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Window = tuple[float, float, float, float]
 class Picture(NamedTuple):
     """An image, uint8, ``(3, height, width)``, with its boxes, float32, ``(n, 4)``, and class ids, ``(n,)``.
 
-    `stretch` is how many of its pixels a pixel of the original takes, across and down; only their ratio counts.
+    `stretch` is the size of a pixel of the original in pixels of this image, across and down; only their ratio counts.
     """
 
     pixels: torch.Tensor
@@ -43,13 +43,13 @@ class Picture(NamedTuple):
 
 
 def whole(picture: Picture, size: int, recolour: Recolour | None = None) -> Picture:
-    """The picture brought to `size` times `size` pixels; what is not square is squeezed, as in evaluation."""
+    """Resize the picture to `size` x `size` pixels, whatever its shape, as in evaluation."""
     height, width = picture.pixels.shape[1:]
     return cut(picture, (0, 0, width, height), size, recolour)
 
 
 def cut(picture: Picture, window: Window, size: int, recolour: Recolour | None = None) -> Picture:
-    """What is in `window`, brought to `size` times `size` pixels; black where the window leaves the picture."""
+    """Cut out `window` and resize it to `size` x `size` pixels; it is black outside the picture."""
     x1, y1, x2, y2 = window
     canvas = torch.zeros(3, size, size, dtype=torch.uint8)
     boxes = _paste(canvas, picture, window, (0, 0, size, size), recolour)
@@ -57,9 +57,9 @@ def cut(picture: Picture, window: Window, size: int, recolour: Recolour | None =
 
 
 def zoomed_out(width: int, height: int, most: float = 4.0) -> Window:
-    """A window of 1 to `most` times the sides of an image, the image anywhere in it.
+    """Draw a window of 1 to `most` times the sides of an image, with the image anywhere in it.
 
-    What torchvision's RandomZoomOut does, without making the image larger.
+    Same as torchvision's RandomZoomOut, but without enlarging the image.
     """
     factor = 1 + (most - 1) * float(torch.rand(()))
     wide, high = int(width * factor), int(height * factor)
@@ -70,9 +70,9 @@ def zoomed_out(width: int, height: int, most: float = 4.0) -> Window:
 
 
 def cropped(boxes: torch.Tensor, window: Window) -> tuple[Window, torch.Tensor]:
-    """A window inside `window` that holds the centre of a cell, and for each cell whether it does.
+    """Draw a window inside `window` with the centre of at least one cell, by torchvision's RandomIoUCrop.
 
-    Drawn by torchvision's RandomIoUCrop. Without a cell the window stays.
+    Returns the window, and whether the centre of each cell is in it. Without cells, `window` is returned as it is.
     """
     everything = torch.ones(len(boxes), dtype=torch.bool)
     if not len(boxes):
@@ -90,9 +90,9 @@ def cropped(boxes: torch.Tensor, window: Window) -> tuple[Window, torch.Tensor]:
 
 
 def mosaic(pictures: Sequence[Picture], size: int, recolour: Recolour | None = None) -> Picture:
-    """Four pictures side by side, two above two, each with half of `size` for its shorter side before squeezing.
+    """Join four pictures in two rows, each scaled so that its shorter side has half of `size`, then fitted to `size`.
 
-    Each begins at the top left of its quarter; where it is smaller than the largest, black remains.
+    Each picture is at the top left of its quarter, which is black where the picture is smaller than the largest.
 
     Examples
     --------
@@ -124,12 +124,12 @@ def _paste(
     area: tuple[int, int, int, int],
     recolour: Recolour | None,
 ) -> torch.Tensor:
-    """Fill an area of the canvas with a window of the picture; the boxes as they are on the canvas."""
+    """Fill an area of the canvas with a window of the picture; returns the boxes on the canvas."""
     x1, y1, x2, y2 = window
     left, top, right, bottom = area
     across, down = (right - left) / (x2 - x1), (bottom - top) / (y2 - y1)
     height, width = picture.pixels.shape[1:]
-    # what can be seen of the picture, in whole pixels of both
+    # the visible part of the picture, in whole pixels of the picture (a, b) and of the canvas (u, v)
     a1, b1, a2, b2 = (
         max(0, math.floor(x1)),
         max(0, math.floor(y1)),
@@ -146,7 +146,7 @@ def _paste(
             2, 0, 1
         )
     canvas[:, v1:v2_, u1:u2] = part
-    # by the pixels that were used: boxes stay on their cells, however the window was rounded
+    # by the rounded pixels, so that boxes stay on their cells
     factor = torch.tensor([(u2 - u1) / (a2 - a1), (v2_ - v1) / (b2 - b1)]).repeat(2)
     return (picture.boxes - torch.tensor([a1, b1]).repeat(2)) * factor + torch.tensor([u1, v1]).repeat(2)
 
@@ -154,10 +154,10 @@ def _paste(
 def turned(
     picture: Picture, degrees: float, scale: float = 1.0, shift: tuple[float, float] = (0.0, 0.0)
 ) -> Picture:
-    """The picture turned clockwise about its centre, scaled, and moved by `shift` pixels; black comes in.
+    """Rotate the picture clockwise about its centre, scale it, and shift it by `shift` pixels; the rest is black.
 
-    It turns as the original would, however the picture is stretched. Boxes become those of the turned ellipses
-    in them, and are cut where they leave the picture.
+    The rotation is that of the original image, even if the picture is stretched. A box becomes that of the rotated
+    ellipse in it, and is clipped at the border.
 
     Examples
     --------
@@ -180,13 +180,13 @@ def turned(
     pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1)
     matrix = torch.from_numpy(linear).float()
     middle = (picture.boxes[:, :2] + picture.boxes[:, 2:]) / 2 @ matrix.T + torch.from_numpy(offset).float()
-    # the half sides of an ellipse's box: the lengths of the matrix's rows, times its half axes
+    # the half sides of the ellipse's box are the lengths of the matrix's rows, scaled by the half axes
     half = ((picture.boxes[:, None, 2:] - picture.boxes[:, None, :2]) / 2 * matrix).square().sum(-1).sqrt()
     return _kept(picture._replace(pixels=pixels, boxes=torch.cat([middle - half, middle + half], 1)))
 
 
 def flipped(picture: Picture, *, across: bool, down: bool) -> Picture:
-    """The picture mirrored left to right, upside down, or both."""
+    """Mirror the picture left to right, upside down, or both."""
     size = picture.pixels.shape[1]
     pixels, boxes = picture.pixels, picture.boxes
     if across:
@@ -203,28 +203,28 @@ def flipped(picture: Picture, *, across: bool, down: bool) -> Picture:
 
 
 def recoloured(picture: Picture, chance: float) -> Picture:
-    """Brightness, contrast, saturation, hue and channels changed at random, each with this chance."""
+    """Change brightness, contrast, saturation, hue and channels at random, each with this probability."""
     return picture._replace(pixels=v2.RandomPhotometricDistort(p=chance)(picture.pixels))
 
 
 def _kept(picture: Picture) -> Picture:
-    """Boxes cut where they leave the picture; those of which no pixel remains are gone, as in DEIM."""
+    """Clip the boxes at the border, and remove those with less than a pixel left, as in DEIM."""
     boxes = picture.boxes.clamp(0, picture.pixels.shape[1])
-    seen = ((boxes[:, 2:] - boxes[:, :2]) >= 1).all(1)
-    return picture._replace(boxes=boxes[seen], labels=picture.labels[seen])
+    visible = ((boxes[:, 2:] - boxes[:, :2]) >= 1).all(1)
+    return picture._replace(boxes=boxes[visible], labels=picture.labels[visible])
 
 
 def mixed(images: torch.Tensor, targets: Targets, beta: float) -> tuple[torch.Tensor, Targets]:
-    """Each image laid over the one before it in the batch, the first over the last: DEIM's mixup.
+    """DEIM's mixup: blend each image with the one before it in the batch, the first with the last.
 
     Parameters
     ----------
     images
         Float, ``(batch, 3, height, width)``.
     targets
-        For each image its cells; both images' become the targets.
+        The cells of each image; a blended image has those of both.
     beta
-        The part of the image itself; 1 - `beta` is that of the one before.
+        The share of the image itself; the one before has 1 - `beta`.
 
     Examples
     --------
@@ -245,7 +245,7 @@ def mixed(images: torch.Tensor, targets: Targets, beta: float) -> tuple[torch.Te
 def scales(size: int) -> list[int]:
     """The sizes of multi-scale training: from 3/4 to 5/4 of `size` in steps of 32, `size` itself three times.
 
-    `generate_scales` in DEIM's engine/data/dataloader.py, with its ``base_size_repeat: 3``.
+    Same as `generate_scales` in DEIM's engine/data/dataloader.py with ``base_size_repeat: 3``.
 
     Examples
     --------

@@ -1,9 +1,10 @@
-"""Checkpoints of the authors of RT-DETRv2 and of DEIM, by the names that transformers has for their weights.
+"""Reads checkpoints of the authors of RT-DETRv2 and DEIM, and gives their weights transformers' names.
 
-Names as in rtdetrv2_pytorch/src of github.com/lyuwenyu/RT-DETR: nn/backbone/presnet.py, zoo/rtdetr/hybrid_encoder.py
-and zoo/rtdetr/rtdetrv2_decoder.py; DEIM's engine has the same. A checkpoint has the averaged weights under
-``ema.module``, or the model's under ``model``. What sizes the model has is read off the weights. Two things they do
-not tell are taken as in the published configurations: eight attention heads, and sampling between pixels.
+The authors' names are those of rtdetrv2_pytorch/src of github.com/lyuwenyu/RT-DETR (nn/backbone/presnet.py,
+zoo/rtdetr/hybrid_encoder.py, zoo/rtdetr/rtdetrv2_decoder.py); DEIM's engine has the same. A checkpoint has the
+averaged weights under ``ema.module``, or those of the model under ``model``. The shapes of the weights give the sizes
+of the model. Two things that they do not give are those of the published configurations: eight attention heads, and
+sampling between pixels.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ _SEQUENCE = {"conv": "0", "norm": "1"}
 _OUTPUT = {"proj": "0", "norm": "1"}
 _BACKBONE, _STAGES = "model.backbone.model.embedder.embedder", "model.backbone.model.encoder.stages"
 
-# what a name looks like, and how transformers calls it; {0}, {1} ... are the groups
+# the pattern of a name, transformers' name with the pattern's groups as {0}, {1}, ..., and the new words of each group
 _RULES: tuple[tuple[str, str, tuple[Mapping[str, str], ...]], ...] = (
     (
         r"backbone\.conv1\.conv1_(\d)\.(conv|norm)\.(\w+)",
@@ -119,18 +120,18 @@ _COMPUTED = {"decoder.anchors", "decoder.valid_mask"}
 
 
 def read(path: Path) -> tuple[RTDetrV2Config, Heads, dict[str, torch.Tensor]]:
-    """The configuration that a checkpoint of the authors fits, its kind of heads, and its weights.
+    """The configuration that fits a checkpoint of the authors, its kind of heads, and its weights.
 
     Raises
     ------
     DataNotFound
-        If it is not there.
+        If the file does not exist.
     CorruptFile
-        If it cannot be read, or is not that of an RT-DETRv2.
+        If it cannot be read, or is not a checkpoint of RT-DETRv2.
     """
     content: Any = weight_files.read(path)
     for key in ("ema", "model", "module"):
-        # {"ema": {"module": ...}, "model": ...} with what training goes on from; published ones have a part of it
+        # a full checkpoint is {"ema": {"module": ...}, "model": ...}; published ones have only some of these
         if isinstance(content.get(key), dict):
             content = content[key]
     weights = {
@@ -148,12 +149,12 @@ def read(path: Path) -> tuple[RTDetrV2Config, Heads, dict[str, torch.Tensor]]:
 
 
 def backbone(path: Path) -> dict[str, torch.Tensor] | None:
-    """The weights of a backbone alone, as the authors train it on ImageNet; None for another checkpoint.
+    """The weights of a checkpoint with only the authors' backbone, trained on ImageNet; None for other checkpoints.
 
     Raises
     ------
     DataNotFound
-        If it is not there.
+        If the file does not exist.
     CorruptFile
         If it cannot be read.
     """
@@ -166,12 +167,12 @@ def backbone(path: Path) -> dict[str, torch.Tensor] | None:
 def translated(
     weights: Mapping[str, torch.Tensor], path: str | Path = "checkpoint"
 ) -> dict[str, torch.Tensor]:
-    """Weights by transformers' names; the joint matrix of an attention's query, key and value is parted.
+    """The weights under transformers' names, with each attention's joint matrix split into query, key and value.
 
     Raises
     ------
     CorruptFile
-        If a name is none of an RT-DETRv2.
+        If RT-DETRv2 has no weights of that name.
 
     Examples
     --------
@@ -197,7 +198,7 @@ def translated(
     if strange or not result:
         what = f"has {some(strange, 3)}".replace("\n", ", ") if strange else "has no weights"
         raise CorruptFile(
-            f"{path}: {what}, unlike an RT-DETRv2; give a checkpoint of RT-DETRv2 or DEIM-RT-DETRv2 (not D-FINE)"
+            f"{path}: is not an RT-DETRv2: {what}; give a checkpoint of RT-DETRv2 or DEIM-RT-DETRv2 (not D-FINE)"
         )
     return result
 
@@ -213,7 +214,7 @@ def _renamed(name: str) -> str | None:
 
 
 def _heads(weights: Mapping[str, torch.Tensor]) -> Heads:
-    # as_reg, which DEIM's configuration sets along with SiLU: a third layer
+    # DEIM's configuration sets as_reg, which adds a third layer, along with SiLU
     return "deim" if "decoder.query_pos_head.layers.2.weight" in weights else "rtdetr"
 
 
@@ -258,5 +259,5 @@ def _configuration(weights: Mapping[str, torch.Tensor]) -> RTDetrV2Config:
 
 
 def _count(names: Mapping[str, Any], pattern: str) -> int:
-    """One more than the largest number at that place of a name."""
+    """One more than the largest number that the pattern finds in the names."""
     return 1 + max((int(found[1]) for name in names if (found := re.match(pattern, name))), default=-1)

@@ -1,7 +1,7 @@
-"""How images reach RT-DETRv2 in training: what is drawn for which image in which epoch, and batches of it.
+"""The training images of RT-DETRv2: each image's augmentation in each epoch, and batches of them.
 
-An item is asked for by epoch and number, and draws from a generator that is seeded with both. So it is the same
-whatever process makes it, however many workers there are, and after a resumption.
+The random numbers of an item are seeded with its epoch and number. So the item is the same in any process, with any
+number of workers, and after resuming.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from pcm_leukemia.torchdata import Detection
 __all__ = ["Batch", "Chances", "Order", "Views", "collate", "seed_of", "targets_of"]
 
 DEGREES, SHIFT, SCALE = 10.0, 0.1, (0.5, 1.5)
-"""How far a mosaic is turned, moved and scaled: configs/base/rt_deim.yml of DEIM."""
+"""How far a mosaic is rotated, shifted and scaled, from DEIM's configs/base/rt_deim.yml."""
 
 
 def seed_of(*numbers: int) -> int:
-    """A seed for torch, 64 bits, that tells these numbers, in this order, from all others.
+    """A 64-bit seed for torch from these numbers, whose order counts.
 
     Examples
     --------
@@ -37,10 +37,10 @@ def seed_of(*numbers: int) -> int:
 
 
 class Chances(NamedTuple):
-    """How often what is done to an image, and in which epochs, counted from 0.
+    """The probabilities of the augmentations, and their epochs, counted from 0.
 
-    Colours, zooming out and cropping from epoch `first` to before `last`, mosaics to before `flat`; flips always.
-    `rotation` is the largest angle in degrees of images that are in no mosaic.
+    Colours, zooming out and cropping apply from epoch `first` until before `last`, mosaics until before `flat`, flips
+    always. `rotation` is the largest angle of single images, in degrees; mosaics have their own.
     """
 
     size: int
@@ -57,7 +57,7 @@ class Chances(NamedTuple):
 
 
 class Views(torch.utils.data.Dataset[Picture]):
-    """Training images as the model sees them: item (epoch, number) is that image in that epoch, augmented."""
+    """Augmented training images: item (epoch, number) is that image in that epoch."""
 
     def __init__(
         self, images: Detection, chances: Chances, seed: int, recolour: Recolour | None = None
@@ -69,7 +69,7 @@ class Views(torch.utils.data.Dataset[Picture]):
 
     def __getitem__(self, key: tuple[int, int]) -> Picture:
         epoch, number = key
-        # torchvision draws from torch's generator, which in the main process belongs to others
+        # torchvision draws from torch's global generator, whose state in the main process must stay as it is
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed_of(self.seed, epoch, number))
             return self._drawn(epoch, number)
@@ -117,7 +117,7 @@ def _between(low: float, high: float) -> float:
 
 
 class Order(Sampler[tuple[int, int]]):
-    """Every image once in each epoch, shuffled anew; this process's share, of equal length in all of them.
+    """The share of one process of the images, shuffled anew in each epoch; all processes have shares of equal length.
 
     Examples
     --------
@@ -142,10 +142,10 @@ class Order(Sampler[tuple[int, int]]):
 
 
 class Batch(NamedTuple):
-    """Images, uint8, ``(batch, 3, size, size)``, and the cells of all of them, `counts` of each.
+    """Images, uint8, ``(batch, 3, size, size)``, and all their cells; `counts` is the number of cells of each image.
 
-    Boxes are centre and size, over the image's size. All cells are in one tensor each, since to send many small
-    ones to a GPU takes longer than what is in them.
+    Boxes are centre and size, as fractions of the image's size. The cells of all images share one tensor, because
+    sending many small tensors to a GPU is slow.
     """
 
     images: torch.Tensor
@@ -168,7 +168,7 @@ def collate(pictures: Sequence[Picture]) -> Batch:
 
 
 def targets_of(batch: Batch) -> Targets:
-    """For each image its cells, as transformers takes them."""
+    """The cells of each image, in the form that transformers takes."""
     pairs = zip(
         batch.labels.split_with_sizes(batch.counts), batch.boxes.split_with_sizes(batch.counts), strict=True
     )

@@ -1,4 +1,4 @@
-"""A trained RT-DETRv2 at work: from images to what is found in them."""
+"""Prediction with a trained RT-DETRv2: from images to detections."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["RtDetr", "scaled"]
 
 
 def scaled(images: torch.Tensor, *, imagenet: bool = False) -> torch.Tensor:
-    """Bytes as the model takes them: 0 to 1, and in ImageNet's units if asked.
+    """Scale uint8 pixels to 0 to 1 and, if `imagenet`, normalise them with ImageNet's mean and standard deviation.
 
     Examples
     --------
@@ -30,7 +30,7 @@ def scaled(images: torch.Tensor, *, imagenet: bool = False) -> torch.Tensor:
 
 
 class RtDetr:
-    """A `contract.Detector`: the model on its device, in evaluation mode, for images of `size` times `size`."""
+    """A `contract.Detector`: the model on its device, in evaluation mode, for images of `size` x `size` pixels."""
 
     def __init__(
         self,
@@ -50,7 +50,7 @@ class RtDetr:
         )
 
     def prepare(self, image: Pixels) -> torch.Tensor:
-        """An image brought to the model's size, uint8, ``(3, size, size)``; what is not square is squeezed."""
+        """An image resized for the model, whatever its shape: uint8, ``(3, size, size)``."""
         pixels = torch.from_numpy(image).permute(2, 0, 1)
         pixels = functional.resize(pixels, [self.size, self.size], antialias=True)
         if self.recolour is not None:
@@ -60,7 +60,7 @@ class RtDetr:
 
     @torch.no_grad()
     def detect(self, batch: torch.Tensor, sizes: Sequence[tuple[int, int]]) -> list[Detections]:
-        """What is found in each image: one label for each of the model's queries, best first.
+        """The detections of each image, best first: one for each of the model's queries, with its best label.
 
         Parameters
         ----------
@@ -71,7 +71,7 @@ class RtDetr:
         """
         device = next(self.model.parameters()).device
         images = scaled(batch.to(device, non_blocking=True), imagenet=self.imagenet)
-        # in single precision, wherever this is called from
+        # in single precision, even if the caller has autocast on
         with torch.autocast(device.type, enabled=False):
             outputs = self.model(images)
         scores, labels = outputs.logits.float().sigmoid().max(-1)

@@ -1,8 +1,8 @@
-"""What RT-DETRv2 is trained on: DEIM's matchability-aware loss for the classes, L1 and GIoU for the boxes.
+"""The loss of RT-DETRv2 with DEIM: its matchability-aware loss (MAL) for the classes, L1 and GIoU for the boxes.
 
-The terms are transformers' own: the matchability-aware one from its DEIMv2, everything else from RT-DETR.
-DEIM's RT-DETRv2 matches each decoder layer by itself (``use_uni_set: False`` in its base/rtdetrv2_r50vd.yml),
-where its D-FINE takes one matching for all layers; transformers' DEIMv2 calls the latter dense one-to-one.
+The terms are those of transformers: MAL from its DEIMv2, the others from its RT-DETR. DEIM's RT-DETRv2 matches each
+decoder layer separately (``use_uni_set: False`` in its base/rtdetrv2_r50vd.yml). Its D-FINE uses one matching for all
+layers, which transformers' DEIMv2 calls dense one-to-one.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from transformers.models.rt_detr_v2.modeling_rt_detr_v2 import RTDetrV2ModelOutp
 __all__ = ["DeimLoss", "Targets", "layers_of"]
 
 Targets: TypeAlias = list[dict[str, torch.Tensor]]
-"""For each image ``class_labels``, int64 ``(n,)``, and ``boxes``, centre and size over the image's size, ``(n, 4)``."""
+"""For each image: ``class_labels``, int64, ``(n,)``; ``boxes``, centre and size as fractions of the image, ``(n, 4)``."""
 
 
 class _Matcher(RTDetrHungarianMatcher):
-    """transformers' matcher, also for a batch without a single cell."""
+    """transformers' matcher, which would fail on a batch without cells."""
 
     def forward(self, outputs: Mapping[str, torch.Tensor], targets: Targets) -> list[Any]:
         if not any(len(target["class_labels"]) for target in targets):
@@ -33,18 +33,18 @@ class _Matcher(RTDetrHungarianMatcher):
 
 
 class DeimLoss(Deimv2Loss):
-    """The sum of MAL, L1 and GIoU over all decoder layers, the encoder's choice and the denoised queries.
+    """The weighted MAL, L1 and GIoU of all decoder layers, the encoder's selected queries and the denoised queries.
 
-    For a query that is matched to a cell of class c, with q the IoU of the two boxes and p the score of c,
-    MAL is ``-q^gamma log p - (1 - q^gamma) log(1 - p)``; for every other score it is ``-p^gamma log(1 - p)``.
-    Everything is divided by the number of cells in the batch.
+    For a query matched to a cell of class c, where q is the IoU of the two boxes and p the score of c, MAL is
+    ``-q^gamma log p - (1 - q^gamma) log(1 - p)``; for every other score it is ``-p^gamma log(1 - p)``. All terms are
+    divided by the number of cells in the batch.
 
     Parameters
     ----------
     config
-        The model's; its number of classes and the matcher's numbers count.
+        The configuration of the model, which gives the number of classes and the costs of matching.
     gamma
-        Of MAL.
+        The exponent of MAL.
     mal, l1, giou
         The weights of the terms.
 
@@ -60,7 +60,7 @@ class DeimLoss(Deimv2Loss):
     def __init__(
         self, config: RTDetrV2Config, gamma: float = 1.5, mal: float = 1.0, l1: float = 5.0, giou: float = 2.0
     ) -> None:
-        # not Deimv2Loss's own: it sets up D-FINE's distributions over box sides, which RT-DETRv2 has not
+        # skips Deimv2Loss.__init__, which sets up D-FINE's distributions over box sides; RT-DETRv2 has none
         RTDetrLoss.__init__(self, config)  # type: ignore[no-untyped-call]
         self.matcher = _Matcher(config)  # type: ignore[no-untyped-call]
         self.losses = ["mal", "boxes"]
@@ -71,9 +71,9 @@ class DeimLoss(Deimv2Loss):
 
 
 def layers_of(outputs: RTDetrV2ModelOutput) -> dict[str, Any]:
-    """The model's outputs in training as the loss takes them: the last layer, the others, and the denoised.
+    """The outputs of the model in training, in the form that the loss takes: last layer, other layers, denoised queries.
 
-    transformers keeps denoised queries and real ones in one tensor, ``(batch, layer, query, ...)``.
+    transformers keeps denoised and real queries in one tensor, ``(batch, layer, query, ...)``.
     """
     logits, boxes = outputs.intermediate_logits, outputs.intermediate_reference_points
     assert logits is not None

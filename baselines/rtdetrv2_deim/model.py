@@ -1,7 +1,7 @@
-"""RT-DETRv2 as transformers has it, and what DEIM changes in it; how it begins, is written and read.
+"""transformers' RT-DETRv2 with the changes of DEIM: building, initialising, writing and reading it.
 
-transformers initialises for weights that are loaded afterwards: a model trained from what it draws does not
-learn, since the gains of the encoder's batch norms are near 0. `begin` draws as the authors' code does.
+transformers initialises for weights that are loaded afterwards. A model trained from its initial weights does not
+learn, because the gains of the encoder's batch norms are near 0. `initialise` does what the authors' code does.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from transformers.models.rt_detr_v2.modeling_rt_detr_v2 import (
 
 from pcm_leukemia.baselines import weight_files
 from pcm_leukemia.errors import CorruptFile, DataNotFound
+from pcm_leukemia.files import new_file, write_json
 
 __all__ = [
     "CONFIG",
@@ -30,19 +31,19 @@ __all__ = [
     "SIZES",
     "Heads",
     "adapted",
-    "begin",
     "build",
     "configuration",
+    "initialise",
     "labels_of",
     "read",
     "write",
 ]
 
 Heads: TypeAlias = Literal["deim", "rtdetr"]
-"""How boxes and the places of queries are computed: DEIM's recipe has SiLU for ReLU, and one layer more."""
+"""The heads for boxes and positions of queries: DEIM's have SiLU instead of ReLU, and the latter one more layer."""
 
 HEADS = "pcm_heads"
-"""Where a configuration says which of `Heads` it has."""
+"""The key of a configuration for its `Heads`."""
 
 SIZES: Mapping[str, Mapping[str, Any]] = {
     "r50vd": {},
@@ -58,7 +59,7 @@ SIZES: Mapping[str, Mapping[str, Any]] = {
         "hidden_expansion": 0.5,
         "decoder_layers": 3,
     },
-    # ours, for minutes on a CPU: a resnet of four blocks, and narrow
+    # ours, for minutes on a CPU: narrow, with a ResNet of four blocks
     "tiny": {
         "backbone": {
             "layer_type": "basic",
@@ -80,21 +81,21 @@ SIZES: Mapping[str, Mapping[str, Any]] = {
         "num_denoising": 40,
     },
 }
-"""What each size changes in transformers' configuration, whose own values are those of R50vd.
+"""The changes of each size to transformers' configuration, whose defaults are those of R50vd.
 
-The numbers are those of the authors' configurations, rtdetrv2_pytorch/configs/rtdetrv2.
+The numbers are from the authors' configurations, rtdetrv2_pytorch/configs/rtdetrv2.
 """
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 
 
 def configuration(size: str, labels: Sequence[str], heads: Heads = "deim") -> RTDetrV2Config:
-    """The configuration of a size, for classes of these labels.
+    """The configuration of a size, for classes with these labels.
 
     Raises
     ------
     ValueError
-        If there is no such size.
+        If the size is unknown.
 
     Examples
     --------
@@ -102,14 +103,14 @@ def configuration(size: str, labels: Sequence[str], heads: Heads = "deim") -> RT
     3
     """
     if size not in SIZES:
-        raise ValueError(f'model "{size}": is none; use one of: {", ".join(SIZES)}')
+        raise ValueError(f'model "{size}": unknown size of RT-DETRv2; use one of: {", ".join(SIZES)}')
     values = {**SIZES[size]}
     stages: dict[str, Any] = {"out_indices": [2, 3, 4], **values.pop("backbone", {})}
     return adapted(RTDetrV2Config(backbone_config=RTDetrResNetConfig(**stages), **values), labels, heads)
 
 
 def adapted(config: RTDetrV2Config, labels: Sequence[str], heads: Heads) -> RTDetrV2Config:
-    """A configuration with other classes, and as DEIM trains it: no batch norm is frozen."""
+    """A configuration with other classes and, as in DEIM, without frozen batch norms."""
     values = config.to_dict()
     for key in ("id2label", "label2id", "num_labels"):
         values.pop(key, None)
@@ -119,7 +120,7 @@ def adapted(config: RTDetrV2Config, labels: Sequence[str], heads: Heads) -> RTDe
         "freeze_backbone_batch_norms": False,
         # DEIM's rt_deim.yml: activation silu
         "decoder_activation_function": "silu" if heads == "deim" else "relu",
-        # with a fixed size transformers leaves the encoder's position embedding out of every evaluation
+        # with a fixed size, transformers omits the encoder's position embedding in evaluation
         "eval_size": None,
         "anchor_image_size": None,
         HEADS: heads,
@@ -128,14 +129,14 @@ def adapted(config: RTDetrV2Config, labels: Sequence[str], heads: Heads) -> RTDe
 
 
 class Perceptron(nn.Module):
-    """Linear layers with SiLU between them; takes the place, and the names, of transformers' heads."""
+    """Linear layers with SiLU between them; replaces transformers' heads, with the same names of weights."""
 
     def __init__(self, layers: nn.ModuleList) -> None:
         super().__init__()
         self.layers = layers
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """The last layer's output, of the last dimension's size."""
+        """The output of the last layer."""
         for layer in self.layers[:-1]:
             x = nn.functional.silu(layer(x))
         result: torch.Tensor = self.layers[-1](x)
@@ -149,17 +150,17 @@ def labels_of(config: RTDetrV2Config) -> tuple[str, ...]:
 
 
 def build(config: RTDetrV2Config) -> RTDetrV2ForObjectDetection:
-    """A model of this configuration, with whatever weights; see `begin`."""
+    """A model of this configuration, with weights that are to be replaced; see `initialise`."""
     model = RTDetrV2ForObjectDetection(config)
     model.model.generate_anchors = _exact_anchors
     if getattr(config, HEADS, "rtdetr") == "deim":
         inner, width = model.model, config.d_model
         inner.enc_bbox_head = Perceptron(inner.enc_bbox_head.layers)
-        # these two lists are one set of weights under two names
+        # these two lists are the same weights under two names
         for heads in (model.bbox_embed, inner.decoder.bbox_embed):
             for number, head in enumerate(heads):
                 heads[number] = Perceptron(head.layers)
-        # as_reg in DEIM's configuration: the shape of the box heads
+        # as_reg in DEIM's configuration: three layers, like the box heads
         sides = [(4, width), (width, width), (width, width)]
         inner.decoder.query_pos_head = Perceptron(nn.ModuleList(nn.Linear(*side) for side in sides))
     return model
@@ -168,7 +169,7 @@ def build(config: RTDetrV2Config) -> RTDetrV2ForObjectDetection:
 def _exact_anchors(
     spatial_shapes: tuple[tuple[int, int], ...], device: torch.device, dtype: torch.dtype
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """The anchors in single precision, whatever the features are in: in bfloat16 they are a pixel or two off."""
+    """The anchors in single precision, whatever that of the features: in bfloat16 they would be off by a pixel or two."""
     del dtype
     anchors: tuple[torch.Tensor, torch.Tensor] = RTDetrV2Model._cached_generate_anchors(  # noqa: SLF001
         spatial_shapes, 0.05, device, torch.float32
@@ -176,10 +177,10 @@ def _exact_anchors(
     return anchors
 
 
-def begin(model: RTDetrV2ForObjectDetection) -> None:
-    """Draw the weights as the authors' code does, from torch's generator.
+def initialise(model: RTDetrV2ForObjectDetection) -> None:
+    """Draw the weights from torch's generator, like the authors' code.
 
-    rtdetrv2_pytorch/src/zoo/rtdetr/rtdetrv2_decoder.py and hybrid_encoder.py, `_reset_parameters` each.
+    See `_reset_parameters` in its rtdetrv2_pytorch/src/zoo/rtdetr/rtdetrv2_decoder.py and hybrid_encoder.py.
     """
     inner = model.model
     for module in model.modules():
@@ -190,7 +191,7 @@ def begin(model: RTDetrV2ForObjectDetection) -> None:
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
     for layer in (*inner.decoder.layers, *(layer for block in inner.encoder.aifi for layer in block.layers)):
         attention = layer.self_attn
-        # one matrix of the three in the authors' model, and its shape decides on the scale
+        # the authors' model has a single matrix for the three, whose shape decides on the scale
         joint = torch.empty(3 * attention.q_proj.out_features, attention.q_proj.in_features)
         nn.init.xavier_uniform_(joint)
         for part, weight in zip(
@@ -200,7 +201,7 @@ def begin(model: RTDetrV2ForObjectDetection) -> None:
             nn.init.zeros_(part.bias)
         nn.init.zeros_(attention.o_proj.bias)
     for layer in inner.decoder.layers:
-        _begin_sampling(layer.encoder_attn)
+        _initialise_sampling(layer.encoder_attn)
         nn.init.xavier_uniform_(layer.mlp.fc1.weight)
         nn.init.xavier_uniform_(layer.mlp.fc2.weight)
     for head in (inner.enc_score_head, *model.class_embed):
@@ -217,8 +218,8 @@ def begin(model: RTDetrV2ForObjectDetection) -> None:
     nn.init.zeros_(inner.denoising_class_embed.weight[-1].detach())
 
 
-def _begin_sampling(attention: RTDetrV2MultiscaleDeformableAttention) -> None:
-    """Each head looks its own way, each point of it one step further."""
+def _initialise_sampling(attention: RTDetrV2MultiscaleDeformableAttention) -> None:
+    """Each head samples in a direction of its own, each of its points one step further out."""
     angles = torch.arange(attention.n_heads) * (2 * math.pi / attention.n_heads)
     grid = torch.stack([angles.cos(), angles.sin()], -1)
     grid = grid / grid.abs().amax(-1, keepdim=True)
@@ -233,20 +234,18 @@ def _begin_sampling(attention: RTDetrV2MultiscaleDeformableAttention) -> None:
 
 
 def write(model: RTDetrV2ForObjectDetection, folder: Path) -> None:
-    """Write the configuration and the weights, in the layout that transformers reads, too."""
+    """Write the configuration and the weights, in a layout that transformers can read."""
     folder.mkdir(parents=True, exist_ok=True)
     weights = {
         name: tensor.detach().cpu().contiguous()
         for name, tensor in model.state_dict().items()
-        # one set of weights under two names
+        # the same weights also have a name under model.decoder
         if not name.startswith(("class_embed.", "bbox_embed."))
     }
-    # a killed run must not leave half of a file
-    save_file(weights, folder / f"{WEIGHTS}.part", metadata={"format": "pt"})
     values = {**model.config.to_dict(), "architectures": ["RTDetrV2ForObjectDetection"]}
-    text = json.dumps(values, indent=2, sort_keys=True, ensure_ascii=False)
-    (folder / CONFIG).write_text(text + "\n", encoding="utf-8")
-    (folder / f"{WEIGHTS}.part").replace(folder / WEIGHTS)
+    with new_file(folder / WEIGHTS) as work:
+        save_file(weights, work, metadata={"format": "pt"})
+    write_json(folder / CONFIG, dict(sorted(values.items())))
 
 
 def read(folder: Path) -> RTDetrV2ForObjectDetection:
@@ -255,18 +254,18 @@ def read(folder: Path) -> RTDetrV2ForObjectDetection:
     Raises
     ------
     DataNotFound
-        If there is none.
+        If the files do not exist.
     CorruptFile
-        If its files are damaged, or do not fit each other.
+        If they are damaged, or do not fit each other.
     """
     path = folder / CONFIG
     if not path.is_file():
-        raise DataNotFound(f"{folder}: no trained RT-DETRv2 is there; give the folder of a finished run")
+        raise DataNotFound(f"{folder}: holds no trained RT-DETRv2; give the folder of a finished run")
     try:
         config = RTDetrV2Config(**json.loads(path.read_text(encoding="utf-8")))
     except (ValueError, TypeError) as error:
         raise CorruptFile(
-            f"{path}: is no configuration of RT-DETRv2 ({error}); copy the run again"
+            f"{path}: is not a configuration of RT-DETRv2 ({error}); copy the run again"
         ) from error
     model = build(config)
     weights = weight_files.read(folder / WEIGHTS)

@@ -1,4 +1,4 @@
-"""How DEIM steps: which weights are stepped how far, the learning rate over time, the average of the weights."""
+"""DEIM's schedule: the groups of weights, the learning rate over time, and the moving average of the weights."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ __all__ = ["WeightAverage", "flat_cosine", "parameter_groups"]
 
 
 def flat_cosine(step: int, *, warmup: int, flat: int, plain: int, total: int, end: float = 0.5) -> float:
-    """The learning rate at a step, as a part of the highest.
+    """The learning rate at a step, as a fraction of its peak.
 
-    It rises with the square of the step, stays, falls along a cosine to `end`, and stays there in the last
-    steps, which are without augmentation. Formula: engine/optim/lr_scheduler.py of DEIM.
+    It rises with the square of the step, stays at its peak, falls along a cosine to `end`, and stays there in the last
+    steps, which have no augmentation. The formula is that of DEIM's engine/optim/lr_scheduler.py.
 
     Parameters
     ----------
     step
         From 0.
     warmup
-        Up to this step it rises.
+        The step at which the rise ends.
     flat
-        Up to this step it stays, counted from the start of training.
+        The step at which the peak ends, counted from the start of training.
     plain
-        How many steps at the end are without augmentation.
+        The number of steps without augmentation, at the end.
     total
-        How many steps there are.
+        The number of all steps.
     end
-        What it falls to.
+        The final learning rate, as a fraction of the peak.
 
     Examples
     --------
@@ -50,17 +50,17 @@ def flat_cosine(step: int, *, warmup: int, flat: int, plain: int, total: int, en
 def parameter_groups(
     model: nn.Module, *, rate: float, backbone_rate: float, decay: float
 ) -> list[dict[str, Any]]:
-    """The weights in DEIM's three groups: the backbone, the norms of all parts, and the rest.
+    """The trainable weights in DEIM's three groups: the backbone, all norms, and the rest.
 
-    As in its deim_r50vd_60e_coco.yml: the backbone learns at a rate of its own; norms, those of the backbone
-    among them, learn at the general rate and do not decay. What does not learn is in no group.
+    As in DEIM's deim_r50vd_60e_coco.yml, the backbone has its own learning rate. The norms, including those of the
+    backbone, have the general learning rate and no weight decay.
 
     Parameters
     ----------
     model
         Its backbone is every parameter with "backbone" in its name.
     rate, backbone_rate
-        The highest learning rates.
+        The peak learning rates.
     decay
         AdamW's weight decay.
     """
@@ -82,10 +82,11 @@ def parameter_groups(
 
 
 class WeightAverage:
-    """The moving average of a model's weights, which is what is evaluated and kept.
+    """The moving average of a model's weights, which is evaluated and saved.
 
-    After update t, with d = ``decay * (1 - exp(-t / warmup))``, it is d of the average before and 1 - d of the
-    model. Formula: ModelEMA in engine/optim/ema.py of DEIM, which also averages what batch norms know.
+    Update t sets the average to d times itself plus 1 - d times the model, where d is
+    ``decay * (1 - exp(-t / warmup))``. As in ModelEMA of DEIM's engine/optim/ema.py, the statistics of batch norms are
+    averaged, too.
 
     Examples
     --------
@@ -105,10 +106,10 @@ class WeightAverage:
 
     @torch.no_grad()
     def update(self, model: nn.Module) -> None:
-        """Take in the weights of a model after a step."""
+        """Update the average with the weights of the model after a step."""
         self.updates += 1
         keep = self.decay * (1 - math.exp(-self.updates / self.warmup) if self.warmup else 1)
-        # tensors, not names: weights that two names share are averaged once
+        # by tensor, not by name, so that weights with two names are averaged only once
         pairs = [
             (mine, theirs.detach())
             for mine, theirs in zip(_tensors(self.module), _tensors(model), strict=True)
@@ -117,11 +118,11 @@ class WeightAverage:
         torch._foreach_lerp_([mine for mine, _ in pairs], [theirs for _, theirs in pairs], 1 - keep)
 
     def state_dict(self) -> dict[str, Any]:
-        """What `load_state_dict` goes on from."""
+        """The state, for a checkpoint."""
         return {"module": self.module.state_dict(), "updates": self.updates}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a `state_dict`."""
+        """Restore a `state_dict`."""
         self.module.load_state_dict(state["module"])
         self.updates = state["updates"]
 

@@ -1,4 +1,4 @@
-"""The numbers of RT-DETRv2 with DEIM; their values, and where they come from, are in rtdetrv2_deim.toml."""
+"""The settings of RT-DETRv2 with DEIM; rtdetrv2_deim.toml has their values and sources."""
 
 from __future__ import annotations
 
@@ -12,57 +12,68 @@ __all__ = ["Settings"]
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What RT-DETRv2 is trained with.
+    """The settings of RT-DETRv2 with DEIM; its .toml has their values and sources.
 
-    Attributes
+    Parameters
     ----------
     model
-        The size where `weights` is "none": "r50vd", "r34vd", "r18vd", or "tiny" for trials on a CPU.
+        The size, if `weights` does not decide on it: "r50vd", "r34vd", "r18vd", or "tiny" for trials on a CPU.
     weights
-        What training begins with, which then decides on the size: a name on the Hugging Face hub; a folder that
-        transformers or an earlier run wrote; a checkpoint (.pth) of the authors of RT-DETRv2 or DEIM, or of their
-        backbone alone, which leaves the size to `model`; or "none".
-    epochs, batch
-        How often every image is seen, and how many images make a step, over all devices.
+        What training starts from: a name on the Hugging Face hub; a folder that transformers or an earlier run wrote;
+        a checkpoint (.pth) of the authors of RT-DETRv2 or DEIM, or of only their backbone; or "none". Weights of a
+        whole model decide on its size.
+    epochs
+        Passes over the training images.
+    batch
+        Images in a step, over all devices.
     image_size
-        Both sides that images are brought to, in pixels; a multiple of 32.
+        The side of the square to which images are resized, in pixels; a multiple of 32.
     precision
-        "auto": bfloat16 on a GPU that has it, otherwise 32; or one of Lightning's names.
+        "auto" (bfloat16 on a GPU that has it, otherwise 32 bits) or one of Lightning's names.
     stain
-        What is done to colours: "none"; "hed", which changes them at random in training; "reinhard" or "macenko",
-        which bring them to those of the training images, ever after too.
-    lr, backbone_lr, final_lr_fraction
-        The highest learning rates, of the model and of its backbone, and what part of them is left at the end.
+        "none"; "hed" (random colours, in training only); "reinhard" or "macenko" (towards the colours of the training
+        images, in training and prediction).
+    lr, backbone_lr
+        Peak learning rates of the model and of its backbone.
+    final_lr_fraction
+        The final learning rates, as a fraction of the peak.
     weight_decay, clip_max_norm
-        AdamW's weight decay, and the largest norm of a gradient.
+        AdamW's weight decay, and the largest norm of the gradients.
     warmup_steps
-        For how many steps the rates rise.
-    no_augment_first, flat_epochs, no_augment_last
-        Up to which epoch nothing is augmented but by flips; up to which the rates stay and mosaics and mixup are
-        made; how many epochs at the end are without augmentation and at one size.
+        Steps in which the learning rates rise.
+    no_augment_first
+        Epochs at the start with no augmentation but flips.
+    flat_epochs
+        The epoch until which the learning rates stay at their peak, and mosaics and mixup are used.
+    no_augment_last
+        Epochs at the end with no augmentation but flips, and with all images of one size.
     ema_decay, ema_warmup_steps
-        Of the average of the weights, in steps.
-    gamma, loss_mal, loss_l1, loss_giou
-        Of the matchability-aware loss; and what each term of the loss weighs.
+        Decay and warmup of the moving average of the weights.
+    gamma
+        The exponent of the matchability-aware loss (MAL).
+    loss_mal, loss_l1, loss_giou
+        The weights of the terms of the loss.
     cost_class, cost_l1, cost_giou
-        What each term weighs in matching queries to cells.
-    mosaic, mixup
-        The chance of an image to become a part of a mosaic, and of a batch to be mixed.
+        The weights of the terms in matching queries to cells.
+    mosaic
+        The probability that an image becomes part of a mosaic.
+    mixup
+        The probability that a batch is mixed.
     multi_scale
-        Whether each batch has a size of its own, 3/4 to 5/4 of `image_size`.
+        Whether each batch has a random size, 3/4 to 5/4 of `image_size`.
     photometric_distort, zoom_out, iou_crop
-        The chances that an image's colours, its surroundings, its frame are changed.
+        The probabilities that an image's colours are changed, that it is zoomed out, and that it is cropped.
     rotation
-        The largest angle, in degrees.
+        The largest angle of rotation, in degrees.
     flip_horizontal, flip_vertical
-        The chances that an image is mirrored left to right, and upside down.
+        The probabilities that an image is mirrored left to right, and upside down.
     imagenet_normalize
-        Whether pixels are given in ImageNet's units instead of 0 to 1.
+        Whether pixels are normalised with ImageNet's mean and standard deviation, instead of only scaled to 0 to 1.
 
     Raises
     ------
     ValueError
-        If a number is impossible.
+        If a value is out of range.
     """
 
     model: str

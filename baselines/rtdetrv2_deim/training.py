@@ -1,7 +1,7 @@
-"""The training loop of RT-DETRv2 with DEIM's recipe, on Lightning Fabric: devices, precision, several processes.
+"""The training loop of RT-DETRv2 with DEIM's recipe, on Lightning Fabric (devices, precision, several processes).
 
-Every epoch ends with an evaluation of the averaged weights and a checkpoint, from which a killed run goes on.
-Whatever is drawn is drawn from seeds of epoch, image and step: a run that was resumed is the run that wasn't.
+Each epoch ends with an evaluation of the averaged weights, and with a checkpoint from which a killed run resumes. All
+random numbers are seeded by epoch, image and step, so that a resumed run equals an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -47,14 +47,14 @@ from pcm_leukemia.torchdata import Detection
 __all__ = ["MODEL", "Training", "fabric_of"]
 
 MODEL = "model"
-"""The folder of the best weights, in the run's."""
+"""The folder of the best weights, in that of the run."""
 
 LOSSES = ("loss_mal", "loss_bbox", "loss_giou")
 COLUMNS = ("epoch", "step", "lr", "lr_backbone", "loss", *LOSSES, "val_AP", "val_AP50")
 
 
 class _Learner(nn.Module):
-    """The model, called as in training: transformers' own call would compute its loss along the way."""
+    """The model without transformers' loss, which the model's own call would also compute."""
 
     def __init__(self, model: RTDetrV2ForObjectDetection) -> None:
         super().__init__()
@@ -66,20 +66,20 @@ class _Learner(nn.Module):
 
 
 def fabric_of(job: Job, precision: str) -> Fabric:
-    """Lightning's hold on the devices of a job."""
+    """A Fabric for the devices of a job."""
     cuda = job.device.startswith("cuda")
     _, _, index = job.device.partition(":")
     return Fabric(
         accelerator="cuda" if cuda else job.device,
         devices=[int(index)] if index else job.devices,
-        # the denoising part has nothing to do in a batch without cells
+        # denoising has no part in a batch without cells
         strategy="ddp_find_unused_parameters_true" if job.devices > 1 else "auto",
         precision=precision_of(precision, job.device),  # type: ignore[arg-type]
     )
 
 
 class Training:
-    """A model in training: what a checkpoint holds, and the steps between two of them.
+    """A model in training, with all that a checkpoint holds.
 
     Parameters
     ----------
@@ -88,9 +88,9 @@ class Training:
     job, settings
         What is to be learned, and how.
     model
-        What training begins with.
-    recolour
-        What is done to the colours of each image.
+        The model that training starts from.
+    recolour, recolour_in_val
+        Change the colours of each image in training and in validation; None leaves them.
     """
 
     def __init__(
@@ -109,9 +109,9 @@ class Training:
         groups = parameter_groups(
             model, rate=settings.lr, backbone_rate=settings.backbone_lr, decay=settings.weight_decay
         )
-        # convolutions are a little faster with the channels last
+        # convolutions are slightly faster with channels last
         nn.Module.to(model, memory_format=torch.channels_last)
-        # a fused optimizer scales float16's gradients back by itself, too late to clip them
+        # with float16, a fused optimizer unscales the gradients itself, too late for clipping
         fused = job.device.startswith("cuda") and settings.precision not in {"16", "16-mixed"}
         optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.999), fused=fused)
         self.learner, self.optimizer = fabric.setup(_Learner(model), optimizer)
@@ -132,17 +132,17 @@ class Training:
 
     @property
     def checkpoint(self) -> Path:
-        """Where a killed run goes on from."""
+        """The file from which a killed run resumes."""
         return self.job.out / "last.ckpt"
 
     def fit(self) -> None:
-        """Train what is left to train."""
+        """Train the remaining epochs."""
         log = self._log()
         while self.epoch < self.settings.epochs:
             row = self._one_epoch()
             ap, ap50 = self.evaluate()
             row |= {"val_AP": ap, "val_AP50": ap50}
-            # the later of two equals: the rate is lower, and there may be no cell to tell by
+            # the later of two equals, whose learning rate is lower; also the last if AP is NaN, without cells in val
             if not ap < self.best["AP"]:
                 self.best = {"epoch": self.epoch, "AP": ap, "AP50": ap50}
                 if self.fabric.is_global_zero:
@@ -159,7 +159,7 @@ class Training:
             log.close()
 
     def _one_epoch(self) -> dict[str, float]:
-        """Train for an epoch; the mean of each loss over its steps, and the rates at its end."""
+        """Train for one epoch; returns the mean of each loss over its steps, and the learning rates at its end."""
         self.learner.train()
         self.order.epoch = self.epoch
         sums = torch.zeros(1 + len(LOSSES), device=self.fabric.device)
@@ -173,12 +173,12 @@ class Training:
         return {"lr": rates["rest"], "lr_backbone": rates["backbone"], **losses}
 
     def one_step(self, batch: Batch) -> torch.Tensor:
-        """One step on a batch on the device; the loss, and each term of it over all layers.
+        """Train on one batch, which is on the device; returns the loss, and each of its terms over all layers.
 
         Raises
         ------
         FloatingPointError
-            If the loss is no number any more.
+            If the loss is not finite.
         """
         # the model draws noise on its device
         torch.manual_seed(seed_of(self.job.seed, self.step, self.fabric.global_rank))
@@ -204,7 +204,7 @@ class Training:
         return torch.stack([loss, *by_kind]).detach()
 
     def _share(self, targets: Targets) -> float:
-        """By what to multiply a loss per cell of this process, so that the mean over processes is one per cell."""
+        """The factor for this process's loss per cell, so that the mean over processes is the loss per cell of all."""
         if self.fabric.world_size == 1:
             return 1.0
         cells = torch.tensor(
@@ -214,7 +214,7 @@ class Training:
         return max(cells.item(), 1.0) / max(mean.item(), 1.0)
 
     def _rate(self) -> float:
-        """The learning rate of this step, as a part of the highest."""
+        """The learning rate of this step, as a fraction of its peak."""
         of, per_epoch = self.settings, len(self.loader)
         return flat_cosine(
             self.step,
@@ -226,7 +226,7 @@ class Training:
         )
 
     def _prepared(self, batch: Batch) -> tuple[torch.Tensor, Targets]:
-        """A batch as the model sees it: mixed, and of its own size, where it is the time for that."""
+        """The images and targets of a batch, with mixup and multi-scale in the epochs that have them."""
         of = self.settings
         images, targets = scaled(batch.images, imagenet=of.imagenet_normalize), targets_of(batch)
         rng = random.Random(seed_of(self.job.seed, self.step, self.fabric.global_rank, 1))  # noqa: S311 - no secret
@@ -234,12 +234,12 @@ class Training:
             images, targets = augment.mixed(images, targets, rng.uniform(0.45, 0.55))
         if of.multi_scale and self.epoch < of.epochs - of.no_augment_last:
             size = rng.choice(augment.scales(of.image_size))
-            # to the nearest, as in DEIM
+            # nearest neighbour, as in DEIM
             images = interpolate(images, (size, size))
         return images.contiguous(memory_format=torch.channels_last), targets
 
     def evaluate(self) -> tuple[float, float]:
-        """AP and AP50 of the averaged weights on the images for validation; NaN where those have no cell."""
+        """AP and AP50 of the averaged weights on val; NaN if val has no cells."""
         loader = DataLoader(
             _Prepared(self.val, self.detector),
             batch_size=self.settings.batch,
@@ -254,7 +254,7 @@ class Training:
         return average_precision.of_arrays(truth, found, len(self.detector.labels))
 
     def save(self) -> None:
-        """Write the checkpoint, in the place of the one before."""
+        """Write the checkpoint, replacing the one before."""
         part = self.checkpoint.with_suffix(".part")
         state = {
             "learner": self.learner,
@@ -271,7 +271,7 @@ class Training:
         self.fabric.barrier()
 
     def load(self) -> None:
-        """Go on from the checkpoint."""
+        """Restore the checkpoint."""
         state: dict[str, Any] = {"learner": self.learner, "optimizer": self.optimizer}
         rest = self.fabric.load(self.checkpoint, state, weights_only=True)
         self.average.load_state_dict(rest["average"])
@@ -300,14 +300,14 @@ class Training:
             num_workers=job.workers,
             collate_fn=collate,
             pin_memory=job.device.startswith("cuda"),
-            # the few images that are left over would weigh more, unless they are all that there is
+            # each image of a smaller last batch would count more; if there are no others, it is kept
             drop_last=len(self.order) >= batch,
             persistent_workers=job.workers > 0,
         )
         return self.fabric.setup_dataloaders(loader, use_distributed_sampler=False)
 
     def _log(self) -> SummaryWriter | None:
-        """TensorBoard's writer; what was logged after the checkpoint is gone."""
+        """TensorBoard's writer, which discards what was logged after the checkpoint."""
         if not self.fabric.is_global_zero:
             return None
         folder = self.job.out / "logs"
@@ -322,10 +322,10 @@ class Training:
 
 
 class _Prepared(torch.utils.data.Dataset[tuple[torch.Tensor, tuple[int, int], Cells]]):
-    """Images as the detector takes them, their (width, height), and the cells in them."""
+    """Images prepared for the detector, their (width, height), and their cells."""
 
     def __init__(self, images: Detection, detector: RtDetr) -> None:
-        # not the detector itself, whose model would be sent to every worker
+        # not the detector itself: its model would be sent to every worker
         self.images = images
         self.prepare = RtDetr(None, detector.labels, detector.size, detector.recolour).prepare  # type: ignore[arg-type]
 

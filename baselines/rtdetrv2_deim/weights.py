@@ -1,4 +1,4 @@
-"""What training of RT-DETRv2 begins with: weights of the hub, a folder, the authors' checkpoints, or none."""
+"""What training of RT-DETRv2 starts from: weights from the hub, a folder, the authors' checkpoints, or none."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pcm_leukemia.baselines.rtdetrv2_deim import model as models
 from pcm_leukemia.baselines.rtdetrv2_deim.settings import Settings
 from pcm_leukemia.errors import CorruptFile, DataNotFound
 
-__all__ = ["Beginning", "beginning"]
+__all__ = ["StartingModel", "starting_model"]
 
 HEADS = (
     "class_embed.",
@@ -24,18 +24,18 @@ HEADS = (
     "model.enc_score_head.",
     "model.denoising_class_embed.",
 )
-"""The weights whose shapes go with the number of classes."""
+"""The weights whose shapes depend on the number of classes."""
 
 
-class Beginning(NamedTuple):
-    """A model to be trained, on the CPU, and in a sentence where its weights come from."""
+class StartingModel(NamedTuple):
+    """A model to be trained, on the CPU, and the origin of its weights in words."""
 
     model: RTDetrV2ForObjectDetection
-    said: str
+    origin: str
 
 
 class _Source(NamedTuple):
-    """Weights by transformers' names, the configuration that they fit, and the labels that they tell, if any."""
+    """Weights under transformers' names, the configuration that they fit, and their labels, if they are known."""
 
     config: RTDetrV2Config
     heads: models.Heads
@@ -43,48 +43,49 @@ class _Source(NamedTuple):
     labels: tuple[str, ...] | None
 
 
-def beginning(settings: Settings, labels: Sequence[str]) -> Beginning:
-    """The model that training begins with, for classes of these labels; draws from torch's generator.
+def starting_model(settings: Settings, labels: Sequence[str]) -> StartingModel:
+    """The model that training starts from, for classes with these labels; draws from torch's generator.
 
-    A checkpoint of the authors' backbone alone, trained on ImageNet, gives a model of the size of the settings.
+    The weights decide on the size of the model, except for a checkpoint of only the authors' backbone, trained on
+    ImageNet, whose size must be that of the settings.
 
-    The heads that score classes are kept if the weights tell the same labels, or tell none and have as many;
-    otherwise they begin anew, and what is said tells so.
+    The heads that score classes are kept if the weights have the same labels, or have the same number of classes and
+    no labels. Otherwise they are drawn at random, and `origin` says so.
 
     Raises
     ------
     ValueError
-        If there is no such size of model.
+        If the model has no such size.
     DataNotFound
-        If the weights are not there, or the hub cannot be reached.
+        If the weights are missing, or the hub cannot be reached.
     CorruptFile
-        If they are damaged, or not those of an RT-DETRv2.
+        If they are damaged, or are not those of an RT-DETRv2.
     """
     name = settings.weights
     part = official.backbone(Path(name)) if Path(name).is_file() else None
     if name == "none" or part is not None:
         config = _with_costs(models.configuration(settings.model, labels), settings)
         model = models.build(config)
-        models.begin(model)
+        models.initialise(model)
         if part is None:
-            return Beginning(model, f"{settings.model} from scratch")
+            return StartingModel(model, f"{settings.model} from scratch")
         weight_files.fill(model, model.state_dict() | part, name)
-        return Beginning(model, f"{settings.model} from scratch, but for its backbone: {name}")
+        return StartingModel(model, f"{settings.model} from scratch, except its backbone: {name}")
     source = _source(name)
     config = _with_costs(models.adapted(source.config, labels, source.heads), settings)
     model = models.build(config)
-    models.begin(model)
+    models.initialise(model)
     own = model.state_dict()
     weights = dict(source.weights)
     count = len(weights["model.enc_score_head.bias"])
     same = count == len(labels) and source.labels in {None, tuple(labels)}
     if not same:
         weights |= {key: own[key] for key in own if key.startswith(HEADS)}
-    # frozen batch norms do not count
+    # frozen batch norms lack this counter
     weights |= {key: own[key] for key in own.keys() - weights.keys() if key.endswith("num_batches_tracked")}
     weight_files.fill(model, weights, name)
-    told = "its heads for classes" if same else f"but for its heads for {count} other classes"
-    return Beginning(model, f"{name}, {told}")
+    heads = "with its heads for classes" if same else f"except its heads for {count} other classes"
+    return StartingModel(model, f"{name}, {heads}")
 
 
 def _source(name: str) -> _Source:
@@ -94,7 +95,7 @@ def _source(name: str) -> _Source:
             return _from_folder(folder)
     if path.is_dir():
         raise DataNotFound(
-            f"{path}: has no {models.CONFIG}; give the folder of a run, or one that transformers wrote"
+            f"{path}: has no {models.CONFIG}; give the folder of a run, or a folder that transformers wrote"
         )
     if path.is_file():
         config, heads, weights = official.read(path)
@@ -113,7 +114,7 @@ def _from_folder(folder: Path) -> _Source:
 
 
 def _from_transformers(name: str) -> _Source:
-    """Of the hub, or a folder; transformers knows the names that weights had in its earlier versions."""
+    """Weights from the hub or a folder, by transformers, which knows the names that weights had in earlier versions."""
     shown = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:

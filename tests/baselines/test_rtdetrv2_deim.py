@@ -29,7 +29,7 @@ from pcm_leukemia.baselines.rtdetrv2_deim.augmentation import Picture
 from pcm_leukemia.baselines.rtdetrv2_deim.data import Chances, Order, Views, collate
 from pcm_leukemia.baselines.rtdetrv2_deim.detector import RtDetr, scaled
 from pcm_leukemia.baselines.rtdetrv2_deim.training import Training, fabric_of
-from pcm_leukemia.baselines.rtdetrv2_deim.weights import beginning
+from pcm_leukemia.baselines.rtdetrv2_deim.weights import starting_model
 from pcm_leukemia.errors import CorruptFile, DataNotFound
 from pcm_leukemia.schema import ImageId
 from pcm_leukemia.torchdata import Detection
@@ -163,7 +163,7 @@ def test_what_is_found_is_told_in_the_pixels_of_the_image() -> None:
 
 
 def test_pixels_reach_the_network_in_its_units() -> None:
-    model = beginning(settings(), ("WBC", "Other")).model.eval()  # type: ignore[no-untyped-call]
+    model = starting_model(settings(), ("WBC", "Other")).model.eval()  # type: ignore[no-untyped-call]
     detector = RtDetr(model, ("WBC", "Other"), 128)
     image = np.random.default_rng(0).integers(0, 256, (90, 120, 3), dtype=np.uint8)
     prepared = detector.prepare(image)
@@ -263,7 +263,7 @@ def test_the_steps_that_are_taken(tmp_path: Path) -> None:
     job = Job(ds, ds, tmp_path / "out")
     fabric = fabric_of(job, "auto")
     torch.manual_seed(0)
-    training = Training(fabric, job, made, beginning(made, ("WBC", "Other")).model)
+    training = Training(fabric, job, made, starting_model(made, ("WBC", "Other")).model)
     rates = []
     before = training.learner.module.detector.class_embed[0].weight.detach().clone()
     for epoch in range(2):
@@ -286,7 +286,7 @@ def test_mixup_and_sizes_come_in_their_epochs(tmp_path: Path) -> None:
     ds = smears(tmp_path / "data")
     made = settings(**{**SHORT, "mixup": 1.0, "mosaic": 0.0})
     job = Job(ds, ds, tmp_path / "out")
-    training = Training(fabric_of(job, "32"), job, made, beginning(made, ("WBC", "Other")).model)
+    training = Training(fabric_of(job, "32"), job, made, starting_model(made, ("WBC", "Other")).model)
     for epoch, mixes in ((0, False), (1, True), (2, True), (3, False)):
         training.epoch = training.order.epoch = epoch
         sides = set()
@@ -304,7 +304,7 @@ def test_a_loss_that_is_no_number_ends_training(tmp_path: Path) -> None:
     ds = smears(tmp_path / "data")
     made = settings(**SHORT)
     job = Job(ds, ds, tmp_path / "out")
-    training = Training(fabric_of(job, "auto"), job, made, beginning(made, ("WBC", "Other")).model)
+    training = Training(fabric_of(job, "auto"), job, made, starting_model(made, ("WBC", "Other")).model)
     training.learner.module.detector.class_embed[1].weight.data.fill_(float("nan"))
     with pytest.raises(
         FloatingPointError, match=r"out: the loss is nan at step 0 \(epoch 0\); train with a lower lr"
@@ -402,7 +402,7 @@ def test_a_detector_is_for_the_labels_that_it_was_trained_for(tmp_path: Path) ->
     )
     with pytest.raises(
         CorruptFile,
-        match=r"out: was trained for WBC, Other, not for Other, WBC; give the labels in that order",
+        match=r"out: was trained for the labels WBC, Other, not Other, WBC; give the labels in the order",
     ):
         rtdetrv2_deim.load(tmp_path / "out", made, ("Other", "WBC"), "cpu")
     with pytest.raises(
@@ -410,7 +410,7 @@ def test_a_detector_is_for_the_labels_that_it_was_trained_for(tmp_path: Path) ->
     ):
         rtdetrv2_deim.load(tmp_path / "out", replace(made, stain="macenko"), ("WBC", "Other"), "cpu")
     with pytest.raises(
-        DataNotFound, match="model: no trained RT-DETRv2 is there; give the folder of a finished run"
+        DataNotFound, match="model: holds no trained RT-DETRv2; give the folder of a finished run"
     ):
         rtdetrv2_deim.load(tmp_path, made, ("WBC", "Other"), "cpu")
 

@@ -134,7 +134,7 @@ def test_the_rate_never_jumps_down_by_more_than_its_end(
 def tiny() -> Any:
     torch.manual_seed(0)
     model = models.build(models.configuration("tiny", ["WBC", "Other"]))
-    models.begin(model)
+    models.initialise(model)
     return model
 
 

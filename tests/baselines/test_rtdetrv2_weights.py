@@ -17,7 +17,7 @@ from pcm_leukemia.baselines import config
 from pcm_leukemia.baselines.rtdetrv2_deim import Settings
 from pcm_leukemia.baselines.rtdetrv2_deim import model as models
 from pcm_leukemia.baselines.rtdetrv2_deim.checkpoints import read, translated
-from pcm_leukemia.baselines.rtdetrv2_deim.weights import beginning
+from pcm_leukemia.baselines.rtdetrv2_deim.weights import starting_model
 from pcm_leukemia.errors import CorruptFile, DataNotFound
 
 LABELS = ("WBC", "Other")
@@ -221,13 +221,13 @@ def test_every_weight_of_a_checkpoint_finds_its_place(tmp_path: Path, depth: int
     shapes = layout(depth, deim=deim)
     weights = random_weights(shapes)
     torch.save({"ema": {"module": weights, "updates": 3}, "model": {}}, tmp_path / "a.pth")
-    begun = beginning(settings(weights=str(tmp_path / "a.pth")), LABELS)
-    state = begun.model.state_dict()
-    assert begun.said == f"{tmp_path / 'a.pth'}, but for its heads for 80 other classes"
-    assert getattr(begun.model.config, models.HEADS) == ("deim" if deim else "rtdetr")
+    start = starting_model(settings(weights=str(tmp_path / "a.pth")), LABELS)
+    state = start.model.state_dict()
+    assert start.origin == f"{tmp_path / 'a.pth'}, except its heads for 80 other classes"
+    assert getattr(start.model.config, models.HEADS) == ("deim" if deim else "rtdetr")
     # as many numbers as there were: nothing is lost, nothing is there twice
     heads = re.compile(r"class_embed|score_head|denoising_class_embed")
-    mine = [value for name, value in begun.model.named_parameters() if not heads.search(name)]
+    mine = [value for name, value in start.model.named_parameters() if not heads.search(name)]
     buffers = re.compile(r"running|tracked|num_points|anchors|valid_mask")
     theirs = [
         value
@@ -295,14 +295,14 @@ def test_the_places_that_weights_are_found_in(tmp_path: Path, wrap: str) -> None
         "module": {"model": {f"module.{name}": value for name, value in weights.items()}},
     }
     torch.save(contents[wrap], tmp_path / "a.pth")
-    begun = beginning(settings(weights=str(tmp_path / "a.pth")), LABELS)
+    start = starting_model(settings(weights=str(tmp_path / "a.pth")), LABELS)
     # it names no classes: as many are taken for the same
-    assert begun.said.endswith(", its heads for classes")
+    assert start.origin.endswith(", with its heads for classes")
     assert torch.equal(
-        begun.model.state_dict()["class_embed.2.weight"], weights["decoder.dec_score_head.2.weight"]
+        start.model.state_dict()["class_embed.2.weight"], weights["decoder.dec_score_head.2.weight"]
     )
-    assert begun.model.config.decoder_layers == 3
-    assert begun.model.config.hidden_expansion == 0.5
+    assert start.model.config.decoder_layers == 3
+    assert start.model.config.hidden_expansion == 0.5
 
 
 def test_a_backbone_alone_begins_a_model_of_the_size_asked_for(tmp_path: Path) -> None:
@@ -313,16 +313,16 @@ def test_a_backbone_alone_begins_a_model_of_the_size_asked_for(tmp_path: Path) -
     }
     path = tmp_path / "resnet18.pth"
     torch.save(weights, path)
-    begun = beginning(settings(weights=str(path), model="r18vd"), LABELS)
-    assert begun.said == f"r18vd from scratch, but for its backbone: {path}"
-    state = begun.model.state_dict()
+    start = starting_model(settings(weights=str(path), model="r18vd"), LABELS)
+    assert start.origin == f"r18vd from scratch, except its backbone: {path}"
+    state = start.model.state_dict()
     name = "model.backbone.model.encoder.stages.3.layers.1.layer.1.convolution.weight"
     assert torch.equal(state[name], weights["res_layers.3.blocks.1.branch2b.conv.weight"])
     assert state["class_embed.0.bias"].sigmoid().tolist() == pytest.approx([0.01, 0.01])
     with pytest.raises(
         CorruptFile, match=r"resnet18.pth: does not fit the model: has model.backbone.model.encoder"
     ):
-        beginning(settings(weights=str(path), model="r50vd"), LABELS)
+        starting_model(settings(weights=str(path), model="r50vd"), LABELS)
 
 
 def test_what_is_no_checkpoint_of_theirs_is_refused(tmp_path: Path) -> None:
@@ -332,12 +332,12 @@ def test_what_is_no_checkpoint_of_theirs_is_refused(tmp_path: Path) -> None:
     def refused(content: Any, sentence: str) -> None:
         torch.save(content, path)
         with pytest.raises(CorruptFile, match=sentence):
-            beginning(settings(weights=str(path)), LABELS)
+            starting_model(settings(weights=str(path)), LABELS)
 
     strange = {**weights, "decoder.integral.project": torch.zeros(33)}
     refused(
         {"model": strange},
-        r"a.pth: has decoder.integral.project, unlike an RT-DETRv2; give a checkpoint of RT-DETRv2",
+        r"a.pth: is not an RT-DETRv2: has decoder.integral.project; give a checkpoint of RT-DETRv2",
     )
     lacking = {
         name: value for name, value in weights.items() if name != "encoder.encoder.0.layers.0.linear1.weight"
@@ -358,7 +358,7 @@ def test_what_is_no_checkpoint_of_theirs_is_refused(tmp_path: Path) -> None:
         {"model": other},
         r"has model.encoder.lateral_convs.0.conv.weight \(256, 128, 1, 1\) where \(256, 256, 1, 1\) belongs",
     )
-    refused({"epoch": 3}, r"a.pth: has no weights, unlike an RT-DETRv2")
+    refused({"epoch": 3}, r"a.pth: is not an RT-DETRv2: has no weights")
     refused({"model": weights, "hook": Path}, r"a.pth: cannot be read as weights and nothing else")
 
 
@@ -366,13 +366,15 @@ def test_weights_that_are_not_there(tmp_path: Path) -> None:
     with pytest.raises(
         DataNotFound, match=r"a\.pth: no weights are there; give the path of a file, a hub name, or none"
     ):
-        beginning(settings(weights=str(tmp_path / "a.pth")), LABELS)
+        starting_model(settings(weights=str(tmp_path / "a.pth")), LABELS)
     with pytest.raises(
-        DataNotFound, match=r"has no config.json; give the folder of a run, or one that transformers wrote"
+        DataNotFound, match=r"has no config.json; give the folder of a run, or a folder that transformers"
     ):
-        beginning(settings(weights=str(tmp_path)), LABELS)
-    with pytest.raises(ValueError, match=r'model "r99": is none; use one of: r50vd, r34vd, r18vd, tiny'):
-        beginning(settings(model="r99"), LABELS)
+        starting_model(settings(weights=str(tmp_path)), LABELS)
+    with pytest.raises(
+        ValueError, match=r'model "r99": unknown size of RT-DETRv2; use one of: r50vd, r34vd, r18vd, tiny'
+    ):
+        starting_model(settings(model="r99"), LABELS)
 
 
 def test_a_hub_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -380,7 +382,7 @@ def test_a_hub_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(
         DataNotFound, match=r'weights "nobody/nothing": cannot be had from the Hugging Face hub'
     ):
-        beginning(settings(weights="nobody/nothing"), LABELS)
+        starting_model(settings(weights="nobody/nothing"), LABELS)
 
 
 def test_what_transformers_wrote_is_read(tmp_path: Path) -> None:
@@ -392,32 +394,32 @@ def test_what_transformers_wrote_is_read(tmp_path: Path) -> None:
     (tmp_path / "hub" / "config.json").write_text(
         values.replace('"pcm_heads": "rtdetr",', ""), encoding="utf-8"
     )
-    begun = beginning(settings(weights=str(tmp_path / "hub")), LABELS)
-    assert begun.said.endswith("but for its heads for 3 other classes")
-    assert not begun.model.config.freeze_backbone_batch_norms
+    start = starting_model(settings(weights=str(tmp_path / "hub")), LABELS)
+    assert start.origin.endswith("except its heads for 3 other classes")
+    assert not start.model.config.freeze_backbone_batch_norms
     images = torch.rand(1, 3, 64, 64)
     nn.Module.eval(theirs)
-    nn.Module.eval(begun.model)
-    before, after = theirs.model(images), begun.model.model(images)
+    nn.Module.eval(start.model)
+    before, after = theirs.model(images), start.model.model(images)
     assert torch.equal(before.encoder_last_hidden_state[0], after.encoder_last_hidden_state[0])
-    models.write(begun.model, tmp_path / "run")
+    models.write(start.model, tmp_path / "run")
     again = nn.Module.eval(models.read(tmp_path / "run"))
-    assert torch.equal(again(images).logits, begun.model(images).logits)
+    assert torch.equal(again(images).logits, start.model(images).logits)
 
 
 def test_a_run_s_own_weights_keep_their_heads_for_the_same_labels_only(tmp_path: Path) -> None:
     torch.manual_seed(1)
     model = models.build(models.configuration("tiny", LABELS))
-    models.begin(model)
+    models.initialise(model)
     models.write(model, tmp_path / "run" / "model")
-    again = beginning(settings(weights=str(tmp_path / "run")), LABELS)
-    assert again.said.endswith(", its heads for classes")
+    again = starting_model(settings(weights=str(tmp_path / "run")), LABELS)
+    assert again.origin.endswith(", with its heads for classes")
     for (name, before), after in zip(
         model.state_dict().items(), again.model.state_dict().values(), strict=True
     ):
         assert torch.equal(before, after), name
-    other = beginning(settings(weights=str(tmp_path / "run" / "model")), LABELS[::-1])
-    assert other.said.endswith("but for its heads for 2 other classes")
+    other = starting_model(settings(weights=str(tmp_path / "run" / "model")), LABELS[::-1])
+    assert other.origin.endswith("except its heads for 2 other classes")
     name = "class_embed.0.weight"
     assert not torch.equal(other.model.state_dict()[name], model.state_dict()[name])
 
@@ -425,7 +427,7 @@ def test_a_run_s_own_weights_keep_their_heads_for_the_same_labels_only(tmp_path:
 def test_a_model_is_written_and_read_as_it_was(tmp_path: Path) -> None:
     torch.manual_seed(1)
     model = models.build(models.configuration("tiny", LABELS)).eval()  # type: ignore[no-untyped-call]
-    models.begin(model)
+    models.initialise(model)
     models.write(model, tmp_path)
     first = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     models.write(model, tmp_path)
@@ -438,14 +440,14 @@ def test_a_model_is_written_and_read_as_it_was(tmp_path: Path) -> None:
     plain = RTDetrV2ForObjectDetection(model.config).eval()  # type: ignore[no-untyped-call]
     assert not hasattr(plain.model.decoder.query_pos_head.layers, "2")
     (tmp_path / "config.json").write_text("[]", encoding="utf-8")
-    with pytest.raises(CorruptFile, match=r"config.json: is no configuration of RT-DETRv2"):
+    with pytest.raises(CorruptFile, match=r"config.json: is not a configuration of RT-DETRv2"):
         models.read(tmp_path)
 
 
 def test_training_begins_where_the_authors_begin() -> None:
     torch.manual_seed(0)
     model = models.build(models.configuration("tiny", LABELS))
-    models.begin(model)
+    models.initialise(model)
     norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
     # transformers draws these around 0
     assert all(torch.equal(norm.weight, torch.ones_like(norm.weight)) for norm in norms)
