@@ -1,7 +1,6 @@
-"""YOLO11 by ultralytics, or another of its detectors, trained as the paper says.
+"""YOLO11, or another detector of ultralytics, trained as in the paper.
 
-`ultralytics` keeps the library to itself, `training` is what its training loop is told, `detector`
-what the result finds.
+`ultralytics` isolates the library, `training` adapts its training loop, and `detector` is for prediction.
 """
 
 from __future__ import annotations
@@ -34,36 +33,36 @@ _WORK = "ultralytics"
 
 
 def train(job: Job, settings: Settings) -> dict[str, Any]:
-    """Train, and leave the weights of the epoch with the highest AP on `job.val` in ``job.out``.
+    """Train; leave the weights of the epoch with the highest AP on `job.val` in ``job.out``.
 
     ::
 
-        model.safetensors   the weights, and what model they are of
+        model.safetensors   the weights, with their architecture and labels
         logs/metrics.csv    losses and scores of each epoch
-        stain.json          the colours that images are brought to, if they are
+        stain.json          the reference for normalising stains, if there is one
 
-    Whatever else ultralytics makes is in ``job.out / "ultralytics"`` meanwhile. With `job.resume`, a run that was
-    killed goes on after its last full epoch, and ends as it would have ended.
+    During training, ``job.out / "ultralytics"`` holds everything else that ultralytics makes. With `job.resume`, a
+    run that was killed resumes after its last completed epoch, with the same result as an uninterrupted one.
 
     Returns
     -------
     dict
-        ``weights`` (what it began with), ``optimizer`` and ``lr`` as they were built, ``epochs``,
-        ``best_epoch`` (from 1), ``val_AP``, ``val_AP50`` (ultralytics', near COCO's).
+        ``weights`` (what training started from), ``optimizer`` and ``lr`` as ultralytics built them, ``epochs``,
+        ``best_epoch`` (from 1), ``val_AP``, ``val_AP50`` (by ultralytics, close to COCO's).
 
     Raises
     ------
     ValueError
-        If ultralytics has no such detector, or the weights don't fit it.
+        If ultralytics has no such detector, or the weights do not fit it.
     DataNotFound, CorruptFile
-        If images or weights are not there, or not what they should be.
+        If images or weights are missing, or cannot be used.
     FloatingPointError
-        If the loss is no number any more.
+        If the loss is not finite.
     """
-    ultralytics.build(settings.model, 1)  # a wrong name is best known before images are placed
+    ultralytics.build(settings.model, 1)  # fails on a wrong name before images are placed
     plan = _plan(job, settings)
     work = job.out / _WORK
-    with ultralytics.alone():
+    with ultralytics.isolated():
         state = _state(plan) if job.resume else None
         if state is None:
             plan.checkpoint.unlink(missing_ok=True)
@@ -93,9 +92,9 @@ def load(folder: Path, settings: Settings, labels: tuple[str, ...], device: str)
     Raises
     ------
     DataNotFound
-        If there is none.
+        If the file does not exist.
     CorruptFile
-        If its file is damaged, or it was trained for other labels.
+        If it is damaged, or the model was trained for other labels.
     """
     path = folder / MODEL
     weights = weight_files.read(path)
@@ -104,10 +103,11 @@ def load(folder: Path, settings: Settings, labels: tuple[str, ...], device: str)
             about = msgspec.json.decode(file.metadata()["model"])
         trained, architecture = about["labels"], about["yaml"]
     except (SafetensorError, LookupError, TypeError, msgspec.DecodeError) as error:
-        raise CorruptFile(f"{path}: does not say what model it is of ({error!r}); train it again") from error
+        raise CorruptFile(f"{path}: does not name its model ({error!r}); train it again") from error
     if tuple(trained) != labels:
         raise CorruptFile(
-            f"{path}: was trained for {', '.join(trained)}, not for {', '.join(labels)}; give the labels in that order"
+            f"{path}: was trained for the labels {', '.join(trained)}, not {', '.join(labels)}; give the labels in the "
+            "order of training"
         )
     model = ultralytics.build(architecture, len(labels))
     weight_files.fill(model, weights, path)
@@ -118,7 +118,7 @@ def load(folder: Path, settings: Settings, labels: tuple[str, ...], device: str)
 
 
 def _plan(job: Job, settings: Settings) -> Plan:
-    """What the trainer is told, once the images are where ultralytics looks for them."""
+    """Write the images for ultralytics; returns the plan for the trainer."""
     work = job.out / _WORK
     shutil.rmtree(work, ignore_errors=True)
     folders = {"train": _written(job.train, work / "train"), "val": _written(job.val, work / "val")}
@@ -143,7 +143,7 @@ def _plan(job: Job, settings: Settings) -> Plan:
 
 
 def _written(ds: Dataset, folder: Path) -> Path:
-    """The images as ultralytics reads them, linked to where that is possible; gives the folder of images."""
+    """Write a data set for ultralytics, with links to the images if possible; returns the folder of images."""
     Frames(ds, ds.images)  # every image must have a file
     ways: tuple[Placing, ...] = ("symlink", "hardlink", "copy")
     for how in ways:
@@ -162,7 +162,7 @@ def _reference(ds: Dataset, side: int) -> stain.Reference:
 
 
 def _state(plan: Plan) -> dict[str, Any] | None:
-    """What a run that was killed has kept; None if it never finished an epoch."""
+    """The checkpoint of a killed run; None if it has not completed an epoch."""
     if not plan.checkpoint.is_file():
         return None
     state: dict[str, Any] = torch.load(plan.checkpoint, map_location="cpu", weights_only=True)
@@ -170,7 +170,7 @@ def _state(plan: Plan) -> dict[str, Any] | None:
 
 
 def _arguments(job: Job, settings: Settings, work: Path) -> dict[str, Any]:
-    """The settings by the names that ultralytics gives them."""
+    """The settings under the names of ultralytics."""
     device = job.device
     if device.startswith("cuda"):
         first = int(device.partition(":")[2] or 0)
@@ -180,7 +180,7 @@ def _arguments(job: Job, settings: Settings, work: Path) -> dict[str, Any]:
         "save_dir": str((work / "run").absolute()),
         "model": f"{settings.model}.yaml",
         "pretrained": False,
-        "optimizer": "SGD",  # "auto" would choose one, and a rate, and say nothing
+        "optimizer": "SGD",  # "auto" would choose an optimizer and a learning rate without saying so
         "epochs": settings.epochs,
         "patience": settings.patience,
         "batch": settings.batch,

@@ -1,4 +1,4 @@
-"""What a trained detector of ultralytics finds, in pixels of the image as it was annotated."""
+"""Prediction with a trained detector of ultralytics."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["Prepare", "Yolo", "fitted"]
 
 
 class Yolo:
-    """A detector of ultralytics, as `contract.Detector` says; `recolour` changes colours after an image is resized."""
+    """A `contract.Detector` by ultralytics; `recolour` changes the colours of an image after resizing."""
 
     def __init__(
         self,
@@ -34,7 +34,7 @@ class Yolo:
         self.settings = settings
         self.device = torch.device(device)
         model.eval()
-        with ultralytics.alone():
+        with ultralytics.isolated():
             self.model: nn.Module = model.fuse(verbose=False).to(self.device)  # type: ignore[operator]
         self._prepare = Prepare(settings.image_size, recolour)
 
@@ -44,7 +44,7 @@ class Yolo:
 
     @torch.inference_mode()
     def detect(self, batch: torch.Tensor, sizes: Sequence[tuple[int, int]]) -> list[Detections]:
-        """What is in each image."""
+        """The detections of each image, in pixels of the image as annotated, best first."""
         settings = self.settings
         raw = self.model(batch.to(self.device, non_blocking=True).float().div_(255))
         rows = ultralytics.non_max_suppression(
@@ -54,7 +54,7 @@ class Yolo:
             multi_label=settings.multi_label,
             max_det=settings.max_detections,
             nc=len(self.labels),
-            max_time_img=math.inf,  # it would give up images that come late in a slow batch
+            max_time_img=math.inf,  # a time limit would skip the last images of a slow batch
             end2end=getattr(self.model, "end2end", False),
         )
         return [self._found(found.float(), *size) for found, size in zip(rows, sizes, strict=True)]
@@ -72,7 +72,7 @@ class Yolo:
 
 
 class Prepare:
-    """Fits an image into a square, as ultralytics predicts on it; can be sent to a loader's worker."""
+    """Fits an image into a square, as ultralytics does for prediction; can be sent to a loader's worker."""
 
     def __init__(self, side: int, recolour: Recolour | None) -> None:
         self.side, self.recolour = side, recolour
@@ -87,7 +87,7 @@ class Prepare:
 
 
 def fitted(image: Pixels, side: int) -> Pixels:
-    """The image with its longer side `side` pixels long."""
+    """The image resized so that its longer side has `side` pixels."""
     height, width = image.shape[:2]
     ratio = side / max(height, width)
     size = max(round(width * ratio), 1), max(round(height * ratio), 1)

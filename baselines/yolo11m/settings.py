@@ -1,4 +1,4 @@
-"""The numbers of a YOLO detector; their values, and where they come from, are in yolo11m.toml."""
+"""The settings of a YOLO detector; yolo11m.toml has their values and sources."""
 
 from __future__ import annotations
 
@@ -18,50 +18,56 @@ PRECISIONS: dict[str, bool | str] = {
     "16": True,
     "16-mixed": True,
 }
-"""Lightning's names, and what ultralytics calls `amp`."""
+"""Lightning's names of precisions, with the values of ultralytics' `amp`."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The numbers of a YOLO detector; `yolo11m.toml` says where each comes from.
+    """The settings of a YOLO detector; its .toml has their values and sources.
 
     Parameters
     ----------
     model
-        ultralytics' name of a detector: yolo11n to yolo11x, yolov8m, yolo26s, ...
+        The name of a detector in ultralytics: yolo11n to yolo11x, yolov8m, yolo26s, ...
     weights
-        "none" for random ones; the name of a file that ultralytics offers (yolo11m.pt); or a ``.pt`` file.
+        The weights to start from: the name of a file that ultralytics offers (yolo11m.pt), a ``.pt`` file, or "none"
+        for random weights.
     epochs, patience
-        At most so many; the end comes early when AP on val hasn't risen for `patience` of them (0: never).
+        The largest number of epochs; training stops after `patience` epochs without a higher AP on val (0 never stops
+        early).
     batch, nominal_batch
-        Images at once; the optimizer takes a step after `nominal_batch`.
+        Images in a batch; the optimizer takes a step after `nominal_batch` images.
     image_size
-        Pixels a side that images are fitted into, a multiple of 32.
+        The side of the square into which images are fitted, in pixels; a multiple of 32.
     cache_images
-        Whether images are kept in memory, decoded and resized.
+        Whether decoded and resized images are kept in memory.
     precision
-        "auto" is bf16 on GPUs that have it, and 32 elsewhere; or "32", "bf16-mixed", "16-mixed".
+        "auto" (bfloat16 on a GPU that has it, otherwise 32 bits), "32", "bf16-mixed" or "16-mixed".
     stain
-        "none"; "hed" changes colours at random in training; "reinhard", "macenko" bring every image to those
-        of the training images.
-    lr, final_lr_fraction, momentum, weight_decay, warmup_epochs
-        Of SGD: the rate falls in a straight line from `lr` to ``lr * final_lr_fraction``.
+        "none"; "hed" (random colours, in training only); "reinhard" or "macenko" (towards the colours of the training
+        images, in training and prediction).
+    lr, final_lr_fraction
+        The peak learning rate, and the final one as a fraction of it; the rate falls linearly.
+    momentum, weight_decay, warmup_epochs
+        Momentum, weight decay and epochs of warmup of SGD.
     rotation, translate, scale
-        How far images are turned, degrees to either side; moved, as a share of the side; and resized.
+        The largest rotation in degrees, the largest shift as a fraction of the side, and the largest change in size as
+        a fraction.
     flip_horizontal, flip_vertical, mosaic
-        The chances that an image is mirrored left to right, or upside down, or joined with three others.
+        The probabilities that an image is mirrored left to right, mirrored upside down, and joined with three others.
     no_augment_last
-        The last epochs, which see no mosaics.
+        Epochs at the end without mosaics.
     hue, saturation, brightness
-        How far colours are changed at random, as shares.
+        The largest random changes of colour, as fractions.
     confidence, nms_iou, max_detections
-        What is found: the lowest score, the highest IoU of two boxes of a class, boxes an image.
+        Of the detections: the lowest score, the highest IoU of two boxes of a class, and the largest number in an
+        image.
     multi_label
-        Whether a box is given for each class with such a score, or for its best class alone.
+        Whether a box is reported for each class whose score is high enough, or only for its best class.
 
     Raises
     ------
     ValueError
-        If a number is impossible.
+        If a value is out of range.
     """
 
     model: str

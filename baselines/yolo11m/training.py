@@ -1,10 +1,11 @@
-"""ultralytics' training loop, told what to learn from, and made to go on after a kill as if nothing had happened.
+"""ultralytics' training loop on our data, with exact resuming.
 
-The loop, its augmentations, losses and schedule are ultralytics'. What it would do without a word is not: halve
-the batch when memory is short, leave out images, go back to an earlier epoch when the loss is no number.
+The loop, its augmentations, losses and schedule are ultralytics'. Three things that it would do silently are prevented
+or reported: halving the batch when memory is short, leaving out images, and returning to an earlier epoch when the
+loss is not finite.
 
-Every epoch starts from random numbers of its own, and what is saved after it is exact: ultralytics' own
-checkpoints keep half of the digits, and neither the gradients under way nor the random state.
+Each epoch has random numbers of its own, and the checkpoint after it is exact. ultralytics' own checkpoints have half
+the precision, and lack the accumulated gradients and the random state.
 """
 
 from __future__ import annotations
@@ -51,13 +52,13 @@ _COLUMNS = {
     "metrics/mAP50(B)": "val_AP50",
     "metrics/mAP50-95(B)": "val_AP",
 }
-"""ultralytics' names of what is logged, and ours. Its AP is its own, near COCO's."""
+"""ultralytics' names of the logged numbers, and ours. AP is computed by ultralytics and is close to COCO's."""
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """What the trainer has to know besides ultralytics' arguments; a file, for processes on other GPUs to read.
+    """What the trainer must know besides ultralytics' arguments; kept in a file, which processes on other GPUs read.
 
-    `images` is how many there are to train and to validate on. `reference` is the JSON of a stain's.
+    `images` is the number of images in train and in val. `reference` is a stain reference as JSON.
     """
 
     out: str
@@ -74,33 +75,32 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def checkpoint(self) -> Path:
-        """What a run that was killed goes on from."""
+        """The file from which a killed run resumes."""
         return Path(self.out) / "checkpoint.pt"
 
 
 class Trainer(DetectionTrainer):  # type: ignore[misc]
-    """Trains a detector by a `Plan`, the file of which is ultralytics' argument `data`."""
+    """Trains a detector by a `Plan`; ultralytics' argument `data` is the path of its file."""
 
     def __init__(self, cfg: Any, overrides: dict[str, Any], _callbacks: Any = None) -> None:
         self.plan = msgspec.json.decode(Path(overrides["data"]).read_bytes(), type=Plan)
         self.rows: list[dict[str, float]] = []
-        self.said = ""
-        self.done = False
-        self._left: dict[str, torch.Tensor] | None = None
+        self.origin = ""
+        self._gradients: dict[str, torch.Tensor] | None = None
         self._stepped = self._batch = -1
         self._bar = Progress(disable=not self.plan.progress or RANK not in {-1, 0})
         super().__init__(cfg, overrides, _callbacks)
 
     def train(self) -> None:
-        """Train, with a bar if that is asked for."""
-        # one that is not shown would leave an empty line
+        """Train, with a progress bar if the plan asks for one."""
+        # a disabled bar would leave an empty line
         with nullcontext() if self._bar.disable else self._bar:
             super().train()
 
-    # What it learns, and from what
+    # Model and data
 
     def get_dataset(self) -> dict[str, Any]:
-        """What ultralytics reads from a data.yaml, without the font that it would download on that occasion."""
+        """The content of a data.yaml; reading one would make ultralytics download a font."""
         plan = self.plan
         return {
             "path": Path(plan.train).parent,
@@ -112,56 +112,56 @@ class Trainer(DetectionTrainer):  # type: ignore[misc]
         }
 
     def setup_model(self) -> None:
-        """Build the model, with the weights it begins with."""
+        """Build the model, with the weights that it starts from."""
         model = build(self.plan.model, len(self.plan.labels))
-        self.said = "none"
+        self.origin = "none"
         if self.plan.weights != "none" and not self.plan.checkpoint.is_file():
             given = pretrained(self.plan.weights)
             mine, theirs = model.state_dict(), given.state_dict()
             fit = [key for key in mine if key in theirs and mine[key].shape == theirs[key].shape]
             if not fit:
                 raise ValueError(
-                    f'weights "{self.plan.weights}": none fit {self.plan.model}; give those of the same model, or none'
+                    f'weights "{self.plan.weights}": do not fit {self.plan.model}; give weights of that model, or none'
                 )
             model.load(given, verbose=False)  # type: ignore[operator]
-            self.said = f"{Path(self.plan.weights).name}: {len(fit)} of {len(mine)} tensors"
+            self.origin = f"{Path(self.plan.weights).name}: {len(fit)} of {len(mine)} tensors"
         self.model = model
 
     def build_dataset(self, img_path: str, mode: str = "train", batch: int | None = None) -> Any:
-        """The data set of ultralytics, with the stain changed as asked; a warning tells how many images it left out."""
+        """The data set of ultralytics, with the stain of the plan; warns if ultralytics leaves out images."""
         dataset = super().build_dataset(img_path, mode, batch)
         wanted = self.plan.images[mode != "train"]
         if len(dataset.labels) < wanted and RANK in {-1, 0}:
             warnings.warn(
-                f"{mode}: ultralytics cannot use {wanted - len(dataset.labels):,} of {wanted:,} images, and leaves "
-                "them out: they are damaged, or less than 10 pixels wide or high",
+                f"{mode}: ultralytics leaves out {wanted - len(dataset.labels):,} of {wanted:,} images, because they "
+                "are damaged, or less than 10 pixels wide or high; repair or remove them",
                 DataWarning,
                 stacklevel=2,
             )
         kind = self.plan.stain
         if kind in ("reinhard", "macenko") or (kind == "hed" and mode == "train"):
             reference = self.plan.reference and stain.Reference.from_json(self.plan.reference)
-            # of the class that ultralytics chose and filled; every way to an image leads through `load_image`
+            # the class of a finished object is changed, because ultralytics chooses the class and fills the object
             dataset.__class__ = _Stained
             dataset.recolour = stain.augmentation(kind, reference or None, seed=self.plan.seed)
         return dataset
 
-    # Epochs that begin the same way, whatever was before
+    # Epochs that start the same way after resuming
 
     def _setup_train(self) -> None:
         super()._setup_train()
         if self.plan.checkpoint.is_file():
-            self._go_on(torch.load(self.plan.checkpoint, map_location=self.device, weights_only=True))
+            self._resume(torch.load(self.plan.checkpoint, map_location=self.device, weights_only=True))
         batches = len(self.train_loader)
         self._bar.add_task("training", total=self.epochs * batches, completed=self.start_epoch * batches)
 
     def _model_train(self) -> None:
         super()._model_train()
-        self._oom_retries = 3  # a smaller batch would be another experiment: the error is raised instead
+        self._oom_retries = 3  # raises the error at once; a smaller batch would be another experiment
         seed = np.random.SeedSequence([self.plan.seed, self.epoch, RANK + 1])
         numbers = seed.generate_state(2).tolist()
         random.seed(numbers[0])
-        np.random.seed(numbers[0])  # noqa: NPY002 - the one that ultralytics draws from
+        np.random.seed(numbers[0])  # noqa: NPY002 - ultralytics draws from this generator
         torch.manual_seed(numbers[0])
         self.train_loader.reset()
         self.train_loader.generator.manual_seed(numbers[1])
@@ -170,16 +170,16 @@ class Trainer(DetectionTrainer):  # type: ignore[misc]
             dataset.buffer = []
             dataset.ims = [None] * len(dataset.ims)
         self._batch = self.epoch * len(self.train_loader) - 1
-        if self._left is not None:
+        if self._gradients is not None:
             for name, parameter in unwrap_model(self.model).named_parameters():
-                parameter.grad = self._left.get(name)
-            self._left = None
+                parameter.grad = self._gradients.get(name)
+            self._gradients = None
 
     def optimizer_step(self) -> None:
-        """Nothing: the loop forgets between epochs when it stepped last; `run_callbacks` steps when it is time."""
+        """Do nothing; `run_callbacks` takes the steps, because the loop forgets its last step between epochs."""
 
     def run_callbacks(self, event: str) -> None:
-        """Take an optimizer's step after every `accumulate` batches, across the borders of epochs."""
+        """Step the optimizer after every `accumulate` batches, also across epochs."""
         if event == "on_train_batch_end":
             self._batch += 1
             if self._batch - self._stepped >= self.accumulate:
@@ -188,19 +188,19 @@ class Trainer(DetectionTrainer):  # type: ignore[misc]
             self._bar.advance(TaskID(0))
         super().run_callbacks(event)
 
-    # What is kept
+    # Log, weights and checkpoint
 
     def save_metrics(self, metrics: dict[str, Any]) -> None:
-        """Keep the epoch's line, without the time."""
+        """Add the epoch's row to the log, without times."""
         row = {ours: float(metrics[theirs]) for theirs, ours in _COLUMNS.items() if theirs in metrics}
         self.rows.append({"epoch": self.epoch + 1, "lr": float(metrics["lr/pg0"]), **row})
 
     def save_model(self) -> bool:
-        """Write the weights if they are the best yet, the log, and last what to go on from."""
+        """Write the weights if they are the best so far, then the log, then the checkpoint."""
         out = Path(self.plan.out)
         if self.best_fitness == self.fitness:
             weights = {name: value.contiguous() for name, value in self.ema.ema.state_dict().items()}
-            # one entry: the order of several is another each time
+            # a single entry, because safetensors writes several in a different order each time
             about = {
                 "model": msgspec.json.encode({"yaml": self.ema.ema.yaml, "labels": self.plan.labels}).decode()
             }
@@ -220,7 +220,7 @@ class Trainer(DetectionTrainer):  # type: ignore[misc]
             "epoch": self.epoch,
             "done": bool(self.stop),
             "rows": self.rows,
-            "weights": self.said,
+            "weights": self.origin,
             "optimizer_name": f"{type(self.optimizer).__name__}",
             "lr0": float(group["initial_lr"]),
             "model": model.state_dict(),
@@ -241,22 +241,22 @@ class Trainer(DetectionTrainer):  # type: ignore[misc]
             torch.save(state, work)
         return True
 
-    def _go_on(self, state: dict[str, Any]) -> None:
-        """From what `save_model` wrote."""
+    def _resume(self, state: dict[str, Any]) -> None:
+        """Restore a checkpoint of `save_model`."""
         unwrap_model(self.model).load_state_dict(state["model"])
         self.ema.ema.load_state_dict(state["ema"])
         self.ema.updates = state["updates"]
         self.optimizer.load_state_dict(state["optimizer"])
         self.scaler.load_state_dict(state["scaler"])
-        self.rows, self.said, self._stepped = state["rows"], state["weights"], state["stepped"]
-        self._left = state["gradients"]
+        self.rows, self.origin, self._stepped = state["rows"], state["weights"], state["stepped"]
+        self._gradients = state["gradients"]
         self.best_fitness = state["best"]
         self.stopper.best_fitness, self.stopper.best_epoch, self.stopper.possible_stop = state["stopper"]
         self.start_epoch = state["epoch"] + 1
         self.scheduler.last_epoch = self.start_epoch - 1
 
     def final_eval(self) -> None:
-        """Nothing: the best epoch has been scored, and its weights are kept."""
+        """Do nothing; the best epoch has already been scored, and its weights are kept."""
 
     def _handle_nan_recovery(self, epoch: int) -> bool:
         if self.loss is not None and not self.loss.isfinite():
@@ -267,7 +267,7 @@ class Trainer(DetectionTrainer):  # type: ignore[misc]
 
 
 class _Stained(YOLODataset):  # type: ignore[misc]
-    """Images in other colours, changed after they were resized."""
+    """Images whose colours are changed after resizing; ultralytics gets all images from `load_image`."""
 
     recolour: Any
 
@@ -277,7 +277,7 @@ class _Stained(YOLODataset):  # type: ignore[misc]
         rect_mode: bool = True,  # noqa: FBT001, FBT002 - as it is called
         resize_short: bool = False,  # noqa: FBT001, FBT002
     ) -> tuple[Pixels, tuple[int, int], tuple[int, int]]:
-        """Blue, green, red, as ultralytics has them."""
+        """An image as ultralytics has it, in the order blue, green, red."""
         pixels, before, after = super().load_image(i, rect_mode, resize_short)
         changed: Pixels = self.recolour(np.ascontiguousarray(pixels[..., ::-1]))
         return np.ascontiguousarray(changed[..., ::-1]), before, after

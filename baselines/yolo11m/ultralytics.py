@@ -1,8 +1,8 @@
-"""ultralytics, kept to itself: it asks nothing of the network, reports to no one, and leaves nothing in the home.
+"""ultralytics, isolated: it uses no network, reports to nobody, and writes nothing to the home folder.
 
-Left alone, importing it looks up two servers and writes settings below ``~/.config``; training sends usage data,
-downloads a font, and with mixed precision a model, starts trackers that happen to be installed, and leaves
-torch deterministic or not as it likes. Import what is needed of it through here.
+By default, importing it contacts two servers and writes settings below ``~/.config``. Training sends usage data,
+downloads a font (and a model, with mixed precision), starts any tracker that is installed, and changes whether torch
+is deterministic. So import everything of ultralytics from this module.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from pcm_leukemia.errors import CorruptFile, DataNotFound
 
 _HOME = tempfile.mkdtemp(prefix="pcm-leukemia-ultralytics-")
 atexit.register(shutil.rmtree, _HOME, ignore_errors=True)
-_ALONE = {
+_ISOLATED = {
     "YOLO_CONFIG_DIR": _HOME,
     "YOLO_OFFLINE": "true",
     "YOLO_AUTOINSTALL": "false",
@@ -37,7 +37,7 @@ _ALONE = {
 
 @contextmanager
 def _environment(**changes: str) -> Iterator[None]:
-    """Set variables; whatever else is set meanwhile is gone afterwards too."""
+    """Set variables inside the block; afterwards the whole environment is as before."""
     before = dict(os.environ)
     os.environ.update(changes)
     try:
@@ -49,8 +49,8 @@ def _environment(**changes: str) -> Iterator[None]:
 
 _pillow_s_open, _torch_s_save = PIL.Image.open, torch.save
 
-# who has imported ultralytics before has settings of their own, which then hold; `alone` looks after the rest
-with _environment(**({} if "ultralytics" in sys.modules else _ALONE)):
+# if the user has already imported ultralytics, its settings are theirs; `isolated` covers the rest
+with _environment(**({} if "ultralytics" in sys.modules else _ISOLATED)):
     import ultralytics.engine.trainer
     import ultralytics.models.yolo.detect
     from ultralytics import data, utils
@@ -58,7 +58,7 @@ with _environment(**({} if "ultralytics" in sys.modules else _ALONE)):
     from ultralytics.nn import tasks
     from ultralytics.utils import downloads, events, nms, ops, torch_utils, tqdm
 
-# it puts its own in their place: one that installs a package when a file is no image, and one that tries again
+# undo its replacements: an `open` that installs a package if a file is not an image, and a `save` that retries
 PIL.Image.open, torch.save = _pillow_s_open, _torch_s_save
 
 __all__ = [
@@ -67,15 +67,15 @@ __all__ = [
     "DetectionTrainer",
     "LetterBox",
     "YOLODataset",
-    "alone",
     "build",
+    "isolated",
     "non_max_suppression",
     "pretrained",
     "scale_boxes",
     "unwrap_model",
 ]
 
-# its types are half done: what is made of these is checked by tests
+# Any, because its types are incomplete; tests check their use
 DetectionTrainer: Any = ultralytics.models.yolo.detect.DetectionTrainer
 YOLODataset: Any = data.YOLODataset
 LetterBox: Any = augment.LetterBox
@@ -92,13 +92,13 @@ _REPORTING = ("sync", "clearml", "comet", "dvc", "mlflow", "raytune", "tensorboa
 
 
 @contextmanager
-def alone() -> Iterator[None]:
-    """While the block runs, ultralytics reports to no one, and says nothing but errors."""
+def isolated() -> Iterator[None]:
+    """Inside the block, ultralytics reports to nobody and logs only errors."""
     changes: list[tuple[Any, str, Any]] = [
         (events.events, "enabled", False),
-        # it would download a model to try mixed precision with
+        # it would download a model to test mixed precision
         (ultralytics.engine.trainer, "check_amp", lambda model: next(model.parameters()).is_cuda),
-        # the bar of images that are kept in memory is shown regardless
+        # the progress bar for images kept in memory would be shown regardless
         (data.base, "TQDM", lambda *rows, **options: TQDM(*rows, **{**options, "disable": True})),
     ]
     before = [(thing, name, getattr(thing, name)) for thing, name, _ in changes]
@@ -108,10 +108,10 @@ def alone() -> Iterator[None]:
     try:
         for thing, name, value in changes:
             setattr(thing, name, value)
-        # past its own `__setitem__`, which writes to the user's file
+        # bypasses its `__setitem__`, which writes to the user's settings
         dict.update(utils.SETTINGS, dict.fromkeys(_REPORTING, False))
         utils.LOGGER.setLevel("ERROR")
-        with _environment(**_ALONE):
+        with _environment(**_ISOLATED):
             yield
     finally:
         for thing, name, value in before:
@@ -123,7 +123,7 @@ def alone() -> Iterator[None]:
 
 
 def build(architecture: str | dict[str, Any], classes: int) -> nn.Module:
-    """A detector with random weights, by the name that ultralytics gives it, or from what its ``yaml`` holds.
+    """Build a detector with random weights, from its name in ultralytics or from the content of its ``yaml``.
 
     Raises
     ------
@@ -136,7 +136,7 @@ def build(architecture: str | dict[str, Any], classes: int) -> nn.Module:
         if not re.fullmatch(r"[\w.-]+", architecture):
             raise ValueError(_no_detector(architecture))
     try:
-        with alone():
+        with isolated():
             model: nn.Module = _tasks.DetectionModel(cfg, nc=classes, verbose=False)
     except FileNotFoundError as error:
         raise ValueError(_no_detector(str(architecture))) from error
@@ -146,16 +146,16 @@ def build(architecture: str | dict[str, Any], classes: int) -> nn.Module:
 
 
 def pretrained(name: str) -> nn.Module:
-    """The model in one of ultralytics' ``.pt`` files: a path, or the name of one that it offers, which is fetched.
+    """The model in a ``.pt`` file of ultralytics, from a path or the name of a file that it offers for download.
 
-    The file is a pickle: nothing is made of it but ultralytics' and torch's own classes.
+    The file is a pickle, from which only classes of ultralytics and torch are loaded.
 
     Raises
     ------
     DataNotFound
-        If it is neither a file nor such a name, or cannot be fetched.
+        If there is no such file or name, or the download fails.
     CorruptFile
-        If it is no model of ultralytics, or would need other code.
+        If the file does not hold a model of ultralytics, or needs other code.
     """
     path = Path(name)
     if not path.is_file():
@@ -163,20 +163,20 @@ def pretrained(name: str) -> nn.Module:
     try:
         content, _ = _tasks.torch_safe_load(path, safe_only=True)
         model: nn.Module = (content.get("ema") or content["model"]).float()
-    except Exception as error:  # what a damaged pickle raises has no end
+    except Exception as error:  # a damaged pickle can raise anything
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
         raise CorruptFile(
-            f"{path}: holds no model of ultralytics ({reason}); give the .pt file of one of its detectors"
+            f"{path}: does not hold a model of ultralytics ({reason}); give the .pt file of one of its detectors"
         ) from error
     return model
 
 
 def _fetched(name: str) -> Path:
-    """Where the file of that name is, once it has been downloaded from ultralytics' releases."""
+    """Download a file from ultralytics' releases, unless it is already there; returns its path."""
     if name not in downloads.GITHUB_ASSETS_NAMES or not name.endswith(".pt"):
         raise DataNotFound(
-            f'weights "{name}": is no file, and no name that ultralytics offers; give a .pt file, a name such as '
-            "yolo11m.pt, or none to train from scratch"
+            f'weights "{name}": neither a file nor the name of one that ultralytics offers; give a .pt file, a name '
+            "such as yolo11m.pt, or none to train from scratch"
         )
     path = Path(torch.hub.get_dir()) / "checkpoints" / name
     if not path.is_file():
@@ -185,8 +185,8 @@ def _fetched(name: str) -> Path:
             torch.hub.download_url_to_file(f"{_RELEASE}/{name}", str(path), progress=False)
         except (URLError, OSError) as error:
             raise DataNotFound(
-                f'weights "{name}": cannot be had from {_RELEASE} ({error}); download the file where there is a '
-                "network and give its path, or none to train from scratch"
+                f'weights "{name}": cannot be downloaded from {_RELEASE} ({error}); download the file on another '
+                "computer and give its path, or none to train from scratch"
             ) from error
     return path
 

@@ -385,7 +385,7 @@ def test_images_that_ultralytics_leaves_out_are_told_of(tmp_path: Path) -> None:
     thin = Image(ImageId("thin.png"), 96, 8, file="thin.png")
     ds = replace(ds, images=(*ds.images, thin))
     with pytest.warns(
-        DataWarning, match="ultralytics cannot use 1 of 4 images, and leaves them out: they"
+        DataWarning, match="ultralytics leaves out 1 of 4 images, because they are damaged, or"
     ) as told:
         yolo11m.train(job(ds, tmp_path / "run"), tiny(epochs=1, no_augment_last=0))
     assert {str(each.message).partition(":")[0] for each in told} == {"train", "val"}
@@ -447,8 +447,8 @@ class Evil:
 
 def test_weights_that_are_none(small: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for content, sentence in {
-        b"nonsense": "holds no model of ultralytics",
-        b"": "holds no model of ultralytics",
+        b"nonsense": "does not hold a model of ultralytics",
+        b"": "does not hold a model of ultralytics",
     }.items():
         (tmp_path / "bad.pt").write_bytes(content)
         with pytest.raises(CorruptFile, match=sentence):
@@ -458,14 +458,14 @@ def test_weights_that_are_none(small: Dataset, tmp_path: Path, monkeypatch: pyte
         ultralytics.pretrained(str(tmp_path / "evil.pt"))
     assert not Path("/tmp/pcm-leukemia-was-here").exists()
     with pytest.raises(
-        DataNotFound, match='weights "yolo99.pt": is no file, and no name that ultralytics offers'
+        DataNotFound, match='weights "yolo99.pt": neither a file nor the name of one that ultralytics offers'
     ):
         ultralytics.pretrained("yolo99.pt")
     # from where it is told to fetch, with the code that fetches
     monkeypatch.setattr(ultralytics, "_RELEASE", (tmp_path / "release").as_uri())
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
     with pytest.raises(
-        DataNotFound, match=r'weights "yolo11n.pt": cannot be had from file:.*; download the file'
+        DataNotFound, match=r'weights "yolo11n.pt": cannot be downloaded from file:.*; download the file'
     ):
         ultralytics.pretrained("yolo11n.pt")
     (tmp_path / "release").mkdir()
@@ -475,7 +475,7 @@ def test_weights_that_are_none(small: Dataset, tmp_path: Path, monkeypatch: pyte
     assert again.state_dict().keys() == model.state_dict().keys()
     assert (tmp_path / "hub" / "checkpoints" / "yolo11n.pt").is_file()
     torch.save({"model": torch.nn.Linear(2, 2)}, tmp_path / "linear.pt")
-    with pytest.raises(ValueError, match="none fit yolo11n; give those of the same model, or none"):
+    with pytest.raises(ValueError, match="do not fit yolo11n; give weights of that model, or none"):
         yolo11m.train(job(small, tmp_path / "run"), tiny(weights=str(tmp_path / "linear.pt")))
 
 
@@ -501,13 +501,13 @@ def test_any_detector_by_name(small: Dataset, tmp_path: Path, name: str) -> None
 @pytest.mark.trains
 def test_a_model_is_loaded_for_the_classes_that_it_was_trained_for(learned: Learned, tmp_path: Path) -> None:
     with pytest.raises(
-        CorruptFile, match="was trained for WBC, Other, not for Other, WBC; give the labels in that"
+        CorruptFile, match="was trained for the labels WBC, Other, not Other, WBC; give the labels in"
     ):
         yolo11m.load(learned.out, learned.settings, ("Other", "WBC"), "cpu")
     with pytest.raises(DataNotFound, match="no weights are there"):
         yolo11m.load(tmp_path, learned.settings, ("WBC", "Other"), "cpu")
     save_file({"a": torch.ones(1)}, tmp_path / "model.safetensors")
-    with pytest.raises(CorruptFile, match="does not say what model it is of"):
+    with pytest.raises(CorruptFile, match="does not name its model"):
         yolo11m.load(tmp_path, learned.settings, ("WBC", "Other"), "cpu")
 
 
