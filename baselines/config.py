@@ -87,7 +87,7 @@ def settings(baseline: Baseline, preset: str = "paper", changes: Mapping[str, An
     Raises
     ------
     ValueError
-        If the preset or a setting is unknown, a setting was renamed, or a value has the wrong type.
+        If the preset or a setting is unknown, a setting was renamed, or a value has the wrong type or is out of range.
 
     Examples
     --------
@@ -106,6 +106,8 @@ def settings(baseline: Baseline, preset: str = "paper", changes: Mapping[str, An
         # texts are read leniently ("7" for 7): the command line has nothing else
         return msgspec.convert(values, struct, strict=False)
     except msgspec.ValidationError as error:
+        if isinstance(error.__cause__, ValueError):  # out of range, with a sentence of its own
+            raise error.__cause__ from None
         raise ValueError(f"settings of {baseline.name}: {error}; give a value of that type") from error
 
 

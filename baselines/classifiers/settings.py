@@ -7,6 +7,7 @@ from typing import Literal
 import msgspec
 
 from pcm_leukemia.baselines import stain
+from pcm_leukemia.baselines.ranges import require_in_range
 
 __all__ = ["Settings"]
 
@@ -57,6 +58,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         "auto" (bfloat16 or float16 on a GPU, 32 bits on a CPU) or one of Lightning's names.
     deterministic
         Whether the same seed always gives the same weights on one device; costs some speed on a GPU.
+
+    Raises
+    ------
+    ValueError
+        If a value is out of range.
     """
 
     model: str
@@ -79,3 +85,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     stain: stain.Kind
     precision: str
     deterministic: bool
+
+    def __post_init__(self) -> None:
+        require_in_range(
+            self, counts=("batch", "image_size"), fractions=("color_jitter",), positive=("lr", "probe_lr")
+        )
+        if not self.epochs and not (self.strategy == "lp+ft" and self.probe_epochs):
+            raise ValueError("setting epochs: is 0; give 1 or more, or 0 after linear probing")

@@ -39,8 +39,8 @@ def train(job: Job, settings: Settings, build: Build) -> Mapping[str, Any]:
     Raises
     ------
     ValueError
-        If train or val has no cells, "Other" is among the classes, train and val have different classes, or a setting
-        is out of range.
+        If train or val has too few cells, "Other" is among the classes, train and val have different classes, or
+        `batch` is not a multiple of the number of devices.
     DataNotFound, CorruptFile
         If the weights or an image are missing, or cannot be used.
     ExportError
@@ -109,27 +109,10 @@ def _check(job: Job, settings: Settings) -> None:
             raise ValueError(
                 f"{ds.name}: {part} has too few cells to classify; use a split with more cells in {part}"
             )
-    probing = settings.probe_epochs if settings.strategy == "lp+ft" else 0
-    wrong = [
-        ("epochs", settings.epochs, "1 or more, or 0 after linear probing", settings.epochs >= (not probing)),
-        ("probe_epochs", settings.probe_epochs, "0 or more", settings.probe_epochs >= 0),
-        ("lr", settings.lr, "more than 0", settings.lr > 0),
-        ("probe_lr", settings.probe_lr, "more than 0", settings.probe_lr > 0),
-        ("padding", settings.padding, "0 or more pixels", settings.padding >= 0),
-        ("image_size", settings.image_size, "1 or more pixels", settings.image_size > 0),
-        ("color_jitter", settings.color_jitter, "0 to 1", 0 <= settings.color_jitter <= 1),
-        ("patience", settings.patience, "0 or more epochs", settings.patience >= 0),
-        ("warmup_epochs", settings.warmup_epochs, "0 or more epochs", settings.warmup_epochs >= 0),
-        (
-            "batch",
-            settings.batch,
-            f"a positive multiple of the number of devices, {job.devices}",
-            settings.batch > 0 and settings.batch % job.devices == 0,
-        ),
-    ]
-    for name, value, rule, holds in wrong:
-        if not holds:
-            raise ValueError(f"setting {name}: is {value}; give {rule}")
+    if settings.batch % job.devices:
+        raise ValueError(
+            f"setting batch: is {settings.batch}; give a multiple of the number of devices, {job.devices}"
+        )
 
 
 def _preparation(ds: Dataset, settings: Settings, workers: int) -> crop_cache.Prepare:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
-
 import msgspec
 
 from pcm_leukemia.baselines import stain
+from pcm_leukemia.baselines.ranges import require_in_range
 
 __all__ = ["Settings"]
 
@@ -113,23 +112,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     imagenet_normalize: bool
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch", "image_size"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} {getattr(self, name)}: must be 1 or more")
+        require_in_range(
+            self,
+            counts=("epochs", "batch", "image_size"),
+            fractions=(
+                "mosaic",
+                "mixup",
+                "photometric_distort",
+                "zoom_out",
+                "iou_crop",
+                "flip_horizontal",
+                "flip_vertical",
+            ),
+        )
         if self.image_size % 32:
-            raise ValueError(f"image_size {self.image_size}: must be a multiple of 32, such as 640")
-        for name in (
-            "mosaic",
-            "mixup",
-            "photometric_distort",
-            "zoom_out",
-            "iou_crop",
-            "flip_horizontal",
-            "flip_vertical",
-        ):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} {getattr(self, name)}: is a chance, 0 to 1")
-        for name in self.__struct_fields__:
-            value = getattr(self, name)
-            if isinstance(value, int | float) and not (math.isfinite(value) and value >= 0):
-                raise ValueError(f"{name} {value}: must be 0 or more")
+            raise ValueError(f"setting image_size: is {self.image_size}; give a multiple of 32, such as 640")

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
-
 import msgspec
 
 from pcm_leukemia.baselines import stain
+from pcm_leukemia.baselines.ranges import require_in_range
 
 __all__ = ["PRECISIONS", "Settings"]
 
@@ -101,27 +100,21 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     multi_label: bool
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch", "nominal_batch", "image_size", "max_detections"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} {getattr(self, name)}: must be 1 or more")
-        if self.image_size % 32:
-            raise ValueError(f"image_size {self.image_size}: must be a multiple of 32, such as 640")
-        if self.precision not in {"auto", *PRECISIONS}:
-            raise ValueError(f'precision "{self.precision}": must be auto, {", ".join(PRECISIONS)}')
-        chances = (
-            "flip_horizontal",
-            "flip_vertical",
-            "mosaic",
-            "confidence",
-            "nms_iou",
-            "translate",
-            "final_lr_fraction",
-            "momentum",
+        require_in_range(
+            self,
+            counts=("epochs", "batch", "nominal_batch", "image_size", "max_detections"),
+            fractions=(
+                "flip_horizontal",
+                "flip_vertical",
+                "mosaic",
+                "confidence",
+                "nms_iou",
+                "translate",
+                "final_lr_fraction",
+                "momentum",
+            ),
         )
-        for name in chances:
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} {getattr(self, name)}: must be from 0 to 1")
-        for name in self.__struct_fields__:
-            value = getattr(self, name)
-            if isinstance(value, int | float) and not (math.isfinite(value) and value >= 0):
-                raise ValueError(f"{name} {value}: must be 0 or more")
+        if self.image_size % 32:
+            raise ValueError(f"setting image_size: is {self.image_size}; give a multiple of 32, such as 640")
+        if self.precision not in {"auto", *PRECISIONS}:
+            raise ValueError(f'setting precision: is "{self.precision}"; give auto, {", ".join(PRECISIONS)}')

@@ -423,9 +423,9 @@ def test_weights_of_another_model(beginning: Path, tmp_path: Path) -> None:
     [
         ({"epochs": 0}, "setting epochs: is 0; give 1 or more, or 0 after linear probing"),
         ({"lr": 0}, "setting lr: is 0.0; give more than 0"),
-        ({"batch": 0}, "setting batch: is 0; give a positive multiple of the number of devices, 1"),
+        ({"batch": 0}, "setting batch: is 0; give 1 or more"),
         ({"color_jitter": 2}, "setting color_jitter: is 2.0; give 0 to 1"),
-        ({"padding": -1}, "setting padding: is -1; give 0 or more pixels"),
+        ({"padding": -1}, "setting padding: is -1; give 0 or more"),
         ({"image_size": 16}, "image_size 16: a residual network halves it five times; give 32 or more"),
     ],
 )

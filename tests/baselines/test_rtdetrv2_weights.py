@@ -474,10 +474,10 @@ def test_the_checkpoint_alone_tells_its_configuration(tmp_path: Path) -> None:
 
 def test_impossible_settings_are_refused() -> None:
     for changes, sentence in (
-        ({"image_size": 100}, "image_size 100: must be a multiple of 32, such as 640"),
-        ({"mosaic": 1.5}, "mosaic 1.5: is a chance, 0 to 1"),
-        ({"epochs": 0}, "epochs 0: must be 1 or more"),
-        ({"lr": -1.0}, "lr -1.0: must be 0 or more"),
+        ({"image_size": 100}, "^setting image_size: is 100; give a multiple of 32, such as 640$"),
+        ({"mosaic": 1.5}, "^setting mosaic: is 1.5; give 0 to 1$"),
+        ({"epochs": 0}, "^setting epochs: is 0; give 1 or more$"),
+        ({"lr": -1.0}, "^setting lr: is -1.0; give 0 or more$"),
     ):
         with pytest.raises(ValueError, match=sentence):
             settings(**changes)

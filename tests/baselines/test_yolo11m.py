@@ -567,11 +567,11 @@ def test_stain_is_changed_where_it_should_be(
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"image_size": 100}, "image_size 100: must be a multiple of 32, such as 640"),
-        ({"epochs": 0}, "epochs 0: must be 1 or more"),
-        ({"mosaic": 2.0}, "mosaic 2.0: must be from 0 to 1"),
-        ({"lr": -1.0}, "lr -1.0: must be 0 or more"),
-        ({"precision": "8"}, 'precision "8": must be auto, 32, 32-true, bf16'),
+        ({"image_size": 100}, "^setting image_size: is 100; give a multiple of 32, such as 640$"),
+        ({"epochs": 0}, "^setting epochs: is 0; give 1 or more$"),
+        ({"mosaic": 2.0}, "^setting mosaic: is 2.0; give 0 to 1$"),
+        ({"lr": -1.0}, "^setting lr: is -1.0; give 0 or more$"),
+        ({"precision": "8"}, 'setting precision: is "8"; give auto, 32, 32-true, bf16'),
         ({"stain": "pink"}, "Invalid enum value 'pink'"),
     ],
 )
