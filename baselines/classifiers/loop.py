@@ -27,8 +27,8 @@ from torch.nn import functional
 from torch.utils.data import DataLoader
 
 from pcm_leukemia.baselines.contract import Job
+from pcm_leukemia.baselines.epoch_log import write_epochs
 from pcm_leukemia.baselines.metrics import classification as scores
-from pcm_leukemia.files import new_file
 
 __all__ = ["BEST", "Learner", "Phase", "autocast", "ended", "result", "run", "seeded"]
 
@@ -146,7 +146,7 @@ class Learner(pl.LightningModule):
 class _Curve(pl.Callback):
     """The table of every epoch's numbers; also kept in the checkpoint, so that a resumed run repeats no row."""
 
-    COLUMNS = ("epoch", "rate", "train_loss", "val_loss", "val_accuracy", BEST)
+    LOGGED = ("train_loss", "val_loss", "val_accuracy", BEST)
 
     def __init__(self, file: Path) -> None:
         self.file = file
@@ -157,13 +157,9 @@ class _Curve(pl.Callback):
         seen = trainer.callback_metrics
         rate = trainer.optimizers[0].param_groups[0]["lr"]
         row = {"epoch": trainer.current_epoch + 1, "rate": float(rate)}
-        self.rows.append({**row, **{key: float(seen[key]) for key in self.COLUMNS[2:]}})
+        self.rows.append({**row, **{key: float(seen[key]) for key in self.LOGGED}})
         if pl_module.global_rank == 0:
-            self.file.parent.mkdir(parents=True, exist_ok=True)
-            with new_file(self.file) as work, work.open("w", encoding="utf-8", newline="") as stream:
-                table = csv.DictWriter(stream, self.COLUMNS, lineterminator="\n")
-                table.writeheader()
-                table.writerows(self.rows)
+            write_epochs(self.file, self.rows)
 
     def state_dict(self) -> dict[str, Any]:
         """The rows, for the checkpoint."""

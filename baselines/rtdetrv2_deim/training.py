@@ -6,7 +6,6 @@ random numbers are seeded by epoch, image and step, so that a resumed run equals
 
 from __future__ import annotations
 
-import csv
 import math
 import random
 from pathlib import Path
@@ -23,6 +22,7 @@ from transformers import RTDetrV2ForObjectDetection
 from transformers.models.rt_detr_v2.modeling_rt_detr_v2 import RTDetrV2ModelOutput
 
 from pcm_leukemia.baselines.contract import Detections, Job
+from pcm_leukemia.baselines.epoch_log import write_epochs
 from pcm_leukemia.baselines.metrics import average_precision
 from pcm_leukemia.baselines.metrics.average_precision import Cells
 from pcm_leukemia.baselines.precision import precision_of
@@ -50,7 +50,6 @@ MODEL = "model"
 """The folder of the best weights, in that of the run."""
 
 LOSSES = ("loss_mal", "loss_bbox", "loss_giou")
-COLUMNS = ("epoch", "step", "lr", "lr_backbone", "loss", *LOSSES, "val_AP", "val_AP50")
 
 
 class _Learner(nn.Module):
@@ -151,7 +150,7 @@ class Training:
             self.epoch += 1
             self.save()
             if log is not None:
-                self._write_csv()
+                write_epochs(self.job.out / "logs" / "metrics.csv", self.rows)
                 for name, value in row.items():
                     log.add_scalar(name, value, self.step)
                 log.flush()
@@ -313,12 +312,6 @@ class Training:
         folder = self.job.out / "logs"
         folder.mkdir(parents=True, exist_ok=True)
         return SummaryWriter(str(folder), purge_step=self.step + 1)
-
-    def _write_csv(self) -> None:
-        with (self.job.out / "logs" / "metrics.csv").open("w", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, COLUMNS)
-            writer.writeheader()
-            writer.writerows(self.rows)
 
 
 class _Prepared(torch.utils.data.Dataset[tuple[torch.Tensor, tuple[int, int], Cells]]):

@@ -10,7 +10,6 @@ the precision, and lack the accumulated gradients and the random state.
 
 from __future__ import annotations
 
-import csv
 import random
 import warnings
 from contextlib import nullcontext
@@ -24,6 +23,7 @@ from rich.progress import Progress, TaskID
 from safetensors.torch import save_file
 
 from pcm_leukemia.baselines import stain
+from pcm_leukemia.baselines.epoch_log import write_epochs
 from pcm_leukemia.baselines.yolo11m.ultralytics import (
     RANK,
     DetectionTrainer,
@@ -206,14 +206,7 @@ class Trainer(DetectionTrainer):  # type: ignore[misc]
             }
             with new_file(out / MODEL) as work:
                 save_file(weights, work, about)
-        (out / "logs").mkdir(exist_ok=True)
-        with (
-            new_file(out / "logs" / "metrics.csv") as work,
-            work.open("w", encoding="utf-8", newline="") as stream,
-        ):
-            table = csv.DictWriter(stream, list(self.rows[0]), lineterminator="\n")
-            table.writeheader()
-            table.writerows(self.rows)
+        write_epochs(out / "logs" / "metrics.csv", self.rows)
         model = unwrap_model(self.model)
         group = self.optimizer.param_groups[0]
         state = {
