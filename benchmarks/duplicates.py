@@ -23,7 +23,7 @@ import PIL.Image
 
 import pcm_leukemia as pcm
 from pcm_leukemia import Box, Cell, Dataset, Image, Patient, checks, images, sample
-from pcm_leukemia.checks import similarity, thumbnails
+from pcm_leukemia.checks import similarity
 from pcm_leukemia.schema import ImageId, PatientId, Split
 
 PATIENTS = r"(?P<diagnosis>[^/]+)/(?P<patient>[^/]+)/"
@@ -157,22 +157,22 @@ def speed(ds: Dataset, root: Path) -> None:
     pixels = images.load(images.Files(root), first)
     start = time.perf_counter()
     for _ in range(20):
-        thumbnails.digest(pixels)
+        similarity.digest(pixels)
     print(f"SHA-256 of {first.width} x {first.height} pixels: {(time.perf_counter() - start) * 50:.1f} ms")
     for workers in (1, 2):
         start = time.perf_counter()
-        checks.look(ds, workers=workers)
+        checks.read_files(ds, workers=workers)
         spent = (time.perf_counter() - start) / len(ds.images) * 1000
         print(
-            f"look, {workers} threads: {spent:.1f} ms an image (read, decoded, hashed, {len(ds.cells)} cells cut)"
+            f"read_files, {workers} threads: {spent:.1f} ms an image (read, decoded, hashed, {len(ds.cells)} cells cut)"
         )
 
 
 def many(ds: Dataset, count: int) -> None:
     """The search alone, on drawn cells that are repeated with noise: what it takes for `count` of them."""
-    looks = checks.look(ds)
-    cells = np.stack([cell for each in looks for cell in each.cells])
-    wholes = np.stack([each.whole for each in looks if each.whole is not None])
+    readings = checks.read_files(ds)
+    cells = np.stack([cell for each in readings for cell in each.cells])
+    wholes = np.stack([each.whole for each in readings if each.whole is not None])
     rng = np.random.default_rng(0)
     for what, stack, total in (("cells", cells, count), ("images", wholes, count // 2)):
         origin = np.arange(total) % len(stack)

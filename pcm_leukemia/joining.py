@@ -20,13 +20,15 @@ from pcm_leukemia.files import Files
 from pcm_leukemia.grouping import groups
 from pcm_leukemia.schema import Image, ImageId, Patient, PatientId, Split
 
-__all__ = ["Looking", "concat"]
+__all__ = ["CopySearch", "concat"]
 
-Looking: TypeAlias = Literal["files", "pixels"]
-"""How to find images that are in several data sets: by equal bytes, or by equal looks."""
+CopySearch: TypeAlias = Literal["files", "pixels"]
+"""How to find images that are in several data sets: by equal bytes, or by what they show."""
 
 
-def concat(datasets: Iterable[Dataset], name: str | None = None, *, copies_by: Looking = "files") -> Dataset:
+def concat(
+    datasets: Iterable[Dataset], name: str | None = None, *, copies_by: CopySearch = "files"
+) -> Dataset:
     """Join data sets; the name of its data set is put before the id of every image, patient and group.
 
     Image "P01/a.png" of the data set "lmu" becomes "lmu/P01/a.png", its patient "P01" becomes "lmu/P01". So two
@@ -46,7 +48,7 @@ def concat(datasets: Iterable[Dataset], name: str | None = None, *, copies_by: L
     copies_by
         "files" finds images whose files are equal byte for byte, at almost no cost. "pixels" decodes every image
         (13 ms each) and also finds images that were compressed again, scaled, turned or mirrored, and cells that were
-        cut out of another image (see docs/trust.md).
+        cropped from another image (see docs/trust.md).
 
     Warns
     -----
@@ -82,7 +84,7 @@ def concat(datasets: Iterable[Dataset], name: str | None = None, *, copies_by: L
         split=_split(joined),
         root=root,
     )
-    same = list(_same_files(result) if copies_by == "files" else _same_looks(result))
+    same = list(_same_files(result) if copies_by == "files" else _same_pictures(result))
     source_of = {image.id: ds.name for ds in joined for image in ds.images}
     across = [images for images in same if len({source_of[image] for image in images}) > 1]
     return _kept_together(result, across) if across else result
@@ -129,7 +131,7 @@ def _common_root(sources: Sequence[Dataset]) -> Path | None:
 def _real(root: Path) -> Path:
     """A root without links or ".." in its path, which would lead out of the common folder.
 
-    A zip keeps its own name, since its suffix tells how to read it.
+    A zip keeps its own name, since its suffix says how to read it.
     """
     return root.resolve() if root.is_dir() else root.parent.resolve() / root.name
 
@@ -206,11 +208,14 @@ def _same_files(ds: Dataset) -> Iterator[Sequence[ImageId]]:
             yield from (same for same in by_content.values() if len(same) > 1)
 
 
-def _same_looks(ds: Dataset) -> Iterator[Sequence[ImageId]]:
+def _same_pictures(ds: Dataset) -> Iterator[Sequence[ImageId]]:
     """Images that look the same or show the same cell."""
-    from pcm_leukemia.checks import copies, look  # numpy and Pillow, which `import pcm_leukemia` does without
+    from pcm_leukemia.checks import (
+        find_copies,
+        read_files,
+    )  # numpy and Pillow, which `import pcm_leukemia` does without
 
-    for found in copies(ds, look(ds)):
+    for found in find_copies(ds, read_files(ds)):
         yield tuple(dict.fromkeys([*found.images, *(image for image, _ in found.cells)]))
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from pcm_leukemia import splits
 from pcm_leukemia.checks.boxes import annotated_twice, unusual_boxes
-from pcm_leukemia.checks.copies import Look, copies, look, plain
+from pcm_leukemia.checks.copies import FileReading, count_featureless, find_copies, read_files
 from pcm_leukemia.checks.findings import Finding, among
 from pcm_leukemia.checks.pictures import write_pictures
 from pcm_leukemia.dataset import Dataset
@@ -16,7 +16,7 @@ from pcm_leukemia.errors import either, option, some
 from pcm_leukemia.paper import Comparison, compare
 from pcm_leukemia.schema import ImageId, Split
 
-__all__ = ["KINDS", "Checked", "Finding", "check", "copies", "look", "write_pictures"]
+__all__ = ["KINDS", "Checked", "Finding", "check", "find_copies", "read_files", "write_pictures"]
 
 KINDS: Mapping[str, str] = {
     "patient-in-two-parts": "problem",
@@ -38,9 +38,9 @@ KINDS: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """The findings of `check`, the most severe first, and what it looked at.
+    """The findings of `check`, the most severe first, and counts of what it checked.
 
-    `notes` say what it did not look at, and why.
+    `notes` say what was not checked, and why.
     """
 
     name: str
@@ -123,30 +123,30 @@ def check(
     image "a.jpg" cell 0: "Monocyte" is annotated again as cell 1, as "Other": their boxes overlap by 1.00; decide on one label in CVAT
     """
     split = split or ds.split
-    looks = look(ds, pixels=pixels, workers=workers, progress=progress)
+    readings = read_files(ds, pixels=pixels, workers=workers, progress=progress)
     comparison = compare(ds, split) if paper else None
     findings = [
         *_split(ds, split),
         *(_paper(comparison) if comparison else ()),
-        *_files(ds, split, looks),
-        *copies(ds, looks, split),
+        *_files(ds, split, readings),
+        *find_copies(ds, readings, split),
         *annotated_twice(ds, split),
         *unusual_boxes(ds, split),
-        *_identifiers(ds, split, looks),
+        *_identifiers(ds, split, readings),
     ]
     order = {kind: number for number, kind in enumerate(KINDS)}
     findings.sort(
         key=lambda found: (found.severity != "problem", order[found.kind], found.images, found.cells)
     )
-    decoded = sum(each.whole is not None for each in looks)
+    decoded = sum(each.whole is not None for each in readings)
     looked_at = {
         "images": len(ds.images),
         "cells": len(ds.cells),
-        "files": len(looks),
+        "files": len(readings),
         "decoded files": decoded,
     }
     return Checked(
-        ds.name, tuple(findings), looked_at, tuple(_notes(ds, split, looks, pixels=pixels)), comparison
+        ds.name, tuple(findings), looked_at, tuple(_notes(ds, split, readings, pixels=pixels)), comparison
     )
 
 
@@ -186,17 +186,17 @@ def _paper(comparison: Comparison) -> Iterator[Finding]:
         )
 
 
-def _files(ds: Dataset, split: Split | None, looks: Sequence[Look]) -> Iterator[Finding]:
-    for each in looks:
+def _files(ds: Dataset, split: Split | None, readings: Sequence[FileReading]) -> Iterator[Finding]:
+    for each in readings:
         if each.problem:
             what, fix = each.problem.what, each.problem.fix
             yield among(ds, split, "unreadable", "problem", what, fix, images=[each.image.id])
 
 
-def _identifiers(ds: Dataset, split: Split | None, looks: Iterable[Look]) -> Iterator[Finding]:
-    """One finding for each field, with all images that have it, since a camera writes the same into every image."""
+def _identifiers(ds: Dataset, split: Split | None, readings: Iterable[FileReading]) -> Iterator[Finding]:
+    """One finding for each field, with all images that have it: a camera writes the same fields into every image."""
     having: dict[tuple[str, str], list[ImageId]] = {}
-    for each in looks:
+    for each in readings:
         for said in each.identifiers:
             having.setdefault((said.kind, said.field), []).append(each.image.id)
     for (kind, field), ids in sorted(having.items()):
@@ -211,21 +211,23 @@ def _identifiers(ds: Dataset, split: Split | None, looks: Iterable[Look]) -> Ite
         )
 
 
-def _notes(ds: Dataset, split: Split | None, looks: Sequence[Look], *, pixels: bool) -> Iterator[str]:
-    """What the checks did not look at."""
+def _notes(
+    ds: Dataset, split: Split | None, readings: Sequence[FileReading], *, pixels: bool
+) -> Iterator[str]:
+    """What was not checked, and why."""
     if split is None:
         yield "there is no split: leaks between parts were not checked"
     if not ds.patients:
         yield "there are no patient ids: copies across patients cannot be distinguished from others"
-    if not looks:
+    if not readings:
         yield "there are no image files: only the annotations were checked"
-    elif len(looks) < len(ds.images):
-        yield f"{len(ds.images) - len(looks):,} images have no file and were not checked"
-    if looks and not pixels:
+    elif len(readings) < len(ds.images):
+        yield f"{len(ds.images) - len(readings):,} images have no file and were not checked"
+    if readings and not pixels:
         yield "no image was decoded: copies were not searched for"
-    plain_images, plain_cells = plain(looks)
-    if plain_images or plain_cells:
+    featureless_images, featureless_cells = count_featureless(readings)
+    if featureless_images or featureless_cells:
         yield (
-            f"{plain_images:,} images and {plain_cells:,} cells show too little to tell a copy from any other; of such "
-            "images only those with the very same pixels are found"
+            f"{featureless_images:,} images and {featureless_cells:,} cells show too little detail to distinguish a copy from any other; "
+            "copies of these images are found only if their pixels are identical"
         )

@@ -15,22 +15,22 @@ from pcm_leukemia.shapes import Point
 __all__ = ["FEWEST", "OVERLAP", "UNUSUAL", "annotated_twice", "unusual_boxes"]
 
 OVERLAP = 0.9
-"""Two boxes with at least this intersection over union are of one cell. Touching cells stay far below it."""
+"""Boxes with at least this intersection over union show one cell. Touching cells stay far below it."""
 
 UNUSUAL = 6.0
-"""Robust deviations from the median of its class, beyond which a box is unusual.
+"""A box is unusual beyond this many robust deviations from the median of its class.
 
-Of 6,629 drawn boxes none is beyond 4; of BCCD's 3,645 boxes off the border, 1 is beyond 6 by size and 4 by shape.
+All of 6,629 drawn boxes stay within 4. Of BCCD's 3,645 boxes away from the border, 1 is beyond 6 by size and 4 by shape.
 """
 
 FEWEST = 20
-"""The fewest cells in a class for any of them to count as unusual."""
+"""Boxes of a class are only judged if it has at least this many cells."""
 
 NARROWEST = 0.05
-"""The smallest deviation that is used, as the logarithm of a ratio: a difference of 5 % is never unusual."""
+"""The smallest deviation to divide by, as the logarithm of a ratio, so that a difference of 5 % is never unusual."""
 
 BORDER = 2.0
-"""Pixels from the image's border within which a box may end because the image does."""
+"""A box that ends within this many pixels of the image's border may be cut off by it."""
 
 
 def annotated_twice(ds: Dataset, split: Split | None = None) -> Iterator[Finding]:
@@ -68,11 +68,10 @@ def _overlapping(cells: tuple[Cell, ...]) -> Iterator[tuple[Cell, Cell, float]]:
 
 
 def unusual_boxes(ds: Dataset, split: Split | None = None) -> Iterator[Finding]:
-    """Boxes whose size or aspect lies more than `UNUSUAL` deviations from what is usual in their class.
+    """Boxes whose size or aspect ratio is more than `UNUSUAL` deviations from the median of their class.
 
-    Both are compared as logarithms, size as the side of a square of that area, by the median and the
-    median absolute deviation, which a few wrong boxes do not move. Boxes that end at the image's border
-    are cut by it, and left out.
+    Both are compared as logarithms, the size as the side of a square of equal area. The median and the median absolute
+    deviation are hardly affected by a few wrong boxes. Boxes that end at the image's border are left out.
     """
     by_class: dict[str, list[Cell]] = {}
     for cell in ds.cells:
@@ -108,7 +107,7 @@ def unusual_boxes(ds: Dataset, split: Split | None = None) -> Iterator[Finding]:
 
 
 def _deviations(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """How many robust standard deviations each lies from the median."""
+    """The distance of each value from the median, in robust standard deviations."""
     off = np.abs(values - np.median(values))
     # 1.4826 makes the median absolute deviation the standard deviation of normally distributed values
     spread = max(1.4826 * float(np.median(off)), NARROWEST)

@@ -1,7 +1,8 @@
 """Reads every image file once, and finds images and cells that are in the data more than once.
 
-Each file is read and decoded once, in threads. Only a digest of its pixels and thumbnails of 1 KB are kept: of the image, of every cell in its own box, and of every cell with the margin that crops have. An image of
-1920 x 1080 pixels with 7 cells takes 13.5 ms of a core, including 3.4 for the digest (docs/trust.md).
+Each file is read and decoded once, in threads. Only a digest of its pixels and thumbnails of 1 KB are kept: of the
+image, of every cell in its own box, and of every cell with the margin that crops have. An image of 1920 x 1080 pixels
+with 7 cells takes 13.5 ms of a core, including 3.4 ms for the digest (docs/trust.md).
 """
 
 from __future__ import annotations
@@ -18,8 +19,7 @@ from rich.progress import track
 
 from pcm_leukemia import images
 from pcm_leukemia.checks.findings import Finding, Severity, among
-from pcm_leukemia.checks.similarity import COPIES, Link, near
-from pcm_leukemia.checks.thumbnails import SIDE, Stack, detail, digest, thumbnail
+from pcm_leukemia.checks.similarity import COPIES, SIDE, Link, Stack, detail, digest, near, thumbnail
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import PcmError, Problem
 from pcm_leukemia.grouping import groups
@@ -28,18 +28,21 @@ from pcm_leukemia.schema import Cell, Image, Split
 from pcm_leukemia.shapes import Box
 from pcm_leukemia.splits import separates
 
-__all__ = ["MARGIN", "Look", "copies", "look", "plain"]
+__all__ = ["MARGIN", "FileReading", "count_featureless", "find_copies", "read_files"]
 
 MARGIN = 50
-"""Pixels around a cell's box in a saved crop: what the paper and `converters.crops` take."""
+"""Pixels around a cell's box in a saved crop, as in the paper and in `converters.crops`."""
 
 SMALL = 4
 """An image with less than a quarter of the pixels of the median image may be a saved crop."""
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """What was read from one image file. If it is damaged or does not fit, only `problem` says so."""
+class FileReading:
+    """The content of one image file, reduced to what the checks need.
+
+    A file that is damaged or does not fit its annotations has a `problem`, and no digest or thumbnails.
+    """
 
     image: Image
     problem: Problem | None = None
@@ -50,53 +53,53 @@ class Look:
     with_margin: tuple[Stack, ...] = field(default=(), repr=False)
 
 
-def look(
+def read_files(
     ds: Dataset, *, pixels: bool = True, workers: int | None = None, progress: bool = False
-) -> list[Look]:
+) -> list[FileReading]:
     """Read every image file of `ds` once, in the order of the images; images without a file are skipped.
 
     Parameters
     ----------
     ds
-        With a root.
+        The data set. Without a root, nothing is read.
     pixels
-        Also decode them.
+        Whether to decode the images. Otherwise files are read only for sizes and identifiers.
     workers
-        Threads; by default one a core.
+        Threads; by default one for each core.
     progress
-        Show a bar.
+        Whether to show a progress bar.
     """
     there = [image for image in ds.images if image.file is not None]
     if ds.root is None or not there:
         return []
     files = images.Files(ds.root)
     with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
-        done = pool.map(lambda image: _look(files, image, ds.cells_of(image), pixels=pixels), there)
+        done = pool.map(lambda image: _read_file(files, image, ds.cells_of(image), pixels=pixels), there)
         return list(track(done, "images", total=len(there), disable=not progress, transient=True))
 
 
-def plain(looks: Iterable[Look]) -> tuple[int, int]:
-    """How many images, and how many cells, show too little to tell a copy from any other."""
-    seen = [each for each in looks if each.whole is not None]
+def count_featureless(readings: Iterable[FileReading]) -> tuple[int, int]:
+    """The numbers of images and of cells with too little detail to distinguish a copy from any other."""
+    seen = [each for each in readings if each.whole is not None]
     images = detail(_stack(each.whole for each in seen if each.whole is not None))
     cells = detail(_stack(cell for each in seen for cell in each.cells))
     return int((images < COPIES.least_detail).sum()), int((cells < COPIES.least_detail).sum())
 
 
-def _look(files: images.Files, image: Image, cells: tuple[Cell, ...], *, pixels: bool) -> Look:
+def _read_file(files: images.Files, image: Image, cells: tuple[Cell, ...], *, pixels: bool) -> FileReading:
     where = f'image "{image.id}"'
     try:
         data = files.read(str(image.file))
         identifiers = find_identifiers(data)
         problem = images.misfit(data, image)
         if problem or not pixels:
-            return Look(image, problem, identifiers)
+            return FileReading(image, problem, identifiers)
         decoded = images.decode_as_annotated(data, image)
     except PcmError as error:
-        return Look(image, Problem(where, str(error), "then check again"))
+        return FileReading(image, Problem(where, str(error), "then check again"))
     picture = PIL.Image.fromarray(decoded)
     wide = [_wider(cell.box, image) for cell in cells]
-    return Look(
+    return FileReading(
         image,
         None,
         identifiers,
@@ -108,18 +111,29 @@ def _look(files: images.Files, image: Image, cells: tuple[Cell, ...], *, pixels:
 
 
 def _wider(box: Box, image: Image) -> Box:
-    """The box of a saved crop: whole pixels, and the margin as far as the image goes."""
+    """The box of a saved crop, in whole pixels: the margin is cut off at the image's border."""
     x1, y1, x2, y2 = images.crop_corners(box, MARGIN, image.width, image.height)
     return Box(float(x1), float(y1), float(x2), float(y2))
 
 
-def copies(ds: Dataset, looks: Sequence[Look], split: Split | None = None) -> Iterator[Finding]:
-    """Images with the same pixels or the same look, and cells that appear again in another image.
+def find_copies(
+    ds: Dataset, readings: Sequence[FileReading], split: Split | None = None
+) -> Iterator[Finding]:
+    """Find images that are the same or look the same, and cells that appear again in another image.
 
-    Across parts or patients a problem, else a warning. Cells are not reported for two images that are
-    copies themselves.
+    A finding is a problem across parts or patients, otherwise a warning. Where two images are copies of each other,
+    their cells are not reported.
+
+    Parameters
+    ----------
+    ds
+        The data set.
+    readings
+        Its files, as `read_files` returns them.
+    split
+        The split whose parts count.
     """
-    seen = [each for each in looks if each.whole is not None]
+    seen = [each for each in readings if each.whole is not None]
     images = [each.image for each in seen]
     links = {(link.first, link.second): link.distance for link in _near_images(seen)}
     links |= _same_pixels(seen)
@@ -134,7 +148,7 @@ def copies(ds: Dataset, looks: Sequence[Look], split: Split | None = None) -> It
 
 
 def _farthest(links: dict[tuple[int, int], float]) -> Iterator[tuple[list[int], float]]:
-    """Groups of things that hang together, with the largest distance that a link of each has."""
+    """The connected groups, each with the largest distance of its links."""
     found = groups(links)
     group_of = {member: number for number, group in enumerate(found) for member in group}
     farthest = [0.0] * len(found)
@@ -143,22 +157,25 @@ def _farthest(links: dict[tuple[int, int], float]) -> Iterator[tuple[list[int], 
     yield from zip(found, farthest, strict=True)
 
 
-def _near_images(seen: Sequence[Look]) -> list[Link]:
+def _near_images(seen: Sequence[FileReading]) -> list[Link]:
     stack = _stack(each.whole for each in seen if each.whole is not None)
     return near(stack, range(len(stack)))
 
 
-def _same_pixels(seen: Sequence[Look]) -> dict[tuple[int, int], float]:
-    """Pairs with one digest: each image with the first that has its pixels."""
+def _same_pixels(seen: Sequence[FileReading]) -> dict[tuple[int, int], float]:
+    """Pairs with the same digest: each image with the first one that has its pixels."""
     first: dict[str, int] = {}
     pairs = ((first.setdefault(each.digest, index), index) for index, each in enumerate(seen))
     return {(one, other): 0.0 for one, other in pairs if one != other}
 
 
 def _near_cells(
-    ds: Dataset, seen: Sequence[Look], copied: set[tuple[int, int]]
+    ds: Dataset, seen: Sequence[FileReading], copied: set[tuple[int, int]]
 ) -> tuple[dict[tuple[Cell, Cell], float], Counter[int]]:
-    """Pairs of cells that look the same; those in images that are copies are counted by the group's first."""
+    """Pairs of cells that look the same.
+
+    Pairs in images that are copies are only counted, by the first image of the group.
+    """
     owners = [index for index, each in enumerate(seen) for _ in each.cells]
     cells = [cell for each in seen for cell in ds.cells_of(each.image)]
     stack = _stack(cell for each in seen for cell in each.cells)
@@ -233,11 +250,11 @@ def _cells_again(
 
 
 def _saved_crops(
-    ds: Dataset, split: Split | None, seen: Sequence[Look], reported: set[frozenset[str]]
+    ds: Dataset, split: Split | None, seen: Sequence[FileReading], reported: set[frozenset[str]]
 ) -> Iterator[Finding]:
-    """Small images that are, as a whole, a cell of another image: cut at its box, or with a margin.
+    """Small images that are a crop of a cell in another image, cut at its box or with a margin.
 
-    Pairs of images in `reported` share a cell, which has its own finding.
+    Pairs of images in `reported` share a cell that already has a finding.
     """
     if not seen:
         return
@@ -270,7 +287,7 @@ def _saved_crops(
             "image-is-cell",
             severity,
             f'is a crop of cell {cell.id} ("{cell.label}") of image "{cell.image}"{why}',
-            "take the crop out of the data",
+            "remove the crop from the data",
             images=[image.id, cell.image],
             distance=round(distance, 4),
             place=f'image "{image.id}"',
@@ -278,7 +295,7 @@ def _saved_crops(
 
 
 def _severity(split: Split | None, members: Iterable[Image]) -> tuple[Severity, str]:
-    """A problem across parts or patients; and the words for it."""
+    """The severity of a copy among these images, and the words for it: a problem across parts or patients."""
     members = list(members)
     parts = {split.part_of[image.id] for image in members if image.id in split.part_of} if split else set()
     people = {image.patient for image in members} - {None}

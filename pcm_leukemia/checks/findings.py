@@ -16,10 +16,10 @@ Severity = Literal["problem", "warning"]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What was found, and on which images. A "problem" can make scores or boxes wrong; a "warning" needs a look.
+    """One finding, and the images it concerns. A "problem" can make scores or boxes wrong; a "warning" needs a look.
 
-    `parts` and `patients` are those of the images, each once. `distance` is 1 less the correlation of
-    copies (0.0 for the same pixels), and None if nothing was compared. `cells` are (image, cell) pairs.
+    `parts` and `patients` are those of the images, without repeats. `distance` is 1 minus the correlation of
+    copies (0.0 for the same pixels), or None if nothing was compared. `cells` are (image, cell) pairs.
 
     Examples
     --------
@@ -81,7 +81,7 @@ def among(
     distance: float | None = None,
     place: str = "",
 ) -> Finding:
-    """A finding on those images, or on the images of those cells, with their parts and patients."""
+    """Make a finding about these images, or these cells and their images, with their parts and patients."""
     found = tuple(cells)
     ids = tuple(dict.fromkeys([*images, *(cell.image for cell in found)]))
     inside = {split.part_of[image] for image in ids if image in split.part_of} if split else set()

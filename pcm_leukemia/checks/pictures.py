@@ -1,4 +1,4 @@
-"""Pictures of findings, for a person to look at: both images, or both cells, side by side, and an index."""
+"""Pictures of findings for a person to look at: images or cells side by side, and an index."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from pcm_leukemia.schema import Cell, Image
 __all__ = ["write_pictures"]
 
 SIDE = 480
-"""Pixels that each picture is fitted into, wide and high."""
+"""The width and height of each tile, in pixels."""
 CAPTION = 40
 MARGIN = 50
 MOST = 4
-"""Images or cells of one finding that are shown."""
+"""At most this many images or cells of one finding are shown."""
 _PICTURED = frozenset(
     {"same-pixels", "near-duplicate", "cell-again", "image-is-cell", "cell-twice", "unusual-box"}
 )
@@ -43,11 +43,11 @@ def write_pictures(findings: Iterable[Finding], out: str | Path, ds: Dataset) ->
     Parameters
     ----------
     findings
-        As `checks.check` gives them.
+        The findings, as in `Checked.findings`.
     out
         A new folder, or one that an earlier run wrote.
     ds
-        The data that they are about, with its images.
+        The data set that was checked, with its images.
 
     Raises
     ------
@@ -93,7 +93,7 @@ def _picture(finding: Finding, ds: Dataset, files: Files) -> PIL.Image.Image | N
 
 
 def _fitting(text: str, font: PIL.ImageFont.FreeTypeFont | PIL.ImageFont.ImageFont) -> str:
-    """The end of a text, where paths differ, cut to the width of a tile; only characters of the font."""
+    """The end of a text, where paths differ, cut to the width of a tile, in characters that the font has."""
     plain = text.encode("latin-1", "replace").decode("latin-1")
     cut = plain
     while len(cut) > 4 and font.getlength(cut) > SIDE - 4:

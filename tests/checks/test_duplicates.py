@@ -9,8 +9,18 @@ import PIL.Image
 import pytest
 
 from pcm_leukemia import Box
-from pcm_leukemia.checks.similarity import COPIES, Radius, near
-from pcm_leukemia.checks.thumbnails import SIDE, Stack, correlation, detail, digest, thumbnail, turned
+from pcm_leukemia.checks.similarity import (
+    COPIES,
+    SIDE,
+    Radius,
+    Stack,
+    correlation,
+    detail,
+    digest,
+    near,
+    thumbnail,
+    turned,
+)
 
 
 def texture(seed: int, size: tuple[int, int] = (240, 200)) -> PIL.Image.Image:
@@ -106,7 +116,7 @@ def test_what_is_found_does_not_hang_on_blocks(monkeypatch: pytest.MonkeyPatch) 
     told: list[float] = []
     monkeypatch.setattr("pcm_leukemia.checks.similarity.ROWS", 4)
     monkeypatch.setattr("pcm_leukemia.checks.similarity.COLUMNS", 5)
-    monkeypatch.setattr("pcm_leukemia.checks.similarity.AT_ONCE", 1)
+    monkeypatch.setattr("pcm_leukemia.checks.similarity.PAIRS_AT_ONCE", 1)
     assert near(rows, range(15), COPIES, on_progress=told.append) == found
     assert told == sorted(told)
     assert told[-1] == 1
