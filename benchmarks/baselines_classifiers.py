@@ -87,7 +87,9 @@ class Bench:
         settings: Any = self.settings
         build: Any = vars(self.model.module)["backbone"]
         with loop.seeded(0, self.asked.device):
-            return networks.begin(build, LABELS, settings.model, "none", image_size=settings.image_size)
+            return networks.starting_network(
+                build, LABELS, settings.model, "none", image_size=settings.image_size
+            )
 
     def job(self) -> Job:
         """A folder of its own; the cells come as a file of crops."""

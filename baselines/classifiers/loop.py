@@ -128,13 +128,13 @@ class Learner(pl.LightningModule):
             {"params": [w for w in learned if w.ndim <= 1], "weight_decay": 0.0},
         ]
         optimizer = torch.optim.AdamW([group for group in groups if group["params"]], lr=self.phase.rate)
-        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, self._share)
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, self._rate_fraction)
         return {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
         }
 
-    def _share(self, step: int) -> float:
+    def _rate_fraction(self, step: int) -> float:
         """The learning rate at a step, as a fraction of its peak: a linear rise, then a cosine."""
         rise = self.phase.warmup * self.steps
         if step < rise:
@@ -143,7 +143,7 @@ class Learner(pl.LightningModule):
         return FLOOR + (1 - FLOOR) * (1 + math.cos(math.pi * min(gone, 1))) / 2
 
 
-class _Curve(pl.Callback):
+class _EpochLog(pl.Callback):
     """The table of every epoch's numbers; also kept in the checkpoint, so that a resumed run repeats no row."""
 
     LOGGED = ("train_loss", "val_loss", "val_accuracy", BEST)
@@ -183,10 +183,12 @@ def run(learner: Learner, train: DataLoader[Any], val: DataLoader[Any], job: Job
     """
     folder = _folder(learner.phase, job)
     last = folder / "last.ckpt"
-    go_on = last if job.resume and last.is_file() else None
+    checkpoint = last if job.resume and last.is_file() else None
     learner.train()  # Lightning keeps the modes that it finds
-    with _quiet(), _as_before(), _sharing_by_name(devices):
-        _trainer(learner.phase, job, devices).fit(learner, train, val, ckpt_path=go_on, weights_only=True)
+    with _quiet(), _determinism_restored(), _sharing_by_name(devices):
+        _trainer(learner.phase, job, devices).fit(
+            learner, train, val, ckpt_path=checkpoint, weights_only=True
+        )
     (folder / "ended").touch()
 
 
@@ -194,7 +196,7 @@ def result(learner: Learner, job: Job) -> Mapping[str, Any]:
     """Load the weights of the best epoch into the learner's model; returns what to record of the finished phase."""
     best = torch.load(_folder(learner.phase, job) / "best.ckpt", map_location="cpu", weights_only=True)
     learner.load_state_dict(best["state_dict"])
-    with _curve(learner.phase, job).open(encoding="utf-8", newline="") as stream:
+    with _log_file(learner.phase, job).open(encoding="utf-8", newline="") as stream:
         rows = list(csv.DictReader(stream))
     row = max(rows, key=lambda row: float(row[BEST]))
     return {
@@ -209,7 +211,7 @@ def _folder(phase: Phase, job: Job) -> Path:
     return job.out / "checkpoints" / phase.name
 
 
-def _curve(phase: Phase, job: Job) -> Path:
+def _log_file(phase: Phase, job: Job) -> Path:
     return job.out / "logs" / f"{phase.name}.csv"
 
 
@@ -235,7 +237,7 @@ def _trainer(phase: Phase, job: Job, devices: int) -> pl.Trainer:
         folder, "best", monitor=BEST, mode="max", save_weights_only=True, enable_version_counter=False
     )
     last = ModelCheckpoint(folder, "last", save_on_train_epoch_end=True, enable_version_counter=False)
-    callbacks: list[pl.Callback] = [_Curve(_curve(phase, job)), best, last]
+    callbacks: list[pl.Callback] = [_EpochLog(_log_file(phase, job)), best, last]
     if phase.patience:
         callbacks.append(EarlyStopping(BEST, mode="max", patience=phase.patience))
     kind, _, index = job.device.partition(":")
@@ -296,7 +298,7 @@ def _quiet() -> Iterator[None]:
 
 
 @contextmanager
-def _as_before() -> Iterator[None]:
+def _determinism_restored() -> Iterator[None]:
     """Leave torch's switches of determinism as they were."""
     on, warn = (
         torch.are_deterministic_algorithms_enabled(),

@@ -22,7 +22,7 @@ from pcm_leukemia.errors import CorruptFile, DataNotFound
 from pcm_leukemia.files import new_file
 from pcm_leukemia.images import Pixels
 
-__all__ = ["FILE", "Build", "CellClassifier", "Network", "begin", "read", "save"]
+__all__ = ["FILE", "Build", "CellClassifier", "Network", "read", "save", "starting_network"]
 
 FILE = "classifier.safetensors"
 _KIND = "classifier of pcm-leukemia"
@@ -100,7 +100,7 @@ class CellClassifier:
         return found
 
 
-def begin(
+def starting_network(
     build: Build, labels: tuple[str, ...], model: str, weights: str, *, image_size: int, sha256: str = ""
 ) -> Network:
     """The network that training starts from: a new head, and a backbone with the given weights.

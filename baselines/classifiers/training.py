@@ -51,7 +51,7 @@ def train(job: Job, settings: Settings, build: Build) -> Mapping[str, Any]:
         _remove(job.out)
     labels = job.train.taxonomy.labels
     with loop.seeded(job.seed, job.device):
-        network = networks.begin(
+        network = networks.starting_network(
             build,
             labels,
             settings.model,

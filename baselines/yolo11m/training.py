@@ -157,7 +157,8 @@ class Trainer(DetectionTrainer):  # type: ignore[misc]
 
     def _model_train(self) -> None:
         super()._model_train()
-        self._oom_retries = 3  # raises the error at once; a smaller batch would be another experiment
+        # makes a lack of memory raise at once: a smaller batch would be another experiment
+        self._oom_retries = 3
         seed = np.random.SeedSequence([self.plan.seed, self.epoch, RANK + 1])
         numbers = seed.generate_state(2).tolist()
         random.seed(numbers[0])

@@ -1,4 +1,4 @@
-"""ultralytics, isolated: it uses no network, reports to nobody, and writes nothing to the home folder.
+"""ultralytics, isolated: it uses no network unasked, reports to nobody, and writes nothing to the home folder.
 
 By default, importing it contacts two servers and writes settings below ``~/.config``. Training sends usage data,
 downloads a font (and a model, with mixed precision), starts any tracker that is installed, and changes whether torch
