@@ -15,7 +15,7 @@ import torch
 from pcm_leukemia.baselines import stain
 from pcm_leukemia.baselines.contract import Job
 from pcm_leukemia.baselines.rtdetrv2_deim import model as models
-from pcm_leukemia.baselines.rtdetrv2_deim.detector import RtDetr
+from pcm_leukemia.baselines.rtdetrv2_deim.detector import Prepare, RtDetr
 from pcm_leukemia.baselines.rtdetrv2_deim.settings import Settings
 from pcm_leukemia.baselines.rtdetrv2_deim.training import MODEL, Training, fabric_of
 from pcm_leukemia.baselines.rtdetrv2_deim.weights import starting_model
@@ -102,7 +102,7 @@ def _recolours(job: Job, settings: Settings) -> tuple[Recolour | None, Recolour 
         return stain.augmentation(settings.stain, seed=job.seed), None
     if not (job.resume and (job.out / stain.FILE).is_file()):
         images = Detection(job.train)
-        prepare = RtDetr(None, (), settings.image_size).prepare  # type: ignore[arg-type]
+        prepare = Prepare(settings.image_size)
         pixels = (
             images[number][0].as_subclass(torch.Tensor).permute(1, 2, 0).numpy()
             for number in stain.spread(len(images))

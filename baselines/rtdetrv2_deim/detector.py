@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -14,7 +15,7 @@ from pcm_leukemia.baselines.contract import Detections
 from pcm_leukemia.baselines.stain import Recolour
 from pcm_leukemia.images import Pixels
 
-__all__ = ["RtDetr", "scaled"]
+__all__ = ["Prepare", "RtDetr", "scaled"]
 
 
 def scaled(images: torch.Tensor, *, imagenet: bool = False) -> torch.Tensor:
@@ -29,6 +30,23 @@ def scaled(images: torch.Tensor, *, imagenet: bool = False) -> torch.Tensor:
     return functional.normalize(images, IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD) if imagenet else images
 
 
+@dataclass(frozen=True)
+class Prepare:
+    """Resizes an image for the model and changes its colours; can be sent to a loader's worker, without the model."""
+
+    size: int
+    recolour: Recolour | None = None
+
+    def __call__(self, image: Pixels) -> torch.Tensor:
+        """The image, whatever its shape, as uint8, ``(3, size, size)``."""
+        pixels = torch.from_numpy(image).permute(2, 0, 1)
+        pixels = functional.resize(pixels, [self.size, self.size], antialias=True)
+        if self.recolour is not None:
+            changed = self.recolour(np.ascontiguousarray(pixels.permute(1, 2, 0).numpy()))
+            pixels = torch.from_numpy(np.array(changed)).permute(2, 0, 1)
+        return pixels.contiguous()
+
+
 class RtDetr:
     """A `contract.Detector`: the model on its device, in evaluation mode, for images of `size` x `size` pixels."""
 
@@ -41,22 +59,12 @@ class RtDetr:
         *,
         imagenet: bool = False,
     ) -> None:
-        self.model, self.labels, self.size, self.recolour, self.imagenet = (
-            model,
-            labels,
-            size,
-            recolour,
-            imagenet,
-        )
+        self.model, self.labels, self.imagenet = model, labels, imagenet
+        self.preparation = Prepare(size, recolour)
 
     def prepare(self, image: Pixels) -> torch.Tensor:
         """An image resized for the model, whatever its shape: uint8, ``(3, size, size)``."""
-        pixels = torch.from_numpy(image).permute(2, 0, 1)
-        pixels = functional.resize(pixels, [self.size, self.size], antialias=True)
-        if self.recolour is not None:
-            changed = self.recolour(np.ascontiguousarray(pixels.permute(1, 2, 0).numpy()))
-            pixels = torch.from_numpy(np.array(changed)).permute(2, 0, 1)
-        return pixels.contiguous()
+        return self.preparation(image)
 
     @torch.no_grad()
     def detect(self, batch: torch.Tensor, sizes: Sequence[tuple[int, int]]) -> list[Detections]:

@@ -37,7 +37,7 @@ from pcm_leukemia.baselines.rtdetrv2_deim.data import (
     seed_of,
     targets_of,
 )
-from pcm_leukemia.baselines.rtdetrv2_deim.detector import RtDetr, scaled
+from pcm_leukemia.baselines.rtdetrv2_deim.detector import Prepare, RtDetr, scaled
 from pcm_leukemia.baselines.rtdetrv2_deim.loss import DeimLoss, Targets, layers_of
 from pcm_leukemia.baselines.rtdetrv2_deim.schedule import WeightAverage, flat_cosine, parameter_groups
 from pcm_leukemia.baselines.rtdetrv2_deim.settings import Settings
@@ -240,7 +240,7 @@ class Training:
     def evaluate(self) -> tuple[float, float]:
         """AP and AP50 of the averaged weights on val; NaN if val has no cells."""
         loader = DataLoader(
-            _Prepared(self.val, self.detector),
+            _Prepared(self.val, self.detector.preparation),
             batch_size=self.settings.batch,
             num_workers=self.job.workers,
             collate_fn=_together,
@@ -317,10 +317,8 @@ class Training:
 class _Prepared(torch.utils.data.Dataset[tuple[torch.Tensor, tuple[int, int], Cells]]):
     """Images prepared for the detector, their (width, height), and their cells."""
 
-    def __init__(self, images: Detection, detector: RtDetr) -> None:
-        # not the detector itself: its model would be sent to every worker
-        self.images = images
-        self.prepare = RtDetr(None, detector.labels, detector.size, detector.recolour).prepare  # type: ignore[arg-type]
+    def __init__(self, images: Detection, prepare: Prepare) -> None:
+        self.images, self.prepare = images, prepare
 
     def __len__(self) -> int:
         return len(self.images)
