@@ -1,7 +1,7 @@
-"""The formats: one folder each, found by being here.
+"""The formats: one folder each; a new folder here is a new format.
 
-A format's `__init__` offers `write`; where the format can be read back, also `read`, `recognises`, `TITLE` and
-`PRECEDENCE`, as `Readable` describes.
+The `__init__` of a format has `write`. If the format can be read, it also has `read`, `recognises`, `TITLE` and
+`PRECEDENCE`; see `Readable`.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ __all__ = ["Format", "Readable", "get", "names", "readable", "recognise"]
 
 
 class Format(Protocol):
-    """What the module of every format offers."""
+    """The interface of every format's module."""
 
     @staticmethod
     def write(ds: Dataset, out: str | Path, **options: Any) -> Report:
-        """Write `ds` into a new folder or file. The format's options are keyword-only parameters."""
+        """Write `ds` to a new folder or file. The format's options are keyword-only parameters."""
 
 
 class Readable(Protocol):
-    """What the module of a format offers besides, where `load_dataset` takes the format.
+    """The additional interface of a format that `load_dataset` can read.
 
-    `TITLE` is the format's name in messages. Formats are asked in the order of `PRECEDENCE` whether a path is one
-    of theirs: 0 for a format that has a file of its own name, such as ``data.yaml``; 1 for one that has any file of
-    a suffix, such as ``.json``; 2 for one that looks into the folders below.
+    `TITLE` is the format's name in messages. `recognises` is called in the order of `PRECEDENCE`: 0 for formats
+    with a file of a fixed name (``data.yaml``), 1 for formats with any file of one suffix (``.json``), 2 for
+    formats that search subfolders.
     """
 
     TITLE: str
@@ -39,15 +39,15 @@ class Readable(Protocol):
 
     @staticmethod
     def recognises(path: Path) -> bool:
-        """Whether `path` is of this format, by the names of files alone; False where nothing is."""
+        """Whether `path` has this format, judged by file names only; False if it does not exist."""
 
     @staticmethod
     def read(path: str | Path, **options: Any) -> Dataset:
-        """Read it. The format's options are keyword-only parameters."""
+        """Read `path`. The format's options are keyword-only parameters."""
 
 
 def names() -> list[str]:
-    """The formats that can be written.
+    """The names of the formats that can be written.
 
     Examples
     --------
@@ -63,15 +63,15 @@ def get(name: str) -> Format:
     Raises
     ------
     ValueError
-        If there is no format of that name.
+        If the format is unknown.
     """
     if name not in names():
-        raise ValueError(f'format "{name}": there is none; use one of {", ".join(names())}')
+        raise ValueError(f'format "{name}": unknown; use one of {", ".join(names())}')
     return cast("Format", import_module(f"{__name__}.{name}"))
 
 
 def readable() -> list[Readable]:
-    """The modules of the formats that can be read, the canonical folder's among them, in the order in which they are asked."""
+    """The modules of the formats that can be read, including the canonical folder, in order of precedence."""
     from pcm_leukemia import store
 
     modules = [store, *map(get, names())]
@@ -80,7 +80,7 @@ def readable() -> list[Readable]:
 
 
 def recognise(path: str | Path) -> Readable | None:
-    """The module of the format that is at a path, by the names of files alone; None if no format has it.
+    """The module of the format at a path, judged by file names only; None if no format matches.
 
     Examples
     --------
@@ -94,7 +94,7 @@ def recognise(path: str | Path) -> Readable | None:
 
 
 def __getattr__(name: str) -> ModuleType:
-    """Import a format's module when it is first asked for: `converters.yolo`, ..."""
+    """Import a format's module on first use: `converters.yolo`, ..."""
     if name in names():
         return import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -114,7 +114,7 @@ def test_for_cvat_a_point_is_a_point(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "out.zip") as archive:
         text = archive.read("annotations.xml").decode()
     assert '<points label="Lymphoblast" occluded="0" points="10.50,20.00" z_order="0">' in text
-    assert "1 points are no cells when they are read back: draw a box around each" in report.notes
+    assert "1 points are not read back as cells; draw a box around each" in report.notes
 
 
 # Images annotated in part

@@ -1,16 +1,16 @@
-"""COCO: `write` and `read` for data sets; `with_results`, `read_results` and the writers for predictions."""
+"""COCO: `read` and `write` for data sets, `read_results`, `write_results` and `with_results` for predictions."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from pcm_leukemia.converters.coco.preannotation import with_results
 from pcm_leukemia.converters.coco.reader import json_files, read
 from pcm_leukemia.converters.coco.results import (
     Result,
     Results,
     read_results,
     result_rows,
-    with_results,
     write_results,
 )
 from pcm_leukemia.converters.coco.writer import write
@@ -34,7 +34,7 @@ PRECEDENCE = 1
 def recognises(path: Path) -> bool:
     """Whether a path is a JSON file, or a folder with JSON files in it or in its ``annotations/``.
 
-    A JSON file beside an XML file holds notes on the export, or comes from another tool.
+    JSON files next to XML files are ignored: they belong to an export in another format.
     """
     if path.is_file():
         return path.suffix.lower() == ".json"

@@ -1,4 +1,4 @@
-"""How COCO numbers images and categories: for the data sets that we write and for results that refer to them."""
+"""COCO ids of images and categories, for data sets and for the results that refer to them."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ __all__ = ["category_numbers", "image_numbers"]
 
 
 def image_numbers(ds: Dataset) -> dict[ImageId, int]:
-    """Image -> its number, from 1 in the order of the data set, over all its parts."""
+    """Image -> its COCO id, from 1 in the order of the data set, over all parts."""
     return {image.id: number for number, image in enumerate(ds.images, 1)}
 
 
 def category_numbers(taxonomy: Taxonomy, first_category: int = 1) -> dict[str, int]:
-    """Label -> its number, from `first_category` in the order of the taxonomy.
+    """Label -> its COCO id, from `first_category` in the order of the taxonomy.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Reading COCO: ours, with everything in it, and anybody else's, with every problem named."""
+"""Reading COCO: files that `write` wrote, without loss, and files of other tools."""
 
 from __future__ import annotations
 
@@ -8,32 +8,29 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import msgspec
 
+from pcm_leukemia.converters.coco.rows import CocoRow, cell_of, image_of
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import DataNotFound, DataWarning, InvalidExport, Problem, UnknownLabel, option, some
 from pcm_leukemia.files import MARKER, leads_outside
 from pcm_leukemia.schema import (
     IGNORE,
     PARTS,
-    Attributes,
     Cell,
     Image,
     ImageId,
     Patient,
     PatientId,
     Split,
-    Tag,
     Taxonomy,
 )
-from pcm_leukemia.shapes import Box, Polygon, Shape, unpack
+from pcm_leukemia.shapes import Box
 from pcm_leukemia.taxonomy import known, label_map
 
 __all__ = ["json_files", "read"]
-
-Row = Mapping[str, Any]
 
 
 def read(
@@ -44,35 +41,40 @@ def read(
     clip: bool = False,
     images_root: str | Path | None = None,
 ) -> Dataset:
-    """Read a COCO file, or a folder of them with one a part, which become the split.
+    """Read a COCO file, or a folder with one file for each part of a split.
 
-    Categories are taken in the order of their ids, whatever these are. A crowd (``iscrowd`` 1) becomes
-    a cell to be ignored. An outline in several pieces, or as compressed run lengths, leaves its box
-    only, and a warning says how many there were.
+    Categories are read in the order of their ids, which may be any numbers. A crowd (``iscrowd`` 1) becomes
+    an ignored cell. If an outline has several pieces or is given as run lengths, only its box is kept; a
+    warning counts these outlines.
 
     Parameters
     ----------
     path
         A JSON file, or a folder with JSON files in it or in its ``annotations/``.
     taxonomy
-        The classes; by default, and with "declared", the nine if the categories are these, or the categories as
-        they are.
+        The classes; by default (and with "declared") the categories, or the package's nine classes if the
+        categories match them.
     labels
-        Name of a category -> class, or "ignore".
+        Category name -> class, or "ignore".
     clip
-        Cut boxes that leave their image at its border, instead of refusing them.
+        Cut boxes at the image's border, instead of rejecting boxes that leave the image.
     images_root
-        A folder or zip with the images; by default ``images/`` beside the JSON or ``annotations/``,
-        if it is there.
+        A folder or zip with the images; by default ``images/`` beside the JSON or ``annotations/``, if it
+        exists.
 
     Raises
     ------
     DataNotFound
         If there is no JSON file.
     InvalidExport
-        If anything is wrong in one: every problem is listed.
+        If a file is invalid: every problem is listed.
     ValueError
-        If `labels` maps to something that is no class.
+        If `labels` maps a category to something other than a class or "ignore".
+
+    Warns
+    -----
+    DataWarning
+        If boxes were left out, or only the box of an outline was kept.
     """
     path = Path(path)
     files = _files(path)
@@ -81,14 +83,14 @@ def read(
         reader.read(file, part)
     root = reader.find_images(path, images_root)
     if reader.problems:
-        labels_only = all("is no class of" in problem.what for problem in reader.problems)
-        raise (UnknownLabel if labels_only else InvalidExport)(reader.problems)
+        only_labels = len(reader.problems) == reader.unknown_labels
+        raise (UnknownLabel if only_labels else InvalidExport)(reader.problems)
     reader.warn()
     return reader.dataset(path, root, [part for part in files if part != "all"])
 
 
 def json_files(folder: Path) -> list[Path]:
-    """The JSON files in the ``annotations/`` of a folder, or else in the folder itself."""
+    """The JSON files in ``annotations/`` of a folder; if there are none, those in the folder itself."""
     inside = folder / "annotations" if any(folder.glob("annotations/*.json")) else folder
     return [file for file in sorted(inside.glob("*.json")) if file.name != MARKER]
 
@@ -112,14 +114,15 @@ def _files(path: Path) -> dict[str, Path]:
 
 
 class _Reader:
-    """What the files of one data set hold together."""
+    """Collects the tables of a data set from its files."""
 
     def __init__(self, taxonomy: Taxonomy | None, mapping: Mapping[str, str], *, clip: bool) -> None:
         self.given, self.mapping, self.clip = taxonomy, mapping, clip
         self.classes: Mapping[str, str] = {}
         self.labels: tuple[str, ...] | None = None
-        self.info: Row = {}
+        self.info: CocoRow = {}
         self.problems: list[Problem] = []
+        self.unknown_labels = 0
         self.images: dict[ImageId, Image] = {}
         self.part_of: dict[ImageId, str] = {}
         self.cells: list[Cell] = []
@@ -131,14 +134,14 @@ class _Reader:
         try:
             content = msgspec.json.decode(file.read_bytes())
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            self._problem(file.name, f"is no JSON, or cut short ({error})", "write it again")
+            self._problem(file.name, f"is not valid JSON, or is truncated ({error})", "write it again")
             return
         if not isinstance(content, dict) or not all(
             isinstance(content.get(key), list) for key in ("images", "annotations", "categories")
         ):
             self._problem(
                 file.name,
-                "is not COCO: it lacks a list of images, annotations or categories",
+                "is not COCO: it has no list of images, annotations or categories",
                 "give a COCO instances file",
             )
             return
@@ -159,14 +162,14 @@ class _Reader:
             )
 
     def warn(self) -> None:
-        """Say what was left out."""
+        """Warn of what was left out."""
         if self.left:
             warnings.warn(
                 some(f"{count:,} {kind}" for kind, count in self.left.items()), DataWarning, stacklevel=3
             )
 
     def find_images(self, path: Path, images_root: str | Path | None) -> Path | None:
-        """Set `Image.file` where there is one; gives the root of the files, if any."""
+        """Set `Image.file` of images whose file exists; return the root of the files, if there are any."""
         if images_root is not None:
             from pcm_leukemia.images import find_at
 
@@ -214,11 +217,11 @@ class _Reader:
     def _problem(self, where: str, what: str, fix: str) -> None:
         self.problems.append(Problem(where, what, fix))
 
-    def _guarded(self, where: str, row: object, read: Callable[[Row, str], None]) -> None:
-        """Run `read` on a row; what it stumbles over is a problem."""
+    def _guarded(self, where: str, row: object, read: Callable[[CocoRow, str], None]) -> None:
+        """Run `read` on a row; record its exceptions as problems."""
         try:
             if not isinstance(row, dict):
-                raise TypeError("it is no object")  # noqa: TRY301
+                raise TypeError("not an object")  # noqa: TRY301
             read(row, where)
         except KeyError as error:
             self._problem(where, f"lacks {error}", "write the file again")
@@ -234,11 +237,11 @@ class _Reader:
             return {}
         names = tuple(name for _, name in ordered)
         if len(set(names)) < len(names) or len({number for number, _ in ordered}) < len(names):
-            self._problem(file, "has two categories of one id or one name", "give each its own")
+            self._problem(file, "has two categories with the same id or name", "give each its own")
         if self.labels not in (None, names):
             self._problem(
                 file,
-                "has other categories than the files before it",
+                "has different categories from the files before it",
                 "write all parts with the same categories",
             )
         if self.labels is None:
@@ -246,48 +249,31 @@ class _Reader:
         self.labels = names
         for name in names:
             if self.given and self.classes.get(name) not in (*self.given.labels, IGNORE):
+                self.unknown_labels += 1
                 self._problem(
                     file,
-                    f'category "{name}" is no class of {self.given.name}',
+                    f'category "{name}" is not a class of {self.given.name}',
                     f"rename it to one of {', '.join(self.given.labels)}",
                 )
         return {number: self.classes.get(name, name) for number, name in ordered}
 
-    def _image(self, row: Row, where: str, part: str, images: dict[object, Image]) -> None:
+    def _image(self, row: CocoRow, where: str, part: str, images: dict[object, Image]) -> None:
         name = row["file_name"]
         if not isinstance(name, str) or not name:
             raise ValueError(f"file_name {name!r}")
         if row["id"] in images or name in self.images:
-            self._problem(
-                where, f'image "{name}" stands twice, by its id or its file_name', "give every image its own"
-            )
+            what = f'image "{name}" occurs twice, by its id or its file_name'
+            self._problem(where, what, "give every image its own")
             return
-        patient = row.get("patient")
-        tags = tuple(
-            Tag(tag["label"], _pairs(tag["attributes"]), tag["source"], tag["group"])
-            for tag in row.get("tags", ())
-        )
-        if patient is not None:
-            self.patients[str(patient)] = row.get("diagnosis")
-        diagnosis, group = row.get("diagnosis" if patient is None else "image_diagnosis"), row.get("group")
-        image = Image(
-            ImageId(name),
-            int(row["width"]),
-            int(row["height"]),
-            None if patient is None else PatientId(str(patient)),
-            row.get("name", name),
-            row.get("subset", ""),
-            tags=tags,
-            annotation_state=row.get("annotation_state", "complete"),
-            diagnosis=None if diagnosis is None else str(diagnosis),
-            group=None if group is None else str(group),
-        )
+        image = image_of(row)
+        if image.patient is not None:
+            self.patients[image.patient] = row.get("diagnosis")
         images[row["id"]] = self.images[image.id] = image
         self.part_of[image.id] = part
 
     def _cell(
         self,
-        row: Row,
+        row: CocoRow,
         where: str,
         images: Mapping[object, Image],
         labels: Mapping[object, str],
@@ -298,81 +284,41 @@ class _Reader:
             kind, number = ("image", row["image_id"]) if image is None else ("category", row["category_id"])
             self._problem(where, f"its {kind} {number} is not in the file", "add it, or drop the annotation")
             return
-        where = f'{where} image "{image.id}"'
+        box = self._box(row, image, f'{where} image "{image.id}"')
+        if box is None:
+            return
+        number = row.get("cell", numbers[image.id])
+        numbers[image.id] = max(numbers[image.id], number) + 1
+        cell = cell_of(row, image.id, int(number), label, box)
+        if cell.shape is None and row.get("segmentation"):
+            self.left["outlines in several pieces or as run lengths: their boxes are kept"] += 1
+        self.cells.append(cell)
+
+    def _box(self, row: CocoRow, image: Image, where: str) -> Box | None:
+        """The box of a row; None if it is left out or a problem."""
         x, y, width, height = map(float, row["bbox"])
         if width == 0 or height == 0:
             self.left[f"boxes without area, the first {where}: left out"] += 1
-            return
-        # a thousandth is what writing may have rounded off
+            return None
+        # writing may have rounded by 0.001 px
         x2, y2 = _snap(x + width, image.width), _snap(y + height, image.height)
         box = Box(x, y, x2, y2)
-        if not box.inside(image.width, image.height):
-            inside = box.clip(image.width, image.height)
-            if not self.clip:
-                what = f"its box {row['bbox']} leaves the image of {image.width} x {image.height}"
-                self._problem(where, what, f"mend it, or pass {option('clip', value=True)}")
-                return
-            if inside is None:
-                self.left[f"boxes outside their image, the first {where}: left out"] += 1
-                return
-            box = inside
-        number = row.get("cell", numbers[image.id])
-        numbers[image.id] = max(numbers[image.id], number) + 1
-        track = row.get("track")
-        self.cells.append(
-            Cell(
-                image=image.id,
-                id=int(number),
-                label=IGNORE if row.get("iscrowd") == 1 else label,
-                box=box,
-                raw_label=row.get("raw_label", label),
-                shape=self._shape(row),
-                occluded=bool(row.get("occluded")),
-                source=row.get("source", ""),
-                z_order=int(row.get("z_order", 0)),
-                group=int(row.get("group", 0)),
-                track=None if track is None else int(track),
-                attributes=_pairs(row.get("attributes")),
-            )
-        )
-
-    def _shape(self, row: Row) -> Shape | None:
-        """What was drawn: as we wrote it, or the one polygon that somebody else wrote."""
-        if "shape" in row:
-            kind, numbers = row["shape"]
-            return unpack(kind, numbers)
-        outline = row.get("segmentation")
-        if not outline:
+        if box.inside(image.width, image.height):
+            return box
+        if not self.clip:
+            what = f"its box {row['bbox']} leaves the image of {image.width} x {image.height}"
+            self._problem(where, what, f"correct it, or pass {option('clip', value=True)}")
             return None
-        if (
-            isinstance(outline, list)
-            and len(outline) == 1
-            and isinstance(outline[0], list)
-            and len(outline[0]) >= 6
-        ):
-            numbers = [float(number) for number in outline[0]]
-            return Polygon(tuple(zip(numbers[::2], numbers[1::2], strict=True)))
-        self.left["outlines in several pieces or as run lengths: their boxes are kept"] += 1
-        return None
+        inside = box.clip(image.width, image.height)
+        if inside is None:
+            self.left[f"boxes outside their image, the first {where}: left out"] += 1
+        return inside
 
 
 def _snap(value: float, border: int) -> float:
-    """A side that is the image's border but for rounding."""
+    """A side in pixels, moved to the image's border if it is at most 0.001 px beyond it."""
     value = round(value, 3)
     return float(border) if border < value <= border + 0.001 else value
-
-
-def _pairs(attributes: object) -> Attributes:
-    """Attributes as we write them, in pairs, or as an object, as CVAT does."""
-    if not attributes:
-        return ()
-    if isinstance(attributes, dict):
-        return tuple((str(name), _text(value)) for name, value in attributes.items())
-    return tuple((str(name), str(value)) for name, value in cast("list[list[str]]", attributes))
-
-
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 
 def _with_file(image: Image, root: Path) -> Image:

@@ -1,4 +1,4 @@
-"""COCO results: predictions, as a model gives them, read for scoring and for correction in CVAT, and written.
+"""COCO results: the predictions of a model, read, checked and written.
 
 A row is ``{image_id, category_id, bbox, score}`` with ``bbox = [x, y, width, height]`` in pixels. Images and
 categories are numbered as `coco.write` numbers them for the same data.
@@ -8,38 +8,28 @@ from __future__ import annotations
 
 import json
 import math
-import warnings
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
 
 from pcm_leukemia.converters.coco.numbers import category_numbers, image_numbers
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.errors import DataNotFound, DataWarning, InvalidExport, Problem, some
-from pcm_leukemia.requirements import require_boxes
-from pcm_leukemia.schema import Cell, Image, ImageId
+from pcm_leukemia.errors import DataNotFound, InvalidExport, Problem
+from pcm_leukemia.schema import ImageId
 from pcm_leukemia.shapes import Box
 
-__all__ = ["Onto", "Result", "Results", "read_results", "result_rows", "with_results", "write_results"]
+__all__ = ["Result", "Results", "read_results", "result_rows", "write_results"]
 
 Rows: TypeAlias = str | Path | Sequence[Mapping[str, Any]]
 """A COCO results file, or its rows."""
 Results: TypeAlias = Rows | Mapping[str, Iterable[tuple[str, Box, float]]]
 """A COCO results file or its rows, or image id -> (label, box, score)."""
-Onto = Literal["empty", "all"]
-
-_AUTO = "auto"
-"""The source of a predicted cell; CVAT uses the same word for its own automatic annotations."""
-_SCORE = "score"
-"""The attribute that holds the score."""
 
 
 class Result(NamedTuple):
-    """One prediction: `sides` are x1, y1, x2, y2 in pixels, `score` is 0 to 1.
+    """One prediction: `sides` are x1, y1, x2, y2 in pixels, `score` is from 0 to 1.
 
     `more` holds further scores, which `result_rows` writes under their names.
     """
@@ -61,10 +51,10 @@ def read_results(results: Results, ds: Dataset, *, first_category: int = 1) -> l
     ----------
     results
         A JSON file, or its rows ``{image_id, category_id, bbox, score}`` with ``bbox = [x, y, width, height]``
-        in pixels: images numbered from 1 in their order in `ds`, categories from `first_category` in the
-        taxonomy's order. Or a mapping of image id to (label, box, score).
+        in pixels. Images are numbered from 1 in the order of `ds`, categories from `first_category` in the
+        order of the taxonomy. Or a mapping of image id to (label, box, score).
     ds
-        The images that the model saw. A part of a data set, given alone, is numbered from 1 too.
+        The images that the model saw. If `ds` is one part of a data set, its images are numbered from 1.
     first_category
         The id of the first category, 1 or 0.
 
@@ -73,13 +63,14 @@ def read_results(results: Results, ds: Dataset, *, first_category: int = 1) -> l
     DataNotFound
         If the file cannot be read.
     InvalidExport
-        If it is not a list of results, or a row is malformed, names an unknown image or category, or has an
-        impossible score or box: every such row is listed.
+        If the file is not a list of results, or a row is malformed, has an unknown image or category, or an
+        invalid score or box: every such row is listed.
     ValueError
-        If `first_category` is another number.
+        If `first_category` is neither 1 nor 0.
 
     Examples
     --------
+    >>> from pcm_leukemia.schema import Image, ImageId
     >>> from pcm_leukemia.taxonomy import NINE
     >>> ds = Dataset("demo", NINE, (Image(ImageId("a.png"), 200, 100),))
     >>> row = {"image_id": 1, "category_id": 9, "bbox": [50, 20, 30, 40], "score": 0.875}
@@ -99,7 +90,7 @@ def read_results(results: Results, ds: Dataset, *, first_category: int = 1) -> l
 
 
 def _content(given: Rows) -> tuple[str, Sequence[Any]]:
-    """What to call the rows, and the rows."""
+    """A name for the rows in messages, and the rows."""
     if not isinstance(given, str | Path):
         return "results", given
     try:
@@ -121,7 +112,7 @@ def _from_rows(
 ) -> Iterator[Result]:
     images = {number: image for image, number in image_numbers(ds).items()}
     labels = {number: label for label, number in categories.items()}
-    numbered = f"images are numbered 1 to {len(images):,}, as converters.coco writes them from the same data"
+    numbered = f"images are numbered 1 to {len(images):,}, as in the COCO export of the same data"
     classes = f"categories are numbered {min(labels)} to {max(labels)}; see first_category"
     for index, row in enumerate(rows):
         place = f"{where}[{index}]"
@@ -166,7 +157,7 @@ def _from_mapping(
 
 
 def _is_sound(place: str, result: Result, problems: list[Problem]) -> bool:
-    """Whether box and score are possible; if not, that is a problem."""
+    """Whether box and score are valid; if not, a problem is recorded."""
     (x1, y1, x2, y2), score = result.sides, result.score
     if not all(map(math.isfinite, result.sides)):
         problems.append(Problem(place, f"box {result.sides} is not finite", "check the model's output"))
@@ -195,6 +186,7 @@ def result_rows(results: Iterable[Result], ds: Dataset) -> list[dict[str, Any]]:
 
     Examples
     --------
+    >>> from pcm_leukemia.schema import Image, ImageId
     >>> from pcm_leukemia.taxonomy import NINE
     >>> ds = Dataset("demo", NINE, (Image(ImageId("a.png"), 200, 100),))
     >>> result_rows([Result(ImageId("a.png"), "Other", (50, 20, 80, 60.5), 0.875)], ds)
@@ -214,7 +206,7 @@ def result_rows(results: Iterable[Result], ds: Dataset) -> list[dict[str, Any]]:
 
 
 def write_results(results: Iterable[Result], ds: Dataset, folder: Path) -> None:
-    """Write ``results.json``, and ``images.json`` with the images and categories that its numbers refer to."""
+    """Write ``results.json``, and ``images.json`` with the images and categories that its ids refer to."""
     sizes = {image.id: (image.width, image.height) for image in ds.images}
     images = [
         {"id": number, "file_name": str(image), "width": sizes[image][0], "height": sizes[image][1]}
@@ -228,104 +220,3 @@ def write_results(results: Iterable[Result], ds: Dataset, folder: Path) -> None:
     for name, content in contents.items():
         text = json.dumps(content, ensure_ascii=False) + "\n"
         (folder / name).write_text(text, encoding="utf-8")
-
-
-# Cells to correct
-
-
-def with_results(
-    ds: Dataset,
-    results: Results,
-    *,
-    threshold: float = 0.5,
-    onto: Onto = "empty",
-    first_category: int = 1,
-) -> Dataset:
-    """Add predicted cells to a data set, so that an expert corrects them in CVAT instead of drawing every cell.
-
-    A prediction becomes a cell with ``source="auto"`` and an attribute ``score``, a text with two decimals
-    ("0.87"). Boxes are rounded to 0.01 px, as in CVAT, and cut at the image's border. New cells come after
-    the existing ones.
-
-    Parameters
-    ----------
-    ds
-        The whole data set, with all its parts: image numbers count over them. Select a part afterwards.
-    results, first_category
-        As in `read_results`.
-    threshold
-        The lowest score that is taken, 0 to 1.
-    onto
-        "empty": only images without any cell get predictions; an expert has already annotated the others and
-        would find every cell twice. A warning says how many predictions were left out. "all": every image.
-
-    Returns
-    -------
-    Dataset
-        The same data with more cells; those of an image are numbered in the order of the predictions.
-
-    Raises
-    ------
-    DataNotFound
-        If the results file cannot be read.
-    InvalidExport
-        If the results are malformed or do not fit the data: every such row is listed.
-    UnfitForTask
-        If cells are points without a box, with which predictions cannot be compared.
-    ValueError
-        If an option has an unknown value.
-
-    Warns
-    -----
-    DataWarning
-        If boxes lie outside their image or have no area, or images already have cells.
-
-    Examples
-    --------
-    >>> from pcm_leukemia.taxonomy import NINE
-    >>> ds = Dataset("demo", NINE, (Image(ImageId("a.png"), 200, 100),))
-    >>> row = {"image_id": 1, "category_id": 9, "bbox": [50, 20, 30, 40], "score": 0.871}
-    >>> cell = with_results(ds, [row, {**row, "score": 0.3}]).cells[0]
-    >>> cell.label, cell.box, cell.source, cell.attributes
-    ('Other', Box(x1=50.0, y1=20.0, x2=80.0, y2=60.0), 'auto', (('score', '0.87'),))
-    """
-    if not 0 <= threshold <= 1:
-        raise ValueError(f"threshold {threshold}: must be a score from 0 to 1")
-    if onto not in ("empty", "all"):
-        raise ValueError(f'onto "{onto}": must be empty or all')
-    require_boxes(ds)
-    found = read_results(results, ds, first_category=first_category)
-    left: Counter[str] = Counter()
-    kept = [result for result in found if result.score >= threshold]
-    added = list(_cells(ds, kept, left, everywhere=onto == "all"))
-    if left:
-        lines = [f"{ds.name}: {count:,} predictions {kind}: left out" for kind, count in sorted(left.items())]
-        warnings.warn(some(lines), DataWarning, stacklevel=2)
-    return replace(ds, cells=(*ds.cells, *added))
-
-
-def _cells(ds: Dataset, results: list[Result], left: Counter[str], *, everywhere: bool) -> Iterator[Cell]:
-    """The cells to add; `left` counts the predictions that give none."""
-    free: dict[str, int] = {}
-    for result in results:
-        image = ds.image(result.image)
-        there = ds.cells_of(image)
-        if there and not everywhere:
-            left['on images that have cells (onto="all" takes them)'] += 1
-            continue
-        box = _inside(result, image)
-        if box is None:
-            left["outside their image, or without area"] += 1
-            continue
-        number = free.setdefault(image.id, there[-1].id + 1 if there else 0)
-        free[image.id] = number + 1
-        score = ((_SCORE, f"{result.score:.2f}"),)
-        yield Cell(image.id, number, result.label, box, result.label, source=_AUTO, attributes=score)
-
-
-def _inside(result: Result, image: Image) -> Box | None:
-    """The box in hundredths of a pixel, cut at the image's border; None if nothing of it is inside."""
-    x1, y1, x2, y2 = (round(side, 2) for side in result.sides)
-    if x1 >= x2 or y1 >= y2:
-        return None
-    return Box(x1, y1, x2, y2).clip(image.width, image.height)

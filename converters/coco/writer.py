@@ -1,13 +1,14 @@
-"""COCO: one JSON file a part, in `annotations/`, and the images beside it if asked for.
+"""COCO: one JSON file for each part in `annotations/`, and optionally the images in `images/`.
 
-Category ids are 1-based in the taxonomy's order (`first_category=0` for trainers that want that,
-such as DEIM's), annotation ids count from 1 (pycocotools takes id 0 for "no match"), image ids
-from 1 over the whole data set. `file_name` is the image's id: its path below `images/`.
+Category ids count from 1 in the order of the taxonomy (`first_category=0` for trainers that start at 0,
+DEIM's for example), annotation ids from 1 (pycocotools reads id 0 as "no match"), image ids from 1 over the
+whole data set. `file_name` is the image's id: its path below `images/`.
 
-Declared rounding: 0.001 px for boxes and outlines. Everything else in a `Dataset` survives, in
-keys that COCO readers pass over (`patient`, `diagnosis`, `subset`, `name`, `tags`, `group`,
-`annotation_state`, `image_diagnosis`; `cell`,
-`raw_label`, `attributes`, `shape` and so on), except patients without images, and the aliases and tasks of a taxonomy of one's own. Cells to be ignored are left out and counted.
+Declared rounding: 0.001 px for boxes and outlines. All other content of a `Dataset` is kept in additional
+keys, which COCO readers ignore (`patient`, `diagnosis`, `subset`, `name`, `tags`, `group`,
+`annotation_state`, `image_diagnosis`; `cell`, `raw_label`, `attributes`, `shape` and others). Patients
+without images are lost, and the aliases and tasks of a user-defined taxonomy. Ignored cells are left out and
+counted.
 """
 
 from __future__ import annotations
@@ -32,11 +33,11 @@ from pcm_leukemia.shapes import Mask, Shape, clipped, pack
 __all__ = ["write"]
 
 _ROWS = 20_000
-"""Rows that are encoded at once, so that memory stays flat."""
+"""Rows encoded at once; limits the use of memory."""
 
 _NO_OUTLINE: object = []
 
-Images = Literal["none", "copy", "hardlink", "symlink"]
+ImageFiles = Literal["none", "copy", "hardlink", "symlink"]
 
 
 class _ImageRow(msgspec.Struct, gc=False):
@@ -79,45 +80,45 @@ def write(
     *,
     task: str | None = None,
     first_category: int = 1,
-    images: Images = "none",
+    images: ImageFiles = "none",
     strip_metadata: bool = False,
     incomplete: Incomplete = "refuse",
     progress: bool = False,
 ) -> Report:
-    """Write `ds` as COCO: ``annotations/<part>.json``, and ``images/`` if they are copied or linked.
+    """Write `ds` as COCO: ``annotations/<part>.json``, and ``images/`` if images are copied or linked.
 
     Parameters
     ----------
     ds
-        With a split, one file a part; without, one file "all".
+        The data; one file for each part, or one file "all" if there is no split.
     out
-        A new folder, or one that an earlier run wrote.
+        A new folder, or the output of an earlier run, which is replaced.
     task
-        "detection", "wbc" or "classification"; by default the classes as they are.
+        "detection", "wbc" or "classification"; by default the classes of the data.
     first_category
         The id of the first category, 1 or 0.
     images
-        "copy", "hardlink" or "symlink" them below ``images/``; "none" leaves them where they are.
+        "copy", "hardlink" or "symlink" the images into ``images/``; "none" leaves them where they are.
     strip_metadata
-        Copy the images without EXIF, comments and whatever else they hold besides their pixels (JPEG and PNG).
+        Copy images without EXIF, comments and other metadata (JPEG and PNG).
     incomplete
-        "refuse" images in which cells may be unannotated, or "keep" them: what is
-        not annotated is background to a detector. See `Image.annotation_state`.
+        "refuse" or "keep" images with unannotated cells, which a detector would learn as background.
+        See `Image.annotation_state`.
     progress
-        Show a bar while images are copied or linked.
+        Show a progress bar while images are copied or linked.
 
     Raises
     ------
     LeakySplit
-        If a patient or a group of images stands in two parts.
+        If a patient or a group of images is in two parts.
     UnfitForTask
-        If cells are points without a box, or images are annotated in part and `incomplete` is "refuse".
+        If cells are points without a box, or images are partly annotated and `incomplete` is "refuse".
     ExportError
-        If `out` must not be replaced, or images are missing, cannot be linked to or cannot be stripped.
+        If `out` holds other files, or images are missing, cannot be linked or cannot be stripped.
     CorruptFile
-        If an image that is to be stripped is damaged.
+        If an image is damaged and cannot be stripped.
     ValueError
-        If an option has an unknown value, or images are to be stripped that are not copied.
+        If an option has an unknown value, or `strip_metadata` is used without "copy".
     """
     from pcm_leukemia.images import (
         check_placing,  # numpy and Pillow, which `import pcm_leukemia` does without
@@ -163,7 +164,7 @@ def _write_part(
     numbers: dict[ImageId, int],
     category: dict[str, int],
 ) -> dict[str, int]:
-    """Write one file, a row a line; gives the number of cells by label."""
+    """Write one file with one row on each line; return the number of cells by label."""
     head = {
         "info": {
             "description": ds.name,
@@ -196,7 +197,7 @@ def _write_rows(stream: IO[bytes], rows: Iterable[msgspec.Struct]) -> None:
     rows = iter(rows)
     first = True
     while chunk := list(islice(rows, _ROWS)):
-        # a line break inside a string is written as \n, so each of these ends a row
+        # line breaks inside strings are escaped, so each of these ends a row
         lines = encoder.encode_lines(chunk)[:-1].replace(b"\n", b",\n")
         stream.write(lines if first else b",\n" + lines)
         first = False
@@ -251,9 +252,9 @@ def _cell_row(cell: Cell, number: int, image: int, category: int, size: tuple[in
 
 
 def _drawn(shape: Shape, size: tuple[int, int]) -> tuple[float, object]:
-    """What was drawn, as far as it is in the image: its area in square pixels, and COCO's outline.
+    """The area of a shape inside the image in square pixels, and its COCO segmentation.
 
-    The outline is a list with one polygon, or uncompressed run lengths, column by column.
+    The segmentation is a list with one polygon, or uncompressed run lengths in column order.
     """
     if isinstance(shape, Mask):
         runs = _column_runs(shape, size)
@@ -279,20 +280,24 @@ def _column_runs(mask: Mask, size: tuple[int, int]) -> list[int]:
     return [0, *runs] if flat[0] else runs
 
 
-def _place_images(ds: Dataset, folder: Path, how: Images, *, strip: bool, progress: bool) -> tuple[str, ...]:
-    """Put the images below `folder`, if asked for; gives what a reader of the report should know."""
+def _place_images(
+    ds: Dataset, folder: Path, how: ImageFiles, *, strip: bool, progress: bool
+) -> tuple[str, ...]:
+    """Copy or link the images into `folder`; return notes for the report."""
     with_file = [image for image in ds.images if image.file]
     if not with_file or ds.root is None:
-        return ("there are no image files: annotations only",)
+        return ("no image files found: annotations only",)
     if how == "none":
         return (
-            f'images stay in {ds.root}; images "copy" puts them into images/, where each file_name leads',
+            f'images stay in {ds.root}; the option images "copy" puts them into images/, where file_name points',
         )
     from pcm_leukemia.images import place_all
 
     for image in with_file:
         if leads_outside(image.id):
-            raise ExportError(f'image "{image.id}": its path leads out of {folder}; rename it in the export')
+            raise ExportError(
+                f'image "{image.id}": its path leads out of {folder}; rename the image in the export'
+            )
     targets = {image.id: folder / image.id for image in with_file}
     notes = place_all(ds, targets, how, strip=strip, progress=progress)
     lost = len(ds.images) - len(with_file)

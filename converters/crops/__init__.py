@@ -1,4 +1,4 @@
-"""Crops: one image file for each cell, in a folder for each class, with a table beside them."""
+"""Crops: one image file for each cell, one folder for each class, and a table of all crops."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The folder that crops are cut in, beside the target, so that an interrupted run can be gone on with."""
+"""The working folder for crops, next to the target, so that an interrupted run can resume."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LOCK = "running"
 
 
 def source_of(ds: Dataset) -> dict[str, str]:
-    """What must be the same for crops that were cut before to be those of `ds`: cells, split and files."""
+    """Checksums of cells, split and image files: crops cut earlier are reused only if all are equal."""
     split = sorted(ds.split.part_of.items()) if ds.split else []
     files = [ds.root] if ds.root and ds.root.is_file() else _files(ds)
     stamps = [(str(file), stat.st_size, stat.st_mtime_ns) for file in files if (stat := _stat(file))]
@@ -45,12 +45,12 @@ def _stat(file: Path) -> os.stat_result | None:
 
 @contextmanager
 def resumable_folder(target: Path, state: Mapping[str, object]) -> Iterator[Path]:
-    """The folder of an interrupted run of the same job, or a new one; put in the target's place at the end.
+    """The folder of an interrupted run with the same `state`, or a new one; it replaces the target at the end.
 
     Raises
     ------
     ExportError
-        If another run is at work in it, something else is in its place, or the disk refuses.
+        If another run uses the folder, other files are in its place, or the disk reports an error.
     """
     work = target.with_name(f".{target.name}.partial")
     with disk_errors(work):
@@ -66,7 +66,9 @@ def resumable_folder(target: Path, state: Mapping[str, object]) -> Iterator[Path
 
 def _prepare(work: Path, state: str) -> None:
     if work.is_symlink() or (work.exists() and not (work / _STATE).is_file() and any(work.iterdir())):
-        raise ExportError(f"{work}: is in the way of unfinished crops; move it, or name another folder")
+        raise ExportError(
+            f"{work}: is needed for unfinished crops but holds other files; move it, or name another folder"
+        )
     work.mkdir(parents=True, exist_ok=True)
     _lock(work)
     if not (work / _STATE).is_file() or (work / _STATE).read_text(encoding="utf-8") != state:

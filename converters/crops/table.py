@@ -1,4 +1,4 @@
-"""``crops.csv``: the table beside the crops that says where each came from. Its columns are the fields of `CropRow`."""
+"""``crops.csv``: the table of all crops and their origin. Its columns are the fields of `CropRow`."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _FILE = "crops.csv"
 
 
 class CropRow(NamedTuple):
-    """One crop: its file below the folder, the cell it shows, and how it was cut.
+    """One crop: its file below the folder, its cell, and how it was cut.
 
-    `x1` to `y2` is the cell's box in pixels of the image, `crop_x1` to `crop_y2` what was cut out, in whole
-    pixels. Unknown patients and diagnoses are "".
+    `x1` to `y2` is the cell's box in pixels of the image; `crop_x1` to `crop_y2` is the area that was cut out, in
+    whole pixels. Unknown patients and diagnoses are "".
     """
 
     file: str
@@ -66,33 +66,33 @@ def row_of(ds: Dataset, cell: Cell, file: str, padding: int, border: Border) -> 
 def write_table(rows: Iterable[CropRow], folder: Path) -> None:
     """Write ``crops.csv`` into `folder`."""
     with (folder / _FILE).open("w", encoding="utf-8", newline="") as stream:
-        table = csv.writer(stream)  # lines end as RFC 4180 says: then a lone "\r" is quoted, too
+        table = csv.writer(stream)  # line ends follow RFC 4180, so that a lone "\r" is quoted too
         table.writerow(CropRow._fields)
         table.writerows(rows)
 
 
 def read_table(folder: Path) -> list[CropRow]:
-    """The rows of ``crops.csv`` in `folder`, in their order there.
+    """The rows of ``crops.csv`` in `folder`, in file order.
 
     Raises
     ------
     DataNotFound
         If there is no such table.
     CorruptFile
-        If it is not what `converters.crops` wrote.
+        If the table was not written by `converters.crops`.
     """
-    path, kinds = folder / _FILE, get_type_hints(CropRow)
+    path, types = folder / _FILE, get_type_hints(CropRow)
     try:
         with path.open(encoding="utf-8", newline="") as stream:
             table = csv.DictReader(stream)
             try:
                 return [
-                    CropRow(**{column: kind(line[column]) for column, kind in kinds.items()})
+                    CropRow(**{column: parse(line[column]) for column, parse in types.items()})
                     for line in table
                 ]
             except (KeyError, TypeError, ValueError, csv.Error) as error:
                 raise CorruptFile(
-                    f"{path}:{table.line_num}: is no row of a table of crops ({error!r}); write the crops again"
+                    f"{path}:{table.line_num}: is not a row of crops.csv ({error!r}); write the crops again"
                 ) from error
     except (FileNotFoundError, NotADirectoryError) as error:
         raise DataNotFound(
@@ -101,16 +101,16 @@ def read_table(folder: Path) -> list[CropRow]:
 
 
 def files_of(ds: Dataset, cells: Sequence[Cell], folder: Path, padding: int, border: Border) -> list[str]:
-    """The crop of each of the `cells` of `ds`, as a path below `folder`.
+    """The crop files of `cells`, as paths below `folder`.
 
     Raises
     ------
     DataNotFound
-        If there is no table, or it lacks a cell.
+        If there is no table, or a cell is missing in it.
     CorruptFile
-        If the table is not what `converters.crops` wrote.
+        If the table was not written by `converters.crops`.
     ValueError
-        If a crop was cut in another way, or from another box.
+        If a crop has another padding, border or box.
     """
     rows = {(row.image, row.cell): row for row in read_table(folder)}
     files = []
@@ -122,8 +122,8 @@ def files_of(ds: Dataset, cells: Sequence[Cell], folder: Path, padding: int, bor
             )
         if (row.padding, row.border) != (padding, border):
             raise ValueError(
-                f"{folder}: was written with {row.padding} px and border {row.border}, not {padding} px and "
-                f"{border}; pass what it was written with, or write it again"
+                f"{folder}: has crops with padding {row.padding} px and border {row.border}, not {padding} px and "
+                f"{border}; use the same padding and border, or write the crops again"
             )
         corners = row.crop_x1, row.crop_y1, row.crop_x2, row.crop_y2
         if corners != crop_corners(cell.box, padding, image.width, image.height, border):

@@ -1,13 +1,13 @@
-"""Single-cell crops, as the paper's classifiers take them: the box and 50 px on all sides.
+"""Single-cell crops as the paper's classifiers use them: the box plus 50 px on all sides.
 
 ::
 
-    <out>/<part>/<label>/<image>_<cell>.png     what torchvision's ImageFolder reads, a part at a time
-    <out>/crops.csv                             where each crop came from
+    <out>/<part>/<label>/<image>_<cell>.png     each part is a folder for torchvision's ImageFolder
+    <out>/crops.csv                             the origin of each crop
 
-The box is widened to whole pixels before the padding; PNG crops hold exactly the pixels that Pillow
-decodes. <image> is the image's id with "__" for "/"; where that would not be a name of its own on
-every file system, a part of the id's SHA-256 is added. Cells to be ignored are left out and counted.
+The box is widened to whole pixels before padding; PNG crops contain exactly the pixels that Pillow decodes.
+<image> is the image's id with "__" for "/"; if this name is not valid and unique on every file system,
+part of the id's SHA-256 is added. Ignored cells are left out and counted.
 """
 
 from __future__ import annotations
@@ -37,24 +37,24 @@ from pcm_leukemia.schema import IGNORE, Cell, Image, ImageId
 
 __all__ = ["write"]
 
-Form = Literal["png", "jpg"]
+CropFormat = Literal["png", "jpg"]
 
 _LONGEST = 150
-"""Bytes of an image's name in a crop's file name; file systems end at 255 for the whole."""
+"""Maximum bytes of the image's name in a crop's file name; file systems allow 255 for the whole name."""
 
 
-class _Job(NamedTuple):
-    """The crops of one image; what a worker gets."""
+class _ImageCrops(NamedTuple):
+    """The crops of one image: the unit of work of a thread."""
 
     image: Image
     cells: tuple[Cell, ...]
     targets: tuple[str, ...]
 
 
-class _Style(NamedTuple):
+class _CropStyle(NamedTuple):
     padding: int
     border: Border
-    form: Form
+    form: CropFormat
     quality: int
 
 
@@ -65,51 +65,58 @@ def write(
     task: str | None = None,
     padding: int = 50,
     border: Border = "clip",
-    format: Form = "png",  # noqa: A002 - what Pillow calls it
+    format: CropFormat = "png",  # noqa: A002 - what Pillow calls it
     quality: int = 95,
     workers: int | None = None,
     executor: Executor | None = None,
     progress: bool = False,
 ) -> Report:
-    """Cut out every cell of `ds`, with a table of where each came from.
+    """Cut out every cell of `ds`, and write a table of the crops.
 
-    Each image is decoded once, and one without cells not at all. Interrupted, the same call goes on
-    where it stopped and gives what one run would have given. Images that cannot be read are named in
-    a warning and in the report; the others are written.
+    Each image with cells is decoded once. After an interruption, the same call resumes and gives the same
+    result as an uninterrupted run. Images that cannot be read are listed in a warning and in the report;
+    the crops of the others are written.
 
     Parameters
     ----------
     ds
-        With a split, a folder a part; without, one folder "all".
+        The data; one folder for each part, or one folder "all" if there is no split.
     out
-        A new folder, or one that an earlier run wrote.
+        A new folder, or the output of an earlier run, which is replaced.
     task
-        "classification" leaves Other out; by default all classes as they are.
+        "classification" leaves out Other; by default the classes of the data.
     padding
-        Pixels on each side of the box.
+        Pixels added on each side of the box.
     border
-        Where the padding leaves the image: "clip" ends there, "reflect" mirrors, "constant" is black.
+        Padding beyond the image: "clip" cuts it off, "reflect" mirrors the image, "constant" is black.
     format
         "png" (lossless) or "jpg".
     quality
-        That of a JPEG, 1 to 95.
+        JPEG quality, 1 to 95.
     workers
-        Threads; by default one a core. Decoding and compressing run side by side in threads.
+        Threads; by default one for each core.
     executor
-        Runs the work instead of threads of our own: any `concurrent.futures.Executor`.
+        A `concurrent.futures.Executor` to use instead of threads.
     progress
-        Show a bar.
+        Show a progress bar.
 
     Raises
     ------
     LeakySplit
-        If a patient or a group of images stands in two parts.
+        If a patient or a group of images is in two parts.
     UnfitForTask
         If cells are points without a box.
     ExportError
-        If `out` must not be replaced, or a label cannot be a folder.
+        If `out` holds other files, or a label is not a valid folder name.
     DataNotFound
         If there are no image files.
+    ValueError
+        If an option has an unknown value.
+
+    Warns
+    -----
+    DataWarning
+        If images cannot be read.
     """
     ds = ds.task(task) if task else ds
     require(ds, boxes=True)
@@ -128,7 +135,7 @@ def write(
     return report
 
 
-def _style(padding: int, border: Border, form: Form, quality: int) -> _Style:
+def _style(padding: int, border: Border, form: CropFormat, quality: int) -> _CropStyle:
     if padding < 0:
         raise ValueError(f"padding {padding}: must be 0 or more pixels")
     if border not in BORDERS:
@@ -137,21 +144,21 @@ def _style(padding: int, border: Border, form: Form, quality: int) -> _Style:
         raise ValueError(f'format "{form}": must be png or jpg')
     if not 1 <= quality <= 95:
         raise ValueError(f"quality {quality}: must be 1 to 95")
-    return _Style(padding, border, form, quality)
+    return _CropStyle(padding, border, form, quality)
 
 
-# What is to be done
+# Planning
 
 
-def _jobs(ds: Dataset, style: _Style) -> Iterator[_Job]:
+def _jobs(ds: Dataset, style: _CropStyle) -> Iterator[_ImageCrops]:
     for label in ds.taxonomy.labels:
         if "/" in label or portable_name(label) != label or label.strip(" .") != label:
             raise ExportError(
-                f'label "{label}": cannot be a folder on every system; rename it with {either("Dataset.relabel", "--map LABEL=CLASS")}'
+                f'label "{label}": is not a valid folder name on every system; rename it with {either("Dataset.relabel", "--map LABEL=CLASS")}'
             )
     if len({label.casefold() for label in ds.taxonomy.labels}) < len(ds.taxonomy.labels):
         raise ExportError(
-            f"{ds.name}: has labels that differ in case alone, which are one folder on some systems; "
+            f"{ds.name}: has labels that differ only in case, and some systems would use one folder for both; "
             f"rename one with {either('Dataset.relabel', '--map LABEL=CLASS')}"
         )
     names = _names(image.id for image in ds.images)
@@ -159,7 +166,7 @@ def _jobs(ds: Dataset, style: _Style) -> Iterator[_Job]:
         cells = tuple(cell for cell in ds.cells_of(image) if cell.label != IGNORE)
         if cells:
             start = f"{ds.part_of(image)}/"
-            yield _Job(
+            yield _ImageCrops(
                 image,
                 cells,
                 tuple(f"{start}{cell.label}/{names[image.id]}_{cell.id}.{style.form}" for cell in cells),
@@ -167,7 +174,7 @@ def _jobs(ds: Dataset, style: _Style) -> Iterator[_Job]:
 
 
 def _names(ids: Iterable[ImageId]) -> dict[ImageId, str]:
-    """A file name for each image: readable, and its own whatever the file system."""
+    """A readable file name for each image, unique on every file system."""
     plain = {image: portable_name(_stem(image).replace("/", "__")) for image in ids}
     taken = Counter(name.casefold() for name in plain.values())
     return {
@@ -184,20 +191,20 @@ def _stem(image: str) -> str:
     return os.path.splitext(image)[0]  # noqa: PTH122 - a POSIX path on every system
 
 
-# Doing it
+# Cutting
 
 
 def _cut_all(
-    jobs: list[_Job],
+    jobs: list[_ImageCrops],
     files: Files,
     work: Path,
-    style: _Style,
+    style: _CropStyle,
     workers: int | None,
     executor: Executor | None,
     *,
     progress: bool,
 ) -> dict[ImageId, Problem]:
-    """Run every job that is not done yet; gives what went wrong, by image."""
+    """Cut all crops that do not exist yet; return the problems by image."""
     left = (job for job in jobs if not all((work / path).is_file() for path in job.targets))
     threads = workers or os.cpu_count() or 1
     with closing(ahead(partial(_cut, files, work, style), left, threads, 4 * threads, executor)) as done:
@@ -206,8 +213,8 @@ def _cut_all(
     return dict(sorted(failed.items()))
 
 
-def _cut(files: Files, work: Path, style: _Style, job: _Job) -> tuple[ImageId, Problem | None]:
-    """Decode one image and write its crops, each in one step."""
+def _cut(files: Files, work: Path, style: _CropStyle, job: _ImageCrops) -> tuple[ImageId, Problem | None]:
+    """Decode one image and write its crops, each file atomically."""
     try:
         pixels = load(files, job.image)
     except PcmError as error:
@@ -224,19 +231,19 @@ def _cut(files: Files, work: Path, style: _Style, job: _Job) -> tuple[ImageId, P
     return job.image.id, None
 
 
-# What is told of it
+# Table and report
 
 
 def _finish(
     ds: Dataset,
-    jobs: list[_Job],
+    jobs: list[_ImageCrops],
     failed: dict[ImageId, Problem],
     work: Path,
     out: Path,
-    style: _Style,
+    style: _CropStyle,
     task: str | None,
 ) -> Report:
-    """Write crops.csv and the report."""
+    """Write crops.csv and the report, and remove empty folders and unfinished files."""
     written = [job for job in jobs if job.image.id not in failed]
     rows = (
         row_of(ds, cell, file, style.padding, style.border)
@@ -249,7 +256,7 @@ def _finish(
             for label in folder.iterdir():
                 for stray in label.glob("*~"):
                     stray.unlink()
-                if not any(label.iterdir()):  # ImageFolder refuses a class without a file
+                if not any(label.iterdir()):  # ImageFolder rejects an empty class
                     label.rmdir()
     cells = counts((ds.part_of(job.image), cell.label) for job in written for cell in job.cells)
     report = Report(
@@ -271,9 +278,9 @@ def _finish(
 
 
 def _lacking(ds: Dataset, cells: Mapping[str, Mapping[str, int]]) -> Iterator[str]:
-    """Classes that some parts have and others not: ImageFolder would number them differently."""
+    """Notes on classes that are missing in some parts: ImageFolder would number the classes differently."""
     there = {label for labels in cells.values() for label in labels}
     for part in ds.parts:
         missing = [label for label in ds.taxonomy.labels if label in there - cells.get(part, {}).keys()]
         if missing:
-            yield f"{part} has no {', '.join(missing)}: ImageFolder numbers the classes by the folders it finds"
+            yield f"{part} has no {', '.join(missing)}: ImageFolder numbers only the classes whose folders it finds"

@@ -1,4 +1,4 @@
-"""CVAT: writes "CVAT for images 1.1". The reader is `pcm_leukemia.cvat`, since exports are where data come from."""
+"""CVAT: writes "CVAT for images 1.1". The reader is `pcm_leukemia.cvat`, which belongs to the core."""
 
 from __future__ import annotations
 

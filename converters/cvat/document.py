@@ -1,4 +1,4 @@
-"""CVAT's XML, as text: its header, and an element an image, with its shapes and tags."""
+"""CVAT's XML as text: the header, and one element for each image with its shapes and tags."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from functools import lru_cache
 
-from pcm_leukemia.converters.cvat.labels import Declared, Spelling
+from pcm_leukemia.converters.cvat.labels import CvatLabel, LabelChoice
 from pcm_leukemia.converters.cvat.layout import Layout, Place
 from pcm_leukemia.errors import ExportError
 from pcm_leukemia.schema import Attributes, Cell, Image, Tag
@@ -15,17 +15,17 @@ from pcm_leukemia.shapes import Box, Ellipse, Mask, Point, Polygon, RotatedBox
 __all__ = ["extent", "header", "image_element"]
 
 _WHEN = "1980-01-01 00:00:00+00:00"
-"""No clock is looked at: the same input gives the same bytes."""
+"""A fixed time, so that the same input gives the same bytes."""
 
 _FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
-"""What XML 1.0 cannot hold, not even as a reference."""
-_MARKED = str.maketrans(
+"""Characters that XML 1.0 cannot represent, not even escaped."""
+_ESCAPED = str.maketrans(
     {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "\n": "&#10;", "\r": "&#13;", "\t": "&#9;"}
 )
 
 
-def header(name: str, layout: Layout, labels: list[Declared], sizes: dict[str, int]) -> Iterator[str]:
-    """What stands before the images; `sizes` has the number of images by subset."""
+def header(name: str, layout: Layout, labels: list[CvatLabel], sizes: dict[str, int]) -> Iterator[str]:
+    """Everything before the images; `sizes` has the number of images by subset."""
     yield '<?xml version="1.0" encoding="utf-8"?>\n<annotations>\n  <version>1.1</version>\n  <meta>\n'
     yield f"    <{layout.kind}>\n      <id>1</id>\n      <name>{_text(name)}</name>\n"
     if layout.kind == "task":
@@ -37,7 +37,7 @@ def header(name: str, layout: Layout, labels: list[Declared], sizes: dict[str, i
             yield f"        <task>\n          <id>{number}</id>\n          <name>{_text(subset or name)}</name>\n"
             yield from _task_rows(subset, size, "          ")
             yield "        </task>\n"
-        # CVAT's own name for "in none", without which its importer would not look for them
+        # "default" is CVAT's name for images without a subset; its importer skips them if it is missing
         named = "\n".join(subset or "default" for subset in sizes)
         yield f"      </tasks>\n      <subsets>{_text(named, lines=True)}</subsets>\n"
     yield "      <labels>\n"
@@ -63,7 +63,7 @@ def _task_rows(subset: str, size: int, indent: str) -> Iterator[str]:
         yield f"{indent}<{tag}>{_text(text)}</{tag}>\n"
 
 
-def _label(label: Declared) -> Iterator[str]:
+def _label(label: CvatLabel) -> Iterator[str]:
     yield (
         f"        <label>\n          <name>{_text(label.name)}</name>\n          <color>{label.color}</color>\n"
         f"          <type>{label.kind}</type>\n          <attributes>\n"
@@ -79,14 +79,14 @@ def _label(label: Declared) -> Iterator[str]:
 
 
 def image_element(
-    image: Image, place: Place, number: int, task: int | None, cells: tuple[Cell, ...], spelling: Spelling
+    image: Image, place: Place, number: int, task: int | None, cells: tuple[Cell, ...], spelling: LabelChoice
 ) -> str:
-    """One image; `number` counts within its task, and `task` is None outside a project.
+    """The element of one image; `number` counts within its task, and `task` is None outside a project.
 
     Raises
     ------
     ExportError
-        If a text in it holds a character that XML cannot.
+        If a text contains a character that XML cannot represent.
     """
     subset = f' subset="{_text(place.subset)}"' if place.subset else ""
     owner = "" if task is None else f' task_id="{task}"'
@@ -94,7 +94,7 @@ def image_element(
         start = f'  <image id="{number}" name="{_text(place.name)}"{subset}{owner} '
         lines = [f'{start}width="{image.width}" height="{image.height}">\n']
         lines += [_shape(cell, image, spelling.of[cell.label, cell.raw_label]) for cell in cells]
-        # CVAT's importer of projects takes a tag for one of another subset if it does not name its own
+        # without its own subset, CVAT's project importer assigns a tag to another one
         lines += [_tag(tag, subset) for tag in image.tags]
     except ExportError as error:
         raise ExportError(f'image "{image.id}": {error}') from None
@@ -103,13 +103,13 @@ def image_element(
 
 
 def extent(cell: Cell, image: Image) -> Box | None:
-    """The box that CVAT's shape reads back as, cut at the image's border; None if it reads as no cell."""
+    """The box that reading gives for CVAT's shape, cut at the image's border; None if it gives no cell."""
     if cell.shape is None:
         return cell.box
     try:
         envelope = cell.shape.envelope()
         return Box(*envelope).clip(image.width, image.height) if envelope else None
-    except ValueError:  # no point at all, no area, not finite
+    except ValueError:  # no points, no area, or not finite
         return None
 
 
@@ -136,7 +136,7 @@ def _attributes(attributes: Attributes) -> str:
 
 
 def _geometry(cell: Cell, image: Image) -> tuple[str, str]:
-    """The element's name and the attributes that say where it is."""
+    """The element's name and the attributes with its coordinates."""
     shape = cell.shape
     if isinstance(shape, Point):
         return "points", f'points="{_number(shape.x)},{_number(shape.y)}"'
@@ -167,17 +167,17 @@ def _corners(box: Box | RotatedBox) -> str:
 
 
 def _number(value: float) -> str:
-    """With two decimals, as CVAT writes it; with all it has, where that would lose something."""
+    """A number with two decimals, as CVAT writes it, or with all decimals if two would lose some."""
     text = f"{value:.2f}"
     return text if float(text) == value else repr(float(value))
 
 
 @lru_cache(maxsize=4096)
 def _text(text: str, *, lines: bool = False) -> str:
-    """A text as it stands in XML, in quotes or not; `lines` leaves line breaks as they are."""
+    """Escape a text for XML, in quotes or not; `lines` keeps line breaks."""
     if found := _FORBIDDEN.search(text):
         raise ExportError(
-            f"{text!r} holds the character U+{ord(found[0]):04X}, which XML cannot; take it out"
+            f"{text!r} contains the character U+{ord(found[0]):04X}, which XML cannot represent; remove it"
         )
-    marked = text.translate(_MARKED)
-    return marked.replace("&#10;", "\n") if lines else marked
+    escaped = text.translate(_ESCAPED)
+    return escaped.replace("&#10;", "\n") if lines else escaped

@@ -1,4 +1,4 @@
-"""Which label each cell gets in CVAT, and what CVAT's header has to declare for it."""
+"""The label of each cell in CVAT, and the labels that CVAT's header declares."""
 
 from __future__ import annotations
 
@@ -13,18 +13,22 @@ from typing import Literal
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.schema import IGNORE, Attributes, Cell
 
-__all__ = ["Declared", "Labels", "Spelling", "declare", "for_cvat", "spell"]
+__all__ = ["CvatLabel", "LabelChoice", "LabelText", "declare", "for_cvat", "spell"]
 
-Labels = Literal["class", "raw"]
+LabelText = Literal["class", "raw"]
 
 _GREY = "#8a8a8a"
 _GOLDEN = 0.618033988749895
-"""A step round the colour wheel after which no hue comes near an earlier one for long."""
+"""The golden ratio as a step around the colour wheel: it keeps successive hues far apart."""
 
 
 @dataclass(frozen=True, slots=True)
-class Spelling:
-    """(class, raw label) -> the label in CVAT; what that loses; what means "ignore" there."""
+class LabelChoice:
+    """The labels in CVAT.
+
+    `of` maps (class, raw label) to the label, `lost` counts raw labels that are not kept, and `ignored` counts
+    ignored cells by their label.
+    """
 
     of: Mapping[tuple[str, str], str]
     lost: int
@@ -36,8 +40,8 @@ class Spelling:
 
 
 @dataclass(slots=True)
-class Declared:
-    """A label as the header declares it; `attributes` tells of each whether it is a checkbox."""
+class CvatLabel:
+    """A label declared in the header; `attributes` maps each attribute to whether it is a checkbox."""
 
     name: str
     color: str
@@ -45,12 +49,12 @@ class Declared:
     attributes: dict[str, bool] = field(default_factory=dict)
 
 
-def spell(ds: Dataset, how: Labels) -> Spelling:
+def spell(ds: Dataset, how: LabelText) -> LabelChoice:
     """Choose the label of every cell.
 
-    "class" gives its class. "raw" gives what the annotator wrote, wherever that reads back as the
-    same class. A cell to be ignored keeps the annotator's label, unless that spells a class: then,
-    and where there is none, it is called "ignore".
+    "class" gives its class. "raw" gives the annotator's label if reading maps it to the same class, and the
+    class otherwise. An ignored cell keeps the annotator's label, or gets "ignore" if the label is empty or
+    names a class.
     """
     pairs = Counter((cell.label, cell.raw_label) for cell in ds.cells)
     classes = {raw: ds.taxonomy.match(raw) for _, raw in pairs if raw}
@@ -65,19 +69,19 @@ def spell(ds: Dataset, how: Labels) -> Spelling:
     for pair, count in pairs.items():
         if pair[0] == IGNORE:
             ignored[chosen[pair]] += count
-    return Spelling(chosen, lost, dict(sorted(ignored.items())))
+    return LabelChoice(chosen, lost, dict(sorted(ignored.items())))
 
 
-def declare(ds: Dataset, spelling: Spelling, colours: Mapping[str, str]) -> list[Declared]:
-    """Every class in its order, then the other labels of cells, then those of tags alone.
+def declare(ds: Dataset, spelling: LabelChoice, colours: Mapping[str, str]) -> list[CvatLabel]:
+    """The labels to declare: all classes in order, other labels of cells, then labels of tags.
 
-    An attribute is a checkbox if all its values are "true" or "false", and text otherwise: CVAT
-    refuses values that a stricter type does not allow.
+    An attribute is a checkbox if all its values are "true" or "false", and text otherwise: CVAT rejects
+    values that do not fit a stricter type.
 
     Raises
     ------
     ValueError
-        If a colour is no "#rrggbb", or is for no label here.
+        If a colour is not of the form "#rrggbb", or its label is not in the data.
     """
     others = sorted(set(spelling.of.values()) - set(ds.taxonomy.labels))
     tags = sorted({tag.label for image in ds.images for tag in image.tags})
@@ -85,7 +89,7 @@ def declare(ds: Dataset, spelling: Spelling, colours: Mapping[str, str]) -> list
     names = list(dict.fromkeys([*of_cells, *tags]))
     _check_colours(colours, names)
     declared = {
-        name: Declared(
+        name: CvatLabel(
             name,
             colours.get(name) or (_GREY if name in spelling.ignored else _colour(number)),
             "any" if number < len(of_cells) else "tag",
@@ -99,8 +103,8 @@ def declare(ds: Dataset, spelling: Spelling, colours: Mapping[str, str]) -> list
     return list(declared.values())
 
 
-def for_cvat(declared: Iterable[Declared]) -> str:
-    """The labels as JSON, in the form that the Raw tab of CVAT's label editor takes."""
+def for_cvat(declared: Iterable[CvatLabel]) -> str:
+    """The labels as JSON for the Raw tab of CVAT's label editor."""
     labels = [
         {
             "name": label.name,
@@ -122,7 +126,7 @@ def for_cvat(declared: Iterable[Declared]) -> str:
     return json.dumps(labels, indent=1, ensure_ascii=False) + "\n"
 
 
-def _with_attributes(ds: Dataset, spelling: Spelling) -> Iterator[tuple[str, Attributes]]:
+def _with_attributes(ds: Dataset, spelling: LabelChoice) -> Iterator[tuple[str, Attributes]]:
     for cell in ds.cells:
         if cell.attributes:
             yield spelling.label(cell), cell.attributes
@@ -139,8 +143,6 @@ def _colour(number: int) -> str:
 def _check_colours(colours: Mapping[str, str], names: list[str]) -> None:
     for label, colour in colours.items():
         if label not in names:
-            raise ValueError(
-                f'colours: there is no label "{label}" to colour; use one of: {", ".join(names)}'
-            )
+            raise ValueError(f'colours: unknown label "{label}"; use one of: {", ".join(names)}')
         if not re.fullmatch("#[0-9a-fA-F]{6}", colour):
-            raise ValueError(f'colours: "{colour}" of "{label}" is no colour; write it as #rrggbb')
+            raise ValueError(f'colours: "{colour}" of "{label}" is not a colour; write it as #rrggbb')

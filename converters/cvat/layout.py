@@ -1,4 +1,4 @@
-"""Which subset and which name each image gets in CVAT, and where its file stands in the zip."""
+"""The subset and name of each image in CVAT, and its path in the zip."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Literal, NamedTuple
 
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.errors import ExportError, Problem, UnknownPart, some
+from pcm_leukemia.errors import ExportError, Problem, UnknownPart, either, some
 from pcm_leukemia.files import MARKER, leads_outside
 from pcm_leukemia.schema import Image, ImageId
 
@@ -17,14 +17,14 @@ __all__ = ["ANNOTATIONS", "LABELS", "PATIENTS", "Layout", "Place", "Subsets", "l
 Subsets = Literal["as given", "split"]
 
 ANNOTATIONS, LABELS, PATIENTS = "annotations.xml", "labels.txt", "patients.csv"
-"""What else the zip holds, besides `MARKER`; an image of that name would be taken for it."""
+"""The other files in the zip, besides `MARKER`; images must not have these names."""
 
-_SPELLED = {"train": "Train", "val": "Validation", "test": "Test"}
-"""The subsets that CVAT itself offers, by our parts; others keep their name."""
+_SUBSET_NAMES = {"train": "Train", "val": "Validation", "test": "Test"}
+"""Part -> the predefined subset in CVAT; other parts keep their name."""
 
 
 class Place(NamedTuple):
-    """An image in CVAT: its subset ("" in a task), its name, and the id that reading gives it."""
+    """An image in CVAT: its subset ("" in a task), its name, and its id after reading."""
 
     subset: str
     name: str
@@ -32,12 +32,12 @@ class Place(NamedTuple):
 
     @property
     def file(self) -> str:
-        """The path of its pixels in the zip."""
+        """The path of the image file in the zip."""
         return "/".join(part for part in ("images", self.subset, self.name) if part)
 
 
 class Layout(NamedTuple):
-    """A task, whose one subset stands in the header, or a project, whose images name theirs."""
+    """A task, with its one subset in the header, or a project, with a subset for each image."""
 
     kind: Literal["task", "project"]
     subset: str
@@ -45,22 +45,22 @@ class Layout(NamedTuple):
 
     @property
     def subsets(self) -> dict[str, int]:
-        """The subsets of a project, sorted, with their number of images; "" for images without one."""
+        """Subset -> number of images, sorted; "" for images without a subset."""
         return dict(sorted(Counter(place.subset for place in self.places.values()).items()))
 
 
 def lay_out(ds: Dataset, subsets: Subsets) -> Layout:
-    """Place every image.
+    """Choose the subset and name of every image.
 
-    An image keeps its name wherever reading then gives it its id again, and is named by its id
-    elsewhere: in an export of several XML files, say, whose names repeat.
+    An image keeps its name if reading then gives it the same id. Otherwise its id is used as the name, for
+    example if names repeat in an export of several XML files.
 
     Raises
     ------
     ExportError
-        If two images get one place, or a name cannot be one in CVAT.
+        If two images get the same path, or a name is not valid in CVAT.
     UnknownPart
-        If the parts are to be the subsets and there is no split.
+        If `subsets` is "split" and there is no split.
     """
     if subsets == "split":
         layout = Layout("project", "", _by_part(ds))
@@ -78,7 +78,7 @@ def lay_out(ds: Dataset, subsets: Subsets) -> Layout:
 
 
 def _fits_task(ds: Dataset, subset: str) -> bool:
-    """Whether the images, all of one subset, came from a task or a job: its subset is in no id."""
+    """Whether the images, all of one subset, came from a task or a job: no id starts with the subset."""
     if subset != subset.strip() or any(image.id.startswith(f"{subset}/") for image in ds.images if subset):
         return False
     return not subset or all(_read_as(subset, image.name) != image.id for image in ds.images)
@@ -87,22 +87,23 @@ def _fits_task(ds: Dataset, subset: str) -> bool:
 def _by_part(ds: Dataset) -> dict[ImageId, Place]:
     if ds.split is None:
         raise UnknownPart(
-            f"{ds.name}: has no split to make subsets of; make one with splits.by_patient or `pcm-leukemia split`"
+            f"{ds.name}: has no split to make subsets of; make one with "
+            f"{either('splits.by_patient', 'pcm-leukemia split')}"
         )
-    part_of = {image.id: _SPELLED.get(ds.part_of(image), ds.part_of(image)) for image in ds.images}
+    part_of = {image.id: _SUBSET_NAMES.get(ds.part_of(image), ds.part_of(image)) for image in ds.images}
     often = Counter((part_of[image.id], image.name) for image in ds.images)
     places = {}
     for image in ds.images:
         subset = part_of[image.id]
         name = image.name if often[subset, image.name] == 1 else image.id
-        if _read_as(subset, name) != f"{subset}/{name}":  # a name that climbs, say
+        if _read_as(subset, name) != f"{subset}/{name}":  # for example, a name with ".."
             name = image.id
         places[image.id] = Place(subset, name, _read_as(subset, name) or "")
     return places
 
 
 def _place(image: Image, subset: str) -> Place:
-    """The image under its name, if that leads to its id, or else under its id."""
+    """Place the image under its name if reading gives its id, otherwise under its id."""
     inner = image.id.removeprefix(f"{subset}/") if subset else image.id
     for name in (image.name, inner):
         if _read_as(subset, name) == image.id:
@@ -111,7 +112,7 @@ def _place(image: Image, subset: str) -> Place:
 
 
 def _read_as(subset: str, name: str) -> str | None:
-    """The id that `pcm_leukemia.cvat` gives an image; None if it refuses the name."""
+    """The id that `pcm_leukemia.cvat` gives an image; None if it rejects the name."""
     path = f"{subset}/{name}" if subset else name
     if not name or leads_outside(path) or not path.strip("./"):
         return None
@@ -126,8 +127,8 @@ def _problems(places: Mapping[ImageId, Place]) -> Iterator[Problem]:
             what = f'its path "{place.file}" is empty or leads out of the zip'
             yield Problem(f'image "{image}"', what, "rename the file")
         elif posixpath.basename(place.name) in (ANNOTATIONS, LABELS, PATIENTS, MARKER):
-            what = f'is called "{place.name}", as a file of the zip that is no image'
+            what = f'is named "{place.name}", like a file of the zip that is not an image'
             yield Problem(f'image "{image}"', what, "rename the file")
         elif owner != image:
             what = f'would be "{place.file}" in CVAT, as would image "{owner}"'
-            yield Problem(f'image "{image}"', what, "rename one of them, or write each subset for itself")
+            yield Problem(f'image "{image}"', what, "rename one of them, or write each subset separately")

@@ -1,4 +1,4 @@
-"""What the report on a zip for CVAT tells: what its XML cannot hold, and what CVAT does to the rest."""
+"""Losses and notes in the report: what CVAT's XML cannot hold, and what its importers change."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 
 from pcm_leukemia.converters.cvat.document import extent
-from pcm_leukemia.converters.cvat.labels import Spelling
+from pcm_leukemia.converters.cvat.labels import LabelChoice
 from pcm_leukemia.converters.cvat.layout import PATIENTS, Layout
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.shapes import Ellipse, Mask, Point, RotatedBox
@@ -14,8 +14,8 @@ from pcm_leukemia.shapes import Ellipse, Mask, Point, RotatedBox
 __all__ = ["lost", "notes"]
 
 
-def lost(ds: Dataset, spelling: Spelling, layout: Layout, *, patients: bool) -> dict[str, int]:
-    """What CVAT's XML cannot hold, by kind."""
+def lost(ds: Dataset, spelling: LabelChoice, layout: Layout, *, patients: bool) -> dict[str, int]:
+    """Counts of what CVAT's XML cannot hold."""
     with_images = {image.patient for image in ds.images}
     sizes = {image.id: image for image in ds.images}
     return {
@@ -38,37 +38,37 @@ def lost(ds: Dataset, spelling: Spelling, layout: Layout, *, patients: bool) -> 
 
 
 def notes(
-    ds: Dataset, layout: Layout, spelling: Spelling, *, copied: bool, patients: bool, split: bool
+    ds: Dataset, layout: Layout, spelling: LabelChoice, *, copied: bool, patients: bool, split: bool
 ) -> Iterator[str]:
-    """What a user of the zip should know."""
+    """Notes for users of the zip."""
     if not copied:
-        yield "the zip holds annotations only, no images"
-    yield "CVAT makes no labels when it imports: first paste labels.txt into the Raw tab of its label editor"
+        yield "the zip has annotations only, no images"
+    yield "CVAT does not create labels on import: first paste labels.txt into the Raw tab of its label editor"
     without = sum(image.patient is None for image in ds.images)
     if patients and without < len(ds.images):
-        some = f", but for {without:,} images of unknown patients" if without else ""
+        unknown = f" ({without:,} images have no patient)" if without else ""
         yield (
-            f"CVAT has no place for patients{some}: unzip {PATIENTS} and give it when reading back, as the "
-            "patients' table; whoever has the zip has it, too"
+            f"CVAT cannot store patients{unknown}: unzip {PATIENTS} and give it as the patient table when "
+            "reading the annotations back; everybody who has the zip can see it"
         )
     for raw, count in spelling.ignored.items():
-        yield f'{count:,} cells to be ignored are written as "{raw}"; read them back as ignore'
+        yield f'{count:,} ignored cells are written as "{raw}"; map this label to ignore when reading back'
     changed = sum(place.id != image for image, place in layout.places.items())
     if changed:
-        yield f"{changed:,} images have another id when read back, since their subset begins it"
+        yield f"{changed:,} images have another id when read back: it starts with their subset"
     if ds.split is not None and not split:
-        yield 'the split is not written; subsets "split" makes its parts the subsets'
+        yield 'the split is not written; subsets "split" writes its parts as subsets'
     yield from _notes_on_cells(ds)
     yield from _notes_on_cvat(ds, layout)
 
 
 def _notes_on_cells(ds: Dataset) -> Iterator[str]:
-    """Where what is read back differs from the rows."""
+    """Notes on cells that differ when read back."""
     renumbered = sum(
         cell.id != number for image in ds.images for number, cell in enumerate(ds.cells_of(image))
     )
     if renumbered:
-        yield f"{renumbered:,} cells have another number when read back: CVAT numbers them by their place"
+        yield f"{renumbered:,} cells have another number when read back: CVAT numbers them by position"
     sizes = {image.id: image for image in ds.images}
     outside = differ = upright = 0
     for cell in ds.cells:
@@ -82,30 +82,30 @@ def _notes_on_cells(ds: Dataset) -> Iterator[str]:
             upright += isinstance(cell.shape, RotatedBox) and not cell.shape.rotation % 360
             outside += min(envelope[:2]) < 0 or envelope[2] > image.width or envelope[3] > image.height
     if differ:
-        yield f"{differ:,} boxes are not the extent of what was drawn, which they become when read back"
+        yield f"{differ:,} boxes differ from the extent of their outline, which replaces them when read back"
     if upright:
-        yield f"{upright:,} boxes that are turned by 0 degrees are written as upright ones"
+        yield f"{upright:,} boxes rotated by 0 degrees are written as upright boxes"
     if outside:
-        yield f"{outside:,} turned boxes or outlines leave their image: read them back with clip"
+        yield f"{outside:,} rotated boxes or outlines leave their image; read them back with the option clip"
 
 
 def _notes_on_cvat(ds: Dataset, layout: Layout) -> Iterator[str]:
-    """What CVAT's importers are known to do."""
+    """Notes on known behaviour of CVAT's importers."""
     stems: dict[str, str] = {}
     for place in layout.places.values():
         other = stems.setdefault(os.path.splitext(place.file)[0], place.file)  # noqa: PTH122 - a POSIX path
         if other != place.file:
             yield (
-                f'"{other}" and "{place.file}" differ in their extension alone: CVAT may put the cells of '
-                "both on one of them; rename one"
+                f'"{other}" and "{place.file}" differ only in their extension: CVAT may put the cells of '
+                "both on one image; rename one of them"
             )
             break
     points = sum(isinstance(cell.shape, Point) for cell in ds.cells)
     if points:
-        yield f"{points:,} points are no cells when they are read back: draw a box around each"
+        yield f"{points:,} points are not read back as cells; draw a box around each"
     drawn = sum(isinstance(cell.shape, Ellipse | Mask) for cell in ds.cells)
     if drawn and layout.kind == "project":
         yield (
-            f"{drawn:,} masks and ellipses are left out when CVAT imports a data set into a project; upload "
-            "the annotations into each task instead"
+            f"{drawn:,} masks and ellipses are lost when CVAT imports a data set into a project; upload the "
+            "annotations into each task instead"
         )

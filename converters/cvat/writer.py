@@ -1,24 +1,24 @@
-"""CVAT: a zip in "CVAT for images 1.1", so that experts can look at the data and correct it there.
+"""CVAT: a zip in "CVAT for images 1.1", in which experts can review and correct the annotations.
 
 ::
 
     images/<name>, images/<subset>/<name>   the images, unless images="none"
     annotations.xml                         a task, or a project with subsets
     labels.txt                              the labels, for the Raw tab of CVAT's label editor
-    patients.csv                            path, patient, diagnosis: CVAT has no place for them
-    pcm-leukemia.json                       what was written, from which data
+    patients.csv                            path, patient, diagnosis: CVAT cannot store them
+    pcm-leukemia.json                       a record of the export and its source data
 
-Coordinates have two decimals, as CVAT writes them, or all that they need where two would lose
-something. Every shape, rotation, occlusion, z-order, group, source, attribute and tag survives:
-``read(write(ds)) == ds`` for data that came from CVAT. Declared losses: the numbers of tracks
-(frames of a video become images); the cells' own numbers, since CVAT numbers them by their place;
-raw labels, unless ``labels="raw"``; a split, unless it becomes the subsets; a turn by 0 degrees.
+Coordinates have two decimals, as CVAT writes them, or more if two would lose precision. All shapes,
+rotations, occlusions, z-orders, groups, sources, attributes and tags are kept: ``read(write(ds)) == ds`` for
+data from CVAT. Declared losses: track numbers (video frames become images); the cells' numbers, since CVAT
+numbers cells by position; raw labels, unless ``labels="raw"``; a split, unless it is written as subsets;
+rotations by 0 degrees.
 
-Cells to be ignored are written, under the annotator's own label, or "ignore" where that spells a
-class. No other converter does so, since training on them would be wrong; but they are what a
-reviewer has to see, and an export without them would come back as if they had been deleted.
+Ignored cells are written under the annotator's label, or "ignore" if that label names a class. The other
+converters leave them out, because models must not be trained on them. Reviewers need to see them, and an
+export without them would look as if they had been deleted.
 
-Sources: CVAT's documentation of its XML format, and its exporter and importers
+Sources: CVAT's documentation of its XML format, and the code of its exporter and importers
 (cvat/apps/dataset_manager/formats/cvat.py).
 """
 
@@ -36,7 +36,7 @@ from typing import Literal
 from rich.progress import track
 
 from pcm_leukemia.converters.cvat.document import header, image_element
-from pcm_leukemia.converters.cvat.labels import Declared, Labels, Spelling, declare, for_cvat, spell
+from pcm_leukemia.converters.cvat.labels import CvatLabel, LabelChoice, LabelText, declare, for_cvat, spell
 from pcm_leukemia.converters.cvat.layout import ANNOTATIONS, LABELS, PATIENTS, Layout, Subsets, lay_out
 from pcm_leukemia.converters.cvat.losses import lost, notes
 from pcm_leukemia.dataset import Dataset
@@ -47,10 +47,10 @@ from pcm_leukemia.schema import Image
 
 __all__ = ["check_out", "write"]
 
-Images = Literal["copy", "none"]
+ImageFiles = Literal["copy", "none"]
 
 _DATE = (1980, 1, 1, 0, 0, 0)
-"""The earliest that a zip can hold: the same input gives the same bytes."""
+"""The earliest date that a zip can store, so that the same input gives the same bytes."""
 _SEALED = b"pcm-leukemia: written for CVAT"
 
 
@@ -59,49 +59,48 @@ def write(
     out: str | Path,
     *,
     task: str | None = None,
-    images: Images = "copy",
+    images: ImageFiles = "copy",
     subsets: Subsets = "as given",
-    labels: Labels = "class",
+    labels: LabelText = "class",
     colours: Mapping[str, str] | None = None,
     include_patients: bool = True,
     progress: bool = False,
 ) -> Report:
-    """Write `ds` as a zip that CVAT imports.
+    """Write `ds` as a zip that CVAT can import.
 
     Parameters
     ----------
     ds
-        With subsets, a project; with none, or where all images came from one task, a task.
+        The data; written as a task if all images came from one task, otherwise as a project with subsets.
     out
-        A new zip, or one that an earlier run wrote; the suffix .zip is added if it is missing.
+        A new zip, or the output of an earlier run, which is replaced. The suffix .zip is added if missing.
     task
-        "detection", "wbc" or "classification"; by default the classes as they are.
+        "detection", "wbc" or "classification"; by default the classes of the data.
     images
-        "copy" them into the zip, or "none": annotations only.
+        "copy" the images into the zip, or "none" for annotations only.
     subsets
-        "split" makes the parts of the split the subsets, Train, Validation and Test; by default the
-        images' own subsets stay. `splits.from_subsets` reads them back as a split.
+        "as given" keeps the subsets of the images; "split" writes the parts of the split as subsets (Train,
+        Validation, Test). `splits.from_subsets` makes such subsets a split again.
     labels
-        "class" shows the classes in CVAT; "raw" what the annotators wrote, wherever that reads back as
-        the same class, so that nothing is lost.
+        "class" writes the classes; "raw" writes the annotators' labels if they map to the same class.
     colours
-        Label -> "#rrggbb"; by default colours far from each other.
+        Label -> "#rrggbb"; by default colours that are easy to tell apart.
     include_patients
-        Put patients and diagnoses into the zip, as `patients.csv`. Whoever has the zip has them.
+        Put patients and diagnoses into the zip as `patients.csv`. Everybody who has the zip can see them.
     progress
-        Show a bar.
+        Show a progress bar.
 
     Raises
     ------
     LeakySplit
-        If a patient stands in two parts.
+        If a patient or a group of images is in two parts.
     ExportError
-        If `out` must not be replaced or cannot be written, images are missing, two images would get
-        one path, or a text holds a character that XML cannot.
+        If `out` is another file or cannot be written, images are missing, two images would get the same
+        path, or a text contains a character that XML cannot represent.
     UnknownPart
-        If the parts are to be the subsets and there is no split.
+        If `subsets` is "split" and there is no split.
     ValueError
-        If an option has no such value.
+        If an option has an unknown value.
 
     Examples
     --------
@@ -155,12 +154,12 @@ def write(
 
 
 def check_out(out: str | Path) -> Path:
-    """Refuse a target that `write` must not replace; gives its absolute path, with the suffix .zip.
+    """Reject a target that `write` must not replace; return its absolute path, with the suffix .zip.
 
     Raises
     ------
     ExportError
-        If something is there that `write` did not write.
+        If `out` exists and was not written by `write`.
     """
     return check_zip(zip_name(out), _SEALED, ", and pcm-leukemia did not write it for CVAT")
 
@@ -175,7 +174,7 @@ def _check_options(images: str, subsets: str, labels: str) -> None:
 
 
 def _to_copy(ds: Dataset) -> list[Image]:
-    """The images that have a file: all of them or none, since CVAT and `read` refuse anything between."""
+    """The images to copy: all or none, since CVAT and `read` reject exports with some images missing."""
     there = [image for image in ds.images if image.file] if ds.root is not None else []
     if there and len(there) < len(ds.images):
         first = next(image.id for image in ds.images if not image.file)
@@ -220,9 +219,9 @@ def _add_images(
 
 
 def _add_annotations(
-    archive: zipfile.ZipFile, ds: Dataset, layout: Layout, spelling: Spelling, declared: list[Declared]
+    archive: zipfile.ZipFile, ds: Dataset, layout: Layout, spelling: LabelChoice, declared: list[CvatLabel]
 ) -> None:
-    """Write the XML image by image, so that memory stays flat."""
+    """Write the XML image by image, which limits the use of memory."""
     sizes = layout.subsets
     tasks = {subset: number for number, subset in enumerate(sizes, 1)}
     seen: Counter[str] = Counter()
@@ -241,9 +240,9 @@ def _add_annotations(
 
 
 def _patients(ds: Dataset, layout: Layout) -> str:
-    """The table that `patients.from_csv` reads, by the ids that the images have when read back."""
+    """The table for `patients.from_csv`, with the ids that the images have when read back."""
     stream = io.StringIO(newline="")
-    table = csv.writer(stream)  # lines end as RFC 4180 says
+    table = csv.writer(stream)  # line ends follow RFC 4180
     table.writerow(("path", "patient", "diagnosis"))
     table.writerows(
         (layout.places[image.id].id, patient.id, patient.diagnosis or "")
@@ -254,6 +253,6 @@ def _patients(ds: Dataset, layout: Layout) -> str:
 
 
 def _mark(ds: Dataset, report: Report, options: Mapping[str, str | None]) -> str:
-    """What was written, from which data, and with which options."""
+    """The record of the export: source data, options and report."""
     made = {"written_by": "pcm-leukemia", "name": ds.name, "fingerprint": ds.fingerprint, **options}
     return json.dumps({**made, **report.to_json()}, indent=1, ensure_ascii=False) + "\n"

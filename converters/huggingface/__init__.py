@@ -1,4 +1,4 @@
-"""Hugging Face: parquet files that `datasets.load_dataset` opens, with a card; `push` uploads them."""
+"""Hugging Face: parquet files for `datasets.load_dataset` with a dataset card; `push` uploads them."""
 
 from __future__ import annotations
 

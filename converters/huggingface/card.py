@@ -1,4 +1,4 @@
-"""The dataset card: README.md with the header that the Hub and `datasets` read, and text for people."""
+"""The dataset card: README.md with a header for the Hub and `datasets`, and a text for readers."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from pcm_leukemia.converters.huggingface.shards import Shard, Shards
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.schema import IGNORE
 
-__all__ = ["PAPER", "SYNTHETIC", "Written", "card", "synthetic"]
+__all__ = ["PAPER", "SYNTHETIC", "WrittenConfig", "card", "synthetic"]
 
 SYNTHETIC = "SYN-"
-"""What the patient ids of the package's own sample begin with."""
+"""The prefix of the patient ids in the package's synthetic sample."""
 
 PAPER = (
     "Lin Tun Naing, Apichat Photi-A, Kaung Htet Cho, Matthew N. Dailey, Mongkol Ekpanyapong and Piya "
@@ -41,8 +41,7 @@ _BIBTEX = """```bibtex
 }
 ```"""
 
-_CITATION = f"""These data, or the protocol that they follow, are described in the paper; the files were written by the
-software.
+_CITATION = f"""The paper describes these data or the protocol used for them; the software wrote the files.
 
 {PAPER}
 
@@ -51,8 +50,8 @@ software.
 _TASKS = {"detection": "object-detection", "classification": "image-classification"}
 
 
-class Written(NamedTuple):
-    """A configuration as it lies on the disk: its features, and the files of each split."""
+class WrittenConfig(NamedTuple):
+    """A configuration on disk: its features, and the files of each split."""
 
     config: str
     features: dict[str, Feature]
@@ -62,13 +61,13 @@ class Written(NamedTuple):
 def card(
     ds: Dataset,
     crops: Dataset,
-    written: list[Written],
+    written: list[WrittenConfig],
     padding: int,
     license_name: str | None,
     repo_id: str | None,
 ) -> str:
     """The text of README.md."""
-    # without sorting, and on one line each: the header is read by people, too
+    # unsorted and without line breaks, since people read the header too
     header = yaml.safe_dump(
         _header(ds, written, license_name), sort_keys=False, allow_unicode=True, width=2**31
     )
@@ -97,10 +96,10 @@ def card(
 # The header
 
 
-def _header(ds: Dataset, written: list[Written], license_name: str | None) -> dict[str, Any]:
+def _header(ds: Dataset, written: list[WrittenConfig], license_name: str | None) -> dict[str, Any]:
     return {
         "pretty_name": ds.name,
-        # the Hub's name for "nobody has said"
+        # the Hub's value for a licence that is not stated
         "license": license_name or "unknown",
         "task_categories": [_TASKS[each.config] for each in written],
         "tags": [
@@ -122,7 +121,7 @@ def _header(ds: Dataset, written: list[Written], license_name: str | None) -> di
     }
 
 
-def _info(each: Written) -> dict[str, Any]:
+def _info(each: WrittenConfig) -> dict[str, Any]:
     return {
         "config_name": each.config,
         "features": yaml_features(each.features),
@@ -136,7 +135,7 @@ def _info(each: Written) -> dict[str, Any]:
 
 
 def _size_category(images: int) -> str:
-    """The Hub's bins, by images."""
+    """The Hub's size category for a number of images."""
     for limit, name in ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K")):
         if images < limit:
             return name
@@ -147,7 +146,7 @@ def _size_category(images: int) -> str:
 
 
 def synthetic(ds: Dataset) -> int:
-    """How many of the patients are drawn by the package's own sample."""
+    """The number of patients that come from the package's synthetic sample."""
     return sum(1 for patient in ds.patients if patient.id.startswith(SYNTHETIC))
 
 
@@ -155,21 +154,21 @@ def _what_it_is(ds: Dataset) -> Iterator[str]:
     drawn = synthetic(ds)
     if drawn == len(ds.patients) and drawn:
         yield (
-            "> **These are synthetic data.** Every image was drawn by a program (`pcm-leukemia sample`), to try "
-            "software with. They show no patient and no real cell: nothing that is trained on them, or measured "
-            "with them, says anything about leukemia."
+            "> **These data are synthetic.** A program (`pcm-leukemia sample`) drew every image, for testing "
+            "software. The images show no patients and no real cells: models trained on them, and scores "
+            "measured on them, say nothing about leukemia."
         )
     elif drawn:
-        yield f"> **{drawn:,} of the {len(ds.patients):,} patients are synthetic**: drawn by a program, no real cells."
+        yield f"> **{drawn:,} of the {len(ds.patients):,} patients are synthetic**: a program drew their images, which show no real cells."
     cells = sum(cell.label != IGNORE for cell in ds.cells)
     patients = f" of {len(ds.patients):,} patients" if ds.patients else ""
     yield (
-        f"Blood-smear images{patients} with the cells in them marked: {len(ds.images):,} images, "
+        f"Blood-smear images{patients} with annotated cells: {len(ds.images):,} images, "
         f"{cells:,} boxes, {len(ds.taxonomy.labels)} classes. Written by pcm-leukemia."
     )
 
 
-def _loading(written: list[Written], repo_id: str | None) -> str:
+def _loading(written: list[WrittenConfig], repo_id: str | None) -> str:
     config, split = written[0].config, next(iter(written[0].splits))
     where = f'"{repo_id}"' if repo_id else "folder"
     lines = ["from datasets import load_dataset", ""]
@@ -178,7 +177,7 @@ def _loading(written: list[Written], repo_id: str | None) -> str:
             "from pathlib import Path",
             "",
             *lines,
-            'folder = str(Path(".").resolve())  # where this file is',
+            'folder = str(Path(".").resolve())  # the folder of this file',
         ]
     lines += [
         f'{config} = load_dataset({where}, "{config}")',
@@ -193,30 +192,30 @@ def _loading(written: list[Written], repo_id: str | None) -> str:
     return "```python\n" + "\n".join(lines) + "\n```"
 
 
-_DETECTION = """`detection`: a row an image.
+_DETECTION = """`detection`: one row for each image.
 
-| column | what it is |
+| column | content |
 |---|---|
-| `image` | the image file, byte for byte as it was annotated |
-| `image_id` | a number, from 1, the same in both configurations |
-| `width`, `height` | pixels |
-| `file_name` | the image's path in the annotated export |
-| `patient`, `diagnosis` | as they were given; empty where unknown |
-| `objects` | lists of equal length: `id` (from 1, over all images), `bbox` (x, y, width, height in pixels, as in COCO), `category`, `area` of the box (square pixels), `cell` (its number in the image), `raw_label` (what the annotator's tool said) |
-| `pcm` | JSON with what is left of the annotations (outlines, attributes, tags); `pcm_leukemia.converters.huggingface.read` reads it |"""
+| `image` | the original image file, byte for byte |
+| `image_id` | the number of the image, from 1, the same in both configurations |
+| `width`, `height` | size of the image in pixels |
+| `file_name` | path of the image in the annotated export |
+| `patient`, `diagnosis` | as given by the owner of the data; empty if unknown |
+| `objects` | lists of equal length: `id` (from 1, over all images), `bbox` (x, y, width, height in pixels, as in COCO), `category`, `area` of the box (square pixels), `cell` (number of the cell in the image), `raw_label` (label in the annotation tool) |
+| `pcm` | JSON with the rest of the annotations (outlines, attributes, tags), read by `pcm_leukemia.converters.huggingface.read` |"""
 
-_CLASSIFICATION = """`classification`: a row a cell.
+_CLASSIFICATION = """`classification`: one row for each cell.
 
-| column | what it is |
+| column | content |
 |---|---|
-| `image` | the cell's box with {padding} px on all sides, as far as the image goes, as PNG with the image's exact pixels |
-| `label` | the class |
-| `image_id`, `file_name`, `cell` | the image that it is from, and its number there |
-| `bbox` | its box in that image: x, y, width, height in pixels |
+| `image` | PNG of the cell's box plus {padding} px on all sides, cut at the image's border; the pixels are unchanged |
+| `label` | class of the cell |
+| `image_id`, `file_name`, `cell` | the image that contains the cell, and the number of the cell in it |
+| `bbox` | the box in that image: x, y, width, height in pixels |
 | `patient`, `diagnosis` | as in `detection` |"""
 
 
-def _columns(written: list[Written], padding: int) -> Iterator[str]:
+def _columns(written: list[WrittenConfig], padding: int) -> Iterator[str]:
     for each in written:
         yield _DETECTION if each.config == "detection" else _CLASSIFICATION.format(padding=padding)
 
@@ -249,12 +248,12 @@ def _part_table(ds: Dataset) -> str:
 
 def _split_made(ds: Dataset) -> Iterator[str]:
     if ds.split is None:
-        yield "The data were written without a split: all of them are in `train`, to be split by patient."
+        yield "The data have no split: all images are in `train`. Split them by patient before training."
         return
     if ds.split.val_shares_patients:
         yield (
-            "Training and validation may share patients, since validation was drawn by image; no patient of "
-            "theirs is in another split."
+            "Training and validation may share patients, because validation was drawn by image. None of their "
+            "patients is in another split."
         )
     else:
         yield "No patient is in two splits."
@@ -265,21 +264,21 @@ def _split_made(ds: Dataset) -> Iterator[str]:
     )
 
 
-_LIMITS = """For research on finding and classifying white blood cells in images of blood smears, and for checking software
-that does. Results on them are comparable only where the split is kept as it is.
+_LIMITS = """For research on detecting and classifying white blood cells in blood-smear images, and for testing software for
+these tasks. Results are comparable only if the split is kept unchanged.
 
-Not for diagnosis: the boxes and classes are people's judgement of single cells in images, without the count,
-the flow cytometry and the genetics that a diagnosis rests on. Staining, microscope and camera differ between
-laboratories, and a model that is good here may fail elsewhere. Classes are unevenly frequent (see above), so
-that an average over all cells hides the rare ones. A cell without a box may have been overlooked."""
+Not for diagnosis: boxes and classes are human judgements of single cells in images. A diagnosis also needs
+the cell count, flow cytometry and genetics. Stain, microscope and camera differ between laboratories, so a
+model that performs well here may fail elsewhere. Class frequencies differ widely (see above), so an average
+over all cells hides the rare classes. Cells without a box may have been overlooked."""
 
 
 def _licence(license_name: str | None) -> str:
     if license_name:
-        return f"The owner of the data states: {_text(license_name)}."
+        return f"Stated by the owner of the data: {_text(license_name)}."
     return (
-        "Unknown: the owner of the data has not stated one here, and without one nobody but the owner may "
-        "pass them on. The licence of the software, Apache-2.0, says nothing about the data."
+        "Unknown: the owner of the data has not stated a licence here. Without one, only the owner may "
+        "distribute the data. The licence of the software, Apache-2.0, does not apply to the data."
     )
 
 
@@ -294,5 +293,5 @@ def _table(head: Iterable[object], rows: Iterable[Iterable[object]]) -> str:
 
 
 def _text(text: str) -> str:
-    """Text from the data, on one line, in which nothing is markup."""
+    """Text from the data on one line, with Markdown escaped."""
     return re.sub(r"([\\`*\[\]<>|#~$&])", r"\\\1", " ".join(text.split()))

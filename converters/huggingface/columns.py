@@ -1,7 +1,7 @@
-"""The columns of both configurations: their features as `datasets` describes them, and as Arrow's types.
+"""The columns of both configurations, as features of `datasets` and as Arrow types.
 
-A feature is the JSON object that `datasets.Features` turns into one of its own, and that stands in the
-metadata of every parquet file. Lists are called "Sequence", which every version of `datasets` reads.
+A feature is the JSON object from which `datasets.Features` makes a feature; the metadata of every parquet file
+contains it. Lists are called "Sequence", which every version of `datasets` reads.
 """
 
 from __future__ import annotations
@@ -32,11 +32,17 @@ __all__ = [
 Feature = dict[str, Any]
 
 _DIGITS = 6
-"""Decimals of a width or height in pixels: fewer than a float holds, so that 50.4 - 10.1 is 40.3."""
+"""Decimals of a width or height in pixels: few enough that 50.4 - 10.1 gives 40.3."""
 
 
 def pyarrow() -> Any:
-    """The library, with its `parquet`; raises MissingExtra where it is not installed."""
+    """Import pyarrow with `pyarrow.parquet`.
+
+    Raises
+    ------
+    MissingExtra
+        If pyarrow is not installed.
+    """
     try:
         import pyarrow as pa
         import pyarrow.parquet
@@ -49,7 +55,7 @@ def pyarrow() -> Any:
 
 
 def detection_features(labels: tuple[str, ...]) -> dict[str, Feature]:
-    """One row an image. `objects` is a struct of lists, as in Hugging Face's guide to object detection."""
+    """One row for each image; `objects` is a struct of lists, as in Hugging Face's object detection guide."""
     return {
         "image": {"_type": "Image"},
         "image_id": _value("int64"),
@@ -71,7 +77,7 @@ def detection_features(labels: tuple[str, ...]) -> dict[str, Feature]:
 
 
 def classification_features(labels: tuple[str, ...]) -> dict[str, Feature]:
-    """One row a cell."""
+    """One row for each cell."""
     return {
         "image": {"_type": "Image"},
         "label": _classes(labels),
@@ -97,9 +103,9 @@ def _list(feature: Feature, length: int = -1) -> Feature:
 
 
 def arrow_schema(features: Mapping[str, Feature], more: Mapping[str, object] | None = None) -> Any:
-    """The Arrow schema, with the features in its metadata as `datasets` looks for them.
+    """The Arrow schema, with the features in its metadata, where `datasets` looks for them.
 
-    `more` is metadata of our own, under the key ``pcm_leukemia``.
+    `more` is added to the metadata under the key ``pcm_leukemia``.
     """
     pa = pyarrow()
     metadata = {"huggingface": json.dumps({"info": {"features": features}})}
@@ -124,7 +130,7 @@ def _arrow_type(pa: Any, feature: Feature) -> Any:
 
 
 def yaml_features(features: Mapping[str, Feature]) -> list[Feature]:
-    """The features as the header of a dataset card has them."""
+    """The features in the form of a dataset card's header."""
     return [{"name": name, **_yaml_feature(feature)} for name, feature in features.items()]
 
 
@@ -150,7 +156,7 @@ def _yaml_feature(feature: Feature) -> Feature:
 
 
 class CellRest(msgspec.Struct, omit_defaults=True, gc=False):
-    """What the column `objects` has no place for. `box` is there only if `bbox` does not give it back."""
+    """Cell properties that the column `objects` cannot hold; `box` only if `bbox` does not give it exactly."""
 
     box: tuple[float, float, float, float] | None = None
     shape: tuple[str, list[float]] | None = None
@@ -163,7 +169,7 @@ class CellRest(msgspec.Struct, omit_defaults=True, gc=False):
 
 
 class ImageRest(msgspec.Struct, omit_defaults=True):
-    """The column `pcm`: what other columns do not hold of an image, its tags and its cells."""
+    """The column `pcm`: properties of the image, its tags and cells that no other column holds."""
 
     name: str = ""
     subset: str = ""
@@ -182,7 +188,7 @@ def detection_row(
     numbers: tuple[int, int],
     ids: Mapping[str, int],
 ) -> dict[str, Any]:
-    """A row of the detection configuration; `numbers` are those of the image and of its first object."""
+    """A row of the detection configuration; `numbers` are the ids of the image and of its first object."""
     number, first = numbers
     boxes = [_xywh(cell.box) for cell in cells]
     rest = ImageRest(
@@ -219,7 +225,7 @@ def detection_row(
 def classification_row(
     image: Image, cell: Cell, crop: bytes, diagnosis: str | None, number: int, ids: Mapping[str, int]
 ) -> dict[str, Any]:
-    """A row of the classification configuration; `number` is the image's."""
+    """A row of the classification configuration; `number` is the id of the image."""
     return {
         "image": {"bytes": crop, "path": f"{image.id}_{cell.id}.png"},
         "label": ids[cell.label],

@@ -1,8 +1,8 @@
-"""croissant.json: what the files are and what is in them, for machines.
+"""croissant.json: a machine-readable description of the files and their content.
 
 Source: the Croissant format specification 1.0, https://docs.mlcommons.org/croissant/docs/croissant-spec.html.
-Every parquet file is a FileObject with its SHA-256; those of a configuration are a FileSet, which a record
-set reads. There is no date in it, since the same data must give the same file.
+Every parquet file is a FileObject with its SHA-256; the files of a configuration are a FileSet, which a record
+set reads. The file contains no date, so that the same data give the same file.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import json
 import re
 from typing import Any
 
-from pcm_leukemia.converters.huggingface.card import PAPER, Written, synthetic
+from pcm_leukemia.converters.huggingface.card import PAPER, WrittenConfig, synthetic
 from pcm_leukemia.converters.huggingface.columns import Feature
 from pcm_leukemia.dataset import Dataset
 
@@ -60,7 +60,9 @@ _TYPES = {"int64": "sc:Integer", "float64": "sc:Float", "string": "sc:Text"}
 _PARQUET = "application/x-parquet"
 
 
-def croissant(ds: Dataset, written: list[Written], license_name: str | None, repo_id: str | None) -> str:
+def croissant(
+    ds: Dataset, written: list[WrittenConfig], license_name: str | None, repo_id: str | None
+) -> str:
     """The text of croissant.json."""
     kind = "Synthetic blood-smear images" if synthetic(ds) else "Blood-smear images"
     content = {
@@ -78,7 +80,7 @@ def croissant(ds: Dataset, written: list[Written], license_name: str | None, rep
     return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
 
 
-def _distribution(each: Written) -> list[dict[str, Any]]:
+def _distribution(each: WrittenConfig) -> list[dict[str, Any]]:
     files = [file for _, files in each.splits.values() for file in files]
     objects = [
         {
@@ -102,7 +104,7 @@ def _distribution(each: Written) -> list[dict[str, Any]]:
     return [*objects, together]
 
 
-def _record_sets(each: Written) -> list[dict[str, Any]]:
+def _record_sets(each: WrittenConfig) -> list[dict[str, Any]]:
     config = each.config
     splits = {
         "@type": "cr:RecordSet",
@@ -123,7 +125,7 @@ def _record_sets(each: Written) -> list[dict[str, Any]]:
         "source": {
             "fileSet": {"@id": f"{config}-files"},
             "extract": {"fileProperty": "fullpath"},
-            # a split's name alone matches, too: mlcroissant applies this a second time when it joins
+            # also matches a bare split name: mlcroissant applies the regex again when it joins
             "transform": {"regex": r"^(?:.*/)?([^/]+?)(?:-\d+-of-\d+\.parquet)?$"},
         },
         "references": {"field": {"@id": f"{config}-splits/name"}},
@@ -135,7 +137,7 @@ def _record_sets(each: Written) -> list[dict[str, Any]]:
         "key": {"@id": f"{config}/{'image_id' if config == 'detection' else 'cell'}"},
         "field": [split, *(_field(config, name, feature) for name, feature in each.features.items())],
     }
-    if config == "classification":  # a cell's number is its own within the image alone
+    if config == "classification":  # cell numbers are unique only within an image
         rows["key"] = [{"@id": f"{config}/image_id"}, {"@id": f"{config}/cell"}]
     return [splits, rows]
 
@@ -174,7 +176,7 @@ def _data_type(feature: Feature) -> str:
 
 
 def _classes(feature: Feature) -> dict[str, str]:
-    """What the numbers of a class mean."""
+    """A description with the name of each class id."""
     names = _innermost(feature).get("names", ())
     return (
         {"description": ", ".join(f"{number}: {name}" for number, name in enumerate(names))} if names else {}
@@ -182,7 +184,7 @@ def _classes(feature: Feature) -> dict[str, str]:
 
 
 def _innermost(feature: Feature) -> Feature:
-    """What a list holds, however deep."""
+    """The feature inside lists of any depth."""
     while feature["_type"] == "Sequence":
         feature = feature["feature"]
     return feature

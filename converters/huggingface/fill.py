@@ -1,4 +1,4 @@
-"""Reads every image once, decodes it once, and fills the parquet files of both configurations in order."""
+"""Write the parquet files of both configurations; every image is read and decoded once, in order."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 
 from rich.progress import track
 
-from pcm_leukemia.converters.huggingface.card import Written
+from pcm_leukemia.converters.huggingface.card import WrittenConfig
 from pcm_leukemia.converters.huggingface.columns import (
     arrow_schema,
     classification_features,
@@ -28,15 +28,15 @@ from pcm_leukemia.files import ahead
 from pcm_leukemia.images import Files, crop, decode_as_annotated, encode, load_bytes
 from pcm_leukemia.schema import IGNORE, Cell, Image
 
-__all__ = ["CONFIGS", "Config", "Plan", "write_shards"]
+__all__ = ["CONFIGS", "Config", "ExportPlan", "write_shards"]
 
 Config = Literal["detection", "classification"]
 
 CONFIGS: tuple[Config, ...] = ("detection", "classification")
 
 
-class Plan(NamedTuple):
-    """What goes where: the data as each configuration sees them, and the split of each part."""
+class ExportPlan(NamedTuple):
+    """What to write: the data of each configuration, and the split name of each part."""
 
     ds: Dataset
     crops: Dataset
@@ -45,23 +45,29 @@ class Plan(NamedTuple):
     splits: Mapping[str, str]
 
     def features(self, config: Config) -> dict[str, Any]:
-        """The columns of that configuration, as `datasets` describes them."""
+        """The columns of a configuration, as features of `datasets`."""
         if config == "detection":
             return detection_features(self.ds.taxonomy.labels)
         return classification_features(self.crops.taxonomy.labels)
 
 
-class _Made(NamedTuple):
-    """What a worker makes of one image: its file's bytes, and a PNG of each cell."""
+class _ReadImage(NamedTuple):
+    """One image as a thread read it: the bytes of its file, and a PNG of each cell."""
 
     data: bytes
     crops: list[bytes]
 
 
 def write_shards(
-    plan: Plan, files: Files, folder: Path, limit: int, workers: int | None, *, progress: bool
-) -> list[Written]:
-    """Write every parquet file; gives what there is, by configuration and split, as far as it has rows."""
+    plan: ExportPlan, files: Files, folder: Path, limit: int, workers: int | None, *, progress: bool
+) -> list[WrittenConfig]:
+    """Write all parquet files; return the configurations and splits that have rows.
+
+    Raises
+    ------
+    ExportError
+        If images cannot be read: all of them are listed.
+    """
     ds = plan.ds
     order = [image for part in ds.parts for image in ds.images if ds.part_of(image) == part]
     numbers = _numbers(ds)
@@ -82,7 +88,7 @@ def write_shards(
                 for image, result in islice(bar, inside):
                     if isinstance(result, Problem):
                         problems.append(result)
-                    elif not problems:  # after the first, the rest is read only to name all that are wrong
+                    elif not problems:  # after the first problem, the rest is read only to list all problems
                         _add(plan, shards, image, result, numbers[image.id])
             found |= {(config, part): each for config, each in shards.items()}
     if problems:
@@ -90,22 +96,22 @@ def write_shards(
     written = []
     for config in plan.configs:
         splits = {plan.splits[part]: found[config, part] for part in ds.parts}
-        # datasets refuses to open a split without rows
+        # datasets cannot open a split without rows
         filled = {split: (shards, shards.finish()) for split, shards in splits.items() if shards.rows}
         if filled:
-            written.append(Written(config, plan.features(config), filled))
+            written.append(WrittenConfig(config, plan.features(config), filled))
         else:
             (folder / config).rmdir()
     return written
 
 
-def _shards(plan: Plan, folder: Path, config: Config, part: str, limit: int) -> Shards:
+def _shards(plan: ExportPlan, folder: Path, config: Config, part: str, limit: int) -> Shards:
     more = metadata(plan.ds, part) if config == "detection" else None
     return Shards(folder, config, plan.splits[part], arrow_schema(plan.features(config), more), limit)
 
 
 def _numbers(ds: Dataset) -> dict[str, tuple[int, int]]:
-    """The numbers of each image and of its first object, from 1 over the whole data set, whatever the split."""
+    """Image -> its id and the id of its first object, both from 1 over the whole data set."""
     sizes = [sum(cell.label != IGNORE for cell in ds.cells_of(image)) for image in ds.images]
     firsts = accumulate(sizes, initial=1)
     return {
@@ -114,21 +120,23 @@ def _numbers(ds: Dataset) -> dict[str, tuple[int, int]]:
     }
 
 
-def _make(files: Files, plan: Plan, image: Image) -> _Made | Problem:
-    """Read one image, and cut out its cells; one whose file is not what was annotated is a problem."""
+def _make(files: Files, plan: ExportPlan, image: Image) -> _ReadImage | Problem:
+    """Read one image and cut out its cells; a file that does not match the annotations is a problem."""
     cells = _kept(plan.crops, image) if "classification" in plan.configs else []
     try:
         data = load_bytes(files, image)
         if not cells:
-            return _Made(data, [])
+            return _ReadImage(data, [])
         pixels = decode_as_annotated(data, image)
     except PcmError as error:
         return Problem(
             f'image "{image.id}"',
             str(error),
-            "mend its file, or leave the image out" + either(" with Dataset.select", ""),
+            "repair its file, or leave the image out" + either(" with Dataset.select", ""),
         )
-    return _Made(data, [encode(crop(pixels, cell.box, plan.padding), "png", small=True) for cell in cells])
+    return _ReadImage(
+        data, [encode(crop(pixels, cell.box, plan.padding), "png", small=True) for cell in cells]
+    )
 
 
 def _kept(ds: Dataset, image: Image) -> list[Cell]:
@@ -136,14 +144,17 @@ def _kept(ds: Dataset, image: Image) -> list[Cell]:
 
 
 def _add(
-    plan: Plan, shards: Mapping[Config, Shards], image: Image, made: _Made, numbers: tuple[int, int]
+    plan: ExportPlan,
+    shards: Mapping[Config, Shards],
+    image: Image,
+    made: _ReadImage,
+    numbers: tuple[int, int],
 ) -> None:
     diagnosis, patient = plan.ds.diagnosis_of(image), plan.ds.patient_of(image)
     if "detection" in shards:
         cells = _kept(plan.ds, image)
-        # which is read back as the patient's
-        whose = patient.diagnosis if patient else image.diagnosis
-        row = detection_row(image, cells, made.data, whose, numbers, plan.ds.taxonomy.ids)
+        column = patient.diagnosis if patient else image.diagnosis
+        row = detection_row(image, cells, made.data, column, numbers, plan.ds.taxonomy.ids)
         shards["detection"].add(row)
     if "classification" in shards:
         ids = plan.crops.taxonomy.ids

@@ -1,4 +1,4 @@
-"""Names of splits that `datasets` and every file system take, for the parts of a data set."""
+"""Split names for the parts of a data set that `datasets` and every file system accept."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from pcm_leukemia.dataset import Dataset
 __all__ = ["split_names"]
 
 _RESERVED = ("all",)
-"""What `datasets` takes for every split together."""
+"""The name that `datasets` reserves for all splits together."""
 
 
 def split_names(ds: Dataset) -> dict[str, str]:
-    """The split that each part becomes: "val" is "validation", data without a split are "train".
+    """Part -> split name: "val" becomes "validation"; data without a split become "train".
 
-    Other names keep letters, digits and underscores, and get a number where that makes two the same.
+    In other names, characters except letters, digits and underscores become "_"; a number is added if two
+    names are then equal.
 
     Examples
     --------

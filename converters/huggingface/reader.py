@@ -1,4 +1,4 @@
-"""Reading what `huggingface.write` wrote back into a `Dataset`, without touching the images."""
+"""Reading the output of `huggingface.write` into a `Dataset`; the images are not decoded."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class _Split(msgspec.Struct):
 
 
 class _Metadata(msgspec.Struct):
-    """What the schema of every detection file holds beside the rows; `part` is None without a split."""
+    """The metadata in the schema of every detection file; `part` is None if there is no split."""
 
     schema_version: int
     name: str
@@ -42,7 +42,7 @@ class _Metadata(msgspec.Struct):
 
 
 def metadata(ds: Dataset, part: str) -> dict[str, object]:
-    """What a file of `part` says of the data set as a whole."""
+    """The metadata about the whole data set in a file of `part`."""
     with_images = {image.patient for image in ds.images}
     made = _Metadata(
         _VERSION,
@@ -63,34 +63,34 @@ def read(
     labels: Mapping[str, str] | None = None,
     images_root: str | Path | None = None,
 ) -> Dataset:
-    """Read the detection files of a folder that `write` wrote, or a copy of some of its splits.
+    """Read the detection files of a folder that `write` wrote, or a copy with some of its splits.
 
-    The images stay where they are, in the parquet files: `Image.file` and `Dataset.root` are None, unless
-    `images_root` has them as files.
+    The images stay in the parquet files: `Image.file` and `Dataset.root` are None unless `images_root` is
+    given.
 
     Parameters
     ----------
     path
-        The folder, with ``detection/*.parquet`` in it.
+        The folder that contains ``detection/*.parquet``.
     taxonomy
-        The classes; by default, and with "declared", those of the folder.
+        The classes; by default (and with "declared") those of the folder.
     labels
-        Class of the folder -> class, or "ignore".
+        Class in the folder -> class, or "ignore".
     images_root
-        A folder or zip with the images as files.
+        A folder or zip with the image files.
 
     Raises
     ------
     DataNotFound
-        If there is no such file.
+        If there are no such files.
     CorruptFile
-        If a file is cut short, missing among its like, or not of this package.
+        If a file is truncated, missing, or not written by this package.
     InvalidDataset
-        If the rows contradict each other, or images are not at `images_root`.
+        If rows contradict each other, or images are missing in `images_root`.
     MissingExtra
         If pyarrow is not installed.
     ValueError
-        If `labels` maps to something that is no class.
+        If `labels` maps a class to something other than a class or "ignore".
     """
     pa = pyarrow()
     files = _files(Path(path))
@@ -105,7 +105,9 @@ def read(
                 here = _metadata_of(file, opened.schema_arrow)
                 common = common or here
                 if (here.name, here.taxonomy, here.split) != (common.name, common.taxonomy, common.split):
-                    raise CorruptFile(f"{file}: is of another data set than {files[0].name}; move it away")
+                    raise CorruptFile(
+                        f"{file}: belongs to another data set than {files[0].name}; move it away"
+                    )
                 for row in _rows(opened):
                     image = _image(row)
                     images.append(image)
@@ -117,7 +119,9 @@ def read(
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError, *_BAD_ROW) as error:
             if isinstance(error, CorruptFile):
                 raise
-            raise CorruptFile(f"{file}: cannot be read ({error}); write it again, or copy it anew") from error
+            raise CorruptFile(
+                f"{file}: cannot be read ({error}); write it again, or copy it again"
+            ) from error
     assert common is not None
     diagnoses |= dict(common.patients_without_images)
     root = None
@@ -144,24 +148,24 @@ def read(
 
 
 def _files(path: Path) -> list[Path]:
-    """The files in order, none of them missing."""
+    """The files in order; a missing file is an error."""
     folder = path / "detection"
     files = sorted(folder.glob("*.parquet"))
     if not files:
         raise DataNotFound(
             f"{path}: no detection/*.parquet in it; give a folder that was written as huggingface, "
-            "with its configuration detection"
+            "with the configuration detection"
         )
     there = {file.name for file in files}
     for name in sorted(there):
         shard = _SHARD.fullmatch(name)
         if shard is None:
-            raise CorruptFile(f"{folder / name}: is no file of a split that pcm-leukemia wrote; move it away")
+            raise CorruptFile(f"{folder / name}: was not written by pcm-leukemia; move it away")
         for index in range(int(shard[3])):
             sibling = f"{shard[1]}-{index:05d}-of-{shard[3]}.parquet"
             if sibling not in there:
                 raise CorruptFile(
-                    f"{folder / sibling}: is missing; copy it anew, or leave out the whole split"
+                    f"{folder / sibling}: is missing; copy it again, or leave out the whole split"
                 )
     return files
 
@@ -171,7 +175,7 @@ def _metadata_of(file: Path, schema: Any) -> _Metadata:
         made = msgspec.json.decode((schema.metadata or {})[_KEY], type=_Metadata)
     except (KeyError, msgspec.DecodeError, UnicodeDecodeError) as error:
         raise CorruptFile(
-            f"{file}: was not written by pcm-leukemia, or not as detection; open it with datasets.load_dataset"
+            f"{file}: is not a detection file of pcm-leukemia; open it with datasets.load_dataset"
         ) from error
     if made.schema_version != _VERSION:
         raise CorruptFile(

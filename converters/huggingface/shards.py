@@ -1,4 +1,4 @@
-"""Parquet files of bounded size, written as a stream: memory holds one row group, however many rows come."""
+"""Parquet files of limited size, written as a stream: only one row group is in memory."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ __all__ = ["Shard", "Shards"]
 
 _GROUP_ROWS = 100
 _GROUP_BYTES = 8 << 20
-"""Rows and bytes at which a row group ends. Readers fetch it as a whole; memory holds it some ten times."""
+"""Rows and bytes at which a row group ends. Readers load a whole group; writing needs about ten times its size."""
 _ROW_BYTES = 200
-"""About what a row takes beside its image."""
+"""Approximate size of a row without its image."""
 
 
 class Shard(NamedTuple):
-    """A finished file: its path below the folder, and what metadata say of it."""
+    """A finished file: its path below the folder, rows, size in bytes and checksum."""
 
     path: str
     rows: int
@@ -32,9 +32,8 @@ class Shard(NamedTuple):
 class Shards:
     """The files of one split of one configuration: ``<config>/<split>-00000-of-00003.parquet``.
 
-    A file ends before the row with which it would hold more than `limit` bytes, and holds at least one.
-    Without rows there is no file. Nothing is compressed: the images are so already, and the rest is small
-    beside them.
+    A file has at most `limit` bytes, but at least one row. If there are no rows, there is no file. Nothing is
+    compressed: the images already are, and the rest is small.
     """
 
     def __init__(self, folder: Path, config: str, split: str, schema: Any, limit: int) -> None:
@@ -58,12 +57,12 @@ class Shards:
         if kind is None:
             self._end_file()
         elif self._sink is not None:
-            with contextlib.suppress(OSError):  # the folder around it is about to be removed
+            with contextlib.suppress(OSError):  # the folder is about to be removed
                 self._writer.close()
             self._sink.close()
 
     def add(self, row: dict[str, Any]) -> None:
-        """Take one row, whose image is in ``row["image"]["bytes"]``."""
+        """Add one row; its image is in ``row["image"]["bytes"]``."""
         size = len(row["image"]["bytes"]) + len(row.get("pcm") or "") + _ROW_BYTES
         if self._file_rows and self._file_bytes + size > self.limit:
             self._end_file()
@@ -76,7 +75,7 @@ class Shards:
             self._end_group()
 
     def finish(self) -> list[Shard]:
-        """Name the files, now that it is known how many there are."""
+        """Rename the files to include their total number, and return them."""
         shards = []
         for index, (work, rows, size, sha256) in enumerate(self._done):
             path = f"{self.config}/{self.split}-{index:05d}-of-{len(self._done):05d}.parquet"
@@ -116,7 +115,7 @@ class Shards:
 
 
 class _Hashing(io.RawIOBase):
-    """A file that is hashed as it is written, so that it need not be read again."""
+    """A file that is hashed while it is written, so that it is not read again."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

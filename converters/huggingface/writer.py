@@ -1,21 +1,20 @@
-"""Hugging Face: a folder that ``datasets.load_dataset`` opens as it is, and that the Hub shows.
+"""Hugging Face: a folder that ``datasets.load_dataset`` can open and the Hub can display.
 
 ::
 
-    README.md                                        the dataset card, with the header that the Hub reads
-    croissant.json                                   the same for machines, as Croissant 1.0
-    detection/train-00000-of-00003.parquet           a row an image, with the bytes of its file
-    classification/train-00000-of-00008.parquet      a row a cell: the padded crop, as PNG
+    README.md                                        the dataset card, with a header for the Hub
+    croissant.json                                   the same in machine-readable form (Croissant 1.0)
+    detection/train-00000-of-00003.parquet           one row for each image, with its file
+    classification/train-00000-of-00008.parquet      one row for each cell: the padded crop as PNG
 
-Our part "val" is their split "validation"; data without a split become "train". Images are the files'
-own bytes, whatever is in them, EXIF included. The column `pcm` of "detection" is JSON with what no other
-column holds (name, subset, tags, shapes, attributes); together with the metadata of the files it gives the
-data set back.
+The part "val" becomes the split "validation"; data without a split become "train". Image files are stored
+unchanged, including EXIF. The column `pcm` of "detection" is JSON with everything that no other column holds
+(name, subset, tags, shapes, attributes); together with the metadata of the files it restores the data set.
 
-Declared loss: cells to be ignored, which are left out and counted; and, on reading, `Image.file` and
-`Dataset.root`, since the images are inside the parquet files. All else survives exactly: boxes, shapes,
-raw labels, cell numbers, attributes, tags, patients (also those without images), the split with its `made`,
-the classes with their aliases and tasks. Coordinates are pixels; `bbox` is x, y, width, height.
+Declared losses: ignored cells, which are left out and counted; and, on reading, `Image.file` and
+`Dataset.root`, since the images are inside the parquet files. Everything else is kept exactly: boxes, shapes,
+raw labels, cell numbers, attributes, tags, patients (including those without images), the split with its
+`made`, the classes with their aliases and tasks. Coordinates are in pixels; `bbox` is x, y, width, height.
 """
 
 from __future__ import annotations
@@ -24,10 +23,10 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from pcm_leukemia.converters.huggingface.card import Written, card
+from pcm_leukemia.converters.huggingface.card import WrittenConfig, card
 from pcm_leukemia.converters.huggingface.columns import pyarrow
 from pcm_leukemia.converters.huggingface.croissant import croissant
-from pcm_leukemia.converters.huggingface.fill import CONFIGS, Config, Plan, write_shards
+from pcm_leukemia.converters.huggingface.fill import CONFIGS, Config, ExportPlan, write_shards
 from pcm_leukemia.converters.huggingface.names import split_names
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import MissingExtra
@@ -54,51 +53,51 @@ def write(
 ) -> Report:
     """Write `ds` as parquet files with a dataset card.
 
-    Each image is read once, and decoded once if crops are cut. An image that cannot be read ends it, after
-    all such images are found, and nothing is written: what is published is compared with by its numbers,
-    and must not lack images that its card counts. Leave them out with `Dataset.select` to go on without.
+    Each image is read once, and decoded once if crops are cut. If images cannot be read, all of them are
+    listed and nothing is written: others will compare their results with the published data, which must be
+    complete. To continue without these images, leave them out with `Dataset.select`.
 
     Parameters
     ----------
     ds
-        With a split, one split a part; without, one split "train".
+        The data; one split for each part, or one split "train" if there is no split.
     out
-        A new folder, or one that an earlier run wrote.
+        A new folder, or the output of an earlier run, which is replaced.
     task
-        "detection", "wbc" or "classification"; by default the classes as they are. The crops leave Other
-        out, where the classes have a task "classification".
+        "detection", "wbc" or "classification"; by default the classes of the data. If the classes have a task
+        "classification", the crops use it and leave out Other.
     padding
-        Pixels on each side of a crop's box; the crop ends at the image's border.
+        Pixels added on each side of the box in crops, cut at the image's border.
     configs
-        "detection", "classification" or both.
+        The configurations to write: "detection", "classification" or both.
     max_shard_bytes
-        About how large a parquet file may be; one image may be more.
+        Approximate maximum size of a parquet file in bytes; a file has at least one row.
     license
-        The licence of the data, by the name that Hugging Face gives it, such as "cc-by-nc-4.0". It is for
-        the data's owner to state; by default the card says that it is unknown.
+        The licence of the data, by its name on Hugging Face, for example "cc-by-nc-4.0"; by default "unknown".
+        Only the owner of the data can state it.
     workers
-        Threads that read, decode and cut; by default one a core.
+        Threads; by default one for each core.
     incomplete
-        "refuse" images in which cells may be unannotated, or "keep" them: what is
-        not annotated is background to a detector. See `Image.annotation_state`.
+        "refuse" or "keep" images with unannotated cells, which a detector would learn as background.
+        See `Image.annotation_state`.
     progress
-        Show a bar.
+        Show a progress bar.
 
     Raises
     ------
     LeakySplit
-        If a patient or a group of images stands in two parts.
+        If a patient or a group of images is in two parts.
     UnfitForTask
-        If cells are points without a box; or, with the configuration detection, images are annotated in part
+        If cells are points without a box; or, with the configuration detection, if images are partly annotated
         and `incomplete` is "refuse".
     DataNotFound
         If there are no image files.
     ExportError
-        If `out` must not be replaced, or images cannot be read: all of them are named.
+        If `out` holds other files, or images cannot be read: all of them are listed.
     MissingExtra
         If pyarrow is not installed.
     ValueError
-        If there is no such task or configuration, or a number is out of range.
+        If `task` or `configs` has an unknown value, or a number is out of range.
 
     Examples
     --------
@@ -140,38 +139,37 @@ def push(
     incomplete: Incomplete = "refuse",
     progress: bool = False,
 ) -> Report:
-    """Write `ds` into a temporary folder and upload that to the Hub, in one commit.
+    """Write `ds` to a temporary folder and upload it to the Hub in one commit.
 
-    Parquet files of an earlier push that are none any more are deleted in the same commit. The
-    temporary folder takes as much room as the images and their crops.
+    The same commit deletes parquet files of an earlier push that no longer exist. The temporary folder needs
+    as much disk space as the images and their crops.
 
     Parameters
     ----------
     ds
-        As for `write`, and so are the options below.
+        The data, as for `write`.
     repo_id
-        "owner/name"; the repository is made if it is not there.
+        "owner/name"; the repository is created if it does not exist.
     private
-        Whether a repository that is made is private. Look at patient ids and at what the image files hold
-        besides pixels before anybody else can see them.
+        Whether a new repository is private. Check patient ids and image metadata before you make it public.
     token
-        Of an account that may write there; by default the one that `hf auth login` left.
+        The token of an account with write access; by default the one stored by `hf auth login`.
     revision
         The branch; by default main.
     commit_message
-        By default one that names the data set.
+        By default a message with the name of the data set.
     task, padding, configs, max_shard_bytes, license, workers, incomplete, progress
         As for `write`.
 
     Returns
     -------
     Report
-        Of what was written; `out` is no more, and a note says where it is on the Hub.
+        The report of `write`; its folder `out` has been deleted, and a note gives the address on the Hub.
 
     Raises
     ------
     LeakySplit, UnfitForTask, DataNotFound, ExportError, ValueError
-        As `write` does, before anything is sent.
+        As for `write`, before anything is uploaded.
     MissingExtra
         If huggingface_hub or pyarrow is not installed.
     """
@@ -210,7 +208,7 @@ def push(
         report.images,
         report.cells,
         report.skipped,
-        (*report.notes, f"is at {url}"),
+        (*report.notes, f"uploaded to {url}"),
     )
 
 
@@ -234,7 +232,7 @@ def _write(
     require(ds, boxes=True, incomplete=incomplete if "detection" in configs else None)
     files = files_of(ds)
     has_task = any(each.name == "classification" for each in ds.taxonomy.tasks)
-    plan = Plan(ds, ds.task("classification") if has_task else ds, configs, padding, split_names(ds))
+    plan = ExportPlan(ds, ds.task("classification") if has_task else ds, configs, padding, split_names(ds))
     with new_folder(out, "huggingface") as folder:
         written = write_shards(plan, files, folder, max_shard_bytes, workers, progress=progress)
         (folder / "README.md").write_text(
@@ -260,7 +258,9 @@ def _checked(padding: int, configs: Iterable[Config], max_shard_bytes: int) -> t
     chosen = tuple(config for config in CONFIGS if config in set(configs))
     unknown = sorted({str(config) for config in configs} - set(chosen))
     if unknown or not chosen:
-        raise ValueError(f"configs {', '.join(unknown) or 'none'}: must be among {', '.join(CONFIGS)}")
+        raise ValueError(
+            f"configs {', '.join(unknown) or '(empty)'}: must be one or more of {', '.join(CONFIGS)}"
+        )
     if padding < 0:
         raise ValueError(f"padding {padding}: must be 0 or more pixels")
     if max_shard_bytes < 1:
@@ -268,10 +268,10 @@ def _checked(padding: int, configs: Iterable[Config], max_shard_bytes: int) -> t
     return chosen
 
 
-# What is told of it
+# The report
 
 
-def _report(plan: Plan, written: list[Written], out: Path) -> Report:
+def _report(plan: ExportPlan, written: list[WrittenConfig], out: Path) -> Report:
     ds, splits = plan.ds, plan.splits
     images = counts((splits[ds.part_of(image)], "") for image in ds.images)
     cells = [cell for cell in ds.cells if cell.label != IGNORE]
@@ -286,12 +286,12 @@ def _report(plan: Plan, written: list[Written], out: Path) -> Report:
     )
 
 
-def _notes(plan: Plan, written: list[Written], cells: int) -> Iterator[str]:
+def _notes(plan: ExportPlan, written: list[WrittenConfig], cells: int) -> Iterator[str]:
     if plan.ds.split is None:
-        yield 'there is no split: everything is in "train"'
+        yield 'the data has no split: everything is in "train"'
     for part, split in plan.splits.items():
         if plan.ds.split is not None and part not in (split, "val"):
-            yield f'part "{part}" is split "{split}"'
+            yield f'part "{part}" is written as split "{split}"'
     if "classification" in plan.configs:
         found = {
             split: shards.rows
@@ -302,10 +302,10 @@ def _notes(plan: Plan, written: list[Written], cells: int) -> Iterator[str]:
         yield f"classification: {', '.join(f'{found.get(split, 0):,} crops in {split}' for split in plan.splits.values())}"
         lacking = [split for split in plan.splits.values() if split not in found]
         if lacking:
-            yield f"classification has no split {' and no '.join(lacking)}, since datasets opens none without rows"
+            yield f"classification has no split {' or '.join(lacking)}: datasets cannot open a split without rows"
         left = cells - sum(found.values())
         if left:
-            yield f"classification leaves out {left:,} cells, which are no class of it"
+            yield f"classification leaves out {left:,} cells whose class it does not have"
     drawn = sum(cell.shape is not None and cell.label != IGNORE for cell in plan.ds.cells)
     if drawn and "detection" in plan.configs:
-        yield f"{drawn:,} outlines and turned boxes are in the column pcm; `objects` has the boxes around them"
+        yield f"{drawn:,} outlines and rotated boxes are in the column pcm; objects has their upright bounding boxes"

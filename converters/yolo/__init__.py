@@ -1,4 +1,4 @@
-"""YOLO: the folder that ultralytics trains on, with one ``data.yaml`` and a file of labels for each image."""
+"""YOLO: the folder layout of ultralytics, with a ``data.yaml`` and one label file for each image."""
 
 from __future__ import annotations
 

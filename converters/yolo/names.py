@@ -1,4 +1,4 @@
-"""File names that YOLO's readers and every file system take as they are, each image its own."""
+"""Unique file names that ultralytics and every file system accept."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from pcm_leukemia.schema import ImageId
 __all__ = ["file_names", "labels_file", "part_folders"]
 
 _RESERVED = re.compile(r"(images|con|prn|aux|nul|(com|lpt)\d)(\.|$)", re.IGNORECASE)
-"""The folder that ultralytics looks for, and the names that Windows keeps for devices."""
+"""The folder name that ultralytics searches for, and the device names of Windows."""
 
 
 def part_folders(parts: Iterable[str]) -> dict[str, str]:
-    """Part -> its folder's name, each different from the others also where case does not count."""
+    """Part -> its folder's name; names differ by more than case."""
     taken: set[str] = set()
     return {part: _free(_safe(part.replace("/", "_")), "", taken) for part in parts}
 
 
 def file_names(ds: Dataset, folders: dict[str, str]) -> dict[ImageId, str]:
-    """Image -> its file below ``images/``; with .txt for extension, its labels below ``labels/``."""
+    """Image -> its file below ``images/``; its labels are at the same path below ``labels/``, with .txt."""
     places: dict[str, str] = {}
     split: list[tuple[ImageId, str, str, str]] = []
     taken: set[str] = set()
@@ -33,7 +33,7 @@ def file_names(ds: Dataset, folders: dict[str, str]) -> dict[ImageId, str]:
         if given not in places:
             steps = [folders[ds.part_of(image)], *(_safe(step) for step in above.split("/") if above)]
             places[given] = "/".join(steps)
-            # a folder may be called as a file is; the file then gives way
+            # if a file and a folder have the same name, the file is renamed
             taken |= {_key("/".join(steps[:end])) for end in range(1, len(steps) + 1)}
         stem, dot, extension = name.rpartition(".")
         if dot + extension.lower() not in IMAGE_SUFFIXES:
@@ -46,7 +46,7 @@ def file_names(ds: Dataset, folders: dict[str, str]) -> dict[ImageId, str]:
 
 
 def _safe(step: str) -> str:
-    """A folder's or file's name that every system and ultralytics takes as it is."""
+    """A folder's or file's name that ultralytics and every system accept."""
     name = portable_name(step).strip().rstrip(". ")
     if name.startswith("."):
         name = f"_{name[1:]}"
@@ -54,7 +54,7 @@ def _safe(step: str) -> str:
 
 
 def _free(path: str, ending: str, taken: set[str], other: str = "") -> str:
-    """`path`, numbered if there is such a file already; takes the name with both endings."""
+    """`path`, numbered if its name with either ending is taken; the name is then taken."""
     free, number = path, 1
     while _key(free + ending) in taken or (other and _key(free + other) in taken):
         number += 1
@@ -64,12 +64,12 @@ def _free(path: str, ending: str, taken: set[str], other: str = "") -> str:
 
 
 def _key(path: str) -> str:
-    """What two paths share if some file system takes one for the other."""
+    """A key that is equal for two paths if some file system treats them as the same."""
     return path.lower() if path.isascii() else unicodedata.normalize("NFC", path).casefold()
 
 
 def labels_file(file: str) -> str:
-    """The labels of an image file, below ``labels/`` as that is below ``images/``.
+    """The label file of an image file: same path, below ``labels/`` instead of ``images/``.
 
     Examples
     --------

@@ -1,16 +1,18 @@
 """YOLO: ``images/<part>/`` and ``labels/<part>/`` with sub-folders kept, `data.yaml`, and `images.csv`.
 
-A label file has a row ``class cx cy w h`` for each cell: class ids from 0 in the taxonomy's order,
-the box's centre and size as shares of the image's. An image without cells has an empty file.
-`data.yaml` holds no `path`: ultralytics then starts at the file's own folder, which can move.
+A label file has one row ``class cx cy w h`` for each cell: class ids count from 0 in the taxonomy's
+order, the centre and size of the box are fractions of the image's size. An image without cells has an
+empty file. `data.yaml` has no `path`, so ultralytics starts at its folder, which can be moved.
 
-ultralytics finds the labels of ``.../images/<path>.<ext>`` at ``.../labels/<path>.txt``, replacing
-the last "images" only, and sees neither hidden files nor unknown extensions. Names for which
-that goes wrong are changed; `images.csv` tells which file is which image, its size and its patient.
+ultralytics looks for the labels of ``.../images/<path>.<ext>`` at ``.../labels/<path>.txt``: it
+replaces the last "images" only, and ignores hidden files and unknown extensions. File names that would
+not work are changed; `images.csv` lists the image, size and patient of every file.
 
-Declared rounding: 0.001 px, up to 60,000 px a side. Names, sizes, patients, diagnoses, parts, classes
-and upright boxes survive; outlines, attributes, tags and the cells' own numbers do not. Cells to be
-ignored are left out and counted, and groups and annotation states of images are counted. Format: https://docs.ultralytics.com/datasets/detect.
+Declared rounding: 0.001 px, for images up to 60,000 px a side. Names, sizes, patients, diagnoses, parts,
+classes and upright boxes are kept; outlines, attributes, tags and the cells' numbers are lost. Ignored
+cells are left out and counted; groups and annotation states of images are lost and counted.
+
+Source: https://docs.ultralytics.com/datasets/detect.
 """
 
 from __future__ import annotations
@@ -25,8 +27,8 @@ from typing import Literal
 
 import yaml
 
+from pcm_leukemia.converters.yolo.listing import TABLE
 from pcm_leukemia.converters.yolo.names import file_names, labels_file, part_folders
-from pcm_leukemia.converters.yolo.reader import TABLE
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.files import Report, new_folder
 from pcm_leukemia.requirements import Incomplete, require
@@ -35,10 +37,10 @@ from pcm_leukemia.shapes import Box
 
 __all__ = ["write"]
 
-Images = Literal["copy", "hardlink", "symlink", "none"]
+ImageFiles = Literal["copy", "hardlink", "symlink", "none"]
 
 _SMALLEST = 10
-"""Pixels a side, below which ultralytics takes an image for a damaged one."""
+"""The shortest side in pixels; ultralytics treats smaller images as damaged."""
 
 
 def write(
@@ -46,43 +48,43 @@ def write(
     out: str | Path,
     *,
     task: str | None = None,
-    images: Images = "copy",
+    images: ImageFiles = "copy",
     strip_metadata: bool = False,
     incomplete: Incomplete = "refuse",
     progress: bool = False,
 ) -> Report:
-    """Write `ds` as a folder that ultralytics trains on as it is.
+    """Write `ds` as a folder that ultralytics can train on directly.
 
     Parameters
     ----------
     ds
-        With a split, one folder a part; without, one folder "all".
+        The data; one folder for each part, or one folder "all" if there is no split.
     out
-        A new folder, or one that an earlier run wrote.
+        A new folder, or the output of an earlier run, which is replaced.
     task
-        "detection", "wbc" or "classification"; by default the classes as they are.
+        "detection", "wbc" or "classification"; by default the classes of the data.
     images
-        "copy" them, "hardlink" or "symlink" (to absolute paths) them, or "none": labels only.
+        "copy", "hardlink" or "symlink" the images (links are absolute), or "none" for labels only.
     strip_metadata
-        Copy the images without EXIF, comments and whatever else they hold besides their pixels (JPEG and PNG).
+        Copy images without EXIF, comments and other metadata (JPEG and PNG).
     incomplete
-        "refuse" images in which cells may be unannotated, or "keep" them: what is
-        not annotated is background to a detector. See `Image.annotation_state`.
+        "refuse" or "keep" images with unannotated cells, which a detector would learn as background.
+        See `Image.annotation_state`.
     progress
-        Show a bar while images are copied or linked.
+        Show a progress bar while images are copied or linked.
 
     Raises
     ------
     LeakySplit
-        If a patient or a group of images stands in two parts.
+        If a patient or a group of images is in two parts.
     UnfitForTask
-        If cells are points without a box, or images are annotated in part and `incomplete` is "refuse".
+        If cells are points without a box, or images are partly annotated and `incomplete` is "refuse".
     ExportError
-        If `out` must not be replaced, or images are missing, cannot be linked to or cannot be stripped.
+        If `out` holds other files, or images are missing, cannot be linked or cannot be stripped.
     CorruptFile
-        If an image that is to be stripped is damaged.
+        If an image is damaged and cannot be stripped.
     ValueError
-        If there is no such task, or no such way to place images, or links are to be stripped.
+        If `task` or `images` has an unknown value, or `strip_metadata` is used with links.
 
     Examples
     --------
@@ -107,18 +109,18 @@ def write(
         folders = part_folders(ds.parts)
         files = file_names(ds, folders)
         _make_folders(folder, folders.values(), files.values())
-        cells, twins = _write_labels(ds, folder / "labels", files)
+        cells, duplicates = _write_labels(ds, folder / "labels", files)
         _write_table(ds, folder / "images.csv", files)
         _write_yaml(ds, folder / "data.yaml", folders)
         placed = _place_images(ds, folder / "images", files, images, strip=strip_metadata, progress=progress)
-        notes = [*placed, *_notes(ds, folders, files, twins)]
+        notes = [*placed, *_notes(ds, folders, files, duplicates)]
         in_part = Counter(ds.part_of(image) for image in ds.images)
         report = Report(
             "yolo",
             Path(out),
             {part: in_part[part] for part in ds.parts},
             cells,
-            {"cells to be ignored": ds.ignored} | _untold(ds),
+            {"cells to be ignored": ds.ignored} | _lost(ds),
             tuple(notes),
         )
         made = {
@@ -134,16 +136,16 @@ def write(
     return report
 
 
-def _untold(ds: Dataset) -> dict[str, int]:
-    """What is known of images and has no column in images.csv, as far as there is any."""
-    told = {
+def _lost(ds: Dataset) -> dict[str, int]:
+    """Counts of image properties that have no column in images.csv; only those above 0."""
+    lost = {
         "groups of images": sum(image.group is not None for image in ds.images),
         "annotation states of images": sum(image.annotation_state != "complete" for image in ds.images),
         "diagnoses of images whose patient is known": sum(
             image.diagnosis is not None and image.patient is not None for image in ds.images
         ),
     }
-    return {kind: count for kind, count in told.items() if count}
+    return {kind: count for kind, count in lost.items() if count}
 
 
 def _make_folders(folder: Path, parts: Iterable[str], files: Iterable[str]) -> None:
@@ -156,10 +158,10 @@ def _make_folders(folder: Path, parts: Iterable[str], files: Iterable[str]) -> N
 def _write_labels(
     ds: Dataset, folder: Path, files: dict[ImageId, str]
 ) -> tuple[dict[str, dict[str, int]], int]:
-    """Write a file an image; gives the cells by part and label, and how many rows are the same twice."""
+    """Write one file for each image; return the cells by part and label, and the number of duplicate rows."""
     ids = ds.taxonomy.ids
     counted: dict[str, Counter[str]] = {part: Counter() for part in ds.parts}
-    twins = 0
+    duplicates = 0
     for image in ds.images:
         rows = []
         in_part = counted[ds.part_of(image)]
@@ -167,13 +169,13 @@ def _write_labels(
             if cell.label != IGNORE:
                 in_part[cell.label] += 1
                 rows.append(_row(ids[cell.label], cell.box, image))
-        twins += len(rows) - len(set(rows))
+        duplicates += len(rows) - len(set(rows))
         _write_file(f"{folder}/{labels_file(files[image.id])}", "".join(rows).encode())
-    return {part: dict(labels) for part, labels in counted.items()}, twins
+    return {part: dict(labels) for part, labels in counted.items()}, duplicates
 
 
 def _write_file(path: str, content: bytes) -> None:
-    """Make a file; in half the time of `Path.write_bytes`, since there are many."""
+    """Write a new file, in half the time of `Path.write_bytes`: there is one for each image."""
     file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
     try:
         if content and os.write(file, content) < len(content):
@@ -212,17 +214,17 @@ def _write_table(ds: Dataset, path: Path, files: dict[ImageId, str]) -> None:
 
 
 def _diagnosis(ds: Dataset, image: Image) -> str | None:
-    """The patient's, which it is read back as; the image's own where there is no patient."""
+    """The patient's diagnosis; the image's own if it has no patient."""
     patient = ds.patient_of(image)
     return patient.diagnosis if patient else image.diagnosis
 
 
 def _write_yaml(ds: Dataset, path: Path, folders: dict[str, str]) -> None:
-    """Write what ultralytics starts from; it wants `train` and `val` in any case."""
+    """Write data.yaml; ultralytics requires `train` and `val` in it."""
     places: dict[str, str | None] = {part: f"images/{folders[part]}" for part in PARTS if part in folders}
     if ds.split is None:
         places = {"train": f"images/{folders['all']}"}
-    # never the test part: an empty `val` would let ultralytics choose its best epoch by the test images
+    # never the test part as val: ultralytics would choose its best epoch on the test images
     content = {
         "train": places.get("train"),
         "val": places.get("val") or places.get("train"),
@@ -234,44 +236,44 @@ def _write_yaml(ds: Dataset, path: Path, folders: dict[str, str]) -> None:
 
 
 def _place_images(
-    ds: Dataset, folder: Path, files: dict[ImageId, str], how: Images, *, strip: bool, progress: bool
+    ds: Dataset, folder: Path, files: dict[ImageId, str], how: ImageFiles, *, strip: bool, progress: bool
 ) -> Iterator[str]:
-    """Put the images below `folder`; gives what a reader of the report should know."""
+    """Put the images below `folder`; yields notes for the report."""
     with_file = [image for image in ds.images if image.file]
     if how == "none":
-        yield "labels only; put each image where images.csv says, below images/, before training"
+        yield "labels only; before training, put each image below images/, at its path in images.csv"
         return
     if ds.root is None or not with_file:
-        yield "there are no image files: labels only; put each image where images.csv says, below images/"
+        yield "no image files found: labels only; put each image below images/, at its path in images.csv"
         return
     from pcm_leukemia.images import place_all
 
     targets = {image: folder / file for image, file in files.items()}
     notes = place_all(ds, targets, how, strip=strip, progress=progress)
     if len(with_file) < len(ds.images):
-        yield f"{len(ds.images) - len(with_file):,} images have no file; ultralytics passes over their labels"
+        yield f"{len(ds.images) - len(with_file):,} images have no file; ultralytics ignores their labels"
     yield from notes
 
 
-def _notes(ds: Dataset, folders: dict[str, str], files: dict[ImageId, str], twins: int) -> Iterator[str]:
-    """What a user of the folder should know."""
+def _notes(ds: Dataset, folders: dict[str, str], files: dict[ImageId, str], duplicates: int) -> Iterator[str]:
+    """Notes for users of the folder."""
     if ds.split is None:
-        yield "the data has no split: train and val are the same images, so that val scores mean nothing"
+        yield "the data has no split: train and val are the same images, so val scores are meaningless"
     elif "train" not in folders:
-        yield "the split has no part train: data.yaml serves to score a model, not to train one"
+        yield "the split has no train part: data.yaml can be used for scoring, not for training"
     elif "val" not in folders:
-        yield "the split has no part val: data.yaml names the training images, so that val scores mean nothing"
+        yield "the split has no val part: val in data.yaml is the training images, so val scores are meaningless"
     beside = [part for part in folders if part not in PARTS]
     if ds.split is not None and beside:
-        yield f"data.yaml leaves out the parts that ultralytics does not know: {', '.join(beside)}"
+        yield f"data.yaml leaves out parts that ultralytics does not know: {', '.join(beside)}"
     renamed = sum(files[i.id] != f"{folders[ds.part_of(i)]}/{i.id}" for i in ds.images)
     if renamed:
-        yield f"{renamed:,} images have another file name here, which ultralytics can take; see images.csv"
+        yield f"{renamed:,} images were renamed for ultralytics; images.csv has their original names"
     small = sum(min(image.width, image.height) < _SMALLEST for image in ds.images)
     if small:
-        yield f"{small:,} images are less than {_SMALLEST} px wide or high; ultralytics leaves them out"
-    if twins:
-        yield f"{twins:,} cells have the class and box of another; ultralytics keeps one of them"
+        yield f"{small:,} images are less than {_SMALLEST} px wide or high; ultralytics skips them"
+    if duplicates:
+        yield f"{duplicates:,} cells repeat the class and box of another cell; ultralytics keeps one of them"
     drawn = sum(cell.shape is not None and cell.label != IGNORE for cell in ds.cells)
     if drawn:
-        yield f"{drawn:,} outlines and turned boxes are written as the upright boxes around them"
+        yield f"{drawn:,} outlines and rotated boxes are written as their upright bounding boxes"

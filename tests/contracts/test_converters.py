@@ -1,4 +1,4 @@
-"""What every format must keep, whatever it is. A format that is added is held to it by being in the folder."""
+"""The contract of every format. A new format in the folder is tested without further code."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ DETECTORS = [
     if "incomplete" in inspect.signature(converters.get(name).write).parameters
 ]
 PAGES = {"cvat": "cvat-export"}
-"""The page of a format that is not called as the format is."""
+"""Format -> its documentation page, if the page has another name."""
 
 
 @pytest.fixture
 def ds(tmp_path: Path) -> Dataset:
-    """Three patients in three parts; cells of two classes, and one cell to be ignored."""
+    """Three patients in three parts; cells of two classes, and one ignored cell."""
     rows = {"P1/a.png": "train", "P1/b.png": "train", "P2/a.png": "val", "P3/a.png": "test"}
     root = tmp_path / "pixels"
     images = []
@@ -69,7 +69,7 @@ def pointed(tmp_path: Path) -> Dataset:
 
 
 def write(name: str, ds: Dataset, out: Path, **options: Any) -> Report:
-    """Write in a format, with the images where it can take them, or skip where its library is not installed."""
+    """Write in a format, with images if it supports them; skip if its library is not installed."""
     if "images" in {option.name for option in options_of(name)}:
         options.setdefault("images", "copy")
     try:
@@ -79,13 +79,13 @@ def write(name: str, ds: Dataset, out: Path, **options: Any) -> Report:
 
 
 def content(out: Path) -> dict[str, bytes]:
-    """The bytes of a file, or of every file below a folder."""
+    """The bytes of a file, or of all files below a folder."""
     files = [out] if out.is_file() else sorted(file for file in out.rglob("*") if file.is_file())
     return {file.relative_to(out.parent).as_posix(): file.read_bytes() for file in files}
 
 
 def record(out: Path) -> dict[str, Any]:
-    """What the output says of itself."""
+    """The record that the writer left in the output."""
     if out.is_file():
         with zipfile.ZipFile(out) as archive:
             return cast("dict[str, Any]", json.loads(archive.read(MARKER)))
@@ -142,7 +142,7 @@ def test_a_split_that_leaks_is_refused(name: str, ds: Dataset, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("name", converters.names())
-def test_points_are_refused_or_told(name: str, pointed: Dataset, tmp_path: Path) -> None:
+def test_points_are_refused_or_noted(name: str, pointed: Dataset, tmp_path: Path) -> None:
     said = (
         r'demo: 1 cell is a point without a box \(1 Lymphoblast\), the first in image "a\.png", and boxes are needed '
         r"here; leave such cells out with Dataset\.select\(labels=\.\.\.\), or set them aside with "

@@ -1,4 +1,4 @@
-"""COCO: what its readers say of ours, the round trip, and what is wrong with anybody's."""
+"""COCO: exports opened by other readers, the round trip, and errors in files of other tools."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ def to_thousandths(box: Box) -> Box:
 
 
 def rounded(ds: Dataset) -> Dataset:
-    """What the declared rounding and losses leave of a data set."""
+    """The data set after the declared rounding and losses."""
     people = {image.patient for image in ds.images}
     taxonomy = ds.taxonomy if ds.taxonomy == NINE else replace(ds.taxonomy, aliases={}, tasks=())
     return replace(
@@ -205,9 +205,7 @@ def test_missing_images_are_all_named_and_nothing_is_left(ds: Dataset, tmp_path:
 
 
 def test_annotations_only_says_so(ds: Dataset, tmp_path: Path) -> None:
-    assert "there are no image files: annotations only" in str(
-        coco.write(ds, tmp_path / "coco", images="copy")
-    )
+    assert "no image files found: annotations only" in str(coco.write(ds, tmp_path / "coco", images="copy"))
 
 
 def test_ignored_cells_are_counted(ds: Dataset, tmp_path: Path) -> None:
@@ -277,7 +275,7 @@ def test_given_classes(tmp_path: Path) -> None:
     categories = [{"id": 9, "name": "lymphocytes"}, {"id": 3, "name": "Monocyte"}]
     ds = coco.read(foreign(tmp_path, categories=categories), taxonomy=NINE)
     assert [cell.label for cell in ds.cells] == ["Lymphocyte", IGNORE]
-    with pytest.raises(UnknownLabel, match='category "rbc" is no class of pcm-leukemia'):
+    with pytest.raises(UnknownLabel, match='category "rbc" is not a class of pcm-leukemia'):
         coco.read(foreign(tmp_path), taxonomy=NINE)
 
 
@@ -294,7 +292,7 @@ def test_given_classes(tmp_path: Path) -> None:
         ),
         (
             {"annotations": [{"id": 1, "image_id": 7, "category_id": 9, "bbox": [1, 2, 300, 4]}]},
-            "leaves the image of 100 x 80; mend it, or pass clip",
+            "leaves the image of 100 x 80; correct it, or pass clip",
         ),
         (
             {"annotations": [{"id": 1, "image_id": 7, "category_id": 9, "bbox": [1, 2, -3, 4]}]},
@@ -302,15 +300,15 @@ def test_given_classes(tmp_path: Path) -> None:
         ),
         ({"annotations": [{"id": 1, "image_id": 7, "category_id": 9, "bbox": [1, 2]}]}, "cannot be read"),
         ({"annotations": [{"id": 1, "image_id": 7, "category_id": 9}]}, "lacks 'bbox'"),
-        ({"annotations": [3]}, "it is no object"),
-        ({"images": [{"id": 7, "file_name": "a", "width": 1, "height": 1}] * 2}, 'image "a" stands twice'),
+        ({"annotations": [3]}, "not an object"),
+        ({"images": [{"id": 7, "file_name": "a", "width": 1, "height": 1}] * 2}, 'image "a" occurs twice'),
         (
             {"images": [{"id": 7, "file_name": "a", "width": 0, "height": 1}], "annotations": []},
             "give pixels, 1 or more",
         ),
         (
             {"categories": [{"id": 9, "name": "wbc"}, {"id": 9, "name": "rbc"}]},
-            "two categories of one id or one name",
+            "two categories with the same id or name",
         ),
         ({"categories": None}, "is not COCO"),
     ],
@@ -320,7 +318,7 @@ def test_problems(tmp_path: Path, changes: dict[str, Any], sentence: str) -> Non
         coco.read(foreign(tmp_path, **changes))
 
 
-def test_all_problems_at_once_and_what_is_left_out(tmp_path: Path) -> None:
+def test_all_problems_at_once_and_rows_left_out(tmp_path: Path) -> None:
     row = {"image_id": 7, "category_id": 9, "bbox": [1, 2, 300, 4]}
     with pytest.raises(InvalidExport) as caught:
         coco.read(foreign(tmp_path, annotations=[row, {**row, "image_id": 1}, {**row, "bbox": None}]))
@@ -336,7 +334,7 @@ def test_all_problems_at_once_and_what_is_left_out(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"images": NaN}', "\udcff"])
 def test_no_coco(tmp_path: Path, text: str) -> None:
     (tmp_path / "a.json").write_text(text, errors="surrogateescape")
-    with pytest.raises(InvalidExport, match=r"a\.json: is (no JSON|not COCO)"):
+    with pytest.raises(InvalidExport, match=r"a\.json: is (not valid JSON|not COCO)"):
         coco.read(tmp_path / "a.json")
     (tmp_path / "a.json").unlink()
     with pytest.raises(DataNotFound, match="no COCO file in it"):

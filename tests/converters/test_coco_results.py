@@ -1,4 +1,4 @@
-"""COCO results: predictions as cells to correct, read for scoring, and written."""
+"""COCO results: read for scoring, written, and added to a data set as cells."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def in_hundredths(box: Box) -> Box:
 
 
 def coco_results(folder: Path, truth: Dataset) -> list[dict[str, Any]]:
-    """What a perfect detector would give for the COCO folder of `truth`."""
+    """The results of a perfect detector for the COCO folder of `truth`."""
     coco.write(truth, folder)
     return [
         {**{key: row[key] for key in ("image_id", "category_id", "bbox")}, "score": 0.871}
@@ -88,7 +88,7 @@ def test_predictions_that_are_the_truth(export: Path, tmp_path: Path) -> None:
 @given(ds=datasets())
 @example(ds=data())
 def test_the_numbers_of_coco(tmp_path_factory: pytest.TempPathFactory, ds: Dataset) -> None:
-    """Whatever the parts are, results for what coco wrote fall on the cells that it wrote."""
+    """Results for a COCO export match its cells, for any parts."""
     cells = (structs.replace(c, shape=None, box=in_hundredths(c.box)) for c in ds.cells if c.label != IGNORE)
     truth = replace(ds, cells=tuple(cells))
     results = coco_results(tmp_path_factory.mktemp("coco") / "out", truth)
@@ -105,7 +105,7 @@ def test_onto_what_they_go(tmp_path: Path) -> None:
     ds = data(cell(5), images=(IMAGE, other))
     rows = [results_row(), results_row(image_id=2), results_row(image_id=2, score=0.49)]
     with pytest.warns(
-        DataWarning, match=r"1 predictions on images that have cells \(onto=\"all\" takes them\)"
+        DataWarning, match=r"1 predictions on images that have cells \(onto=\"all\" keeps them\)"
     ):
         added = with_results(ds, rows)
     assert [(each.image, each.id, each.source) for each in added.cells] == [
@@ -131,9 +131,7 @@ def test_boxes_are_cut_at_the_border() -> None:
         results_row(bbox=[300, 10, 20, 20]),
         results_row(bbox=[10, 10, 0.001, 20]),
     ]
-    with pytest.warns(
-        DataWarning, match="demo: 2 predictions outside their image, or without area: left out"
-    ):
+    with pytest.warns(DataWarning, match="demo: 2 predictions outside their image or without area: left out"):
         ds = with_results(data(), rows)
     assert [each.box for each in ds.cells] == [Box(0, 90, 15, 100)]
 
@@ -164,8 +162,8 @@ def test_what_is_wrong_with_predictions_is_listed_at_once(tmp_path: Path) -> Non
     lines = [str(problem) for problem in caught.value.problems]
     assert len(lines) == 8
     assert lines[0] == (
-        "results[0]: image_id 2 does not exist; images are numbered 1 to 1, as converters.coco writes them "
-        "from the same data"
+        "results[0]: image_id 2 does not exist; images are numbered 1 to 1, as in the COCO export of the "
+        "same data"
     )
     assert "category_id 0 does not exist; categories are numbered 1 to 9" in lines[1]
     assert [line.partition(":")[0] for line in lines] == [f"results[{n}]" for n in range(8)]
@@ -226,7 +224,7 @@ def test_what_is_written_has_the_numbers_of_the_data_set(tmp_path: Path) -> None
 def test_a_result_without_an_area_is_a_result_and_no_cell() -> None:
     (result,) = coco.read_results([results_row(bbox=[10, 10, 0, 5])], data())
     assert result.sides == (10, 10, 10, 15)
-    with pytest.warns(DataWarning, match="1 predictions outside their image, or without area"):
+    with pytest.warns(DataWarning, match="1 predictions outside their image or without area"):
         assert with_results(data(), [results_row(bbox=[10, 10, 0, 5])]).cells == ()
 
 

@@ -1,4 +1,4 @@
-"""Crops: the right pixels in the right folder, once each, whatever happens in between."""
+"""Crops: the right pixels in the right folder, exactly once, also after interruptions."""
 
 from __future__ import annotations
 
@@ -291,7 +291,7 @@ def test_two_runs_at_once_are_refused_and_what_is_in_the_way_stays(ds: Dataset, 
     partial = tmp_path / ".crops.partial"
     partial.mkdir()
     (partial / "mine.txt").touch()
-    with pytest.raises(ExportError, match="is in the way of unfinished crops; move it"):
+    with pytest.raises(ExportError, match="is needed for unfinished crops but holds other files; move it"):
         crops.write(ds, tmp_path / "crops")
     assert (partial / "mine.txt").exists()
     (partial / "mine.txt").unlink()
@@ -328,7 +328,7 @@ def test_ignored_cells_are_counted(ds: Dataset, tmp_path: Path) -> None:
 
 def test_a_part_without_a_class_is_noted(ds: Dataset, tmp_path: Path) -> None:
     fewer = replace(ds, cells=tuple(cell for cell in ds.cells if cell.image != "P5/a.jpg" or cell.id != 1))
-    assert "test has no Monocyte: ImageFolder numbers the classes" in str(
+    assert "test has no Monocyte: ImageFolder numbers only the classes" in str(
         crops.write(fewer, tmp_path / "crops")
     )
 
@@ -349,6 +349,6 @@ def test_refusals(ds: Dataset, tmp_path: Path) -> None:
         with pytest.raises(ValueError, match=sentence):
             crops.write(ds, tmp_path / "crops", **options)
     odd = ds.relabel({"Other": "a/b"})
-    with pytest.raises(ExportError, match='label "a/b": cannot be a folder on every system'):
+    with pytest.raises(ExportError, match='label "a/b": is not a valid folder name on every system'):
         crops.write(odd, tmp_path / "crops")
     assert sorted(os.listdir(tmp_path)) == ["export"]  # noqa: PTH208

@@ -1,4 +1,4 @@
-"""Writing for CVAT: what our reader says of it, and that nothing is lost untold."""
+"""Writing for CVAT: the export is read back, and every loss is reported."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def labels_of(path: Path) -> list[tuple[str | None, str | None]]:
 
 
 def survives(ds: Dataset, path: Path, **options: Any) -> None:
-    """It reads back as it was, and the report knows of no loss."""
+    """Check that reading gives the same data, and that the report lists no loss."""
     report = cvat.write(ds, path, **options)
     assert not {kind: count for kind, count in report.skipped.items() if count}
     taxonomy = "declared" if ds.taxonomy.name == "declared" else ds.taxonomy
@@ -229,7 +229,7 @@ def read_back(path: Path, ds: Dataset) -> Dataset:
 
 
 def left_of(each: Cell, taxonomy: Taxonomy, how: str) -> Cell:
-    """What the declared losses leave of a cell."""
+    """The cell after the declared losses."""
     raw = each.raw_label
     if each.label == IGNORE:
         kept = raw if raw.strip() and taxonomy.match(raw) is None else IGNORE
@@ -239,7 +239,7 @@ def left_of(each: Cell, taxonomy: Taxonomy, how: str) -> Cell:
 
 
 def as_cvat_names(ds: Dataset) -> Dataset:
-    """The same data under ids that CVAT could give: the subset, if any, before the name."""
+    """The same data with ids as CVAT could give them: the subset, if any, before the name."""
     new = {each.id: ImageId(f"{each.subset}/{each.id}" if each.subset else each.id) for each in ds.images}
     images = tuple(replace(each, id=new[each.id], name=str(each.id)) for each in ds.images)
     cells = tuple(structs.replace(each, image=new[each.image]) for each in ds.cells)
@@ -267,13 +267,13 @@ def test_any_data_set_survives(tmp_path_factory: pytest.TempPathFactory, how: An
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(ds=datasets())
 def test_whatever_the_names_are(tmp_path_factory: pytest.TempPathFactory, ds: Dataset) -> None:
-    """Ids may get their subset before them, and a set that cannot be told apart is refused; no image is lost."""
+    """Ids may get their subset as a prefix, ambiguous data are rejected, and no image is lost."""
     path = tmp_path_factory.mktemp("cvat") / "out.zip"
     try:
         report = cvat.write(ds, path)
     except ExportError as error:
-        assert any(why in str(error) for why in ("as would image", "leads out of the zip", "no image"))  # noqa: PT017
-        assert any(each.subset for each in ds.images) or "no image" in str(error)  # noqa: PT017
+        assert any(why in str(error) for why in ("as would image", "leads out of the zip", "not an image"))  # noqa: PT017
+        assert any(each.subset for each in ds.images) or "not an image" in str(error)  # noqa: PT017
         return
     back = read_back(path, ds)
     new = {each.id: each.id if each.id in {b.id for b in back.images} else None for each in ds.images}
@@ -300,7 +300,7 @@ def test_whatever_the_names_are(tmp_path_factory: pytest.TempPathFactory, ds: Da
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(ds=datasets())
 def test_cvats_importer_finds_what_it_asks_for(tmp_path_factory: pytest.TempPathFactory, ds: Dataset) -> None:
-    """What load_anno in CVAT's cvat/apps/dataset_manager/formats/cvat.py looks up and converts, or fails on."""
+    """Look up and convert what load_anno in CVAT's cvat/apps/dataset_manager/formats/cvat.py needs."""
     assume(not any(each.id.endswith("labels.txt") for each in ds.images))
     path = tmp_path_factory.mktemp("cvat") / "out.zip"
     cvat.write(as_cvat_names(replace(ds, images=tuple(replace(i, subset="") for i in ds.images))), path)
@@ -378,7 +378,7 @@ def test_patients_and_parts_come_back(tmp_path_factory: pytest.TempPathFactory, 
 
 @pytest.fixture
 def untidy() -> Dataset:
-    """Spellings, a class that was mapped to another, and three sorts of cells to be ignored."""
+    """Different spellings, a class mapped to another class, and three kinds of ignored cells."""
     return data(
         cell(0, "Lymphocyte", raw_label="lymphocytes"),
         cell(1, "Lymphoblast", raw_label="Blast"),
@@ -396,8 +396,8 @@ def test_classes_are_shown(untidy: Dataset, tmp_path: Path) -> None:
     assert written == ["Lymphocyte", "Lymphoblast", "Unclear", IGNORE, IGNORE]
     assert report.skipped["raw labels, for the class"] == 3
     assert report.cells == {"all": {"Lymphocyte": 1, "Lymphoblast": 1, IGNORE: 3}}
-    assert '1 cells to be ignored are written as "Unclear"; read them back as ignore' in str(report)
-    assert '2 cells to be ignored are written as "ignore"' in str(report)
+    assert '1 ignored cells are written as "Unclear"; map this label to ignore' in str(report)
+    assert '2 ignored cells are written as "ignore"' in str(report)
     back = cvat.read(tmp_path / "out.zip", labels={"Unclear": IGNORE, IGNORE: IGNORE}, name="demo")
     assert [each.label for each in back.cells] == [each.label for each in untidy.cells]
 
@@ -454,13 +454,13 @@ def test_the_header_and_labels_txt_say_the_same(tmp_path: Path) -> None:
 
 
 def test_wrong_colours(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match='there is no label "Otter" to colour; use one of: Lymphocyte, '):
+    with pytest.raises(ValueError, match='colours: unknown label "Otter"; use one of: Lymphocyte, '):
         cvat.write(data(), tmp_path / "out.zip", colours={"Otter": "#123456"})
-    with pytest.raises(ValueError, match='"red" of "Other" is no colour; write it as #rrggbb'):
+    with pytest.raises(ValueError, match='"red" of "Other" is not a colour; write it as #rrggbb'):
         cvat.write(data(), tmp_path / "out.zip", colours={"Other": "red"})
 
 
-# What is told
+# Notes
 
 
 def test_shapes_that_read_as_no_cell_become_boxes(tmp_path: Path) -> None:
@@ -477,16 +477,16 @@ def test_shapes_that_read_as_no_cell_become_boxes(tmp_path: Path) -> None:
     )
 
 
-def test_boxes_that_are_not_the_extent_are_told(tmp_path: Path) -> None:
+def test_notes_on_boxes_that_differ_from_their_outline(tmp_path: Path) -> None:
     ds = data(
         cell(0, shape=RotatedBox(10, 20, 50, 70, 0)),
         cell(1, box=Box(0, 0, 9, 9), shape=Polygon(((0, 0), (10, 0), (10, 10)))),
         cell(2, box=Box(0, 0, 10, 10), shape=Polygon(((-5, -5), (10, 0), (10, 10)))),
     )
     text = str(cvat.write(ds, tmp_path / "out.zip"))
-    assert "1 boxes are not the extent of what was drawn" in text
-    assert "1 boxes that are turned by 0 degrees are written as upright ones" in text
-    assert "1 turned boxes or outlines leave their image: read them back with clip" in text
+    assert "1 boxes differ from the extent of their outline" in text
+    assert "1 boxes rotated by 0 degrees are written as upright boxes" in text
+    assert "1 rotated boxes or outlines leave their image; read them back with the option clip" in text
     with pytest.raises(InvalidExport, match="begins at x=-5.00"):
         cvat.read(tmp_path / "out.zip")
     with pytest.warns(DataWarning, match="1 boxes: cut at their image's border"):
@@ -495,16 +495,16 @@ def test_boxes_that_are_not_the_extent_are_told(tmp_path: Path) -> None:
     assert [each.box for each in back.cells] == boxes
 
 
-def test_what_cvat_does_is_told(tmp_path: Path) -> None:
+def test_notes_on_what_cvat_changes(tmp_path: Path) -> None:
     twins = tuple(
         Image(ImageId(f"Train/a.{end}"), 9, 9, name=f"a.{end}", subset="Train") for end in ("jpg", "png")
     )
     mask = Cell(twins[0].id, 0, "Other", Box(0, 0, 1, 1), "Other", Mask(0, 0, 1, 1, (0, 1)))
     text = str(cvat.write(data(mask, images=twins), tmp_path / "out.zip"))
-    assert '"images/Train/a.jpg" and "images/Train/a.png" differ in their extension alone' in text
-    assert "1 masks and ellipses are left out when CVAT imports a data set into a project" in text
+    assert '"images/Train/a.jpg" and "images/Train/a.png" differ only in their extension' in text
+    assert "1 masks and ellipses are lost when CVAT imports a data set into a project" in text
     assert "first paste labels.txt into the Raw tab" in text
-    assert "the zip holds annotations only, no images" in text
+    assert "the zip has annotations only, no images" in text
 
 
 def test_names_that_collide_are_refused(tmp_path: Path) -> None:
@@ -521,12 +521,12 @@ def test_names_that_collide_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ExportError, match=r'its path "images/\.\./b.png" is empty or leads out of the zip'):
         cvat.write(data(images=(clash[2], Image(ImageId("../b.png"), 9, 9))), tmp_path / "out.zip")
     for name in ("P1/labels.txt", "patients.csv", "annotations.xml"):
-        with pytest.raises(ExportError, match="as a file of the zip that is no image; rename the file"):
+        with pytest.raises(ExportError, match="like a file of the zip that is not an image; rename the file"):
             cvat.write(data(images=(Image(ImageId(name), 9, 9),)), tmp_path / "out.zip")
     assert not (tmp_path / "out.zip").exists()
 
 
-def test_several_exports_in_one_are_told_apart_by_their_ids(tmp_path: Path) -> None:
+def test_images_of_several_exports_keep_different_ids(tmp_path: Path) -> None:
     twice = tuple(Image(ImageId(f"task_{n}/a.png"), 9, 9, name="a.png") for n in (1, 2))
     report = cvat.write(data(images=twice), tmp_path / "out.zip")
     assert report.skipped["names of images, for their ids"] == 2
@@ -537,7 +537,9 @@ def test_several_exports_in_one_are_told_apart_by_their_ids(tmp_path: Path) -> N
 def test_characters_that_xml_cannot_hold(tmp_path: Path, text: str) -> None:
     code = f"U\\+{ord(text.strip('ab')):04X}"
     for ds in (data(cell(attributes=(("note", text),))), data(images=(replace(IMAGE, tags=(Tag(text),)),))):
-        with pytest.raises(ExportError, match=f"holds the character {code}, which XML cannot; take it out"):
+        with pytest.raises(
+            ExportError, match=f"contains the character {code}, which XML cannot represent; remove it"
+        ):
             cvat.write(ds, tmp_path / "out.zip")
     with pytest.raises(ExportError, match='image "P1/a.png": '):
         cvat.write(data(cell(source=text)), tmp_path / "out.zip")
@@ -566,7 +568,7 @@ def with_files(tmp_path: Path) -> Dataset:
 def test_parts_become_subsets(with_files: Dataset, tmp_path: Path) -> None:
     report = cvat.write(with_files, tmp_path / "out.zip", subsets="split")
     assert dict(report.images) == {"train": 2, "val": 1}
-    assert "CVAT has no place for patients: unzip patients.csv and give it when reading back" in str(report)
+    assert "CVAT cannot store patients: unzip patients.csv and give it as the patient table" in str(report)
     assert report.cells == {"train": {"Other": 1}}
     with zipfile.ZipFile(tmp_path / "out.zip") as archive:
         assert archive.namelist() == [
@@ -625,10 +627,10 @@ def test_a_task_without_a_split(with_files: Dataset, tmp_path: Path) -> None:
     unknown = replace(
         with_files, images=(replace(with_files.images[0], patient=None), *with_files.images[1:])
     )
-    assert "for patients, but for 1 images of unknown patients:" in str(
+    assert "cannot store patients (1 images have no patient):" in str(
         cvat.write(unknown, tmp_path / "out.zip")
     )
-    assert 'the split is not written; subsets "split" makes its parts the subsets' in str(report)
+    assert 'the split is not written; subsets "split" writes its parts as subsets' in str(report)
     cvat.write(with_files, tmp_path / "out.zip", images="none")
     with zipfile.ZipFile(tmp_path / "out.zip") as archive:
         assert not [name for name in archive.namelist() if name.startswith("images/")]

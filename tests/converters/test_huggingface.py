@@ -1,4 +1,4 @@
-"""Hugging Face: what datasets, transformers, the Hub's card and mlcroissant make of ours; the round trip."""
+"""Hugging Face: exports opened by datasets, transformers, the Hub's card and mlcroissant; the round trip."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ for folder, config in json.loads(sys.argv[1]):
     }
 print(json.dumps(found))
 """
-"""What a user's process sees, which knows nothing of us."""
+"""The code of a user who has only `datasets`."""
 
 
 def offline(home: Path) -> dict[str, str]:
@@ -58,7 +58,7 @@ def offline(home: Path) -> dict[str, str]:
 
 
 def opened(home: Path, *what: tuple[Path, str]) -> list[Any]:
-    """The folders and configurations, as `datasets` gives them in a fresh process."""
+    """The folders and configurations as `datasets` reads them in a new process."""
     asked = json.dumps([(str(folder), config) for folder, config in what])
     run = subprocess.run(
         [sys.executable, "-W", "error", "-c", OPEN, asked],
@@ -75,7 +75,7 @@ def opened(home: Path, *what: tuple[Path, str]) -> list[Any]:
 
 @pytest.fixture(scope="module")
 def ds(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    """Six smears in three parts, the last but one without cells; odd things are in the first."""
+    """Six smears in three parts: the first has unusual values, the last but one has no cells."""
     ds = divided(smears(tmp_path_factory.mktemp("smears") / "export"))
     first, *others = ds.cells
     odd = structs.replace(
@@ -176,19 +176,19 @@ def test_images_are_the_files_own_bytes_and_crops_their_pixels(
 
 
 def test_other_classes_gaps_and_names_open_too(ds: Dataset, tmp_path: Path) -> None:
-    """No split; two classes; a part, and then a whole data set, without a crop; parts of any name."""
+    """No split, two classes, parts and data sets without crops, and parts with any name."""
     whole = replace(ds, split=None)
     report = huggingface.write(whole, tmp_path / "wbc", task="wbc")
-    assert 'note: there is no split: everything is in "train"' in str(report)
+    assert 'note: the data has no split: everything is in "train"' in str(report)
     assert dict(report.images) == {"train": 6}
     parts = dict(zip((i.id for i in ds.images), ["fold 1", "fold-1", "all", "x", "x", "x"], strict=True))
     bare = tuple(cell for cell in ds.cells if cell.image != "P1/a.jpg")
     folds = replace(ds, cells=bare, split=Split("folds", parts))
     report = huggingface.write(folds, tmp_path / "folds")
     assert list(report.images) == ["all_2", "fold_1", "fold_1_2", "x"]
-    assert 'note: part "all" is split "all_2"' in str(report)
+    assert 'note: part "all" is written as split "all_2"' in str(report)
     report = huggingface.write(replace(whole, cells=()), tmp_path / "bare")
-    assert "classification has no split train, since datasets opens none without rows" in str(report)
+    assert "classification has no split train: datasets cannot open a split without rows" in str(report)
     assert not (tmp_path / "bare" / "classification").exists()
     wbc, crops, gap, detection = opened(
         tmp_path / "home",
@@ -220,7 +220,7 @@ def test_features_are_those_of_datasets(labels: tuple[str, ...]) -> None:
 
 
 def test_transformers_takes_a_row(ds: Dataset, folder: Path, tmp_path: Path) -> None:
-    """As Hugging Face's guide to object detection formats it: one dictionary an object, of these keys."""
+    """One dictionary for each object, as in Hugging Face's object detection guide."""
     import datasets as library
     from transformers import RTDetrImageProcessorPil
 
@@ -259,7 +259,7 @@ print(json.dumps({
     "files": {node.id: node.sha256 for node in described.metadata.file_objects},
 }, default=lambda value: value.tolist()))
 """
-"""In a process of its own, since rdflib and pandas warn in it of what only mlcroissant can change."""
+"""In a separate process, since mlcroissant causes warnings in rdflib and pandas."""
 
 
 def test_mlcroissant_finds_no_error_and_reads_every_row(folder: Path, tmp_path: Path) -> None:
@@ -309,7 +309,7 @@ def test_the_card(folder: Path) -> None:
     assert "| Other | 3 | 0 | 1 | 4 |" in card.text
     assert "| train | 4 | 4 | 0 |" in card.text
     assert "- method: by patient\n- seed: 0" in card.text
-    assert "nobody but the owner may pass them on" in " ".join(card.text.split())
+    assert "only the owner may distribute the data" in " ".join(card.text.split())
     assert "Lin Tun Naing" in card.text
     assert "synthetic" not in card.text.lower()
 
@@ -340,11 +340,11 @@ def test_the_card_says_that_data_are_synthetic_and_what_their_licence_is(ds: Dat
     )
     huggingface.write(drawn, tmp_path / "hf", license="cc-by-nc-4.0", configs=["detection"])
     card = huggingface_hub.DatasetCard.load(tmp_path / "hf" / "README.md")
-    assert "**These are synthetic data.**" in card.text
+    assert "**These data are synthetic.**" in card.text
     assert "synthetic" in (card.data.tags or [])
     assert (card.data.license, card.data.pretty_name) == ("cc-by-nc-4.0", "a | b\n---\n# c")
     assert card.text.lstrip().startswith("# a \\| b --- \\# c\n")
-    assert "states: cc-by-nc-4.0" in card.text
+    assert "Stated by the owner of the data: cc-by-nc-4.0." in card.text
     assert (tmp_path / "hf" / "detection").is_dir()
     assert not (tmp_path / "hf" / "classification").exists()
 
@@ -412,9 +412,9 @@ def test_report(ds: Dataset, tmp_path: Path) -> None:
     text = str(report)
     assert "left out: 1 cells to be ignored" in text
     assert "note: classification: 8 crops in train, 0 crops in validation, 2 crops in test" in text
-    assert "note: classification has no split validation, since datasets opens none without rows" in text
-    assert "note: classification leaves out 4 cells, which are no class of it" in text
-    assert "note: 1 outlines and turned boxes are in the column pcm" in text
+    assert "note: classification has no split validation: datasets cannot open a split without rows" in text
+    assert "note: classification leaves out 4 cells whose class it does not have" in text
+    assert "note: 1 outlines and rotated boxes are in the column pcm" in text
     huggingface.write(ds, tmp_path / "hf")  # what this package wrote, it may replace
 
 
@@ -449,7 +449,7 @@ def test_boxes_are_read_back_exactly(corners: tuple[float, ...], tmp_path: Path)
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(ds=datasets(told=True))
 def test_any_data_set_survives(tmp_path_factory: pytest.TempPathFactory, ds: Dataset) -> None:
-    """With an image of one colour for each; crops of such large ones would take minutes."""
+    """Each image has one colour and is written without crops, which would take minutes."""
     work = tmp_path_factory.mktemp("any")
     there = []
     for number, image in enumerate(ds.images):
@@ -486,7 +486,7 @@ def test_what_cannot_be_read(ds: Dataset, tmp_path: Path) -> None:
             huggingface.read(out)
     table = pq.read_table(io.BytesIO(content))
     pq.write_table(table.replace_schema_metadata(None), file)
-    with pytest.raises(CorruptFile, match="was not written by pcm-leukemia, or not as detection"):
+    with pytest.raises(CorruptFile, match="is not a detection file of pcm-leukemia"):
         huggingface.read(out)
     pq.write_table(table.drop_columns(["width"]), file)
     with pytest.raises(CorruptFile, match="cannot be read"):
@@ -496,7 +496,7 @@ def test_what_cannot_be_read(ds: Dataset, tmp_path: Path) -> None:
     with pytest.raises(CorruptFile, match="schema_version 2, this version of pcm-leukemia reads 1"):
         huggingface.read(out)
     file.write_bytes(next((tmp_path / "other" / "detection").glob("train-*")).read_bytes())
-    with pytest.raises(CorruptFile, match="is of another data set than"):
+    with pytest.raises(CorruptFile, match="belongs to another data set than"):
         huggingface.read(out)
 
 
@@ -541,8 +541,8 @@ def test_refusals(ds: Dataset, tmp_path: Path) -> None:
     for options, sentence in (
         ({"padding": -1}, "padding -1"),
         ({"max_shard_bytes": 0}, "max_shard_bytes 0"),
-        ({"configs": ["detection", "x"]}, "configs x: must be among detection, classification"),
-        ({"configs": []}, "configs none"),
+        ({"configs": ["detection", "x"]}, "configs x: must be one or more of detection, classification"),
+        ({"configs": []}, r"configs \(empty\)"),
         ({"task": "x"}, 'task "x"'),
     ):
         with pytest.raises(ValueError, match=sentence):
@@ -569,7 +569,7 @@ REAL = huggingface_hub.HfApi
 
 
 class Hub:
-    """Takes what is sent to the Hub, if the real library would take the call."""
+    """A stand-in for the Hub that accepts only calls that fit the signatures of the real library."""
 
     def __init__(self, **options: Any) -> None:
         self.calls: list[tuple[str, dict[str, Any]]] = [("login", options)]
@@ -602,7 +602,7 @@ def test_push(ds: Dataset, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     report = huggingface.push(
         ds, "owner/smears", token="secret", revision="v2", max_shard_bytes=300_000, license="mit"
     )
-    assert "note: is at https://huggingface.co/datasets/owner/smears" in str(report)
+    assert "note: uploaded to https://huggingface.co/datasets/owner/smears" in str(report)
     (sent,) = hubs
     assert sent.calls[0] == ("login", {"token": "secret"})
     made, uploaded = sent.calls[1][1], sent.calls[2][1]

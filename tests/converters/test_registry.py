@@ -1,4 +1,4 @@
-"""A format is found by being in the folder: by name, on the command line with its options, and for reading."""
+"""A new format in the folder is available by name, on the command line with its options, and for reading."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ main()
 
 @pytest.fixture
 def toys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder with one more format, which is part of the package for one test."""
+    """A folder with one more format, added to the package for one test."""
     (tmp_path / "more").mkdir()
     (tmp_path / "more" / "toy.py").write_text(TOY)
     monkeypatch.setattr(converters, "__path__", [*converters.__path__, str(tmp_path / "more")])

@@ -37,7 +37,7 @@ CELL_TAXONOMY = Taxonomy("cells", ("RBC", "WBC"))
 
 
 def smears(*ids: str, split: dict[str, str] | None = None, root: Path | None = None) -> Dataset:
-    """Images of 200 x 100 px with a cell each, of the classes in turn; files below `root`."""
+    """Images of 200 x 100 px with one cell each, with classes in turn; files below `root`."""
     images = tuple(Image(ImageId(name), 200, 100, file=name if root else None) for name in ids)
     cells = tuple(
         Cell(ImageId(name), 0, NINE.labels[number % 9], Box(10 + number, 20, 50, 70))
@@ -151,8 +151,7 @@ def test_names_that_mislead_ultralytics_are_changed(tmp_path: Path) -> None:
     assert len({file.rpartition(".")[0].casefold() for file in files.values()}) == len(names)
     changed = sum(file != f"all/{image}" for image, file in files.items())
     assert (
-        f"{changed} images have another file name here, which ultralytics can take; see images.csv"
-        in report.notes
+        f"{changed} images were renamed for ultralytics; images.csv has their original names" in report.notes
     )
     assert {i.id for i in yolo.read(tmp_path / "out").images} == set(names)
 
@@ -176,9 +175,9 @@ def test_parts_that_differ_in_case_have_folders_of_their_own(tmp_path: Path) -> 
         (
             ("train", "test"),
             {"train": "images/train", "val": "images/train", "test": "images/test"},
-            "no part val",
+            "no val part",
         ),
-        (("test",), {"train": None, "val": None, "test": "images/test"}, "no part train"),
+        (("test",), {"train": None, "val": None, "test": "images/test"}, "no train part"),
         (
             ("train", "val", "download"),
             {"train": "images/train", "val": "images/val"},
@@ -202,8 +201,8 @@ def test_without_a_split_one_part_all(tmp_path: Path) -> None:
     assert (content["train"], content["val"]) == ("images/all", "images/all")
     assert report.images == {"all": 1}
     assert report.notes == (
-        "there are no image files: labels only; put each image where images.csv says, below images/",
-        "the data has no split: train and val are the same images, so that val scores mean nothing",
+        "no image files found: labels only; put each image below images/, at its path in images.csv",
+        "the data has no split: train and val are the same images, so val scores are meaningless",
     )
 
 
@@ -217,9 +216,9 @@ def test_notes_on_what_ultralytics_would_drop(tmp_path: Path) -> None:
     )
     report = yolo.write(Dataset("d", NINE, (image,), cells), tmp_path / "out")
     assert report.notes[-3:] == (
-        "1 images are less than 10 px wide or high; ultralytics leaves them out",
-        "1 cells have the class and box of another; ultralytics keeps one of them",
-        "1 outlines and turned boxes are written as the upright boxes around them",
+        "1 images are less than 10 px wide or high; ultralytics skips them",
+        "1 cells repeat the class and box of another cell; ultralytics keeps one of them",
+        "1 outlines and rotated boxes are written as their upright bounding boxes",
     )
 
 
@@ -279,7 +278,7 @@ def test_refuses_leaks_and_unknown_options(tmp_path: Path) -> None:
 
 
 def upright(ds: Dataset) -> list[tuple[str, str, tuple[float, ...]]]:
-    """What YOLO keeps of the cells, in thousandths of a pixel."""
+    """The cells as YOLO keeps them, in thousandths of a pixel."""
     return [
         (c.image, c.label, tuple(round(v * 1000) for v in (c.box.x1, c.box.y1, c.box.x2, c.box.y2)))
         for c in ds.cells
@@ -397,7 +396,7 @@ def test_reads_a_foreign_folder(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("path", ["..", "absolute", "elsewhere-that-is-not-there"])
 def test_path_lists_and_names_in_every_form(tmp_path: Path, path: str) -> None:
-    """`path` leads up, is absolute or is not there; images are listed in a text file."""
+    """`path` leads up, is absolute or does not exist; a text file lists images."""
     folder = tmp_path / "set"
     base = {"..": "..", "absolute": str(tmp_path)}.get(path, path)
     above = "" if base == path != ".." else "set/"
@@ -429,17 +428,17 @@ def test_roboflow_layout(tmp_path: Path) -> None:
 
 def test_every_wrong_row_is_listed(tmp_path: Path) -> None:
     rows = {
-        "2 .5 .5 .1 .1": "class 2 is none of 0 to 1; give the class an id and a name",
-        "0.5 .5 .5 .1 .1": "class 0.5 is none of 0 to 1; give the class an id and a name",
-        "-1 .5 .5 .1 .1": "class -1 is none of 0 to 1; give the class an id and a name",
+        "2 .5 .5 .1 .1": "class 2 is not in 0 to 1; give the class an id and a name",
+        "0.5 .5 .5 .1 .1": "class 0.5 is not in 0 to 1; give the class an id and a name",
+        "-1 .5 .5 .1 .1": "class -1 is not in 0 to 1; give the class an id and a name",
         "0 .5 .5 .1": "has 4 columns; write class cx cy w h, or class x1 y1 x2 y2 x3 y3 ...",
         "0 .5 .5 .1 .1 .9": "has 6 columns; write class cx cy w h, or class x1 y1 x2 y2 x3 y3 ...",
-        "0 .5 .5 .1 x": "has a column that is no number; write class cx cy w h, or class x1 y1 x2 y2 x3 y3 ...",
+        "0 .5 .5 .1 x": "has a column that is not a number; write class cx cy w h, or class x1 y1 x2 y2 x3 y3 ...",
         "0 .5 .5 .1 nan": "has a number that is not finite; write class cx cy w h, or class x1 y1 x2 y2 x3 y3 ...",
         "0 .5 .5 0 .1": "the box is 0 wide and .1 high; draw it again, or drop the row",
         "0 .1 .1 .1 .5 .1 .9": "the outline has no area; draw it again, or drop the row",
-        "0 .99 .5 .1 .1": "the box leaves the image of 200 x 100 by 8.00 px; mend it; coordinates are shares of the image, 0 to 1",
-        "0 100 50 20 20": "the box leaves the image of 200 x 100 by 21800.00 px; mend it; coordinates are shares of the image, 0 to 1",
+        "0 .99 .5 .1 .1": "the box leaves the image of 200 x 100 by 8.00 px; correct it; coordinates are fractions of the image's size, 0 to 1",
+        "0 100 50 20 20": "the box leaves the image of 200 x 100 by 21800.00 px; correct it; coordinates are fractions of the image's size, 0 to 1",
     }
     folder = foreign(tmp_path, {"train/a.png": "\n".join(["1 .5 .5 .1 .1", *rows])})
     with pytest.raises(InvalidExport) as caught:
@@ -457,7 +456,7 @@ def test_boxes_over_the_border_are_cut_with_a_warning(tmp_path: Path) -> None:
     assert [cell.box for cell in ds.cells] == [Box(180.5, 45, 200, 55), Box(188, 45, 200, 55)]
 
 
-def test_images_without_labels_stay_and_labels_without_images_are_told(tmp_path: Path) -> None:
+def test_images_without_labels_are_kept_and_labels_without_images_are_warned_of(tmp_path: Path) -> None:
     folder = foreign(tmp_path, {"train/a.png": None, "train/b.png": "0 .5 .5 .1 .1\n"})
     exports.write(tmp_path / "labels/train/lost.txt", "0 .5 .5 .1 .1\n")
     exports.write(tmp_path / "labels/train/classes.txt", "RBC\n")
@@ -466,8 +465,8 @@ def test_images_without_labels_stay_and_labels_without_images_are_told(tmp_path:
     assert [image.id for image in ds.images] == ["images/train/a.png", "images/train/b.png"]
     lost = f"{tmp_path}/labels/train/lost.txt"
     assert {str(warning.message) for warning in caught} == {
-        "1 images have no label file; read as images without cells:\nimages/train/a.png",
-        f"1 label files have no image among those that data.yaml names; not read:\n{lost}",
+        "1 images have no label file and are read without cells:\nimages/train/a.png",
+        f"1 label files belong to no image that data.yaml names, and are ignored:\n{lost}",
     }
 
 
@@ -494,8 +493,8 @@ def test_unreadable_images_are_problems(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "error", "sentence"),
     [
-        ("train: [", CorruptFile, r"data.yaml:1: is no YAML that can be read; write train, val and names"),
-        ("- 1", CorruptFile, "data.yaml: holds no keys; write train, val and names"),
+        ("train: [", CorruptFile, r"data.yaml:1: is not valid YAML; write train, val and names"),
+        ("- 1", CorruptFile, "data.yaml: has no keys; write train, val and names"),
         ("train: images", InvalidExport, "data.yaml: has no names; list the classes below names"),
         (
             "names: {1: a, 2: b}",
@@ -507,7 +506,7 @@ def test_unreadable_images_are_problems(tmp_path: Path) -> None:
         (
             "names: [a]\ntrain: gone",
             DataNotFound,
-            "data.yaml: names gone, which is not at .*/gone; mend path",
+            "data.yaml: names gone, but .*/gone does not exist; correct path",
         ),
     ],
 )
@@ -534,7 +533,7 @@ def test_names_stand_for_the_classes_of_a_taxonomy(tmp_path: Path) -> None:
         ("Lymphocyte", "Lymphocytes"),
     ]
     with pytest.raises(
-        UnknownLabel, match='name "other" is no class of cells; rename it, or give another taxonomy'
+        UnknownLabel, match='name "other" is not a class of cells; rename it, or give another taxonomy'
     ):
         yolo.read(folder, taxonomy=CELL_TAXONOMY)
 

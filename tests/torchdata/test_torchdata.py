@@ -334,7 +334,7 @@ def test_a_folder_that_does_not_fit_is_refused(ds: Dataset, tmp_path: Path) -> N
     folder = tmp_path / "crops"
     crops.write(ds, folder, padding=20)
     with pytest.raises(
-        ValueError, match="crops: was written with 20 px and border clip, not 50 px and clip; pass"
+        ValueError, match="crops: has crops with padding 20 px and border clip, not 50 px and clip; use"
     ):
         Crops(ds, folder=folder)
     with pytest.raises(ValueError, match="not 20 px and reflect"):
@@ -365,7 +365,7 @@ def test_a_folder_that_does_not_fit_is_refused(ds: Dataset, tmp_path: Path) -> N
     with pytest.raises(CorruptFile, match=r"crops/all/Other/P1__a_5\.png: is no image"):
         broken[3]
     (folder / "crops.csv").write_text((folder / "crops.csv").read_text().replace(",6,", ",six,", 1))
-    with pytest.raises(CorruptFile, match=r"crops\.csv:3: is no row of a table of crops \(ValueError"):
+    with pytest.raises(CorruptFile, match=r"crops\.csv:3: is not a row of crops \(ValueError"):
         Crops(ds, padding=20, folder=folder)
 
 
