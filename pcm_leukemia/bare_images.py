@@ -18,9 +18,9 @@ __all__ = ["read"]
 
 
 def read(path: str | Path, taxonomy: Taxonomy = NINE, name: str | None = None) -> Dataset:
-    """The images in a folder, with those in the folders below it, or in a zip; or one image file.
+    """Read the images in a folder and its subfolders, or in a zip, or a single image file.
 
-    Their ids are their paths below `path`. Hidden files, and files without an image suffix, are
+    The id of an image is its path below `path`. Hidden files, and files without an image suffix, are
     skipped.
 
     Parameters
@@ -54,7 +54,7 @@ def read(path: str | Path, taxonomy: Taxonomy = NINE, name: str | None = None) -
     paths = sorted(file for file in _listed(path) if _is_image(file))
     if not paths:
         raise DataNotFound(
-            f"{path}: holds no image ({', '.join(sorted(IMAGE_SUFFIXES))}); name the folder with the images"
+            f"{path}: contains no images ({', '.join(sorted(IMAGE_SUFFIXES))}); name the folder with the images"
         )
     files = Files(root)
     with ThreadPoolExecutor() as pool:

@@ -1,7 +1,7 @@
 """`Dataset`, the one noun of the package, and the rules that its rows must keep.
 
-Its verbs (`task`, `relabel`, `select`, `with_split`, `part`) give a `Dataset` back, so that
-whatever takes one takes the result of any of them.
+Its verbs (`task`, `relabel`, `select`, `with_split`, `part`) return a `Dataset`, so everything that
+takes a data set also takes their results.
 """
 
 from __future__ import annotations
@@ -33,8 +33,7 @@ class Dataset:
     """Images, the cells in them, the patients they come from, the classes, and at most one split.
 
     Images are kept in the order of their ids and cells in the order of (image, id). `root` is
-    the folder or zip file that holds the pixels; two data sets that differ in nothing else are
-    equal.
+    the folder or zip file that holds the pixels; it does not count when data sets are compared.
 
     Raises
     ------
@@ -69,16 +68,16 @@ class Dataset:
     # What it holds
 
     def __len__(self) -> int:
-        """How many images it has."""
+        """The number of images."""
         return len(self.images)
 
     def __bool__(self) -> bool:
-        """Whether there is a data set: also one without images is."""
+        """Always true, even without images."""
         return True
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many cells each class has, in the taxonomy's order; then `IGNORE`, if there are cells to be ignored.
+        """The number of cells of each class, in the taxonomy's order; then of `IGNORE`, if there are cells to ignore.
 
         Examples
         --------
@@ -108,11 +107,11 @@ class Dataset:
         return spans
 
     def image(self, image: str) -> Image:
-        """The image with this id; raises KeyError if it does not exist."""
+        """The image with this id; KeyError if it does not exist."""
         return self._image_index[image]
 
     def cells_of(self, image: Image | str) -> tuple[Cell, ...]:
-        """The cells of one image, in the order of their ids; () for a negative."""
+        """The cells of one image, in the order of their ids; () if it has no cells."""
         start, end = self._cell_spans.get(image.id if isinstance(image, Image) else image, (0, 0))
         return self.cells[start:end]
 
@@ -135,7 +134,7 @@ class Dataset:
 
     @property
     def ignored(self) -> int:
-        """How many cells are labelled `IGNORE`."""
+        """The number of cells labelled `IGNORE`."""
         return sum(cell.label == IGNORE for cell in self.cells)
 
     @property
@@ -152,7 +151,7 @@ class Dataset:
         return digest.hexdigest()
 
     def to_pandas(self) -> pd.DataFrame:
-        """One row a cell, with its image's size, patient, diagnosis and part; needs pandas."""
+        """A table with one row for each cell, with its image's size, patient, diagnosis and part; needs pandas."""
         try:
             import pandas as pd
         except ImportError as error:
@@ -180,12 +179,12 @@ class Dataset:
         ]
         return pd.DataFrame(rows)
 
-    # Its verbs: each gives a new Dataset
+    # Its verbs: each returns a new Dataset
 
     def task(self, name: str) -> Dataset:
         """The data set as one of its taxonomy's tasks sees it.
 
-        "detection" asks for the classes as they are, whatever the taxonomy.
+        "detection" keeps the classes as they are and works with any taxonomy.
 
         Raises
         ------
@@ -206,8 +205,8 @@ class Dataset:
     def relabel(self, mapping: Mapping[str, str | None], taxonomy: Taxonomy | None = None) -> Dataset:
         """Rename classes: to another label, to `IGNORE`, or to None, which leaves the cells out.
 
-        Labels that `mapping` does not name stay as they are. `taxonomy` gives the new classes;
-        by default they are the old ones, renamed, in their old order.
+        Labels that are not in `mapping` stay as they are. `taxonomy` has the new classes; by default they are
+        the old classes, renamed, in their old order.
         """
         if taxonomy is None:
             renamed = (mapping.get(label, label) for label in self.taxonomy.labels)
@@ -229,7 +228,7 @@ class Dataset:
         patients: Collection[str] | None = None,
         labels: Collection[str] | None = None,
     ) -> Dataset:
-        """Keep the images (by id, or by a test on each) and patients asked for; of those, the cells with one of `labels`."""
+        """Keep these images (by id, or by a test on each) and patients, and in them the cells with one of `labels`."""
         wanted = images if callable(images) or images is None else frozenset(images).__contains__
         kept = tuple(
             image
@@ -252,7 +251,7 @@ class Dataset:
         )
 
     def with_split(self, split: Split | None) -> Dataset:
-        """The same data under a split, which must place every image; it may place others too.
+        """The same data with a split, which must place every image. It may also place other images.
 
         Raises
         ------
@@ -265,7 +264,7 @@ class Dataset:
         if lost:
             raise UnknownPart(
                 f'split "{split.name}": {len(lost):,} of {len(self.images):,} images are in no part, the first '
-                f'"{lost[0]}"; make the split anew, or let splits.extend place them'
+                f'"{lost[0]}"; make the split again, or let splits.extend place them'
             )
         here = {image.id: split.part_of[image.id] for image in self.images}
         return replace(self, split=replace(split, part_of=here))
@@ -291,7 +290,7 @@ class Dataset:
 
 
 def _contradictions(ds: Dataset) -> Iterator[Problem]:
-    """Every way in which the rows of `ds` do not fit together."""
+    """Every contradiction between the rows of `ds`."""
     patients = {patient.id for patient in ds.patients}
     yield from _repeated("patient", [patient.id for patient in ds.patients])
     yield from _repeated("image", [image.id for image in ds.images])
@@ -311,7 +310,9 @@ def _contradictions(ds: Dataset) -> Iterator[Problem]:
             yield Problem(_place(cell), f"{box} leaves the image of {size[0]} x {size[1]}", "clip the box")
         if cell.label not in labels:
             yield Problem(
-                _place(cell), f'label "{cell.label}" is no class here', f"use one of {sorted(labels)}"
+                _place(cell),
+                f'label "{cell.label}" is not a class of the data set',
+                f"use one of {sorted(labels)}",
             )
         if last is not None and cell.id == last.id and cell.image == last.image:
             yield Problem(
@@ -343,7 +344,7 @@ _CELL_FIELDS = (
 )
 """The fields of a cell that always count in the fingerprint. Do not add to them.
 
-A field that `Cell` gains later counts by itself, and only in cells where it differs from its default: data without
+A field that `Cell` gains later counts by itself, and only in cells where it differs from its default: data sets without
 it keep their fingerprint.
 """
 _values = attrgetter(*_CELL_FIELDS)

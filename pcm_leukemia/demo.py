@@ -1,4 +1,4 @@
-"""The main job on a small synthetic sample, from the export to what models train on."""
+"""The main job on a small synthetic sample, from the export to data that models train on."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def run(out: str | Path, say: Callable[[str], None]) -> None:
 Everything is in {out}:
   synthetic-smears.zip  the CVAT export (synthetic: for trying things out, never for training a model to use)
   data/                 the data set as tables, and its split: open cells.csv in a spreadsheet
-  yolo/  coco/  crops/  what detectors and classifiers train on
+  yolo/  coco/  crops/  the data that detectors and classifiers train on
 
 Try next:
   pcm-leukemia info {data}

@@ -4,7 +4,7 @@
 
     PcmError
     ├── InvalidExport(problems)     an export as a whole: every problem in it
-    │   └── UnknownLabel            ... where the only problems are labels outside the taxonomy
+    │   └── UnknownLabel            ... whose only problems are labels outside the taxonomy
     ├── InvalidDataset(problems)    the invariants between the tables of a data set
     ├── MissingPatients             a patient-level split without patient ids
     ├── LeakySplit                  a patient in two parts
@@ -17,8 +17,8 @@
 
 Each one also inherits the builtin exception that a caller would catch.
 
-A message names what its reader can type: `option` and `either` give the Python spelling, and the command line's while
-`for_the_command_line` is in force.
+A message names what its reader can type: `option` and `either` use the Python spelling, or inside
+`for_the_command_line` that of the command line.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ _READER = SimpleNamespace(
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong, and what to do about it.
+    """One problem: where it is, what is wrong, and how to fix it.
 
     Examples
     --------
@@ -156,11 +156,11 @@ def some(lines: Iterable[object], shown: int = SHOWN) -> str:
 
 
 _TYPED = {"labels": "map", "split_name": "split"}
-"""The options that have another name on the command line than in Python."""
+"""Python name -> name on the command line, for the options where they differ."""
 
 
 def either(python: str, command_line: str) -> str:
-    """Choose the text for the reader of a message: `python`, or `command_line` where commands are typed.
+    """Choose the text for the reader of a message: `python`, or `command_line` for a reader who types commands.
 
     Examples
     --------
@@ -174,7 +174,7 @@ def either(python: str, command_line: str) -> str:
 
 
 def option(name: str, value: object = None) -> str:
-    """Spell an option, and its value if one is given, as the reader of a message types it.
+    """Spell an option, and its value if there is one, as the reader of a message types it.
 
     Examples
     --------
@@ -193,7 +193,7 @@ def option(name: str, value: object = None) -> str:
 
 @contextmanager
 def for_the_command_line() -> Iterator[None]:
-    """Let messages that are written inside the block name commands and their options."""
+    """Make messages that are written inside the block name commands and their options."""
     _READER.types_commands = True
     try:
         yield

@@ -1,4 +1,4 @@
-"""Which things belong together, directly or through others, when only pairs are known."""
+"""Groups of things that are connected by pairs, directly or through others."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Member = TypeVar("Member", int, str, tuple[str, int])
 def groups(pairs: Iterable[tuple[Member, Member]]) -> list[list[Member]]:
     """The groups that the pairs connect, each sorted, in the order of their first members.
 
-    Something alone is a group of its own if it is given as a pair with itself.
+    A pair of a member with itself makes a group of one.
 
     Examples
     --------

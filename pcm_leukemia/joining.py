@@ -1,4 +1,4 @@
-"""`concat`: several data sets as one, without confusing their images, patients and groups."""
+"""`concat`: joins several data sets without confusing their images, patients and groups."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ CopySearch: TypeAlias = Literal["files", "pixels"]
 def concat(
     datasets: Iterable[Dataset], name: str | None = None, *, copies_by: CopySearch = "files"
 ) -> Dataset:
-    """Join data sets; the name of its data set is put before the id of every image, patient and group.
+    """Join data sets. Every id of an image, patient or group gets the name of its data set as a prefix.
 
-    Image "P01/a.png" of the data set "lmu" becomes "lmu/P01/a.png", its patient "P01" becomes "lmu/P01". So two
-    hospitals' first patients stay two. Images are found where they were, also in zips.
+    Image "P01/a.png" of the data set "lmu" becomes "lmu/P01/a.png", its patient "P01" becomes "lmu/P01". So the
+    first patients of two hospitals remain two patients. The images stay where they are, also in zips.
 
     If every data set has a split, each image stays in its part; if no data set has one, the result has none. Images
     that are in more than one data set become one group, which no split may separate: `splits.by_patient` keeps it
@@ -58,7 +58,7 @@ def concat(
     Raises
     ------
     ValueError
-        If there is no data set, names or classes do not fit, only some data sets have a split, or their images are on
+        If `datasets` is empty, names repeat, classes differ, only some data sets have a split, or their images are on
         different drives.
     LeakySplit
         If validation shares patients with training in one data set, and the split of another leaks.
@@ -129,9 +129,9 @@ def _common_root(sources: Sequence[Dataset]) -> Path | None:
 
 
 def _real(root: Path) -> Path:
-    """A root without links or ".." in its path, which would lead out of the common folder.
+    """A root without links or ".." in its path, which could lead out of the common folder.
 
-    A zip keeps its own name, since its suffix says how to read it.
+    A zip keeps its own name, since its suffix identifies it as a zip.
     """
     return root.resolve() if root.is_dir() else root.parent.resolve() / root.name
 
@@ -171,7 +171,7 @@ def _named(ds: Dataset, root: Path | None) -> Dataset:
 def _split(joined: Sequence[Dataset]) -> Split | None:
     """The split of all data sets; training and validation may share patients if they may in any of them.
 
-    The other data sets are then checked here, since their leaks could not be seen afterwards.
+    Then every data set is checked here, since its leaks could not be detected afterwards.
     """
     splits = [ds.split for ds in joined if ds.split is not None]
     if not splits:
@@ -192,7 +192,7 @@ def _split(joined: Sequence[Dataset]) -> Split | None:
 
 
 def _same_files(ds: Dataset) -> Iterator[Sequence[ImageId]]:
-    """Images whose files are equal; only files of equal length are read."""
+    """Images with identical files; only files of equal length are read."""
     if ds.root is None:
         return
     files = Files(ds.root)
@@ -220,7 +220,7 @@ def _same_pictures(ds: Dataset) -> Iterator[Sequence[ImageId]]:
 
 
 def _kept_together(ds: Dataset, same: Sequence[Sequence[ImageId]]) -> Dataset:
-    """Put equal images into one group, together with the images that shared a group with them."""
+    """Put images of one content into one group, together with all images of their former groups."""
     lines = [" = ".join(images) for images in same]
     warnings.warn(
         f"{ds.name}: {len(same):,} images are in more than one data set; they are kept together in every split:\n"

@@ -1,4 +1,4 @@
-"""`load_dataset`: from a path, whatever it holds, to a `Dataset`."""
+"""`load_dataset`: reads a `Dataset` from a path in any known format."""
 
 from __future__ import annotations
 
@@ -38,18 +38,18 @@ def load_dataset(
     ----------
     path
         A CVAT export (XML, zip or folder), a canonical folder, a YOLO folder, a COCO file or
-        folder, a Hugging Face folder that this package wrote, or ``NAME:ROOT`` of a public data set,
-        such as "lmu:/data/LMU", where `sources.names` has NAME.
+        folder, a Hugging Face folder that this package wrote, or ``NAME:ROOT`` for a public data set,
+        for example "lmu:/data/LMU"; `sources.names` lists the names.
     split
-        The part to give: "train", "val" or "test"; by default everything.
+        The part to load: "train", "val" or "test"; by default everything.
     task
         "detection" (the classes as they are), "wbc" (WBC against Other) or "classification"
         (without Other).
     split_name
-        The split to use, where a canonical folder has several.
+        The split to use, if a canonical folder has several.
     patients
-        Where the patients of the images are: a regular expression over image paths, whose group `patient` is the
-        patient's id and whose group `diagnosis`, if there is one, is the diagnosis; ``patients.Table("p.csv")``, a
+        Where to find the patients of the images: a regular expression over image paths, whose group `patient` is the
+        patient's id and whose optional group `diagnosis` is the diagnosis; ``patients.Table("p.csv")``, a
         CSV file with the columns path, patient and (optional) diagnosis; ``patients.Tag(pattern)``, over the labels
         of CVAT's image tags; or ``patients.Attribute(name)``, a CVAT attribute of an image's tag or its cells.
     taxonomy
@@ -58,9 +58,9 @@ def load_dataset(
     labels
         Label in the data -> class, or "ignore". For image_folder, a folder's name is the label.
     clip
-        CVAT, COCO, YOLO: cut boxes that leave their image at its border, instead of refusing them.
+        CVAT, COCO, YOLO: cut boxes at the border of their image, instead of refusing boxes that cross it.
     images_root
-        A folder or zip with the images, where they are not with the annotations.
+        A folder or zip with the images, if they are not with the annotations.
     check_images
         CVAT: open every image's header and compare its size with the annotated one.
     variant
@@ -71,15 +71,15 @@ def load_dataset(
     Raises
     ------
     DataNotFound
-        If nothing that can be read is at `path`.
+        If `path` does not exist, or no known format is there.
     InvalidExport
         If anything in it is wrong: every problem is listed.
     CorruptFile, InvalidDataset
-        If a canonical folder is not what was written.
+        If a canonical folder was changed after it was written.
     UnknownPart
-        If there is no such part or split.
+        If the part or split does not exist.
     ValueError
-        If an option is given that the format of the data has no use for.
+        If an option does not apply to the format of the data.
     """
     options = {
         "taxonomy": taxonomy,
@@ -99,7 +99,7 @@ def load_dataset(
 
 
 def _read(path: str | Path, options: dict[str, object], *, check_images: bool) -> Dataset:
-    """Read by the format's own reader, which must take every option that is given."""
+    """Read with the format's own reader, which must accept every given option."""
     if source := sources.split_name(path):
         name, place = source
         reader, title = sources.module(name).read, "this public data set"
@@ -113,7 +113,7 @@ def _read(path: str | Path, options: dict[str, object], *, check_images: bool) -
     accepted = signature(reader).parameters
     for given in options:
         if given not in accepted:
-            raise ValueError(f"{path}: {option(given)} is of no use for {title}; leave it out")
+            raise ValueError(f"{path}: {option(given)} does not apply to {title}; leave it out")
     if "check_images" in accepted:
         options["check_images"] = check_images
     ds: Dataset = reader(place, **options)
@@ -121,13 +121,13 @@ def _read(path: str | Path, options: dict[str, object], *, check_images: bool) -
 
 
 def _not_found(path: Path) -> DataNotFound:
-    """What to say of a path that no format has."""
+    """The error for a path that no format recognises."""
     titles = [*(form.TITLE for form in reversed(converters.readable())), "NAME:ROOT of a public data set"]
     known = f"give {', '.join(titles[:-1])}, or {titles[-1]} (see pcm-leukemia sources)"
     if path.is_file():
-        return DataNotFound(f"{path}: is no data set; {known}")
+        return DataNotFound(f"{path}: is not a data set; {known}")
     if not path.is_dir():
         return DataNotFound(f"{path}: no such file or folder; {known}")
     zips = sorted(path.glob("*.zip"))
     hint = f"; unzip {zips[0].name}, or give its path" if zips else ""
-    return DataNotFound(f"{path}: holds no data set{hint}; {known}")
+    return DataNotFound(f"{path}: contains no data set{hint}; {known}")

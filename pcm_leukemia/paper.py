@@ -18,7 +18,7 @@ __all__ = ["CELLS", "COLUMNS", "IMAGES", "RESULTS", "Comparison", "Figure", "Res
 COLUMNS = ("Train/Val", "Test", "Overall")
 
 IMAGES = (16_555, 2_636, 19_191)
-"""Table 2: images by column (it calls the last "Total")."""
+"""Table 2: images by column; the paper calls the last column "Total"."""
 
 CELLS: Mapping[str, tuple[int, int, int]] = {
     "Lymphocyte": (2_383, 320, 2_703),
@@ -32,12 +32,12 @@ CELLS: Mapping[str, tuple[int, int, int]] = {
     "Other": (2_197, 1_117, 3_314),
     "Total": (32_370, 7_733, 40_103),
 }
-"""Table 3: cells by class and column, with its own last row."""
+"""Table 3: cells by class and column, with the printed totals."""
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """A published score in per cent: Tables 4 to 7, and the class-wise ones that Figure 2 and the text give."""
+    """A published score in per cent: Tables 4 to 7, and the class-wise scores in Figure 2 and the text."""
 
     table: str
     model: str
@@ -69,7 +69,7 @@ RESULTS = (
     Result("Table 7", "Zero-Shot (PCM-Only)", "LMU (Full)", "accuracy", 39.67),
     Result("Table 7", "Partial FT (PCM+10% LMU)", "LMU (Hold-out 90%)", "macro F1", 67.94),
     Result("Table 7", "Partial FT (PCM+10% LMU)", "LMU (Hold-out 90%)", "accuracy", 81.94),
-    # The text gives these for "the detector" without a name; with Table 5's mAP they fit DEIM-RT-DETRv2 alone:
+    # The text gives these for "the detector" without a name; with Table 5's mAP they fit only DEIM-RT-DETRv2:
     # (87.6 + 63.8) / 2 = 75.7 and (82.1 + 55.1) / 2 = 68.6.
     Result("Figure 2", "DEIM-RT-DETRv2", "PCM-Leukemia", "AP of WBC", 87.6),
     Result("Figure 2", "DEIM-RT-DETRv2", "PCM-Leukemia", "AP of Other", 63.8),
@@ -81,7 +81,7 @@ RESULTS = (
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One cell of Table 2 or 3: what the paper prints (None: nothing), and what is here (None: not known)."""
+    """One cell of Table 2 or 3: the printed number (None if not printed) and our own (None if not known)."""
 
     row: str
     column: str
@@ -90,20 +90,20 @@ class Figure:
 
     @property
     def differs(self) -> bool:
-        """Whether it is known here, and another number than the paper's."""
+        """Whether our number is known and differs from the paper's."""
         return self.ours is not None and self.ours != (self.paper or 0)
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Tables 2 and 3, cell by cell."""
+    """Tables 2 and 3, each number beside our own."""
 
     name: str
     figures: tuple[Figure, ...]
 
     @property
     def differences(self) -> tuple[Figure, ...]:
-        """The figures that are not the paper's."""
+        """The figures that differ from the paper's."""
         return tuple(figure for figure in self.figures if figure.differs)
 
     def __str__(self) -> str:
@@ -131,17 +131,17 @@ def _side_by_side(figure: Figure) -> str:
 
 
 def compare(ds: Dataset, split: Split | None = None) -> Comparison:
-    """Count images and cells as Tables 2 and 3 do, beside what they print.
+    """Count images and cells as in Tables 2 and 3, and compare the counts with the printed numbers.
 
-    The column Train/Val holds the parts train and val. Without a split only Overall is known. Classes
-    that the paper does not have, and cells to be ignored, get rows of their own.
+    The column Train/Val counts the parts train and val. Without a split only Overall is known. Classes
+    that the paper does not have, and cells to ignore, get rows of their own.
 
     Parameters
     ----------
     ds
         The data set.
     split
-        The parts to count by, if not the data set's own.
+        The split to count by; by default the data set's own.
 
     Examples
     --------

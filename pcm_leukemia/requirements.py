@@ -1,6 +1,6 @@
-"""What a data set must have before anything is written from it, trained on it or scored on it.
+"""The requirements on a data set before it is written, trained on or scored.
 
-`require` is the gate: one call at each door. `require_boxes` and `require_complete` are its parts.
+`require` is the gate: writers, trainers and scorers call it first. `require_boxes` and `require_complete` are its parts.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ def require(ds: Dataset, *, boxes: bool = False, incomplete: Incomplete | None =
     boxes
         Whether every cell needs a box (`require_boxes`).
     incomplete
-        "refuse" images that may have cells without an annotation, or "keep" them (`require_complete`); None where it
-        makes no difference.
+        "refuse" images that may have cells without an annotation, or "keep" them (`require_complete`); None if the
+        use does not depend on it.
 
     Raises
     ------
@@ -40,7 +40,7 @@ def require(ds: Dataset, *, boxes: bool = False, incomplete: Incomplete | None =
     UnfitForTask
         If cells have no box, or images are annotated in part.
     ValueError
-        If `incomplete` has no such value.
+        If `incomplete` has an unknown value.
 
     Examples
     --------
@@ -60,7 +60,7 @@ def require_boxes(ds: Dataset) -> None:
     Raises
     ------
     UnfitForTask
-        If there are any: the counts by label.
+        If there are such cells, with their counts by label.
 
     Examples
     --------
@@ -95,14 +95,14 @@ def require_boxes(ds: Dataset) -> None:
 
 
 def require_complete(ds: Dataset, incomplete: Incomplete = "refuse") -> None:
-    """Refuse images that may have cells without an annotation, since a detector learns these as background.
+    """Refuse images that may have cells without an annotation, since a detector learns such cells as background.
 
     Raises
     ------
     UnfitForTask
-        If there are any and `incomplete` is "refuse": the counts by state.
+        If there are such images and `incomplete` is "refuse", with their counts by state.
     ValueError
-        If `incomplete` is neither.
+        If `incomplete` has another value.
 
     Examples
     --------

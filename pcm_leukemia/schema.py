@@ -1,4 +1,4 @@
-"""The rows that a data set is made of, each frozen and checked where it is made.
+"""The rows of a data set, each frozen and checked when it is made.
 
 A data set has many `Cell` and `Box` objects, so they are msgspec Structs: dataclasses built in C.
 Change one with `msgspec.structs.replace`.
@@ -39,7 +39,7 @@ ImageId = NewType("ImageId", str)
 Attributes = tuple[tuple[str, str], ...]
 
 IGNORE = "ignore"
-"""The label of a cell that is neither a class nor background, and so never a target."""
+"""The label of a cell that is neither of a class nor background, and so is never a target."""
 
 PARTS = ("train", "val", "test")
 """The order in which parts are listed; other names follow, sorted."""
@@ -52,21 +52,21 @@ STATES: tuple[AnnotationState, ...] = ("complete", "partial", "none", "unknown")
 
 @dataclass(frozen=True, slots=True)
 class Patient:
-    """A person, by the id that was given, and the diagnosis (Normal, ALL, AML, APL) if known."""
+    """A person: the given id, and the diagnosis (Normal, ALL, AML, APL) if known."""
 
     id: PatientId
     diagnosis: str | None = None
 
     def __post_init__(self) -> None:
         if not self.id:
-            raise ValueError("patient: its id is empty; give a patient an id, or an image no patient")
+            raise ValueError("patient: its id is empty; give an id, or leave the image without a patient")
         if self.diagnosis == "":
             object.__setattr__(self, "diagnosis", None)
 
 
 @dataclass(frozen=True, slots=True)
 class Tag:
-    """A label on a whole image, as CVAT's tags are."""
+    """A label on a whole image, like a tag in CVAT."""
 
     label: str
     attributes: Attributes = ()
@@ -82,9 +82,9 @@ class Image:
     which is the id without the leading subset (or task). `file` is the path of the image file below
     `Dataset.root`, or None if there is no file. Sizes are in pixels.
 
-    Only where `annotation_state` is "complete" is everything outside the annotations background. `diagnosis`
-    is the image's own, for images without a known patient. `group` names images, other than those of one
-    patient, that no split may separate: images of one slide, or of one cell that was photographed twice.
+    Everything outside the annotations is background only if `annotation_state` is "complete". `diagnosis`
+    is the image's own, for images without a known patient. Images with the same `group` may not be separated by a
+    split, whatever their patients: images of one slide, or of one cell that was photographed twice.
 
     Raises
     ------
@@ -123,7 +123,7 @@ class Image:
 class Cell(msgspec.Struct, frozen=True, gc=False):
     """One annotated cell.
 
-    `id` numbers the cells of one image and never changes, whatever is selected. `label` is a
+    `id` numbers the cells of one image and never changes, not even in a selection. `label` is a
     class of the data set's taxonomy or `IGNORE`; `raw_label` is the label in the annotation tool.
     `box` is the axis-aligned envelope in pixels. `shape` is the drawn shape, or None for an upright box; for a
     `shapes.Point`, `box` is its pixel. Attribute values are the strings that CVAT wrote.
@@ -144,13 +144,13 @@ class Cell(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def rotation(self) -> float:
-        """Degrees, clockwise, that the drawn shape is turned by; 0 for an upright one."""
+        """The rotation of the drawn shape in degrees, clockwise; 0 for an upright one."""
         return float(getattr(self.shape, "rotation", 0.0))
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What a model has to predict: new labels, and old label -> new label (None leaves cells out)."""
+    """The labels that a model predicts, and old label -> new label (None leaves the cells out)."""
 
     name: str
     labels: tuple[str, ...]
@@ -159,12 +159,12 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Taxonomy:
-    """The classes, in the order that fixes their ids, and the other spellings of each.
+    """The classes, in the order of their ids, and the other spellings of each.
 
     Raises
     ------
     ValueError
-        If a label is empty, repeated or the reserved word "ignore", or an alias leads nowhere.
+        If a label is empty, repeated or the reserved word "ignore", or an alias has an unknown label.
 
     Examples
     --------
@@ -186,8 +186,8 @@ class Taxonomy:
         wrong += [alias for alias, label in self.aliases.items() if label not in self.labels]
         if wrong:
             raise ValueError(
-                f'taxonomy "{self.name}": {some(wrong)!r}: empty, repeated, reserved or an alias of no '
-                "label; give every class one name"
+                f'taxonomy "{self.name}": {some(wrong)!r}: empty, repeated, reserved, or an alias of an '
+                "unknown label; give every class one name"
             )
 
     @property
@@ -196,11 +196,11 @@ class Taxonomy:
         return {label: index for index, label in enumerate(self.labels)}
 
     def match(self, raw: str) -> str | None:
-        """The label that `raw` spells, exactly or by letters and digits alone; None if no label matches."""
+        """The label that `raw` spells, exactly or by its letters and digits alone; None if no label matches."""
         if raw in self.labels:
             return raw
         spellings = {letters(label): label for label in self.labels}
-        if len(spellings) < len(self.labels):  # declared labels may differ in case alone
+        if len(spellings) < len(self.labels):  # declared labels may differ only in case
             spellings = {}
         spellings |= {letters(alias): label for alias, label in self.aliases.items()}
         return spellings.get(letters(raw))
@@ -217,11 +217,11 @@ _SHARED = "val_shares_patients"
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Split:
-    """Which part each image belongs to, and how that came about.
+    """Which part each image belongs to, and how the split was made.
 
-    `part_of` maps image ids to part names. `made` records the method and its numbers as text, for people; no decision
-    depends on it but `splits.extend`, which goes on as it was made. `val_shares_patients` says that training and
-    validation may have patients in common, as where validation is drawn by image. `patient_of` is the patient of each
+    `part_of` maps image ids to part names. `made` records the method and its numbers as text, for people. Only
+    `splits.extend` depends on it, to place new images by the same method. `val_shares_patients` says that training and
+    validation may have patients in common, for example because validation was drawn by image. `patient_of` is the patient of each
     image when the split was made, as far as known: images may be added, removed or renamed, and their patient stays in
     the same part.
 
@@ -250,7 +250,7 @@ class Split:
         record: Mapping[str, str],
         patient_of: Mapping[ImageId, PatientId] | None = None,
     ) -> Split:
-        """A split as a file keeps it: `record` is what `Split.record` gave, or the `made` of an older version."""
+        """The split that a file describes: `record` is a `Split.record`, or the `made` of an older version."""
         by_image = "yes" if record.get("val_unit") == "image" else "no"
         return cls(
             name,
@@ -262,13 +262,13 @@ class Split:
 
     @property
     def record(self) -> dict[str, str]:
-        """`made`, and whether validation shares patients where `made` alone would not say so."""
+        """`made`, and whether validation shares patients if `made` alone does not say so."""
         by_image = self.made.get("val_unit") == "image"
         shared = {_SHARED: "yes" if self.val_shares_patients else "no"}
         return {**self.made, **(shared if self.val_shares_patients != by_image else {})}
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """The names of its parts: train, val, test, then others by name."""
+        """The names of the parts: train, val, test, then others by name."""
         names = set(self.part_of.values())
         return (*(part for part in PARTS if part in names), *sorted(names - set(PARTS)))

@@ -149,7 +149,7 @@ class Polygon:
 
 @dataclass(frozen=True, slots=True)
 class Ellipse:
-    """An ellipse: centre, the two radii, and the turn about its centre.
+    """An ellipse: its centre, its two radii, and its rotation about the centre.
 
     Examples
     --------
@@ -164,7 +164,7 @@ class Ellipse:
     rotation: float = 0.0
 
     def polygon(self) -> tuple[XY, ...]:
-        """36 points on the ellipse, ten degrees of its parameter apart."""
+        """36 points on the ellipse, its parameter in steps of ten degrees."""
         cos, sin = _cos_sin(self.rotation)
         points = []
         for step in range(ELLIPSE_POINTS):
@@ -190,7 +190,7 @@ class Ellipse:
 class Mask:
     """A bitmap as CVAT stores it: run lengths, row by row over a crop of the image.
 
-    The first run counts zeros (it may be 0), the next ones, and so on in turn; all of them
+    Runs of zeros and ones alternate. The first one counts zeros (it may be 0). Together they
     add up to ``width * height``. Source: CVAT's XML format, "mask", `rle`.
 
     Raises
@@ -215,11 +215,13 @@ class Mask:
 
     def __post_init__(self) -> None:
         if self.width <= 0 or self.height <= 0 or any(run < 0 for run in self.runs):
-            raise ValueError("mask: a size or run below zero; give run lengths of zeros and ones in turn")
+            raise ValueError(
+                "mask: a size is not positive or a run is negative; give alternating run lengths of zeros and ones"
+            )
         if sum(self.runs) != self.width * self.height:
             raise ValueError(
-                f"mask: its runs add up to {sum(self.runs)}, the crop of {self.width} x {self.height} "
-                f"holds {self.width * self.height}; export it again from CVAT"
+                f"mask: its runs add up to {sum(self.runs)}, but the crop of {self.width} x {self.height} "
+                f"has {self.width * self.height} pixels; export it again from CVAT"
             )
 
     def array(self) -> npt.NDArray[np.bool_]:
@@ -231,11 +233,11 @@ class Mask:
 
     @property
     def area(self) -> int:
-        """The number of pixels that are set."""
+        """The number of set pixels."""
         return sum(self.runs[1::2])
 
     def envelope(self) -> tuple[float, float, float, float] | None:
-        """The extent ``(x1, y1, x2, y2)`` of the pixels that are set; None if none is."""
+        """The extent ``(x1, y1, x2, y2)`` of the set pixels; None if no pixel is set."""
         columns: tuple[int, int] | None = None
         rows: tuple[int, int] | None = None
         start = 0
@@ -262,10 +264,10 @@ class Mask:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A cell annotated with a point, without its extent.
+    """A cell annotated with a point, so that its extent is unknown.
 
     `Cell.box` is then the pixel at the point. It is not the extent of the cell, so tasks that need boxes
-    refuse it, see `tasks.require_boxes`.
+    refuse it; see `requirements.require_boxes`.
 
     Examples
     --------
@@ -287,7 +289,7 @@ class Point:
         return self.x, self.y, self.x, self.y
 
     def pixel(self, width: int, height: int) -> Box:
-        """The pixel that the point lies in, in an image of `width` x `height` pixels.
+        """The pixel at the point, in an image of `width` x `height` pixels.
 
         Raises
         ------
@@ -296,7 +298,7 @@ class Point:
         """
         if not (0 <= self.x <= width and 0 <= self.y <= height):
             raise ValueError(
-                f"point ({self.x}, {self.y}): lies outside the image of {width} x {height}; give one inside"
+                f"point ({self.x}, {self.y}): lies outside the image of {width} x {height}; give a point inside"
             )
         x, y = min(math.floor(self.x), width - 1), min(math.floor(self.y), height - 1)
         return Box(x, y, x + 1, y + 1)
@@ -305,7 +307,7 @@ class Point:
 def clipped(points: Sequence[XY], width: float, height: float) -> tuple[XY, ...]:
     """The part of a closed outline inside an image of `width` x `height` pixels; () if all of it is outside.
 
-    Cut at one side after the other (Sutherland and Hodgman, 1974).
+    It is cut at one side of the image after the other (Sutherland and Hodgman, 1974).
 
     Examples
     --------
@@ -330,7 +332,7 @@ Shape: TypeAlias = RotatedBox | Polygon | Ellipse | Mask | Point
 
 
 def pack(shape: Shape) -> tuple[str, list[float]]:
-    """The name of a shape and its numbers in a row, as tables and JSON hold them.
+    """The name of a shape and its numbers, as tables and JSON hold them.
 
     Examples
     --------
@@ -353,12 +355,12 @@ def pack(shape: Shape) -> tuple[str, list[float]]:
 
 
 def unpack(kind: str, numbers: Sequence[float]) -> Shape:
-    """The shape with this name and these numbers, as `pack` gives them.
+    """The shape with this name and these numbers, as `pack` returns them.
 
     Raises
     ------
     ValueError
-        If the kind of shape is unknown, or the count of numbers does not fit it.
+        If the kind of shape is unknown, or it needs another count of numbers.
     """
     if kind == "rotated" and len(numbers) == 5:
         return RotatedBox(*numbers)
@@ -372,7 +374,8 @@ def unpack(kind: str, numbers: Sequence[float]) -> Shape:
     if kind == "point" and len(numbers) == 2:
         return Point(*numbers)
     raise ValueError(
-        f'shape "{kind}" with {len(numbers)} numbers: unknown kind or wrong count of numbers; use rotated, polygon, ellipse, mask or point'
+        f'shape "{kind}" with {len(numbers)} numbers: unknown kind or wrong count of numbers; '
+        "use rotated, polygon, ellipse, mask or point"
     )
 
 

@@ -9,7 +9,7 @@
     splits/<name>.csv   image, patient, part, below lines that say how the split was made
 
 The tables are UTF-8 with a header row; numbers are written so that they read back exactly. An
-empty field is "none". The images stay where they are: `images_root` says where, relative to the
+empty field means that there is no value. The images stay where they are: `images_root` is their path relative to the
 folder.
 """
 
@@ -70,9 +70,9 @@ __all__ = [
 TITLE = "a canonical folder (dataset.json)"
 PRECEDENCE = 0
 SCHEMA_VERSION = 2
-"""Version 1 had images.csv without its last three columns, and no points."""
+"""Version 1 had no points, and images.csv lacked its last three columns."""
 OFFICIAL = "official"
-"""The split that is read if a folder has several and no name is given."""
+"""The split to read if a folder has several and no name is given."""
 
 _ADDED: Mapping[str, Mapping[int, tuple[str, ...]]] = {
     "patients.csv": {1: ("patient", "diagnosis")},
@@ -92,7 +92,7 @@ _ADDED: Mapping[str, Mapping[int, tuple[str, ...]]] = {
 A new column needs four edits here: its name below a new version, `SCHEMA_VERSION`, and the value in the function that
 writes a row (`_cell_row`) and the one that reads it (`_cell`), with a default for rows of older versions.
 """
-csv.field_size_limit(2**31 - 1)  # the module's own limit is less than the runs of a large mask
+csv.field_size_limit(2**31 - 1)  # the default limit is too small for the runs of a large mask
 
 
 def recognises(path: Path) -> bool:
@@ -147,21 +147,21 @@ def read(
     labels
         Class of the folder -> class, or "ignore".
     images_root
-        The folder or zip with the images, if they were moved.
+        The folder or zip with the images, if they have moved.
     split_name
-        The split to take; by default the only one, or the one called "official".
+        The split to use; by default the only one, or the one called "official".
     with_split
-        Take a split at all.
+        Whether to read a split at all.
     verify
-        Compare the tables with their checksums. Without, tables that were edited by hand are
-        accepted as they are, if they still fit together.
+        Whether to compare the tables with their checksums. Otherwise, tables that were edited by hand are
+        accepted if they still fit together.
 
     Raises
     ------
     DataNotFound
         If `path` is not a canonical folder.
     CorruptFile
-        If a table is not what was written, or its version is newer than this package.
+        If a table was changed after it was written, or its version is newer than this package.
     InvalidDataset
         If rows cannot be read, or contradict each other, or images are not at `images_root`.
     UnknownPart
@@ -215,7 +215,7 @@ def read_split(path: str | Path, name: str) -> Split:
 
 
 def add_split(path: str | Path, split: Split, ds: Dataset) -> Path:
-    """Write one split of `ds` into its canonical folder, in one step; gives the file's path."""
+    """Write one split of `ds` into its canonical folder, in one step, and return the file's path."""
     file = _split_file(Path(path), split.name)
     file.parent.mkdir(exist_ok=True)
     with new_file(file) as work:
@@ -224,7 +224,7 @@ def add_split(path: str | Path, split: Split, ds: Dataset) -> Path:
 
 
 def copy_splits(source: str | Path, target: str | Path) -> list[str]:
-    """Copy the splits of one canonical folder into another that has the same images; gives their names."""
+    """Copy the splits of one canonical folder into another that has the same images, and return their names."""
     names = split_names(source)
     (Path(target) / "splits").mkdir(exist_ok=True)
     for name in names:
@@ -275,7 +275,9 @@ def _relative(root: Path, out: Path) -> str:
 def _read_header(path: Path) -> dict[str, Any]:
     file = path / HEADER
     if not file.is_file():
-        raise DataNotFound(f"{file}: not there; import an export first: pcm-leukemia import EXPORT {path}")
+        raise DataNotFound(
+            f"{file}: does not exist; import an export first: pcm-leukemia import EXPORT {path}"
+        )
     try:
         header: dict[str, Any] = json.loads(_text(file))
         version = header["schema_version"]
@@ -288,7 +290,7 @@ def _read_header(path: Path) -> dict[str, Any]:
         ) from error
     if version not in range(1, SCHEMA_VERSION + 1):
         raise CorruptFile(
-            f"{file}: schema_version {version}, this version of pcm-leukemia reads 1 and {SCHEMA_VERSION}; "
+            f"{file}: schema_version {version}, this version of pcm-leukemia reads 1 to {SCHEMA_VERSION}; "
             "run: pip install --upgrade pcm-leukemia"
         )
     return header
@@ -301,7 +303,7 @@ def _verify(path: Path, header: dict[str, Any]) -> None:
             raise CorruptFile(f"{file}: is missing; import the export again")
         if _sha256(file) != expected:
             raise CorruptFile(
-                f"{file}: is not what pcm-leukemia wrote (its SHA-256 differs); if the change is meant, "
+                f"{file}: is not what pcm-leukemia wrote (its SHA-256 differs); if the change is intended, "
                 f"accept it with: pcm-leukemia import {path} NEW_FOLDER"
             )
 
@@ -423,12 +425,12 @@ class _Tables:
                         yield make(row)
                     except (ValueError, KeyError, TypeError, IndexError) as error:
                         problems.append(
-                            Problem(f"{file}:{rows.line_num}", f"cannot be read ({error})", "mend the row")
+                            Problem(f"{file}:{rows.line_num}", f"cannot be read ({error})", "correct the row")
                         )
         except FileNotFoundError as error:
             raise CorruptFile(f"{file}: is missing; import the export again") from error
         except (csv.Error, UnicodeDecodeError) as error:
-            raise CorruptFile(f"{file}: is no CSV in UTF-8 ({error}); save it as one") from error
+            raise CorruptFile(f"{file}: is not a CSV in UTF-8 ({error}); save it as CSV in UTF-8") from error
         if problems:
             raise InvalidDataset(problems)
 

@@ -2,7 +2,7 @@
 
 Order and names: Table 3 of the paper. Aliases: its section 2.2, its Appendix A ("Myeloblast(AML)",
 "Promyelocyte (APL)"), and the plural and short forms in daily use. Case, blanks and
-punctuation never matter.
+punctuation do not count.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ NINE = Taxonomy(
 
 
 def known(labels: tuple[str, ...]) -> Taxonomy:
-    """The taxonomy with exactly these labels: the nine, those of one task, or declared ones.
+    """The taxonomy with exactly these labels: the nine classes, those of one task, or declared ones.
 
     Examples
     --------
@@ -77,9 +77,9 @@ def label_map(
     names
         The labels of the data.
     taxonomy
-        The classes; None for the labels themselves.
+        The classes; None to use the labels themselves.
     labels
-        Label -> class or "ignore". Other labels become the class that they spell; a label that spells none stays.
+        Label -> class or "ignore". Other labels become the class that they spell, if any.
 
     Raises
     ------
@@ -100,14 +100,14 @@ def label_map(
     for label in labels.values():
         if taxonomy and label not in (*taxonomy.labels, IGNORE):
             raise ValueError(
-                f'label map: "{label}" is no class of {taxonomy.name}; '
+                f'label map: "{label}" is not a class of {taxonomy.name}; '
                 f"use one of {', '.join(taxonomy.labels)} or {IGNORE}"
             )
     for name in labels.keys() - set(names):
         near = difflib.get_close_matches(name, names, n=1)
         nearest = f', the nearest is "{near[0]}"' if near else ""
         warnings.warn(
-            f'label map: "{name}" is no label of this data{nearest}; look at the spelling',
+            f'label map: "{name}" is not a label in this data{nearest}; check the spelling',
             DataWarning,
             stacklevel=3,
         )

@@ -45,7 +45,7 @@ def test_a_zip_and_a_single_image(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_used_is_told(tmp_path: Path) -> None:
-    with pytest.raises(DataNotFound, match=r"holds no image .* name the folder with the images"):
+    with pytest.raises(DataNotFound, match=r"contains no images .* name the folder with the images"):
         bare_images.read(tmp_path)
     with pytest.raises(DataNotFound, match="no such file or folder"):
         bare_images.read(tmp_path / "nowhere")

@@ -143,7 +143,7 @@ def test_every_contradiction_is_listed(ds: Dataset) -> None:
     assert 'image "d.png": patient "P9" is not in the table; add the patient' in text
     assert 'image "a.png" cell 0: the image has two cells with this number' in text
     assert 'image "z.png" cell 0: its image is not in the table' in text
-    assert 'image "c.png" cell 0: label "Blob" is no class here' in text
+    assert 'image "c.png" cell 0: label "Blob" is not a class of the data set' in text
     assert "leaves the image of 100 x 80; clip the box" in text
 
 

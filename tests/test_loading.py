@@ -130,14 +130,14 @@ def test_options_that_would_do_nothing_are_refused(ds: pcm.Dataset, export: Path
     pcm.store.write(ds, tmp_path / "data")
     pcm.converters.yolo.write(ds, tmp_path / "yolo")
     with pytest.raises(
-        ValueError, match=r"clip is of no use for a canonical folder \(dataset\.json\); leave it out"
+        ValueError, match=r"clip does not apply to a canonical folder \(dataset\.json\); leave it out"
     ):
         pcm.load_dataset(tmp_path / "data", clip=True)
     with pytest.raises(
-        ValueError, match=r"variant is of no use for a YOLO folder \(data\.yaml\); leave it out"
+        ValueError, match=r"variant does not apply to a YOLO folder \(data\.yaml\); leave it out"
     ):
         pcm.load_dataset(tmp_path / "yolo", variant="fine")
-    with pytest.raises(ValueError, match="split_name is of no use for a CVAT export"):
+    with pytest.raises(ValueError, match="split_name does not apply to a CVAT export"):
         pcm.load_dataset(export, split_name="official")
     table = tmp_path / "patients.csv"
     with pytest.raises(TypeError, match=r'patients: .*patients\.csv.* must be .* pass patients\.Table\("'):
@@ -161,9 +161,9 @@ def test_patients_by_every_way(tmp_path: Path) -> None:
     ("name", "sentence"),
     [
         ("nowhere", "no such file or folder; give a CVAT export"),
-        ("notes.txt", "is no data set; give a CVAT export"),
-        ("empty", "holds no data set; give a CVAT export"),
-        ("zipped", r"holds no data set; unzip e\.zip, or give its path"),
+        ("notes.txt", "is not a data set; give a CVAT export"),
+        ("empty", "contains no data set; give a CVAT export"),
+        ("zipped", r"contains no data set; unzip e\.zip, or give its path"),
     ],
 )
 def test_what_is_no_data_set(tmp_path: Path, name: str, sentence: str) -> None:

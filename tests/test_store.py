@@ -130,10 +130,10 @@ def test_a_changed_table_is_refused_until_it_is_accepted(tmp_path: Path, ds: Dat
         (
             ",1.25,",
             ",one,",
-            r"cells\.csv:2: cannot be read \(could not convert string to float: 'one'\); mend the row",
+            r"cells\.csv:2: cannot be read \(could not convert string to float: 'one'\); correct the row",
         ),
         (",1.25,", ",99.0,", r"cells\.csv:2: cannot be read \(box .* has no area"),
-        ("Monocyte,", "Monozyt,", 'cell 0: label "Monozyt" is no class here'),
+        ("Monocyte,", "Monozyt,", 'cell 0: label "Monozyt" is not a class of the data set'),
         (",mono,", ",", r"cells\.csv:2: cannot be read \(15 fields, not 16\)"),
         ("P1/a.png", "P7/a.png", 'image "P7/a.png" cell 0: its image is not in the table'),
     ],
@@ -152,7 +152,7 @@ def test_other_damage(tmp_path: Path, ds: Dataset) -> None:
     (folder / "dataset.json").write_text(json.dumps(header | {"schema_version": 99}))
     with pytest.raises(
         CorruptFile,
-        match="schema_version 99, this version of pcm-leukemia reads 1 and 2; run: pip install --upgrade",
+        match="schema_version 99, this version of pcm-leukemia reads 1 to 2; run: pip install --upgrade",
     ):
         store.read(folder)
     (folder / "dataset.json").write_text("{")
@@ -162,7 +162,7 @@ def test_other_damage(tmp_path: Path, ds: Dataset) -> None:
     (tmp_path / "new" / "images.csv").unlink()
     with pytest.raises(CorruptFile, match=r"images\.csv: is missing"):
         store.read(tmp_path / "new")
-    with pytest.raises(DataNotFound, match="not there; import an export first"):
+    with pytest.raises(DataNotFound, match="does not exist; import an export first"):
         store.read(tmp_path)
 
 

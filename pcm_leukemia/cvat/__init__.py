@@ -1,8 +1,8 @@
 """Read what CVAT exports: "CVAT for images" 1.0 and 1.1, and "CVAT for video" 1.1.
 
 An export is an XML file, a zip or a folder, of a task, a job or a project; several XML files
-in one zip or folder are one data set. `inspect` tells everything about it and never raises on
-what it finds; `read` gives a `Dataset`, or raises the same problems.
+in one zip or folder are one data set. `inspect` counts everything and lists the problems without
+raising them; `read` returns a `Dataset`, or raises these problems.
 """
 
 from __future__ import annotations
@@ -67,11 +67,11 @@ def read(
     labels
         Label in the export -> class, or "ignore" for cells that are not targets.
     clip
-        Cut boxes that leave their image at its border, instead of refusing them.
+        Whether to cut boxes at the border of their image, instead of refusing boxes that cross it.
     images_root
-        A folder or zip with the images, where they are not in the export.
+        A folder or zip with the images, if they are not in the export.
     check_images
-        Open every image's header and compare its size with the annotated one.
+        Whether to compare the size in every image's header with the annotated size.
     name
         The data set's name; by default that of the file or folder.
 
@@ -81,7 +81,7 @@ def read(
         If anything is wrong with the export: every problem is listed. Labels outside the
         taxonomy alone raise its subclass `UnknownLabel`.
     DataNotFound
-        If `path` or `images_root` is not there.
+        If `path` or `images_root` does not exist.
     """
     parsed, root = _scan(path, taxonomy, labels or {}, images_root, clip=clip, check_images=check_images)
     inspection = parsed.inspection
@@ -107,7 +107,7 @@ def _scan(
     clip: bool,
     check_images: bool,
 ) -> tuple[Parsed, Path | None]:
-    """Read every document of an export and find its images' files; gives where these are."""
+    """Read every document of an export and find its images; returns the content and the root of the images."""
     container = open_container(path)
     pictures = open_container(images_root) if images_root else container
     parsed = Parsed(Labels(None if taxonomy == "declared" else taxonomy, labels), clip=clip)
@@ -117,7 +117,7 @@ def _scan(
         for document in documents:
             read_document(document, parsed)
     if not inspection.images and not inspection.problems and not container.problems:
-        what = "holds no image" if documents else "holds no XML file"
+        what = "contains no images" if documents else "contains no XML file"
         inspection.problems.append(Problem(str(path), what, "give an export in 'CVAT for images 1.1'"))
     inspection.problems += parsed.labels.problems()
     inspection.warnings += parsed.labels.warnings()
@@ -129,7 +129,7 @@ def _scan(
 
 
 def _find_images(parsed: Parsed, pictures: Container, *, required: bool, check: bool) -> Path | None:
-    """Set `Image.file` where there is one and look at its header; gives the root of the files, if any."""
+    """Find the images' files and check their headers; returns the root of the files, or None without any."""
     bases = {} if required else parsed.bases
     images, problems = find_images(parsed.images.values(), pictures, bases, required=required)
     parsed.images = {image.id: image for image in images}
@@ -150,7 +150,7 @@ def _warn(inspection: Inspection) -> None:
     if inspection.clipped:
         lines.append(f"{inspection.clipped:,} boxes: cut at their image's border")
     lines += [
-        f"{count:,} {kind}: drawn as no cell and left out" for kind, count in inspection.not_cells.items()
+        f"{count:,} {kind}: not a shape of cells, left out" for kind, count in inspection.not_cells.items()
     ]
     if lines:
         warnings.warn(some(lines), DataWarning, stacklevel=3)
@@ -169,7 +169,7 @@ def _name_of(path: Path) -> str:
 
 @contextmanager
 def _collector_paused() -> Iterator[None]:
-    """Rows refer to no row that refers back, so a scan for cycles while they pile up finds nothing."""
+    """Pause garbage collection: rows never form cycles, so scans while millions are made would find nothing."""
     was_on = gc.isenabled()
     gc.disable()
     try:

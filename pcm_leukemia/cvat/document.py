@@ -35,7 +35,7 @@ _MOST_PIXELS_A_SIDE = 1_000_000
 EXPORT_AGAIN = "export again from CVAT"
 
 _NOT_PLAIN = re.compile(r"\.\.|//|\./|^[/.]|^[A-Za-z]:|\0|\\")
-"""Matches names that need a closer look; most do not."""
+"""Matches names that may not be plain relative paths; most are."""
 
 Attrs = dict[str, str]
 
@@ -65,7 +65,7 @@ def read_document(document: Document, parsed: Parsed) -> None:
         parsed.inspection.problems.append(refused.problem)
     except (MemoryError, KeyboardInterrupt):
         raise
-    except Exception as error:  # noqa: BLE001 - expat, the codecs and a broken zip raise a dozen kinds
+    except Exception as error:  # noqa: BLE001 - expat, the codecs and a broken zip raise many types
         what = f"is not well-formed XML, or cut short ({error or type(error).__name__})"
         parsed.inspection.problems.append(Problem(f"{document.where}:{reader.line}", what, EXPORT_AGAIN))
     for (kind, label), count in reader.counts.items():
@@ -74,7 +74,7 @@ def read_document(document: Document, parsed: Parsed) -> None:
 
 
 class _First(NamedTuple):
-    """Where an image occurred first."""
+    """The first occurrence of an image."""
 
     line: int
     task: str
@@ -127,7 +127,7 @@ class _Reader:
         return self.parser.CurrentLineNumber
 
     def _here(self) -> str:
-        """The place in messages: file, line and, inside one, image."""
+        """The place for messages: the file, the line and, inside an image, its name."""
         place = f"{self.where}:{self.shape_line or self.line}"
         return f'{place} image "{self.image_name}"' if self.image_name else place
 
@@ -140,7 +140,7 @@ class _Reader:
     # What expat calls
 
     def _doctype(self, *_: object) -> None:
-        what = "holds a DTD, which CVAT never writes; entities are not expanded"
+        what = "contains a DTD, which CVAT never writes; entities are not expanded"
         raise _Refused(Problem(f"{self.where}:{self.line}", what, EXPORT_AGAIN))
 
     def _start(self, tag: str, attrs: Attrs) -> None:
@@ -184,7 +184,7 @@ class _Reader:
             self.header.end(tag, self._text().strip())
 
     def _listen(self) -> None:
-        """Collect text from here on; elsewhere it is blank and is skipped."""
+        """Collect text from here on; elsewhere text is blank and is skipped."""
         self.texts = []
         self.parser.CharacterDataHandler = self.texts.append
 
@@ -230,7 +230,7 @@ class _Reader:
     def _version(self, version: str) -> None:
         known = self.inspection.version
         if version not in ("1.0", "1.1"):
-            self._problem(f'version "{version[:20]}" is not known', "export as 'CVAT for images 1.1'")
+            self._problem(f'version "{version[:20]}" is unknown', "export as 'CVAT for images 1.1'")
         if known is None:
             self.inspection.version = version
         elif version not in known.split(", "):
@@ -309,9 +309,9 @@ class _Reader:
             shapes.append((self.shape_line, tag, attrs, self.track, attributes))
 
     def _shape(self, tag: str, attrs: Attrs, owner: Attrs, attributes: Attributes) -> None:
-        """Count a shape and, if it is one that a cell is drawn as, make the cell.
+        """Count a shape and, if cells are drawn with it, make the cell.
 
-        `owner` has the label: the shape itself, or its track.
+        `owner` has the label: it is the shape itself, or its track.
         """
         number = self.number
         self.number = number + 1
@@ -363,7 +363,7 @@ class _Reader:
             return 0
 
     def _odd_box(self, what: str, envelope: Envelope, image: Image) -> Box | None:
-        """Report what is wrong with a box; gives the part of it that can be kept."""
+        """Report the problem of a box; returns the part of it that can be kept."""
         x1, y1, x2, y2 = envelope
         corners = f"({x1:.2f}, {y1:.2f}, {x2:.2f}, {y2:.2f})"
         if not all(map(math.isfinite, envelope)):
@@ -373,7 +373,7 @@ class _Reader:
         elif x1 == x2 or y1 == y2:
             self.inspection.without_area += 1
             self._warning(
-                f"{what} {corners} has no area and is left out", "draw it again, or delete it, in CVAT"
+                f"{what} {corners} has no area and is left out", "draw it again or delete it in CVAT"
             )
         else:
             return self._outside(what, Box(x1, y1, x2, y2), image)
@@ -402,9 +402,9 @@ class _Reader:
     # The frames of a video, once all tracks are read
 
     def finish(self) -> None:
-        """Make images of the frames that tracks were on, and judge the file as a whole."""
+        """Make images of the frames with tracks, and check the file as a whole."""
         if not self.holds_cvat and not self.strange:
-            self._problem("holds neither images nor tracks", "export as 'CVAT for images 1.1'")
+            self._problem("contains neither images nor tracks", "export as 'CVAT for images 1.1'")
         tasks: dict[str, set[str]] = {}
         for subset, task, _ in self.video:
             tasks.setdefault(subset, set()).add(task)
@@ -424,8 +424,8 @@ class _Reader:
     def _rename_repeated(self) -> None:
         """Put the task also before the first image of a name that another task of its subset repeats.
 
-        Otherwise the plain id would be that of whichever task comes first, and pass to another image when
-        a task is added or deleted.
+        Otherwise the first task would get the plain id, and the id would pass to another image when a task is
+        added or deleted.
         """
         names = {old: new for old, new in self.repeated.items() if new and new not in self.parsed.images}
         if not names:
@@ -440,7 +440,7 @@ class _Reader:
 
 
 def _size(attrs: Attrs) -> tuple[int, int] | None:
-    """Width and height in pixels; None if they cannot be those of an image."""
+    """Width and height in pixels; None if an image cannot have this size."""
     try:
         width, height = int(attrs["width"]), int(attrs["height"])
     except (KeyError, ValueError):

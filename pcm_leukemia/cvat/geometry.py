@@ -1,8 +1,8 @@
-"""From the attributes of a shape in CVAT's XML to its envelope and what was drawn.
+"""Converts the attributes of a shape in CVAT's XML to its envelope and the drawn shape.
 
-Each function gives ``((x1, y1, x2, y2), shape)`` in pixels, where `shape` is None for an
-upright box. They raise KeyError for a missing attribute and ValueError for one that cannot be
-read; whether the envelope has an area and lies in the image is for the caller to judge.
+Each function returns ``((x1, y1, x2, y2), shape)`` in pixels, where `shape` is None for an
+upright box. The functions raise KeyError for a missing attribute and ValueError for an attribute that cannot be
+read. The caller checks whether the envelope has an area and lies in the image.
 """
 
 from __future__ import annotations
@@ -62,4 +62,4 @@ GEOMETRIES: Mapping[str, Callable[[_Attrs], tuple[Envelope, Shape | None]]] = {
     "ellipse": _ellipse,
     "mask": _mask,
 }
-"""The shapes that a cell can be drawn as, by their element's name."""
+"""The shapes of cells, by the name of their XML element."""

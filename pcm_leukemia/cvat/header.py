@@ -1,4 +1,4 @@
-"""The `<meta>` of a CVAT file: what kind of export it is, and the labels it declares."""
+"""The `<meta>` of a CVAT file: the kind of export, and the declared labels."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ __all__ = ["Header"]
 
 _KINDS = ("task", "job", "project")
 _CLASS_TYPES = ("", "any", "rectangle", "polygon", "ellipse", "mask")
-"""Label types that can be drawn as cells; the others are for tags, points and skeletons."""
+"""Label types for cells; the others are for tags, points and skeletons."""
 
 
 class Header:
     """Collects what the reader needs from the elements inside `<meta>`.
 
-    `kind` is task, job or project; `labels` are those of cells, in their order; `subset` is that
-    of a single task or job; `frame_sizes` are (width, height) as text by task id, and by "" for
-    whichever came last, since the tracks of a single task do not name it.
+    `kind` is task, job or project. `labels` are the labels of cells, in their order. `subset` is the subset
+    of a single task or job. `frame_sizes` are (width, height) as text by task id; "" has the last one, since the
+    tracks of a single task do not name it.
     """
 
     def __init__(self) -> None:

@@ -10,17 +10,16 @@ from pcm_leukemia.errors import Problem, some
 __all__ = ["CELL_SHAPES", "Inspection"]
 
 CELL_SHAPES = ("box", "polygon", "ellipse", "mask")
-"""The shapes that are read as cells; others are counted and reported."""
+"""The shapes that are read as cells; others are only counted and reported."""
 
 
 @dataclass(slots=True)
 class Inspection:
     """Counts and problems of one CVAT export.
 
-    `shapes` counts by kind, tracks frame by frame without `outside`; `labels` counts those
-    shapes by the label that CVAT wrote. `empty_images` have no shape at all. `files` counts the images
-    whose file was found, `clipped` the boxes that `clip` cut at their image's border. `warnings`
-    need a person's attention, but the export can be read.
+    `shapes` counts shapes by kind; a track counts once for each frame without `outside`. `labels` counts the same
+    shapes by label. `empty_images` have no shape at all. `files` counts the images with a file, `clipped` the boxes
+    that were cut at the border of their image. `warnings` need a person's attention, but the export can be read.
     """
 
     version: str | None = None
@@ -70,7 +69,7 @@ class Inspection:
         return "\n".join(
             (
                 f"CVAT {self.version or '(no version)'}, {self.header or 'no'} header",
-                f"images   {self.images:,}, of which {self.empty_images:,} without any shape",
+                f"images   {self.images:,}, {self.empty_images:,} without any shape",
                 f"files    {self.files:,}"
                 + ("" if self.files else ": annotations only, no image file was found"),
                 f"shapes   {shapes}",

@@ -12,16 +12,16 @@ __all__ = ["Labels"]
 
 
 class Labels:
-    """Resolves raw labels, each once, and remembers those that no class spells.
+    """Resolves raw labels, each once, and remembers those that match no class.
 
-    With `taxonomy` None, the classes are the labels that the export declares (those it uses,
-    where it declares none), after `mapping`.
+    With `taxonomy` None, the classes are the labels that the export declares, or else those that it uses,
+    after `mapping`.
     """
 
     def __init__(self, taxonomy: Taxonomy | None, mapping: Mapping[str, str]) -> None:
         self._given = taxonomy
         self._mapping = dict(mapping)
-        # declared labels may differ in case alone; those of a taxonomy do not
+        # declared labels may differ only in case; those of a taxonomy do not
         self._loose = {letters(raw): label for raw, label in mapping.items() if taxonomy and letters(raw)}
         self._declared: dict[str, None] = {}
         self._used: dict[str, tuple[int, str]] = {}
@@ -30,7 +30,7 @@ class Labels:
             wrong = [label for label in self._mapping.values() if label not in (*taxonomy.labels, IGNORE)]
             if wrong:
                 raise ValueError(
-                    f'label map: "{wrong[0]}" is no class of {taxonomy.name}; '
+                    f'label map: "{wrong[0]}" is not a class of {taxonomy.name}; '
                     f"use one of {', '.join(taxonomy.labels)} or {IGNORE}"
                 )
 
@@ -39,7 +39,7 @@ class Labels:
         self._declared[raw] = None
 
     def resolve(self, raw: str, where: Callable[[], str]) -> tuple[str, str] | None:
-        """(class, raw label) as shared strings; None, and counted, if no class spells it."""
+        """(class, raw label) as shared strings. A label that matches no class is counted and gives None."""
         try:
             found = self._resolved[raw]
         except KeyError:
@@ -54,7 +54,7 @@ class Labels:
         return found
 
     def _mapped(self, raw: str) -> str | None:
-        """What the map makes of a label: by its exact spelling, else by its letters, as classes are matched."""
+        """Look a label up in the map: by its exact spelling, else by its letters, as classes are matched."""
         return self._mapping.get(raw) or self._loose.get(letters(raw))
 
     def taxonomy(self) -> Taxonomy:
@@ -84,7 +84,7 @@ class Labels:
         return [self._unknown(raw) for raw, found in self._resolved.items() if found is None]
 
     def warnings(self) -> list[Problem]:
-        """One for every label in the map that the export neither uses nor declares."""
+        """One warning for every label in the map that the export neither uses nor declares."""
         there = {*self._used, *self._declared}
         loose = {letters(raw) for raw in there} if self._loose else set()
         found = []
@@ -94,7 +94,7 @@ class Labels:
                 nearest = f', the nearest is "{near[0]}"' if near else ""
                 found.append(
                     Problem(
-                        "label map", f'"{raw}" is no label of this export{nearest}', "look at the spelling"
+                        "label map", f'"{raw}" is not a label in this export{nearest}', "check the spelling"
                     )
                 )
         return found
@@ -108,7 +108,7 @@ class Labels:
         cells = "1 cell" if count == 1 else f"{count:,} cells"
         return Problem(
             first,
-            f'label "{raw}" is no class of {self.taxonomy().name} ({cells}{nearest})',
+            f'label "{raw}" is not a class of {self.taxonomy().name} ({cells}{nearest})',
             either(
                 f'pass labels={{"{raw}": CLASS}} or {{"{raw}": "{IGNORE}"}}, or taxonomy="declared"',
                 f'pass --map "{raw}=CLASS" or "{raw}={IGNORE}", or --taxonomy declared',

@@ -162,7 +162,7 @@ def test_problems_in_the_data_are_status_1_and_write_nothing(run: Run, tmp_path:
     assert "Traceback" not in imported.err
     assert not (tmp_path / "data").exists()
     typo = run("inspect", path, "--map", "Blub=ignore", "--clip")
-    assert '"Blub" is no label of this export, the nearest is "Blob"' in typo.out
+    assert '"Blub" is not a label in this export, the nearest is "Blob"' in typo.out
     mended = run("import", path, tmp_path / "data", "--clip", "--map", "Blob=ignore")
     assert mended.status == 0
     assert "1 cells are to be ignored" in mended.out
@@ -185,7 +185,7 @@ def test_without_patients_the_split_says_how_to_give_them(run: Run, export: Path
         (("import", "{export}", "out", "--map", "Blob"), "must be LABEL=CLASS or LABEL=ignore"),
         (
             ("import", "{export}", "out", "--map", "Blob=Limphocyte"),
-            '"Limphocyte" is no class of pcm-leukemia',
+            '"Limphocyte" is not a class of pcm-leukemia',
         ),
         (("import", "{export}", "out", "--patients", "("), "pattern (: is no regular expression"),
         (("split", "{export}"), "is no canonical folder; run first: pcm-leukemia import"),
@@ -419,7 +419,7 @@ def test_the_same_messages_name_arguments_in_python(export: Path, tmp_path: Path
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("info", "{data}", "--clip"), "--clip is of no use for a canonical folder"),
+        (("info", "{data}", "--clip"), "--clip does not apply to a canonical folder"),
         (("info", "{data}", "--split", "none"), 'has no split "none"'),
         (("info", "lmuu:/data"), "no public data set is called lmuu: see pcm-leukemia sources"),
         (("split", "{data}"), "Error: {data}: has a split official already; --extend"),

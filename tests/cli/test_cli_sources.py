@@ -112,7 +112,7 @@ def test_what_is_not_there(run: Run, tmp_path: Path) -> None:
     lmu.make(tmp_path / "LMU")
     useless = run("import", f"lmu:{tmp_path / 'LMU'}", tmp_path / "out", "--clip")
     assert useless.status == 2
-    assert "clip is of no use for this public data set; leave it out" in useless.err
+    assert "clip does not apply to this public data set; leave it out" in useless.err
 
 
 def test_images_annotated_in_part_are_kept_on_request(run: Run, tmp_path: Path) -> None:

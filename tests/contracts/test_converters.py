@@ -324,9 +324,11 @@ def test_they_mean_the_same(name: str, ds: Dataset, tmp_path: Path) -> None:
     mapped = pcm.load_dataset(out, labels={"Monocyte": "ignore", "Other": "Basophil"}, taxonomy=NINE)
     assert [cell.label for cell in mapped.cells] == ["ignore", "Basophil"] * 4
     assert mapped.taxonomy == NINE
-    with pytest.raises(ValueError, match='label map: "Blub" is no class of pcm-leukemia; use one of Lymph'):
+    with pytest.raises(
+        ValueError, match='label map: "Blub" is not a class of pcm-leukemia; use one of Lymph'
+    ):
         pcm.load_dataset(out, labels={"Other": "Blub"}, taxonomy=NINE)
-    with pytest.warns(DataWarning, match='"Monocite" is no label of this .*, the nearest is "Monocyte"'):
+    with pytest.warns(DataWarning, match='"Monocite" is not a label in this .*, the nearest is "Monocyte"'):
         pcm.load_dataset(out, labels={"Monocite": "ignore"}, taxonomy=NINE)
     found = pcm.load_dataset(out, images_root=tmp_path / "pixels")
     assert found.root == tmp_path / "pixels"

@@ -109,7 +109,7 @@ def test_a_new_format_is_named_and_read(toys: Path, tmp_path: Path) -> None:
     (tmp_path / "toys.txt").write_text("a\nb")
     ds = pcm.load_dataset(tmp_path)
     assert [image.id for image in ds.images] == ["a", "b"]
-    with pytest.raises(ValueError, match=r"clip is of no use for a toy \(toys\.txt\); leave it out"):
+    with pytest.raises(ValueError, match=r"clip does not apply to a toy \(toys\.txt\); leave it out"):
         pcm.load_dataset(tmp_path, clip=True)
     assert toys.is_dir()
 

@@ -274,7 +274,7 @@ def test_shapes_that_are_no_cells_are_counted_and_reported(tmp_path: Path) -> No
     found = cvat.inspect(path)
     assert found.shapes == {"polyline": 1, "points": 1, "cuboid": 1, "skeleton": 1, "box": 1}
     assert found.problems == []
-    with pytest.warns(DataWarning, match="1 skeleton: drawn as no cell and left out"):
+    with pytest.warns(DataWarning, match="1 skeleton: not a shape of cells, left out"):
         assert len(cvat.read(path).cells) == 1
 
 
@@ -363,7 +363,7 @@ def test_unknown_labels_are_listed_with_counts_and_nearest_match(tmp_path: Path)
     lines = str(caught.value).splitlines()
     assert len(lines) == 2
     assert lines[0].startswith(
-        f'a.xml:{line_of(text, "Lymphoblst")} image "a.png": label "Lymphoblst" is no class of pcm-leukemia (3 cells, nearest "Lymphoblast")'
+        f'a.xml:{line_of(text, "Lymphoblst")} image "a.png": label "Lymphoblst" is not a class of pcm-leukemia (3 cells, nearest "Lymphoblast")'
     )
     assert 'pass labels={"Lymphoblst": CLASS} or {"Lymphoblst": "ignore"}, or taxonomy="declared"' in lines[0]
     ds = cvat.read(path, labels={"Lymphoblst": "Lymphoblast", "RBC": IGNORE})
@@ -404,7 +404,7 @@ def test_declared_labels_are_taken_in_their_order(tmp_path: Path) -> None:
 
 
 def test_a_map_to_no_class_is_wrong_usage(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match='"Limphocyte" is no class of pcm-leukemia'):
+    with pytest.raises(ValueError, match='"Limphocyte" is not a class of pcm-leukemia'):
         cvat.read(write(tmp_path / "a.xml", ONE), labels={"x": "Limphocyte"})
 
 
@@ -480,10 +480,10 @@ def test_a_box_without_area_is_named_and_left_out(tmp_path: Path) -> None:
             "<annotations><filename>a.jpg</filename><object><bndbox/></object></annotations>",
             "is not CVAT: holds <filename>",
         ),
-        ("<annotations></annotations>", "holds neither images nor tracks"),
-        (document(), "holds no image"),
-        (document(version="7.5"), 'version "7.5" is not known'),
-        ('<!DOCTYPE a [<!ENTITY b "c">]>' + document(declaration=False), "holds a DTD"),
+        ("<annotations></annotations>", "contains neither images nor tracks"),
+        (document(), "contains no images"),
+        (document(version="7.5"), 'version "7.5" is unknown'),
+        ('<!DOCTYPE a [<!ENTITY b "c">]>' + document(declaration=False), "contains a DTD"),
         ('<?xml version="1.0" encoding="klingon"?><annotations/>', "is not well-formed XML"),
     ],
 )
@@ -503,7 +503,7 @@ def test_an_entity_is_never_expanded(tmp_path: Path) -> None:
     )
     found = cvat.inspect(path)
     assert "P-SECRET" not in str(found)
-    assert any("holds a DTD" in problem.what for problem in found.problems)
+    assert any("contains a DTD" in problem.what for problem in found.problems)
     assert found.images == 0
 
 
@@ -550,7 +550,7 @@ def test_broken_zips(tmp_path: Path, content: bytes) -> None:
 def test_nothing_there(tmp_path: Path) -> None:
     with pytest.raises(DataNotFound, match="no such file or folder"):
         cvat.inspect(tmp_path / "none.xml")
-    assert "holds no XML file" in problems(write(tmp_path / "d" / "a.txt", "").parent)[0]
+    assert "contains no XML file" in problems(write(tmp_path / "d" / "a.txt", "").parent)[0]
 
 
 ZIP_BYTES = [b"PK\x03\x04", b"PK\x05\x06"]
@@ -641,7 +641,7 @@ def test_files_that_cvat_wrote(samples: Path, file: str, expected: dict[str, obj
 
 
 def test_three_subsets_that_repeat_names(samples: Path) -> None:
-    with pytest.warns(DataWarning, match="3 points: drawn as no cell"):
+    with pytest.warns(DataWarning, match="3 points: not a shape of cells"):
         ds = cvat.read(samples / "project-3-tasks-3-subsets-same-names.xml", taxonomy="declared")
     assert [each.id for each in ds.images] == [
         f"{subset}/img{n}.jpg" for subset in ("Test", "Train", "Validation") for n in (0, 1)
