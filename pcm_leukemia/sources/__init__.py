@@ -1,8 +1,8 @@
-"""The other public data sets, one module each, found by being here: each has `SOURCE` and `read`.
+"""Readers for other public data sets, one module each, with `SOURCE` and `read`.
 
-`read(root)` gives a `Dataset` in the nine classes (or, for sets that are for detection alone, their own),
-with the raw label of every cell kept. Nothing is bundled or mirrored: `SOURCE.how_to_get` says what to
-fetch and where to put it.
+A module in this folder is registered by being here. `read(root)` returns a `Dataset` in the nine classes (or in
+its own classes, for pure detection sets) and keeps the raw label of every cell. No data is bundled or mirrored:
+`SOURCE.how_to_get` says what to download and where to put it.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ __all__ = [
 
 
 def names() -> list[str]:
-    """The data sets that there are readers for.
+    """Return the names of all supported data sets, sorted.
 
     Examples
     --------
@@ -44,12 +44,12 @@ def names() -> list[str]:
 
 
 def get(name: str) -> Source:
-    """What is known of a data set.
+    """Return the description of a data set.
 
     Raises
     ------
     ValueError
-        If there is no reader of that name.
+        If the name is unknown.
 
     Examples
     --------
@@ -60,20 +60,20 @@ def get(name: str) -> Source:
 
 
 def module(name: str) -> ModuleType:
-    """The module of a data set, with its `SOURCE` and `read`.
+    """Return the module of a data set, with its `SOURCE` and `read`.
 
     Raises
     ------
     ValueError
-        If there is none of that name.
+        If the name is unknown.
     """
     if name not in names():
-        raise ValueError(f'source "{name}": there is none; use one of {", ".join(names())}')
+        raise ValueError(f'source "{name}": unknown data set; use one of {", ".join(names())}')
     return import_module(f"{__name__}.{name}")
 
 
 def split_name(path: object) -> tuple[str, str] | None:
-    """`NAME:ROOT` as (name, root), where NAME is a data set's; None for any other path.
+    """Split `NAME:ROOT` into (name, root) if NAME is a data set; return None for any other path.
 
     Examples
     --------
@@ -85,23 +85,23 @@ def split_name(path: object) -> tuple[str, str] | None:
 
 
 def validate(name: str, ds: Dataset, *, pixels: bool = False, workers: int | None = None) -> Validation:
-    """Compare what was read with what was published, class by class and file by file.
+    """Compare a copy of a data set with the published one: counts by class, and files by name.
 
     Parameters
     ----------
     name
-        The data set's name among `names`.
+        A name from `names`.
     ds
-        What its reader gave, whole.
+        The complete data set, as its reader returned it.
     pixels
-        Decode every image, which finds files that are cut short.
+        Decode every image, to find truncated files.
     workers
-        Threads; by default as many as Python's pool takes.
+        Number of threads; by default that of Python's thread pool.
 
     Raises
     ------
     ValueError
-        If there is no reader of that name.
+        If the name is unknown.
     """
     from pcm_leukemia.sources import _validate
 
@@ -109,7 +109,7 @@ def validate(name: str, ds: Dataset, *, pixels: bool = False, workers: int | Non
 
 
 def __getattr__(name: str) -> ModuleType:
-    """Import a data set's module when it is first asked for: `sources.lmu`, ..."""
+    """Import a data set's module on first access: `sources.lmu`, ..."""
     if name in names():
         return import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

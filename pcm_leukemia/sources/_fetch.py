@@ -1,4 +1,4 @@
-"""Fetches the files that a data set publishes at stable addresses; only where it is asked to."""
+"""Downloads the files that a data set publishes at stable addresses; only on request."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ __all__ = ["fetch"]
 
 
 def fetch(source: Source, out: str | Path, *, progress: bool = False) -> list[Path]:
-    """Download what is at stable addresses into `out`, compare it with its hash, and unpack archives.
+    """Download all files at stable addresses into `out`, check their hashes, and unpack archives.
 
-    Files that are there already and have the right hash are not downloaded again. What is behind a form or
-    a click cannot be fetched: `Source.how_to_get` says what to do then.
+    A file that is already in `out` with the right hash is not downloaded again. Data behind a form or a login
+    cannot be downloaded: `Source.how_to_get` says how to get it.
 
     Returns
     -------
@@ -24,12 +24,12 @@ def fetch(source: Source, out: str | Path, *, progress: bool = False) -> list[Pa
     Raises
     ------
     DataNotFound
-        If the data set has nothing at a stable address, or a download failed or is not what it should be.
+        If the data set has no stable address, a download fails, or a hash differs.
     MissingExtra
         If pooch is not installed.
     """
     if not source.downloads:
-        raise DataNotFound(f"{source.name}: nothing of it is at a stable address; {source.how_to_get}")
+        raise DataNotFound(f"{source.name}: has no stable download address; {source.how_to_get}")
     try:
         import pooch
     except ImportError as error:
@@ -46,9 +46,9 @@ def fetch(source: Source, out: str | Path, *, progress: bool = False) -> list[Pa
                 processor=pooch.Unzip(extract_dir=".") if file.unpack else None,
                 progressbar=progress,
             )
-        except Exception as error:  # pooch raises whatever its downloader does
+        except Exception as error:  # pooch passes on whatever its downloader raises
             raise DataNotFound(
-                f"{file.url}: cannot be fetched ({error}); fetch it by hand into {out}"
+                f"{file.url}: cannot be downloaded ({error}); download it by hand into {out}"
             ) from error
         found.append(out / file.file)
     return found

@@ -1,8 +1,8 @@
-"""The maps from a data set's own labels to classes: ``maps/<source>.csv``.
+"""The maps from a data set's raw labels to classes: ``maps/<source>.csv``.
 
-The first line is ``# version: N``, raised with every change of a row. Then the columns variant, raw, class,
-confidence, reason, source. A row whose variant is ``*`` holds in every variant that has no row of its own for
-that raw label. `class` is one of the source's classes or ``ignore``; `confidence` is H, M or L.
+The first line is ``# version: N``; every change of a row raises N. The columns are variant, raw, class,
+confidence, reason and source. A row with the variant ``*`` applies to every variant without a row of its own for
+that raw label. `class` is a class of the source or ``ignore``; `confidence` is H, M or L.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ COLUMNS = ("variant", "raw", "class", "confidence", "reason", "source")
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One raw label: its class or "ignore", how sure (H, M, L), why, and who says so."""
+    """One raw label: its class or "ignore", the confidence (H, M, L), the reason, and the source."""
 
     raw: str
     label: str
@@ -46,28 +46,28 @@ class LabelMap:
     rules: Mapping[str, Rule]
 
     def label(self, raw: str) -> str:
-        """The class of a raw label, or "ignore".
+        """Return the class of a raw label, or "ignore".
 
         Raises
         ------
         UnknownLabel
-            If the map does not have it.
+            If the label is not in the map.
         """
         self.require({raw: 0})
         return self.rules[raw].label
 
     def require(self, raw: Iterable[str] | Mapping[str, int]) -> None:
-        """Refuse labels that the map does not have.
+        """Reject labels that are not in the map.
 
         Parameters
         ----------
         raw
-            The label of each cell; or label -> its number of cells, 0 where that is not known.
+            The label of each cell; or label -> number of cells, 0 if unknown.
 
         Raises
         ------
         UnknownLabel
-            All of them are named, with their numbers.
+            If labels are not in the map; lists each one with its number of cells.
         """
         known = ", ".join(self.rules)
         counts = Counter(raw)
@@ -88,14 +88,14 @@ def _times(count: int) -> str:
 
 
 def read_map(source: Source, variant: str | None = None) -> LabelMap:
-    """The map of a data set; by default its first variant.
+    """Read the label map of a data set; by default in its first variant.
 
     Raises
     ------
     ValueError
-        If it has no such variant.
+        If the variant is unknown.
     CorruptFile
-        If the file is no map: a column, class, confidence or version is none, or a row stands twice.
+        If the map is invalid: a wrong version, column, class or confidence, or a duplicate row.
 
     Examples
     --------
@@ -112,33 +112,35 @@ def read_map(source: Source, variant: str | None = None) -> LabelMap:
     rows = list(csv.reader(table.splitlines(), strict=True))
     if version is None or not rows or tuple(rows[0]) != COLUMNS:
         raise CorruptFile(
-            f"{where}: must begin with '# version: N' and the columns {','.join(COLUMNS)}; mend it"
+            f"{where}: must begin with '# version: N' and the columns {','.join(COLUMNS)}; correct it"
         )
     chosen: dict[str, Rule] = {}
     common: dict[str, Rule] = {}
     for line, row in enumerate(rows[1:], 3):
         if len(row) != len(COLUMNS):
-            raise CorruptFile(f"{where}:{line}: has {len(row)} fields, not {len(COLUMNS)}; mend it")
+            raise CorruptFile(f"{where}:{line}: has {len(row)} fields, not {len(COLUMNS)}; correct the row")
         of, raw, label, confidence, reason, said_by = row
         if label != IGNORE and label not in source.taxonomy.labels:
-            raise CorruptFile(f'{where}:{line}: "{label}" is no class of {source.taxonomy.name}; mend it')
+            raise CorruptFile(
+                f'{where}:{line}: class "{label}" is not in the taxonomy {source.taxonomy.name}; correct it'
+            )
         if of not in ("*", *source.variants) or confidence not in ("H", "M", "L") or not (reason and said_by):
             raise CorruptFile(
-                f"{where}:{line}: lacks a known variant, a confidence (H, M, L), a reason or a source; mend it"
+                f"{where}:{line}: needs a known variant, a confidence (H, M, L), a reason and a source; correct it"
             )
         if of in ("*", variant):
             table_of = common if of == "*" else chosen
             if raw in table_of:
-                raise CorruptFile(f'{where}:{line}: "{raw}" stands twice; keep one row')
+                raise CorruptFile(f'{where}:{line}: duplicate row for "{raw}"; keep one')
             table_of[raw] = Rule(raw, label, confidence, reason, said_by)
     return LabelMap(source.name, int(version[1]), variant, source.taxonomy, {**common, **chosen})
 
 
 def readings_of(source: Source, ds: Dataset) -> tuple[str, ...]:
-    """The variants in which every cell of `ds` has the class that its raw label is read as.
+    """Return the variants that explain the class of every cell in `ds` from its raw label.
 
-    So a data set that was read, or kept as a canonical folder, still tells which reading it is. Cells that were
-    left out, or set aside as "ignore", say nothing.
+    This recovers the variant of a data set that was read earlier, or stored as a canonical folder. Cells that
+    were dropped or set to "ignore" do not count.
 
     Examples
     --------
@@ -154,6 +156,6 @@ def readings_of(source: Source, ds: Dataset) -> tuple[str, ...]:
         rules = read_map(source, variant).rules
         if all(raw in rules and label in (rules[raw].label, IGNORE) for raw, label in pairs):
             found.append((sum(rules[raw].label == label for raw, label in pairs), variant))
-    # a cell that was set aside fits any reading, so that the readings that explain most of them are meant
+    # an ignored cell fits every variant, so keep only the variants that explain the most cells
     most = max((fitting for fitting, _ in found), default=0)
     return tuple(variant for fitting, variant in found if fitting == most)

@@ -1,4 +1,4 @@
-"""What is known of a data set without having it: `Source`."""
+"""The description of a data set: `Source`."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ __all__ = ["Download", "Source"]
 
 @dataclass(frozen=True, slots=True)
 class Download:
-    """A file at a stable address: where it is, what it is called here, and its hash, as pooch writes it.
+    """A file at a stable address: its URL, its name on disk, and its hash in pooch's notation.
 
-    `hash` is ``"sha256:..."`` or ``"md5:..."``; None where nobody has published one. `unpack` unpacks a zip.
+    `hash` is ``"sha256:..."`` or ``"md5:..."``; None if none was published. Zip files with `unpack` are unpacked.
     """
 
     url: str
@@ -26,39 +26,39 @@ class Download:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """A public data set: what it is, whose, under which terms, and what is to be expected of it.
+    """A public data set: its contents, authors, licence, published counts, and known defects.
 
     Attributes
     ----------
     name
-        That of its module, and the NAME of ``NAME:ROOT``.
+        The module's name, and the NAME in ``NAME:ROOT``.
     title, what
-        Its own name, and a sentence that says what it is.
+        The published name, and a one-sentence description.
     cell_types, total_images, annotations
-        The columns of the paper's Table 1, for the set as it was published; `total_images` is text, such
-        as "18,365" or "about 40,000". Where the paper's number differs, a defect says so.
+        The columns of the paper's Table 1, for the set as published. `total_images` is text, such as "18,365"
+        or "about 40,000". If the paper's number differs, a defect says so.
     in_table_1
-        Whether the paper's Table 1 has it.
+        Whether the set is in the paper's Table 1.
     patients
-        How many, and how an image's patient is known; or that it is not.
+        The number of patients, and how an image's patient is known, if at all.
     licence, redistributable
-        The terms, and whether they let anybody pass the data on.
+        The licence, and whether it permits redistribution.
     citation, home
-        What to cite, and the page that is authoritative.
+        What to cite, and the authoritative page.
     how_to_get
-        What exactly to fetch, and where to put it; ends with the ROOT to give.
+        What to download and where to put it, including the folder to give as ROOT.
     size, image_size, stain, magnification
-        On disk, in pixels, and how the smears were made; "not stated" where nobody says.
+        Size on disk, image size in pixels, and preparation of the smears; "not stated" if unpublished.
     defects
-        What is known to be wrong with it, or to mislead.
+        Known errors and pitfalls.
     counts
-        Raw label -> the published number of cells; {} where none is published.
+        Raw label -> published number of cells; {} if unpublished.
     variants
-        Name -> what it means, for each reading of the labels; the first is the default.
+        Name -> meaning of each reading of the labels; the first is the default.
     taxonomy
-        The classes that the map leads to.
+        The classes that the label map uses.
     downloads
-        Files at stable addresses, which `fetch` gets on request.
+        Files at stable addresses; `fetch` downloads them on request.
     """
 
     name: str
@@ -85,17 +85,17 @@ class Source:
     downloads: tuple[Download, ...] = ()
 
     def variant(self, name: str | None) -> str:
-        """The variant of that name, or the default.
+        """Return the name of a known variant; None means the default.
 
         Raises
         ------
         ValueError
-            If there is none of that name.
+            If the variant is unknown.
         """
         if name is None:
             return next(iter(self.variants))
         if name not in self.variants:
             raise ValueError(
-                f'{self.name} variant "{name}": there is none; use one of {", ".join(self.variants)}'
+                f'{self.name} variant "{name}": unknown variant; use one of {", ".join(self.variants)}'
             )
         return name

@@ -1,4 +1,4 @@
-"""Compares what a reader gave with what was published: counts by class, and files by name."""
+"""Compares a copy of a data set with the published one: counts by class, and files by name."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ __all__ = ["Validation", "validate"]
 
 
 TOTAL = "in all"
-"""What a module calls the number of all cells, where no other is published."""
+"""Key for the total number of cells, for data sets that publish only a total."""
 
 
 @dataclass(frozen=True, slots=True)
 class Validation:
     """How a copy of a data set compares with the published one.
 
-    `counts` has (raw label, published or None, found). `missing` and `extra` are files by class, as far as the
-    names of all files are known; `corrupt` are files that cannot be read, with the reason.
+    `counts` holds (raw label, published number or None, number found). `missing` and `extra` hold files by class,
+    as far as the published file names are known; `corrupt` maps unreadable files to the reason.
     """
 
     name: str
@@ -37,7 +37,7 @@ class Validation:
 
     @property
     def ok(self) -> bool:
-        """Whether nothing differs."""
+        """Whether the copy matches what was published."""
         differ = any(published not in (None, found) for _, published, found in self.counts)
         return not (differ or self.missing or self.extra or self.corrupt)
 
@@ -45,7 +45,7 @@ class Validation:
         lines = [f"{self.name}: {'as published' if self.ok else 'differs from what was published'}"]
         for raw, published, found in self.counts:
             if published is None:
-                lines.append(f"  {raw}: {found:,} (no published number)")
+                lines.append(f"  {raw}: {found:,} (number not published)")
             else:
                 off = "" if published == found else f", {found - published:+,}"
                 lines.append(f"  {raw}: {found:,} of {published:,}{off}")
@@ -59,7 +59,7 @@ class Validation:
         return "\n".join(lines)
 
     def to_json(self) -> dict[str, object]:
-        """The same as plain dictionaries."""
+        """Return the result as plain dictionaries and lists."""
         return {
             "name": self.name,
             "ok": self.ok,
@@ -71,10 +71,10 @@ class Validation:
 
 
 def validate(module: ModuleType, ds: Dataset, *, pixels: bool, workers: int | None) -> Validation:
-    """Compare `ds` with what its module says.
+    """Compare `ds` with the published numbers in its module.
 
-    A module may have `expected_counts(ds)`, where the published counts depend on what was read, and
-    `expected_files(ds)`, class -> the names of all its files below ``ds.root``.
+    A module may define `expected_counts(ds)`, if the published counts depend on the part that was read, and
+    `expected_files(ds)`, which maps each class to all its file names below ``ds.root``.
     """
     published: Mapping[str, int] = (
         module.expected_counts(ds) if hasattr(module, "expected_counts") else module.SOURCE.counts
@@ -112,7 +112,7 @@ def _by_folder(files: Iterable[str]) -> dict[str, tuple[str, ...]]:
 def _unreadable(
     ds: Dataset, beside: list[str], *, pixels: bool, workers: int | None
 ) -> Iterator[tuple[str, str]]:
-    """Files that were left out since their header cannot be read; with `pixels`, those that do not decode."""
+    """Yield files with an unreadable header; with `pixels`, also those that cannot be decoded."""
     from pcm_leukemia import images
     from pcm_leukemia.images import Files
 

@@ -66,7 +66,7 @@ def test_one_is_told_in_full(run: Run) -> None:
         assert text in shown.out
     wrong = run("sources", "nothing")
     assert wrong.status == 2
-    assert 'error: source "nothing": there is none; use one of acevedo, ' in wrong.err
+    assert 'error: source "nothing": unknown data set; use one of acevedo, ' in wrong.err
 
 
 def test_import_info_and_convert(run: Run, tmp_path: Path) -> None:
@@ -83,7 +83,7 @@ def test_import_info_and_convert(run: Run, tmp_path: Path) -> None:
     wrong = run("import", place, tmp_path / "no", "--variant", "loose")
     assert wrong.status == 2
     assert (
-        'lmu variant "loose": there is none; use one of strict, strict+pmb, lenient, literal, nine'
+        'lmu variant "loose": unknown variant; use one of strict, strict+pmb, lenient, literal, nine'
         in wrong.err
     )
 
@@ -140,4 +140,4 @@ def test_validate(run: Run, tmp_path: Path) -> None:
 def test_nothing_to_fetch(run: Run, tmp_path: Path) -> None:
     done = run("fetch", "all_idb2", tmp_path)
     assert done.status == 1
-    assert "error: all_idb2: nothing of it is at a stable address; ask for it with the form" in done.err
+    assert "error: all_idb2: has no stable download address; ask for it with the form" in done.err

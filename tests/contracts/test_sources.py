@@ -1,4 +1,4 @@
-"""What every data set must keep: one suite over all that there are, each on its true layout."""
+"""The contract of every data set: one suite over all readers, each on its real folder layout."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def made(name: str, root: Path) -> Facts:
 
 
 def read(name: str, facts: Facts) -> pcm.Dataset:
-    """As its module reads it; warnings only where the facts tell of one."""
+    """Read it with its own module; a warning is allowed only if the facts expect one."""
     reader: Any = sources.module(name).read
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -52,7 +52,7 @@ def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-def test_what_is_told_of_it(name: str) -> None:
+def test_its_description_is_complete(name: str) -> None:
     source = sources.get(name)
     assert source.name == name
     for text in (source.title, source.what, source.cell_types, source.annotations, source.patients):
@@ -94,7 +94,7 @@ def test_the_map_has_a_row_for_every_code_in_every_variant(name: str) -> None:
     assert all(each == codes[0] for each in codes), "a variant lacks a code that another has"
 
 
-def test_the_map_names_codes_that_it_does_not_have(name: str) -> None:
+def test_the_map_rejects_unknown_codes(name: str) -> None:
     labels = sources.read_map(sources.get(name))
     with pytest.raises(PcmError, match=f'{name}.csv: has no row for "no such code" .found 2 times, variant'):
         labels.require(["no such code", "no such code"])
@@ -161,7 +161,7 @@ def test_a_wrong_root(name: str, tmp_path: Path) -> None:
 def test_a_missing_file(name: str, tmp_path: Path) -> None:
     facts = made(name, tmp_path)
     reader: Any = sources.module(name).read
-    if facts.spoil is None:  # nothing in this data set lists its files: one that is gone cannot be missed
+    if facts.spoil is None:  # no list of files comes with this data set, so a missing file goes unnoticed
         ds = read(name, facts)
         assert ds.root is not None
         (ds.root / str(ds.images[0].file)).unlink()
@@ -175,7 +175,7 @@ def test_a_missing_file(name: str, tmp_path: Path) -> None:
 def test_an_unknown_variant(name: str, tmp_path: Path) -> None:
     facts = made(name, tmp_path)
     reader: Any = sources.module(name).read
-    with pytest.raises(ValueError, match=f'{name} variant "no such": there is none; use one of '):
+    with pytest.raises(ValueError, match=f'{name} variant "no such": unknown variant; use one of '):
         reader(facts.root, **{**facts.options, "variant": "no such"})
 
 
@@ -201,16 +201,17 @@ def test_readers_do_not_import_each_other(name: str) -> None:
     assert not others & set(sources.names())
 
 
-def test_there_is_no_such_data_set() -> None:
-    with pytest.raises(ValueError, match='source "nothing": there is none; use one of .*lmu'):
+def test_an_unknown_data_set() -> None:
+    with pytest.raises(ValueError, match='source "nothing": unknown data set; use one of .*lmu'):
         sources.get("nothing")
     with pytest.raises(AttributeError):
         _ = sources.nothing
 
 
-def test_nothing_is_fetched_where_nothing_is_at_a_stable_address(tmp_path: Path) -> None:
+def test_fetch_needs_a_stable_address(tmp_path: Path) -> None:
     source = replace(sources.get("lmu"), downloads=())
-    with pytest.raises(DataNotFound, match="lmu: nothing of it is at a stable address; on the home page"):
+    said = re.escape(f"lmu: has no stable download address; {source.how_to_get}")
+    with pytest.raises(DataNotFound, match=said):
         sources.fetch(source, tmp_path)
 
 
@@ -229,7 +230,7 @@ def server(tmp_path: Path) -> Iterator[str]:
         serving.shutdown()
 
 
-def test_what_is_fetched_is_compared_with_its_hash(tmp_path: Path, server: str) -> None:
+def test_fetch_checks_hashes_and_unpacks(tmp_path: Path, server: str) -> None:
     pytest.importorskip("pooch")
     with zipfile.ZipFile(tmp_path / "there.zip", "w") as archive:
         archive.writestr("annotations.dat", "x")
@@ -237,7 +238,7 @@ def test_what_is_fetched_is_compared_with_its_hash(tmp_path: Path, server: str) 
     good = hashlib.sha256((tmp_path / "there.zip").read_bytes()).hexdigest()
     lmu = sources.get("lmu")
     wrong = replace(lmu, downloads=(sources.Download(url, "a.zip", f"sha256:{'0' * 64}"),))
-    with pytest.raises(DataNotFound, match=r"there\.zip: cannot be fetched \(.*; fetch it by hand into "):
+    with pytest.raises(DataNotFound, match=r"there\.zip: cannot be downloaded \(.*; download it by hand "):
         sources.fetch(wrong, tmp_path / "out")
     right = replace(lmu, downloads=(sources.Download(url, "a.zip", f"sha256:{good}", unpack=True),))
     assert sources.fetch(right, tmp_path / "out") == [tmp_path / "out" / "a.zip"]

@@ -625,17 +625,17 @@ def test_image_folder_whose_parts_share_a_patient_cannot_be_converted(tmp_path: 
         ("variant,raw", "must begin with '# version: N' and the columns variant,raw,class"),
         ("# version: 1\nraw\n", "must begin with"),
         ("ROW\n*,NGS,Neutrophil,H,why", ":3: has 5 fields, not 6"),
-        ("ROW\n*,NGS,Segmented,H,why,who", ':3: "Segmented" is no class of pcm-leukemia'),
-        ("ROW\n*,NGS,Neutrophil,X,why,who", ":3: lacks a known variant, a confidence"),
-        ("ROW\nother,NGS,Neutrophil,H,why,who", ":3: lacks a known variant"),
+        ("ROW\n*,NGS,Segmented,H,why,who", ':3: class "Segmented" is not in the taxonomy pcm-leukemia'),
+        ("ROW\n*,NGS,Neutrophil,X,why,who", ":3: needs a known variant, a confidence"),
+        ("ROW\nother,NGS,Neutrophil,H,why,who", ":3: needs a known variant"),
         (
             "ROW\n*,NGS,Neutrophil,H,,who",
-            ":3: lacks a known variant, a confidence (H, M, L), a reason or a source",
+            ":3: needs a known variant, a confidence (H, M, L), a reason and a source",
         ),
-        ("ROW\n*,NGS,Neutrophil,H,why,who\n*,NGS,Other,H,why,who", ':4: "NGS" stands twice; keep one row'),
+        ("ROW\n*,NGS,Neutrophil,H,why,who\n*,NGS,Other,H,why,who", ':4: duplicate row for "NGS"; keep one'),
     ],
 )
-def test_maps_that_are_none(text: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_invalid_maps(text: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from pcm_leukemia.sources import _labels
 
     (tmp_path / "maps").mkdir()
