@@ -1,4 +1,4 @@
-"""What the readers share: finding the root, listing files in order, sizes from headers, single-cell crops.
+"""Shared by the readers: finding the root, listing files, reading sizes from headers, single-cell crops.
 
 Nothing here decodes pixels.
 """
@@ -35,12 +35,12 @@ __all__ = [
 ]
 
 _DEPTH = 4
-"""How many folders below the given root the data may lie: archives are unpacked into folders of folders."""
+"""How many levels are searched for the data: archives often unpack into nested folders."""
 
 
 @dataclass(frozen=True, slots=True)
 class Crop:
-    """An image that shows one cell: its path below the root, its raw label, and what else is known."""
+    """An image of a single cell: its path below the root, its raw label, and its metadata."""
 
     file: str
     raw: str
@@ -53,28 +53,28 @@ class Crop:
 
 
 def not_found(source: Source, root: str | Path, what: str) -> DataNotFound:
-    """The error for a root that is none: what it lacks, and how the data is had."""
+    """Return the error for a wrong root: what is missing, and how to get the data."""
     return DataNotFound(f"{root}: {what}; to get {source.title}: {source.how_to_get}")
 
 
 def find_root(source: Source, root: str | Path, fits: Callable[[Path], bool], what: str) -> Path:
-    """The folder that fits: the root itself, or the first one below it, level by level and by name.
+    """Find the data's folder: the root itself, or the first match below it, by level and then by name.
 
     Parameters
     ----------
     source
-        Whose `how_to_get` the error tells.
+        The data set; its `how_to_get` becomes part of the error.
     root
-        What the user gave.
+        The folder that the user gave.
     fits
-        Whether a folder is the one.
+        Returns True for the data's folder.
     what
-        What such a folder has in it, for the error: "the 15 folders BAS, EBO, ...".
+        The expected contents, for the error: "the 15 folders BAS, EBO, ...".
 
     Raises
     ------
     DataNotFound
-        If there is none.
+        If no folder fits.
     """
     path = Path(root)
     if not path.is_dir():
@@ -85,7 +85,7 @@ def find_root(source: Source, root: str | Path, fits: Callable[[Path], bool], wh
             if fits(folder):
                 return folder.absolute()
         level = [inner for folder in level for inner in _folders(folder)]
-    raise not_found(source, root, f"neither it nor a folder below it has {what}")
+    raise not_found(source, root, f"neither this folder nor one below it has {what}")
 
 
 def _folders(path: Path) -> list[Path]:
@@ -93,9 +93,9 @@ def _folders(path: Path) -> list[Path]:
 
 
 def listing(root: Path, suffixes: Collection[str] = IMAGE_SUFFIXES) -> list[str]:
-    """Every file below `root` with one of these endings, as sorted POSIX paths relative to it.
+    """List all files below `root` with one of the suffixes, as sorted POSIX paths relative to `root`.
 
-    Passed over is what systems leave behind: names that begin with a dot, and ``__MACOSX``.
+    Names that begin with a dot, and ``__MACOSX`` folders, are skipped.
     """
     found: list[str] = []
     folders = [("", os.fspath(root))]
@@ -117,15 +117,17 @@ def _is_stray(name: str) -> bool:
 
 
 def require_files(source: Source, root: Path, files: Iterable[str], listed_in: str) -> None:
-    """Refuse a root that lacks files which a table or a list of its own names.
+    """Reject a root without the files that one of its own tables or folders requires.
 
     Raises
     ------
     InvalidExport
-        Every missing file is named, with where it is listed.
+        If files are missing; lists each one, and where it is listed.
     """
     problems = [
-        Problem(f"{root}", f"has no {file}, which {listed_in} lists", f"get {source.title} again, whole")
+        Problem(
+            f"{root}", f"has no {file}, which {listed_in} lists", f"download {source.title} again in full"
+        )
         for file in files
         if not (root / file).is_file()
     ]
@@ -134,12 +136,12 @@ def require_files(source: Source, root: Path, files: Iterable[str], listed_in: s
 
 
 def sizes(root: Path, files: Sequence[str], workers: int | None = None) -> dict[str, tuple[int, int]]:
-    """Width and height of each image in pixels, from its header; files that are no images are left out.
+    """Read the width and height of each image, in pixels, from its header; skip unreadable files.
 
     Warns
     -----
     DataWarning
-        If files are left out: the first of them are named, with the reason.
+        If files are skipped; lists the first ones, with the reason.
     """
     from pcm_leukemia import images
 
@@ -165,7 +167,7 @@ def sizes(root: Path, files: Sequence[str], workers: int | None = None) -> dict[
     bad = [each for each in looked if isinstance(each, str)]
     if bad:
         warnings.warn(
-            f"{root}: {len(bad):,} files are left out, since they cannot be read:\n{some(bad)}",
+            f"{root}: {len(bad):,} unreadable files are left out:\n{some(bad)}",
             DataWarning,
             stacklevel=3,
         )
@@ -173,24 +175,24 @@ def sizes(root: Path, files: Sequence[str], workers: int | None = None) -> dict[
 
 
 def whole(image: Image, label: str, raw: str, attributes: Attributes = ()) -> Cell:
-    """The one cell of an image that shows nothing else: its box is the image."""
+    """Return the cell of a single-cell image; its box is the whole image."""
     return Cell(image.id, 0, label, Box(0, 0, image.width, image.height), raw, attributes=attributes)
 
 
 def patients(pairs: Iterable[tuple[str | None, str | None]]) -> tuple[Patient, ...]:
-    """(patient, diagnosis) pairs as the table of patients; a diagnosis that any pair has is taken.
+    """Build the patient table from (patient, diagnosis) pairs; a missing diagnosis is filled from other pairs.
 
     Warns
     -----
     DataWarning
-        If a patient has two diagnoses, and so is given none.
+        If a patient has several diagnoses; the patient then gets no diagnosis.
     """
     known: dict[str, set[str]] = {}
     for patient, diagnosis in pairs:
         if patient is not None:
             known.setdefault(patient, set()).update([diagnosis] if diagnosis else [])
     torn = [
-        f'patient "{patient}": has the diagnoses {" and ".join(sorted(found))}, and so is given none; look it up'
+        f'patient "{patient}": has conflicting diagnoses ({", ".join(sorted(found))}), so none is used; check it'
         for patient, found in sorted(known.items())
         if len(found) > 1
     ]
@@ -210,19 +212,19 @@ def crops(
     *,
     workers: int | None = None,
 ) -> Dataset:
-    """A data set of single-cell crops: an image a row, with one cell that spans it.
+    """Build a data set of single-cell crops: each row becomes an image with one cell that spans it.
 
-    Where every row has a part, the parts make the split; see `with_parts`.
+    If every row has a part, the parts become the split; see `with_parts`.
 
     Raises
     ------
     DataNotFound
         If there are no rows.
     UnknownLabel
-        If the map lacks a raw label: all are named.
+        If raw labels are not in the map; lists each one.
     """
     if not rows:
-        raise not_found(source, root, "holds no image")
+        raise not_found(source, root, "has no images")
     labels.require(row.raw for row in rows)
     known = sizes(root, [row.file for row in rows], workers)
     there = [row for row in rows if row.file in known]
@@ -250,12 +252,12 @@ def crops(
 
 
 def with_parts(ds: Dataset, part_of: Mapping[ImageId, str]) -> Dataset:
-    """The data set under the split that it comes with, if no patient and no group stands in two parts of it.
+    """Return the data set with its published split, unless a patient or group is in two parts.
 
     Warns
     -----
     DataWarning
-        If one does: the data set is then given without a split.
+        If the split leaks; the data set is then returned without a split.
     """
     people = {image.id: image.patient for image in ds.images if image.patient is not None}
     split = Split("official", part_of, {"method": f"as {ds.name} comes"}, people)
@@ -263,8 +265,8 @@ def with_parts(ds: Dataset, part_of: Mapping[ImageId, str]) -> Dataset:
 
     if found := leaks(ds, split):
         warnings.warn(
-            f"{ds.name}: its own parts are left out, since they are no sound split; make one with "
-            f"splits.by_patient:\n{some(found, 3)}",
+            f"{ds.name}: its published split leaks and is not used; make one with splits.by_patient:\n"
+            f"{some(found, 3)}",
             DataWarning,
             stacklevel=4,
         )
@@ -273,5 +275,5 @@ def with_parts(ds: Dataset, part_of: Mapping[ImageId, str]) -> Dataset:
 
 
 def warn(text: str) -> None:
-    """Tell of what was left out, from the line that called the reader."""
+    """Emit a `DataWarning` at the line that called the reader."""
     warnings.warn(text, DataWarning, stacklevel=3)

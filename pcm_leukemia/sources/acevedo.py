@@ -1,10 +1,10 @@
-"""Acevedo 2020, `PBC_dataset_normal_DIB`: single white cells of healthy donors, and WBCAtt's attributes of them.
+"""Acevedo 2020, `PBC_dataset_normal_DIB`: single cells of healthy donors, with the WBCAtt attributes.
 
-A raw label is the folder and the prefix of the file's name, ``ig/PMY``: the prefix is finer than the folder for
-neutrophils (SNE segmented, BNE band) and immature granulocytes (MMY metamyelocyte, MY myelocyte, PMY
+A raw label is the folder and the prefix of the file name, such as ``ig/PMY``. The prefix is finer than the folder
+for neutrophils (SNE segmented, BNE band) and immature granulocytes (MMY metamyelocyte, MY myelocyte, PMY
 promyelocyte).
 
-Sources: the paths in the CSVs of apple2373/wbcatt, the folder counts that MedMNIST confirms.
+Sources: the paths in the CSVs of apple2373/wbcatt, and the folder counts, which MedMNIST confirms.
 """
 
 from __future__ import annotations
@@ -27,27 +27,27 @@ __all__ = ["SOURCE", "WBCATT", "read"]
 SOURCE = Source(
     name="acevedo",
     title="PBC_dataset_normal_DIB (Acevedo 2020)",
-    what="Single cells of healthy donors in eight folders, cropped by an automatic microscope",
+    what="Single cells of healthy donors in eight folders, cropped by an automated microscope",
     cell_types="Normal",
     total_images="17,092",
     annotations="Cropped Single Cell",
     in_table_1=True,
-    patients="healthy donors; whose an image is was not published",
+    patients="healthy donors; which donor each image comes from was not published",
     licence="CC BY 4.0",
     redistributable=True,
     citation="Acevedo et al., A dataset of microscopic peripheral blood cell images for development of automatic "
     "recognition systems, Data in Brief 30, 2020, 105474, doi:10.1016/j.dib.2020.105474. Attributes: Tsutsui et al., WBCAtt, NeurIPS 2023",
     home="https://data.mendeley.com/datasets/snkd93bnjr/1",
     how_to_get="download PBC_dataset_normal_DIB.zip from the home page, unpack it, and give the folder "
-    "PBC_dataset_normal_DIB as ROOT; for WBCAtt's attributes put pbc_attr_v1_train.csv, _val.csv and _test.csv "
-    "of https://github.com/apple2373/wbcatt (folder submission) below ROOT too",
-    image_size="360 x 363 for all but some 300, which are 366 x 369 or have a side of 360 or 362",
+    "PBC_dataset_normal_DIB as ROOT; for the WBCAtt attributes, also put pbc_attr_v1_train.csv, _val.csv and "
+    "_test.csv from https://github.com/apple2373/wbcatt (folder submission) below ROOT",
+    image_size="360 x 363, except about 300 images of 366 x 369 or with a side of 360 or 362",
     stain="May Grünwald-Giemsa",
     magnification="CellaVision DM96",
     defects=(
-        "no patient ids: no split can be made by patient",
-        "images are not all of one size",
-        "re-packs on Kaggle (wbc, other_types, wbc_resized) hold images several times and are refused",
+        "no patient ids, so a split by patient is impossible",
+        "image sizes differ",
+        "repackaged copies on Kaggle (wbc, other_types, wbc_resized) contain duplicate images and are rejected",
     ),
     counts={
         "basophil/BA": 1218,
@@ -79,7 +79,7 @@ WBCATT = (
     "granule_colour",
     "granularity",
 )
-"""WBCAtt's eleven attributes, in the order of its CSVs."""
+"""The eleven WBCAtt attributes, in the order of its CSVs."""
 
 _LEUCOCYTES = {"basophil", "eosinophil", "lymphocyte", "monocyte", "neutrophil"}
 _REPACKED = {"wbc", "other_types", "wbc_resized"}
@@ -94,35 +94,37 @@ def read(
 ) -> Dataset:
     """Read the crops below `root`, each with one cell that spans it.
 
-    Where WBCAtt tells of an image, its cell has the eleven attributes as WBCAtt writes them ("nil" is a value),
-    and `wbcatt_part`, the part of WBCAtt's split that it is in.
+    For an image in WBCAtt, the cell has its eleven attributes as WBCAtt writes them ("nil" is a value), and
+    `wbcatt_part`, the image's part in the WBCAtt split.
 
     Parameters
     ----------
     root
         The folder PBC_dataset_normal_DIB, or one above.
     variant
-        The reading of the labels; there is one.
+        The reading of the labels; only "default" exists.
     wbcatt
-        The folder with WBCAtt's CSVs, or one of them; by default those below `root`, if there are any.
+        The folder with the WBCAtt CSVs, or one CSV; by default all those below `root`, if any.
     workers
-        Threads that look at the headers; by default as many as Python's pool takes.
+        Threads that read image headers; by default that of Python's thread pool.
 
     Raises
     ------
     DataNotFound
-        If the folder is not there, is a re-pack, or `wbcatt` has no such CSV.
+        If the folder is missing or a repackaged copy, or `wbcatt` has no WBCAtt CSV.
     UnknownLabel
-        If a folder or prefix is none that is known.
+        If a folder or prefix is unknown.
     CorruptFile
-        If a CSV of WBCAtt lacks a column.
+        If a WBCAtt CSV lacks a column.
     InvalidExport
-        If WBCAtt tells two things of one image.
+        If WBCAtt has contradictory rows for an image.
+    ValueError
+        If the variant is unknown.
 
     Warns
     -----
     DataWarning
-        If files cannot be read, or WBCAtt tells of images that are not there.
+        If files cannot be read, or images of WBCAtt are missing.
     """
     labels = read_map(SOURCE, variant)
     top = find_root(
@@ -134,7 +136,7 @@ def read(
     rows = [Crop(file, _raw(file), attributes=attributes.pop(file, ())) for file in listing(top)]
     if attributes:
         warnings.warn(
-            f"{top}: WBCAtt tells of {len(attributes):,} images that are not there:\n{some(sorted(attributes), 5)}",
+            f"{top}: lacks {len(attributes):,} images that WBCAtt describes:\n{some(sorted(attributes), 5)}",
             DataWarning,
             stacklevel=2,
         )
@@ -144,7 +146,7 @@ def read(
 def _fits(folder: Path) -> bool:
     inside = {path.name for path in folder.iterdir()}
     if len(inside & _REPACKED) > 1:
-        raise not_found(SOURCE, folder, "is a re-pack, which holds images several times")
+        raise not_found(SOURCE, folder, "is a repackaged copy with duplicate images")
     return inside >= _LEUCOCYTES
 
 
@@ -166,7 +168,7 @@ def _tables(path: Path, *, asked: bool) -> list[Path]:
 
 
 def _attributes(tables: Sequence[Path]) -> dict[str, Attributes]:
-    """The attributes by the path of the image below the root: its folder and name."""
+    """Read the attributes, keyed by the image's path below the root (folder and name)."""
     found: dict[str, Attributes] = {}
     problems = []
     for table in tables:
@@ -176,13 +178,14 @@ def _attributes(tables: Sequence[Path]) -> dict[str, Attributes]:
             lacking = {"path", *WBCATT} - set(rows.fieldnames or ())
             if lacking:
                 raise CorruptFile(
-                    f"{table}: lacks the columns {', '.join(sorted(lacking))}; get it again from apple2373/wbcatt"
+                    f"{table}: lacks the columns {', '.join(sorted(lacking))}; download it again from "
+                    "apple2373/wbcatt"
                 )
             for row in rows:
                 file = "/".join(row["path"].split("/")[-2:])
-                told = (*((name, row[name]) for name in WBCATT), ("wbcatt_part", part))
-                if found.setdefault(file, told) != told:
-                    what = f"tells another thing of {file} than a row before"
+                attributes = (*((name, row[name]) for name in WBCATT), ("wbcatt_part", part))
+                if found.setdefault(file, attributes) != attributes:
+                    what = f"contradicts an earlier row for {file}"
                     problems.append(Problem(f"{table}:{rows.line_num}", what, "keep one of the two"))
     if problems:
         raise InvalidExport(problems)

@@ -1,9 +1,9 @@
-"""Bone-Marrow-Cytomorphology: single cells of the bone marrow, not of blood, of 945 patients.
+"""Bone-Marrow-Cytomorphology: single cells of bone marrow (not blood) of 945 patients.
 
-Codes are not LMU's, though they look alike: here MYB is myelocyte as there, but blasts are BLA.
+The codes look like LMU's but differ: MYB is myelocyte in both, but blasts are BLA here.
 
-Sources: the layout that third-party readers use; the counts are told as those of the article's first
-table, and add up to its 171,374 (the last folder of NGB, 9001-9968, agrees).
+Sources: the layout as third-party readers expect it; the counts as third parties quote them from the article's
+first table. They add up to its 171,374, and the last folder of NGB, 9001-9968, agrees with them.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ __all__ = ["SOURCE", "read"]
 SOURCE = Source(
     name="bmc",
     title="Bone-Marrow-Cytomorphology_MLL_Helmholtz_Fraunhofer",
-    what="Single cells of bone marrow in 21 classes, of patients with haematological diseases",
-    cell_types="Normal and leukaemic cells of the marrow",
+    what="Single bone marrow cells in 21 classes, from patients with haematological diseases",
+    cell_types="Normal and leukaemic bone marrow cells",
     total_images="171,374",
     annotations="Cropped Single Cell",
-    patients="945; whose an image is was not published",
+    patients="945; which patient each image comes from was not published",
     licence="CC BY 4.0",
     redistributable=True,
     citation="Matek et al., Highly accurate differentiation of bone marrow cell morphologies using deep neural "
@@ -37,14 +37,14 @@ SOURCE = Source(
     stain="May-Grünwald-Giemsa/Pappenheim",
     magnification="40x, oil immersion",
     defects=(
-        "bone marrow: cell types are in other proportions than in blood, and maturing cells are normal in it",
-        "no patient ids: no split can be made by patient",
-        "the numbers by class add up to the article's 171,374, but were neither counted on files nor read again there",
-        "the number of images is 171,373 to 171,375, depending on who counts",
+        "bone marrow: the proportions of cell types differ from blood, and maturing cells are normal",
+        "no patient ids, so a split by patient is impossible",
+        "the counts by class add up to the article's 171,374, but were not checked against the files or the article",
+        "the number of images is given as 171,373 to 171,375, depending on the source",
     ),
     variants={
         "default": "smudge cells and artefacts are ignored",
-        "literal": "smudge cells and artefacts are Other, as the paper's class of that name includes them",
+        "literal": "smudge cells and artefacts are Other, since the paper's class Other includes them",
     },
     counts={
         "ABE": 8,
@@ -73,7 +73,7 @@ SOURCE = Source(
 
 
 def read(root: str | Path, *, variant: str | None = None, workers: int | None = None) -> Dataset:
-    """Read the crops below `root`, each with one cell that spans it; the raw label is the code of its folder.
+    """Read the crops below `root`, each with one cell that spans it; the raw label is the folder's code.
 
     Parameters
     ----------
@@ -82,14 +82,16 @@ def read(root: str | Path, *, variant: str | None = None, workers: int | None = 
     variant
         "default" or "literal"; see ``SOURCE.variants``.
     workers
-        Threads that look at the headers; by default as many as Python's pool takes.
+        Threads that read image headers; by default that of Python's thread pool.
 
     Raises
     ------
     DataNotFound
-        If the folders are not there.
+        If the folders are missing.
     UnknownLabel
-        If there are images in a folder that is no code.
+        If a folder with images is not one of the codes.
+    ValueError
+        If the variant is unknown.
 
     Warns
     -----
@@ -98,11 +100,11 @@ def read(root: str | Path, *, variant: str | None = None, workers: int | None = 
     """
     labels = read_map(SOURCE, variant)
     top = find_root(SOURCE, root, _fits, "most of the 21 folders ABE, ART, BAS, BLA, ...")
-    # below a code, images may lie in folders of a thousand: EBO/0001-1000/EBO_00001.jpg
+    # a code's images may be in subfolders of a thousand each: EBO/0001-1000/EBO_00001.jpg
     rows = [Crop(file, file.partition("/")[0]) for file in listing(top)]
     return crops(SOURCE, top, rows, labels, workers=workers)
 
 
 def _fits(folder: Path) -> bool:
-    """Two thirds, since LMU's data has folders of eleven of these names."""
+    """Require two thirds of the codes, since LMU's data has eleven folders of the same names."""
     return sum((folder / code).is_dir() for code in SOURCE.counts) >= 14

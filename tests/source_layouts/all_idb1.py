@@ -33,5 +33,5 @@ def make(root: Path) -> Facts:
         labels={"Lymphoblast": 3, "ignore": 3},
         states={"partial": 3, "none": 2},
         spoil=(folder / "xyc" / "Im037_0.xyc").unlink,
-        said=r"has no xyc/Im037_0\.xyc, which im lists; get ALL-IDB1 again, whole",
+        said=r"has no xyc/Im037_0\.xyc, which im lists; download ALL-IDB1 again in full",
     )

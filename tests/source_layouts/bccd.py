@@ -52,6 +52,6 @@ def make(root: Path) -> Facts:
         labels={"WBC": 1, "RBC": 3, "Platelets": 1},
         parts={"train": 1, "val": 1, "test": 1},
         spoil=(top / "JPEGImages" / "BloodImage_00002.jpg").unlink,
-        said="has no BloodImage_00002.jpg, which Annotations lists; get BCCD again, whole",
+        said="has no BloodImage_00002.jpg, which Annotations lists; download BCCD again in full",
         warns=r"1 boxes have no area and are left out:\nBloodImage_00338\.xml: RBC at \(504, 337, 504, 337\)",
     )

@@ -99,5 +99,5 @@ def make(root: Path) -> Facts:
         states={"partial": 5},
         spoil=(top / "L_40x_C2" / "images" / "train" / "9_1_1000_CML.png").unlink,
         said=r"train\.json: names 9_1_1000_CML\.png, which is not in L_40X_C2's train; get the subset again, whole",
-        warns='its own parts are left out, since they are no sound split.*\n.*patient "4": is in train',
+        warns='its published split leaks and is not used.*\n.*patient "4": is in train',
     )

@@ -1,4 +1,4 @@
-"""Acevedo's folders and prefixes, and WBCAtt's attributes joined to them."""
+"""Acevedo's folders and prefixes, joined with the WBCAtt attributes."""
 
 from __future__ import annotations
 
@@ -64,9 +64,9 @@ def test_sizes_differ_and_each_cell_spans_its_image(root: Path) -> None:
 def test_wbcatt_is_found_below_the_root(root: Path) -> None:
     layout.write_wbcatt(root / "wbcatt" / "submission", {"train": LYMPHOCYTES[:1], "test": LYMPHOCYTES[1:]})
     ds = acevedo.read(root)
-    told = {str(cell.image): dict(cell.attributes) for cell in ds.cells if cell.attributes}
-    assert sorted(told) == [path.removeprefix("PBC_dataset_normal_DIB/") for path in LYMPHOCYTES]
-    first, second = told.values()
+    found = {str(cell.image): dict(cell.attributes) for cell in ds.cells if cell.attributes}
+    assert sorted(found) == [path.removeprefix("PBC_dataset_normal_DIB/") for path in LYMPHOCYTES]
+    first, second = found.values()
     assert first["granule_type"] == "nil"
     assert first["cytoplasm_colour"] == "light blue"
     assert (first["wbcatt_part"], second["wbcatt_part"]) == ("train", "test")
@@ -81,10 +81,10 @@ def test_wbcatt_elsewhere_and_one_table(root: Path, tmp_path_factory: pytest.Tem
     assert not any(cell.attributes for cell in acevedo.read(root).cells)
 
 
-def test_wbcatt_tells_of_images_that_are_not_there(root: Path) -> None:
+def test_wbcatt_describes_missing_images(root: Path) -> None:
     gone = "PBC_dataset_normal_DIB/basophil/BA_1.jpg"
     layout.write_wbcatt(root, {"train": [*LYMPHOCYTES, gone]})
-    with pytest.warns(DataWarning, match=r"WBCAtt tells of 1 images that are not there:\nbasophil/BA_1\.jpg"):
+    with pytest.warns(DataWarning, match=r"lacks 1 images that WBCAtt describes:\nbasophil/BA_1\.jpg"):
         ds = acevedo.read(root)
     assert sum(bool(cell.attributes) for cell in ds.cells) == 2
 
@@ -96,7 +96,7 @@ def test_wbcatt_contradicts_itself(root: Path) -> None:
     layout.write_wbcatt(root / "c", {"train": LYMPHOCYTES[:1]}, cell_size="big")
     with pytest.raises(
         InvalidExport,
-        match=r"c/pbc_attr_v1_train\.csv:2: tells another thing of lymphocyte/LY_\d+\.jpg than a row before; keep",
+        match=r"c/pbc_attr_v1_train\.csv:2: contradicts an earlier row for lymphocyte/LY_\d+\.jpg; keep one of",
     ):
         acevedo.read(root)
 
@@ -105,7 +105,7 @@ def test_wbcatt_cannot_be_read(root: Path, tmp_path: Path) -> None:
     table = tmp_path / "pbc_attr_v1_train.csv"
     table.write_text("path,cell_size\na/b.jpg,big\n", encoding="utf-8")
     with pytest.raises(
-        CorruptFile, match="lacks the columns cell_shape, .*; get it again from apple2373/wbcatt"
+        CorruptFile, match="lacks the columns cell_shape, .*; download it again from apple2373/wbcatt"
     ):
         acevedo.read(root)
     table.unlink()
@@ -113,11 +113,11 @@ def test_wbcatt_cannot_be_read(root: Path, tmp_path: Path) -> None:
         acevedo.read(root, wbcatt=tmp_path)
 
 
-def test_repacks_are_refused(root: Path) -> None:
+def test_repackaged_copies_are_rejected(root: Path) -> None:
     for name in ("wbc", "other_types"):
         (root / "PBC_dataset" / name).mkdir(parents=True)
     with pytest.raises(
-        DataNotFound, match="PBC_dataset: is a re-pack, which holds images several times; to get PBC"
+        DataNotFound, match="PBC_dataset: is a repackaged copy with duplicate images; to get PBC"
     ):
         acevedo.read(root / "PBC_dataset")
 
@@ -130,7 +130,7 @@ def test_unknown_folders_and_prefixes_are_all_named(root: Path) -> None:
     assert [problem.what.split('"')[1] for problem in error.value.problems] == ["blast/BL", "ig/PMO"]
 
 
-def test_other_data_with_such_folders_is_not_taken_for_it(tmp_path: Path) -> None:
+def test_other_data_with_the_same_folders_is_not_mistaken_for_it(tmp_path: Path) -> None:
     mll23.make(tmp_path / "mll23")
     with pytest.raises(DataNotFound, match="has the folders basophil, eosinophil, lymphocyte, monocyte and"):
         acevedo.read(tmp_path)

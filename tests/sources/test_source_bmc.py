@@ -1,4 +1,4 @@
-"""Bone-Marrow-Cytomorphology: the published counts, and codes that LMU uses as well."""
+"""Bone-Marrow-Cytomorphology: the published counts, and the codes shared with LMU."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_published_counts() -> None:
     assert (literal.label("ART"), literal.label("KSC"), literal.label("NIF")) == ("Other", "Other", "ignore")
 
 
-def test_folders_of_a_thousand_are_no_classes(tmp_path: Path) -> None:
+def test_folders_of_a_thousand_are_not_classes(tmp_path: Path) -> None:
     layout.make(tmp_path)
     ds = bmc.read(tmp_path)
     image = "BLA/11001-11973/BLA_11001.jpg"
@@ -39,7 +39,7 @@ def test_folders_of_a_thousand_are_no_classes(tmp_path: Path) -> None:
     assert [cell.raw_label for cell in ds.cells_of("FGC/FGC_00001.jpg")] == ["FGC"]
 
 
-def test_lmu_is_not_taken_for_it(tmp_path: Path) -> None:
+def test_lmu_is_not_mistaken_for_it(tmp_path: Path) -> None:
     lmu.make(tmp_path / "lmu")
     with pytest.raises(DataNotFound, match="most of the 21 folders ABE, ART"):
         bmc.read(tmp_path)
@@ -47,7 +47,7 @@ def test_lmu_is_not_taken_for_it(tmp_path: Path) -> None:
     assert bmc.read(tmp_path).root == tmp_path / "bmc" / "BM_cytomorphology_data"
 
 
-def test_a_folder_that_is_no_code(tmp_path: Path) -> None:
+def test_a_folder_that_is_not_a_code(tmp_path: Path) -> None:
     layout.make(tmp_path)
     picture(tmp_path / "BM_cytomorphology_data" / "MYO" / "MYO_00001.jpg")
     with pytest.raises(UnknownLabel, match=r'bmc\.csv: has no row for "MYO"'):
