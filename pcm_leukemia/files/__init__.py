@@ -1,4 +1,4 @@
-"""Files on disk: folders and zips that are read safely, and folders and files that are written in one step."""
+"""Files on disk: reading folders and zips safely, and writing folders and files in one step."""
 
 from __future__ import annotations
 

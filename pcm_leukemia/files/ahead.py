@@ -23,19 +23,19 @@ def ahead(
 ) -> Generator[Other, None, None]:
     """The results of the work on each item, in order, computed by threads.
 
-    When the iterator is closed, waiting work is cancelled and running work is awaited. Where work leaves files
-    behind, close it in any case: ``with closing(ahead(...)) as results``.
+    When the iterator is closed, waiting work is cancelled and running work is awaited. If the work leaves files
+    behind, always close it: ``with closing(ahead(...)) as results``.
 
     Parameters
     ----------
     work, items
-        What to do, and with what.
+        The function, and the items to call it with.
     workers
-        How many threads, at least one.
+        The number of threads, at least one.
     depth
-        How many items may be under way or done before their results are taken.
+        At most this many items are running, or finished and not yet used.
     executor
-        Runs the work instead of threads of our own. It is not shut down.
+        Runs the work in place of new threads. It is not shut down.
 
     Examples
     --------

@@ -1,7 +1,7 @@
-"""Where an export keeps its XML files and its images: a folder, a zip, or one XML file.
+"""The XML files and images of an export: in a folder, in a zip, or one XML file.
 
-Nothing is unpacked and no image is opened here. Whatever would lead out of the export
-(absolute paths, `..`, drives, links) or unpack to far more than it should is refused.
+Nothing is unpacked and no image is opened here. Paths that lead out of the export
+(absolute paths, `..`, drives, links), and zips that would unpack to far too much, are refused.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ __all__ = ["Container", "Document", "find_images", "open_container"]
 MOST_RATIO = 200
 """A zip may unpack to this many times its size: XML of boxes reaches about 40, images about 1."""
 SMALL = 64 * 2**20
-"""... unless it unpacks to no more than this many bytes, which is harmless."""
+"""... unless it unpacks to at most this many bytes, which is harmless."""
 
 _CVAT_SUFFIXES = (".PNG", ".png", ".jpg", ".jpeg")
-"""The suffixes that CVAT gives the file of an image whose name has none, in the order to look for them."""
+"""The suffixes that CVAT adds to the file of an image whose name has no suffix, in the order of the search."""
 
 
 @dataclass(frozen=True)
 class Document:
     """One XML file of an export.
 
-    `where` names it in messages, `base` is its folder below the export's root, and `prefix`
-    keeps apart the images of one file from those of another where there are several.
+    `where` is its name in messages, `base` is its folder below the export's root, and `prefix`
+    distinguishes the images of this file from those of other XML files.
     """
 
     where: str
@@ -47,7 +47,7 @@ class Document:
 
 
 class Container(Protocol):
-    """What the reader asks of a folder, a zip or a single XML file."""
+    """The interface to a folder, a zip or a single XML file."""
 
     root: Path
     problems: list[Problem]
@@ -56,22 +56,22 @@ class Container(Protocol):
         """The XML files, in the order of their paths."""
 
     def listing(self, folder: str) -> frozenset[str]:
-        """The names of the files in a folder below the root; empty if it is not there."""
+        """The names of the files in a folder below the root; empty if the folder does not exist."""
 
     def only_one_ending(self, name: str) -> str | None:
-        """The one path below the root that ends with this whole name; None if no path does, or several do."""
+        """The only path below the root that ends with this whole name; None if no path does, or several do."""
 
     def refuses(self, path: str) -> bool:
-        """Whether a file must not be used because a link leads out of the root; adds a problem if so."""
+        """Whether a file must not be used because a link leads out of the root; if so, a problem is added."""
 
 
 def open_container(path: str | Path) -> Container:
-    """The export at `path`, by what it is.
+    """Open the export at `path`: a folder, a zip or an XML file.
 
     Raises
     ------
     DataNotFound
-        If nothing is there.
+        If the path does not exist.
     """
     path = Path(path)
     if path.is_dir():
@@ -86,10 +86,10 @@ def open_container(path: str | Path) -> Container:
 def find_images(
     images: Iterable[Image], pictures: Container, bases: Mapping[ImageId, str], *, required: bool
 ) -> tuple[list[Image], list[Problem]]:
-    """Give the images their `file` in `pictures`, and report images without a file.
+    """Set the `file` of each image in `pictures`, and report images without a file.
 
-    `bases` gives the folder of an image's XML file, if that is not the root. If no image has a file and
-    files are not `required`, the export holds annotations only, and there is no problem.
+    `bases` has the folder of an image's XML file, if that is not the root. If files are not `required` and no
+    image has one, the export holds only annotations, and nothing is reported.
     """
     images = list(images)
     find = _Finder(pictures).find
@@ -104,7 +104,7 @@ def find_images(
             fix = f"add the file, or name another folder: {option('images_root')}"
             problems.append(Problem(where, f"has no file in {pictures.root}", fix))
         elif (owner := owners.setdefault(file, image.id)) != image.id:
-            fix = "put each where its path in CVAT says, beside the XML or in images/"
+            fix = "put each file at its path in CVAT, beside the XML or in images/"
             problems.append(Problem(where, f'its file {file} is also that of image "{owner}"', fix))
     return [replace(image, file=file) for image, file in zip(images, files, strict=True)], problems
 
@@ -113,8 +113,9 @@ class _Finder:
     """Finds images' files below the root of a container, by their full name first.
 
     Tried in turn, beside the XML and then at the root: `images/<subset>/<name>`,
-    `images/<name>`, `<subset>/<name>`, `<name>`; then the one file anywhere whose path ends with
-    <name>. A base name alone is never enough: `P1/img_1.jpg` and `P2/img_1.jpg` are two people. Frames of a video have no extension in XML; their files do.
+    `images/<name>`, `<subset>/<name>`, `<name>`; then the only file anywhere whose path ends with
+    <name>. A base name alone is never enough: `P1/img_1.jpg` and `P2/img_1.jpg` are two people. The frames of a
+    video have no suffix in the XML, but their files do.
     """
 
     def __init__(self, container: Container) -> None:
@@ -141,7 +142,7 @@ class _Finder:
         return self.container.only_one_ending(name)
 
     def _list(self, base: str, subset: str, inner: str) -> list[tuple[str, frozenset[str]]]:
-        """The folders to look in, those with files only, each with the names in it."""
+        """The folders to search that have files, each with the names in it."""
         starts = (f"{base}/images", base, "images", "") if base else ("images", "")
         paths = [
             "/".join(part for part in (start, middle, inner) if part)
@@ -153,7 +154,7 @@ class _Finder:
 
 
 def _documents(paths: list[str], where: str, opener: Callable[[str], IO[bytes]]) -> list[Document]:
-    """Documents from paths below a root; several get their folder or stem as prefix."""
+    """Documents from paths below a root. If there are several, each gets its folder or stem as a prefix."""
     paths = sorted(path for path in paths if not posixpath.basename(path).startswith("._"))
     documents = []
     for path in paths:
@@ -165,7 +166,7 @@ def _documents(paths: list[str], where: str, opener: Callable[[str], IO[bytes]])
 
 
 class _Folder:
-    """A folder: listed directory by directory, and only where an image is looked for."""
+    """A folder. Its directories are only listed when an image may be in them."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -220,7 +221,7 @@ class _Folder:
 
 
 class _File(_Folder):
-    """One XML file; images are looked for beside it, never by walking its folder."""
+    """One XML file. Images are searched for beside it, never by walking its folder."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path.parent)
@@ -304,7 +305,7 @@ class _Zip:
 
 
 def _ends(path: str, name: str) -> bool:
-    """Whether a path is `name`, or ends with all of it below some folder."""
+    """Whether a path is `name`, or ends with it below some folder."""
     return f"/{path}".endswith(f"/{name}")
 
 
@@ -317,12 +318,12 @@ def _grouped_by_base_name(paths: list[str]) -> dict[str, list[str]]:
 
 @contextmanager
 def _as_problem(where: str, problems: list[Problem]) -> Iterator[None]:
-    """Turn whatever a broken zip makes Python raise into one problem."""
+    """Turn any exception that a broken zip causes into one problem."""
     try:
         yield
     except (MemoryError, KeyboardInterrupt):
         raise
-    except Exception as error:  # noqa: BLE001 - zipfile and the codecs below it raise a dozen kinds
+    except Exception as error:  # noqa: BLE001 - zipfile and its codecs raise many types
         problems.append(
             Problem(where, f"cannot be read ({error or type(error).__name__})", "export again from CVAT")
         )

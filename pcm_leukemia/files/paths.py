@@ -1,4 +1,4 @@
-"""Paths and names that come from data: which must not be followed, and how to make a file name of any text."""
+"""Paths and names that come from data: unsafe paths, and portable file names."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def leads_outside(path: str) -> bool:
 
 
 def portable_name(name: str) -> str:
-    """The name with "_" for every character that some file system refuses; "/" stays.
+    """The name with "_" in place of every character that some file system refuses; "/" stays.
 
     Examples
     --------

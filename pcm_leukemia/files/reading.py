@@ -16,22 +16,22 @@ from pcm_leukemia.files.paths import leads_outside
 __all__ = ["BAD_FILE", "IMAGE_SUFFIXES", "Files"]
 
 IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
-"""The suffixes of image files, in lower case: what Pillow and every ultralytics from 8.3 on can open."""
+"""The suffixes of image files, in lower case: those that Pillow and ultralytics 8.3 and later can open."""
 
 BAD_FILE = (OSError, EOFError, ValueError, RuntimeError, zlib.error, zipfile.BadZipFile)
-"""What reading from a disk or a damaged zip raises; RuntimeError: encrypted, or packed in a way unknown here."""
+"""The exceptions on reading from a disk or a damaged zip; RuntimeError: encrypted, or an unknown compression."""
 
 
 class Files:
     """The files below a folder, or the members of a zip, by their relative POSIX paths.
 
     Below a folder a path may lead through a zip, "export.zip/images/a.png": joined data sets have one root,
-    even if some of them are zips. Threads may share one; it pickles as its path.
+    even if some of them are zips. Threads may share an instance. It is pickled as its path.
 
     Raises
     ------
     DataNotFound
-        On reading: if the root or the file is not there, or the path leads out of the root.
+        On reading, if the root or the file does not exist, or the path leads out of the root.
     """
 
     def __init__(self, root: Path) -> None:
@@ -46,12 +46,12 @@ class Files:
             return None
         if not self.root.is_file():
             raise DataNotFound(
-                f"{self.root}: the images' folder or zip is not there; give {option('images_root')}"
+                f"{self.root}: the folder or zip with the images does not exist; give {option('images_root')}"
             )
         return _opened(self.root)
 
     def open(self, file: str) -> IO[bytes]:
-        """A file, opened for reading."""
+        """Open a file for reading."""
         path = self.path(file)
         try:
             if path is not None:
@@ -77,7 +77,7 @@ class Files:
                 raise CorruptFile(f"{self.root}: {file} cannot be read ({error}); export it again") from error
 
     def length(self, file: str) -> int:
-        """How many bytes the file has."""
+        """The size of the file in bytes."""
         path = self.path(file)
         try:
             if path is not None:
@@ -90,7 +90,7 @@ class Files:
             raise DataNotFound(f"{self.root}: has no file {file}; give {option('images_root')}") from error
 
     def path(self, file: str) -> Path | None:
-        """Where the file is; None inside a zip."""
+        """The path of the file on disk; None inside a zip."""
         if leads_outside(file):
             raise DataNotFound(f"{file!r}: leads out of {self.root}; import the export again")
         if self._archive is not None or self._through_zip(file):
@@ -107,7 +107,7 @@ class Files:
         return _Archives(self.root)
 
     def _through_zip(self, file: str) -> tuple[str, str] | None:
-        """The zip on the way to the file and the member in it; None if no zip is on the way."""
+        """The zip on the path of the file, and the member in it; None if the path leads through no zip."""
         if ".zip/" not in file.casefold():
             return None
         parts = file.split("/")
@@ -124,7 +124,7 @@ class Files:
 
 
 class _Archives(dict[str, zipfile.ZipFile]):
-    """The zips below a folder, each opened when it is first asked for."""
+    """The zips below a folder, each opened when it is first used."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -142,6 +142,6 @@ def _opened(path: Path) -> zipfile.ZipFile:
 
 
 @lru_cache(maxsize=4)
-def _files(root: Path, written: int) -> Files:  # noqa: ARG001 - another time, another zip
-    """What a `Files` is unpickled as: one a process, so that a zip's list of members is read once."""
+def _files(root: Path, written: int) -> Files:  # noqa: ARG001 - a changed time means a changed zip
+    """Unpickle a `Files`: each process has one, so that the member list of a zip is read only once."""
     return Files(root)

@@ -1,7 +1,7 @@
-"""How a folder is written: beside its target, then put in its place in one step.
+"""Writes a folder beside its target, then puts it in place in one step.
 
 A process that is killed while writing leaves the old folder or the new one, never half of one. A
-folder is only replaced by one of the same form, and only if this package wrote all of it, according to
+folder is only replaced by one of the same form, and only if this package wrote everything in it, according to
 its `pcm-leukemia.json`.
 """
 
@@ -49,14 +49,14 @@ HEADER = "dataset.json"
 """The file that identifies a canonical folder; it is also its mark."""
 CANONICAL = "canonical"
 _OF_FILES = (".csv", ".jpeg", ".jpg", ".json", ".parquet", ".pdf", ".png", ".xml", ".yaml", ".zip")
-"""Endings by which a user means a file; a folder that has one already may be replaced."""
+"""Suffixes that suggest a file. An existing folder with such a suffix may be replaced."""
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a converter wrote: counts by part, and what it left out, by kind.
+    """The result of a converter: counts by part, and counts of everything left out, by kind.
 
-    `problems` are what it was asked to write and could not, such as an unreadable image.
+    `problems` list everything that could not be written, for example an unreadable image.
     """
 
     format: str
@@ -103,7 +103,7 @@ class Report:
 
 
 def counts(pairs: Iterator[tuple[str, str]]) -> dict[str, dict[str, int]]:
-    """(part, label) pairs -> cells by part and label."""
+    """Count cells by part and label, from (part, label) pairs."""
     table: dict[str, Counter[str]] = {}
     for part, label in pairs:
         table.setdefault(part, Counter())[label] += 1
@@ -111,13 +111,13 @@ def counts(pairs: Iterator[tuple[str, str]]) -> dict[str, dict[str, int]]:
 
 
 def check_target(out: str | Path, form: str) -> Path:
-    """Refuse a target that must not become, or be replaced by, a folder of that form; gives its absolute path.
+    """Refuse a target that must not become, or be replaced by, a folder of this form; returns its absolute path.
 
     Raises
     ------
     ExportError
-        If `out` is a file or a link, ends as a file does, lies in a canonical folder, or is a folder of another form or with
-        anything in it that this package did not write.
+        If `out` is a file or a link, has the suffix of a file, is inside a canonical folder, or is a folder of another
+        form or with content that this package did not write.
     """
     path = Path(out).absolute()
     if path.is_symlink() or (path.exists() and not path.is_dir()):
@@ -126,7 +126,7 @@ def check_target(out: str | Path, form: str) -> Path:
         raise ExportError(f"{out}: would be a folder with the name of a file; leave out {path.suffix}")
     for above in path.parents:
         if _mark_of(above)[0] == CANONICAL:
-            raise ExportError(f"{out}: lies in {above}, which holds a data set; name a folder beside it")
+            raise ExportError(f"{out}: is inside {above}, which holds a data set; name a folder beside it")
     if not path.exists():
         return path
     there, mark = _mark_of(path)
@@ -134,7 +134,7 @@ def check_target(out: str | Path, form: str) -> Path:
     strangers = entries - set(mark.get("entries", ()))
     if strangers:
         raise ExportError(
-            f'{out}: holds "{min(strangers)}", which pcm-leukemia did not write; name a new folder, or move that away'
+            f'{out}: holds "{min(strangers)}", which pcm-leukemia did not write; name a new folder, or move it away'
         )
     if entries and there != form:
         raise ExportError(f"{out}: holds data in the form {there}, not {form}; name another folder")
@@ -164,15 +164,15 @@ def _mark_of(folder: Path) -> tuple[str, dict[str, Any]]:
 
 
 def _count_files(folder: Path) -> int:
-    """The files in the folders below `folder`, without the caches that ultralytics leaves there."""
+    """Count the files in the subfolders of `folder`, without the caches that ultralytics leaves there."""
     walk = os.walk(folder)
-    next(walk)  # files at the top are recognised by name
+    next(walk)  # files at the top are known by name
     return sum(not name.endswith(".cache") for _, _, files in walk for name in files)
 
 
 @contextmanager
 def new_folder(out: str | Path, form: str) -> Iterator[Path]:
-    """A fresh folder beside `out`; it takes the place of `out` when the block ends well.
+    """A fresh folder beside `out`, which replaces `out` when the block ends without an error.
 
     Raises
     ------
@@ -196,7 +196,7 @@ def new_folder(out: str | Path, form: str) -> Iterator[Path]:
 
 @contextmanager
 def disk_errors(out: str | Path) -> Iterator[None]:
-    """Turn what a full disk or a missing permission raises into an `ExportError`."""
+    """Turn the errors of a full disk or a missing permission into an `ExportError`."""
     try:
         yield
     except OSError as error:
@@ -213,7 +213,7 @@ def _umask() -> int:
 
 @contextmanager
 def new_file(path: Path) -> Iterator[Path]:
-    """A fresh path beside `path`; the file written there replaces it when the block ends well."""
+    """A fresh path beside `path`; the file written there replaces `path` when the block ends without an error."""
     work = path.with_name(f".{path.name}.writing-{os.getpid()}")
     with disk_errors(path):
         try:
@@ -224,18 +224,18 @@ def new_file(path: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a file of text, in one step; raises ExportError if it cannot be written."""
+    """Write a text file in one step; ExportError if it cannot be written."""
     with new_file(path) as work:
         work.write_text(text, encoding="utf-8")
 
 
 def write_json(path: Path, content: object) -> None:
-    """Write a file of JSON, in one step; raises ExportError if it cannot be written."""
+    """Write a JSON file in one step; ExportError if it cannot be written."""
     write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
 
 def zip_name(out: str | Path) -> Path:
-    """Give a path the suffix .zip, if it lacks it and nothing is there.
+    """Add the suffix .zip to a path, unless the path has it or exists.
 
     Examples
     --------
@@ -247,16 +247,16 @@ def zip_name(out: str | Path) -> Path:
 
 
 def check_zip(out: str | Path, seal: bytes, refusal: str) -> Path:
-    """Refuse a target that is not a zip with that comment, or a new name; gives its absolute path.
+    """Refuse an existing target that is not a zip with this comment; returns its absolute path.
 
     Raises
     ------
     ExportError
-        If anything else is there: `refusal` says what it is not.
+        If the target is anything else; `refusal` ends the first half of the message.
     """
     path = Path(out).absolute()
     if path.is_symlink() or (path.exists() and not _is_sealed(path, seal)):
-        raise ExportError(f"{out}: is there{refusal}; name a file that does not exist yet")
+        raise ExportError(f"{out}: exists{refusal}; name a file that does not exist yet")
     return path
 
 
@@ -270,7 +270,7 @@ def _is_sealed(path: Path, seal: bytes) -> bool:
 
 @contextmanager
 def new_zip(path: Path, seal: bytes) -> Iterator[zipfile.ZipFile]:
-    """A zip to write, with a comment that identifies its writer; it replaces `path` when the block ends well.
+    """A zip to write, with a comment that identifies its writer; it replaces `path` when the block ends without an error.
 
     Raises
     ------
@@ -285,14 +285,14 @@ def new_zip(path: Path, seal: bytes) -> Iterator[zipfile.ZipFile]:
 
 
 def put_in_place(new: Path, target: Path) -> None:
-    """Give the folder `new` the name `target`, in one step, and remove what had it."""
+    """Rename the folder `new` to `target` in one step, and remove the former `target`."""
     if not target.exists():
         new.rename(target)
     elif _exchange(new, target):
         shutil.rmtree(new)
     else:
-        # No exchange on this system: for the moment between two renames the old folder is
-        # only to be found under its other name.
+        # This system cannot exchange folders: between the two renames, the old folder only exists
+        # under its other name.
         old = target.with_name(f".{target.name}.old-{os.getpid()}")
         target.rename(old)
         try:
@@ -304,7 +304,7 @@ def put_in_place(new: Path, target: Path) -> None:
 
 
 def runs(pid: str) -> bool:
-    """Whether another process of that number may be at work."""
+    """Whether another process with this number may be running."""
     try:
         os.kill(int(pid), 0)
     except ProcessLookupError:
@@ -315,7 +315,7 @@ def runs(pid: str) -> bool:
 
 
 def _exchange(one: Path, other: Path) -> bool:
-    """Swap two folders in one step, where the system can (Linux, macOS)."""
+    """Swap two folders in one step, if the system can (Linux, macOS); returns whether it did."""
     try:
         libc = ctypes.CDLL(None, use_errno=True)
         if sys.platform == "darwin":

@@ -26,7 +26,14 @@ from pcm_leukemia.taxonomy import NINE
 __all__ = ["DIAGNOSES", "SUBSET", "write"]
 
 SUBSET = "Synthetic"
-DATE = (1980, 1, 1, 0, 0, 0)  # the earliest a zip can hold: the same arguments give the same bytes
+DATE = (
+    1980,
+    1,
+    1,
+    0,
+    0,
+    0,
+)  # the earliest date that a zip can hold, so that the same arguments give the same bytes
 SEALED = b"pcm-leukemia: synthetic blood smears, no patient's data"
 ABOUT = "SYNTHETIC blood smear drawn by pcm-leukemia; it shows no patient"
 README = """SYNTHETIC blood smears, drawn by pcm-leukemia and laid out as a CVAT project export.
@@ -45,7 +52,7 @@ DIAGNOSES: Mapping[str, Mapping[str, int]] = {
     "APL": {"Myeloblast_APL": 22, **SOME},
     "Normal": {**SOME, "Lymphocyte": 6, "Neutrophil": 12},
 }
-"""For each diagnosis the classes that occur, and how often beside each other.
+"""For each diagnosis, the classes that occur and their relative frequencies.
 
 The numbers are not clinical statistics: rare cells are drawn more often than they occur, so that
 a small sample has some of each class.
@@ -60,7 +67,7 @@ ATTRIBUTES = {
     "Myeloblast_APL": RODS,
     "Other": {"kind": ("select", "smudge\nartifact\nedge")},
 }
-"""By label, the attributes that a box can have: its input type and its values, a line each."""
+"""By label, the attributes of a box: name -> (input type, values, one on each line)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +99,9 @@ def write(
     Raises
     ------
     ValueError
-        If there are fewer images than patients, no patient, or the seed is negative.
+        If there are fewer images than patients, or no patients, or the seed is negative.
     ExportError
-        If `out` is anything but an earlier sample or a new name, or cannot be written.
+        If `out` exists and is not an earlier sample, or cannot be written.
 
     Examples
     --------
@@ -110,7 +117,7 @@ def write(
         raise ValueError(f"sample: {images} images for {patients} patients; give each patient 1 or more")
     if seed < 0:
         raise ValueError(f"sample: the seed is {seed}; give 0 or more")
-    path = check_zip(zip_name(out), SEALED, " and is no synthetic sample")
+    path = check_zip(zip_name(out), SEALED, " and is not a synthetic sample")
     views = _cohort(patients, images, seed)
     annotations: list[ET.Element] = []
     with new_zip(path, SEALED) as archive:
@@ -140,7 +147,7 @@ def _cohort(patients: int, images: int, seed: int) -> list[_View]:
         for patient, size in enumerate(sizes.tolist())
         for view in _patient(patient + 1, names[patient % len(names)], size, seed)
     ]
-    # what annotators do by accident, and do to a few images only
+    # accidents of annotators, in a few images
     with_cells = [number for number, view in enumerate(views) if view.cells]
     chosen = rng.permutation(with_cells)[:3].tolist()
     for number, rotation in zip(chosen, (359.4, 0.3, 358.7), strict=False):
@@ -153,7 +160,7 @@ def _cohort(patients: int, images: int, seed: int) -> list[_View]:
 def _patient(patient: int, diagnosis: str, size: int, seed: int) -> Iterator[_View]:
     """The images of one patient: each class of the diagnosis at least once, the rest by the mix.
 
-    Who has four images or more has one without any cell.
+    A patient with four images or more has one without any cell.
     """
     rng = np.random.default_rng([seed, patient])
     mix = DIAGNOSES[diagnosis]
@@ -174,15 +181,15 @@ def _patient(patient: int, diagnosis: str, size: int, seed: int) -> Iterator[_Vi
 
 
 def _wanted(label: str, mix: Mapping[str, int], rng: np.random.Generator) -> smear.Wanted:
-    """What to draw for a label: for some of "Other", a cell of the mix cut by the image's edge."""
+    """The cell to draw for a label: for some of "Other", a cell of the mix that the image's edge cuts."""
     if label == "Other" and rng.random() < 0.45:
         whole = [name for name in mix if name != "Other"]
         return smear.Wanted(whole[rng.integers(len(whole))], cut=True)
     return smear.Wanted(label)
 
 
-def _draw(view: _View, seed: int) -> tuple[PIL.Image.Image, list[smear.Drawn]]:
-    """Draw a view, from random numbers that depend on no other view."""
+def _draw(view: _View, seed: int) -> tuple[PIL.Image.Image, list[smear.DrawnCell]]:
+    """Draw a view, from random numbers that do not depend on other views."""
     style = smear.Style.random(np.random.default_rng([seed, view.patient, 0]))
     return smear.draw(style, view.cells, np.random.default_rng([seed, view.patient, 1 + view.index]))
 
@@ -203,7 +210,7 @@ def _add(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
 
 
 # ----------------------------------------------------------------------------------------------
-# What CVAT writes: "CVAT for images 1.1", a project. Source: CVAT's documentation, "XML
+# The XML as CVAT writes it: "CVAT for images 1.1", a project. Source: CVAT's documentation, "XML
 # annotation format"; coordinates with two decimals, flags as 0 and 1.
 
 
@@ -245,7 +252,7 @@ def _label(
         _leaves(element, default_value=values.partition("\n")[0], values=values)
 
 
-def _image_element(number: int, view: _View, drawn: list[smear.Drawn]) -> ET.Element:
+def _image_element(number: int, view: _View, drawn: list[smear.DrawnCell]) -> ET.Element:
     image = ET.Element(
         "image",
         id=str(number),

@@ -23,7 +23,7 @@ Colour: TypeAlias = tuple[int, int, int]
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """A drawn cell: colours `(n, n, 3)`, how much it covers `(n, n)`, both 0 to 255, and its traits."""
+    """A drawn cell: colours `(n, n, 3)` and coverage `(n, n)`, both 0 to 255, and its traits."""
 
     rgb: npt.NDArray[np.uint8]
     cover: npt.NDArray[np.uint8]
@@ -74,12 +74,12 @@ class Canvas:
         return np.asarray(thickness / 2 - gap, np.float32)
 
     def paint(self, shape: Plane, colour: npt.ArrayLike, opacity: float = 1.0) -> None:
-        """Paint over what is there; a `colour` may be one, or a plane `(n, n, 3)` of them."""
+        """Paint over the canvas; `colour` is a single colour, or a plane `(n, n, 3)` of colours."""
         cover = np.clip(shape / self.edge + 0.5, 0, 1) * np.float32(opacity)
         self.rgb += (np.asarray(colour, np.float32) - self.rgb) * cover[..., None]
 
     def body(self, shape: Plane, colour: npt.ArrayLike) -> None:
-        """Paint the outermost shape: what it covers is the cell."""
+        """Paint the outermost shape, which the cell covers."""
         self.cover = np.clip(shape / self.edge + 0.5, 0, 1)
         self.rgb[:] = colour
 
@@ -91,7 +91,7 @@ class Canvas:
         opacity: float = 1.0,
         shine: float = 0.0,
     ) -> None:
-        """Paint small round granules; `shine` lightens their middles, as refractile ones are."""
+        """Paint small round granules; `shine` lightens their centres, as in refractile granules."""
         points = np.asarray(list(centres), np.float32).reshape(-1, 2)
         reach = math.ceil(radii[1] + self.edge)
         steps = np.arange(-reach, reach + 1)
@@ -110,7 +110,7 @@ class Canvas:
         self.rgb += (tint - self.rgb) * (cover * np.float32(opacity))[..., None]
 
     def scatter(self, shape: Plane, spacing: float) -> list[tuple[float, float]]:
-        """Points about `spacing` pixels apart, shaken, where `shape` is positive."""
+        """Randomly displaced points, about `spacing` pixels apart, where `shape` is positive."""
         half = self.size / 2
         steps = np.arange(-half, half, spacing)
         xs, ys = np.meshgrid(steps, steps)
@@ -125,7 +125,7 @@ class Canvas:
         return [(float(x), float(y)) for x, y in points]
 
     def stamp(self, **traits: str) -> Stamp:
-        """What has been painted."""
+        """The painted cell."""
         sharp = PIL.Image.fromarray(np.clip(self.rgb, 0, 255).astype(np.uint8))
         soft = sharp.filter(PIL.ImageFilter.GaussianBlur(self.edge * 0.45))
         return Stamp(np.asarray(soft), (self.cover * 255).astype(np.uint8), traits)

@@ -19,7 +19,7 @@ __all__ = ["DRAWN", "draw"]
 
 
 def draw(label: str, rng: np.random.Generator, *, edge: float = 1.6) -> Stamp:
-    """Draw one cell of a class; `edge` is how soft outlines are, in pixels.
+    """Draw one cell of a class; `edge` is the softness of outlines, in pixels.
 
     Raises
     ------
@@ -33,12 +33,12 @@ def draw(label: str, rng: np.random.Generator, *, edge: float = 1.6) -> Stamp:
     True
     """
     if label not in DRAWN:
-        raise ValueError(f'label "{label}": there is no drawing of it; give one of {", ".join(DRAWN)}')
+        raise ValueError(f'label "{label}": cannot be drawn; give one of {", ".join(DRAWN)}')
     return DRAWN[label](rng, edge)
 
 
 # ----------------------------------------------------------------------------------------------
-# What cells are made of
+# Parts of cells
 
 
 def _cell(
@@ -99,7 +99,7 @@ def _lobes(canvas: Canvas, places: list[tuple[float, float]], radius: float, *, 
 
 
 def _both(one: Plane, other: Plane) -> Plane:
-    """Where two shapes overlap, its corners rounded by about 5 pixels."""
+    """The overlap of two shapes, its corners rounded by about 5 pixels."""
     return np.asarray(-5 * np.logaddexp(-one / 5, -other / 5), np.float32)
 
 
@@ -259,7 +259,7 @@ def _smudge(rng: np.random.Generator, edge: float) -> Stamp:
 
 
 def _artifact(rng: np.random.Generator, edge: float) -> Stamp:
-    """Grains of stain that fell out, in a heap."""
+    """A heap of precipitated stain."""
     radius = rng.uniform(34, 60)
     canvas = Canvas(radius * 1.25, rng, edge)
     heap = canvas.oval(0, 0, radius, radius * rng.uniform(0.6, 0.95), rng.uniform(0, 3))

@@ -23,29 +23,29 @@ from pcm_leukemia.sample import cells
 from pcm_leukemia.sample.canvas import Canvas, Stamp
 from pcm_leukemia.shapes import Box
 
-__all__ = ["HEIGHT", "MARK", "WIDTH", "Drawn", "Style", "Wanted", "draw"]
+__all__ = ["HEIGHT", "MARK", "WIDTH", "DrawnCell", "Style", "Wanted", "draw"]
 
 WIDTH, HEIGHT = 1920, 1080
 MARK = "SYNTHETIC"
 """The text in the bottom-left corner of each image; no cell is drawn there."""
 
 CORNER = (250.0, HEIGHT - 64.0)
-"""Right and upper bound of the mark's place, in pixels."""
+"""The right and upper bounds of the mark, in pixels."""
 
 GLASS = (238, 231, 229)
 RED_CELL = (219, 165, 168)
 DENSITY_STEPS = 100
 VISIBLE = 96
-"""How much of 255 a cell covers where its box is drawn round it."""
+"""The coverage, of 255, from which a pixel belongs to a cell's box."""
 
 TOUCHING = 0.12
-"""The share of white cells that are put beside another one, and may lie over it a little."""
+"""The fraction of white cells that are placed beside another one, and may overlap it a little."""
 
 OCCLUDED = 0.97
-"""Cells whose centres are nearer than this share of their radii's sum cover each other."""
+"""Cells overlap if their centres are nearer than this fraction of the sum of their radii."""
 
 SLACK = 1.5
-"""Pixels, at most, between a cell's outline and each side of the box drawn round it."""
+"""At most this many pixels lie between a cell's outline and each side of its box."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ class Style:
 
     @classmethod
     def random(cls, rng: np.random.Generator) -> Style:
-        """Any style within what laboratories call a good smear."""
+        """A random style within the range of good smears."""
         strength, reddish, bluish = rng.uniform(0.8, 1.25), rng.uniform(-0.14, 0.14), rng.uniform(-0.25, 0.25)
         brightness, warmth = rng.uniform(0.9, 1.03), rng.uniform(-0.05, 0.07)
         return cls(
@@ -89,15 +89,15 @@ class Style:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A white cell to draw; one `cut` lies at the image's edge, and less than half of it shows."""
+    """A white cell to draw. If it is `cut`, it lies at the image's edge, and less than half of it is visible."""
 
     label: str
     cut: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Drawn:
-    """A white cell that was drawn: its tight box, what is known of it, whether another covers it."""
+class DrawnCell:
+    """A white cell as drawn: its tight box, its traits, and whether another cell covers part of it."""
 
     box: Box
     traits: Mapping[str, str]
@@ -106,8 +106,8 @@ class Drawn:
 
 def draw(
     style: Style, wanted: Sequence[Wanted], rng: np.random.Generator
-) -> tuple[PIL.Image.Image, list[Drawn]]:
-    """One field of view of 1920 x 1080 pixels, and where each wanted white cell is, in order.
+) -> tuple[PIL.Image.Image, list[DrawnCell]]:
+    """One field of view of 1920 x 1080 pixels, and the wanted white cells in it, in order.
 
     Examples
     --------
@@ -130,23 +130,23 @@ def draw(
             math.dist(circle[:2], other[:2]) < (circle[2] + other[2]) * OCCLUDED
             for other in circles[index + 1 :]
         )
-        drawn.append(Drawn(box, stamp.traits, covered))
+        drawn.append(DrawnCell(box, stamp.traits, covered))
     return _photograph(image, style, rng), drawn
 
 
 # ----------------------------------------------------------------------------------------------
-# Where white cells lie
+# Places of white cells
 
 
 def _radius(stamp: Stamp) -> float:
-    """Of the disc that covers as much as the cell does."""
+    """The radius of a disc with the area of the cell."""
     return math.sqrt(np.count_nonzero(stamp.cover > VISIBLE) / math.pi)
 
 
 def _in_field(
     stamp: Stamp, taken: Sequence[tuple[float, float, float]], rng: np.random.Generator
 ) -> tuple[float, float, float]:
-    """A place wholly inside the image, clear of the mark; now and then touching another cell."""
+    """A place wholly inside the image, clear of the mark, sometimes touching another cell."""
     radius, margin = _radius(stamp), stamp.size / 2 + 2
     beside = taken[int(rng.integers(len(taken)))] if taken and rng.random() < TOUCHING else None
     best, widest = (WIDTH / 2, HEIGHT / 2), -math.inf
@@ -187,7 +187,7 @@ def _at_edge(
 
 
 def _paste(image: PIL.Image.Image, stamp: Stamp, x: float, y: float) -> Box:
-    """Paste a stamp centred at (x, y); gives the box of what can be seen of it."""
+    """Paste a stamp centred at (x, y); returns the box of its visible part."""
     left, top = round(x - stamp.size / 2), round(y - stamp.size / 2)
     image.paste(PIL.Image.fromarray(stamp.rgb), (left, top), PIL.Image.fromarray(stamp.cover))
     seen = stamp.cover[max(-top, 0) : HEIGHT - top, max(-left, 0) : WIDTH - left] > VISIBLE
@@ -213,13 +213,13 @@ def _by_hand(box: Box, rng: np.random.Generator) -> Box:
 
 
 # ----------------------------------------------------------------------------------------------
-# What lies round them
+# Around the white cells
 
 
 def _red_cells(
     style: Style, circles: Sequence[tuple[float, float, float]], rng: np.random.Generator
 ) -> PIL.Image.Image:
-    """The glass with red cells on it, pushed aside by the white ones."""
+    """The glass with red cells, which the white cells push aside."""
     density = np.zeros((HEIGHT, WIDTH), np.float32)
     taken = np.array([(x, y, radius) for x, y, radius in circles] or [(-1e4, -1e4, 0.0)])
     whites = len(taken)
@@ -296,7 +296,7 @@ def _platelets(
 
 
 def _photograph(image: PIL.Image.Image, style: Style, rng: np.random.Generator) -> PIL.Image.Image:
-    """The image as this patient's stain, lamp and camera give it, with the mark in its corner."""
+    """The image with this patient's stain, lamp and camera, and with the mark in its corner."""
     level = np.arange(256) / 255
     curves = [255 * light * level**stain for stain, light in zip(style.stain, style.light, strict=True)]
     image = image.point([round(min(value, 255)) for curve in curves for value in curve.tolist()])
@@ -311,7 +311,7 @@ def _photograph(image: PIL.Image.Image, style: Style, rng: np.random.Generator) 
 
 
 def _lamp(style: Style, rng: np.random.Generator) -> PIL.Image.Image:
-    """How bright each place is: darker towards the corners, the middle a little off centre."""
+    """The brightness of each pixel: darker towards the corners, with the maximum a little off centre."""
     x, y = np.linspace(-1, 1, 48)[None, :], np.linspace(-1, 1, 27)[:, None]
     away = np.hypot(x - rng.uniform(-0.2, 0.2), (y - rng.uniform(-0.2, 0.2)) * 0.8) / 1.3
     bright = 1 - style.vignette * np.clip(away, 0, 1.3) ** 2.2 + rng.standard_normal((27, 48)) * 0.004

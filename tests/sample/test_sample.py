@@ -284,9 +284,7 @@ def test_classes_differ_as_the_paper_says() -> None:
 
 
 def test_a_label_that_has_no_drawing() -> None:
-    with pytest.raises(
-        ValueError, match='label "Blast": there is no drawing of it; give one of Lymphocyte, N'
-    ):
+    with pytest.raises(ValueError, match='label "Blast": cannot be drawn; give one of Lymphocyte, N'):
         cells.draw("Blast", np.random.default_rng(0))
 
 
@@ -343,7 +341,7 @@ def test_nothing_but_a_sample_is_replaced(tmp_path: Path) -> None:
     before = real.read_bytes()
     for taken in (real, tmp_path):
         with pytest.raises(
-            ExportError, match=r"is there and is no synthetic sample; name a file that does not"
+            ExportError, match=r"exists and is not a synthetic sample; name a file that does not"
         ):
             sample.write(taken, patients=1, images=1)
     assert real.read_bytes() == before
