@@ -1,4 +1,4 @@
-"""Pixels and image files: sizes, decoding, padded crops, and what a file says besides its pixels."""
+"""Pixels and image files: sizes, decoding, padded crops, and metadata."""
 
 from __future__ import annotations
 

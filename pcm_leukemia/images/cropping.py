@@ -1,4 +1,4 @@
-"""Padded crops of images: which pixels they take, and how they are cut out."""
+"""Padded crops of images: their corners and their pixels."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def crop_corners(
     Raises
     ------
     ValueError
-        If the box lies outside the image, or the padding is negative: there would be nothing to cut.
+        If the box lies outside the image, or the padding is negative.
 
     Examples
     --------
@@ -39,7 +39,7 @@ def crop_corners(
     """
     if padding < 0 or box.clip(width, height) is None:
         raise ValueError(
-            f"{box} and {padding} px: nothing of it in {width} x {height} px; give a box inside and 0 px or more"
+            f"{box} and {padding} px: cannot be cut from {width} x {height} px; give a box inside and 0 px or more"
         )
     x1, y1 = math.floor(box.x1) - padding, math.floor(box.y1) - padding
     x2, y2 = math.ceil(box.x2) + padding, math.ceil(box.y2) + padding
@@ -49,7 +49,7 @@ def crop_corners(
 
 
 def crop(pixels: Pixels, box: Box, padding: int = 50, border: Border = "clip") -> Pixels:
-    """Cut a padded box out of an image; see `crop_corners` for which pixels.
+    """Cut a padded box out of an image; `crop_corners` says which pixels.
 
     Outside the image, "reflect" mirrors it about its border pixels and "constant" is black.
 
@@ -72,7 +72,7 @@ def crop(pixels: Pixels, box: Box, padding: int = 50, border: Border = "clip") -
 
 
 def _mirrored(index: npt.NDArray[np.int_], length: int) -> npt.NDArray[np.int_]:
-    """Indices beyond 0 to length - 1, thrown back at the first and the last as often as needed."""
+    """Indices, reflected at 0 and at length - 1 until they are inside."""
     if length == 1:
         return np.zeros_like(index)
     period = 2 * (length - 1)

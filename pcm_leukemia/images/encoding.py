@@ -17,11 +17,11 @@ __all__ = ["encode"]
 
 
 def encode(pixels: Pixels, form: Literal["png", "jpg"], quality: int = 95, *, small: bool = False) -> bytes:
-    """The bytes of a PNG, or of a JPEG of that quality.
+    """The bytes of a PNG, or of a JPEG of this quality.
 
-    The PNG is not compressed: deflate at its fastest takes longer for the crops of an image than
-    decoding it may cost on top, and saves less than half of grainy pixels. With `small`, for what is
-    downloaded more often than written, it is: to the size that Pillow gives, in a tenth of the time.
+    By default the PNG is not compressed: the fastest deflate would take more time than it is worth, and would save
+    less than half of grainy pixels. With `small`, for images that are downloaded more often than written, the PNG is
+    compressed to the size that Pillow reaches, in a tenth of the time.
     """
     if form == "png":
         return _png(pixels, small=small)
@@ -31,13 +31,13 @@ def encode(pixels: Pixels, form: Literal["png", "jpg"], quality: int = 95, *, sm
 
 
 def _png(pixels: Pixels, *, small: bool) -> bytes:
-    """A PNG of RGB pixels as they are, in stored blocks of deflate, each row behind a 0 (no filter).
+    """A PNG of RGB pixels, uncompressed, in stored blocks of deflate; a 0 (no filter) precedes each row.
 
-    If it is to be small, each row is the difference to the one above, behind a 2 (filter "up"), and
-    deflate looks for runs alone: its search for longer repeats finds none in grain.
+    With `small`, a 2 (filter "up") precedes each row, which is the difference to the row above, and deflate
+    only searches for runs: grain has no longer repeats.
 
     Source: the PNG specification, third edition, sections 5 and 9. Pillow takes ten times as long,
-    since it tries its filters even where nothing is compressed.
+    since it tries its filters even without compression.
     """
     height, width = pixels.shape[:2]
     rows = np.zeros((height, 1 + width * 3), np.uint8)
@@ -45,7 +45,7 @@ def _png(pixels: Pixels, *, small: bool) -> bytes:
     rows[:, 1:] = flat
     if small:
         rows[:, 0] = 2
-        rows[1:, 1:] -= flat[:-1]  # bytes wrap around, as the filter wants
+        rows[1:, 1:] -= flat[:-1]  # bytes wrap around, as the filter requires
         deflate = zlib.compressobj(1, zlib.DEFLATED, zlib.MAX_WBITS, zlib.DEF_MEM_LEVEL, zlib.Z_RLE)
         body = deflate.compress(rows.tobytes()) + deflate.flush()
     else:

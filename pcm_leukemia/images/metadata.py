@@ -1,8 +1,8 @@
-"""What an image file says besides its pixels that could lead to a person, and copies without it.
+"""Metadata of image files that could identify a person, and copies without metadata.
 
-Nothing here decodes pixels. What is found is named, never quoted: a report that repeats a name would
-spread it. Which text is an identifier cannot be known, so every free text counts as one, unless it is
-known to say nothing (`HARMLESS`). Sources: EXIF 3.0 (CIPA DC-008), sections 4.6.4 to 4.6.8; JPEG (ITU T.81,
+No pixels are decoded here. Findings name a field and never quote it: a report that repeated a name would
+spread it. Any free text may be an identifier, so every text counts as one, unless it is
+known to be harmless (`HARMLESS`). Sources: EXIF 3.0 (CIPA DC-008), sections 4.6.4 to 4.6.8; JPEG (ITU T.81,
 annex B) and JFIF (T.871); PNG, third edition, section 11.
 """
 
@@ -26,9 +26,9 @@ __all__ = ["HARMLESS", "Identifier", "find_identifiers", "strip_identifiers"]
 
 HARMLESS = frozenset(
     {
-        "SYNTHETIC blood smear drawn by pcm-leukemia; it shows no patient",  # our own sample
-        "OLYMPUS DIGITAL CAMERA",  # what every Olympus camera writes as its description
-        *("ASCII", "UNICODE"),  # a comment's character code, and no comment
+        "SYNTHETIC blood smear drawn by pcm-leukemia; it shows no patient",  # the synthetic sample
+        "OLYMPUS DIGITAL CAMERA",  # the description in images of every Olympus camera
+        *("ASCII", "UNICODE"),  # the character code of an empty comment
     }
 )
 
@@ -36,7 +36,7 @@ _JFIF, _EXIF, _XMP, _ICC, _ADOBE = b"JFIF\0", b"Exif\0\0", b"http://ns.adobe.com
 _PICTURE_CHUNKS = frozenset(
     b"IHDR PLTE IDAT IEND tRNS cHRM gAMA iCCP sBIT sRGB cICP mDCV cLLI bKGD hIST pHYs sPLT acTL fcTL fdAT".split()
 )
-"""PNG's chunks that say how the pixels look; every other is dropped."""
+"""PNG's chunks that describe the pixels; all others are dropped."""
 _TEXT_CHUNKS = {b"tEXt": "text", b"zTXt": "compressed text", b"iTXt": "international text"}
 
 _NAMES = {Base.Artist, Base.Copyright, Base.XPAuthor, Base.CameraOwnerName, 0xA437, 0xA438}
@@ -55,13 +55,13 @@ _TEXTS = {
     *(Base.ImageID, Base.SecurityClassification, 0xA436),
 }
 _SOFTWARE = frozenset(range(0xA439, 0xA43D))
-"""EXIF 3.0's names of firmware and programs, which Pillow does not know yet, and which name nobody."""
+"""EXIF 3.0's tags for firmware and programs, unknown to Pillow; they identify nobody."""
 _BLOCKS: dict[int, str] = {Base.IPTCNAA: "IPTC block", Base.XMLPacket: "XMP block", 0x8649: "Photoshop block"}
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Identifier:
-    """A place in a file that may name somebody: its `kind` and the `field`, never what stands there.
+    """A place in a file that may identify a person: its `kind` and the `field`, never the content.
 
     `kind` is gps, name, date, serial number, maker note, text, block or thumbnail.
     """
@@ -71,9 +71,9 @@ class Identifier:
 
 
 def find_identifiers(data: bytes) -> tuple[Identifier, ...]:
-    """Everything in an image file that may lead to a person, sorted; nothing is decoded.
+    """Find everything in an image file that may identify a person, sorted, without decoding pixels.
 
-    What cannot be read is passed over: whether it is an image at all, `images` says.
+    Unreadable content is skipped here; decoding reports it.
 
     Examples
     --------
@@ -94,9 +94,9 @@ def find_identifiers(data: bytes) -> tuple[Identifier, ...]:
 
 
 def strip_identifiers(data: bytes, where: str = "image") -> bytes:
-    """The same picture, bit for bit, in a file that says nothing else.
+    """Copy an image file without metadata; the pixels stay the same, bit for bit.
 
-    Of a JPEG, what decoders need stays (also its colour profile), of a PNG the chunks of the picture; an EXIF
+    A JPEG keeps what decoders need, including its colour profile, and a PNG keeps the chunks of the picture. An EXIF
     orientation other than 1 stays, alone in its block.
 
     Parameters
@@ -104,14 +104,14 @@ def strip_identifiers(data: bytes, where: str = "image") -> bytes:
     data
         The bytes of a JPEG or a PNG.
     where
-        What messages call it.
+        The name of the image in messages.
 
     Raises
     ------
     ExportError
-        If it is neither JPEG nor PNG.
+        If the file is neither a JPEG nor a PNG.
     CorruptFile
-        If it is damaged or cut short.
+        If the file is damaged or cut short.
     """
     try:
         if data.startswith(JPEG):
@@ -119,13 +119,13 @@ def strip_identifiers(data: bytes, where: str = "image") -> bytes:
         if data.startswith(PNG):
             return _stripped_png(data)
     except (ValueError, struct.error, IndexError) as error:
-        raise CorruptFile(f"{where}: cannot be freed of its metadata ({error}); replace the file") from error
+        raise CorruptFile(f"{where}: its metadata cannot be removed ({error}); replace the file") from error
     raise ExportError(
-        f"{where}: metadata can be taken out of JPEG and PNG only; convert it to PNG, or write without strip_metadata"
+        f"{where}: metadata can only be removed from JPEG and PNG; convert it to PNG, or write without strip_metadata"
     )
 
 
-# What a file holds outside of EXIF
+# Metadata outside of EXIF
 
 
 def _in_file(data: bytes) -> Iterator[Identifier]:
@@ -176,7 +176,7 @@ def _in_png(data: bytes) -> Iterator[Identifier]:
 
 
 def _in_others(data: bytes) -> Iterator[Identifier]:
-    """TIFF, WebP, GIF and the rest, as far as Pillow tells."""
+    """TIFF, WebP, GIF and other formats, as far as Pillow reads their metadata."""
     with PIL.Image.open(io.BytesIO(data)) as picture:
         if picture.info.get("comment") and not _harmless(picture.info["comment"]):
             yield Identifier("text", f"{picture.format} comment")
@@ -185,7 +185,7 @@ def _in_others(data: bytes) -> Iterator[Identifier]:
 
 
 def _harmless(text: Any) -> bool:
-    """Whether a text is empty, or known to say nothing about anybody."""
+    """Whether a text is empty, or known to identify nobody."""
     if isinstance(text, bytes):
         wide = text[1::2].count(0) * 4 > len(text)  # Windows' tags are UTF-16
         text = text.decode("utf-16-le" if wide else "utf-8", "replace")
@@ -193,7 +193,7 @@ def _harmless(text: Any) -> bool:
     return not plain or plain in HARMLESS
 
 
-# EXIF, whatever the format
+# EXIF in any format
 
 
 def _in_exif(data: bytes) -> Iterator[Identifier]:
@@ -224,12 +224,12 @@ def _kind(tag: int) -> str | None:
         "text": _TEXTS,
     }
     known = next((kind for kind, tags in kinds.items() if tag in tags), None)
-    # private tags, such as a microscope's, hold whatever its maker likes
+    # private tags, for example of a microscope, may hold anything
     return known or ("text" if tag not in TAGS and tag not in _SOFTWARE else None)
 
 
 def _png_exif(data: bytes) -> PIL.Image.Exif | None:
-    """The EXIF of a PNG's own chunk, which may stand behind the pixels, where Pillow does not look."""
+    """The EXIF of a PNG's own chunk. It may follow the pixels, where Pillow does not look."""
     for kind, payload, _ in chunks(data):
         if kind == b"eXIf":
             exif = PIL.Image.Exif()
@@ -238,7 +238,7 @@ def _png_exif(data: bytes) -> PIL.Image.Exif | None:
     return None
 
 
-# Copies without it
+# Copies without metadata
 
 
 def _stripped_jpeg(data: bytes) -> bytes:
@@ -274,7 +274,7 @@ def _stripped_png(data: bytes) -> bytes:
 
 
 def _orientation_alone(data: bytes) -> bytes:
-    """A TIFF block that holds the orientation which readers see, and no more; b"" where that is 1."""
+    """A TIFF block with only the orientation that readers see; b"" if the orientation is 1."""
     try:
         with PIL.Image.open(io.BytesIO(data)) as picture:
             orientation = PIL.Image.Image.getexif(picture).get(Base.Orientation, 1)

@@ -1,6 +1,6 @@
 """The pieces of JPEG and PNG files: segments and chunks, read and written.
 
-Reading gives (marker or kind, payload, all bytes of the piece).
+Reading yields (marker or kind, payload, all bytes of the piece).
 """
 
 from __future__ import annotations
@@ -13,21 +13,21 @@ from collections.abc import Iterator
 __all__ = ["JPEG", "PNG", "chunk", "chunks", "segment", "segments"]
 
 JPEG, PNG = b"\xff\xd8", b"\x89PNG\r\n\x1a\n"
-"""How such files begin."""
+"""The first bytes of such files."""
 
 _NEXT_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 
 
 def segments(data: bytes) -> Iterator[tuple[int, bytes, bytes]]:
-    """A JPEG's segments after its start; scans with the compressed pixels behind them.
+    """The segments of a JPEG after its start; a scan includes the compressed pixels that follow it.
 
-    The last is the end of the image; its payload is whatever follows.
+    The last segment is the end of the image; its payload is everything after it.
     """
     place = 2
     while True:
         if data[place : place + 1] != b"\xff":
             raise ValueError(f"no JPEG marker at byte {place}")
-        while data[place + 1 : place + 2] == b"\xff":  # markers may be led by any number of fill bytes
+        while data[place + 1 : place + 2] == b"\xff":  # any number of fill bytes may precede a marker
             place += 1
         marker = data[place + 1]
         if marker == 0xD9:

@@ -1,13 +1,12 @@
-"""Opens image files: their sizes, and their pixels.
+"""Reads the sizes and the pixels of image files.
 
-Pixels are RGB, 8 bits, ``(height, width, 3)``. They are decoded by simplejpeg where it is
-installed and the file is a plain colour JPEG, which is faster and gives the same pixels, and by
-Pillow otherwise.
+Pixels are RGB, 8 bits, ``(height, width, 3)``. If simplejpeg is installed, it decodes plain colour JPEGs,
+faster than Pillow and to the same pixels. Pillow decodes all other files.
 
 EXIF orientation: CVAT, ultralytics and browsers turn an image as its EXIF says, other readers do
-not. A file is taken if both are known to agree with the recorded size: it has no orientation, or one
-that swaps the sides, and the recorded size is that after the swap. Any other is refused, since
-its boxes may lie on the image as stored or on the image as shown.
+not. A file is accepted if it has no orientation, or one that swaps the sides and the recorded size is
+the size after the swap. Any other file is refused, since its boxes may have been drawn on the image as stored or on
+the image as shown.
 """
 
 from __future__ import annotations
@@ -57,11 +56,11 @@ _SWAPS = (5, 6, 7, 8)
 """The EXIF orientations that exchange width and height."""
 BAD_IMAGE = (
     *(*BAD_FILE, SyntaxError, ArithmeticError, LookupError, TypeError, AttributeError, struct.error),
-    ImportError,  # where ultralytics was imported: its Image.open asks for pi-heif when a file is no image
+    ImportError,  # after ultralytics was imported, its Image.open requires pi-heif for a file that is not an image
 )
-"""What Pillow and simplejpeg raise, besides, on files that are damaged or no images."""
+"""The exceptions of Pillow and simplejpeg on files that are damaged or are not images."""
 _FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "WEBP", "JPEG2000", "GIF", "PPM")
-"""What is opened at all: others of Pillow's formats are no images of smears, and EPS would start a program."""
+"""The formats that are opened. Smears are not stored in Pillow's other formats, and EPS would start a program."""
 
 
 def size(data: bytes | IO[bytes], where: str) -> tuple[int, int]:
@@ -70,7 +69,7 @@ def size(data: bytes | IO[bytes], where: str) -> tuple[int, int]:
     Raises
     ------
     CorruptFile
-        If it is no image, or larger than Pillow's decompression limit.
+        If the file is not an image, or is larger than Pillow's decompression limit.
     """
     with _opened(data, where) as picture:
         width, height = picture.size
@@ -80,8 +79,8 @@ def size(data: bytes | IO[bytes], where: str) -> tuple[int, int]:
 def check_sizes(images: Iterable[Image], root: Path, workers: int | None = None) -> list[Problem]:
     """Compare the header of every image file below `root` with the recorded size.
 
-    Images without a file are passed over. Nothing raises: what is missing, unreadable, too
-    large or of another size is a problem.
+    Images without a file are skipped. Nothing is raised: a file that is missing, unreadable, too
+    large or of another size is a problem in the list.
     """
     files = Files(root)
     with ThreadPoolExecutor(workers) as pool:
@@ -92,7 +91,7 @@ def check_sizes(images: Iterable[Image], root: Path, workers: int | None = None)
 def find_at(
     images: Iterable[Image], images_root: str | Path
 ) -> tuple[tuple[Image, ...], Path, list[Problem]]:
-    """Give images their files in a folder or zip, and compare their headers with the recorded sizes.
+    """Find the files of images in a folder or zip, and compare their headers with the recorded sizes.
 
     Returns
     -------
@@ -107,12 +106,12 @@ def find_at(
 
 
 def files_of(ds: Dataset) -> Files:
-    """The files of a data set that has some.
+    """The files of a data set.
 
     Raises
     ------
     DataNotFound
-        If no image has a file, or the folder or zip of them is not there.
+        If no image has a file, or the folder or zip with the images does not exist.
     """
     if ds.root is None or not any(image.file for image in ds.images):
         raise DataNotFound(f"{ds.name}: has annotations only; give the images: {option('images_root')}")
@@ -127,34 +126,34 @@ def load(files: Files, image: Image) -> Pixels:
     Raises
     ------
     DataNotFound
-        If its file is not there.
+        If its file does not exist.
     CorruptFile
-        If it cannot be decoded, or its size is not the recorded one.
+        If the file cannot be decoded, or has another size than recorded.
     """
     return decode_as_annotated(_bytes_of(files, image), image)
 
 
 def misfit(data: bytes, image: Image) -> Problem | None:
-    """Why a file cannot be what was annotated as `image`, as `check_sizes` says it; None if it can.
+    """Why a file cannot be the annotated `image`, as in `check_sizes`; None if it can.
 
     Raises
     ------
     CorruptFile
-        If it is no image, or larger than Pillow's decompression limit.
+        If the file is not an image, or is larger than Pillow's decompression limit.
     """
     with _opened(data, str(image.file)) as picture:
         return _misfit(picture, image)
 
 
 def load_bytes(files: Files, image: Image) -> bytes:
-    """The bytes of an image's file, after a look at its header.
+    """The bytes of an image's file, after its header has been checked.
 
     Raises
     ------
     DataNotFound
-        If its file is not there.
+        If its file does not exist.
     CorruptFile
-        If it is no image, or its size is not the recorded one.
+        If the file is not an image, or has another size than recorded.
     """
     data = _bytes_of(files, image)
     with _opened(data, str(image.file)) as picture:
@@ -163,12 +162,12 @@ def load_bytes(files: Files, image: Image) -> bytes:
 
 
 def decode_as_annotated(data: bytes, image: Image) -> Pixels:
-    """Decode an image, of which the file's bytes are there, as it was annotated.
+    """Decode an image as it was annotated, from the bytes of its file.
 
     Raises
     ------
     CorruptFile
-        If it cannot be decoded, or its size is not the recorded one.
+        If the file cannot be decoded, or has another size than recorded.
     """
     where = str(image.file)
     with _opened(data, where) as picture:
@@ -177,14 +176,14 @@ def decode_as_annotated(data: bytes, image: Image) -> Pixels:
 
 
 def decode(data: bytes, where: str) -> Pixels:
-    """RGB pixels as Pillow's ``convert("RGB")`` gives them, ``(height, width, 3)``, as stored.
+    """Decode an image as stored, to RGB pixels ``(height, width, 3)`` as from Pillow's ``convert("RGB")``.
 
     An alpha channel is dropped, not blended; 16-bit grey is scaled to 8 bits.
 
     Raises
     ------
     CorruptFile
-        If it is no image, damaged, cut short, or larger than Pillow's decompression limit.
+        If the file is not an image, damaged, cut short, or larger than Pillow's decompression limit.
     """
     with _opened(data, where) as picture:
         return _pixels(data, picture, where, turned=False)
@@ -192,14 +191,14 @@ def decode(data: bytes, where: str) -> Pixels:
 
 @contextmanager
 def _opened(data: bytes | IO[bytes], where: str) -> Iterator[PIL.Image.Image]:
-    """A picture of which no more than the header is read."""
+    """Open a picture and read only its header."""
     try:
         picture = PIL.Image.open(io.BytesIO(data) if isinstance(data, bytes) else data, formats=_FORMATS)
     except (PIL.Image.DecompressionBombError, PIL.Image.DecompressionBombWarning) as error:
         raise CorruptFile(_too_large(where)) from error
     except BAD_IMAGE as error:
         raise CorruptFile(
-            f"{where}: is no image that can be read; save it as PNG, JPEG or TIFF, 8 bits a channel"
+            f"{where}: is not an image that can be read; save it as PNG, JPEG or TIFF, 8 bits a channel"
         ) from error
     with picture:
         if PIL.Image.MAX_IMAGE_PIXELS and picture.width * picture.height > PIL.Image.MAX_IMAGE_PIXELS:
@@ -215,7 +214,7 @@ def _too_large(where: str) -> str:
 
 
 def _orientation(picture: PIL.Image.Image) -> int:
-    """The EXIF orientation, 1 to 8, as far as the header tells; 1 if there is none."""
+    """The EXIF orientation in the header, 1 to 8; 1 if it is missing."""
     try:
         # PngImageFile's own getexif would decode the whole image
         return int(PIL.Image.Image.getexif(picture).get(_ORIENTATION, 1)) or 1
@@ -224,7 +223,7 @@ def _orientation(picture: PIL.Image.Image) -> int:
 
 
 def _misfit(picture: PIL.Image.Image, image: Image) -> Problem | None:
-    """Why the file cannot be what was annotated."""
+    """Why the file cannot be the annotated image; None if it can."""
     where, orientation = f'image "{image.id}"', _orientation(picture)
     width, height = picture.size
     turned = ""
@@ -271,14 +270,14 @@ def _pixels(data: bytes, picture: PIL.Image.Image, where: str, *, turned: bool) 
             if fast is not None:
                 return fast
         picture.load()
-        # a copy, since simplejpeg's pixels can be written to and Pillow's not
+        # a copy: unlike those of simplejpeg, Pillow's pixels cannot be written to
         return np.array(_as_rgb(PIL.ImageOps.exif_transpose(picture) if turned else picture))
     except BAD_IMAGE as error:
         raise CorruptFile(f"{where}: cannot be decoded ({error}); replace the file") from error
 
 
 def _decode_jpeg(data: bytes) -> Pixels | None:
-    """A plain colour JPEG; None if it is none, or not whole, so that Pillow judges it."""
+    """Decode a plain colour JPEG; None if it is something else or truncated (Pillow then decides)."""
     try:
         if simplejpeg.decode_jpeg_header(data)[2] != "YCbCr":
             return None
@@ -289,7 +288,7 @@ def _decode_jpeg(data: bytes) -> Pixels | None:
 
 
 def _as_rgb(picture: PIL.Image.Image) -> PIL.Image.Image:
-    """Pillow's RGB, except that 16 bits are scaled to 8, where Pillow cuts them off at 255 or at 8 bits."""
+    """Pillow's RGB, except that 16 bits are scaled to 8, whereas Pillow clips or truncates them."""
     if picture.mode.startswith("I;16") or picture.mode in ("I", "F"):
         grey = np.asarray(picture, dtype=np.float64) / (257 if picture.mode != "F" else 1)
         return PIL.Image.fromarray(np.clip(np.round(grey), 0, 255).astype(np.uint8)).convert("RGB")

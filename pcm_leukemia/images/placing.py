@@ -25,20 +25,20 @@ Placing = Literal["copy", "hardlink", "symlink"]
 def place(files: Files, file: str, target: Path, how: Placing, *, strip: bool = False) -> None:
     """Copy a file to `target`, byte for byte, or link to it; links to an absolute path.
 
-    With `strip`, the copy has the same pixels and no other metadata than how it is to be turned; see
+    With `strip`, the copy has the same pixels and no metadata except its orientation; see
     `images.strip_identifiers`.
 
     Raises
     ------
     DataNotFound
-        If the file is not there.
+        If the file does not exist.
     ExportError
-        If it cannot be linked: out of a zip, or a hard link to another disk; or if it is to be stripped
-        and is neither JPEG nor PNG.
+        If the file cannot be linked, because it is in a zip or a hard link would cross disks; or if `strip` is set
+        and it is neither a JPEG nor a PNG.
     CorruptFile
-        If it is to be stripped and is damaged.
+        If `strip` is set and the file is damaged.
     ValueError
-        If a link is to be stripped.
+        If `strip` is set and `how` is a link.
     """
     source = files.path(file)
     if strip:
@@ -65,12 +65,12 @@ def place(files: Files, file: str, target: Path, how: Placing, *, strip: bool = 
             target.symlink_to(source.resolve())
     except OSError as error:
         raise ExportError(
-            f"{source}: cannot be linked to ({error.strerror}); pass {option('images', 'copy')}"
+            f"{source}: cannot be linked ({error.strerror}); pass {option('images', 'copy')}"
         ) from error
 
 
 def check_placing(how: str, *, strip: bool) -> None:
-    """Refuse unknown ways to place images, and to strip the metadata of what is not copied.
+    """Refuse unknown ways to place images, and stripping metadata without a copy.
 
     Raises
     ------
@@ -101,19 +101,19 @@ def place_all(
     strip: bool = False,
     progress: bool = False,
 ) -> list[str]:
-    """Put the images of `ds` that have a file where `targets` says, as `place` does.
+    """Place each image of `ds` that has a file at its path in `targets`, as `place` does.
 
     Returns
     -------
     list of str
-        What the report of an export should say about the placed images.
+        Notes on the placed images for the report of an export.
 
     Raises
     ------
     ExportError
-        If files are missing, which are all listed, or cannot be linked or stripped.
+        If files are missing (all of them are listed), or cannot be linked or stripped.
     CorruptFile
-        If a file is to be stripped and is damaged.
+        If `strip` is set and a file is damaged.
     """
     files, missing = files_of(ds), []
     with_file = [image for image in ds.images if image.file]

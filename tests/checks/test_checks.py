@@ -397,7 +397,7 @@ def test_files_that_do_not_fit_and_what_they_say(tmp_path: Path, pixels: bool) -
         problems["e.jpg"]
         == "is annotated as 60 x 40 pixels, its file is 40 x 60 as its EXIF orientation 6 turns it"
     )
-    assert "is no image that can be read" in problems["c.jpg"]
+    assert "is not an image that can be read" in problems["c.jpg"]
     assert "has no file gone.jpg" in problems["gone.jpg"]
     assert "d.jpg" in problems
     (warning,) = found.warnings

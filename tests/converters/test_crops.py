@@ -214,7 +214,7 @@ def test_unreadable_images_are_named_and_the_rest_is_written(ds: Dataset, tmp_pa
     assert ds.root
     (ds.root / "P1" / "a.jpg").write_bytes(b"no image")
     (ds.root / "P2" / "a.png").unlink()
-    with pytest.warns(DataWarning, match=r'image "P1/a\.jpg": P1/a\.jpg: is no image') as caught:
+    with pytest.warns(DataWarning, match=r'image "P1/a\.jpg": P1/a\.jpg: is not an image') as caught:
         report = crops.write(ds, tmp_path / "crops")
     assert 'image "P2/a.png"' in str(caught[0].message)
     assert report.skipped["images that cannot be read"] == 2

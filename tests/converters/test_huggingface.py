@@ -524,7 +524,7 @@ def test_images_that_cannot_be_read_are_all_named_and_nothing_is_written(tmp_pat
     assert [line.split(":")[0] for line in lines] == [
         *('image "P0/a.png"', 'image "P2/a.png"', 'image "P3/a.jpg"', 'image "P5/a.jpg"')
     ]
-    assert "P0/a.png: is no image" in lines[0]
+    assert "P0/a.png: is not an image" in lines[0]
     assert "has no file P2/a.png" in lines[1]
     assert "is annotated as 320 x 200 pixels, its file is 200 x 100" in lines[2]
     assert "leave the image out with Dataset.select" in lines[3]

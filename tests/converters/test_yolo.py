@@ -485,7 +485,7 @@ def test_unreadable_images_are_problems(tmp_path: Path) -> None:
     folder = foreign(tmp_path, {"train/a.png": "", "train/b.png": ""})
     exports.write(tmp_path / "images/train/a.png", "no image")
     with pytest.raises(
-        InvalidExport, match=r'^image "images/train/a.png": .*is no image that can be read.*again$'
+        InvalidExport, match=r'^image "images/train/a.png": .*is not an image that can be read.*again$'
     ):
         yolo.read(folder)
 

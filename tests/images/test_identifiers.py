@@ -279,7 +279,7 @@ def test_any_segment_goes_and_the_pixels_stay(payload: bytes, marker: int, early
 @pytest.mark.parametrize("form", ["TIFF", "BMP", "WEBP", "GIF"])
 def test_other_formats_are_refused(form: str) -> None:
     with pytest.raises(
-        ExportError, match=r"P1/a\.x: metadata can be taken out of JPEG and PNG only; convert it to PNG"
+        ExportError, match=r"P1/a\.x: metadata can only be removed from JPEG and PNG; convert it to PNG"
     ):
         strip_identifiers(encoded(form), "P1/a.x")
 
@@ -288,7 +288,7 @@ def test_other_formats_are_refused(form: str) -> None:
     "data", [encoded("JPEG")[:-300], encoded("PNG")[:-30], b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"]
 )
 def test_damaged_files_are_named(data: bytes) -> None:
-    with pytest.raises(CorruptFile, match=r"P1/a\.x: cannot be freed of its metadata"):
+    with pytest.raises(CorruptFile, match=r"P1/a\.x: its metadata cannot be removed"):
         strip_identifiers(data, "P1/a.x")
 
 
@@ -347,6 +347,6 @@ def test_nothing_is_written_where_an_image_cannot_be_stripped(
     assert ds.root
     (ds.root / "c.tif").write_bytes(encoded("TIFF"))
     more = Dataset("demo", NINE, (*ds.images, Image(ImageId("c.tif"), 40, 24, file="c.tif")), root=ds.root)
-    with pytest.raises(ExportError, match=r"c\.tif: metadata can be taken out of JPEG and PNG only"):
+    with pytest.raises(ExportError, match=r"c\.tif: metadata can only be removed from JPEG and PNG"):
         writer.write(more, tmp_path / "out", images="copy", strip_metadata=True)
     assert not (tmp_path / "out").exists()

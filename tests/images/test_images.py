@@ -97,7 +97,7 @@ def test_16_bit_grey_is_scaled(form: str) -> None:
     "data", [b"", b"no image", encoded(picture(), "JPEG")[:-400], encoded(picture(), "PNG")[:-300]]
 )
 def test_damaged_files_are_named(data: bytes) -> None:
-    with pytest.raises(CorruptFile, match=r"P1/a\.jpg: (is no image|cannot be decoded)"):
+    with pytest.raises(CorruptFile, match=r"P1/a\.jpg: (is not an image|cannot be decoded)"):
         images.decode(data, "P1/a.jpg")
 
 
@@ -165,7 +165,7 @@ def test_every_bad_file_is_a_problem(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(PIL.Image, "MAX_IMAGE_PIXELS", 2000)
     problems = images.check_sizes((*ds.images, missing, without, large), tmp_path, workers=2)
     assert [problem.where for problem in problems] == ['image "a.jpg"', 'image "b.jpg"', 'image "d.jpg"']
-    assert "is no image" in problems[0].what
+    assert "is not an image" in problems[0].what
     assert "has no file b.jpg" in problems[1].what
     assert "Pillow's limit" in problems[2].what
 
@@ -208,7 +208,7 @@ def test_zips_are_read_by_many_threads_and_pickle_as_their_path(tmp_path: Path) 
     assert pickle.loads(pickle.dumps(files)).read("images/7.bin") == members["images/7.bin"]
     with pytest.raises(DataNotFound, match=r"has no file images/99\.bin; give images_root"):
         files.read("images/99.bin")
-    with pytest.raises(DataNotFound, match="is not there; give images_root"):
+    with pytest.raises(DataNotFound, match="does not exist; give images_root"):
         Files(tmp_path / "gone").read("a")
 
 
