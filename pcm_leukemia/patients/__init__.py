@@ -1,8 +1,8 @@
 """Patient ids and diagnoses of the images: given, never guessed.
 
-By a pattern over image paths, by a CSV, or by CVAT's tags or attributes. Each way gives the
-data set back with every image under its patient, or refuses and names the images that have
-none. An id stays the string that was given, without blanks around it: "007" never becomes 7.
+They come from a pattern over image paths, a CSV, or CVAT's tags or attributes. Each function returns the
+data set with a patient for every image, or raises an error that lists the images without a patient.
+An id stays the given string, without blanks around it: "007" never becomes 7.
 """
 
 from __future__ import annotations
@@ -33,40 +33,40 @@ __all__ = [
 ]
 
 DIAGNOSES = ("Normal", "ALL", "AML", "APL")
-"""The diagnoses of the paper, its section 2.2; other texts are kept as they are given."""
+"""The diagnoses in section 2.2 of the paper; other texts stay as they are."""
 
 _EXAMPLE = "(?P<diagnosis>[^/]+)/(?P<patient>[^/]+)/"
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Patients are in a CSV file, as `from_csv` reads it."""
+    """Patients are in a CSV file; see `from_csv`."""
 
     path: str | Path
 
 
 @dataclass(frozen=True, slots=True)
 class Tag:
-    """Patients are in the labels of CVAT's image tags, by a pattern, as for `from_tags`."""
+    """Patients are in the labels of CVAT's image tags, found by a pattern; see `from_tags`."""
 
     pattern: str
 
 
 @dataclass(frozen=True, slots=True)
 class Attribute:
-    """Patients are in a CVAT attribute, as for `from_attribute`."""
+    """Patients are in a CVAT attribute; see `from_attribute`."""
 
     name: str = "patient"
     diagnosis: str = "diagnosis"
 
 
 def assign(ds: Dataset, patients: str | Table | Tag | Attribute) -> Dataset:
-    """Give every image its patient, from wherever the patients are.
+    """Assign a patient to every image, from any source of patients.
 
     Parameters
     ----------
     ds
-        Its patients, if it has any, are replaced.
+        The data set. Existing patients are replaced.
     patients
         A pattern over image paths, as for `from_pattern`; or a `Table`, a `Tag` or an `Attribute`.
 
@@ -103,7 +103,7 @@ def assign(ds: Dataset, patients: str | Table | Tag | Attribute) -> Dataset:
 
 @dataclass(slots=True)
 class _Candidates:
-    """The patients and diagnoses that were found for one image."""
+    """The patients and diagnoses found for one image."""
 
     patients: set[str] = field(default_factory=set)
     diagnoses: set[str] = field(default_factory=set)
@@ -120,10 +120,10 @@ def from_pattern(ds: Dataset, pattern: str) -> Dataset:
     Parameters
     ----------
     ds
-        Its patients, if it has any, are replaced.
+        The data set. Existing patients are replaced.
     pattern
         Searched in the image's name (the path as CVAT shows it) and, failing that, in its id.
-        The group `patient` is needed; `diagnosis` may be there.
+        The group `patient` is required, `diagnosis` is optional.
 
     Returns
     -------
@@ -135,7 +135,7 @@ def from_pattern(ds: Dataset, pattern: str) -> Dataset:
     ValueError
         If the pattern is not a regular expression or lacks the group `patient`.
     InvalidExport
-        If an image does not match: every such image is named.
+        If an image does not match: every such image is listed.
 
     Warns
     -----
@@ -169,16 +169,16 @@ def from_csv(ds: Dataset, path: str | Path) -> Dataset:
     r"""Take the ids from a table: a path, a folder or a glob to a patient, and a diagnosis.
 
     Its header needs a column `path` (or `image`, `folder`, `glob`, `file`, `filename`) and a column
-    `patient` (or `patient_id`, `subject`); `diagnosis` may be there, other columns are left alone.
+    `patient` (or `patient_id`, `subject`). `diagnosis` is optional, and other columns are ignored.
     Case, blanks, underscores and dashes in these names do not count: `Patient ID` is `patient_id`.
-    Commas, semicolons or tabs separate the values, and the file is in UTF-8. A path is compared with the ids and names of the
-    images. A row that names the image itself goes before one that names a folder above it, the
-    innermost first, and that before a glob such as ``*/P7_*.png``.
+    Commas, semicolons or tabs separate the values, and the file is in UTF-8. A path is compared with the ids and
+    names of the images. A row that names the image itself has priority over a row that names a folder above it
+    (the innermost folder first), and a folder has priority over a glob, for example ``*/P7_*.png``.
 
     Parameters
     ----------
     ds
-        Its patients, if it has any, are replaced.
+        The data set. Existing patients are replaced.
     path
         The CSV.
 
@@ -190,12 +190,12 @@ def from_csv(ds: Dataset, path: str | Path) -> Dataset:
     Raises
     ------
     DataNotFound
-        If the file is not there.
+        If the file does not exist.
     CorruptFile
-        If the file is not such a table.
+        If the file is not a table with these columns.
     InvalidExport
-        If a row lacks a value, no row fits an image, or two rows of equal rank give an image to
-        different patients: every such row and image is named.
+        If a row lacks a value, no row fits an image, or two rows of equal rank give an image
+        different patients: every such row and image is listed.
 
     Warns
     -----
@@ -240,10 +240,10 @@ def from_tags(ds: Dataset, pattern: str) -> Dataset:
     Parameters
     ----------
     ds
-        Its patients, if it has any, are replaced.
+        The data set. Existing patients are replaced.
     pattern
-        Searched in the label of every tag. The group `patient` is needed; `diagnosis` may be
-        there, and may match in another tag: ``patient (?P<patient>.+)|(?P<diagnosis>A[MP]L)``.
+        Searched in the label of every tag. The group `patient` is required; `diagnosis` is
+        optional and may match in another tag: ``patient (?P<patient>.+)|(?P<diagnosis>A[MP]L)``.
 
     Returns
     -------
@@ -255,8 +255,8 @@ def from_tags(ds: Dataset, pattern: str) -> Dataset:
     ValueError
         If the pattern is not a regular expression or lacks the group `patient`.
     InvalidExport
-        If the tags of an image name no patient, or two, or two diagnoses: every such image is
-        named.
+        If the tags of an image name no patient, two patients or two diagnoses: every such image is
+        listed.
 
     Warns
     -----
@@ -294,11 +294,11 @@ def from_attribute(ds: Dataset, name: str = "patient", diagnosis: str = "diagnos
     Parameters
     ----------
     ds
-        Its patients, if it has any, are replaced.
+        The data set. Existing patients are replaced.
     name
         The attribute that holds the patient's id.
     diagnosis
-        The one that holds the diagnosis, which need not be there.
+        The attribute that holds the diagnosis, if there is one.
 
     Returns
     -------
@@ -308,7 +308,7 @@ def from_attribute(ds: Dataset, name: str = "patient", diagnosis: str = "diagnos
     Raises
     ------
     InvalidExport
-        If an image has no such attribute, or its values disagree: every such image is named.
+        If an image has no such attribute, or its values disagree: every such image is listed.
 
     Warns
     -----
@@ -355,15 +355,15 @@ def _compiled(pattern: str) -> re.Pattern[str]:
         compiled = re.compile(pattern)
     except re.error as error:
         raise ValueError(
-            f"pattern {pattern}: is no regular expression ({error}); write one such as {_EXAMPLE}"
+            f"pattern {pattern}: is not a regular expression ({error}); write one like {_EXAMPLE}"
         ) from error
     if "patient" not in compiled.groupindex:
-        raise ValueError(f"pattern {pattern}: has no group (?P<patient>...); write one such as {_EXAMPLE}")
+        raise ValueError(f"pattern {pattern}: has no group (?P<patient>...); write one like {_EXAMPLE}")
     return compiled
 
 
 def _doubled(found: Mapping[ImageId, _Candidates], source: str) -> list[Problem]:
-    """The images about which their own tags or attributes disagree."""
+    """The images whose own tags or attributes disagree."""
     return [
         Problem(
             f'image "{image}"',
@@ -404,7 +404,7 @@ def _spelled(text: str) -> str:
 
 
 def _usual(images: Counter[str]) -> str | None:
-    """The diagnosis on most images; of several, the first by name."""
+    """The diagnosis on most images; the first by name if several are equally frequent."""
     return min(images, key=lambda diagnosis: (-images[diagnosis], diagnosis), default=None)
 
 
@@ -422,7 +422,7 @@ def _warn_of_two_diagnoses(ds: Dataset, images_by: Mapping[PatientId, Counter[st
 
 
 def _bare(patient: str) -> str:
-    """A patient's id by its letters and digits alone, however they are encoded."""
+    """The letters and digits of a patient's id, in a normal form."""
     plain = unicodedata.normalize("NFKC", patient).casefold()
     return "".join(character for character in plain if character.isalnum()) or plain
 

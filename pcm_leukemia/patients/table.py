@@ -1,4 +1,4 @@
-"""The CSV that tells which path, folder or glob belongs to which patient, as hospitals keep it."""
+"""The CSV that assigns paths, folders or globs to patients, as hospitals keep it."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ _NAMES = {
     "patient": ["patient", "patientid", "patientno", "patientnumber", "subject", "subjectid"],
     "diagnosis": ["diagnosis"],
 }
-"""The names of the columns by what they hold, without case, blanks, underscores and dashes."""
+"""The accepted names of each column, in lower case, without blanks, underscores and dashes."""
 
 
 @dataclass(frozen=True, slots=True)
 class PatientRow:
-    """A row of the table: what it names, and whose that is."""
+    """A row of the table: a path, folder or glob, and its patient."""
 
     line: int
     path: str
@@ -49,7 +49,7 @@ class PatientRow:
 
 
 class PatientTable:
-    """The rows by what they name, so that 20,000 images are looked up in no time.
+    """The rows, indexed by path, so that looking up 20,000 images is fast.
 
     Examples
     --------
@@ -76,11 +76,11 @@ class PatientTable:
         Raises
         ------
         DataNotFound
-            If the file is not there.
+            If the file does not exist.
         CorruptFile
-            If it is no table with the columns it needs.
+            If the file is not a table with the required columns.
         InvalidExport
-            If rows lack a path or a patient: every such row is named.
+            If rows lack a path or a patient: every such row is listed.
         """
         try:
             text = Path(path).read_bytes().decode("utf-8-sig")
@@ -93,12 +93,12 @@ class PatientTable:
         return cls(_rows(path, text))
 
     def rows_for(self, image: Image) -> list[PatientRow]:
-        """The rows of the highest rank that fit an image: several, if they are of equal rank."""
+        """The rows of the highest rank that fit an image; several if their rank is equal."""
         paths = list(dict.fromkeys((image.id, image.name)))
         if named := self._named(paths):
             return named
         folders = [(len(path) - len(folder), folder) for path in paths for folder in _folders(path)]
-        for _, folder in sorted(folders):  # the one with the least of the path below it
+        for _, folder in sorted(folders):  # the innermost folder first
             if folder in self.exact:
                 return self.exact[folder]
         return [row for glob, row in self.globs if any(map(glob.match, paths))]
@@ -108,7 +108,7 @@ class PatientTable:
         return sorted(set(rows), key=lambda row: row.line)
 
     def idle(self, images: Iterable[Image]) -> list[PatientRow]:
-        """The rows that fit no image at all, not even one that another row takes first."""
+        """The rows that fit no image, not even an image to which another row applies first."""
         paths = {path for image in images for path in (image.id, image.name)}
         there = paths | {folder for path in paths for folder in _folders(path)}
         used = {row.line for path in there for row in self.exact.get(path, ())}
@@ -118,7 +118,7 @@ class PatientTable:
 
 def _rows(path: str | Path, text: str) -> list[PatientRow]:
     first = text.partition("\n")[0]
-    delimiter = max(",;\t", key=first.count)  # the first of them, where there is none
+    delimiter = max(",;\t", key=first.count)  # a comma, if the header has no delimiter
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     rows, problems = [], []
     try:
@@ -137,7 +137,7 @@ def _rows(path: str | Path, text: str) -> list[PatientRow]:
                 rows.append(PatientRow(reader.line_num, row[place], row[patient], known))
     except csv.Error as error:
         raise CorruptFile(
-            f"{path}:{reader.line_num}: is no CSV ({error}); save it as CSV in UTF-8"
+            f"{path}:{reader.line_num}: is not a CSV ({error}); save it as CSV in UTF-8"
         ) from error
     if problems:
         raise InvalidExport(problems)
@@ -145,7 +145,7 @@ def _rows(path: str | Path, text: str) -> list[PatientRow]:
 
 
 def _columns(path: str | Path, header: list[str]) -> tuple[int, int, int | None]:
-    """Where the path, the patient and the diagnosis are, whatever the case, blanks and dashes of their names."""
+    """The indices of the columns path, patient and diagnosis; case, blanks and dashes in the names do not count."""
     if not any(name.strip() for name in header):
         raise CorruptFile(f"{path}:1: names no columns; give a table with the columns path and patient")
     bare = [letters(name) for name in header]
@@ -175,7 +175,7 @@ def _columns(path: str | Path, header: list[str]) -> tuple[int, int, int | None]
 
 
 def _nearest(meaning: str, header: Iterable[str]) -> str | None:
-    """The column that is most like a name of that meaning, if one is."""
+    """The column whose name is most similar to one with this meaning; None if no name is similar."""
     columns = {letters(name): name.strip() for name in header}
     for name in _NAMES[meaning]:
         if near := difflib.get_close_matches(name, columns, n=1, cutoff=0.75):
@@ -190,5 +190,5 @@ def _folders(path: str) -> list[str]:
 
 
 def _posix(path: str) -> str:
-    """A path as Windows or a shell writes it, as an image id is written."""
+    """A path from Windows or a shell, in the form of image ids."""
     return path.replace("\\", "/").removeprefix("./").rstrip("/")

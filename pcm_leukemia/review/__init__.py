@@ -1,10 +1,10 @@
-"""What a reviewer changed, and how far two annotators agree.
+"""The changes of a reviewer, and the agreement of two annotators.
 
-Both compare the cells of two data sets, image by image. A cell is found again by its box: first
-where the box is the very same, then by the pairing with the highest sum of IoU, of pairs that reach
-the threshold. That pairing is exact, not greedy: of two cells that touch, a greedy one may take the
-neighbour's box and call the other cell deleted. It is cheap, since the pairs that overlap fall into
-groups of a few cells each, and it needs no scipy, which the core does not depend on.
+Both compare the cells of two data sets, image by image. Cells are matched by their boxes: first
+identical boxes, then the pairing with the highest sum of IoU among pairs that reach
+the threshold. This pairing is exact, not greedy: where two cells touch, a greedy pairing may match the
+neighbour's box and report the other cell as deleted. It is fast, since overlapping pairs form
+groups of a few cells, and it does without scipy, which the core does not depend on.
 
 Only boxes and labels are compared; outlines, attributes, occlusion and tags are not.
 """
@@ -38,20 +38,20 @@ def diff(
     before, after
         Data of the same images and classes, for example as uploaded to CVAT and as exported again.
     iou
-        The lowest IoU at which a cell counts as the same one, moved; above 0, up to 1.
+        The lowest IoU at which a cell counts as moved, not as another cell; above 0, up to 1.
     tolerance
         Pixels by which a side may differ without the cell being moved: CVAT rounds to 0.01.
     annotator
         The attribute that says who drew a cell; "source" is CVAT's own (manual, auto, file).
     by
-        How images are found again: by their "id", or by the "name" that CVAT shows, where one data set
-        has subsets before it and the other has not.
+        How images are matched: by their "id", or by the "name" that CVAT shows, if only one of the data sets
+        has subsets in its ids.
 
     Raises
     ------
     InvalidDataset
         If the two have different classes, no image in common, or images with the same id but different
-        sizes: every such image is named.
+        sizes: every such image is listed.
     ValueError
         If an option has an unknown value, or images are compared by name and names repeat.
 
@@ -120,16 +120,16 @@ def diff(
 
 
 def agreement(one: Dataset, other: Dataset, *, iou: float = 0.5, by: By = "id") -> Agreement:
-    """Measure how far two annotators agree on the places of cells and on their classes.
+    """Measure the agreement of two annotators on the places and the classes of cells.
 
     Parameters
     ----------
     one, other
         The same images, each annotated by one of them, with the same classes.
     iou
-        The lowest IoU at which both mean the same cell; above 0, up to 1.
+        The lowest IoU at which two boxes count as the same cell; above 0, up to 1.
     by
-        How images are found again: see `diff`.
+        How images are matched; see `diff`.
 
     Raises
     ------
@@ -175,7 +175,7 @@ def agreement(one: Dataset, other: Dataset, *, iou: float = 0.5, by: By = "id") 
 
 
 def _kappa(table: Confusion) -> float | None:
-    """Cohen's kappa: the agreement beyond what chance would give (Cohen, 1960)."""
+    """Cohen's kappa: the agreement beyond chance (Cohen, 1960)."""
     total = sum(table.values())
     rows: Counter[str] = Counter()
     columns: Counter[str] = Counter()
@@ -183,7 +183,7 @@ def _kappa(table: Confusion) -> float | None:
         rows[row] += count
         columns[column] += count
     by_chance = sum(rows[label] * columns[label] for label in rows)
-    if by_chance == total * total:  # also where there is nothing
+    if by_chance == total * total:  # also if there are no cells
         return None
     same = sum(count for (row, column), count in table.items() if row == column)
     return (same * total - by_chance) / (total * total - by_chance)
@@ -192,7 +192,7 @@ def _kappa(table: Confusion) -> float | None:
 def _paired(
     one: Dataset, other: Dataset, images: Iterable[tuple[Image, Image]], iou: float
 ) -> Iterator[tuple[list[Cell], list[Cell], list[Change]]]:
-    """For each image the cells that only one has, those that only the other has, and the pairs."""
+    """For each image, the cells of only one data set, the cells of only the other, and the pairs."""
     for a, b in images:
         left, right = one.cells_of(a), other.cells_of(b)
         found = sorted((Change(*each) for each in pair(left, right, iou)), key=_number)

@@ -15,7 +15,7 @@ from pcm_leukemia.shapes import Box
 __all__ = ["By", "Common", "images_in_common", "iou", "pair"]
 
 _SAME_LABEL = 1e-9
-"""Worth of an equal label: it decides between pairings of equal overlap, and no others."""
+"""The weight of an equal label: it only decides between pairings of equal overlap."""
 
 By = Literal["id", "name"]
 Weights = dict[tuple[int, int], float]
@@ -46,8 +46,8 @@ def iou(one: Box, other: Box) -> float:
 def pair(ones: Sequence[Cell], others: Sequence[Cell], threshold: float) -> list[tuple[Cell, Cell, float]]:
     """Pairs (one, other, IoU) of cells of one image: the same box first, then the highest sum of IoU.
 
-    No cell is in two pairs, and no pair is below `threshold`. Which data set comes first, and how the
-    cells are numbered, makes no difference.
+    No cell is in two pairs, and no pair is below `threshold`. The order of the data sets and the
+    numbers of the cells make no difference.
 
     Examples
     --------
@@ -74,7 +74,7 @@ def _content(cell: Cell) -> tuple[float, float, float, float, str, int]:
 
 
 def _same(left: list[Cell], right: list[Cell]) -> list[tuple[Cell, Cell, float]]:
-    """Take the pairs of one box out of both lists, those of one label, too, first."""
+    """Remove pairs with identical boxes from both lists, first those that also have the same label."""
     pairs = []
     for label_counts in (True, False):
         waiting: dict[object, list[Cell]] = {}
@@ -93,7 +93,7 @@ def _same(left: list[Cell], right: list[Cell]) -> list[tuple[Cell, Cell, float]]
 
 
 def _weights(left: Sequence[Cell], right: Sequence[Cell], threshold: float) -> Weights:
-    """What each possible pair is worth; both lists are sorted by x1."""
+    """The weight of each possible pair; both lists are sorted by x1."""
     weights: Weights = {}
     for i, one in enumerate(left):
         end = one.box.x2
@@ -121,7 +121,7 @@ def _best(weights: Weights) -> list[tuple[int, int]]:
     if len(weights) == 1:
         return list(weights)
     rows, columns = sorted({i for i, _ in weights}), sorted({j for _, j in weights})
-    # a column of its own for each row, worth nothing, lets any row stay without a partner
+    # an extra column of weight 0 for each row lets any row stay without a partner
     worth = [[weights.get((i, j), 0.0) for j in columns] + [0.0] * len(rows) for i in rows]
     chosen = _assign([[-value for value in row] for row in worth])
     found = [(rows[i], columns[j]) for i, j in enumerate(chosen) if j < len(columns)]
@@ -129,7 +129,7 @@ def _best(weights: Weights) -> list[tuple[int, int]]:
 
 
 def _assign(costs: list[list[float]]) -> list[int]:
-    """The column of each row at the lowest sum of costs, by shortest augmenting paths.
+    """The column of each row with the lowest sum of costs, by shortest augmenting paths.
 
     There are at most as many rows as columns. Prices keep all reduced costs at zero or above (Kuhn, 1955, in the
     form of Jonker and Volgenant, 1987); the time grows with the cube of the rows.
@@ -178,7 +178,7 @@ def _assign(costs: list[list[float]]) -> list[int]:
 
 
 class Common(NamedTuple):
-    """The images of both data sets, in pairs, and the ids of those that one lacks."""
+    """The images of both data sets, in pairs, and the ids of images that only one data set has."""
 
     pairs: list[tuple[Image, Image]]
     only_one: tuple[str, ...]
@@ -238,6 +238,6 @@ def _keyed(ds: Dataset, by: By) -> dict[str, Image]:
     often = Counter(image.name for image in ds.images)
     if twice := sorted(name for name, count in often.items() if count > 1):
         raise ValueError(
-            f'{ds.name}: {len(twice):,} names of images repeat, such as "{twice[0]}"; compare by id'
+            f'{ds.name}: {len(twice):,} names of images repeat, for example "{twice[0]}"; compare by id'
         )
     return {image.name: image for image in ds.images}

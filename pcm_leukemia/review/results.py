@@ -37,9 +37,9 @@ class Diff:
     """What changed between two data sets of the same images.
 
     `moved` and `relabelled` are the same cell with another box or another class; a cell with both changes
-    is in both, and is also counted as "both". `by_class` goes by the class before (after, for
-    added cells), `by_annotator` by who drew the cell, before or after likewise. `only_before` and
-    `only_after` are images that one data set lacks; their cells are not compared.
+    is in both, and is also counted as "both". `by_class` counts by the class before (after, for
+    added cells), `by_annotator` by the annotator before (after, for added cells). `only_before` and
+    `only_after` are images of only one data set; their cells are not compared.
     """
 
     images: int
@@ -108,11 +108,11 @@ class Diff:
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """How far two annotators of the same images agree.
+    """The agreement of two annotators of the same images.
 
-    `kappa` is Cohen's, over the labels of the cells that both drew; None if it is not defined, as where
-    both gave all cells one label. `f1` is that of detection, 2 x matched / (cells of one + cells of the
-    other), the same whichever is taken as the truth; None if neither drew a cell.
+    `kappa` is Cohen's kappa over the labels of the cells that both drew; None if it is undefined, for example
+    because both gave all cells one label. `f1` is the F1 score of detection, 2 x matched / (cells of one + cells of
+    the other), which does not depend on whose cells are the truth; None if neither drew a cell.
     """
 
     images: int

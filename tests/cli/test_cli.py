@@ -187,7 +187,7 @@ def test_without_patients_the_split_says_how_to_give_them(run: Run, export: Path
             ("import", "{export}", "out", "--map", "Blob=Limphocyte"),
             '"Limphocyte" is not a class of pcm-leukemia',
         ),
-        (("import", "{export}", "out", "--patients", "("), "pattern (: is no regular expression"),
+        (("import", "{export}", "out", "--patients", "("), "pattern (: is not a regular expression"),
         (("split", "{export}"), "is no canonical folder; run first: pcm-leukemia import"),
         (("nonsense",), "No such command"),
     ],

@@ -88,14 +88,14 @@ def test_every_image_that_a_pattern_does_not_match_is_named() -> None:
         (
             "(?P<patient>[^/]+",
             (
-                "pattern (?P<patient>[^/]+: is no regular expression (missing ), unterminated subpattern at "
-                "position 0); write one such as (?P<diagnosis>[^/]+)/(?P<patient>[^/]+)/"
+                "pattern (?P<patient>[^/]+: is not a regular expression (missing ), unterminated subpattern at "
+                "position 0); write one like (?P<diagnosis>[^/]+)/(?P<patient>[^/]+)/"
             ),
         ),
         (
             "([^/]+)/",
             (
-                "pattern ([^/]+)/: has no group (?P<patient>...); write one such as "
+                "pattern ([^/]+)/: has no group (?P<patient>...); write one like "
                 "(?P<diagnosis>[^/]+)/(?P<patient>[^/]+)/"
             ),
         ),
@@ -273,7 +273,7 @@ def test_every_row_that_lacks_something_is_named(tmp_path: Path) -> None:
             ':1: "diagnosis" and "Diagnosis" both mean the diagnosis; keep one of these columns',
         ),
         (b"path,patient\nBl\xe4st,1\n", ": is not in UTF-8; save it as CSV in UTF-8"),
-        (b'path,patient\n"a"b,1\n', ":2: is no CSV (',' expected after '\"'); save it as CSV in UTF-8"),
+        (b'path,patient\n"a"b,1\n', ":2: is not a CSV (',' expected after '\"'); save it as CSV in UTF-8"),
     ],
 )
 def test_a_file_that_is_no_such_table_is_refused(tmp_path: Path, content: bytes, sentence: str) -> None:

@@ -179,7 +179,9 @@ def test_by_name() -> None:
         diff(one, other)
     assert not diff(one, other, by="name")
     twice = replace(other, images=(there, replace(there, id=ImageId("Test/P1/a.png"))))
-    with pytest.raises(ValueError, match='x: 1 names of images repeat, such as "P1/a.png"; compare by id'):
+    with pytest.raises(
+        ValueError, match='x: 1 names of images repeat, for example "P1/a.png"; compare by id'
+    ):
         diff(one, twice, by="name")
 
 
