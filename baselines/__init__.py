@@ -1,7 +1,7 @@
-"""The paper's reference models, each with its numbers in a .toml beside its code; how they are trained, scored and used.
+"""The paper's reference models, each with its settings in a .toml file beside its code, and how to train and score them.
 
-A model is found by its .toml. Nothing here needs a library: each model, and each module, brings its own when it
-is first asked for. Where one is missing, ``MissingExtra`` says which, and how to install it.
+A model is found by its .toml. Importing this package needs no library: each model and each module imports its own
+libraries when it is first used. If one is missing, ``MissingExtra`` names it and the command that installs it.
 """
 
 from __future__ import annotations

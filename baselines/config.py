@@ -1,4 +1,4 @@
-"""A model's numbers: those of its .toml, with a preset and the caller's changes on top."""
+"""The settings of a model: its .toml, then a preset, then the caller's changes."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ RENAMED = {
     "rate": "lr",
     "warmup": "warmup_epochs",
 }
-"""Former names of settings. Runs on disk may have them; a caller is told the new one."""
+"""Former names of settings. Runs on disk may have them; a caller who uses one gets an error with the new name."""
 
 
 class Baseline(NamedTuple):
     """A reference model as its .toml describes it.
 
-    `kind` is "detector" or "classifier", `paper` its name in the paper's tables, `presets` what the preset
-    of each name changes in `values`.
+    `kind` is "detector" or "classifier", `paper` is its name in the paper's tables, and `presets` maps the name of each
+    preset to the `values` that it changes.
     """
 
     name: str
@@ -64,7 +64,7 @@ def find(name: str) -> Baseline:
     Raises
     ------
     ValueError
-        If there is none.
+        If there is no such model.
 
     Examples
     --------
@@ -73,16 +73,16 @@ def find(name: str) -> Baseline:
     """
     known = baselines.names()
     if name not in known:
-        raise ValueError(f'baseline "{name}": is none; use one of: {", ".join(known)}')
+        raise ValueError(f'baseline "{name}": no such model; use one of: {", ".join(known)}')
     table = tomllib.loads(baselines.settings_file(name).read_text(encoding="utf-8"))
     presets = {"paper": {}, **table.get("presets", {})}
     return Baseline(name, table["kind"], tuple(table["tasks"]), table["paper"], table["settings"], presets)
 
 
 def settings(baseline: Baseline, preset: str = "paper", changes: Mapping[str, Any] | None = None) -> Any:
-    """The `Settings` of a model: the paper's, those of the preset on top, then the caller's `changes`.
+    """The `Settings` of a model: the paper's values, changed by the preset, then by the caller's `changes`.
 
-    Changes may be texts, as the command line gives them.
+    The values of `changes` may be strings, as the command line passes them.
 
     Raises
     ------
@@ -103,16 +103,16 @@ def settings(baseline: Baseline, preset: str = "paper", changes: Mapping[str, An
     for key in values:
         _require_known(key, struct.__struct_fields__, baseline)
     try:
-        # texts are read leniently ("7" for 7): the command line has nothing else
+        # strings are converted ("7" to 7), since the command line has nothing else
         return msgspec.convert(values, struct, strict=False)
     except msgspec.ValidationError as error:
-        if isinstance(error.__cause__, ValueError):  # out of range, with a sentence of its own
+        if isinstance(error.__cause__, ValueError):  # out of range: the error has its own sentence
             raise error.__cause__ from None
         raise ValueError(f"settings of {baseline.name}: {error}; give a value of that type") from error
 
 
 def renamed(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings as a run recorded them, under the names of today.
+    """The settings that a run recorded, under their current names.
 
     Examples
     --------

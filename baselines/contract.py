@@ -1,13 +1,13 @@
-"""What a reference model has to offer, and what it is given: the one page to read before adding one.
+"""What a reference model must offer and what it receives: read this page before you add one.
 
 A model is a module `NAME.py` with `NAME.toml` beside it. The module has
 
 - ``Settings``: a frozen msgspec Struct, one field for each number of the .toml;
-- ``train(job, settings)``: trains, and leaves in ``job.out`` whatever `load` needs;
+- ``train(job, settings)``: trains, and writes to ``job.out`` what `load` needs;
 - ``load(folder, settings, labels, device)``: the trained model, a `Detector` or a `Classifier`.
 
 The .toml has ``kind`` ("detector" or "classifier"), ``tasks``, ``paper`` (its name in the paper's tables),
-``[settings]`` with the paper's values, and ``[presets.quick]`` and ``[presets.smoke]`` with what differs there.
+``[settings]`` with the paper's values, and ``[presets.quick]`` and ``[presets.smoke]`` with what they change.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ __all__ = ["Classifier", "Detections", "Detector", "Job", "Module", "inside"]
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What is to be learned from, and where the result goes.
+    """What to learn from, and where to put the result.
 
-    `train` and `val` show one task: their taxonomy has the classes to be learned, in the order of their ids.
-    `device` is torch's name of it ("cuda", "cpu"); `devices` is how many of them.
+    `train` and `val` are views of one task: their taxonomy has the classes to learn, in the order of their ids. `device`
+    is torch's name of the device ("cuda", "cpu"); `devices` is the number of devices.
     """
 
     train: Dataset
@@ -50,10 +50,11 @@ class Job:
 
 
 class Detections(NamedTuple):
-    """What a detector found in one image, best first.
+    """The detections in one image, best first.
 
-    `boxes` are x1, y1, x2, y2 in pixels of the image as annotated, inside it and with an area, float32,
-    ``(n, 4)``; `scores` 0 to 1, float32, ``(n,)``; `labels` class ids from 0 in the order of the detector's labels, int64, ``(n,)``.
+    `boxes` are x1, y1, x2, y2 in pixels of the image as annotated, inside the image and not empty, float32,
+    ``(n, 4)``. `scores` are 0 to 1, float32, ``(n,)``. `labels` are class ids from 0 in the order of the detector's
+    labels, int64, ``(n,)``.
     """
 
     boxes: npt.NDArray[np.float32]
@@ -71,11 +72,11 @@ class Detector(Protocol):
         ...
 
     def prepare(self, image: Pixels) -> torch.Tensor:
-        """An image as the detector takes it, uint8, always of one shape; runs in a loader's worker."""
+        """Convert an image to the detector's input, uint8, always of the same shape; runs in a loader's worker."""
         ...
 
     def detect(self, batch: torch.Tensor, sizes: Sequence[tuple[int, int]]) -> list[Detections]:
-        """What is in each image of a batch of prepared ones; `sizes` are their (width, height) as annotated."""
+        """The detections in each image of a prepared batch; `sizes` are the (width, height) as annotated."""
         ...
 
 
@@ -85,20 +86,20 @@ class Classifier(Protocol):
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The classes that it tells apart, in the order of their ids."""
+        """The classes that it distinguishes, in the order of their ids."""
         ...
 
     @property
     def padding(self) -> int:
-        """Pixels around a cell's box in the crops that it takes."""
+        """Pixels around a cell's box in its input crops."""
         ...
 
     def prepare(self, crop: Pixels) -> torch.Tensor:
-        """A crop (cut with `padding` pixels) as the classifier takes it, uint8, of one shape; runs in a worker."""
+        """Convert a crop (cut with `padding` pixels) to the classifier's input, uint8, of one shape; runs in a worker."""
         ...
 
     def probabilities(self, batch: torch.Tensor) -> torch.Tensor:
-        """Of each class in the order of `labels`, for a batch of prepared crops: float32, ``(n, k)``, on the CPU."""
+        """The probability of each class in the order of `labels`, for a batch of prepared crops: float32, ``(n, k)``, CPU."""
         ...
 
 
@@ -108,7 +109,7 @@ class Module(Protocol):
     Settings: type[msgspec.Struct]
 
     def train(self, job: Job, settings: Any) -> Mapping[str, Any]:
-        """Train; returns what the record of the run should say: epochs, best epoch, its score on val."""
+        """Train, and return the result for the run's record: epochs, best epoch, its score on val."""
         ...
 
     def load(
@@ -119,7 +120,7 @@ class Module(Protocol):
 
 
 def inside(found: Detections, width: int, height: int) -> Detections:
-    """The boxes cut at the borders of an image of `width` x `height` pixels; those without an area left out.
+    """Clip the boxes to an image of `width` x `height` pixels and drop the empty ones.
 
     Examples
     --------

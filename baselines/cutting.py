@@ -1,4 +1,4 @@
-"""Crops of cells, cut and prepared by threads: how every model gets its crops, in training and after it."""
+"""Crops of cells, cut and prepared by threads, for every model, in training and in prediction."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["cut", "cut_cells"]
 Prepared = TypeVar("Prepared")
 
 _DEPTH = 16
-"""Images whose crops are held at most."""
+"""The largest number of images whose crops are in memory."""
 
 
 def cut(
@@ -30,25 +30,25 @@ def cut(
     prepare: Callable[[Pixels], Prepared],
     workers: int,
 ) -> Iterator[list[Prepared]]:
-    """The prepared crops of each image in turn; every image is loaded once.
+    """Yield the prepared crops of each image in turn; every image is loaded once.
 
     Parameters
     ----------
     load
-        Gives the pixels of an image by its number.
+        Returns the pixels of an image by its number.
     boxes
         The boxes of each image's cells, in pixels.
     padding
         Pixels on each side of a box; a crop ends at the image's border.
     prepare
-        What a crop becomes before it is a model's.
+        Converts a crop to the input of a model.
     workers
         Threads, at least one.
 
     Raises
     ------
     DataNotFound, CorruptFile
-        As `load` does.
+        If `load` raises them.
 
     Examples
     --------
@@ -75,7 +75,7 @@ def cut_cells(
     prepare: Callable[[Pixels], Prepared],
     workers: int,
 ) -> Iterator[Prepared]:
-    """The prepared crop of each of the `cells` of `ds`, which are in the order of their images; see `cut`.
+    """Yield the prepared crop of each cell; `cells` must be in the order of their images. See `cut`.
 
     Raises
     ------

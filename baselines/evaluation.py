@@ -1,4 +1,4 @@
-"""How well a trained model does on a part of a data set that it has not learned from."""
+"""Scores a trained model on a part of a data set that it has not learned from."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ __all__ = ["Evaluation", "evaluate", "evaluate_two_stage", "part_to_score", "rea
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The scores of one model, or of a detector with a classifier behind it, on one part of one data set.
+    """The scores of one model, or of the two-stage pipeline, on one part of one data set.
 
-    `detection` are a detector's scores for what it was trained for, `classification` a classifier's on the
-    annotated cells; `end_to_end` has all classes, each white cell found by the one and named by the other.
-    `reading` says how the labels of a public data set were read, where there are several ways.
+    `detection` has a detector's scores on its own task, `classification` a classifier's scores on the annotated cells.
+    `end_to_end` has the scores of the pipeline over all classes: each white cell is located by the detector and labelled
+    by the classifier. `reading` says how the labels of a public data set were read, if there are several ways.
     """
 
     runs: tuple[Path, ...]
@@ -42,7 +42,7 @@ class Evaluation:
     end_to_end: DetectionScores | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Everything, as plain dictionaries and lists."""
+        """All scores as plain dictionaries and lists."""
         scores = {
             "detection": self.detection,
             "classification": self.classification,
@@ -61,7 +61,7 @@ class Evaluation:
         titles = {
             "as a detector": self.detection,
             "on the annotated cells": self.classification,
-            "end to end: found by the one, named by the other": self.end_to_end,
+            "end to end: located by the detector, labelled by the classifier": self.end_to_end,
         }
         read = f", labels read as {self.reading}" if self.reading else ""
         lines = [f"{' and '.join(str(run) for run in self.runs)} on {self.data}, part {self.part}{read}"]
@@ -81,28 +81,28 @@ def evaluate(
     workers: int = 4,
     progress: bool = False,
 ) -> Evaluation:
-    """Score a model on a part of a data set; also left in the run's folder, below ``scores/``.
+    """Score a model on a part of a data set, and keep the scores in the run's folder, in ``scores/``.
 
     Parameters
     ----------
     run
         The trained model.
     ds
-        The data it was trained on, or any other of the same classes.
+        The data set it was trained on, or another with the same classes.
     part
-        By default "test"; all of a data set without a split. "train" and "val" are for looking at what the
-        model has learned from; from any other part, images and patients of those are refused.
+        By default "test", or the whole of a data set without a split. "train" and "val" show how well the model fits
+        what it has learned from. In any other part, images and patients that it has learned from are refused.
 
     Raises
     ------
     LeakySplit
         If the model has learned from these images or their patients.
     UnfitForTask
-        If cells have no box, or a detector is to be scored on images that are annotated in part.
+        If cells have no box, or a detector would be scored on images that are annotated in part.
     UnknownPart
         If there is no such part.
     ValueError
-        If the data has other classes than the model.
+        If the classes of the data are not those of the model.
     """
     chosen, part = part_to_score(ds, part)
     view = _view(run, chosen, part)
@@ -167,14 +167,14 @@ def evaluate_two_stage(
 
 
 def part_to_score(ds: Dataset, part: str | None) -> tuple[Dataset, str]:
-    """The part asked for and its name; by default "test", or everything where there is no split."""
+    """The requested part and its name; by default "test", or the whole of a data set without a split."""
     if part is None:
         part = "test" if ds.split else "all"
     return (ds, part) if part == "all" else (ds.part(part), part)
 
 
 def reading_of(ds: Dataset) -> str:
-    """How the labels of a public data set were read, where there are several ways; "" for any other."""
+    """How the labels of a public data set were read, if there are several ways; otherwise ""."""
     if ds.name not in sources.names():
         return ""
     source = sources.get(ds.name)
@@ -182,7 +182,7 @@ def reading_of(ds: Dataset) -> str:
 
 
 def _view(run: Run, chosen: Dataset, part: str) -> Dataset:
-    """The task's view of what is to be scored, which must be fit for it, and none of it learned from."""
+    """The data to score, reduced to the task; it must suit the task and be unseen."""
     if part not in LEARNED_FROM:
         run.require_unseen(chosen)
     view = chosen.task(run.task)
@@ -197,7 +197,7 @@ def _view(run: Run, chosen: Dataset, part: str) -> Dataset:
 
 
 def _keep(run: Run, result: Evaluation) -> None:
-    """Leave the scores in the run's folder."""
+    """Write the scores to the run's folder."""
     folder = run.folder / "scores"
     name = re.sub(r"[^\w.-]+", "_", f"{result.data}-{result.part}")
     if result.reading:

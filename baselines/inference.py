@@ -1,6 +1,6 @@
-"""A trained model over a whole data set: images are decoded and prepared by threads, and go through it in batches.
+"""Runs a trained model over a whole data set: threads decode and prepare the images, the model takes them in batches.
 
-Threads are enough: decoding and resizing release the interpreter, and nothing has to be sent between processes.
+Threads are enough, because decoding and resizing release the interpreter, and no data has to move between processes.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ One = TypeVar("One")
 
 
 class Classified(NamedTuple):
-    """What a classifier says of cells: a row of `probabilities`, float32 ``(n, k)``, for each of `cells`."""
+    """A classifier's result: one row of `probabilities`, float32 ``(n, k)``, for each of `cells`."""
 
     cells: tuple[Cell, ...]
     probabilities: npt.NDArray[np.float32]
@@ -36,7 +36,7 @@ class Classified(NamedTuple):
 def detect(
     detector: Detector, ds: Dataset, *, batch: int = 16, workers: int = 4, progress: bool = False
 ) -> dict[ImageId, Detections]:
-    """What a detector finds in every image of a data set, whatever is annotated in them.
+    """Run a detector on every image of a data set; annotations are not used.
 
     Raises
     ------
@@ -60,7 +60,7 @@ def detect(
 def classify(
     classifier: Classifier, ds: Dataset, *, batch: int = 64, workers: int = 4, progress: bool = False
 ) -> Classified:
-    """What a classifier says of every cell of a data set but those to be ignored, cut as it was trained.
+    """Classify every cell of a data set except ignored ones, from crops cut as in training.
 
     Raises
     ------
@@ -76,7 +76,7 @@ def classify(
 
 
 def batches(items: Iterable[One], size: int) -> Iterator[tuple[One, ...]]:
-    """The items in tuples of `size`, the last with what is left.
+    """The items in tuples of `size`; the last may be shorter.
 
     Examples
     --------

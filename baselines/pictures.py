@@ -23,7 +23,7 @@ Colour = tuple[int, int, int]
 
 
 class Drawn(NamedTuple):
-    """A box to draw, ``(x1, y1, x2, y2)`` in pixels of the image, what to write at it, and whose colour it has."""
+    """A box to draw, ``(x1, y1, x2, y2)`` in pixels of the image, its text, and the label that sets its colour."""
 
     sides: tuple[float, float, float, float]
     text: str
@@ -31,7 +31,7 @@ class Drawn(NamedTuple):
 
 
 def of_found(found: Detections, labels: Sequence[str], threshold: float = 0.25) -> list[Drawn]:
-    """What a detector found with a score of `threshold` or more, the best last, to be on top.
+    """The detections with a score of `threshold` or more, the best last so that it is drawn on top.
 
     Examples
     --------
@@ -49,7 +49,7 @@ def of_found(found: Detections, labels: Sequence[str], threshold: float = 0.25) 
 
 
 def of_cells(cells: Iterable[Cell]) -> list[Drawn]:
-    """Annotated cells, by their upright boxes.
+    """Annotated cells as upright boxes.
 
     Examples
     --------
@@ -62,16 +62,16 @@ def of_cells(cells: Iterable[Cell]) -> list[Drawn]:
 
 
 def draw(pixels: Pixels, boxes: Iterable[Drawn], labels: Sequence[str]) -> Pixels:
-    """A copy of the image with boxes drawn onto it, and their text above each, or inside where there is no room.
+    """Draw boxes onto a copy of the image, with their text above each box, or inside it if there is no room.
 
     Parameters
     ----------
     pixels
         RGB, uint8, ``(height, width, 3)``.
     boxes
-        As `of_found` or `of_cells` give them; later ones are on top.
+        The boxes from `of_found` or `of_cells`; later ones are on top.
     labels
-        All classes, in their order: each has a colour of its own in every image.
+        All classes, in order: each has the same colour in every image.
 
     Examples
     --------
@@ -93,13 +93,13 @@ def draw(pixels: Pixels, boxes: Iterable[Drawn], labels: Sequence[str]) -> Pixel
         right, bottom = max(min(x2, width) - 1, left), max(min(y2, height) - 1, top)
         pen.rectangle((left, top, right, bottom), outline=colour, width=line)
         texts.append(((left, top), text, colour))
-    for corner, text, colour in texts:  # no line goes through one
+    for corner, text, colour in texts:  # texts last, so that no line crosses them
         _write(pen, corner, text, colour, font, (width, height))
     return np.asarray(picture)
 
 
 def colours(labels: Sequence[str]) -> dict[str, Colour]:
-    """The colour of each class, and of cells to be ignored: dark enough for white letters.
+    """The colour of each class and of ignored cells, dark enough for white letters.
 
     Examples
     --------
@@ -120,8 +120,8 @@ def _write(
     font: PIL.ImageFont.FreeTypeFont | PIL.ImageFont.ImageFont,
     size: tuple[int, int],
 ) -> None:
-    """White letters on the colour, wholly inside the image where that is large enough."""
-    # the font that comes with Pillow has no others
+    """White letters on the colour, fully inside the image if it is large enough."""
+    # Pillow's font has only Latin-1
     plain = text.encode("latin-1", "replace").decode("latin-1")
     _, _, wide, high = pen.textbbox((0, 0), plain, font=font)
     wide, high = wide + 4, high + 4

@@ -1,4 +1,4 @@
-"""The precision that a model computes at, by Lightning's names."""
+"""The numeric precision of a model, by Lightning's names."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ __all__ = ["precision_of"]
 
 
 def precision_of(precision: str, device: str, *, without_bfloat16: str = "32-true") -> str:
-    """What "auto" means on a device: bfloat16 on a GPU that has it, `without_bfloat16` on another, 32 bits on a CPU.
+    """Resolve "auto": bfloat16 on a GPU that supports it, `without_bfloat16` on another GPU, 32 bits on a CPU.
 
-    Any other name is given back as it is.
+    Any other name is returned as it is.
 
     Examples
     --------
@@ -21,5 +21,5 @@ def precision_of(precision: str, device: str, *, without_bfloat16: str = "32-tru
         return precision
     if not device.startswith("cuda"):
         return "32-true"
-    # cards older than Ampere only imitate bfloat16
+    # GPUs older than Ampere only emulate bfloat16
     return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else without_bfloat16

@@ -28,13 +28,13 @@ __all__ = ["Form", "Predicted", "check_out", "images_at", "predict", "write"]
 
 Form = Literal["coco", "cvat", "pictures"]
 _FOLDERS = {"coco": "predictions", "pictures": "pictures"}
-"""What the marker in a folder calls each form."""
+"""The name of each form in the marker file of its folder."""
 
 
 class Predicted(NamedTuple):
-    """One cell: its box in pixels of the image, its label and the score of the whole, 0 to 1.
+    """One predicted cell: its box in pixels of the image, its label and its score, 0 to 1.
 
-    From two stages there are the scores of each besides: of the detection, and of the label.
+    From the two-stage pipeline it also has the score of the detection and the score of the label.
     """
 
     label: str
@@ -45,14 +45,14 @@ class Predicted(NamedTuple):
 
 
 def images_at(path: str | Path) -> Dataset:
-    """The images at a path: those of a data set, whose cells are left out, or bare ones in a folder or zip.
+    """The images at a path: those of a data set, without its cells, or image files in a folder or zip.
 
     Raises
     ------
     DataNotFound
         If there is no image.
     InvalidExport
-        If an image cannot be opened, or the data set not be read.
+        If an image cannot be opened, or the data set cannot be read.
     """
     path = Path(path)
     if not sources.split_name(path) and converters.recognise(path) is None:
@@ -61,7 +61,7 @@ def images_at(path: str | Path) -> Dataset:
         with zipfile.ZipFile(path) as archive:
             if not any(member.lower().endswith(".xml") for member in archive.namelist()):
                 return bare_images.read(path)
-    # whatever the cells are called there, they are left out
+    # the cells are left out, so their labels do not matter
     return replace(load_dataset(path, taxonomy="declared"), taxonomy=NINE, cells=())
 
 
@@ -75,18 +75,18 @@ def predict(
     workers: int = 4,
     progress: bool = False,
 ) -> tuple[dict[ImageId, list[Predicted]], Taxonomy]:
-    """What a detector, or a detector with a classifier behind it, finds in every image; and the classes.
+    """Predict the cells in every image with a detector or the two-stage pipeline; return them and the classes.
 
     Parameters
     ----------
     runs
-        A detector's run; or a run for the task "wbc" and a classifier's, in either order.
+        The run of a detector; or the run of a detector for the task "wbc" and the run of a classifier, in any order.
     ds
-        The images; cells in it play no part.
+        The images; its cells are not used.
     threshold
-        The lowest score of a detection that is kept.
+        The lowest score of a detection to keep.
     device, batch, workers, progress
-        As in `evaluation.evaluate`.
+        As in `baselines.evaluate`.
 
     Raises
     ------
@@ -97,8 +97,8 @@ def predict(
     classifiers = [run for run in runs if run.baseline.kind == "classifier"]
     if len(detectors) != 1 or len(classifiers) > 1:
         raise ValueError(
-            f"predict: {len(detectors)} detectors and {len(classifiers)} classifiers; give one detector's run, and "
-            "a classifier's if cells are to be named in a second stage"
+            f"predict: {len(detectors)} detectors and {len(classifiers)} classifiers; give the run of one detector, and "
+            "the run of a classifier to label its cells in a second stage"
         )
     options: dict[str, Any] = {"batch": batch, "workers": workers, "progress": progress}
     if not classifiers:
@@ -141,19 +141,18 @@ def write(
     Parameters
     ----------
     predicted
-        The cells of each image, as `predict` gives them.
+        The cells of each image, as `predict` returns them.
     out
-        A new folder; for CVAT a new zip, to whose name the suffix .zip is added if it is missing.
+        A new folder; for CVAT a new zip (the suffix .zip is added if it is missing).
     ds
         The images.
     taxonomy
-        The classes, as `predict` gives them.
+        The classes, as `predict` returns them.
     form
-        "coco": ``results.json``, all of them, and ``images.json``, which has the images and categories that
-        its numbers mean. "cvat": a zip with images and boxes to correct. "pictures": the images with the
-        boxes drawn.
+        "coco": ``results.json`` with all predictions, and ``images.json`` with the images and categories that its ids
+        refer to. "cvat": a zip with images and boxes to correct. "pictures": the images with the boxes drawn.
     threshold
-        The lowest score that is written for CVAT, or drawn.
+        The lowest score to write for CVAT or to draw.
 
     Raises
     ------
@@ -175,12 +174,12 @@ def write(
 
 
 def check_out(out: str | Path, form: Form) -> None:
-    """Refuse a target that `write` must not write to, so that nobody runs a model in vain.
+    """Refuse a target that `write` would refuse, before a model runs.
 
     Raises
     ------
     ExportError
-        If `out` holds something else, or has the name of a file where a folder is written.
+        If `out` holds something else, or names a file where a folder is written.
     ValueError
         If there is no such form.
     """
@@ -227,7 +226,7 @@ def _write_pictures(
                     f"{one.label} {one.score:.2f}",
                     one.label,
                 )
-                for one in reversed(shown[image.id])  # the best on top
+                for one in reversed(shown[image.id])  # the best is on top
             ]
             drawn = pictures.draw(pixels_of.load(files, image), boxes, ds.taxonomy.labels)
             target = folder / name
@@ -238,7 +237,7 @@ def _write_pictures(
 
 
 def _picture_names(images: Iterable[ImageId]) -> list[str]:
-    """A JPEG's path for each image: a.jpg for a.png, and a.png.jpg if another image has a.jpg."""
+    """The path of a JPEG for each image: a.jpg for a.png, or a.png.jpg if another image has taken a.jpg."""
     names: dict[str, str] = {}
     for image in images:
         path = PurePosixPath(image)

@@ -1,14 +1,14 @@
-"""A run: the folder that training leaves, and the record in it of what was done.
+"""A run: the folder that training writes, and the record in it.
 
 ::
 
-    run.json     what was asked, of which data, with which versions, on which device; how long it took
+    run.json     the request, the data, the versions, the device, and the time it took
     data/        the data set it was trained on, with its split, as a canonical folder (tables, no images)
     logs/        the losses and scores of each epoch
-    scores/      what `evaluate` found, one file for each data set and part
-    ...          the weights, as the model's own module keeps them
+    scores/      the results of `evaluate`, one file for each data set and part
+    ...          the weights, in the model's own format
 
-Who was trained on is known from `data/`, so that no score is taken from a patient whom the model has seen.
+`data/` tells which patients the model has seen, so that it is never scored on them.
 """
 
 from __future__ import annotations
@@ -55,12 +55,12 @@ _LIBRARIES = (
 
 @dataclass(frozen=True)
 class Run:
-    """A model that was trained, or is being trained, and the record of it.
+    """A trained model, or one in training, and its record.
 
     Raises
     ------
     DataNotFound
-        On opening: if there is no run in the folder.
+        On opening, if the folder holds no run.
     CorruptFile
         If its record cannot be read.
     """
@@ -81,7 +81,7 @@ class Run:
                 f"{folder}: holds no run (no {RECORD}); train one: pcm-leukemia train MODEL DATA {folder}"
             ) from error
         except (ValueError, KeyError, TypeError, OSError) as error:
-            raise CorruptFile(f"{path}: is no record of a run ({error!r}); train it again") from error
+            raise CorruptFile(f"{path}: is not a record of a run ({error!r}); train it again") from error
         return cls(Path(folder), record)
 
     def __repr__(self) -> str:
@@ -89,78 +89,78 @@ class Run:
 
     @property
     def baseline(self) -> config.Baseline:
-        """The reference model that was trained."""
+        """The reference model."""
         return config.find(self.record["asked"]["baseline"])
 
     @property
     def task(self) -> str:
-        """What it was trained for: "detection", "wbc" or "classification"."""
+        """The task it was trained for: "detection", "wbc" or "classification"."""
         return str(self.record["asked"]["task"])
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The classes it tells apart, in the order of their ids."""
+        """Its classes, in the order of their ids."""
         return tuple(self.record["asked"]["labels"])
 
     @property
     def settings(self) -> Any:
-        """The model's `Settings`, as it was trained with."""
+        """The `Settings` that it was trained with."""
         return msgspec.convert(self.record["asked"]["settings"], self.baseline.module.Settings)
 
     @property
     def done(self) -> bool:
-        """Whether training came to its end."""
+        """Whether training has finished."""
         return bool(self.record["state"] == "done")
 
     def dataset(self) -> Dataset:
-        """The data set it was trained on, with all its parts and the split, before the task's view of it.
+        """The whole data set it was trained on, with its split, before it was reduced to the task.
 
         Raises
         ------
         CorruptFile
-            If the tables are not what was written.
+            If the tables have changed since they were written.
         """
         return store.read(self.folder / DATA)
 
     def model(self, device: str = "auto") -> Detector | Classifier:
-        """The trained model, on a device.
+        """The trained model on a device.
 
         Raises
         ------
         DataNotFound
-            If training did not come to its end.
+            If training has not finished.
         """
         if not self.done:
             raise DataNotFound(
-                f"{self.folder}: training has not come to its end; the same `pcm-leukemia train` goes on with it"
+                f"{self.folder}: training has not finished; run the same `pcm-leukemia train` again to continue"
             )
         return self.baseline.module.load(self.folder, self.settings, self.labels, device_of(device))
 
     def detector(self, device: str = "auto") -> Detector:
-        """The model, which has to be a detector; raises ValueError if it is none."""
+        """The model as a detector; raises ValueError if it is not one."""
         self._require("detector")
         return cast(Detector, self.model(device))
 
     def classifier(self, device: str = "auto") -> Classifier:
-        """The model, which has to be a classifier; raises ValueError if it is none."""
+        """The model as a classifier; raises ValueError if it is not one."""
         self._require("classifier")
         return cast(Classifier, self.model(device))
 
     def _require(self, kind: str) -> None:
         if self.baseline.kind != kind:
             raise ValueError(
-                f"{self.folder}: is a run of {self.baseline.name}, which is no {kind}; give a {kind}'s"
+                f"{self.folder}: is a run of {self.baseline.name}, which is not a {kind}; give the run of a {kind}"
             )
 
     def require_unseen(self, ds: Dataset) -> None:
-        """Refuse to be scored on images that the model has learned from, or on their patients.
+        """Refuse images that the model has learned from, and images of the same patients or groups.
 
         `splits.seen` says how images and patients are recognised.
 
         Raises
         ------
         LeakySplit
-            If it has learned from any of them: the first ones are named.
+            If there are any: the first ones are named.
         """
         found = list(splits.seen(self.dataset(), ds, str(self.folder)))
         if found:
@@ -173,7 +173,7 @@ def is_run(folder: str | Path) -> bool:
 
 
 def device_of(name: str) -> str:
-    """Torch's name of the device: "auto" is the GPU where there is one.
+    """Torch's name of a device; "auto" means the GPU if there is one.
 
     Raises
     ------
@@ -188,7 +188,7 @@ def device_of(name: str) -> str:
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     if name != "cpu" and not (name.startswith("cuda") and torch.cuda.is_available()):
-        raise ValueError(f'device "{name}": torch finds no such device here; use cpu, or auto')
+        raise ValueError(f'device "{name}": torch finds no such device; use cpu or auto')
     return name
 
 
@@ -196,15 +196,15 @@ def device_of(name: str) -> str:
 def start(
     out: str | Path, asked: Mapping[str, Any], ds: Dataset, device: str
 ) -> Iterator[tuple[Run, bool, dict[str, Any]]]:
-    """Begin a run in `out`, or go on with the same one that was interrupted there.
+    """Start a run in `out`, or resume the same run if it was interrupted there.
 
-    Gives the run, whether an interrupted one is to go on, and a dict for what the record should say of the
-    result. When the block ends well, the record says that the run is done.
+    Yields the run, whether it is being resumed, and a dict for the result in the record. If the block ends without an
+    error, the record says that the run is done.
 
     Raises
     ------
     ExportError
-        If `out` holds something else, another run, or one that another process is at.
+        If `out` holds something else, another run, or a run that another process is working on.
     """
     folder = Path(out)
     before = _before(folder, asked)
@@ -248,31 +248,31 @@ def start(
 
 
 def _before(folder: Path, asked: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The record of the interrupted run that is to go on; None if nothing is there yet."""
+    """The record of the interrupted run to resume; None if there is none."""
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         for above in folder.absolute().parents:
             if (above / files.HEADER).is_file() or is_run(above):
                 raise ExportError(
-                    f"{folder}: lies in {above}, which holds data or a run; name a folder beside it"
+                    f"{folder}: is inside {above}, which holds data or a run; name a folder elsewhere"
                 )
         return None
     if not is_run(folder):
-        raise ExportError(f"{folder}: holds something else than a run; name a folder that does not exist yet")
+        raise ExportError(f"{folder}: is not empty and not a run; name a folder that does not exist yet")
     there = dict(Run.open(folder).record)
     if there["asked"] != msgspec.to_builtins(asked):
         differs = [key for key in asked if there["asked"].get(key) != msgspec.to_builtins(asked[key])]
         raise ExportError(
-            f"{folder}: holds a run that differs in {' and '.join(differs) or 'what was asked'}; name another folder, or remove it"
+            f"{folder}: holds a run that differs in {' and '.join(differs) or 'its request'}; name another folder, or remove it"
         )
     if there["pid"] is not None and files.runs(str(there["pid"])):
         raise ExportError(
-            f"{folder}: process {there['pid']} is at this run; wait for it, or name another folder"
+            f"{folder}: process {there['pid']} is working on this run; wait for it, or name another folder"
         )
     return there
 
 
 def split_fingerprint(split: Split) -> str:
-    """SHA-256 of which image is in which part."""
+    """SHA-256 over the part of every image."""
     lines = "\n".join(f"{image}\t{part}" for image, part in sorted(split.part_of.items()))
     return hashlib.sha256(lines.encode("utf-8", "surrogatepass")).hexdigest()
 
@@ -296,8 +296,8 @@ def _device(device: str) -> str:
 
 
 def _peak_memory() -> dict[str, int]:
-    """MiB: of this process, and on the GPU what torch had reserved at most."""
-    unit = 1024 if sys.platform != "darwin" else 1024 * 1024  # Linux tells KiB, macOS bytes
+    """The peak memory in MiB: of this process, and the most that torch reserved on the GPU."""
+    unit = 1024 if sys.platform != "darwin" else 1024 * 1024  # KiB on Linux, bytes on macOS
     peak = {"process": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // unit}
     if torch.cuda.is_available():
         peak["gpu"] = torch.cuda.max_memory_reserved() // 2**20

@@ -1,4 +1,4 @@
-"""Training: from a data set with a split to a run, the same way for every reference model."""
+"""Training: from a data set with a split to a run, in the same way for every reference model."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def train(
 ) -> run.Run:
     """Train a reference model on the part "train" of a data set, and choose its best epoch on "val".
 
-    The part "test" is not looked at. Where `out` holds the same run, interrupted, it goes on; where it is
-    done, it is given back as it is.
+    The part "test" is never used. If `out` holds the same run, an interrupted run is resumed and a finished one is
+    returned as it is.
 
     Parameters
     ----------
@@ -48,41 +48,41 @@ def train(
     ds
         The data set, with a split that has the parts train and val.
     out
-        A folder for the run; see `runs`.
+        The folder for the run.
     task
-        "detection", "wbc" or "classification"; by default the model's first.
+        "detection", "wbc" or "classification"; by default the first task of the model.
     preset
         "paper", or "quick" or "smoke" for smaller runs.
     weights
-        What to begin from: the name on a hub, a file or folder, or "none"; by default as the preset says.
+        The weights to start from: a name on the hub, a file or folder, or "none"; by default those of the preset.
     settings
-        Numbers of the model to change, as its .toml names them.
+        Settings of the model to change, by their names in its .toml.
     seed
-        Of everything that is drawn.
+        The seed of everything that is random.
     device
         "auto", "cpu", "cuda" or "cuda:1".
     devices
-        How many GPUs.
+        The number of GPUs.
     workers
         Processes that load images.
     incomplete
-        What a detector does with images in which cells may be unannotated: "refuse" them, or "keep" them, and
-        learn that what is not annotated is background.
+        What a detector does with images that may have cells without an annotation: "refuse" them, or "keep" them and
+        learn such cells as background.
     progress
-        Show a progress bar.
+        Whether to show a progress bar.
 
     Raises
     ------
     UnknownPart
         If there is no split, or it lacks train or val.
     LeakySplit
-        If a patient stands in two parts.
+        If a patient or a group is in two parts.
     UnfitForTask
-        If a detector is to learn from cells without a box, or from images that are annotated in part.
+        If a detector would learn from cells without a box, or from images that are annotated in part.
     ExportError
         If `out` holds something else.
     ValueError
-        If the model does not do the task, a setting is none of its own, or a part has no cells to learn from.
+        If the model does not do the task, a setting is unknown, or a part has no cells to learn from.
     """
     model = config.find(baseline)
     task = task or model.tasks[0]
@@ -114,11 +114,11 @@ def train(
 
 
 def _parts(ds: Dataset, task: str) -> tuple[Dataset, Dataset]:
-    """The task's view of train and val, in which there must be something to learn."""
+    """The train and val parts, reduced to the task; each must have something to learn."""
     if ds.split is None or not {"train", "val"} <= set(ds.split.parts):
         has = ", ".join(ds.parts) if ds.split else "no split"
         raise UnknownPart(
-            f"{ds.name}: training needs the parts train and val, and it has {has}; make them: "
+            f"{ds.name}: training needs the parts train and val, but the data has {has}; make them: "
             + either(
                 'splits.by_patient (the paper draws val by image: val_unit="image")',
                 "pcm-leukemia split DATA --val 0.2 (the paper draws val by image: --val-unit image)",
@@ -129,11 +129,11 @@ def _parts(ds: Dataset, task: str) -> tuple[Dataset, Dataset]:
     for part, there in parts.items():
         counts = Counter(cell.label for cell in there.cells)
         if not any(counts[label] for label in view.taxonomy.labels):
-            raise ValueError(f"{ds.name}: part {part} has no cell to learn from; split it otherwise")
+            raise ValueError(f"{ds.name}: part {part} has no cell to learn from; make another split")
         lacking = [label for label in view.taxonomy.labels if not counts[label]]
         if part == "train" and lacking:
             warnings.warn(
-                f"{ds.name}: no cell of {', '.join(lacking)} to train on, so that the model never finds any",
+                f"{ds.name}: there is no cell of {', '.join(lacking)} to train on, so the model cannot learn it",
                 DataWarning,
                 stacklevel=3,
             )
@@ -141,6 +141,6 @@ def _parts(ds: Dataset, task: str) -> tuple[Dataset, Dataset]:
 
 
 def _complete(view: Dataset, incomplete: Incomplete) -> Dataset:
-    """What a detector may learn from: boxes, in images that are, or are taken for, annotated in full."""
+    """What a detector may learn from: boxes, in images that are annotated in full or treated as such."""
     require(view, boxes=True, incomplete=incomplete)
     return replace(view, images=tuple(replace(image, annotation_state="complete") for image in view.images))

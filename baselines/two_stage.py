@@ -1,4 +1,4 @@
-"""The two-stage pipeline: a detector of white cells, then a classifier of each one that was found."""
+"""The two-stage pipeline: a detector of white cells, then a classifier for each detected cell."""
 
 from __future__ import annotations
 
@@ -32,10 +32,9 @@ WBC, OTHER = "WBC", "Other"
 class Labelled(NamedTuple):
     """White cells of one image, best detection first.
 
-    `boxes` are x1, y1, x2, y2 in pixels of the image as annotated, float32, ``(n, 4)``; `scores` are the
-    detector's, float32, ``(n,)``; `labels` are class ids of the classifier, int64, ``(n,)``; `label_scores` the
-    classifier's probabilities of them, float32, ``(n,)``. `others` is what the detector took for no white cell, and
-    `found` all that it found, whatever the score.
+    `boxes` are x1, y1, x2, y2 in pixels of the image as annotated, float32, ``(n, 4)``. `scores` are the detector's,
+    float32, ``(n,)``. `labels` are the classifier's class ids, int64, ``(n,)``, and `label_scores` their probabilities,
+    float32, ``(n,)``. `others` are the detections of other cells, and `found` is all detections, whatever their score.
     """
 
     boxes: npt.NDArray[np.float32]
@@ -46,9 +45,9 @@ class Labelled(NamedTuple):
     found: Detections
 
     def as_found(self, other: int | None = None) -> Detections:
-        """As one detector would have found it: a cell's score is the product of both of its scores.
+        """The result as detections of a single model: the score of a cell is the product of its two scores.
 
-        `other` is the class id to give what is no white cell; by default that is left out.
+        `other` is the class id for detections that are not white cells; by default they are left out.
         """
         boxes, scores, labels = self.boxes, self.scores * self.label_scores, self.labels
         if other is not None:
@@ -61,16 +60,16 @@ class Labelled(NamedTuple):
 
 @dataclass(frozen=True)
 class TwoStage:
-    """A detector for the task "wbc" and a classifier, as one.
+    """A detector for the task "wbc" and a classifier, used as one model.
 
     Parameters
     ----------
     detector
-        Tells white cells from others: its labels are WBC and Other.
+        Distinguishes white cells from others: its labels are WBC and Other.
     classifier
-        Tells the types of white cells apart.
+        Distinguishes the types of white cells.
     threshold
-        The lowest score of a detection that is classified, 0 to 1.
+        The lowest score of a detection to classify, 0 to 1.
 
     Raises
     ------
@@ -102,7 +101,7 @@ class TwoStage:
     def predict(
         self, ds: Dataset, *, batch: int = 16, workers: int = 4, progress: bool = False
     ) -> dict[ImageId, Labelled]:
-        """Find and name the white cells in every image of a data set, whatever is annotated in them.
+        """Detect and classify the white cells in every image of a data set; annotations are not used.
 
         Raises
         ------
@@ -115,7 +114,7 @@ class TwoStage:
             pixels = frames.load(number)
             return pixels, self.detector.prepare(pixels)
 
-        # no more than two batches of decoded images are held at once
+        # at most two batches of decoded images are in memory
         loaded = batches(ahead(prepared, range(len(frames)), workers, batch), batch)
         pairs = zip(batches(ds.images, batch), loaded, strict=True)
         labelled: dict[ImageId, Labelled] = {}
@@ -146,5 +145,5 @@ class TwoStage:
 
 
 def _only(found: Detections, wanted: npt.NDArray[np.bool_]) -> Detections:
-    """Those of the boxes that are wanted."""
+    """The detections that are wanted."""
     return Detections(found.boxes[wanted], found.scores[wanted], found.labels[wanted])

@@ -1,4 +1,4 @@
-"""Weights as files: read without running anything that is in them, and checked before they are believed."""
+"""Weight files: read without running code from them, and checked before use."""
 
 from __future__ import annotations
 
@@ -29,25 +29,25 @@ _BAD_FILE = (
     pickle.UnpicklingError,
     SafetensorError,
 )
-"""What torch and safetensors raise on files that are damaged, or none of theirs."""
+"""The errors of torch and safetensors on files that are damaged or in another format."""
 
 
 def read(path: Path, sha256: str = "") -> dict[str, Any]:
-    """What a file of weights holds, on the CPU; nothing but tensors and plain values is taken out of it.
+    """Read a file of weights to the CPU; only tensors and plain values are loaded.
 
     Parameters
     ----------
     path
-        What `torch.save` wrote, or a ``.safetensors`` file.
+        A file that `torch.save` wrote, or a ``.safetensors`` file.
     sha256
-        What the file's checksum has to be, in hexadecimal; "" if it isn't known.
+        The expected checksum in hexadecimal; "" if unknown.
 
     Raises
     ------
     DataNotFound
-        If it is not there.
+        If the file does not exist.
     CorruptFile
-        If it has another checksum, cannot be read, holds Python objects, or no table at its top.
+        If it has another checksum, cannot be read, holds Python objects, or has no table at its top level.
 
     Examples
     --------
@@ -58,7 +58,7 @@ def read(path: Path, sha256: str = "") -> dict[str, Any]:
     {'weight': tensor([1., 1.])}
     """
     if not path.is_file():
-        raise DataNotFound(f"{path}: no weights are there; give the path of a file, a hub name, or none")
+        raise DataNotFound(f"{path}: no such file of weights; give the path of a file, a hub name, or none")
     if sha256:
         with path.open("rb") as stream:
             found = hashlib.file_digest(stream, "sha256").hexdigest()
@@ -71,35 +71,37 @@ def read(path: Path, sha256: str = "") -> dict[str, Any]:
             content: Any = load_file(path)
         else:
             with warnings.catch_warnings():
-                warnings.filterwarnings("ignore", "Detected pickle protocol")  # it reads it, or raises
+                warnings.filterwarnings(
+                    "ignore", "Detected pickle protocol"
+                )  # torch reads the file or raises
                 content = torch.load(path, map_location="cpu", weights_only=True)
     except _BAD_FILE as error:
         reason = str(error).partition("\n")[0].partition(". This file")[0] or type(error).__name__
         raise CorruptFile(
-            f"{path}: cannot be read as weights and nothing else ({reason}); download it again, and trust no file "
-            "that has to run code"
+            f"{path}: cannot be read as a file of weights alone ({reason}); download it again, and do not use a file "
+            "that needs to run code"
         ) from error
     if not isinstance(content, dict):
         raise CorruptFile(
-            f"{path}: holds a {type(content).__name__}, not a table of weights; give what torch.save made of a state_dict"
+            f"{path}: holds a {type(content).__name__}, not a table of weights; give a file with a state_dict written by torch.save"
         )
     return content
 
 
 def fill(model: nn.Module, weights: Mapping[str, Any], path: str | Path) -> None:
-    """Give a model its weights, all of them and no others, after a look at every name and shape.
+    """Load weights into a model after checking that every name and shape fits, with none missing or left over.
 
     Raises
     ------
     CorruptFile
-        If a weight lacks, has another shape, or has no place in the model.
+        If a weight is missing, has another shape, or does not belong to the model.
 
     Examples
     --------
     >>> fill(nn.Linear(2, 1), {"weight": torch.ones(1, 2)}, "a.pth")
     Traceback (most recent call last):
         ...
-    pcm_leukemia.errors.CorruptFile: a.pth: does not fit the model: lacks bias; give the weights of this model
+    pcm_leukemia.errors.CorruptFile: a.pth: does not fit the model: it lacks bias; give the weights of this model
     """
     wanted = model.state_dict()
     lacks = sorted(wanted.keys() - weights.keys())
@@ -110,9 +112,9 @@ def fill(model: nn.Module, weights: Mapping[str, Any], path: str | Path) -> None
         if _shape(weights[name]) != _shape(wanted[name])
     ]
     wrong = [
-        *_named("lacks", lacks),
-        *_named("has no place for", more),
-        *_named("has", other),
+        *_named("it lacks", lacks),
+        *_named("the model has no", more),
+        *_named("it has", other),
     ]
     if wrong:
         raise CorruptFile(
@@ -122,7 +124,7 @@ def fill(model: nn.Module, weights: Mapping[str, Any], path: str | Path) -> None
 
 
 def is_hub_name(weights: str) -> bool:
-    """Whether it has the form of a name on the Hugging Face hub, owner/model.
+    """Whether a text looks like a name on the Hugging Face hub, owner/model.
 
     Examples
     --------
@@ -135,7 +137,7 @@ def is_hub_name(weights: str) -> bool:
 
 
 def origin(weights: str | Path) -> Literal["none", "hub", "file"]:
-    """Where weights come from: nowhere, the hub ("hub", or a name there), or a file, which may be missing.
+    """The origin of weights: none, the hub ("hub" or a name there), or a file (which may be missing).
 
     Examples
     --------
@@ -150,7 +152,7 @@ def origin(weights: str | Path) -> Literal["none", "hub", "file"]:
 
 
 def from_hub(name: str, fetch: Callable[[], nn.Module]) -> nn.Module:
-    """What `fetch` gets from the hub, with a sentence that helps where it gets nothing.
+    """Call `fetch` to load a model from the hub, and explain a failure.
 
     Raises
     ------
@@ -162,8 +164,8 @@ def from_hub(name: str, fetch: Callable[[], nn.Module]) -> nn.Module:
     except (OSError, RuntimeError, ValueError, LookupError) as error:
         reason = str(error).strip().partition("\n")[0]
         raise DataNotFound(
-            f'weights "{name}": cannot be had from the Hugging Face hub ({reason}); download them where there is a '
-            "network and give the file's path, or none to train from scratch"
+            f'weights "{name}": cannot be downloaded from the Hugging Face hub ({reason}); download them where there is a '
+            "network and give the path of the file, or none to train from scratch"
         ) from error
 
 

@@ -101,7 +101,7 @@ def _source(name: str) -> _Source:
         config, heads, weights = official.read(path)
         return _Source(config, heads, weights, None)
     if not weight_files.is_hub_name(name):
-        raise DataNotFound(f"{name}: no weights are there; give the path of a file, a hub name, or none")
+        raise DataNotFound(f"{name}: no such file of weights; give the path of a file, a hub name, or none")
     return _from_transformers(name)
 
 

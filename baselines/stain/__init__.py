@@ -230,7 +230,7 @@ def augmentation(
     (2, 2, 3)
     """
     if kind not in KINDS:
-        raise ValueError(f'stain "{kind}": is none; use one of: {", ".join(KINDS)}')
+        raise ValueError(f'stain "{kind}": no such method; use one of: {", ".join(KINDS)}')
     if kind == "none":
         return _as_is
     if kind == "hed":

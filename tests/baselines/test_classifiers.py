@@ -403,7 +403,7 @@ def test_a_trained_classifier_to_begin_with(dots: Dataset, trained: tuple[Path, 
 
 
 def test_weights_of_another_model(beginning: Path, tmp_path: Path) -> None:
-    with pytest.raises(CorruptFile, match="backbone.pth: does not fit the model: lacks conv1.weight"):
+    with pytest.raises(CorruptFile, match="backbone.pth: does not fit the model: it lacks conv1.weight"):
         resnet50.backbone("resnet18", beginning)
     with_head = {**timm.create_model("resnet10t").state_dict()}
     torch.save(with_head, tmp_path / "whole.pth")
@@ -414,7 +414,7 @@ def test_weights_of_another_model(beginning: Path, tmp_path: Path) -> None:
         match='model "vit_base_patch16_224": timm has no residual network of that name; use resnet50',
     ):
         resnet50.backbone("vit_base_patch16_224")
-    with pytest.raises(DataNotFound, match="/nowhere.pth: no weights are there"):
+    with pytest.raises(DataNotFound, match="/nowhere.pth: no such file of weights"):
         resnet50.backbone("resnet18", "/nowhere.pth")
 
 

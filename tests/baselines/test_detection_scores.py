@@ -400,7 +400,7 @@ def test_results_that_are_none(tmp_path: Path) -> None:
     for change, sentence in {
         "image_id": (
             2,
-            r"results\[0\]: image_id 2 does not exist; images are numbered 1 to 1, as converters",
+            r"results\[0\]: image_id 2 does not exist; images are numbered 1 to 1, as in",
         ),
         "category_id": (
             10,

@@ -195,9 +195,9 @@ def wrong(weights: dict[str, torch.Tensor]) -> dict[str, tuple[Any, str]]:
         ),
         "lacking": (
             published(lacking),
-            "does not fit the model: lacks blocks.11.ls2.gamma; give the weights",
+            "does not fit the model: it lacks blocks.11.ls2.gamma; give the weights",
         ),
-        "deeper": (published(deeper), "has no place for blocks.12.ls1.gamma"),
+        "deeper": (published(deeper), "the model has no blocks.12.ls1.gamma"),
         "misshapen": (published(misshapen), r"has norm.bias \(5,\) where \(384,\) belongs"),
         "a list": ([1, 2], "holds a list, not a table of weights"),
     }
@@ -231,11 +231,11 @@ def test_a_file_that_would_run_code_is_refused_and_does_not(
     path = tmp_path / "DinoBloom-S.pth"
     torch.save({"teacher": Evil()}, path)
     with pytest.raises(
-        CorruptFile, match="cannot be read as weights and nothing else .*trust no file that has to"
+        CorruptFile, match="cannot be read as a file of weights alone .*do not use a file that needs to"
     ):
         dinobloom.backbone("small", path)
     path.write_bytes(pickle.dumps(Evil()))
-    with pytest.raises(CorruptFile, match="cannot be read as weights and nothing else"):
+    with pytest.raises(CorruptFile, match="cannot be read as a file of weights alone"):
         dinobloom.backbone("small", path)
     assert not (tmp_path / "ran").exists()
 
@@ -244,12 +244,14 @@ def test_a_file_that_would_run_code_is_refused_and_does_not(
 def test_a_broken_download(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "DinoBloom-S.pth"
     path.write_bytes(content)
-    with pytest.raises(CorruptFile, match="cannot be read as weights and nothing else .*; download it again"):
+    with pytest.raises(CorruptFile, match="cannot be read as a file of weights alone .*; download it again"):
         dinobloom.backbone("small", path)
 
 
 def test_what_is_not_there() -> None:
-    with pytest.raises(DataNotFound, match="/nowhere/DinoBloom-B.pth: no weights are there; give the path"):
+    with pytest.raises(
+        DataNotFound, match="/nowhere/DinoBloom-B.pth: no such file of weights; give the path"
+    ):
         dinobloom.backbone("base", "/nowhere/DinoBloom-B.pth")
 
 
@@ -271,7 +273,7 @@ def test_without_a_network_it_says_what_to_do(monkeypatch: pytest.MonkeyPatch, t
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(
         DataNotFound,
-        match='weights "1aurent/vit_small_patch14_224.dinobloom": cannot be had from the Hugging Face hub '
-        ".*download them where there is a network and give the file's path, or none",
+        match='weights "1aurent/vit_small_patch14_224.dinobloom": cannot be downloaded from the Hugging Face hub '
+        ".*download them where there is a network and give the path of the file, or none",
     ):
         dinobloom.backbone("small", "hub")

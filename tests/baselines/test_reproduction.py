@@ -197,7 +197,7 @@ def test_what_is_done_is_not_done_again_and_another_run_is_refused(world: World)
         ExportError, match=r"holds a run that differs in seed; name another folder, or remove it"
     ):
         training.train("resnet50", world.ds, folder, preset="smoke", seed=1)
-    with pytest.raises(ExportError, match="holds something else than a run"):
+    with pytest.raises(ExportError, match="is not empty and not a run"):
         training.train("resnet50", world.ds, world.folder / "data", preset="smoke")
 
 
@@ -213,7 +213,7 @@ def test_a_run_that_was_killed_goes_on(world: World) -> None:
         process.kill()
     assert process.returncode == -signal.SIGKILL
     assert not Run.open(world.folder / "killed").done
-    with pytest.raises(DataNotFound, match="training has not come to its end; the same"):
+    with pytest.raises(DataNotFound, match="training has not finished; the same"):
         Run.open(world.folder / "killed").model("cpu")
     done = subprocess.run(words, cwd=world.folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

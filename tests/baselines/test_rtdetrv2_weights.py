@@ -320,7 +320,7 @@ def test_a_backbone_alone_begins_a_model_of_the_size_asked_for(tmp_path: Path) -
     assert torch.equal(state[name], weights["res_layers.3.blocks.1.branch2b.conv.weight"])
     assert state["class_embed.0.bias"].sigmoid().tolist() == pytest.approx([0.01, 0.01])
     with pytest.raises(
-        CorruptFile, match=r"resnet18.pth: does not fit the model: has model.backbone.model.encoder"
+        CorruptFile, match=r"resnet18.pth: does not fit the model: it has model.backbone.model.encoder"
     ):
         starting_model(settings(weights=str(path), model="r50vd"), LABELS)
 
@@ -351,7 +351,7 @@ def test_what_is_no_checkpoint_of_theirs_is_refused(tmp_path: Path) -> None:
     }
     refused(
         {"model": lacking},
-        r"a.pth: does not fit the model: lacks model.encoder.fpn_blocks.1.conv3.conv.weight; give",
+        r"a.pth: does not fit the model: it lacks model.encoder.fpn_blocks.1.conv3.conv.weight; give",
     )
     other = {**weights, "encoder.lateral_convs.0.conv.weight": torch.zeros(256, 128, 1, 1)}
     refused(
@@ -359,12 +359,12 @@ def test_what_is_no_checkpoint_of_theirs_is_refused(tmp_path: Path) -> None:
         r"has model.encoder.lateral_convs.0.conv.weight \(256, 128, 1, 1\) where \(256, 256, 1, 1\) belongs",
     )
     refused({"epoch": 3}, r"a.pth: is not an RT-DETRv2: has no weights")
-    refused({"model": weights, "hook": Path}, r"a.pth: cannot be read as weights and nothing else")
+    refused({"model": weights, "hook": Path}, r"a.pth: cannot be read as a file of weights alone")
 
 
 def test_weights_that_are_not_there(tmp_path: Path) -> None:
     with pytest.raises(
-        DataNotFound, match=r"a\.pth: no weights are there; give the path of a file, a hub name, or none"
+        DataNotFound, match=r"a\.pth: no such file of weights; give the path of a file, a hub name, or none"
     ):
         starting_model(settings(weights=str(tmp_path / "a.pth")), LABELS)
     with pytest.raises(
@@ -380,7 +380,7 @@ def test_weights_that_are_not_there(tmp_path: Path) -> None:
 def test_a_hub_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(
-        DataNotFound, match=r'weights "nobody/nothing": cannot be had from the Hugging Face hub'
+        DataNotFound, match=r'weights "nobody/nothing": cannot be downloaded from the Hugging Face hub'
     ):
         starting_model(settings(weights="nobody/nothing"), LABELS)
 

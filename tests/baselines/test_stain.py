@@ -324,7 +324,7 @@ def test_no_reference_says_what_to_do() -> None:
     with pytest.raises(ValueError, match=r'stain "macenko": nothing to bring images to; give Reference.of\('):
         augmentation("macenko")
     with pytest.raises(
-        ValueError, match='stain "vahadane": is none; use one of: none, hed, reinhard, macenko'
+        ValueError, match='stain "vahadane": no such method; use one of: none, hed, reinhard, macenko'
     ):
         augmentation("vahadane")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match='stain "hed": seed 0, sigma -1, bias 0.05; give 0 or more'):

@@ -504,7 +504,7 @@ def test_a_model_is_loaded_for_the_classes_that_it_was_trained_for(learned: Lear
         CorruptFile, match="was trained for the labels WBC, Other, not Other, WBC; give the labels in"
     ):
         yolo11m.load(learned.out, learned.settings, ("Other", "WBC"), "cpu")
-    with pytest.raises(DataNotFound, match="no weights are there"):
+    with pytest.raises(DataNotFound, match="no such file of weights"):
         yolo11m.load(tmp_path, learned.settings, ("WBC", "Other"), "cpu")
     save_file({"a": torch.ones(1)}, tmp_path / "model.safetensors")
     with pytest.raises(CorruptFile, match="does not name its model"):
