@@ -1,13 +1,13 @@
-"""ALL-IDB1: 108 fields of smears, 49 of patients with ALL and 59 of healthy ones.
+"""ALL-IDB1: 108 fields of smears, 49 of patients with ALL and 59 of healthy people.
 
 ::
 
-    im/Im001_1.jpg        _1: of a patient with ALL; _0: of a healthy one
+    im/Im001_1.jpg        _1: a patient with ALL; _0: a healthy person
     xyc/Im001_1.xyc       the centre of each lymphoblast, "x<TAB>y"; empty for every _0
-    other/Im001_1.xyc     (later, by the owner) the centres of the other white cells, "x y"; line 1 is a dummy
+    other/Im001_1.xyc     (added later by the owner) centres of the other white cells, "x y"; line 1 is a dummy
 
-The original has points of blasts and no boxes. The paper drew boxes around all 701 white cells: put that CVAT
-export (a zip or an XML file) into the folder that holds `im`, and its boxes are read instead of the points.
+The original marks blasts with points and has no boxes. The paper's authors drew boxes around all 701 white cells.
+Put their CVAT export (a zip or an XML file) beside `im` to read these boxes instead of the points.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ BOXES = 701
 SOURCE = Source(
     name="all_idb1",
     title="ALL-IDB1",
-    what="Fields of smears with the centres of lymphoblasts, of patients with ALL and healthy ones.",
+    what="Fields of smears of patients with ALL and healthy people, with the centres of lymphoblasts.",
     cell_types="ALL",
     total_images="108",
     annotations="Full Frame (Centroids)",
     in_table_1=True,
-    patients="unknown; each image says whether its patient has ALL",
-    licence="on request, by a form",
+    patients="unknown; file names say whether the patient has ALL",
+    licence="on request, with a form",
     redistributable=False,
     citation=(
         "Donida Labati R, Piuri V, Scotti F. ALL-IDB: the acute lymphoblastic leukemia image database for image "
@@ -51,19 +51,19 @@ SOURCE = Source(
     ),
     home="https://homes.di.unimi.it/scotti/all",
     how_to_get=(
-        "ask for it with the form on the home page, and unpack what you are sent; the points of other white cells are "
-        "in ALL-IDB1/other of https://github.com/AngeloUNIMI/ALL-IDB-Patches; put other beside im and xyc; ROOT is "
-        "the folder ALL_IDB1 with im and xyc in it, or any folder above"
+        "request it with the form on the home page, and unpack the archive you receive; for the points of other white "
+        "cells, put the folder ALL-IDB1/other of https://github.com/AngeloUNIMI/ALL-IDB-Patches beside im and xyc; "
+        "ROOT is the folder ALL_IDB1, which contains im and xyc, or any folder above it"
     ),
     image_size="1712 x 1368 (33), 2592 x 1944 (74), 1226 x 652 (1)",
     magnification="300x to 500x",
     defects=(
-        "the 33 images of 1712 x 1368 are all of patients with ALL: resize before a model sees whole images",
-        "only lymphoblasts are annotated, by points: other white cells are no background",
-        "Im093_0 and Im108_0 are one picture, and one group here",
-        "15 images have arrows burned in: Im002 007 008 009 010 011 012 013 014 016 017 019 023 026 028, all _1",
-        "line 1 of each file of other points is a dummy click, and is passed over",
-        "ALL-IDB2 is cut out of it",
+        "all 33 images of 1712 x 1368 are of patients with ALL: resize images before a model sees them whole",
+        "only lymphoblasts are annotated, with points: unannotated white cells are not background",
+        "Im093_0 and Im108_0 are the same picture; they form one group here",
+        "15 images contain drawn arrows: Im002 007 008 009 010 011 012 013 014 016 017 019 023 026 028, all _1",
+        "line 1 of each file in other is a dummy click and is skipped",
+        "the cells of ALL-IDB2 are cut from its images",
     ),
     counts={"blast": 510, "other": 1_322},
 )
@@ -81,42 +81,43 @@ def read(
     points: bool = False,
     workers: int | None = None,
 ) -> Dataset:
-    """Read the boxes of the re-annotation where they are there, and else the points.
+    """Read the boxes of the re-annotation if it is there, and the points otherwise.
 
-    Images with points are annotated in part (of healthy patients, without the owner's later points: not at
-    all), so that no detector takes their other white cells for background; and points have no boxes.
+    Images with points count as partly annotated, so that no detector learns their other white cells as
+    background. Images of healthy people without the owner's later points count as unannotated. Points have no
+    boxes.
 
     Parameters
     ----------
     root
-        The folder with ``im`` and ``xyc`` in it, or one above.
+        The folder with ``im`` and ``xyc``, or one above it.
     variant
-        "default" is the only one.
+        The reading of the labels; only "default" exists.
     annotations
-        The re-annotation: a CVAT export of the images, by their names; by default the one zip or XML file that
-        lies beside ``im``, if one does.
+        The re-annotation: a CVAT export with the same image names. By default, the zip or XML file beside
+        ``im``, if there is exactly one.
     points
-        Read the points, though there is a re-annotation.
+        Read the points even if there is a re-annotation.
     workers
-        Threads that read headers.
+        Threads that read image headers; by default that of Python's thread pool.
 
     Raises
     ------
     DataNotFound
-        If the folders are not there.
+        If the folders, or the given `annotations`, are missing.
     InvalidExport
-        If an image has no ``.xyc``, a point cannot be read or lies outside, or the re-annotation names other
-        images or sizes: every problem is listed.
+        If an image has no ``.xyc``, a point is unreadable or outside its image, or the re-annotation has other
+        images or sizes; lists every problem.
     UnknownLabel
-        If the re-annotation has labels that are none of the nine.
+        If the re-annotation has labels outside the nine classes.
     ValueError
-        If there is no such variant.
+        If the variant is unknown.
 
     Warns
     -----
     DataWarning
-        If files are left out, by their name, or since they are no images; or if several files beside ``im``
-        may be the re-annotation, so that the points are read.
+        If files are left out because of their names or because they are unreadable; or if several files beside
+        ``im`` may be the re-annotation, in which case the points are read.
     """
     labels = read_map(SOURCE, variant)
     folder = find_root(SOURCE, root, lambda f: (f / "im").is_dir(), "the folders im and xyc")
@@ -128,7 +129,7 @@ def read(
 
 
 def expected_counts(ds: Dataset) -> dict[str, int]:
-    """The published numbers of what was read: points of blasts and of others, or all boxes."""
+    """Return the published counts for `ds`: points of blasts and of other cells, or all boxes."""
     raw = {cell.raw_label for cell in ds.cells}
     if raw <= {"blast", "other"}:
         return {code: count for code, count in SOURCE.counts.items() if code == "blast" or code in raw}
@@ -139,7 +140,10 @@ def _images(folder: Path, workers: int | None) -> list[Image]:
     files = [f"im/{file}" for file in listing(folder / "im", (".jpg", ".jpeg"))]
     strange = [file for file in files if not _NAME.fullmatch(Path(file).stem)]
     if strange:
-        warn(f"{len(strange):,} files are left out, whose names are not like Im001_1, the first {strange[0]}")
+        warn(
+            f"{folder / 'im'}: {len(strange):,} files are left out, since their names are not like Im001_1 "
+            f"(first: {Path(strange[0]).name})"
+        )
     known = sizes(folder, [file for file in files if file not in strange], workers)
     images = []
     for file, size in known.items():
@@ -156,11 +160,11 @@ def _points(folder: Path, images: list[Image], labels: LabelMap) -> Dataset:
     with_others = (folder / "other").is_dir()
     problems: list[Problem] = []
     cells: list[Cell] = []
-    told = []
+    annotated = []
     for image in images:
         blasts = _read_points(folder / "xyc" / f"{stems[image.id]}.xyc", image, problems)
         file = folder / "other" / f"{stems[image.id]}.xyc"
-        # the first line is a click that the owner's reader passes over, too
+        # the owner's reader skips the first line, too
         others = _read_points(file, image, problems, skip=1) if with_others and file.is_file() else []
         rows = [*(("blast", point) for point in blasts), *(("other", point) for point in others)]
         cells += [
@@ -168,14 +172,14 @@ def _points(folder: Path, images: list[Image], labels: LabelMap) -> Dataset:
             for number, (raw, point) in enumerate(rows)
         ]
         state: AnnotationState = "partial" if image.diagnosis == "ALL" or file.is_file() else "none"
-        told.append(replace(image, annotation_state=state))
+        annotated.append(replace(image, annotation_state=state))
     if problems:
         raise InvalidExport(problems)
-    return Dataset(SOURCE.name, labels.taxonomy, tuple(told), tuple(cells), root=folder)
+    return Dataset(SOURCE.name, labels.taxonomy, tuple(annotated), tuple(cells), root=folder)
 
 
 def _read_points(file: Path, image: Image, problems: list[Problem], skip: int = 0) -> list[Point]:
-    """The points of a file, one a line, with a tab or blanks between x and y."""
+    """Read the points of a file: one per line, x and y separated by a tab or spaces."""
     found = []
     for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
         fields = line.split()
@@ -188,21 +192,23 @@ def _read_points(file: Path, image: Image, problems: list[Problem], skip: int = 
             found.append(point)
         except ValueError as error:
             where = f"{file.parent.name}/{file.name}:{number}"
-            problems.append(Problem(where, f"{line!r} is no point of its image ({error})", "get it again"))
+            what = f"{line!r} is not a point in its image ({error})"
+            problems.append(Problem(where, what, "download the file again"))
     return found
 
 
 def _export(folder: Path, given: str | Path | None) -> Path | None:
-    """The re-annotation: what was given, or the one zip or XML file beside the images."""
+    """Return the re-annotation: the given file, or the only zip or XML file beside the images."""
     if given is not None:
         if not Path(given).exists():
-            raise DataNotFound(f"{given}: is not there; give the CVAT export of the re-annotation")
+            raise DataNotFound(f"{given}: does not exist; give the CVAT export of the re-annotation")
         return Path(given)
     found = sorted(file for file in folder.iterdir() if _may_be_export(file))
     if len(found) > 1:
         names = ", ".join(file.name for file in found)
         warn(
-            f"{folder}: holds {len(found)} files that may be the re-annotation ({names}): the points are read"
+            f"{folder}: has {len(found)} files that may be the re-annotation ({names}), so the points are read; "
+            "keep one of them"
         )
     return found[0] if len(found) == 1 else None
 
@@ -217,7 +223,7 @@ def _may_be_export(file: Path) -> bool:
 
 
 def _boxes(folder: Path, images: list[Image], export: Path) -> Dataset:
-    """The cells of a CVAT export, on our images of the same names."""
+    """Read the cells of a CVAT export, and assign them to the images by name."""
     drawn = cvat.read(export, check_images=False)
     ours = {PurePosixPath(image.id).stem.casefold(): image for image in images}
     theirs = {image.id: PurePosixPath(image.name).stem.casefold() for image in drawn.images}
@@ -225,11 +231,11 @@ def _boxes(folder: Path, images: list[Image], export: Path) -> Dataset:
     if problems:
         raise InvalidExport(problems)
     listed = set(theirs.values())
-    told = [
+    annotated = [
         image if stem in listed else replace(image, annotation_state="none") for stem, image in ours.items()
     ]
     cells = [structs.replace(cell, image=ours[theirs[cell.image]].id) for cell in drawn.cells]
-    return Dataset(SOURCE.name, drawn.taxonomy, tuple(told), tuple(cells), root=folder)
+    return Dataset(SOURCE.name, drawn.taxonomy, tuple(annotated), tuple(cells), root=folder)
 
 
 def _misfits(
@@ -240,9 +246,9 @@ def _misfits(
         where = f'{export} image "{image.id}"'
         here = ours.get(theirs[image.id])
         if here is None:
-            yield Problem(where, "is none of ALL-IDB1's", "give the re-annotation of ALL-IDB1 alone")
+            yield Problem(where, "is not in ALL-IDB1", "give the re-annotation of ALL-IDB1 alone")
         elif seen.setdefault(theirs[image.id], image.id) != image.id:
-            yield Problem(where, f'is also "{seen[theirs[image.id]]}"', "export every image once")
+            yield Problem(where, f'is the same image as "{seen[theirs[image.id]]}"', "export each image once")
         elif (image.width, image.height) != (here.width, here.height):
-            what = f"is {image.width} x {image.height} there, its file is {here.width} x {here.height}"
-            yield Problem(where, what, "annotate the images as they came")
+            what = f"is {image.width} x {image.height}, but its file is {here.width} x {here.height}"
+            yield Problem(where, what, "annotate the original images")

@@ -1,10 +1,10 @@
-"""ALL-IDB2: 260 single cells, 130 lymphoblasts and 130 others, cut out of ALL-IDB1.
+"""ALL-IDB2: 260 single cells, 130 lymphoblasts and 130 others, cut from ALL-IDB1.
 
 ::
 
-    img/Im001_1.tif     _1 is a lymphoblast, _0 another white cell, of no named type
+    img/Im001_1.tif     _1: a lymphoblast; _0: another white cell of unspecified type
 
-Never train on one of the two data sets and test on the other: the cells are the same.
+Never train on ALL-IDB1 and test on ALL-IDB2, or the reverse: they show the same cells.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ __all__ = ["SOURCE", "expected_files", "read"]
 SOURCE = Source(
     name="all_idb2",
     title="ALL-IDB2",
-    what="Single white cells cut out of ALL-IDB1: lymphoblasts, and others without a type.",
+    what="Single white cells cut from ALL-IDB1: lymphoblasts, and other cells without a type.",
     cell_types="ALL",
     total_images="260",
     annotations="Cropped Single Cell",
     patients="unknown",
-    licence="on request, by a form",
+    licence="on request, with a form",
     redistributable=False,
     citation=(
         "Donida Labati R, Piuri V, Scotti F. ALL-IDB: the acute lymphoblastic leukemia image database for image "
@@ -35,16 +35,16 @@ SOURCE = Source(
     ),
     home="https://homes.di.unimi.it/scotti/all",
     how_to_get=(
-        "ask for it with the form on the home page, and unpack what you are sent; ROOT is the folder ALL_IDB2 with "
-        "img in it, or any folder above"
+        "request it with the form on the home page, and unpack the archive you receive; ROOT is the folder ALL_IDB2, "
+        "which contains img, or any folder above it"
     ),
-    image_size="257 x 257, ten of them not square; TIFF",
+    image_size="257 x 257, except ten that are not square; TIFF",
     magnification="300x to 500x",
     defects=(
-        "cut out of ALL-IDB1: never train on one and test on the other",
-        "eight groups of crops show one cell; known here is that of 223 and 257; `pcm-leukemia check` finds more",
-        "what is no lymphoblast has no type",
-        "copies on Kaggle have other names and are not to be trusted",
+        "cut from ALL-IDB1: never train on one and test on the other",
+        "eight groups of crops show the same cell; only 223 and 257 are grouped here; `pcm-leukemia check` finds more",
+        "cells other than lymphoblasts have no type",
+        "copies on Kaggle have other file names and cannot be trusted",
     ),
     counts={"1": 130, "0": 130},
 )
@@ -59,23 +59,23 @@ def read(root: str | Path, *, variant: str | None = None, workers: int | None = 
     Parameters
     ----------
     root
-        The folder with ``img`` in it, ``img`` itself, or one above.
+        The folder ``img``, the folder that contains it, or one above.
     variant
-        "default" is the only one.
+        The reading of the labels; only "default" exists.
     workers
-        Threads that read headers.
+        Threads that read image headers; by default that of Python's thread pool.
 
     Raises
     ------
     DataNotFound
-        If there are no files of such names.
+        If no files with matching names are found.
     ValueError
-        If there is no such variant.
+        If the variant is unknown.
 
     Warns
     -----
     DataWarning
-        If files are left out, by their name, or since they are no images.
+        If files are left out because of their names or because they are unreadable.
     """
     labels = read_map(SOURCE, variant)
     folder = find_root(SOURCE, root, _fits, "files such as img/Im001_1.tif")
@@ -87,12 +87,15 @@ def read(root: str | Path, *, variant: str | None = None, workers: int | None = 
         else:
             strange.append(file)
     if strange:
-        warn(f"{len(strange):,} files are left out, whose names are not like Im001_1, the first {strange[0]}")
+        warn(
+            f"{folder}: {len(strange):,} files are left out, since their names are not like Im001_1 "
+            f"(first: {strange[0]})"
+        )
     return crops(SOURCE, folder, rows, labels, workers=workers)
 
 
 def expected_files(ds: Dataset) -> dict[str, list[str]]:
-    """What is there by class: which of the 260 numbers is a blast is not published here, so gaps alone are told."""
+    """Return the found files and the missing numbers; which missing files are blasts is unknown."""
     found = {int(name[1]): str(image.file) for image in ds.images if (name := _NAME.search(str(image.file)))}
     lost = [f"Im{number:03}_?.tif" for number in range(1, 261) if number not in found]
     return {"img": [*found.values(), *lost]}

@@ -140,4 +140,4 @@ def test_validate(run: Run, tmp_path: Path) -> None:
 def test_nothing_to_fetch(run: Run, tmp_path: Path) -> None:
     done = run("fetch", "all_idb2", tmp_path)
     assert done.status == 1
-    assert "error: all_idb2: has no stable download address; ask for it with the form" in done.err
+    assert "error: all_idb2: has no stable download address; request it with the form" in done.err

@@ -338,7 +338,9 @@ def test_all_idb1_with_two_files_that_may_be_the_re_annotation(tmp_path: Path) -
     idb_layout.make(tmp_path)
     for name in ("first.xml", "second.xml"):
         (tmp_path / "ALL_IDB" / "ALL_IDB1" / name).write_text("<annotations/>", encoding="utf-8")
-    with pytest.warns(DataWarning, match=r"holds 2 files .*\(first\.xml, second\.xml\): the points are read"):
+    with pytest.warns(
+        DataWarning, match=r"has 2 files .*\(first\.xml, second\.xml\), so the points are read"
+    ):
         ds = all_idb1.read(tmp_path)
     assert {cell.raw_label for cell in ds.cells} == {"blast", "other"}
 
@@ -351,22 +353,23 @@ def test_all_idb1_re_annotation_that_does_not_fit(tmp_path: Path) -> None:
     export.write_text(text, encoding="utf-8")
     with pytest.raises(InvalidExport) as caught:
         all_idb1.read(tmp_path / "ALL_IDB", annotations=export)
-    assert "is 170 x 136 there, its file is 171 x 136; annotate the images as they came" in str(caught.value)
-    assert 'image "Im200_1.jpg": is none of ALL-IDB1\'s; give the re-annotation of ALL-IDB1 alone' in str(
+    assert "is 170 x 136, but its file is 171 x 136; annotate the original images" in str(caught.value)
+    assert 'image "Im200_1.jpg": is not in ALL-IDB1; give the re-annotation of ALL-IDB1 alone' in str(
         caught.value
     )
-    with pytest.raises(DataNotFound, match="nowhere.zip: is not there; give the CVAT export"):
+    with pytest.raises(DataNotFound, match="nowhere.zip: does not exist; give the CVAT export"):
         all_idb1.read(tmp_path / "ALL_IDB", annotations=tmp_path / "nowhere.zip")
 
 
 @pytest.mark.parametrize("line", ["10", "10 x", "172 5", "1 2 3", "-1 0"])
-def test_all_idb1_points_that_are_none(line: str, tmp_path: Path) -> None:
+def test_all_idb1_invalid_points(line: str, tmp_path: Path) -> None:
     idb_layout.make(tmp_path)
     (tmp_path / "ALL_IDB" / "ALL_IDB1" / "xyc" / "Im001_1.xyc").write_text(
         f"1\t2\n{line}\n", encoding="utf-8"
     )
     with pytest.raises(
-        InvalidExport, match=rf"xyc/Im001_1\.xyc:2: '{line}' is no point of its image \(.*; get it again"
+        InvalidExport,
+        match=rf"xyc/Im001_1\.xyc:2: '{line}' is not a point in its image \(.*; download the file again",
     ):
         all_idb1.read(tmp_path)
 
