@@ -1,7 +1,7 @@
-"""A `Dataset` as torch reads it: whole images with boxes for detectors, single cells for classifiers.
+"""Adapters for torch: whole images with boxes for detectors, single cells for classifiers.
 
-Both adapters are map-style data sets for `torch.utils.data.DataLoader`, with workers that are forked or
-spawned. They take what they need out of a `Dataset`, so that the result of any of its verbs will do:
+Both adapters are map-style data sets for `torch.utils.data.DataLoader`, with forked or
+spawned workers. They take any `Dataset`, also the result of one of its verbs:
 ``Detection(ds.task("wbc").part("train"))``.
 """
 
@@ -38,39 +38,38 @@ except ImportError as error:
 __all__ = ["Crops", "Detection", "Frames", "collate"]
 
 Target: TypeAlias = dict[str, Any]
-"""What a detector is to find in one image; see `Detection`."""
+"""The boxes and labels that a detector should find in one image; see `Detection`."""
 
 
 class Detection(torch.utils.data.Dataset[tuple[Any, Target]]):
-    """Images with the boxes of their cells, as torchvision's detectors and v2 transforms take them.
+    """Images with the boxes of their cells, in the form of torchvision's detectors and v2 transforms.
 
     Item `i` is ``(image, target)``: a `tv_tensors.Image`, RGB, uint8, ``(3, height, width)``, and a dict of
 
     - ``boxes``: `tv_tensors.BoundingBoxes`, XYXY in pixels of the image, float32, ``(n, 4)``;
     - ``labels``: int64, ``(n,)``, class ids in the taxonomy's order, from `first_label`;
-    - ``image_id``: int, which is `i`; ``ids[i]`` is the image's id;
+    - ``image_id``: the int `i`; ``ids[i]`` is the image's id;
     - ``area``: of the boxes, square pixels, float32, ``(n,)``;
     - ``iscrowd``: int64 zeros, ``(n,)``.
 
-    An image without cells gives boxes ``(0, 4)``. `area` and `iscrowd` are made after the transforms, which
-    would leave them as they were while boxes move and go. Cells to be ignored are no targets: as
-    torchvision's references do with crowds, they are left out, so that a detector is taught that they are
-    background. `ignored` counts them, and a warning says so.
+    An image without cells has boxes of shape ``(0, 4)``. `area` and `iscrowd` are computed after the transforms,
+    which move and remove boxes without updating them. Cells to ignore are left out, as torchvision's references do
+    with crowds, so a detector learns them as background. `ignored` counts them, and a warning says so.
 
     Parameters
     ----------
     ds
-        The images and cells to give. Its split plays no part: hand in ``ds.part("train")``.
+        The images and cells. The split is not applied: pass ``ds.part("train")``.
     transform
-        Takes image and target and gives both back, as those of `torchvision.transforms.v2` do. Boxes that
-        it gives back as a plain tensor are taken for XYXY.
+        Takes image and target and returns both, like the transforms of `torchvision.transforms.v2`. If it returns
+        boxes as a plain tensor, they count as XYXY.
     first_label
-        The id of the first class: 0, or 1 for models that keep 0 for the background, as all of
-        torchvision's do (Faster R-CNN, RetinaNet, SSD, FCOS: with `num_classes` one more than there are
-        classes). With 0, they would learn that cells of the first class are background.
+        The id of the first class: 0, or 1 for models that reserve 0 for the background. All of torchvision's
+        models do (Faster R-CNN, RetinaNet, SSD, FCOS; their `num_classes` is the number of classes plus one). With 0,
+        they would learn the first class as background.
     incomplete
-        "refuse" images in which cells may be unannotated (`Image.annotation_state`), or "keep" them, and
-        teach that what is not annotated is background.
+        "refuse" images in which cells may be unannotated (`Image.annotation_state`), or "keep" them, so that
+        the detector learns unannotated cells as background.
 
     Raises
     ------
@@ -86,7 +85,7 @@ class Detection(torch.utils.data.Dataset[tuple[Any, Target]]):
     Warns
     -----
     DataWarning
-        If cells to be ignored are left out.
+        If cells to ignore are left out.
 
     Examples
     --------
@@ -160,9 +159,9 @@ class Detection(torch.utils.data.Dataset[tuple[Any, Target]]):
         Raises
         ------
         IndexError
-            If there is no such item.
+            If `index` is out of range.
         DataNotFound, CorruptFile
-            If the image is not there, cannot be decoded, or has another size than was annotated.
+            If the image does not exist, cannot be decoded, or has another size than annotated.
         """
         number = range(len(self))[index]
         pixels = self._frames.load(number)
@@ -184,9 +183,9 @@ class Detection(torch.utils.data.Dataset[tuple[Any, Target]]):
 
 
 def collate(batch: Iterable[tuple[Any, Target]]) -> tuple[list[Any], list[Target]]:
-    """A batch of `Detection` as detectors take it: the images and the targets, each in a list.
+    """Collate items of `Detection` into a list of images and a list of targets, as detectors take them.
 
-    Images of a batch may differ in size, so that they cannot be one tensor. Hand it to a loader:
+    Images of a batch may differ in size, so they cannot form one tensor. Pass this function to a loader:
     ``DataLoader(detection, batch_size=2, collate_fn=collate)``.
 
     Examples
@@ -199,11 +198,11 @@ def collate(batch: Iterable[tuple[Any, Target]]) -> tuple[list[Any], list[Target
 
 
 class Crops(torch.utils.data.Dataset[tuple[Any, int]]):
-    """Single cells with their classes, as classifiers take them; what torchvision's ImageFolder gives.
+    """Single cells with their classes for classifiers, like the items of torchvision's ImageFolder.
 
-    Item `i` is ``(image, label)``: a PIL image, RGB, or what `transform` makes of it, and the class id from
-    0 in the taxonomy's order. A class that a part lacks keeps its id, where ImageFolder counts the folders
-    that it finds. Cells to be ignored are left out and counted in `ignored`.
+    Item `i` is ``(image, label)``: a PIL image, RGB, or the result of `transform`, and the class id from
+    0 in the taxonomy's order. A class without cells in a part keeps its id, whereas ImageFolder numbers the folders
+    that it finds. Cells to ignore are left out and counted in `ignored`.
 
     Without a folder, crops are cut out of the images on the fly, with the pixels that `converters.crops`
     writes. Each process keeps the last image that it decoded: read in order, an image is decoded once,
@@ -218,15 +217,15 @@ class Crops(torch.utils.data.Dataset[tuple[Any, int]]):
     Parameters
     ----------
     ds
-        The cells to give. Its split plays no part: hand in ``ds.part("train")``.
+        The cells. The split is not applied: pass ``ds.part("train")``.
     transform
-        Takes a PIL image, as `torchvision.transforms` do.
+        Takes a PIL image, like those of `torchvision.transforms`.
     padding
         Pixels on each side of the box.
     border
-        Where the padding leaves the image: "clip" ends there, "reflect" mirrors, "constant" is black.
+        The padding outside the image: "clip" leaves it out, "reflect" mirrors the image, "constant" is black.
     folder
-        Where `converters.crops` wrote the crops of these cells, with this padding and border.
+        The folder in which `converters.crops` wrote these cells, with this padding and border.
 
     Raises
     ------
@@ -235,11 +234,11 @@ class Crops(torch.utils.data.Dataset[tuple[Any, int]]):
     DataNotFound
         If an image with cells has no file, or the folder lacks a cell.
     CorruptFile
-        If the folder's table is not what was written.
+        If the folder's table was changed after it was written.
     UnfitForTask
         If cells are points without a box.
     ValueError
-        If padding or border are none, or not those that the folder was written with.
+        If the padding or border is invalid, or differs from those of the folder.
 
     Examples
     --------
@@ -296,17 +295,17 @@ class Crops(torch.utils.data.Dataset[tuple[Any, int]]):
         classes: Sequence[str],
         transform: Callable[[PIL.Image.Image], Any] | None = None,
     ) -> Crops:
-        """The crops of one part of a folder that `converters.crops` wrote, where the data itself is not there.
+        """The crops of one part in a folder that `converters.crops` wrote, without the data set itself.
 
         Parameters
         ----------
         folder
             The folder with ``crops.csv`` in it.
         part
-            "train", "val" or "test"; "all" where the data had no split.
+            "train", "val" or "test"; "all" if the data had no split.
         classes
-            The labels in the order of their ids, which the folder does not tell: those of the taxonomy
-            that it was written with, such as ``NINE.labels``.
+            The labels in the order of their ids, which the folder does not record: those of the taxonomy
+            with which it was written, for example ``NINE.labels``.
         transform
             Takes a PIL image.
 
@@ -315,13 +314,13 @@ class Crops(torch.utils.data.Dataset[tuple[Any, int]]):
         TypeError
             If `transform` cannot be called.
         DataNotFound
-            If there is no table of crops.
+            If the folder has no table of crops.
         CorruptFile
-            If the table is not what was written.
+            If the table was changed after it was written.
         UnknownPart
-            If it has no such part.
+            If the table does not have this part.
         ValueError
-            If a label in it is none of `classes`, or `classes` repeat.
+            If `classes` lack a label of the table, or repeat.
         """
         folder = Path(folder)
         rows = read_table(folder)
@@ -351,7 +350,7 @@ class Crops(torch.utils.data.Dataset[tuple[Any, int]]):
         *,
         cells: Sequence[tuple[str, int, str]],
     ) -> None:
-        """Keep which cells there are: (image, cell, label) for each."""
+        """Store the cells, each given as (image, cell, label)."""
         self.transform = _callable(transform, "Crops")
         self.classes = classes
         self.class_to_idx = {label: index for index, label in enumerate(classes)}
@@ -372,7 +371,7 @@ class Crops(torch.utils.data.Dataset[tuple[Any, int]]):
 
     @property
     def cells(self) -> list[tuple[ImageId, int]]:
-        """For each item the image's id and the cell's number in it, with which `Dataset` knows the cell."""
+        """For each item, the image's id and the cell's id in it, as in `Dataset`."""
         images = [ImageId(image) for image in self._images]
         return [(images[of], cell) for of, cell in zip(self._of.tolist(), self._cells.tolist(), strict=True)]
 
@@ -380,7 +379,7 @@ class Crops(torch.utils.data.Dataset[tuple[Any, int]]):
     def weights(self) -> torch.Tensor:
         """The weight of each class, float32: the mean number of cells of a class over its own number.
 
-        Only classes that occur are counted; the others weigh 0. Over all items the mean is 1.
+        Only classes that occur are counted; the others have weight 0. The mean over all items is 1.
         """
         counts = np.bincount(self._labels, minlength=len(self.classes))
         even = len(self) / max(int(np.count_nonzero(counts)), 1)
@@ -390,7 +389,7 @@ class Crops(torch.utils.data.Dataset[tuple[Any, int]]):
 
     @property
     def sample_weights(self) -> torch.Tensor:
-        """The weight of each item's class, float64: drawn by these, all classes come up equally often."""
+        """The weight of each item's class, float64; sampling by these weights draws all classes equally often."""
         return self.weights.double()[torch.from_numpy(self._labels.astype(np.int64))]
 
     def __len__(self) -> int:
@@ -408,9 +407,9 @@ class Crops(torch.utils.data.Dataset[tuple[Any, int]]):
         Raises
         ------
         IndexError
-            If there is no such item.
+            If `index` is out of range.
         DataNotFound, CorruptFile
-            If the image or the crop is not there, cannot be decoded, or has another size than was annotated.
+            If the image or the crop does not exist, cannot be decoded, or has another size than annotated.
         """
         number = range(len(self))[index]
         image = PIL.Image.fromarray(self._source.load(number))
@@ -418,7 +417,7 @@ class Crops(torch.utils.data.Dataset[tuple[Any, int]]):
 
 
 def _callable(transform: Any, of: str) -> Any:
-    """The transform, if it is one."""
+    """The transform; TypeError if it cannot be called."""
     if transform is not None and not callable(transform):
         hint = f"; for the padding pass padding={transform!r}" if isinstance(transform, int) else ""
         raise TypeError(f"{of}: transform {transform!r} cannot be called; pass a function, or nothing{hint}")
@@ -437,7 +436,7 @@ def _whole(cell: Cell) -> tuple[int, int, int, int]:
 
 
 def _areas(boxes: torch.Tensor) -> torch.Tensor:
-    """The areas of boxes of shape ``(n, 4)``, in whatever form the transforms left them."""
+    """The areas of boxes of shape ``(n, 4)``, in any form that transforms return."""
     if isinstance(boxes, tv_tensors.BoundingBoxes):
         boxes = functional.convert_bounding_box_format(boxes, new_format="XYXY").as_subclass(torch.Tensor)
     return (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])

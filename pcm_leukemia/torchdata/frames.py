@@ -1,8 +1,8 @@
-"""What a worker process that loads images carries of a data set: flat arrays, and the way to the pixels.
+"""The data that worker processes need to load images: flat arrays, and access to the pixels.
 
-A loader hands every worker a copy of its data set. Rows as Python objects would be pickled for each
-worker that is spawned, and copied bit by bit by each that is forked, since reading an object writes its
-reference count. Arrays and one run of bytes for all the names are neither.
+A loader gives every worker a copy of its data set. Rows as Python objects would be pickled for each
+spawned worker, and gradually copied by each forked worker, since reading an object writes its
+reference count. Arrays, and one block of bytes for all the names, avoid both.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Ints = npt.NDArray[np.int32]
 
 
 class Texts(Sequence[str]):
-    """Many texts in one run of bytes: a sequence of str that pickles as UTF-8 and 8 bytes a text.
+    """Many texts in one block of bytes: a sequence of str, pickled as UTF-8 plus 8 bytes for each text.
 
     Examples
     --------
@@ -37,7 +37,7 @@ class Texts(Sequence[str]):
     """
 
     def __init__(self, texts: Iterable[str]) -> None:
-        # a name from a disk may hold bytes that are no UTF-8, which Python carries as lone surrogates
+        # a file name may have bytes that are not UTF-8, which Python represents as lone surrogates
         encoded = [text.encode("utf-8", "surrogatepass") for text in texts]
         self._bytes = b"".join(encoded)
         self._ends = np.cumsum([0, *map(len, encoded)], dtype=np.int64)
@@ -59,7 +59,7 @@ class Texts(Sequence[str]):
 class _OwnFiles:
     """The `Files` below a root, opened anew in every process.
 
-    A forked worker would share an open zip with its parent, and with it the place that is read from.
+    A forked worker would share an open zip, and its read position, with its parent.
     """
 
     def __init__(self, root: Path) -> None:
@@ -79,12 +79,12 @@ class _OwnFiles:
 
 
 class Frames:
-    """Some images of a data set, by number from 0, decoded as they were annotated.
+    """Images of a data set, by number from 0, decoded as they were annotated.
 
     Raises
     ------
     DataNotFound
-        If one of them has no file, or the folder or zip of the images is not there.
+        If an image has no file, or the folder or zip with the images does not exist.
     """
 
     def __init__(self, ds: Dataset, images: Sequence[Image]) -> None:
@@ -112,9 +112,9 @@ class Frames:
         Raises
         ------
         DataNotFound
-            If its file is not there.
+            If its file does not exist.
         CorruptFile
-            If it cannot be decoded, or its size is not the recorded one.
+            If the file cannot be decoded, or has another size than recorded.
         """
         width, height = self.sizes[number].tolist()
         image = Image(ImageId(self.ids[number]), width, height, file=self._names[number])
@@ -122,10 +122,10 @@ class Frames:
 
 
 class CutCrops:
-    """Crops by number from 0, cut when asked for; the image of the last one is kept, decoded.
+    """Crops by number from 0, cut on demand. The last decoded image is kept.
 
-    `of` is the number of each crop's image, shape ``(n,)``; `boxes` are its corners in whole pixels,
-    before the padding, shape ``(n, 4)``.
+    `of` has the number of each crop's image, shape ``(n,)``; `boxes` has its corners in whole pixels,
+    before padding, shape ``(n, 4)``.
     """
 
     def __init__(self, frames: Frames, of: Ints, boxes: Ints, padding: int, border: Border) -> None:
@@ -170,7 +170,7 @@ class WrittenCrops:
         Raises
         ------
         DataNotFound
-            If its file is not there.
+            If its file does not exist.
         CorruptFile
             If it cannot be decoded.
         """
