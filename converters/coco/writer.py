@@ -102,8 +102,8 @@ def write(
     strip_metadata
         Copy images without EXIF, comments and other metadata (JPEG and PNG).
     incomplete
-        "refuse" or "keep" images with unannotated cells, which a detector would learn as background.
-        See `Image.annotation_state`.
+        "refuse" or "keep" images that may have unannotated cells, which a detector would learn as
+        background. See `Image.annotation_state`.
     progress
         Show a progress bar while images are copied or linked.
 

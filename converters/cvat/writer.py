@@ -80,7 +80,7 @@ def write(
         "copy" the images into the zip, or "none" for annotations only.
     subsets
         "as given" keeps the subsets of the images; "split" writes the parts of the split as subsets (Train,
-        Validation, Test). `splits.from_subsets` makes such subsets a split again.
+        Validation, Test). Such subsets become a split again with `splits.from_subsets`.
     labels
         "class" writes the classes; "raw" writes the annotators' labels if they map to the same class.
     colours

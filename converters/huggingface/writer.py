@@ -78,8 +78,8 @@ def write(
     workers
         Threads; by default one for each core.
     incomplete
-        "refuse" or "keep" images with unannotated cells, which a detector would learn as background.
-        See `Image.annotation_state`.
+        "refuse" or "keep" images that may have unannotated cells, which a detector would learn as
+        background. See `Image.annotation_state`.
     progress
         Show a progress bar.
 
