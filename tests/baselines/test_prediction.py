@@ -49,7 +49,7 @@ def test_a_zip_for_cvat_ends_in_zip(tmp_path: Path) -> None:
     assert not (tmp_path / "review").exists()
     write(ds, tmp_path / "review", "cvat")  # its own zip is replaced
     (tmp_path / "notes.zip").write_text("mine")
-    with pytest.raises(ExportError, match=r"notes\.zip: is there, and pcm-leukemia did not write it"):
+    with pytest.raises(ExportError, match=r"notes\.zip: exists, and pcm-leukemia did not write it"):
         write(ds, tmp_path / "notes", "cvat")
 
 
@@ -78,7 +78,7 @@ def test_a_folder_that_has_such_a_name_already_is_still_replaced(tmp_path: Path)
     [
         ("coco", "pred.json", "would be a folder with the name of a file; leave out .json"),
         ("pictures", "new", 'holds "a.jpg", which pcm-leukemia did not write'),
-        ("cvat", "notes", "notes.zip: is there, and pcm-leukemia did not write it for CVAT"),
+        ("cvat", "notes", "notes.zip: exists, and pcm-leukemia did not write it for CVAT"),
     ],
 )
 def test_the_output_is_checked_before_a_model_runs(
