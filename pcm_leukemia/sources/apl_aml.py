@@ -1,16 +1,16 @@
-"""APL_AML: single cells of 34 patients with APL and 72 with other AML, in a folder a patient.
+"""APL_AML: single cells of 34 patients with APL and 72 with other AML, one folder per patient.
 
 ::
 
     Patient_00/Signed slides/<class>/<PREFIX>_<number>.jpg
-    Patient_00/Unsigned slides/...      as above, or without folders for classes
+    Patient_00/Unsigned slides/...      as above, or without class folders
     master.csv                          Patient_ID, Diagnosis, Cohort, Age at Diagnosis, Gender
 
-Labels of unsigned slides are those of the machine, which nobody confirmed. The raw label of a cell is its
-patient's diagnosis and its folder, ``APL/Promyelocyte``: what a promyelocyte is among the nine classes depends
-on whether the patient has APL.
+The labels of unsigned slides come from the machine and were never confirmed. A raw label is the patient's diagnosis
+and the cell's folder, such as ``APL/Promyelocyte``: the class of a promyelocyte depends on whether the patient has
+APL.
 
-Sources: Leukopy's notebooks for paths and names; a third party's reader for the whole list of classes.
+Sources: Leukopy's notebooks for paths and names; a third party's reader for the full list of classes.
 """
 
 from __future__ import annotations
@@ -38,33 +38,34 @@ Unsigned: TypeAlias = Literal["ignore", "keep", "leave out"]
 SOURCE = Source(
     name="apl_aml",
     title="APL_AML (Sidhom 2021)",
-    what="Single white cells of patients with acute promyelocytic and other acute myeloid leukaemia",
+    what="Single white cells of patients with acute promyelocytic leukaemia or another acute myeloid leukaemia",
     cell_types="APL, AML",
     total_images="25,915",
     annotations="Cropped Single Cell",
     patients="106 (34 APL, 72 AML), by the folder",
-    licence="that of the Kaggle data set; look at its page",
+    licence="that of the Kaggle data set; see its page",
     redistributable=False,
     citation="Sidhom et al., Deep learning for diagnosis of acute promyelocytic leukemia via recognition of "
     "genomically imprinted morphologic features, npj Precision Oncology 5, 2021, 38, doi:10.1038/s41698-021-00179-y",
     home="https://www.kaggle.com/datasets/eugeneshenderov/acute-promyelocytic-leukemia-apl",
-    how_to_get="download the data set from the home page (an account is needed), unpack it, and give the folder that "
-    "holds Patient_00 to Patient_105 and master.csv as ROOT",
+    how_to_get="download the data set from the home page (requires an account), unpack it, and give the folder with "
+    "Patient_00 to Patient_105 and master.csv as ROOT",
     image_size="360 x 363",
     magnification="CellaVision",
     defects=(
-        "labels of unsigned slides are the machine's: such cells are ignored unless asked for",
+        "labels of unsigned slides come from the machine: these cells are ignored unless asked for",
         "the folder of artefacts is called Arifact",
-        "some files stand in the folder of another class than their prefix says",
-        "about seven files are cut short",
-        "the number of signed cells differs among mirrors (15,632 and 8,297), so none is expected",
-        "its classes and prefixes (PMO is promonocyte here, promyelocyte in LMU) are told by third parties' code",
-        "whether a promyelocyte is abnormal is not said; it is taken from the patient's diagnosis",
+        "some files have the prefix of another class than their folder",
+        "about seven files are truncated",
+        "the number of signed cells differs between mirrors (15,632 and 8,297), so counts are not checked",
+        "its classes and prefixes (PMO is promonocyte here, promyelocyte in LMU) are known from third-party code only",
+        "whether a promyelocyte is abnormal is not published; it is inferred from the patient's diagnosis",
     ),
     variants={
-        "by_diagnosis": "promyelocytes of patients with APL are its blasts; blasts of the others are myeloblasts",
-        "by_cell": "nothing is taken from the diagnosis: promyelocytes are Other, blasts are ignored",
-        "literal": "by_diagnosis, and artefacts and smudge cells are Other, as the paper's class includes them",
+        "by_diagnosis": "promyelocytes of APL patients are APL blasts; blasts of the other patients are myeloblasts",
+        "by_cell": "the diagnosis is not used: promyelocytes are Other, blasts are ignored",
+        "literal": "as by_diagnosis, but artefacts and smudge cells are Other, since the paper's class Other "
+        "includes them",
     },
 )
 
@@ -88,7 +89,7 @@ PREFIXES = {
     "SNE": "Segmented neutrophils",
     "VLY": "Lymphocyte, variant",
 }
-"""What names of files begin with, and the folder that it stands for; not all prefixes are known."""
+"""File name prefix -> class folder; not all prefixes are known."""
 
 _SLIDES = {"signed slides": "yes", "unsigned slides": "no"}
 
@@ -98,38 +99,38 @@ def read(
 ) -> Dataset:
     """Read the crops below `root`, each with one cell that spans it.
 
-    A cell's attributes are `signed` ("yes" or "no") and `prefix`, that of its file's name. The split is that of
-    the cohorts, discovery and validation.
+    A cell's attributes are `signed` ("yes" or "no") and `prefix` (of its file name). The split has the two cohorts
+    as its parts, discovery and validation.
 
     Parameters
     ----------
     root
-        The folder that holds the patients' folders and master.csv, or one above.
+        The folder with the patient folders and master.csv, or one above.
     variant
         "by_diagnosis", "by_cell" or "literal"; see ``SOURCE.variants``.
     unsigned
-        What is done with cells of unsigned slides: "ignore" them (they stay, and are no target), "keep" their
+        How to treat cells of unsigned slides: "ignore" them (they stay, but are not targets), "keep" their
         labels, or "leave out" their images.
     workers
-        Threads that look at the headers; by default as many as Python's pool takes.
+        Threads that read image headers; by default that of Python's thread pool.
 
     Raises
     ------
     DataNotFound
-        If the folders or master.csv are not there.
+        If the folders or master.csv are missing.
     CorruptFile
         If master.csv lacks a column.
     UnknownLabel
-        If a folder, or a prefix where there is no folder, is no class.
+        If a class folder, or a prefix of a file without a class folder, is unknown.
     InvalidExport
-        If a file is in neither signed nor unsigned slides, or a patient's diagnosis is not told.
+        If a file is in neither signed nor unsigned slides, or a patient's diagnosis is missing or not APL or AML.
     ValueError
-        If an option is none of those.
+        If `variant` or `unsigned` is unknown.
 
     Warns
     -----
     DataWarning
-        If files cannot be read, or prefixes of names say another class than their folders.
+        If files cannot be read, or file name prefixes contradict the class folder.
     """
     labels = read_map(SOURCE, variant)
     if unsigned not in get_args(Unsigned):
@@ -137,7 +138,7 @@ def read(
     top = find_root(SOURCE, root, _fits, "folders Patient_00, Patient_01, ...")
     table = top / "master.csv"
     if not table.is_file():
-        raise not_found(SOURCE, top, "has no master.csv, which tells the patients' diagnoses")
+        raise not_found(SOURCE, top, "has no master.csv with the patients' diagnoses")
     known = {letters.split("/", 1)[1] for letters in labels.rules}
     rows = list(_rows(top, _people(table), {name.casefold(): name for name in known}))
     if unsigned == "leave out":
@@ -160,14 +161,14 @@ def _fits(folder: Path) -> bool:
 
 
 def _people(table: Path) -> dict[str, tuple[str, str]]:
-    """Patient -> diagnosis and cohort."""
+    """Read the diagnosis and cohort of each patient."""
     with table.open(encoding="utf-8-sig", newline="") as stream:
         rows = csv.DictReader(stream)
         lacking = [
             name for name in ("Patient_ID", "Diagnosis", "Cohort") if name not in (rows.fieldnames or ())
         ]
         if lacking:
-            raise CorruptFile(f"{table}: lacks the columns {', '.join(lacking)}; get it again")
+            raise CorruptFile(f"{table}: lacks the columns {', '.join(lacking)}; download it again")
         return {
             row["Patient_ID"].strip(): (row["Diagnosis"].strip(), row["Cohort"].strip().lower())
             for row in rows
@@ -184,16 +185,16 @@ def _rows(top: Path, people: Mapping[str, tuple[str, str]], names: Mapping[str, 
         diagnosis, cohort = people.get(patient, ("", ""))
         if signed is None:
             what = "is in neither Signed slides nor Unsigned slides"
-            problems.append(Problem(str(top / file), what, "put it where it was"))
+            problems.append(Problem(str(top / file), what, "move it back to its folder"))
         elif diagnosis not in ("APL", "AML"):
-            what = f'has the diagnosis "{diagnosis}"' if patient in people else "is not listed"
+            what = f'has the unknown diagnosis "{diagnosis}"' if patient in people else "is not listed"
             problems.append(Problem(f"{top / 'master.csv'} {patient}", what, "write AML or APL"))
         else:
             prefix = name.partition("_")[0]
-            told = folders[1].replace("_", " ") if len(folders) > 1 else PREFIXES.get(prefix, prefix)
+            raw = folders[1].replace("_", " ") if len(folders) > 1 else PREFIXES.get(prefix, prefix)
             yield Crop(
                 file,
-                f"{diagnosis}/{names.get(told.casefold(), told)}",
+                f"{diagnosis}/{names.get(raw.casefold(), raw)}",
                 patient,
                 diagnosis,
                 part=cohort or None,
@@ -208,12 +209,12 @@ def _warn_of_prefixes(top: Path, rows: list[Crop]) -> None:
     differ = [
         row.file
         for row in rows
-        if (told := PREFIXES.get(dict(row.attributes)["prefix"])) and told != row.raw.split("/", 1)[1]
+        if (named := PREFIXES.get(dict(row.attributes)["prefix"])) and named != row.raw.split("/", 1)[1]
     ]
     if differ:
         warnings.warn(
-            f"{top}: {len(differ):,} cells stand in the folder of another class than their name says; the folder "
-            f"counts: {', '.join(differ[:3])}",
+            f"{top}: {len(differ):,} files have the prefix of another class than their folder; the folder is used: "
+            f"{', '.join(differ[:3])}",
             DataWarning,
             stacklevel=3,
         )

@@ -1,13 +1,13 @@
-"""BCCD: 364 fields of a smear with boxes of red cells, white cells and platelets, in Pascal VOC.
+"""BCCD: 364 fields of a smear with boxes of red cells, white cells and platelets, in Pascal VOC format.
 
 ::
 
-    BCCD/Annotations/*.xml                       corners as whole pixels, counted from 1
+    BCCD/Annotations/*.xml                       corners in whole pixels, counted from 1
     BCCD/JPEGImages/*.jpg
-    BCCD/ImageSets/Main/{train,val,test}.txt     a stem a line
+    BCCD/ImageSets/Main/{train,val,test}.txt     one file stem per line
 
-A VOC box from `xmin` to `xmax` covers both pixels, so that here it begins at ``xmin - 1`` and ends at `xmax`.
-Two boxes have no area and are left out. The classes are its own: a white cell is of no type.
+A VOC box covers the pixels `xmin` to `xmax` inclusive, so here it begins at ``xmin - 1`` and ends at `xmax`. Two
+boxes have no area and are left out. The data set keeps its own classes, since its white cells have no type.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ SOURCE = Source(
     redistributable=True,
     citation="Cheng S. BCCD Dataset. https://github.com/Shenggan/BCCD_Dataset",
     home="https://github.com/Shenggan/BCCD_Dataset",
-    how_to_get="clone or download the repository; ROOT is the folder BCCD in it, or any folder above",
+    how_to_get="clone or download the repository; ROOT is its folder BCCD, or any folder above it",
     size="about 8 MB",
     image_size="640 x 480",
     defects=(
-        "two red cells have boxes without area (BloodImage_00338, BloodImage_00343) and are left out",
-        "red cells are known to be unannotated in places",
-        "a data set of the same name on Kaggle (12,500 images in 4 classes) is another one, heavily augmented",
+        "the boxes of two red cells (BloodImage_00338, BloodImage_00343) have no area and are left out",
+        "some red cells are known to be unannotated",
+        "the Kaggle data set of the same name (12,500 images in 4 classes) is a different, heavily augmented one",
         "TXL-PBC and the Complete Blood Cell Count data set contain its images",
     ),
     counts={"RBC": 4_153, "WBC": 372, "Platelets": 361},
@@ -62,27 +62,27 @@ _PARTS = ("train", "val", "test")
 
 
 def read(root: str | Path, *, variant: str | None = None, workers: int | None = None) -> Dataset:
-    """Read the annotations, and the lists of the parts where they are there.
+    """Read the annotations, and the split if its lists are there.
 
     Parameters
     ----------
     root
-        The folder with Annotations and JPEGImages in it, or one above.
+        The folder with Annotations and JPEGImages, or one above it.
     variant
-        "default" is the only one.
+        The reading of the labels; only "default" exists.
     workers
-        Threads that read headers.
+        Threads that read image headers; by default that of Python's thread pool.
 
     Raises
     ------
     DataNotFound
-        If the folders are not there.
+        If the folders are missing.
     InvalidExport
-        If an annotation cannot be read, or has no image, or a list does not fit: every problem is listed.
+        If an annotation is unreadable or has no image, or a list does not match the images; lists every problem.
     UnknownLabel
-        If an object is none of the three.
+        If an object has a class other than the three.
     ValueError
-        If there is no such variant.
+        If the variant is unknown.
 
     Warns
     -----
@@ -122,7 +122,7 @@ def read(root: str | Path, *, variant: str | None = None, workers: int | None = 
     if problems:
         raise InvalidExport(problems)
     if flat:
-        warn(f"{len(flat):,} boxes have no area and are left out:\n{some(flat)}")
+        warn(f"{top}: {len(flat):,} boxes have no area and are left out:\n{some(flat)}")
     ds = Dataset(SOURCE.name, labels.taxonomy, tuple(images), tuple(cells), root=folder)
     return with_parts(ds, parts) if parts else ds
 
@@ -135,20 +135,20 @@ def _cells(
     flat: list[str],
     strange: Counter[str],
 ) -> list[Cell]:
-    """The objects of one file; they are numbered by their place in it, also those that are left out."""
+    """Read the objects of one file, numbered by position in the file, including those left out."""
     where = path.name
     try:
-        tree = ET.parse(path).getroot()  # noqa: S314 - see the import
+        tree = ET.parse(path).getroot()  # noqa: S314 - expat limits entity expansion
         named = tree.findtext("filename", "")
         rows = [
             (row.findtext("name", ""), [float(row.findtext(f"bndbox/{side}", "")) for side in _SIDES])
             for row in tree.iter("object")
         ]
     except (ET.ParseError, ValueError) as error:
-        problems.append(Problem(where, f"cannot be read ({error})", "get the file again"))
+        problems.append(Problem(where, f"cannot be read ({error})", "download the file again"))
         return []
     if Path(named).stem != path.stem:
-        problems.append(Problem(where, f'says that it is of "{named}"', "give it the name of its image"))
+        problems.append(Problem(where, f'names the image "{named}"', "correct the name in the file"))
     strange.update(name for name, _ in rows if name not in labels.rules)
     cells = []
     for number, (name, (x1, y1, x2, y2)) in enumerate(rows):
@@ -161,8 +161,8 @@ def _cells(
         if box.inside(image.width, image.height):
             cells.append(Cell(image.id, number, labels.rules[name].label, box, name))
         else:
-            what = f"{box} of {name} leaves the image of {image.width} x {image.height}"
-            problems.append(Problem(where, what, "get the file again"))
+            what = f"{box} of {name} extends beyond the image of {image.width} x {image.height}"
+            problems.append(Problem(where, what, "download the file again"))
     return cells
 
 
@@ -170,19 +170,19 @@ _SIDES = ("xmin", "ymin", "xmax", "ymax")
 
 
 def _parts(folder: Path, images: dict[str, ImageId], problems: list[Problem]) -> dict[ImageId, str]:
-    """Which list each image stands in; {} where there are no lists."""
+    """Return each image's part; {} if there are no lists."""
     found: dict[ImageId, str] = {}
     for part in _PARTS:
         file = folder / f"{part}.txt"
         for stem in file.read_text(encoding="utf-8").split() if file.is_file() else ():
             if stem not in images:
-                problems.append(Problem(f"{file.name}", f"names {stem}, which has no image", "get it again"))
+                what = f"names {stem}, which has no image"
+                problems.append(Problem(file.name, what, "download the image again"))
             elif found.setdefault(images[stem], part) != part:
-                problems.append(
-                    Problem(f"{file.name}", f"names {stem}, which is in another list", "keep one")
-                )
+                what = f"names {stem}, which is also in another list"
+                problems.append(Problem(file.name, what, "keep it in one list"))
     lost = sorted(images.keys() - {Path(image).stem for image in found}) if found else []
     if lost:
-        what = f"{len(lost):,} images are in no list, the first {lost[0]}"
+        what = f"{len(lost):,} images are not in any list (first: {lost[0]})"
         problems.append(Problem(str(folder), what, "add them to train.txt, val.txt or test.txt"))
     return found

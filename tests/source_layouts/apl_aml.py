@@ -54,6 +54,6 @@ def make(root: Path) -> Facts:
         patients={"Patient_00": "APL", "Patient_01": "AML", "Patient_105": "AML"},
         parts={"discovery": 10, "validation": 2},
         spoil=(root / "master.csv").unlink,
-        said=r"has no master\.csv, which tells the patients' diagnoses; to get APL_AML",
-        warns="1 cells stand in the folder of another class than their name says; the folder counts",
+        said=r"has no master\.csv with the patients' diagnoses; to get APL_AML",
+        warns="1 files have the prefix of another class than their folder; the folder is used",
     )

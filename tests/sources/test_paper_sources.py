@@ -154,7 +154,7 @@ def test_lmu_with_a_folder_that_is_no_code(tmp_path: Path) -> None:
 
 
 def test_bccd_in_voc_equals_bccd_in_cvat(tmp_path: Path) -> None:
-    """Its own layout, with corners from 1, made of the CVAT export; without area are the same two boxes."""
+    """The VOC layout, written from the CVAT export, reads the same; the same two boxes have no area."""
     export = SHARED / "bccd-cvat-images-1.1.zip"
     if not export.is_file():
         pytest.skip(f"{export} is not there")
@@ -183,7 +183,7 @@ def test_bccd_in_voc_equals_bccd_in_cvat(tmp_path: Path) -> None:
 
 
 def voc_rows(xml: str) -> dict[str, list[voc.Row]]:
-    """Stem -> its boxes as VOC counts them: from 1, and both corners inside."""
+    """Stem -> its boxes in VOC coordinates: counted from 1, both corners inside."""
     import xml.etree.ElementTree as ET
 
     found: dict[str, list[voc.Row]] = {}
@@ -211,16 +211,16 @@ def test_a_voc_box_covers_both_of_its_corners(tmp_path: Path) -> None:
         ("<annotation>", r"BloodImage_00000\.xml: cannot be read \(no element found"),
         (
             voc.annotation("BloodImage_00002", []),
-            'says that it is of "BloodImage_00002.jpg"; give it the name',
+            'names the image "BloodImage_00002.jpg"; correct the name',
         ),
         (
             voc.annotation("BloodImage_00000", [("RBC", 1, 1, 641, 5)]),
-            "leaves the image of 640 x 480; get the file",
+            "extends beyond the image of 640 x 480; download the file",
         ),
         (voc.annotation("BloodImage_00000", [("Blob", 1, 1, 6, 5)]), 'bccd.csv: has no row for "Blob"'),
     ],
 )
-def test_bccd_files_that_are_wrong(text: str, said: str, tmp_path: Path) -> None:
+def test_bccd_invalid_files(text: str, said: str, tmp_path: Path) -> None:
     voc.make(tmp_path)
     file = tmp_path / "BCCD_Dataset" / "BCCD" / "Annotations" / "BloodImage_00000.xml"
     file.write_text(text, encoding="utf-8")
@@ -238,16 +238,16 @@ def test_bccd_counts_unknown_names_over_all_files(tmp_path: Path) -> None:
         bccd.read(tmp_path)
 
 
-def test_bccd_lists_that_are_wrong(tmp_path: Path) -> None:
+def test_bccd_invalid_lists(tmp_path: Path) -> None:
     voc.make(tmp_path)
     lists = tmp_path / "BCCD_Dataset" / "BCCD" / "ImageSets" / "Main"
     (lists / "val.txt").write_text("BloodImage_00000\nBloodImage_9\n", encoding="utf-8")
     with pytest.raises(InvalidExport) as caught:
         bccd.read(tmp_path)
     said = str(caught.value)
-    assert "val.txt: names BloodImage_00000, which is in another list; keep one" in said
-    assert "val.txt: names BloodImage_9, which has no image; get it again" in said
-    assert "1 images are in no list, the first BloodImage_00002" in said
+    assert "val.txt: names BloodImage_00000, which is also in another list; keep it in one list" in said
+    assert "val.txt: names BloodImage_9, which has no image; download the image again" in said
+    assert "1 images are not in any list (first: BloodImage_00002)" in said
 
 
 def test_bccd_without_its_lists_has_no_split(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""APL_AML: what a label means depends on the patient's diagnosis, and unsigned labels are nobody's."""
+"""APL_AML: labels depend on the patient's diagnosis, and labels of unsigned slides are unconfirmed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pcm_leukemia import sources
 from pcm_leukemia.errors import CorruptFile, DataWarning, InvalidExport, UnknownLabel
 from pcm_leukemia.sources import apl_aml
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*stand in the folder of another class")
+pytestmark = pytest.mark.filterwarnings("ignore:.*have the prefix of another class")
 
 
 @pytest.fixture
@@ -88,8 +88,8 @@ def test_spellings_of_mirrors(root: Path) -> None:
     assert [problem.what.split('"')[1] for problem in error.value.problems] == ["AML/PLT"]
 
 
-def test_prefixes_that_say_another_class(root: Path) -> None:
-    with pytest.warns(DataWarning, match=r"1 cells stand in the folder of another class .*BNE_1004\.jpg"):
+def test_prefixes_that_contradict_the_folder(root: Path) -> None:
+    with pytest.warns(DataWarning, match=r"1 files have the prefix of another class .*BNE_1004\.jpg"):
         ds = apl_aml.read(root)
     cell = next(cell for cell in ds.cells if "BNE_1004" in cell.image)
     assert cell.raw_label == "APL/Segmented neutrophils"
@@ -108,7 +108,7 @@ def test_the_cohorts_are_a_split_without_leaks(root: Path) -> None:
     assert apl_aml.read(root).split is None
 
 
-def test_patients_whose_diagnosis_is_not_told(root: Path) -> None:
+def test_patients_without_a_known_diagnosis(root: Path) -> None:
     table = root / "master.csv"
     text = table.read_text(encoding="utf-8").replace("Patient_01,AML", "Patient_01,CML")
     table.write_text(text.replace("Patient_105", "Patient_5"), encoding="utf-8")
@@ -116,13 +116,15 @@ def test_patients_whose_diagnosis_is_not_told(root: Path) -> None:
     with pytest.raises(InvalidExport) as error:
         apl_aml.read(root)
     assert [str(problem).removeprefix(f"{root}/") for problem in error.value.problems] == [
-        "Patient_00/1.jpg: is in neither Signed slides nor Unsigned slides; put it where it was",
-        'master.csv Patient_01: has the diagnosis "CML"; write AML or APL',
+        "Patient_00/1.jpg: is in neither Signed slides nor Unsigned slides; move it back to its folder",
+        'master.csv Patient_01: has the unknown diagnosis "CML"; write AML or APL',
         "master.csv Patient_105: is not listed; write AML or APL",
     ]
 
 
 def test_master_csv_lacks_a_column(root: Path) -> None:
     (root / "master.csv").write_text("Patient_ID,Age\n", encoding="utf-8")
-    with pytest.raises(CorruptFile, match=r"master\.csv: lacks the columns Diagnosis, Cohort; get it again"):
+    with pytest.raises(
+        CorruptFile, match=r"master\.csv: lacks the columns Diagnosis, Cohort; download it again"
+    ):
         apl_aml.read(root)
