@@ -5,6 +5,7 @@ Nothing here decodes pixels.
 
 from __future__ import annotations
 
+import inspect
 import os
 import warnings
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -166,11 +167,7 @@ def sizes(root: Path, files: Sequence[str], workers: int | None = None) -> dict[
         looked = [each for chunk in pool.map(look, chunks) for each in chunk]
     bad = [each for each in looked if isinstance(each, str)]
     if bad:
-        warnings.warn(
-            f"{root}: {len(bad):,} unreadable files are left out:\n{some(bad)}",
-            DataWarning,
-            stacklevel=3,
-        )
+        warn(f"{root}: {len(bad):,} unreadable files are left out:\n{some(bad)}")
     return {file: each for file, each in zip(files, looked, strict=True) if not isinstance(each, str)}
 
 
@@ -197,7 +194,7 @@ def patients(pairs: Iterable[tuple[str | None, str | None]]) -> tuple[Patient, .
         if len(found) > 1
     ]
     if torn:
-        warnings.warn(some(torn), DataWarning, stacklevel=4)
+        warn(some(torn))
     return tuple(
         Patient(PatientId(patient), next(iter(found)) if len(found) == 1 else None)
         for patient, found in sorted(known.items())
@@ -264,16 +261,17 @@ def with_parts(ds: Dataset, part_of: Mapping[ImageId, str]) -> Dataset:
     from pcm_leukemia.splits import leaks  # numpy, which `import pcm_leukemia` does without
 
     if found := leaks(ds, split):
-        warnings.warn(
+        warn(
             f"{ds.name}: its published split leaks and is not used; make one with splits.by_patient:\n"
-            f"{some(found, 3)}",
-            DataWarning,
-            stacklevel=4,
+            f"{some(found, 3)}"
         )
         return ds
     return replace(ds, split=split)
 
 
 def warn(text: str) -> None:
-    """Emit a `DataWarning` at the line that called the reader."""
-    warnings.warn(text, DataWarning, stacklevel=3)
+    """Emit a `DataWarning` at the user's line that had the data read: the first one outside this package."""
+    level, frame = 1, inspect.currentframe()
+    while frame is not None and str(frame.f_globals.get("__name__")).startswith("pcm_leukemia."):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(text, DataWarning, stacklevel=level)

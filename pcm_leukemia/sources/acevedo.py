@@ -11,14 +11,13 @@ from __future__ import annotations
 
 import csv
 import posixpath
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.errors import CorruptFile, DataNotFound, DataWarning, InvalidExport, Problem, some
+from pcm_leukemia.errors import CorruptFile, DataNotFound, InvalidExport, Problem, some
 from pcm_leukemia.schema import Attributes
-from pcm_leukemia.sources._files import Crop, crops, find_root, listing, not_found
+from pcm_leukemia.sources._files import Crop, crops, find_root, listing, not_found, warn
 from pcm_leukemia.sources._labels import read_map
 from pcm_leukemia.sources._source import Source
 
@@ -135,11 +134,7 @@ def read(
     )
     rows = [Crop(file, _raw(file), attributes=attributes.pop(file, ())) for file in listing(top)]
     if attributes:
-        warnings.warn(
-            f"{top}: lacks {len(attributes):,} images that WBCAtt describes:\n{some(sorted(attributes), 5)}",
-            DataWarning,
-            stacklevel=2,
-        )
+        warn(f"{top}: lacks {len(attributes):,} images that WBCAtt describes:\n{some(sorted(attributes), 5)}")
     return crops(SOURCE, top, rows, labels, workers=workers)
 
 

@@ -16,7 +16,6 @@ Sources: Leukopy's notebooks for paths and names; a third party's reader for the
 from __future__ import annotations
 
 import csv
-import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -25,9 +24,9 @@ from typing import Literal, TypeAlias, get_args
 from msgspec import structs
 
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.errors import CorruptFile, DataWarning, InvalidExport, Problem
+from pcm_leukemia.errors import CorruptFile, InvalidExport, Problem
 from pcm_leukemia.schema import IGNORE
-from pcm_leukemia.sources._files import Crop, crops, find_root, listing, not_found
+from pcm_leukemia.sources._files import Crop, crops, find_root, listing, not_found, warn
 from pcm_leukemia.sources._labels import read_map
 from pcm_leukemia.sources._source import Source
 
@@ -212,9 +211,7 @@ def _warn_of_prefixes(top: Path, rows: list[Crop]) -> None:
         if (named := PREFIXES.get(dict(row.attributes)["prefix"])) and named != row.raw.split("/", 1)[1]
     ]
     if differ:
-        warnings.warn(
+        warn(
             f"{top}: {len(differ):,} files have the prefix of another class than their folder; the folder is used: "
-            f"{', '.join(differ[:3])}",
-            DataWarning,
-            stacklevel=3,
+            f"{', '.join(differ[:3])}"
         )

@@ -40,6 +40,9 @@ def read(name: str, facts: Facts) -> pcm.Dataset:
         warnings.simplefilter("always")
         ds: pcm.Dataset = reader(facts.root, **facts.options)
     said = [str(each.message) for each in caught]
+    assert {each.filename for each in caught} <= {__file__}, (
+        "a warning must name the line that called the reader"
+    )
     if facts.warns is None:
         assert said == []
     else:
