@@ -201,6 +201,12 @@ def _report(ds: Dataset, out: Path) -> Report:
     return Report(CANONICAL, out, dict(Counter(parts.values())), cells)
 
 
+def has_patients(folder: str | Path) -> bool:
+    """Whether a folder is a canonical one whose table of patients has a row; cheap, nothing else is read."""
+    table = Path(folder) / "patients.csv"
+    return recognises(Path(folder)) and table.is_file() and len(table.read_bytes().splitlines()) > 1
+
+
 def split_names(path: str | Path) -> list[str]:
     """The names of the splits in a canonical folder."""
     return sorted(file.stem for file in (Path(path) / "splits").glob("*.csv"))

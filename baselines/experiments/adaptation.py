@@ -22,7 +22,7 @@ from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import ExportError, option
 from pcm_leukemia.joining import concat
 from pcm_leukemia.schema import IGNORE, ImageId, Split
-from pcm_leukemia.splits import LEARNED_FROM, unit_of
+from pcm_leukemia.splits import LEARNED_FROM, draw_keys, unit_of
 
 __all__ = ["Adaptation", "Adapted", "Start", "Unit", "adapt", "adapt_over", "draw", "mean_and_spread"]
 
@@ -121,7 +121,8 @@ def _units(ds: Dataset, unit: Unit) -> dict[str, list[ImageId]]:
     if unit == "patient":
         whole: Mapping[ImageId, str] = unit_of(ds)
     else:
-        whole = {image.id: f"group {image.group}" for image in ds.images if image.group is not None}
+        keys = draw_keys(ds)
+        whole = {image.id: f"group {keys[image.id].key}" for image in ds.images if keys[image.id].tied}
     units: dict[str, list[ImageId]] = defaultdict(list)
     for image in ds.images:
         units[whole.get(image.id, f"image {image.id}")].append(image.id)

@@ -154,9 +154,11 @@ def _split(ds: Dataset, split: Split | None) -> Iterator[Finding]:
     """The leaks of the split, and the images whose patient is unknown."""
     if split is None:
         return
+    here = {image.id for image in ds.images}
     for leak in splits.leaks(ds, split):
         what, fix = leak.problem.what, leak.problem.fix
-        yield among(ds, split, leak.kind, "problem", what, fix, images=leak.images, place=leak.problem.where)
+        images = [image for image in leak.images if image in here]
+        yield among(ds, split, leak.kind, "problem", what, fix, images=images, place=leak.problem.where)
     unknown = [image.id for image in ds.images if image.patient is None]
     if unknown:
         yield among(

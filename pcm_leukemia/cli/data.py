@@ -143,6 +143,11 @@ def import_(
     else:
         name = name or (None if split_name(export) else out.absolute().name)
         ds = load_dataset(export, patients=people, clip=clip, variant=variant, name=name, **reading)
+    if not ds.patients and store.has_patients(out):
+        raise WrongUsage(
+            f"{out}: has patient ids, and without them nothing keeps a patient in one part; give them again (--patients, "
+            "--patients-csv, --patients-tag or --patients-attribute), or name another folder"
+        )
     store.write(ds, out)
     print(f"{out}: {ds!r}")
     if not any(image.file for image in ds.images):

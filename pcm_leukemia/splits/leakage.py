@@ -5,20 +5,22 @@ images are *tied* if one tells something about the other: they show the same pat
 (`Image.group`: one slide, or one cell photographed twice). `ties` lists the ties of an image, and all rules follow from
 it:
 
-- `leaks` finds ties that a split separates, and images without a part; `record_leaks` also uses the patients that a
-  split remembers of images that are gone;
+- `leaks` finds ties that a split separates, and images without a part; `changed_patients` finds images that had
+  another patient when the split was made;
 - `separates` says which parts may share a tie: none, except train and val where the split says so;
 - `unit_of` says what a split must keep together, and `draw_keys` what a draw of single images must;
 - `seen` finds images that a model has already learned from, in a data set of any name;
 - `require_sound` and `require_patients` are the gates.
 
-To change what a leak is, change `ties` or `separates`.
+To change what a leak is, change `ties` or `separates`: every check and every gate follows, and what makes a split by
+patient refuses what the new rule forbids. A new tie has the kind "group" and an id that no group has. If its id is only
+unique within a data set, `joining` must put the name of the data set before it, as it does before groups.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal, NamedTuple, TypeAlias
@@ -30,12 +32,13 @@ from pcm_leukemia.schema import Image, ImageId, PatientId, Split
 
 __all__ = [
     "LEARNED_FROM",
+    "DrawKey",
     "Leak",
     "LeakKind",
     "Tie",
+    "changed_patients",
     "draw_keys",
     "leaks",
-    "record_leaks",
     "require_patients",
     "require_sound",
     "separates",
@@ -50,6 +53,8 @@ LeakKind: TypeAlias = Literal[
     "patient-in-two-parts", "group-in-two-parts", "in-no-part", "patient-changed", "learned-from"
 ]
 TieKind: TypeAlias = Literal["patient", "group", "copy"]
+
+_GROUP = "\0"
 
 
 class Tie(NamedTuple):
@@ -107,7 +112,9 @@ def separates(split: Split, tie: TieKind, parts: Collection[str]) -> bool:
 def leaks(ds: Dataset, split: Split) -> list[Leak]:
     """Find every patient and every group in two parts of a split, and the images that are in no part.
 
-    An image without a patient cannot be checked for its patient and is not reported; `checks.check` warns about it.
+    Where the data has no patient for an image, the patient that the split recorded counts (`Split.patient_of`), also for
+    images that are no longer in the data: patients do not become unknown because an id got lost. An image whose patient
+    nobody recorded cannot be checked and is not reported; `checks.check` warns about it.
 
     Parameters
     ----------
@@ -136,16 +143,19 @@ def leaks(ds: Dataset, split: Split) -> list[Leak]:
     split "demo" patient "P7": is in train (2 images) and test (1 image); put all its images into one part, or make the split with splits.by_patient
     """
     images_of: dict[Tie, dict[str, list[ImageId]]] = {}
-    in_no_part = []
-    for image in ds.images:
-        part = split.part_of.get(image.id)
-        if part is None:
-            in_no_part.append(image.id)
-            continue
-        for tie in ties(image):
-            images_of.setdefault(tie, {}).setdefault(part, []).append(image.id)
+    from_record: set[Tie] = set()
+    in_no_part = [image.id for image in ds.images if image.id not in split.part_of]
+    here = {image.id: image for image in ds.images}
+    for image, part in split.part_of.items():
+        known = ties(here[image]) if image in here else ()
+        if not any(tie.kind == "patient" for tie in known) and image in split.patient_of:
+            recorded = Tie("patient", split.patient_of[image])
+            from_record.add(recorded)
+            known = (recorded, *known)
+        for tie in known:
+            images_of.setdefault(tie, {}).setdefault(part, []).append(image)
     found = [
-        _torn(split, tie, by_part)
+        _torn(split, tie, by_part, recorded=tie in from_record)
         for tie, by_part in sorted(images_of.items(), key=lambda item: (item[0].kind != "patient", item[0]))
         if separates(split, tie.kind, by_part)
     ]
@@ -159,63 +169,38 @@ def leaks(ds: Dataset, split: Split) -> list[Leak]:
     return found
 
 
-def _torn(split: Split, tie: Tie, by_part: Mapping[str, list[ImageId]]) -> Leak:
+def _torn(split: Split, tie: Tie, by_part: Mapping[str, list[ImageId]], *, recorded: bool) -> Leak:
     """The leak of a tie whose images are in several parts."""
     parts = tuple(part for part in split.parts if part in by_part)
     counts = [f"{part} ({len(by_part[part]):,} image{'s' * (len(by_part[part]) > 1)})" for part in parts]
+    source = ", as the split recorded its images" if recorded else ""
     why = ", because they show the same thing" if tie.kind == "group" else ""
     problem = Problem(
         f'split "{split.name}" {tie.kind} "{tie.id}"',
-        f"is in {', '.join(counts[:-1])} and {counts[-1]}",
+        f"is in {', '.join(counts[:-1])} and {counts[-1]}{source}",
         f"put all its images into one part{why}, or make the split with "
         + either("splits.by_patient", "pcm-leukemia split"),
     )
-    images = tuple(image for part in parts for image in by_part[part])
+    images = tuple(sorted(image for part in parts for image in by_part[part]))
     if tie.kind == "patient":
         return Leak("patient-in-two-parts", images, parts, problem, patient=PatientId(tie.id))
     return Leak("group-in-two-parts", images, parts, problem, group=tie.id)
 
 
-def record_leaks(ds: Dataset, split: Split) -> list[Leak]:
-    """The leaks of a split among the images it places, judged also by what it remembers of their patients.
-
-    Beside `leaks`, an image whose patient has changed since the split was made is a leak, and so is a patient in two
-    parts some of whose images are no longer in the data (`Split.patient_of`).
-    """
-    found = leaks(ds.select(images=split.part_of), split)
-    now = {image.id: image.patient for image in ds.images if image.patient is not None}
-    for image, patient in sorted(now.items()):
-        before = split.patient_of.get(image, patient)
-        if image in split.part_of and before != patient:
+def changed_patients(ds: Dataset, split: Split) -> list[Leak]:
+    """Find the images that belonged to another patient when the split was made."""
+    found = []
+    for image in ds.images:
+        before = split.patient_of.get(image.id, image.patient)
+        if image.id in split.part_of and image.patient is not None and before != image.patient:
             problem = Problem(
-                f'split "{split.name}" image "{image}"',
-                f'belonged to patient "{before}" when the split was made, and now belongs to "{patient}"',
+                f'split "{split.name}" image "{image.id}"',
+                f'belonged to patient "{before}" when the split was made, and now belongs to "{image.patient}"',
                 "restore its patient or its name, or make the split again",
             )
-            found.append(
-                Leak(
-                    "patient-changed", (image,), (split.part_of[image],), problem, patient=PatientId(patient)
-                )
-            )
-    return found or list(_remembered(split, {**split.patient_of, **now}))
-
-
-def _remembered(split: Split, patient_of: Mapping[ImageId, PatientId]) -> Iterator[Leak]:
-    """The patients in two parts, by images that may be gone."""
-    images_of: dict[PatientId, list[ImageId]] = {}
-    for image in split.part_of:
-        if image in patient_of:
-            images_of.setdefault(patient_of[image], []).append(image)
-    for patient, images in sorted(images_of.items()):
-        inside = {split.part_of[image] for image in images}
-        if separates(split, "patient", inside):
-            parts = tuple(part for part in split.parts if part in inside)
-            problem = Problem(
-                f'split "{split.name}" patient "{patient}"',
-                f"is in {' and '.join(parts)}, counting images that are no longer in the data",
-                "make the split again",
-            )
-            yield Leak("patient-in-two-parts", tuple(images), parts, problem, patient=patient)
+            parts = (split.part_of[image.id],)
+            found.append(Leak("patient-changed", (image.id,), parts, problem, patient=image.patient))
+    return found
 
 
 def unit_of(ds: Dataset) -> dict[ImageId, PatientId]:
@@ -239,13 +224,26 @@ def unit_of(ds: Dataset) -> dict[ImageId, PatientId]:
     return _units({image.id: ties(image) for image in ds.images})
 
 
-def draw_keys(ds: Dataset) -> dict[ImageId, str]:
-    """What decides the draw of each image where validation may share patients: images of one key stay together.
+class DrawKey(NamedTuple):
+    """What decides the draw of an image: the name of what it is `tied` to, or else its own id."""
 
-    The key is the image's id, or that of the unit which it is tied to by more than its patient.
+    key: str
+    tied: bool
+
+
+def draw_keys(ds: Dataset) -> dict[ImageId, DrawKey]:
+    """What decides the draw of each image where single images are drawn: images of one key stay together.
+
+    The patient does not count: this is for draws that may separate the images of a patient.
     """
     closer = {image.id: tuple(tie for tie in ties(image) if tie.kind != "patient") for image in ds.images}
-    return {image.id: str(image.id) for image in ds.images} | dict(_units(closer))
+    units = _units(closer)
+    return {
+        image: DrawKey(units[image].removeprefix(_GROUP), tied=True)
+        if image in units
+        else DrawKey(image, tied=False)
+        for image in closer
+    }
 
 
 def _units(ties_of: Mapping[ImageId, tuple[Tie, ...]]) -> dict[ImageId, PatientId]:
@@ -258,8 +256,8 @@ def _units(ties_of: Mapping[ImageId, tuple[Tie, ...]]) -> dict[ImageId, PatientI
 
 
 def _unit_name(tie: Tie) -> str:
-    """The patient's id; a group's name behind a character that no patient's id begins with and that sorts first."""
-    return tie.id if tie.kind == "patient" else f"\0{tie.id}"
+    """The patient's id, or a group's name after a character that no patient's id begins with and that sorts first."""
+    return tie.id if tie.kind == "patient" else f"{_GROUP}{tie.id}"
 
 
 def require_sound(ds: Dataset) -> None:

@@ -15,7 +15,15 @@ from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import DataWarning, LeakySplit, MissingPatients, some
 from pcm_leukemia.schema import Image, ImageId, PatientId, Split
 from pcm_leukemia.splits.balance import Ints, assign, counts, place, reached
-from pcm_leukemia.splits.leakage import Leak, draw_keys, leaks, record_leaks, require_patients, unit_of
+from pcm_leukemia.splits.leakage import (
+    DrawKey,
+    changed_patients,
+    draw_keys,
+    leaks,
+    require_patients,
+    require_sound,
+    unit_of,
+)
 
 __all__ = ["ValUnit", "by_patient", "extend", "folds"]
 
@@ -107,6 +115,7 @@ def by_patient(
     }
     made |= _shared(val_unit) | reached(ds, part_of, targets)
     split = Split(name, part_of, made, _patients(ds), val_shares_patients=val_unit == "image")
+    require_sound(ds.with_split(split))
     _warn_of_missing([split])
     return split
 
@@ -225,7 +234,9 @@ def extend(split: Split, ds: Dataset) -> Split:
         )
     old = [image for image in ds.images if image.id in split.part_of]
     new = [image for image in ds.images if image.id not in split.part_of]
-    _refuse(record_leaks(ds, split))
+    known = leaks(ds.select(images=split.part_of), split) + changed_patients(ds, split)
+    if known:
+        raise LeakySplit([leak.problem for leak in known])
     _warn_of_lost(split, split.part_of.keys() - {image.id for image in old})
     if not new:
         return split
@@ -253,7 +264,7 @@ def extend(split: Split, ds: Dataset) -> Split:
     made = {key: text for key, text in split.made.items() if not key.startswith(("reached", "missing"))}
     made |= {"extended": f"{fresh} new patients, {len(new)} new images"} | reached(ds, part_of, targets)
     grown = replace(split, part_of=part_of, made=made, patient_of={**split.patient_of, **_patients(ds)})
-    _refuse(leaks(ds, grown))
+    require_sound(ds.with_split(grown))
     _warn_of_missing([grown])
     return grown
 
@@ -314,11 +325,6 @@ def _parts_of_patients(ds: Dataset, split: Split) -> dict[PatientId, str]:
     return {people[image]: part for image, part in split.part_of.items() if image in people}
 
 
-def _refuse(found: list[Leak]) -> None:
-    if found:
-        raise LeakySplit([leak.problem for leak in found])
-
-
 def _checked(seed: int) -> int:
     if seed < 0:
         raise ValueError(f"seed {seed}: must be 0 or more")
@@ -331,7 +337,7 @@ def _seed(split: Split) -> int:
     return int(text) if text.isdecimal() else 0
 
 
-def _drawn(images: list[Image], keys: Mapping[ImageId, str], share: float, seed: str) -> list[ImageId]:
+def _drawn(images: list[Image], keys: Mapping[ImageId, DrawKey], share: float, seed: str) -> list[ImageId]:
     """About that share of the images, drawn one by one; images with the same key are drawn together."""
     drawn = sorted((_draw(seed, keys[image.id]), image.id) for image in images)
     end = round(share * len(drawn))
@@ -340,9 +346,9 @@ def _drawn(images: list[Image], keys: Mapping[ImageId, str], share: float, seed:
     return [image for _, image in drawn[:end]]
 
 
-def _draw(seed: str, key: str) -> float:
-    """A number from 0 up to 1 that depends only on the seed and the image's id, or its group's name."""
-    return random.Random(f"{seed} {key.removeprefix(chr(0))}").random()  # noqa: S311 - a draw, no secret
+def _draw(seed: str, key: DrawKey) -> float:
+    """A number from 0 up to 1 that depends only on the seed and the key."""
+    return random.Random(f"{seed} {key.key}").random()  # noqa: S311 - a draw, no secret
 
 
 def _shared(val_unit: ValUnit) -> dict[str, str]:

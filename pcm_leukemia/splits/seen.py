@@ -32,15 +32,14 @@ def seen(learned: Dataset, scored: Dataset, where: str) -> Iterator[Leak]:
     """
     from_these = [image for image in learned.images if learned.part_of(image) in LEARNED_FROM]
     images = _Known(learned.name, [image.id for image in from_these])
+    learned_ties = [tie for image in from_these for tie in leakage.ties(image)]
     tied = {
-        kind: _Known(
-            learned.name, [tie.id for image in from_these for tie in leakage.ties(image) if tie.kind == kind]
-        )
-        for kind in ("patient", "group")
+        kind: _Known(learned.name, [tie.id for tie in learned_ties if tie.kind == kind])
+        for kind in {tie.kind for tie in learned_ties}
     }
     name = learned.name if _same_data(learned, scored) else scored.name
     for image in scored.images:
-        known = [tie for tie in leakage.ties(image) if tied[tie.kind].has(name, tie.id)]
+        known = [tie for tie in leakage.ties(image) if tie.kind in tied and tied[tie.kind].has(name, tie.id)]
         if images.has(name, image.id):
             what = "it"
         elif known:

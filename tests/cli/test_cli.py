@@ -253,6 +253,19 @@ def test_a_canonical_folder_is_imported_with_its_splits_and_other_patients(
     assert run("import", data, tmp_path / "other", "--clip").status == 2
 
 
+def test_an_import_does_not_lose_the_patients_of_the_folder_it_replaces(
+    run: Run, export: Path, tmp_path: Path
+) -> None:
+    run("import", export, tmp_path / "data", "--patients", PATTERN)
+    before = (tmp_path / "data" / "patients.csv").read_bytes()
+    status, _, err = run("import", export, tmp_path / "data")
+    assert status == 2
+    assert "has patient ids, and without them nothing keeps a patient in one part; give them again" in err
+    assert (tmp_path / "data" / "patients.csv").read_bytes() == before
+    assert run("import", export, tmp_path / "data", "--patients", PATTERN).status == 0
+    assert run("import", export, tmp_path / "other").status == 0
+
+
 def test_a_split_is_not_replaced_by_accident(run: Run, export: Path, tmp_path: Path) -> None:
     data = tmp_path / "data"
     run("import", export, data, "--patients", PATTERN)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -86,6 +87,15 @@ def test_no_split_that_comes_along_is_taken_with_it() -> None:
     ds = replace(cohort(), images=tuple(replace(image, subset=part) for image, part in subsets), split=None)
     with pytest.raises(LeakySplit, match="slide 1"):
         pcm.splits.from_subsets(ds)
+
+
+@pytest.mark.usefixtures("slides_count")
+@pytest.mark.parametrize("unit", ["patient", "image"])
+def test_no_draw_of_another_hospital_separates_it(unit: Literal["patient", "image"]) -> None:
+    adaptation = pytest.importorskip("pcm_leukemia.baselines.experiments.adaptation")
+    for seed in range(9):
+        drawn = adaptation.draw(cohort().with_split(None), 0.4, seed, unit=unit)
+        assert drawn.part_of["P0/a.png"] == drawn.part_of["P1/b.png"]
 
 
 @pytest.mark.usefixtures("slides_count")

@@ -96,10 +96,25 @@ def test_a_leak_names_its_kind_its_images_and_its_parts() -> None:
     patient, group, lost = splits.leaks(ds, split)
     assert (patient.kind, patient.patient, patient.group) == ("patient-in-two-parts", "A", None)
     assert patient.parts == ("train", "test")
-    assert patient.images == ("A/0001.png", "A/0002.png", "A/0000.png")
+    assert patient.images == ("A/0000.png", "A/0001.png", "A/0002.png")
     assert (group.kind, group.patient, group.group) == ("group-in-two-parts", None, "slide 1")
     assert (group.parts, group.images) == (("train", "test"), ("A/0002.png", "B/0000.png"))
     assert (lost.kind, lost.images, lost.parts) == ("in-no-part", ("B/0001.png",), ())
+
+
+def test_a_patient_whose_id_got_lost_is_still_the_one_that_the_split_recorded() -> None:
+    split = replace(
+        split_of(TWO, {"A/0000": "test", "A": "train", "B": "test"}),
+        patient_of={image.id: image.patient for image in TWO.images if image.patient},
+    )
+    lost = replace(TWO, images=tuple(replace(image, patient=None) for image in TWO.images), patients=())
+    (leak,) = splits.leaks(lost, split)
+    assert (leak.kind, leak.patient, leak.parts) == ("patient-in-two-parts", "A", ("train", "test"))
+    assert "as the split recorded its images" in str(leak)
+    with pytest.raises(LeakySplit, match='patient "A"'):
+        splits.require_sound(lost.with_split(split))
+    sound = replace(split, part_of={**split.part_of, ImageId("A/0000.png"): "train"})
+    splits.require_sound(lost.with_split(sound))
 
 
 def test_how_a_split_was_made_is_for_people_and_decides_nothing() -> None:
@@ -553,7 +568,8 @@ def test_a_leak_by_images_that_are_gone_is_found() -> None:
     split = split_of(TWO, {"A": "train", "B": "test"})
     known = replace(split, patient_of={image.id: PatientId("A") for image in TWO.images})
     with pytest.raises(
-        LeakySplit, match='patient "A": is in train and test, counting images that are no longer'
+        LeakySplit,
+        match=r'patient "A": is in train \(3 images\) and test \(2 images\), as the split recorded',
     ):
         splits.extend(known, TWO.select(patients={"A"}))
 
