@@ -1,13 +1,13 @@
-"""Raabin-WBC's full frames: boxes that may lie on the frame turned by 90 degrees, and two experts' labels.
+"""Raabin-WBC's full frames: two experts' labels, and boxes that may refer to the frame turned by 90 degrees.
 
 ::
 
     <microscope>/<slide>/images/<stem>.jpg
     <microscope>/<slide>/jsons/<stem>.json      "Cell Numbers": n, "Cell_0": {x1, x2, y1, y2, Label1, Label2}, ...
 
-Coordinates are strings or numbers, and a label may be null. The one published reader turns the frame by 90
-degrees counter-clockwise before it uses the boxes of the second microscope; no frame was seen to settle it. So
-both ways are tried, and where the boxes don't tell which one it is, the user has to.
+Coordinates are strings or numbers, and a label may be null. The only published reader turns frames of the second
+microscope by 90 degrees counter-clockwise before it applies the boxes; no frame was available to confirm this.
+Both orientations are therefore tried, and the user must choose if the boxes fit both.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ Corners: TypeAlias = tuple[int, int, int, int]
 """x1, y1, x2, y2 in pixels, on the frame that the experts saw."""
 
 DISAGREE = "experts disagree"
-"""The row of the map for cells that two experts call differently; their raw label tells both."""
+"""The row of the map for cells that two experts call differently; their raw label names both."""
 _DEPTH = 3
 
 
 @dataclass(frozen=True, slots=True)
 class _Frame:
-    """A frame: its folder below the root, its file, its size, and its cells, None where it has no JSON file."""
+    """A frame: its folder below the root, its file, its size, and its cells; None without a JSON file."""
 
     album: str
     file: str
@@ -58,12 +58,12 @@ class _Drawn:
 
 
 def check_options(rotation: object, experts: object) -> None:
-    """Refuse an option that is none.
+    """Check the options.
 
     Raises
     ------
     ValueError
-        If one is.
+        If one has an unknown value.
     """
     if rotation not in get_args(Rotation):
         raise ValueError(f'rotation "{rotation}": must be auto, 0, 90, 180 or 270 degrees')
@@ -128,7 +128,7 @@ def read(
             name=frame.file,
             subset=_microscope(frame),
             file=frame.file,
-            # nobody says that every white cell of a frame has a box
+            # whether every white cell of a frame has a box is not published
             annotation_state="none" if frame.cells is None else "unknown",
             group=frame.album.rpartition("/")[2] or top.name,
         )
@@ -136,8 +136,8 @@ def read(
         for number, drawn in enumerate(frame.cells or ()):
             label, raw = _label(drawn, labels, experts)
             box = Box(*turn_back(drawn.corners, frame.size, turned[_microscope(frame)]))
-            told = (("label1", drawn.first), ("label2", drawn.second))
-            cells.append(Cell(image.id, number, label, box, raw, attributes=told))
+            labels_given = (("label1", drawn.first), ("label2", drawn.second))
+            cells.append(Cell(image.id, number, label, box, raw, attributes=labels_given))
     return Dataset(source.name, labels.taxonomy, tuple(images), tuple(cells), root=top)
 
 
@@ -199,15 +199,15 @@ def _corners(cell: Mapping[str, object]) -> Corners:
 
 
 def _microscope(frame: _Frame) -> str:
-    """The first folder where there are two or more, or else nothing: whose boxes lie the same way."""
+    """The folders above the slide, or "": boxes of one microscope have the same orientation."""
     above, _, _ = frame.album.rpartition("/")
     return above
 
 
 def _rotations(top: Path, frames: Sequence[_Frame], rotation: Rotation) -> dict[str, int]:
-    """By how much the frames of each microscope are turned.
+    """The rotation of the frames of each microscope, in degrees.
 
-    A few boxes fit either way; those of a whole microscope settle it, unless its frames are square.
+    A few boxes may fit either way; all boxes of a microscope settle it, unless its frames are square.
     """
     found: dict[str, int] = {}
     problems = []
@@ -237,7 +237,7 @@ def _rotations(top: Path, frames: Sequence[_Frame], rotation: Rotation) -> dict[
 
 
 def _outside(frames: Iterable[_Frame], rotation: int) -> Iterator[str]:
-    """Boxes that leave their frame if it is turned so."""
+    """The boxes that cross the border of their frame at this rotation."""
     for frame in frames:
         width, height = frame.size if rotation in (0, 180) else frame.size[::-1]
         for drawn in frame.cells or ():

@@ -1,7 +1,7 @@
-"""Raabin-Leukemia: photographs of smears by diagnosis; their cells are not annotated.
+"""Raabin-Leukemia: photographs of smears, sorted by diagnosis; their cells are not annotated.
 
-The layout is known in part only: of the addresses, ``Leukemia_Data/ALL/L1/`` alone was seen named. So the
-first folder is taken for the diagnosis, and those below it, such as a subtype, are kept as a tag.
+Only part of the layout is known: ``Leukemia_Data/ALL/L1/`` is the one path that was seen. The first folder is
+therefore read as the diagnosis, and the folders below it, such as a subtype, are kept as a tag.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pcm_leukemia.sources._source import Source
 __all__ = ["DIAGNOSES", "SOURCE", "read"]
 
 DIAGNOSES = ("ALL", "AML", "CLL", "CML")
-"""The folders, each of which is the diagnosis of the images in it."""
+"""The folders; each is named after the diagnosis of its images."""
 
 SOURCE = Source(
     name="raabin_leukemia",
@@ -45,23 +45,23 @@ SOURCE = Source(
 def read(root: str | Path, *, variant: str | None = None, workers: int | None = None) -> Dataset:
     """Read the images below `root`, each with its diagnosis and without cells.
 
-    Detectors refuse them, since their cells are there and not annotated.
+    Detectors refuse these images, since they show cells that are not annotated.
 
     Parameters
     ----------
     root
         The folder that holds ALL, AML, CLL or CML, or one above.
     variant
-        The reading of the labels; there is one, and no label.
+        Only "default" exists, since there are no labels.
     workers
-        Threads that look at the headers; by default as many as Python's pool takes.
+        Threads that read image headers; by default the number that Python's thread pool chooses.
 
     Raises
     ------
     DataNotFound
-        If none of the folders is there, or no image in them.
+        If these folders are missing or hold no image.
     ValueError
-        If there is no such variant.
+        If the variant is unknown.
 
     Warns
     -----

@@ -1,7 +1,7 @@
 """TXL-PBC: boxes of white cells, red cells and platelets on images of BCCD, BCD, Acevedo and Raabin.
 
-YOLO rows ``class cx cy w h``, in shares of the image; the classes are in the order of `data.yaml`, whereas the
-README lists red cells first. Each folder of labels has a `classes.txt`, which is no image's.
+Labels are YOLO rows, ``class cx cy w h``, as fractions of the image size. Class numbers follow `data.yaml`; the
+README lists red cells first. Each folder of labels also has a `classes.txt`, which belongs to no image.
 
 Sources: lugan113/TXL-PBC_Dataset, whose boxes were counted.
 """
@@ -49,33 +49,33 @@ SOURCE = Source(
 )
 
 _ROUNDING = 1.0
-"""Pixels that a box may leave its image by, being rounded."""
+"""Pixels by which a box may cross the image border, because of rounding."""
 
 
 def read(root: str | Path, *, variant: str | None = None, workers: int | None = None) -> Dataset:
     """Read the images, their boxes and the split into train, val and test.
 
-    An image without a label file is one whose cells are not annotated; with an empty one it has none.
+    An image without a label file is not annotated; an image with an empty one has no cells.
 
     Parameters
     ----------
     root
         The repository's folder, or one above.
     variant
-        The reading of the labels; there is one.
+        Only "default" exists.
     workers
-        Threads that look at the headers; by default as many as Python's pool takes.
+        Threads that read image headers; by default the number that Python's thread pool chooses.
 
     Raises
     ------
     DataNotFound
-        If the folders are not there.
+        If the folders are missing.
     CorruptFile
         If `data.yaml` names no classes.
     UnknownLabel
-        If it names others than WBC, RBC and Platelets.
+        If `data.yaml` names a class other than WBC, RBC and Platelets.
     InvalidExport
-        If a row is no box in its image, or a label file has no image: each is listed.
+        If a row is not a box inside its image, or a label file has no image; all are listed.
 
     Warns
     -----
