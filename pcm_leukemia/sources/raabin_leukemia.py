@@ -21,13 +21,13 @@ DIAGNOSES = ("ALL", "AML", "CLL", "CML")
 SOURCE = Source(
     name="raabin_leukemia",
     title="Raabin-Leukemia",
-    what="Photographs of smears of patients with leukaemia, by diagnosis, in which no cell is annotated",
+    what="Photographs of smears of patients with leukaemia, sorted by diagnosis; no cell is annotated",
     cell_types="ALL, AML",
     total_images="7,152",
     annotations="Full Frame (No Annotation)",
     in_table_1=True,
     patients="not published",
-    licence="free data, citation asked for; no licence text was found",
+    licence="free data, citation requested; no licence text was found",
     redistributable=False,
     citation="Mousavi Kouzehkanan et al., A large dataset of white blood cells containing cell locations and types, "
     "along with segmented nuclei and cytoplasm, Scientific Reports 12, 2022, 1123, doi:10.1038/s41598-021-04426-x",
@@ -35,9 +35,9 @@ SOURCE = Source(
     how_to_get="download the leukaemia data from the home page, keep its folders ALL, AML, CLL and CML, and give the "
     "folder that holds them as ROOT",
     defects=(
-        "a diagnosis is that of the patient: not every cell of such an image is leukaemic",
-        "no patient ids: no split can be made by patient",
-        "the paper's Table 1 names ALL and AML, others name CLL and CML as well; the whole layout was not seen",
+        "the diagnosis is the patient's: not every cell in an image is leukaemic",
+        "no patient ids, so a split by patient is impossible",
+        "the paper's Table 1 names ALL and AML; others also name CLL and CML; the full layout has not been seen",
     ),
 )
 

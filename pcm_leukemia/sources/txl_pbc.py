@@ -28,7 +28,7 @@ __all__ = ["SOURCE", "read"]
 SOURCE = Source(
     name="txl_pbc",
     title="TXL-PBC",
-    what="White cells, red cells and platelets in boxes, drawn anew on images of four other data sets",
+    what="White cells, red cells and platelets, with boxes newly drawn on images of four other data sets",
     cell_types="White cells, red cells, platelets",
     total_images="1,440",
     annotations="Full Frame (Bboxes)",
@@ -39,10 +39,10 @@ SOURCE = Source(
     home="https://github.com/lugan113/TXL-PBC_Dataset",
     how_to_get="git clone https://github.com/lugan113/TXL-PBC_Dataset, and give that folder as ROOT",
     defects=(
-        "its images are those of BCCD, BCD, Acevedo and Raabin: never test on one what was trained on the other",
-        "the README lists the classes in another order than data.yaml, which the labels follow",
+        "its images come from BCCD, BCD, Acevedo and Raabin: never train on TXL-PBC and test on one of them, or the reverse",
+        "the README lists the classes in a different order from data.yaml; the labels follow data.yaml",
         "labels were drawn with the help of a detector",
-        "the article's abstract speaks of 1,260 images and 18,143 boxes, another version",
+        "the article's abstract gives 1,260 images and 18,143 boxes, which is another version",
     ),
     counts={"WBC": 1515, "RBC": 24271, "Platelets": 851},
     taxonomy=known(("WBC", "RBC", "Platelets")),
@@ -162,7 +162,9 @@ def _cells(
             raw = names[_number(number, len(names))]
             box = _box([float(share) for share in shares], image)
         except ValueError as error:
-            problems.append(Problem(where, str(error), "write class cx cy w h, in shares of the image"))
+            problems.append(
+                Problem(where, str(error), "write class cx cy w h, as fractions of the image size")
+            )
             continue
         if box is None:
             flat.append(where)
@@ -172,7 +174,7 @@ def _cells(
 
 def _number(text: str, classes: int) -> int:
     if not (text.isdecimal() and int(text) < classes):
-        raise ValueError(f"class {text} is none of 0 to {classes - 1}")
+        raise ValueError(f"has class {text}, not one of 0 to {classes - 1}")
     return int(text)
 
 
@@ -184,7 +186,7 @@ def _box(shares: Sequence[float], image: Image) -> Box | None:
     cy, height = shares[1] * image.height, shares[3] * image.height
     x1, y1, x2, y2 = cx - width / 2, cy - height / 2, cx + width / 2, cy + height / 2
     if not max(-x1, -y1, x2 - image.width, y2 - image.height) <= _ROUNDING or width < 0 or height < 0:
-        raise ValueError(f"is no box in the image of {image.width} x {image.height}")
+        raise ValueError(f"is not a box inside the image of {image.width} x {image.height}")
     if width == 0 or height == 0:
         return None
     return Box(max(x1, 0.0), max(y1, 0.0), min(x2, float(image.width)), min(y2, float(image.height)))

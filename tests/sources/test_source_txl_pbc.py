@@ -80,18 +80,20 @@ def test_every_bad_row_is_named(root: Path) -> None:
         txl_pbc.read(root)
     said = [str(problem) for problem in error.value.problems]
     where = "labels/val/02db46d5-f0f3-511c-b2cc-e907946e88e2.txt"
-    fix = "; write class cx cy w h, in shares of the image"
+    fix = "; write class cx cy w h, as fractions of the image size"
     assert (
         said[0]
         == "images/more/1.jpg: is in none of images/train, images/val and images/test; put it where it was"
     )
     assert said[1:4] == [
-        f"{where}:1: class 3 is none of 0 to 2{fix}",
-        f"{where}:2: class -1 is none of 0 to 2{fix}",
+        f"{where}:1: has class 3, not one of 0 to 2{fix}",
+        f"{where}:2: has class -1, not one of 0 to 2{fix}",
         f"{where}:3: has 4 columns{fix}",
     ]
     assert said[4].startswith(f"{where}:4: could not convert string to float")
-    assert said[5:] == [f"{where}:{line}: is no box in the image of 320 x 240{fix}" for line in (5, 6, 7)]
+    assert said[5:] == [
+        f"{where}:{line}: is not a box inside the image of 320 x 240{fix}" for line in (5, 6, 7)
+    ]
 
 
 def test_boxes_at_the_border_are_cut_and_those_without_area_left_out(root: Path) -> None:
