@@ -13,8 +13,9 @@ import re
 from pathlib import Path
 
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.sources._files import Crop, crops, find_root, listing, warn
+from pcm_leukemia.sources._files import find_root, listing, warn
 from pcm_leukemia.sources._labels import read_map
+from pcm_leukemia.sources._parts import Crop, crops
 from pcm_leukemia.sources._source import Source
 
 __all__ = ["SOURCE", "expected_files", "read"]

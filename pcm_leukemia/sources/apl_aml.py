@@ -26,8 +26,9 @@ from msgspec import structs
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import CorruptFile, InvalidExport, Problem
 from pcm_leukemia.schema import IGNORE
-from pcm_leukemia.sources._files import Crop, crops, find_root, listing, not_found, warn
+from pcm_leukemia.sources._files import find_root, listing, not_found, warn
 from pcm_leukemia.sources._labels import read_map
+from pcm_leukemia.sources._parts import Crop, crops
 from pcm_leukemia.sources._source import Source
 
 __all__ = ["PREFIXES", "SOURCE", "Unsigned", "read"]

@@ -20,8 +20,9 @@ from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import InvalidExport, Problem, some
 from pcm_leukemia.schema import Cell, Image, ImageId, Taxonomy
 from pcm_leukemia.shapes import Box
-from pcm_leukemia.sources._files import find_root, listing, require_files, sizes, warn, with_parts
+from pcm_leukemia.sources._files import find_root, listing, require_files, sizes, warn
 from pcm_leukemia.sources._labels import LabelMap, read_map
+from pcm_leukemia.sources._parts import with_parts
 from pcm_leukemia.sources._source import Download, Source
 
 __all__ = ["SOURCE", "read"]

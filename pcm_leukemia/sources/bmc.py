@@ -11,8 +11,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.sources._files import Crop, crops, find_root, listing
+from pcm_leukemia.sources._files import find_root, listing
 from pcm_leukemia.sources._labels import read_map
+from pcm_leukemia.sources._parts import Crop, crops
 from pcm_leukemia.sources._source import Source
 
 __all__ = ["SOURCE", "read"]

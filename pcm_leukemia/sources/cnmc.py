@@ -23,8 +23,9 @@ from pathlib import Path
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import CorruptFile, InvalidExport, Problem
 from pcm_leukemia.schema import Image, ImageId, PatientId
-from pcm_leukemia.sources._files import find_root, listing, patients, sizes, whole, with_parts
+from pcm_leukemia.sources._files import find_root, listing, sizes
 from pcm_leukemia.sources._labels import read_map
+from pcm_leukemia.sources._parts import patients, whole, with_parts
 from pcm_leukemia.sources._source import Source
 
 __all__ = ["SOURCE", "expected_counts", "read"]

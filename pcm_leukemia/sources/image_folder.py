@@ -18,8 +18,9 @@ from pcm_leukemia import patients as people
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import Problem, UnknownLabel, either
 from pcm_leukemia.schema import IGNORE, Taxonomy
-from pcm_leukemia.sources._files import Crop, crops, find_root, listing, not_found, warn
+from pcm_leukemia.sources._files import find_root, listing, not_found, warn
 from pcm_leukemia.sources._labels import LabelMap, Rule, read_map
+from pcm_leukemia.sources._parts import Crop, crops
 from pcm_leukemia.sources._source import Source
 from pcm_leukemia.splits import SPELLED
 from pcm_leukemia.taxonomy import NINE

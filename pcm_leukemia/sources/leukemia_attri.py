@@ -27,8 +27,9 @@ from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import CorruptFile, InvalidExport, Problem, some
 from pcm_leukemia.schema import Attributes, Cell, Image, ImageId, PatientId, letters
 from pcm_leukemia.shapes import Box
-from pcm_leukemia.sources._files import find_root, listing, not_found, patients, sizes, warn, with_parts
+from pcm_leukemia.sources._files import find_root, listing, not_found, sizes, warn
 from pcm_leukemia.sources._labels import LabelMap, read_map
+from pcm_leukemia.sources._parts import patients, with_parts
 from pcm_leukemia.sources._source import Source
 
 __all__ = ["ATTRIBUTES", "SOURCE", "read"]

@@ -17,8 +17,9 @@ from pathlib import Path
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import CorruptFile, InvalidExport, Problem
 from pcm_leukemia.schema import Attributes
-from pcm_leukemia.sources._files import Crop, crops, find_root, listing
+from pcm_leukemia.sources._files import find_root, listing
 from pcm_leukemia.sources._labels import read_map
+from pcm_leukemia.sources._parts import Crop, crops
 from pcm_leukemia.sources._source import Download, Source
 
 __all__ = ["ANNOTATIONS", "SOURCE", "expected_files", "read"]

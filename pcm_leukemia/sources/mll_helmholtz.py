@@ -23,7 +23,8 @@ from pathlib import Path
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import CorruptFile, DataWarning, InvalidExport, Problem
 from pcm_leukemia.schema import Image, ImageId, PatientId, Tag
-from pcm_leukemia.sources._files import find_root, listing, not_found, patients, sizes
+from pcm_leukemia.sources._files import find_root, listing, not_found, sizes
+from pcm_leukemia.sources._parts import patients
 from pcm_leukemia.sources._source import Source
 
 __all__ = ["DIAGNOSES", "SOURCE", "read"]

@@ -19,8 +19,9 @@ from typing import Literal, TypeAlias
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import DataNotFound, InvalidExport, Problem
 from pcm_leukemia.sources import _raabin_frames
-from pcm_leukemia.sources._files import Crop, crops, find_root, listing
+from pcm_leukemia.sources._files import find_root, listing
 from pcm_leukemia.sources._labels import LabelMap, read_map
+from pcm_leukemia.sources._parts import Crop, crops
 from pcm_leukemia.sources._raabin_frames import Experts, Rotation
 from pcm_leukemia.sources._source import Source
 
