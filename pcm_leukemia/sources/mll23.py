@@ -22,20 +22,20 @@ SOURCE = Source(
     cell_types="Normal, reactive, AML, APL, lymphoma",
     total_images="41,621",
     annotations="Cropped Single Cell",
-    patients="whose an image is was not published",
+    patients="not published",
     licence="CC BY 4.0",
     redistributable=True,
     citation="Shetab Boushehri et al., A large expert-annotated single-cell peripheral blood dataset for "
     "hematological disease diagnostics, Scientific Data, 2025, doi:10.1038/s41597-025-06223-x",
     home="https://zenodo.org/records/14277609",
-    how_to_get="download the 18 zip files, one a class, from the home page, unpack them side by side, so that there "
-    "are the folders basophil to smudge_cell, and give the folder that holds them as ROOT",
+    how_to_get="download the 18 zip files, one for each class, from the home page, unpack them side by side into the "
+    "folders basophil to smudge_cell, and give the folder that holds them as ROOT",
     image_size="288 x 288",
     stain="Pappenheim",
     magnification="Metafer scanner",
     defects=(
-        "no patient ids: no split can be made by patient",
-        "its README says 41,906 images, its table of labels 41,621",
+        "no patient ids, so a split by patient is impossible",
+        "its README gives 41,906 images, its table of labels 41,621",
     ),
     variants={
         "default": "smudge cells are ignored",
@@ -74,14 +74,14 @@ def read(root: str | Path, *, variant: str | None = None, workers: int | None = 
     variant
         "default" or "literal"; see ``SOURCE.variants``.
     workers
-        Threads that look at the headers; by default as many as Python's pool takes.
+        Threads that read image headers; by default the number that Python's thread pool chooses.
 
     Raises
     ------
     DataNotFound
-        If the folders are not there.
+        If the folders are missing.
     UnknownLabel
-        If there are images in a folder that is no class.
+        If images are in a folder that is not named after a class.
 
     Warns
     -----

@@ -1,10 +1,11 @@
 """Raabin-WBC: crops on which two experts agree, and the full frames with the boxes and labels of both.
 
-The cropped release has the folders Train, TestA and TestB, each with a folder a class. The full release has a
-folder a microscope, in it one a slide or album, in that ``images`` and ``jsons``; see `_raabin_frames`.
+The cropped release has the folders Train, TestA and TestB, each with one folder per class. The full release has a
+folder for each microscope, a folder in it for each slide or album, and ``images`` and ``jsons`` in that; see
+`_raabin_frames`.
 
-Crops are cut out of the frames, and slides are in Train and in TestA: `Image.group` is the slide in both
-releases, so that no split separates what is of one slide.
+The crops are cut from the frames, and some slides are in both Train and TestA. `Image.group` is the slide in both
+releases, so that no split separates images of one slide.
 
 Sources: the split files of IPMI-ICNS-UKE/Haematological-Single-Cell-Image-Classification for names and counts.
 """
@@ -32,10 +33,10 @@ Release: TypeAlias = Literal["crops", "frames"]
 BY_PART = {
     "Train": {"Basophil": 212, "Eosinophil": 744, "Lymphocyte": 2427, "Monocyte": 561, "Neutrophil": 6231},
     "TestA": {"Basophil": 89, "Eosinophil": 322, "Lymphocyte": 1034, "Monocyte": 234, "Neutrophil": 2660},
-    # TestB's numbers are not confirmed; those of the others were counted on lists of the files
+    # TestB's numbers are not confirmed; the others were counted from lists of files
     "TestB": {"Lymphocyte": 148, "Neutrophil": 1971},
 }
-"""How many crops of each class the three folders of the cropped release have."""
+"""The number of crops of each class in the three folders of the cropped release."""
 
 SOURCE = Source(
     name="raabin",
@@ -46,7 +47,7 @@ SOURCE = Source(
     annotations="Full Frame (Bboxes), Cropped Single Cell",
     in_table_1=True,
     patients="not published; the slide is known from names of files and folders and is the images' group",
-    licence="free data, citation asked for; no licence text was found",
+    licence="free data, citation requested; no licence text was found",
     redistributable=False,
     citation="Mousavi Kouzehkanan et al., A large dataset of white blood cells containing cell locations and types, "
     "along with segmented nuclei and cytoplasm, Scientific Reports 12, 2022, 1123, doi:10.1038/s41598-021-04426-x",
@@ -59,12 +60,12 @@ SOURCE = Source(
     stain="Giemsa",
     magnification="100x",
     defects=(
-        "slides are in Train and in TestA: that split is given as the images' subset and is not used as a split",
-        "TestB, of the second microscope and camera, has lymphocytes and neutrophils alone",
-        "some basophils are of a patient with leukaemia; they are named by date and time, and kept together",
+        "some slides are in both Train and TestA, so these folders become the images' subset and are not used as a split",
+        "TestB, of the second microscope and camera, has only lymphocytes and neutrophils",
+        "some basophils are from a patient with leukaemia; they are named by date and time, and are kept together",
         "TestB's numbers, 1,971 and 148 (2,119 in all), were not counted on files, nor read again in the article",
         "the paper's Table 1 counts the cells, about 40,000, as images",
-        "boxes of frames lie on the frame turned by 90 degrees in one microscope's folders at least",
+        "boxes refer to the frame turned by 90 degrees in the folders of at least one microscope",
         "whether every white cell of a frame has a box is not stated",
     ),
     counts={
@@ -72,15 +73,15 @@ SOURCE = Source(
         for raw in ("Basophil", "Eosinophil", "Lymphocyte", "Monocyte", "Neutrophil")
     },
     variants={
-        "default": "artefacts, burst cells and those that are cut off are ignored",
+        "default": "artefacts, burst cells and cut-off cells are ignored",
         "literal": "they are Other, as the paper's class of that name includes them",
     },
 )
 
 _SLIDE = re.compile(r"\d+(-\d+)+(?=_)")
-"""What names of crops begin with: ``95-8-10-1_527_1.jpg`` is cell 1 of frame 527 of slide 95-8-10-1."""
+"""The start of a crop's name: ``95-8-10-1_527_1.jpg`` is cell 1 of frame 527 of slide 95-8-10-1."""
 _TAKEN = re.compile(r"\d{8}_\d{6}(?=_)")
-"""... or the date and time at which the frame was taken: ``20190526_163055_0.jpg``."""
+"""The other start of a crop's name, the date and time at which the frame was taken: ``20190526_163055_0.jpg``."""
 _BASOPHILS_OF_ONE = "basophils of one patient"
 
 
@@ -96,7 +97,7 @@ def read(
     """Read the crops, or the frames, below `root`.
 
     Crops are images with one cell that spans them, in the subsets Train, TestA and TestB. Cells of frames have
-    both experts' labels as attributes `label1` and `label2` ("None" where there is none), whatever is chosen.
+    both experts' labels as attributes `label1` and `label2` ("None" if the label is missing), whatever `experts` is.
 
     Parameters
     ----------
@@ -107,26 +108,26 @@ def read(
     release
         "crops" or "frames"; by default whichever is there.
     rotation
-        Frames: by how many degrees, counter-clockwise, a frame is turned before its boxes fit: 0, 90, 180 or 270.
-        By default 0 or 90, whichever all boxes of a microscope fit, if only one does. Cells are given on the frame
-        as it is.
+        Frames: the degrees, counter-clockwise, by which a frame is turned before its boxes fit: 0, 90, 180 or 270.
+        By default 0 or 90, if all boxes of a microscope fit only one of them. The boxes of the data set are in
+        pixels of the unturned frame.
     experts
         Frames: whose label counts: "agree" (both must say the same), "class" (both must lead to the same class),
         "first" or "second". Where experts do not agree, the cell is ignored.
     workers
-        Threads that look at the headers; by default as many as Python's pool takes.
+        Threads that read image headers; by default the number that Python's thread pool chooses.
 
     Raises
     ------
     DataNotFound
-        If neither is there.
+        If neither release is there.
     UnknownLabel
-        If a label is none that is known.
+        If a label is unknown.
     InvalidExport
         If both are there and `release` is not given; or, for frames, if a JSON file cannot be read, or boxes fit
-        neither way, or both ways.
+        neither or both orientations.
     ValueError
-        If an option is none of those.
+        If an option has an unknown value.
 
     Warns
     -----
@@ -149,7 +150,7 @@ def read(
 
 
 def expected_counts(ds: Dataset) -> dict[str, int]:
-    """The published counts, which are of the crops in the folders that are there; {} for frames."""
+    """The published counts of crops in the folders that are there; {} for frames."""
     counts = dict.fromkeys(SOURCE.counts, 0)
     parts = {image.subset for image in ds.images} & BY_PART.keys()
     for part in parts:
@@ -159,7 +160,7 @@ def expected_counts(ds: Dataset) -> dict[str, int]:
 
 
 def _tops(root: str | Path, release: Release | None) -> dict[Release, Path]:
-    """The folder of each release that is there, of those asked for."""
+    """The folder of each requested release that is there."""
     fits: dict[Release, Callable[[Path], bool]] = {
         "crops": lambda folder: any((folder / part).is_dir() for part in BY_PART),
         "frames": _raabin_frames.fits,
@@ -187,7 +188,7 @@ def _crops(top: Path, labels: LabelMap, workers: int | None) -> Dataset:
 
 
 def _group(label: str, name: str) -> str | None:
-    """What a crop must not be separated from: its slide, or its patient, or at least its frame."""
+    """The group that a split keeps a crop in: its slide, its patient, or at least its frame."""
     if slide := _SLIDE.match(name):
         return slide[0]
     if taken := _TAKEN.match(name):
