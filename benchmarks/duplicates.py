@@ -201,7 +201,7 @@ def main() -> None:
         "--cells", type=int, default=40_000, help="for the time of the search; 0: not measured"
     )
     arguments.add_argument("--export", type=Path, help="a sample that was drawn before, or where to keep it")
-    arguments.add_argument("--declared", action="store_true", help="the export is no sample of ours")
+    arguments.add_argument("--declared", action="store_true", help="the export is not one of our samples")
     given = arguments.parse_args()
     with tempfile.TemporaryDirectory() as work:
         export = given.export or Path(work) / "sample.zip"

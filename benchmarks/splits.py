@@ -4,7 +4,7 @@ On simulated cohorts of 40 to 120 patients of very different sizes, with the ima
 by class of the paper's Tables 2 and 3. `by_patient` is run once, with seed 0, for 15 %.
 StratifiedGroupKFold can only give 1/k; it is asked for 7 folds, is measured against its own
 share of 1/7, and gets its best case: rows of cells, shuffled, and of all folds of five seeds
-the one that comes closest. Beside it stands its first fold, which is what most people take.
+the one that comes closest. Its first fold, which most people take, is listed beside it.
 
     python benchmarks/splits.py [COHORTS]
 """

@@ -220,7 +220,7 @@ def _ranked(
 def _ap(times: npt.NDArray[np.float32], ranked: _Ranked) -> Floats:
     """COCO's average precision of a class, ``(IoU, draws)``, for `times` that each group is drawn, ``(groups, draws)``.
 
-    A prediction of an image that is drawn twice stands there twice. Precision is highest right at a hit, so that
+    A prediction of an image that is drawn twice counts twice. Precision is highest right at a hit, so that
     these are all that has to be looked at.
     """
     total = ranked.cells @ times

@@ -171,7 +171,7 @@ def score(
     Raises
     ------
     ValueError
-        If shapes do not fit, a class id is none, or a probability is not a number.
+        If shapes do not fit, a class id is unknown, or a probability is not a number.
 
     Examples
     --------
