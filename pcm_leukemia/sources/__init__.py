@@ -54,7 +54,7 @@ def get(name: str) -> Source:
     Examples
     --------
     >>> get("lmu").licence
-    'CC BY 3.0 (told by third parties)'
+    'CC BY 3.0 (according to third parties)'
     """
     return module(name).SOURCE  # type: ignore[no-any-return]
 

@@ -54,7 +54,7 @@ SOURCE = Source(
     annotations="Cropped Single Cell",
     in_table_1=True,
     patients="200, but no image says whose it is",
-    licence="CC BY 3.0 (told by third parties)",
+    licence="CC BY 3.0 (according to third parties)",
     redistributable=False,
     citation=(
         "Matek C, Schwarz S, Marr C, Spiekermann K. A single-cell morphological dataset of leukocytes from AML "

@@ -15,15 +15,14 @@ Sources: marrlab/SCEMILA for the layout; the numbers of images differ among thos
 from __future__ import annotations
 
 import csv
-import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.errors import CorruptFile, DataWarning, InvalidExport, Problem
+from pcm_leukemia.errors import CorruptFile, InvalidExport, Problem
 from pcm_leukemia.schema import Image, ImageId, PatientId, Tag
-from pcm_leukemia.sources._files import find_root, listing, not_found, sizes
+from pcm_leukemia.sources._files import find_root, listing, not_found, sizes, warn
 from pcm_leukemia.sources._parts import patients
 from pcm_leukemia.sources._source import Source
 
@@ -160,10 +159,8 @@ def _compare(table: Path | None, group_of: Mapping[str, str], counts: Mapping[st
     if problems:
         raise InvalidExport(problems)
     if differ:
-        warnings.warn(
-            f"{table}: {len(differ):,} patients have another number of images than it says: {', '.join(differ[:5])}",
-            DataWarning,
-            stacklevel=3,
+        warn(
+            f"{table}: {len(differ):,} patients have another number of images than it says: {', '.join(differ[:5])}"
         )
 
 

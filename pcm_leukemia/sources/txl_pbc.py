@@ -8,17 +8,16 @@ Sources: lugan113/TXL-PBC_Dataset, whose boxes were counted.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 import yaml
 
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.errors import CorruptFile, DataWarning, InvalidExport, Problem, some
+from pcm_leukemia.errors import CorruptFile, InvalidExport, Problem, some
 from pcm_leukemia.schema import PARTS, AnnotationState, Cell, Image, ImageId, Split
 from pcm_leukemia.shapes import Box
-from pcm_leukemia.sources._files import find_root, listing, not_found, sizes
+from pcm_leukemia.sources._files import find_root, listing, not_found, sizes, warn
 from pcm_leukemia.sources._labels import LabelMap, read_map
 from pcm_leukemia.sources._source import Source
 from pcm_leukemia.taxonomy import known
@@ -129,7 +128,7 @@ def _warn(top: Path, unlabelled: Sequence[str], flat: Sequence[str]) -> None:
         (len(flat), "boxes have no area and are left out", flat),
     ):
         if count:
-            warnings.warn(f"{top}: {count:,} {what}:\n{some(which, 5)}", DataWarning, stacklevel=3)
+            warn(f"{top}: {count:,} {what}:\n{some(which, 5)}")
 
 
 def _names(file: Path) -> list[str]:

@@ -54,11 +54,11 @@ def test_all_of_them_are_listed(run: Run) -> None:
     assert next(row for row in listed if row["name"] == "lmu")["counts"]["MYO"] == 3268
 
 
-def test_one_is_told_in_full(run: Run) -> None:
+def test_one_data_set_in_full(run: Run) -> None:
     shown = run("sources", "lmu")
     assert shown.status == 0
     for text in (
-        "CC BY 3.0 (told by third parties); may not be passed on",
+        "CC BY 3.0 (according to third parties); may not be passed on",
         "strict+pmb: 18,108",
         "annotations-dat.zip",
         "swapped in several",
@@ -129,9 +129,9 @@ def test_validate(run: Run, tmp_path: Path) -> None:
     found = run("validate", f"all_idb2:{tmp_path}")
     assert found.status == 1
     assert "all_idb2: differs from what was published\n  1: 2 of 130, -128\n  0: 3 of 130, -127" in found.out
-    told = json.loads(run("validate", f"all_idb2:{tmp_path}", "--json", "--pixels").out)
-    assert told["ok"] is False
-    assert told["extra"] == {".": ["Thumbs.tif"]}
+    as_json = json.loads(run("validate", f"all_idb2:{tmp_path}", "--json", "--pixels").out)
+    assert as_json["ok"] is False
+    assert as_json["extra"] == {".": ["Thumbs.tif"]}
     wrong = run("validate", tmp_path)
     assert wrong.status == 2
     assert "must be NAME:ROOT, with NAME one of acevedo" in wrong.err.replace("\n", " ")

@@ -41,7 +41,7 @@ def read(name: str, facts: Facts) -> pcm.Dataset:
         ds: pcm.Dataset = reader(facts.root, **facts.options)
     said = [str(each.message) for each in caught]
     assert {each.filename for each in caught} <= {__file__}, (
-        "a warning must name the line that called the reader"
+        "warnings must point to the line that called the reader"
     )
     if facts.warns is None:
         assert said == []

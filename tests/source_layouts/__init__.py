@@ -1,4 +1,4 @@
-"""One module a data set: `make(root)` writes its true layout on disk, small, with its traps, and gives the facts."""
+"""One module per data set: `make(root)` writes a small copy of its real layout, traps included, and returns the facts."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ __all__ = ["Facts", "picture"]
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """What must come out of `read(root, **options)`, written down beside what was made.
+    """What `read(root, **options)` must return for the files that were made.
 
-    `raw` counts the cells by raw label, `labels` by class in the default variant, `patients` is every id with its
-    diagnosis, `parts` the images by part (None: no split). `spoil` removes a file without which the copy is not
-    whole, and `said` is what the error then says; None where nothing lists the files.
+    `raw` counts the cells by raw label, and `labels` by class in the default variant. `patients` maps every id to its
+    diagnosis, and `parts` counts the images by part (None: no split). `spoil` removes a required file, and `said` is
+    the expected error; `spoil` is None if no list of the files exists. `warns` is the expected warning.
     """
 
     root: Path
@@ -38,7 +38,7 @@ class Facts:
 def picture(
     path: Path, width: int = 40, height: int = 30, mode: str = "RGB", shade: int = 200, **save: object
 ) -> Path:
-    """Write a picture whose pixels tell it from others of another `shade`."""
+    """Write a plain picture; pictures of different `shade` have different pixels."""
     path.parent.mkdir(parents=True, exist_ok=True)
     color = {"RGB": (shade, 120, 160), "RGBA": (shade, 120, 160, 255)}[mode]
     PIL.Image.new(mode, (width, height), color).save(path, **save)  # type: ignore[arg-type]

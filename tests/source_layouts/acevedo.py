@@ -1,7 +1,7 @@
-"""`PBC_dataset_normal_DIB` as Mendeley's zip unpacks, and the CSVs of WBCAtt.
+"""`PBC_dataset_normal_DIB` as unpacked from Mendeley's zip, and the CSVs of WBCAtt.
 
-Traps: prefixes that are finer than the folder, images of several sizes, a hidden file that is no image,
-and attributes with the value "nil", for some of the images only.
+Traps: prefixes that are finer than the folder, images of several sizes, a hidden file that is not an image,
+and attributes with the value "nil", for some images only.
 """
 
 from __future__ import annotations

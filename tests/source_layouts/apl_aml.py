@@ -1,7 +1,7 @@
-"""APL_AML: a folder a patient, signed and unsigned slides, a folder a class, and master.csv.
+"""APL_AML: one folder per patient, signed and unsigned slides, one folder per class, and master.csv.
 
 Traps: the folder `Arifact`; a class whose name has a comma; a file whose prefix names another class than its
-folder; unsigned cells, of which nobody confirmed the label; mirrors with underscores for blanks and without
+folder; unsigned cells with unconfirmed labels; mirrors with underscores for blanks and without
 folders for unsigned cells.
 """
 

@@ -1,4 +1,4 @@
-"""What is particular to each data set of the paper: counts of the published classes, traps, re-annotations."""
+"""The special cases of the paper's data sets: published counts by class, traps, re-annotations."""
 
 from __future__ import annotations
 
@@ -274,8 +274,8 @@ def test_all_idb1_points_groups_and_diagnoses(tmp_path: Path) -> None:
         ("im/Im093_0.jpg", "other", Point(1, 2)),
         ("im/Im093_0.jpg", "other", Point(3, 4)),
     ]
-    told = {image.id: (ds.diagnosis_of(image), image.group, image.annotation_state) for image in ds.images}
-    assert told == {
+    found = {image.id: (ds.diagnosis_of(image), image.group, image.annotation_state) for image in ds.images}
+    assert found == {
         "im/Im001_1.jpg": ("ALL", None, "partial"),
         "im/Im034_1.jpg": ("ALL", None, "partial"),
         "im/Im037_0.jpg": ("Normal", None, "none"),
@@ -313,7 +313,7 @@ def test_all_idb1_re_annotation_beside_the_images(tmp_path: Path) -> None:
         "Im093_0": ["Other"],
     }
     (folder / "re-annotation.xml").write_text(re_annotation(drawn), encoding="utf-8")
-    with zipfile.ZipFile(folder / "as it came.zip", "w") as archive:  # the download itself is no export
+    with zipfile.ZipFile(folder / "as it came.zip", "w") as archive:  # the original download is not an export
         archive.writestr("im/Im001_1.jpg", png())
     ds = all_idb1.read(tmp_path)
     assert Counter(cell.label for cell in ds.cells) == {
