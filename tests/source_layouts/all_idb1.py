@@ -1,4 +1,4 @@
-"""ALL-IDB1: points with tabs or blanks, an empty file for a healthy patient, the owner's later points."""
+"""ALL-IDB1: points separated by tabs or spaces, an empty file for a healthy person, the owner's later points."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""ALL-IDB2: TIFF crops, the label in the name; two of them show one cell."""
+"""ALL-IDB2: TIFF crops with the label in the file name; two of them show the same cell."""
 
 from __future__ import annotations
 

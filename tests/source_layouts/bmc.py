@@ -1,7 +1,6 @@
-"""Bone-Marrow-Cytomorphology: a folder a code, with folders of a thousand in those that hold more.
+"""Bone-Marrow-Cytomorphology: one folder per code, with subfolders of a thousand images each if there are more.
 
-Traps: the folders of a thousand, which are no classes; the last of them is not full; codes that mean other
-cells in LMU's data.
+Traps: the subfolders are not classes, and the last one is not full; some codes mean other cells in LMU's data.
 """
 
 from __future__ import annotations
