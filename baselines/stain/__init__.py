@@ -99,7 +99,7 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         )
 
     def to_json(self) -> str:
-        """One line of JSON, of which `from_json` makes an equal reference."""
+        """One line of JSON, from which `from_json` makes an equal reference."""
         return msgspec.json.encode(self).decode()
 
     @classmethod

@@ -183,7 +183,7 @@ def split(
     from pcm_leukemia import splits, store
 
     if not store.recognises(data):
-        raise WrongUsage(f"{data}: is no canonical folder; run first: pcm-leukemia import {data} OUT")
+        raise WrongUsage(f"{data}: not a canonical folder; run first: pcm-leukemia import {data} OUT")
     options = {"test": test, "val": val, "val_unit": val_unit and val_unit.value, "seed": seed}
     given: dict[str, Any] = {option: value for option, value in options.items() if value is not None}
     if extend and (given or replace_it):

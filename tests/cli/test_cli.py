@@ -188,7 +188,7 @@ def test_without_patients_the_split_says_how_to_give_them(run: Run, export: Path
             '"Limphocyte" is not a class of pcm-leukemia',
         ),
         (("import", "{export}", "out", "--patients", "("), "pattern (: is not a regular expression"),
-        (("split", "{export}"), "is no canonical folder; run first: pcm-leukemia import"),
+        (("split", "{export}"), "not a canonical folder; run first: pcm-leukemia import"),
         (("nonsense",), "No such command"),
     ],
 )
