@@ -1,4 +1,4 @@
-"""Scores: `detection` (COCO's average precision) and `classification` (accuracy, F1, AUC), with intervals over patients."""
+"""Scores: `detection` (COCO's average precision) and `classification` (accuracy, F1, AUC), with bootstrap intervals over patients."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""COCO's average precision, from hotcoco, and how far it would vary with other patients."""
+"""COCO's average precision, computed by hotcoco, and its variation over bootstrap draws of patients."""
 
 from __future__ import annotations
 
@@ -20,21 +20,22 @@ __all__ = ["NAMES", "Averages", "Cells", "bootstrap", "evaluate", "of_arrays"]
 Floats = npt.NDArray[np.float64]
 
 Cells: TypeAlias = tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]
-"""The cells of an image: boxes, x1, y1, x2, y2 in pixels, ``(n, 4)``, and class ids from 0, ``(n,)``."""
+"""The cells of an image: boxes (x1, y1, x2, y2 in pixels), ``(n, 4)``, and class ids from 0, ``(n,)``."""
 
 NAMES = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl")
-"""COCO's twelve numbers in its order: s, m, l for cells below 32², below 96² and from 96² square pixels."""
+"""COCO's twelve numbers in COCO's order: s, m, l for cells below 32², below 96² and from 96² square pixels."""
 
 _ALL = [[0.0, 1e10]]
 _CHUNK = 250
-"""Draws that are worked on at once, so that memory stays flat."""
+"""Number of draws computed at once, to bound memory."""
 
 
 class Averages(NamedTuple):
-    """What COCO computes. NaN where there is no cell to find.
+    """What COCO computes. NaN without a cell to find.
 
-    `twelve` as in `NAMES`; `of` AP, AP50, AP75 of each class, ``(k, 3)``; `curves` the precision at each class
-    and recall of 0, 0.01 ... 1: at IoU 0.5, and as the mean of the ten IoUs, ``(2, k, 101)``.
+    `twelve` holds the numbers in `NAMES`; `of` holds AP, AP50 and AP75 of each class, ``(k, 3)``. `curves` holds
+    the precision of each class at a recall of 0, 0.01 ... 1: at IoU 0.5, and the mean over the ten IoUs,
+    ``(2, k, 101)``.
     """
 
     twelve: Floats
@@ -62,7 +63,7 @@ def evaluate(ds: Dataset, found: Mapping[ImageId, Detections]) -> Averages:
 
 
 def of_arrays(truth: Sequence[Cells], found: Sequence[Detections], classes: int) -> tuple[float, float]:
-    """AP (mean over IoU 0.5 to 0.95) and AP50, over all classes that occur, 0 to 1; NaN without a cell.
+    """AP (mean over IoU 0.5 to 0.95) and AP50, over all classes that have a cell, 0 to 1; NaN without a cell.
 
     Parameters
     ----------
@@ -96,11 +97,11 @@ def of_arrays(truth: Sequence[Cells], found: Sequence[Detections], classes: int)
 def bootstrap(
     ds: Dataset, found: Mapping[ImageId, Detections], groups: Sequence[str], draws: int, seed: int
 ) -> Floats:
-    """AP and AP50 if other patients had been examined: ``(draws, k + 1, 2)``, the mean over classes last.
+    """AP and AP50 in each bootstrap draw: ``(draws, k + 1, 2)``, with the mean over classes last.
 
-    `groups` says whose each image is. They are drawn with replacement, each with all of its images; a class of
-    which a draw has no cell is NaN there and left out of the draw's mean. Each image is evaluated once: what a
-    draw changes is how often it counts.
+    `groups` names the group (patient) of each image. Groups are drawn with replacement, each with all its images.
+    A class without cells in a draw is NaN there and left out of that draw's mean. Each image is evaluated once;
+    a draw only changes how often it counts.
     """
     numbers = {group: number for number, group in enumerate(sorted(set(groups)))}
     of_image = np.array([numbers[group] for group in groups])
@@ -117,9 +118,9 @@ def bootstrap(
 
 
 def _coco(ds: Dataset, found: Mapping[ImageId, Detections]) -> tuple[COCO, COCO]:
-    """Cells and predictions as COCO knows them: images, classes and cells are numbered from 1.
+    """Cells and predictions in COCO's form: images, classes and cells are numbered from 1.
 
-    A cell to be ignored is a crowd of every class: predictions on it count neither for nor against.
+    An ignored cell becomes a crowd of every class, so that predictions on it do not count.
     """
     category = {label: number for number, label in enumerate(ds.taxonomy.labels, 1)}
     images: list[dict[str, Any]] = []
@@ -148,7 +149,7 @@ def _coco(ds: Dataset, found: Mapping[ImageId, Detections]) -> tuple[COCO, COCO]
 
 
 def _results(found: Sequence[Detections]) -> Floats:
-    """Detections as COCO's rows: image from 1, x, y, width, height, score, class from 1."""
+    """Detections as COCO's rows: image number from 1, x, y, width, height, score, class number from 1."""
     rows = [
         np.column_stack([np.full(len(each.scores), number), sides(each.boxes), each.scores, each.labels + 1])
         for number, each in enumerate(found, 1)
@@ -157,7 +158,7 @@ def _results(found: Sequence[Detections]) -> Floats:
 
 
 def _evaluated(truth: COCO, predicted: COCO) -> tuple[Floats, Floats]:
-    """Precision by IoU, recall, class, size of cell and most predictions; recall by the same without recall."""
+    """Precision by IoU, recall, class, cell size and maximum of predictions; recall by all of these but recall."""
     ran = COCOeval(truth, predicted, "bbox")
     ran.evaluate()
     ran.accumulate()
@@ -166,16 +167,16 @@ def _evaluated(truth: COCO, predicted: COCO) -> tuple[Floats, Floats]:
 
 
 def _mean(values: Floats) -> float:
-    """The mean of what was computed: COCO writes -1 where there is nothing to find."""
+    """The mean of the computed values: COCO writes -1 without a cell to find."""
     known = values[values > -1]
     return float(known.mean()) if known.size else float("nan")
 
 
 class _Ranked(NamedTuple):
-    """The predictions of one class, best first, and how many `cells` of it each group has.
+    """The predictions of one class, best first, and the number of `cells` of that class in each group.
 
-    `whose` each prediction is; at each IoU, whether it `hits` a cell, and whether it is `counted`: one on a cell
-    to be ignored is not.
+    `whose` is the group of each prediction. For each IoU, `hits` says whether the prediction matches a cell, and
+    `counted` whether it counts: a prediction on an ignored cell does not.
     """
 
     cells: Floats
@@ -187,7 +188,7 @@ class _Ranked(NamedTuple):
 def _ranked(
     ds: Dataset, found: Mapping[ImageId, Detections], of_image: npt.NDArray[np.int_], groups: int
 ) -> Iterator[_Ranked]:
-    """What is found of each class, in their order."""
+    """The ranked predictions of each class, in class order."""
     truth, predicted = _coco(ds, found)
     ran = COCOeval(truth, predicted, "bbox")
     params = Params("bbox")
@@ -196,7 +197,7 @@ def _ranked(
     params.cat_ids = list(range(1, len(ds.taxonomy.labels) + 1))
     ran.params = params
     ran.evaluate()
-    # images that have neither a cell of the class nor a prediction of it may be left out
+    # images without a cell or a prediction of the class may be missing here
     of_class: dict[int, list[dict[str, Any]]] = {number: [] for number in params.cat_ids}
     for one in ran.eval_imgs:
         if one is not None:
@@ -218,10 +219,10 @@ def _ranked(
 
 
 def _ap(times: npt.NDArray[np.float32], ranked: _Ranked) -> Floats:
-    """COCO's average precision of a class, ``(IoU, draws)``, for `times` that each group is drawn, ``(groups, draws)``.
+    """COCO's average precision of a class, ``(IoU, draws)``; `times` counts each group's draws, ``(groups, draws)``.
 
-    A prediction of an image that is drawn twice counts twice. Precision is highest right at a hit, so that
-    these are all that has to be looked at.
+    A prediction of an image that is drawn twice counts twice. Precision peaks at hits, so only hits are
+    examined.
     """
     total = ranked.cells @ times
     result = np.where(total > 0, 0.0, np.full((len(ranked.hits), 1), np.nan))
@@ -231,7 +232,7 @@ def _ap(times: npt.NDArray[np.float32], ranked: _Ranked) -> Floats:
     for row, hits, counted in zip(result, ranked.hits, ranked.counted, strict=True):
         places = np.flatnonzero(hits)
         if counted_last is None or not np.array_equal(counted, counted_last):
-            # whole numbers below 2 ** 24: exact in 32 bits
+            # integers below 2 ** 24 are exact in 32 bits
             until, counted_last = (weights * counted[:, None]).cumsum(0), counted
         found = weights[places].cumsum(0, dtype=np.float64)
         precision = np.maximum.accumulate((found / np.maximum(until[places], 1))[::-1], axis=0)[::-1]

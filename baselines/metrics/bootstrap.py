@@ -1,4 +1,4 @@
-"""How far a score would vary with other patients: whole patients are drawn, with replacement.
+"""Bootstrap intervals of a score: whole patients are drawn, with replacement.
 
 The cells of one patient are alike, so drawing single cells would give intervals that are too narrow.
 """
@@ -14,7 +14,7 @@ __all__ = ["Interval", "interval", "times_drawn"]
 
 
 class Interval(NamedTuple):
-    """The range that holds 95 % of the draws: their percentiles 2.5 and 97.5."""
+    """The range that contains 95 % of the draws: percentiles 2.5 to 97.5."""
 
     low: float
     high: float
@@ -24,7 +24,7 @@ class Interval(NamedTuple):
 
 
 def times_drawn(groups: int, draws: int, seed: int) -> npt.NDArray[np.int64]:
-    """How often each group is in each draw of as many groups as there are, ``(draws, groups)``.
+    """How often each draw contains each group, ``(draws, groups)``; a draw takes as many groups as exist.
 
     Examples
     --------
@@ -36,7 +36,7 @@ def times_drawn(groups: int, draws: int, seed: int) -> npt.NDArray[np.int64]:
 
 
 def interval(values: npt.NDArray[np.floating[Any]]) -> Interval | None:
-    """The interval of a score over all draws; None if it is NaN in every one.
+    """The interval of a score over all draws, NaN left out; None if every draw is NaN.
 
     Examples
     --------
