@@ -1,8 +1,8 @@
-"""Chula RBC-12: red cells of thalassaemia patients, as centre points with a class of shape each.
+"""Chula RBC-12: red cells of thalassaemia patients, each with a centre point and a shape class.
 
-A row of ``Label/<n>.txt`` is ``x y class``, in pixels. An image without a label file is one that nobody
-labelled; with an empty one it may be that, or an image without cells. The repository's README lists other
-numbers than the files use; the names here are those of the class numbers in the files.
+A row of ``Label/<n>.txt`` is ``x y class``, in pixels. An image without a label file was not
+labelled. An image with an empty one was either not labelled or has no cells. The class numbers in the README
+differ from those in the label files; the names here follow the files.
 
 Sources: Chula-PIC-Lab/Chula-RBC-12-Dataset, whose files were counted.
 """
@@ -25,9 +25,9 @@ __all__ = ["SOURCE", "read"]
 SOURCE = Source(
     name="chula_rbc12",
     title="Chula RBC-12",
-    what="Red cells in fields of smears, each a centre point with one of 13 classes of shape",
+    what="Red cells in fields of smears, each with a centre point and one of 13 shape classes",
     cell_types="Red cells",
-    total_images="738, and 121 without labels in RBC Diseases",
+    total_images="738, plus 121 without labels in RBC Diseases",
     annotations="Full Frame (Centroids)",
     patients="not published",
     licence="MIT",
@@ -39,9 +39,9 @@ SOURCE = Source(
     image_size="640 x 480",
     defects=(
         "115 images have no label file: they are unlabelled, not empty",
-        "2 label files are empty (53 and 56), and nobody says whether those images were labelled",
+        "2 label files are empty (53 and 56); whether those images were labelled is unknown",
         "13 classes, not 12; its README lists other class numbers, and 706 images",
-        "points and no boxes: detectors refuse them",
+        "cells have points but no boxes, so detectors refuse them",
         "the 121 photographs in RBC Diseases have no labels",
     ),
     counts={
@@ -93,18 +93,18 @@ def read(root: str | Path, *, variant: str | None = None, workers: int | None = 
     root
         The repository's folder, or one above.
     variant
-        The reading of the labels; there is one.
+        Only "default" exists.
     workers
-        Threads that look at the headers; by default as many as Python's pool takes.
+        Threads that read image headers; by default the number that Python's thread pool chooses.
 
     Raises
     ------
     DataNotFound
-        If the folders are not there.
+        If the folders are missing.
     UnknownLabel
-        If a class number is none of 0 to 12.
+        If a class number is not one of 0 to 12.
     InvalidExport
-        If a row cannot be read, a point lies outside its image, or a label file has no image: each is listed.
+        If a row cannot be read, a point lies outside its image, or a label file has no image; all are listed.
 
     Warns
     -----
@@ -151,7 +151,7 @@ def _fits(folder: Path) -> bool:
 
 
 def _state(found: list[tuple[Point, str]] | None) -> AnnotationState:
-    """There is a class for cells of no type, so that an image with labels has one for every red cell."""
+    """An image with labels is complete, since even red cells of no type have a class of their own."""
     if found is None:
         return "none"
     return "complete" if found else "unknown"

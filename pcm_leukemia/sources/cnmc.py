@@ -8,8 +8,8 @@
     C-NMC_test_final_phase_data/...                        without labels
 
 The subject is the second field of a name, "21" with ALL and "H21" without; mirrors write "h21". In the CSV
-the column `Patient_ID` holds the original file names, from which the preliminary test's subjects come.
-The images of the final test have no label: they come without a cell, as not annotated.
+the column `Patient_ID` holds the original file names, which give the subjects of the preliminary test.
+Images of the final test have no label, so they have no cell and are not annotated.
 """
 
 from __future__ import annotations
@@ -62,15 +62,15 @@ SOURCE = Source(
     image_size="450 x 450, 24-bit BMP, the cell on black",
     stain="not stated",
     defects=(
-        "15,114 files are known of, where TCIA's page tells of 15,135; nobody explains the other 21",
-        "each cell is cut out on black, so that a model can learn the edge of the mask",
-        "hem is a normal precursor of B cells (haematogone), no mature lymphocyte",
-        "near-identical cells stand under different subjects",
+        "15,114 files are known, but TCIA's page gives 15,135; the other 21 are unexplained",
+        "each cell is cut out on black, so a model can learn the edge of the mask",
+        "hem is a normal precursor of B cells (haematogone), not a mature lymphocyte",
+        "near-identical cells appear under different subjects",
         "the final test has no labels",
     ),
     counts={"all": 8_491, "hem": 4_037},
     variants={
-        "default": "hem is Other: a normal precursor is none of the eight classes",
+        "default": "hem is Other: a normal precursor is not one of the eight classes",
         "hem_as_lymphocyte": "hem is Lymphocyte, the nearest class, though it is immature",
     },
 )
@@ -81,8 +81,8 @@ _FINAL = "final"
 
 
 @dataclass(frozen=True, slots=True)
-class _Row:
-    """An image: its file, its part, and the name it had first, which tells the rest; None if nobody knows it."""
+class _NamedImage:
+    """An image: its file, its part, and its parsed original name; None if that is unknown."""
 
     file: str
     part: str
@@ -90,42 +90,42 @@ class _Row:
 
 
 def read(root: str | Path, *, variant: str | None = None, workers: int | None = None) -> Dataset:
-    """Read the folds, and the two tests where they are there.
+    """Read the folds, and the two tests if they are present.
 
     The parts are fold_0, fold_1, fold_2, prelim and final.
 
     Parameters
     ----------
     root
-        The folder that holds all of it.
+        The folder that holds all parts.
     variant
         "default" or "hem_as_lymphocyte".
     workers
-        Threads that read headers.
+        Threads that read image headers; by default the number that Python's thread pool chooses.
 
     Raises
     ------
     DataNotFound
-        If the folds are not there.
+        If the folds are missing.
     CorruptFile
-        If the CSV is not as it was published.
+        If the CSV lacks a published column, or a row is too short.
     InvalidExport
-        If names do not tell the subject, the CSV is missing or does not fit the images: every problem is listed.
+        If names contain no subject, or the CSV is missing or does not match the images; all are listed.
     ValueError
-        If there is no such variant.
+        If the variant is unknown.
 
     Warns
     -----
     DataWarning
-        If files are left out, since they are no images.
+        If files are not images and are left out.
     """
     labels = read_map(SOURCE, variant)
     find_root(SOURCE, root, _holds_fold, "the folders fold_0, fold_1, fold_2 in it")
-    folder = Path(root).absolute()  # the tests lie beside the folds' folder
+    folder = Path(root).absolute()  # the tests are beside the folds' folder
     files = listing(folder, (".bmp",))
     problems: list[Problem] = []
     rows = [*_folds(files, problems), *_prelim(folder, files, problems)]
-    rows += [_Row(file, _FINAL, None) for file in files if "final" in file.lower().rpartition("/")[0]]
+    rows += [_NamedImage(file, _FINAL, None) for file in files if "final" in file.lower().rpartition("/")[0]]
     if problems:
         raise InvalidExport(problems)
     known = sizes(folder, [row.file for row in rows], workers)
@@ -154,7 +154,7 @@ def read(root: str | Path, *, variant: str | None = None, workers: int | None = 
 
 
 def expected_counts(ds: Dataset) -> dict[str, int]:
-    """The published cells of the parts that are there."""
+    """Return the published number of cells in the parts of `ds`."""
     there = [_COUNTS[part] for part in ds.parts if part in _COUNTS] or list(_COUNTS.values())
     return {raw: sum(counts[raw] for counts in there) for raw in ("all", "hem")}
 
@@ -163,7 +163,7 @@ def _holds_fold(folder: Path) -> bool:
     return any((folder / f"fold_{number}").is_dir() for number in range(3))
 
 
-def _folds(files: Iterable[str], problems: list[Problem]) -> list[_Row]:
+def _folds(files: Iterable[str], problems: list[Problem]) -> list[_NamedImage]:
     rows = []
     for file in files:
         steps = file.lower().split("/")
@@ -177,12 +177,12 @@ def _folds(files: Iterable[str], problems: list[Problem]) -> list[_Row]:
             )
             problems.append(Problem(file, what, "get it again under its own name"))
         else:
-            rows.append(_Row(file, fold, name))
+            rows.append(_NamedImage(file, fold, name))
     return rows
 
 
-def _prelim(folder: Path, files: list[str], problems: list[Problem]) -> list[_Row]:
-    """The images of the preliminary test, by the CSV that names them."""
+def _prelim(folder: Path, files: list[str], problems: list[Problem]) -> list[_NamedImage]:
+    """Return the images of the preliminary test, as listed in the CSV."""
     there = {file.rpartition("/")[2]: file for file in files if "prelim" in file.lower().rpartition("/")[0]}
     tables = [file for file in listing(folder, (".csv",)) if "prelim" in file.lower()]
     if not tables:
@@ -201,13 +201,13 @@ def _prelim(folder: Path, files: list[str], problems: list[Problem]) -> list[_Ro
         elif file is None:
             problems.append(Problem(where, f"names {new}, which is not there", "get the images again, whole"))
         else:
-            rows.append(_Row(file, "prelim", name))
+            rows.append(_NamedImage(file, "prelim", name))
     problems += [Problem(file, f"is not in {tables[0]}", "get the table again") for file in there.values()]
     return sorted(rows, key=lambda row: row.file)
 
 
 def _table(path: Path) -> list[tuple[int, str, str, str]]:
-    """(line, original name, new name, label) of each row; the first stands in the column Patient_ID."""
+    """(line, original name, new name, label) of each row; the column Patient_ID holds the original name."""
     with path.open(encoding="utf-8-sig", newline="") as stream:
         rows = csv.reader(stream)
         header = [name.strip().lower() for name in next(rows, [])]

@@ -1,11 +1,11 @@
-"""Anybody's own crops: a folder a class, below the root or below train, val and test.
+"""Your own crops: one folder for each class, below the root or below train, val and test.
 
 ::
 
     <root>/<class>/.../*.png
-    <root>/{train,val,test}/<class>/.../*.png     parts in the usual spellings, which become the split
+    <root>/{train,val,test}/<class>/.../*.png     parts in the usual spellings become the split
 
-The way in for a lab's own cells, and for data sets that came as such folders.
+Use it for a lab's own cells, and for data sets in this layout.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ __all__ = ["SOURCE", "read"]
 SOURCE = Source(
     name="image_folder",
     title="a folder of images by class",
-    what="Anybody's own single-cell crops, a folder a class.",
+    what="Your own single-cell crops, in one folder for each class.",
     cell_types="any",
     total_images="any",
     annotations="Cropped Single Cell",
@@ -40,8 +40,8 @@ SOURCE = Source(
     citation="cite its owner",
     home="",
     how_to_get=(
-        "put each crop into a folder named after its class; ROOT is the folder with these in it, or with train, val "
-        "and test that have them"
+        "put each crop into a folder named after its class; ROOT is the folder that holds these folders, or that "
+        "holds train, val and test with these folders in them"
     ),
     defects=(),
 )
@@ -61,33 +61,33 @@ def read(
     Parameters
     ----------
     root
-        The folder with the class folders in it, or with folders train, val and test (or valid, training, ...)
-        in which these are.
+        The folder that holds the class folders, or folders train, val and test (or valid, training, ...) with
+        the class folders in them.
     variant
-        "default" is the only one.
+        Only "default" exists.
     labels
-        Folder -> class, or "ignore"; folders that spell a class need none.
+        Folder -> class, or "ignore"; folders named after a class need no entry.
     taxonomy
         The classes.
     patients
         A pattern over image paths, or a `patients.Table` with the columns path (of an image or a folder), patient and
         (optional) diagnosis.
     workers
-        Threads that read headers.
+        Threads that read image headers; by default the number that Python's thread pool chooses.
 
     Raises
     ------
     DataNotFound
-        If there is no folder with images in it.
+        If no folder has images in it.
     UnknownLabel
-        If a folder is no class: all of them are named.
+        If a folder is not a class; all are listed.
     ValueError
-        If there is no such variant, or `labels` leads to no class.
+        If the variant is unknown, or `labels` names an unknown class.
 
     Warns
     -----
     DataWarning
-        If files are left out, since they are in no class folder or no images.
+        If files are not images or not in a class folder, and are left out.
 
     Examples
     --------
@@ -123,7 +123,7 @@ def read(
 
 
 def _map(rows: list[Crop], given: Mapping[str, str], taxonomy: Taxonomy, where: str) -> LabelMap:
-    """The class of every folder: as given, or as the taxonomy, or for the nine the map, spells it."""
+    """Return the class of every folder: as given, as the taxonomy spells it, or from the map of the nine classes."""
     wrong = sorted({label for label in given.values() if label != IGNORE and label not in taxonomy.labels})
     if wrong:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""LeukemiaAttri: fields with boxes of 13 cell types and seven attributes, each cell under up to 12 microscopes.
+"""LeukemiaAttri: boxes of 13 cell types with seven attributes; the same cells appear in up to 12 subsets.
 
 ::
 
@@ -6,11 +6,11 @@
     <subset>/json_labels/{train,test}.json                                  COCO with attributes
 
 A subset is ``{H,L}_{10X,40X,100X}_{C1,C2}``: costly or cheap microscope, magnification, camera. All subsets
-show the same cells, so that only patients, who are the same in all of them, keep cells apart; the parts that
-come with the data do so within a subset, and not between subsets.
+show the same cells of the same patients, so only a split by patient keeps cells apart. The published parts
+keep them apart within a subset, but not between subsets.
 
-Categories are taken by the names that each JSON lists: their numbers differ. Images are annotated in part,
-and what is annotated as "None" is no negative. The images were squeezed to a square: cells are elliptical.
+Categories are matched by name, since their numbers differ between the JSON files. Images are only partly
+annotated, and "None" does not mean a negative. The images were squeezed to a square, so cells are elliptical.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ SOURCE = Source(
     annotations="Full Frame (Bboxes/Cell Attributes)",
     in_table_1=True,
     patients="47 or 48, by the name of the file",
-    licence="CC BY-NC-SA 4.0 (told by a third party)",
+    licence="CC BY-NC-SA 4.0 (reported by a third party)",
     redistributable=False,
     citation=(
         "Rehman A et al. A large-scale multi domain leukemia dataset for the white blood cells detection with "
@@ -51,24 +51,24 @@ SOURCE = Source(
     ),
     home="https://github.com/intelligentMachines-ITU/Blood-Cancer-Dataset-Lukemia-Attri-MICCAI-2024",
     how_to_get=(
-        "on the home page, follow the links to Google Drive, one a subset, and unpack each into a folder of its name "
+        "on the home page, follow the links to Google Drive, one for each subset, and unpack each into a folder of its name "
         "(H_100X_C1, ...); ROOT is the folder that holds them, or one of them"
     ),
     image_size="640 x 640, squeezed to about 0.60 of the width",
     magnification="10x, 40x and 100x",
     defects=(
-        "one cell is in several subsets: keep patients apart over all of them",
+        "one cell is in several subsets: keep patients apart across all of them",
         "the train and test of different subsets share patients",
-        "annotation is incomplete, and None is no negative",
-        "the images are squeezed, so that cells are elliptical",
+        "annotation is incomplete, and None does not mean a negative",
+        "the images are squeezed, so cells are elliptical",
         "the JSON spells a key nuclear_chromatio, and the documented numbers of the classes are wrong in places",
         "some boxes are on red cells",
-        "not every subset is linked; L_10X_C1 is told to be empty",
+        "not every subset is linked; L_10X_C1 is reportedly empty",
         "non-commercial: keep it apart from data under other terms",
     ),
     variants={
         "default": "promonocytes are monocytes",
-        "promonocyte_as_blast": "promonocytes are blasts of AML, as WHO counts them",
+        "promonocyte_as_blast": "promonocytes are AML blasts, as the WHO counts them",
     },
 )
 
@@ -83,7 +83,7 @@ ATTRIBUTES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "cytoplasmic_basophilia": ("cytoplasmic basophilia", ("slight", "moderate")),
     "cytoplasmic_vacuoles": ("cytoplasmic vacuoles", ("absent", "prominent")),
 }
-"""Key in the JSON -> the attribute here, and what its values 0, 1, 2 mean; 4 is "not applicable"."""
+"""Key in the JSON -> the attribute here, and the meaning of its values 0, 1, 2; 4 is "not applicable"."""
 
 _SUBSET = re.compile(r"[HL]_(10|40|100)X_C[12]", re.IGNORECASE)
 _NAME = re.compile(r"([^_]+)_.+_([A-Za-z]+)")
@@ -92,8 +92,8 @@ _PARTS = ("train", "test")
 
 
 @dataclass
-class _Found:
-    """What reading gathers over all subsets and parts."""
+class _Contents:
+    """The images and cells of all subsets and parts, with problems and left-out boxes."""
 
     labels: LabelMap
     problems: list[Problem] = field(default_factory=list)
@@ -110,7 +110,7 @@ def read(
     subsets: Collection[str] | None = None,
     workers: int | None = None,
 ) -> Dataset:
-    """Read the subsets that are there, or those asked for.
+    """Read all subsets that are present, or the requested ones.
 
     Parameters
     ----------
@@ -119,22 +119,22 @@ def read(
     variant
         "default" or "promonocyte_as_blast".
     subsets
-        Such as ``["H_100X_C1"]``, in any case; by default all that are there.
+        Such as ``["H_100X_C1"]``, in any case; by default all that are present.
     workers
-        Threads that read headers.
+        Threads that read image headers; by default the number that Python's thread pool chooses.
 
     Raises
     ------
     DataNotFound
-        If there is no subset, or not one that was asked for.
+        If no subset is present, or a requested one is missing.
     CorruptFile
-        If a JSON is none.
+        If a JSON file is not a COCO file.
     InvalidExport
-        If a JSON names images that are not there, or annotations cannot be read: every problem is listed.
+        If a JSON file names missing images, or annotations cannot be read; all are listed.
     UnknownLabel
-        If a category is none of the 14.
+        If a category is not one of the 14.
     ValueError
-        If there is no such variant.
+        If the variant is unknown.
 
     Warns
     -----
@@ -149,7 +149,7 @@ def read(
     wanted = [name.upper() for name in subsets] if subsets is not None else list(there)
     if lost := [name for name in wanted if name not in there]:
         raise not_found(SOURCE, root, f"has no {', '.join(lost)}, but {', '.join(there)}")
-    found = _Found(labels)
+    found = _Contents(labels)
     for name in sorted(wanted):
         _read_subset(folder, name, there[name], found, workers)
     if found.problems:
@@ -158,7 +158,7 @@ def read(
         warn(f"{len(found.left):,} boxes have no area in their image and are left out:\n{some(found.left)}")
     strange = [image.id for image in found.images if image.patient is None]
     if strange:
-        warn(f'{len(strange):,} images have names that tell no patient, the first "{strange[0]}"')
+        warn(f'{len(strange):,} images have names without a patient, the first "{strange[0]}"')
     ds = Dataset(
         SOURCE.name,
         labels.taxonomy,
@@ -171,7 +171,7 @@ def read(
 
 
 def _subsets(folder: Path) -> dict[str, Path]:
-    """The subsets in a folder, or the one that it is: name in capitals -> path below the folder."""
+    """Return the subsets in a folder, or the folder itself if it is one: name in capitals -> path below the folder."""
     found = {
         entry.name.upper(): Path(entry.name)
         for entry in sorted(folder.iterdir())
@@ -182,8 +182,8 @@ def _subsets(folder: Path) -> dict[str, Path]:
     return found
 
 
-def _read_subset(folder: Path, name: str, path: Path, found: _Found, workers: int | None) -> None:
-    """Both parts of a subset."""
+def _read_subset(folder: Path, name: str, path: Path, found: _Contents, workers: int | None) -> None:
+    """Read both parts of a subset."""
     prefix = "" if path == Path() else f"{path.as_posix()}/"
     files = [prefix + file for file in listing(folder / path)]
     outside = [file for file in files if not set(_PARTS) & set(file.lower().split("/")[:-1])]
@@ -228,7 +228,7 @@ def _json(path: Path) -> dict[str, Any]:
             return dict(content)
     except (ValueError, KeyError, TypeError):
         pass
-    raise CorruptFile(f"{path}: is no COCO file with images, annotations and categories; get it again")
+    raise CorruptFile(f"{path}: is not a COCO file with images, annotations and categories; get it again")
 
 
 def _image(file: str, subset: str, size: tuple[int, int], *, listed: bool) -> Image:
@@ -246,9 +246,9 @@ def _image(file: str, subset: str, size: tuple[int, int], *, listed: bool) -> Im
 
 
 def _cells(
-    where: str, content: Mapping[str, Any], images: Mapping[object, Image], found: _Found
+    where: str, content: Mapping[str, Any], images: Mapping[object, Image], found: _Contents
 ) -> Iterator[Cell]:
-    """The annotations of one file; those of images that could not be read are left out with them."""
+    """Yield the cells of one file, without those of unreadable images."""
     codes = {letters(raw): raw for raw in found.labels.rules}
     names = {row["id"]: str(row["name"]) for row in content["categories"]}
     used = Counter(str(row.get("category_id")) for row in content["annotations"] if isinstance(row, dict))
@@ -265,9 +265,7 @@ def _cells(
             continue
         said = row.get("category_name")
         if row["image_id"] not in listed or (said is not None and letters(str(said)) != letters(raw)):
-            what = (
-                f'is of image {row["image_id"]} and "{said}", which its lists of images and categories deny'
-            )
+            what = f'gives image {row["image_id"]} and "{said}", unlike the lists of images and categories'
             found.problems.append(Problem(place, what, "get the subset again"))
         elif image is not None:
             number = numbers[image.id] = numbers.get(image.id, -1) + 1
@@ -280,14 +278,14 @@ def _cells(
 
 
 def _box(x: float, y: float, width: float, height: float, image: Image) -> Box | None:
-    """The box as far as it is in the image; None if nothing of it is."""
+    """Return the part of the box inside the image; None if it is outside."""
     if width <= 0 or height <= 0:
         return None
     return Box(x, y, x + width, y + height).clip(image.width, image.height)
 
 
 def _attributes(row: Mapping[str, Any]) -> Attributes:
-    """The attributes in words; a value that is not documented stays the number that it is."""
+    """Return the attributes in words; an undocumented value stays a number."""
     pairs = []
     for key, (name, words) in ATTRIBUTES.items():
         if row.get(key) is not None:

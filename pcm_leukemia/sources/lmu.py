@@ -3,11 +3,11 @@
 ::
 
     <CODE>/<CODE>_0001.tiff     the code is the original label; 400 x 400, RGBA
-    annotations.dat             path, original label, first and second re-annotation; "nan" where there is none
+    annotations.dat             path, original label, first and second re-annotation, or "nan"
 
 The codes are easily confused: MYO is the myeloblast and MYB the myelocyte. Re-annotations are kept as
-attributes `re-annotation 1` and `re-annotation 2`: where they disagree with the folder, they tell of noise
-and are no correction. No image has a patient, so that no split by patient is possible.
+attributes `re-annotation 1` and `re-annotation 2`: where they disagree with the folder, they show label
+noise and do not correct it. Images have no patient ids, so a split by patient is impossible.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ SOURCE = Source(
     total_images="18,365",
     annotations="Cropped Single Cell",
     in_table_1=True,
-    patients="200, but no image says whose it is",
+    patients="200, but images have no patient ids",
     licence="CC BY 3.0 (according to third parties)",
     redistributable=False,
     citation=(
@@ -72,16 +72,16 @@ SOURCE = Source(
     image_size="400 x 400, TIFF with an alpha channel",
     magnification="100x oil",
     defects=(
-        "no patient ids: a split by patient is impossible, and scores on random splits are upper bounds",
+        "no patient ids, so a split by patient is impossible and scores on random splits are upper bounds",
         "MYO (myeloblast) and MYB (myelocyte) are swapped in several public readers, which moves 3,268 cells",
-        "no lymphoblast; of the 18 classes that the article is told to name, 15 were released",
-        "re-annotations exist for a part of the images alone and can be UNC, which is no class",
-        "the licence is told by third parties and was not read again at TCIA",
+        "no lymphoblast; 15 classes were released, although the article reportedly names 18",
+        "only some images have re-annotations, and these can be UNC, which is not a class",
+        "the licence is reported by third parties and was not checked at TCIA",
     ),
     counts=_COUNTS,
     variants={
-        "strict": "18,090 cells: those whose class is beyond doubt; the other eight codes are ignored",
-        "strict+pmb": "18,108: strict, and the bilobed promyelocyte as APL",
+        "strict": "18,090 cells: only those with an unambiguous class; the other eight codes are ignored",
+        "strict+pmb": "18,108: as strict, with the bilobed promyelocyte as APL",
         "lenient": "18,215: also atypical lymphocytes, monoblasts and every promyelocyte as the nearest class",
         "literal": "18,365: every cell has a class, the last 150 as Other",
         "nine": "18,350: for nine classes with Other (promyelocytes, maturing and red cells); smudge cells are ignored",
@@ -97,32 +97,34 @@ SOURCE = Source(
 
 
 def read(root: str | Path, *, variant: str | None = None, workers: int | None = None) -> Dataset:
-    """Read the folders, and `annotations.dat` where it is beside or above them.
+    """Read the folders, and `annotations.dat` if it is beside or above them.
 
     Parameters
     ----------
     root
-        The folder that holds the 15, or one above it.
+        The folder that holds the 15 folders, or one above.
     variant
         "strict" (default), "strict+pmb", "lenient", "literal" or "nine"; see ``SOURCE.variants``.
     workers
-        Threads that read headers.
+        Threads that read image headers; by default the number that Python's thread pool chooses.
 
     Raises
     ------
     DataNotFound
-        If the folders are not there.
+        If the folders are missing.
     UnknownLabel
-        If a folder is none of the 15 codes.
+        If a folder is not one of the 15 codes.
+    CorruptFile
+        If `annotations.dat` is not text.
     InvalidExport
-        If `annotations.dat` names files that are not there, or its rows cannot be read.
+        If `annotations.dat` names missing files, or its rows cannot be read.
     ValueError
-        If there is no such variant.
+        If the variant is unknown.
 
     Warns
     -----
     DataWarning
-        If files are left out, since they are no images.
+        If files are not images and are left out.
     """
     labels = read_map(SOURCE, variant)
     folder = find_root(SOURCE, root, _fits, "the 15 folders BAS, EBO, EOS, ... NGS, PMB, PMO")
@@ -133,7 +135,7 @@ def read(root: str | Path, *, variant: str | None = None, workers: int | None = 
 
 
 def expected_files(ds: Dataset) -> dict[str, list[str]]:
-    """The files of each code: they are numbered from 1, with four digits; mirrors say .tif for .tiff."""
+    """Return the files of each code, numbered from 1 with four digits; mirrors use .tif for .tiff."""
     short = any(str(image.file).endswith(".tif") for image in ds.images)
     suffix = ".tif" if short else ".tiff"
     return {
@@ -147,7 +149,7 @@ def _fits(folder: Path) -> bool:
 
 
 def _re_annotations(folder: Path, given: Path, files: set[str]) -> dict[str, Attributes]:
-    """File -> its re-annotations as attributes; {} where there is no annotations.dat."""
+    """Return file -> its re-annotations as attributes; {} without annotations.dat."""
     above = [place for place in folder.parents if place == given or given in place.parents]
     table = next((place / ANNOTATIONS for place in (folder, *above) if (place / ANNOTATIONS).is_file()), None)
     if table is None:
@@ -155,12 +157,12 @@ def _re_annotations(folder: Path, given: Path, files: set[str]) -> dict[str, Att
     try:
         lines = table.read_text(encoding="utf-8").splitlines()
     except UnicodeDecodeError as error:
-        raise CorruptFile(f"{table}: is no text ({error}); unzip it again") from error
+        raise CorruptFile(f"{table}: is not text ({error}); unzip it again") from error
     by_stem = {file.rpartition(".")[0]: file for file in files}
     found: dict[str, Attributes] = {}
     problems = []
     for number, line in enumerate(lines, 1):
-        fields = line.split()  # blanks or tabs, of any number
+        fields = line.split()  # separated by any number of blanks or tabs
         where = f"{table}:{number}"
         if not fields:
             continue

@@ -1,15 +1,14 @@
-"""AML-Cytomorphology_MLL_Helmholtz: single cells of 189 patients, of whom the genetic group is known.
+"""AML-Cytomorphology_MLL_Helmholtz: single cells of 189 patients with a known genetic group.
 
 ::
 
     data/<group>/<patient>/image_<n>.tif
     metadata.csv                                patient_id, bag_label, instance_count, age, sex and counts of cells
 
-No cell has a label, and not every cell of a patient with leukaemia is leukaemic: so there are images with a
-patient and no cells. The table is used to check the folders; what it says of age, sex and blood counts is left
-out.
+Cells have no labels, and not every cell of a patient with leukaemia is leukaemic. The images therefore have a
+patient but no cells. The table is used only to check the folders; age, sex and blood counts are not read.
 
-Sources: marrlab/SCEMILA for the layout; the numbers of images differ among those who counted.
+Sources: marrlab/SCEMILA for the layout; the published numbers of images differ.
 """
 
 from __future__ import annotations
@@ -35,17 +34,17 @@ DIAGNOSES = {
     "RUNX1_RUNX1T1": "AML",
     "control": "Normal",
 }
-"""The folders, which are the genetic groups, and the diagnosis that each stands for (PML::RARA makes APL)."""
+"""The folders, which are the genetic groups, and their diagnoses (PML::RARA means APL)."""
 
 SOURCE = Source(
     name="mll_helmholtz",
     title="AML-Cytomorphology_MLL_Helmholtz",
-    what="Single white cells of 129 patients with four genetic kinds of AML and of 60 controls, without cell labels",
+    what="Single white cells of 129 patients with four genetic subtypes of AML and of 60 controls, without cell labels",
     cell_types="AML, APL, normal",
-    total_images="81,214 or 101,949, depending on who counts",
-    annotations="Cropped Single Cell (diagnosis of the patient alone)",
+    total_images="81,214 or 101,949, depending on the source",
+    annotations="Cropped Single Cell (only the diagnosis of the patient)",
     patients="189, by the folder",
-    licence="terms of The Cancer Imaging Archive; look at its page",
+    licence="terms of The Cancer Imaging Archive; see its page",
     redistributable=False,
     citation="Hehr et al., Explainable AI identifies diagnostic cells of genetic AML subtypes, PLOS Digital Health 2, "
     "2023, e0000187. Data: doi:10.7937/6ppe-4020",
@@ -54,8 +53,8 @@ SOURCE = Source(
     "as ROOT",
     image_size="144 x 144",
     defects=(
-        "a patient's diagnosis is no label of a cell: most cells of a patient with leukaemia may be normal",
-        "the number of images is not settled",
+        "a patient's diagnosis is not a cell label: most cells of a patient with leukaemia may be normal",
+        "sources disagree on the number of images",
     ),
 )
 
@@ -70,25 +69,25 @@ def read(root: str | Path, *, variant: str | None = None, workers: int | None = 
     root
         The folder that holds ``data``, or the groups' folders.
     variant
-        The reading of the labels; there is one, and no label.
+        Only "default" exists, since there are no labels.
     workers
-        Threads that look at the headers; by default as many as Python's pool takes.
+        Threads that read image headers; by default the number that Python's thread pool chooses.
 
     Raises
     ------
     DataNotFound
-        If the folders of the groups are not there, or no image in them.
+        If the groups' folders are missing or hold no image.
     CorruptFile
         If the table lacks a column.
     InvalidExport
-        If there are other folders than the groups', or the table says something else than they do: each is listed.
+        If other folders are present, or the table contradicts the folders; all are listed.
     ValueError
-        If there is no such variant.
+        If the variant is unknown.
 
     Warns
     -----
     DataWarning
-        If files cannot be read, or patients have another number of images than the table says.
+        If files cannot be read, or the number of images of a patient differs from the table.
     """
     SOURCE.variant(variant)
     top = find_root(
@@ -129,7 +128,7 @@ def _fits(folder: Path) -> bool:
 
 
 def _table(root: Path, top: Path) -> Path | None:
-    """``metadata.csv``, which also is called ``metadata_with_data_dictionary.csv_metadata.csv``."""
+    """Find ``metadata.csv``, also called ``metadata_with_data_dictionary.csv_metadata.csv``."""
     for folder in dict.fromkeys((top, top.parent, root.absolute())):
         found = sorted(folder.glob("metadata*.csv"))
         if found:

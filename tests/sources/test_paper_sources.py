@@ -528,8 +528,8 @@ def test_leukemia_attri_is_no_food_for_detectors_as_it_is(tmp_path: Path) -> Non
     ("key", "value", "error", "said"),
     [
         ("category_id", 99, InvalidExport, r"train\.json annotations\[0\]: cannot be read \(99\)"),
-        ("category_name", "Basophil", InvalidExport, 'is of image 0 and "Basophil", which its lists'),
-        ("image_id", 99, InvalidExport, "is of image 99"),
+        ("category_name", "Basophil", InvalidExport, 'gives image 0 and "Basophil", unlike the lists'),
+        ("image_id", 99, InvalidExport, "gives image 99"),
         ("bbox", [1, 2, 3], InvalidExport, "cannot be read"),
     ],
 )
@@ -568,7 +568,7 @@ def test_leukemia_attri_files_that_are_wrong(tmp_path: Path) -> None:
         leukemia_attri.read(tmp_path, subsets=["H_100X_C1"])
     (labels / "train.json").write_text('{"images": []}', encoding="utf-8")
     with pytest.raises(
-        CorruptFile, match=r"train\.json: is no COCO file with images, annotations and categories"
+        CorruptFile, match=r"train\.json: is not a COCO file with images, annotations and categories"
     ):
         leukemia_attri.read(tmp_path, subsets=["H_100X_C1"])
     (labels / "train.json").unlink()
