@@ -1,4 +1,4 @@
-"""Writes docs/data-sets.md from what every source says of itself: `python docs/data_sets.py`."""
+"""Write docs/data-sets.md from the descriptions of all sources: `python docs/data_sets.py`."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ OUT = Path(__file__).with_name("data-sets.md")
 HEAD = """\
 # Other data sets
 
-<!-- Written by docs/data_sets.py from pcm_leukemia/sources; change what a source says there. -->
+<!-- Written by docs/data_sets.py from pcm_leukemia/sources; edit the descriptions there. -->
 
-The public data sets that this package reads, in one schema and, where they name cell types, in the nine classes of
-PCM-Leukemia. Nothing is bundled: get a data set as its section says, then give it as `NAME:ROOT`.
+This package reads these public data sets into one schema, and maps cell types to the nine classes of PCM-Leukemia
+where they are named. No data are bundled: get a data set as its section describes, then give it as `NAME:ROOT`.
 
 ```
-pcm-leukemia sources                         # all of them; with a NAME, everything about one
-pcm-leukemia import lmu:/data/LMU lmu        # as a canonical folder; --variant chooses the reading of the labels
-pcm-leukemia validate lmu:/data/LMU          # counts and files against what was published
+pcm-leukemia sources                         # list all; with a NAME, describe one
+pcm-leukemia import lmu:/data/LMU lmu        # as a canonical folder; --variant selects the label map
+pcm-leukemia validate lmu:/data/LMU          # compare counts and files with the published ones
 ```
 
-In Python, `pcm_leukemia.load_dataset("lmu:/data/LMU", variant="lenient")`, or `sources.lmu.read("/data/LMU")`. The
-raw label of every cell is kept, whatever the variant makes of it. Single-cell crops are images with one cell that
-spans them; points are cells without a box, which box tasks refuse; what is known of a whole image is its diagnosis.
-Images in which cells may be unannotated say so, and detectors are not given them unless asked to.
+In Python, `pcm_leukemia.load_dataset("lmu:/data/LMU", variant="lenient")`, or `sources.lmu.read("/data/LMU")`. Every
+cell keeps its raw label in all variants. A single-cell crop is an image with one cell that spans it. A point is a
+cell without a box, which box tasks refuse. A label of a whole image is its diagnosis. Images that may have
+unannotated cells are marked, and detectors refuse them by default.
 
-`pcm_leukemia.concat` joins several, with ids, patients and groups kept apart.
+`pcm_leukemia.concat` joins several data sets and keeps their ids, patients and groups apart.
 
 ## At a glance
 
-The first three columns are those of the paper's Table 1; a star marks the data sets that it has.
+The first three columns are those of the paper's Table 1; a star marks the data sets in that table.
 
 """
 
@@ -44,7 +44,7 @@ COLUMNS = (
 
 
 def text() -> str:
-    """The page."""
+    """Return the page."""
     chosen = [sources.get(name) for name in sources.names()]
     rows = [_row(COLUMNS), _row("---" for _ in COLUMNS)]
     rows += [_row(_glance(source)) for source in chosen]
@@ -84,7 +84,7 @@ def _section(source: Source) -> str:
 
 
 def _labels(source: Source) -> Iterator[str]:
-    """The map: a row a raw label, a column a variant, and why, in the default one."""
+    """Yield the label map: a row for each raw label, a column for each variant, and the default's reasons."""
     maps = {variant: sources.read_map(source, variant) for variant in source.variants}
     first = next(iter(maps.values()))
     if len(maps) > 1:
@@ -97,7 +97,7 @@ def _labels(source: Source) -> Iterator[str]:
         classes = (labels.rules[raw].label for labels in maps.values())
         yield _row((f"`{raw}`", count, *classes, rule.confidence, rule.reason, rule.source))
     yield ""
-    yield f"Version {first.version} of the map; confidence and reason are of `{first.variant}`."
+    yield f"Version {first.version} of the map; confidence and reason refer to `{first.variant}`."
 
 
 if __name__ == "__main__":

@@ -127,7 +127,7 @@ def _map(rows: list[Crop], given: Mapping[str, str], taxonomy: Taxonomy, where: 
     wrong = sorted({label for label in given.values() if label != IGNORE and label not in taxonomy.labels})
     if wrong:
         raise ValueError(
-            f"labels: {', '.join(wrong)}: no class here; use one of {', '.join(taxonomy.labels)}"
+            f"labels: {', '.join(wrong)}: unknown class; use one of {', '.join(taxonomy.labels)}"
         )
     known = read_map(SOURCE).rules if taxonomy == NINE else {}
     rules, problems = {}, []
@@ -141,7 +141,7 @@ def _map(rows: list[Crop], given: Mapping[str, str], taxonomy: Taxonomy, where: 
         else:
             way = either(f'labels={{"{raw}": CLASS}}', f'--map "{raw}=CLASS"')
             fix = f"give {way}, with one of {', '.join(taxonomy.labels)} or ignore"
-            problems.append(Problem(f'{where} folder "{raw}"', f"is no class ({count:,} images)", fix))
+            problems.append(Problem(f'{where} folder "{raw}"', f"is not a class ({count:,} images)", fix))
     if problems:
         raise UnknownLabel(problems)
     return LabelMap(SOURCE.name, 1, "default", taxonomy, rules)

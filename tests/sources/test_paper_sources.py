@@ -587,12 +587,14 @@ def test_image_folder_names_every_folder_that_is_no_class(tmp_path: Path) -> Non
     ):
         image_folder.read(facts.root)
     said = str(caught.value)
-    assert 'folder "L1 blasts": is no class (2 images); give labels={"L1 blasts": CLASS}, with one of' in said
-    assert 'folder "debris": is no class (1 images)' in said
+    assert (
+        'folder "L1 blasts": is not a class (2 images); give labels={"L1 blasts": CLASS}, with one of' in said
+    )
+    assert 'folder "debris": is not a class (1 images)' in said
     assert "neutrophils" not in said
     with (
         pytest.warns(DataWarning),
-        pytest.raises(ValueError, match="labels: Blast: no class here; use one of Lymph"),
+        pytest.raises(ValueError, match="labels: Blast: unknown class; use one of Lymph"),
     ):
         image_folder.read(facts.root, labels={"debris": "Blast"})
 
