@@ -1,7 +1,7 @@
-"""How well cells were classified: accuracy, macro F1, each class, the confusion matrix, and how sure that is.
+"""Scores of a classifier: accuracy, macro F1, scores by class, the confusion matrix, and their intervals.
 
-The cells of one patient are alike, so that resampling cells would promise too much: intervals come from drawing
-whole patients.
+The cells of one patient are alike, so resampling cells would give intervals that are too narrow: they come from
+drawing whole patients.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ Floats: TypeAlias = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class ClassScore:
-    """One class against the others, 0 to 1; NaN where it is 0/0.
+    """One class against the others, 0 to 1; NaN for 0/0.
 
-    Precision is, if the class was never guessed; recall, if there is no such cell; F1, if neither was. `f1_interval`
-    is None where there are fewer than two groups, or the class came up in none of the draws.
+    Precision is NaN if the class was never predicted, recall if the class has no cells, F1 if both hold.
+    `f1_interval` is None with fewer than two groups, or if no draw contains the class.
     """
 
     label: str
@@ -51,11 +51,12 @@ class ClassScore:
 
 @dataclass(frozen=True)
 class ClassificationScores:
-    """What `score` finds; prints as a table.
+    """The scores that `score` computes; prints as a table.
 
-    `confusion` counts cells, ``(k, k)``: a row for each true class, a column for each guess, in the order of
-    `labels`. `counted` are the classes whose F1 the macro F1 averages. The intervals are from `draws` draws of
-    `groups` groups, which are `unit`: "patients", "images" or "cells"; None with fewer than two.
+    `confusion` counts cells, ``(k, k)``: a row for each true class, a column for each predicted class, in the
+    order of `labels`. The macro F1 averages the F1 of the classes in `counted`. The intervals come from `draws`
+    draws of `groups` groups; `unit` says what a group is: "patients", "images" or "cells". They are None with
+    fewer than two groups.
     """
 
     labels: tuple[str, ...]
@@ -73,7 +74,7 @@ class ClassificationScores:
 
     @property
     def cells(self) -> int:
-        """How many cells there are."""
+        """Number of cells."""
         return int(self.confusion.sum())
 
     def __str__(self) -> str:
@@ -96,18 +97,18 @@ class ClassificationScores:
         if len(self.counted) == len(self.labels):
             return f"all {len(self.labels)} classes"
         left = [label for label in self.labels if label not in self.counted]
-        return f"the {len(self.counted)} classes that there are cells of (not {', '.join(left)})"
+        return f"the {len(self.counted)} classes that have cells (not {', '.join(left)})"
 
     def _how_sure(self) -> str:
         if self.accuracy_interval is None:
-            return f"no intervals: they need two {self.unit} or more"
+            return f"no intervals: they need at least two {self.unit}"
         more = (
             "" if self.unit == "patients" else "; without patient ids, they are narrower than they should be"
         )
         return f"95 % intervals: {self.draws:,} draws of {self.unit}, seed {self.seed}{more}"
 
     def to_json(self) -> dict[str, Any]:
-        """The scores as plain values; None for what is 0/0, or has no interval."""
+        """The scores as plain values; None for 0/0 and for a missing interval."""
         return {
             "cells": self.cells,
             "accuracy": _plain(self.accuracy),
@@ -146,32 +147,32 @@ def score(
     draws: int = 1000,
     seed: int = 0,
 ) -> ClassificationScores:
-    """Score the guesses of a classifier: of each cell the class of highest probability, the first if two are.
+    """Score a classifier; the most probable class of a cell is its prediction, the first of equal ones.
 
     Parameters
     ----------
     truths
         The true class ids, ``(n,)``.
     probabilities
-        Of each class, ``(n, k)``.
+        The probability of each class, ``(n, k)``.
     labels
         The classes in the order of their ids, k of them.
     groups
-        Whose each cell is, n names; None to draw cells, for want of anything better. `groups_of` tells them.
+        The group (patient) of each cell, n names, as from `groups_of`; None to draw cells.
     unit
-        What the groups are, to be said with the intervals: "patients" or "images".
+        What a group is, printed with the intervals: "patients" or "images".
     count
-        Which classes the macro F1 averages: "present", those that the truth has cells of, in the whole and again
-        in each draw; or "all", a class without cells then counting 0.
+        The classes that the macro F1 averages: "present", those with cells in the truth (within a draw, those
+        with cells in that draw); or "all", where a class without cells counts 0.
     draws
-        Of the bootstrap; 0 for no intervals.
+        Number of bootstrap draws; 0 for no intervals.
     seed
-        Of the draws.
+        Seed of the draws.
 
     Raises
     ------
     ValueError
-        If shapes do not fit, a class id is unknown, or a probability is not a number.
+        If shapes do not match, a class id is unknown, or a probability is not a number.
 
     Examples
     --------
@@ -211,7 +212,7 @@ def score(
 
 
 def groups_of(ds: Dataset, images: Iterable[str]) -> tuple[list[str], str]:
-    """Whose each cell is, given its image's id, and what that is: "patients", or "images" if one has no patient.
+    """The group of each cell, given its image's id: its "patients", or "images" if an image has no patient.
 
     Examples
     --------
@@ -227,7 +228,7 @@ def groups_of(ds: Dataset, images: Iterable[str]) -> tuple[list[str], str]:
 
 
 def accuracy(confusion: npt.NDArray[Any]) -> float:
-    """The share of cells that were guessed right, of a confusion matrix ``(k, k)``; NaN without cells.
+    """The share of correctly classified cells in a confusion matrix ``(k, k)``; NaN without cells.
 
     Examples
     --------
@@ -238,7 +239,7 @@ def accuracy(confusion: npt.NDArray[Any]) -> float:
 
 
 def macro_f1(confusion: npt.NDArray[Any], count: Counted = "present") -> float:
-    """The mean F1 of the classes that count, of a confusion matrix ``(k, k)``; NaN without cells.
+    """The mean F1 of the counted classes, from a confusion matrix ``(k, k)``; NaN without cells.
 
     Examples
     --------
@@ -250,7 +251,7 @@ def macro_f1(confusion: npt.NDArray[Any], count: Counted = "present") -> float:
 
 
 # ----------------------------------------------------------------------------------------------
-# On many confusion matrices at once, ``(m, k, k)``
+# Many confusion matrices at once, ``(m, k, k)``
 
 
 def _accuracies(tables: npt.NDArray[Any]) -> Floats:
@@ -258,7 +259,7 @@ def _accuracies(tables: npt.NDArray[Any]) -> Floats:
 
 
 def _f1s(tables: npt.NDArray[Any]) -> Floats:
-    """Of each class, ``(m, k)``."""
+    """The F1 of each class, ``(m, k)``."""
     right = np.diagonal(tables, axis1=1, axis2=2)
     return _ratio(2 * right, tables.sum(axis=1) + tables.sum(axis=2))
 
@@ -278,7 +279,7 @@ def _of_classes(confusion: Counts) -> Floats:
 
 
 def _ratio(part: npt.NDArray[Any], whole: npt.NDArray[Any]) -> Floats:
-    """One over the other; 0/0 is NaN, without a warning."""
+    """`part` divided by `whole`; 0/0 is NaN, without a warning."""
     out: Floats = np.full(np.shape(whole), np.nan)
     np.divide(part, whole, out=out, where=np.asarray(whole) != 0)
     return out
@@ -293,7 +294,7 @@ def _tables(true: Counts, guessed: Counts, groups: Sequence[str], classes: int) 
 
 
 def _draw(tables: Counts, count: Counted, draws: int, seed: int) -> tuple[Floats, Floats, Floats]:
-    """Accuracy, macro F1 and the classes' F1 in each draw of as many groups as there are, with repetition."""
+    """Accuracy, macro F1 and the F1 of each class in each draw of whole groups, with replacement."""
     groups, classes = tables.shape[:2]
     if groups < 2 or not draws:
         return np.zeros(0), np.zeros(0), np.zeros((0, classes))
@@ -306,15 +307,17 @@ def _draw(tables: Counts, count: Counted, draws: int, seed: int) -> tuple[Floats
 def _check(true: npt.NDArray[Any], chance: Floats, classes: int, groups: Sequence[str] | None) -> None:
     if true.ndim != 1 or chance.shape != (len(true), classes):
         raise ValueError(
-            f"scores: {true.shape} truths, {chance.shape} probabilities and {classes} labels do not fit; "
+            f"scores: {true.shape} truths, {chance.shape} probabilities and {classes} labels do not match; "
             "give (n,), (n, k) and k"
         )
     if groups is not None and len(groups) != len(true):
         raise ValueError(f"scores: {len(groups)} groups for {len(true)} cells; give one for each cell")
     if len(true) and not (np.issubdtype(true.dtype, np.integer) and 0 <= true.min() <= true.max() < classes):
-        raise ValueError(f"scores: truths must be class ids, whole numbers from 0 to {classes - 1}")
+        raise ValueError(
+            f"scores: the truths are not all class ids; give whole numbers from 0 to {classes - 1}"
+        )
     if np.isnan(chance).any():
-        raise ValueError("scores: a probability is not a number; look at the model's weights")
+        raise ValueError("scores: a probability is not a number; check the model's weights")
 
 
 def _percent(share: float) -> str:

@@ -1,4 +1,4 @@
-"""COCO results as arrays: how the predictions of a model trained elsewhere are scored, and ours are written.
+"""COCO results as arrays: to score the predictions of other models, and to write those of ours.
 
 `converters.coco` reads, checks and writes the rows.
 """
@@ -46,9 +46,9 @@ def to_coco_results(ds: Dataset, found: Mapping[ImageId, Detections]) -> list[di
     Parameters
     ----------
     ds
-        The images that the model saw; those that are not in `found` give no row.
+        The images that the model was run on; an image missing from `found` yields no rows.
     found
-        What was found in each.
+        The detections of each image.
 
     Examples
     --------

@@ -1,7 +1,7 @@
-"""Which prediction is of which cell, whatever their classes.
+"""Matching predictions to cells, whatever their classes.
 
-Average precision asks class by class and at every score. A confusion matrix, "691 of 701 cells found", and the
-second stage of a pipeline ask otherwise: at one score, and one prediction for each cell at most.
+Average precision matches class by class and at every score. A confusion matrix, "691 of 701 cells found" and the
+second stage of a pipeline need another matching: at one score, with at most one prediction for each cell.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ Floats = npt.NDArray[np.float64]
 
 
 class Matches(NamedTuple):
-    """How the predictions and cells of one image belong together; each by its place in what was given.
+    """The matches of one image; cells and predictions are given by their index in the arguments.
 
-    `pairs` are (cell, prediction); `missed` cells and `spurious` predictions have no partner. Cells to be
-    ignored are in neither, nor are predictions that lie on one.
+    `pairs` are (cell, prediction); `missed` cells and `spurious` predictions have no partner. Ignored cells, and
+    predictions on one, are left out.
     """
 
     pairs: tuple[tuple[int, int], ...]
@@ -36,20 +36,20 @@ class Matches(NamedTuple):
 def match(cells: Sequence[Cell], found: Detections, *, threshold: float = 0.5, iou: float = 0.5) -> Matches:
     """Give each cell of an image at most one prediction, and each prediction at most one cell.
 
-    The best-scored prediction chooses first, and takes the cell that it overlaps most among those that are
-    still free, as COCO does within a class. Its label plays no part.
+    Predictions choose in order of falling score: each takes the free cell that it overlaps most, as in COCO
+    within a class. Labels play no part.
 
     Parameters
     ----------
     cells
         The annotated cells of one image.
     found
-        What was found in it.
+        The detections in that image.
     threshold
         The lowest score that counts.
     iou
-        The lowest intersection over union of a pair. A prediction of which that share lies inside a cell to be
-        ignored, and that has no cell of its own, is on it.
+        The lowest intersection over union of a pair. An unmatched prediction is on an ignored cell if at least
+        this share of its area lies inside that cell.
 
     Examples
     --------
@@ -66,7 +66,7 @@ def match(cells: Sequence[Cell], found: Detections, *, threshold: float = 0.5, i
     overlap = _overlap(found.boxes[order], [cells[place] for place in targets], crowd=False)
     pairs, alone, free = [], [], np.ones(len(targets), bool)
     for prediction, row in zip(order.tolist(), overlap, strict=True):
-        row = np.where(free, row, -1.0)  # noqa: PLW2901 - what is left of it
+        row = np.where(free, row, -1.0)  # noqa: PLW2901 - free cells only
         best = int(row.argmax()) if len(row) else -1
         if best >= 0 and row[best] >= iou:
             free[best] = False
@@ -83,13 +83,13 @@ def match(cells: Sequence[Cell], found: Detections, *, threshold: float = 0.5, i
 
 
 def sides(boxes: npt.NDArray[np.float32]) -> Floats:
-    """x1, y1, x2, y2 as COCO has it: x, y, width, height, ``(n, 4)``, in 64 bits."""
+    """Boxes x1, y1, x2, y2 in COCO's form: x, y, width, height, ``(n, 4)``, in 64 bits."""
     wide = boxes.astype(np.float64).reshape(-1, 4)
     return np.concatenate([wide[:, :2], wide[:, 2:] - wide[:, :2]], axis=1)
 
 
 def _overlap(boxes: npt.NDArray[np.float32], cells: Sequence[Cell], *, crowd: bool) -> Floats:
-    """IoU of each prediction with each cell; with `crowd`, the share of the prediction that is inside it."""
+    """IoU of each prediction with each cell; with `crowd`, the share of the prediction inside the cell."""
     if not len(boxes) or not cells:
         return np.zeros((len(boxes), len(cells)))
     them = [(c.box.x1, c.box.y1, c.box.x2 - c.box.x1, c.box.y2 - c.box.y1) for c in cells]

@@ -115,7 +115,7 @@ def test_what_is_printed_and_kept() -> None:
     lines = str(found).splitlines()
     assert lines[0] == "4 cells of 3 patients"
     assert lines[1].startswith("accuracy 50.00 (")
-    assert lines[2].endswith("over the 2 classes that there are cells of (not Basophil, Monocyte)")
+    assert lines[2].endswith("over the 2 classes that have cells (not Basophil, Monocyte)")
     assert lines[-1] == "Monocyte            –       –       –       0"
     kept = json.loads(json.dumps(found.to_json(), allow_nan=False))
     assert kept["macro_f1_over"] == ["Lymphocyte", "Neutrophil"]
@@ -136,7 +136,7 @@ def test_what_is_printed_and_kept() -> None:
 def test_one_patient_says_nothing_of_others() -> None:
     found = score([0, 1], sure([0, 0]), LABELS, ["A", "A"])
     assert found.accuracy_interval is None
-    assert "no intervals: they need two patients or more" in str(found)
+    assert "no intervals: they need at least two patients" in str(found)
 
 
 def test_no_cells() -> None:
@@ -149,11 +149,11 @@ def test_no_cells() -> None:
 @pytest.mark.parametrize(
     ("truths", "probabilities", "groups", "sentence"),
     [
-        ([0, 1], sure([0]), None, r"\(2,\) truths, \(1, 4\) probabilities and 4 labels do not fit"),
+        ([0, 1], sure([0]), None, r"\(2,\) truths, \(1, 4\) probabilities and 4 labels do not match"),
         ([0, 1], sure([0, 1]), ["A"], "1 groups for 2 cells; give one for each cell"),
         ([0, 4], sure([0, 1]), None, "whole numbers from 0 to 3"),
         ([0.5, 1], sure([0, 1]), None, "whole numbers from 0 to 3"),
-        ([0], np.full((1, 4), np.nan), None, "a probability is not a number; look at the model's weights"),
+        ([0], np.full((1, 4), np.nan), None, "a probability is not a number; check the model's weights"),
     ],
 )
 def test_what_does_not_fit(
