@@ -1,7 +1,7 @@
-"""How well a detector finds the cells of a data set: one way of scoring for all detectors.
+"""Scores of a detector: the same for all detectors.
 
-Average precision is COCO's, computed by hotcoco. What is counted at one score (the confusion matrix, and how
-many white cells are found whatever they are taken for) follows the paper's Figures 3 and 10 and section 3.1.
+Average precision is COCO's, computed by hotcoco. The counts at one score (the confusion matrix, and the white
+cells found in any class) follow the paper's Figures 3 and 10 and section 3.1.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ __all__ = ["AveragePrecision", "Curve", "DetectionScores", "from_coco_results", 
 
 
 class AveragePrecision(NamedTuple):
-    """Average precision, 0 to 1: over IoU 0.50 to 0.95, at 0.50 and at 0.75; None where there is no cell to find.
+    """Average precision, 0 to 1: over IoU 0.50 to 0.95, at 0.50 and at 0.75; None without a cell to find.
 
-    `interval` and `interval50` hold 95 % of what other patients would give; None where that is not known: with
-    fewer than two.
+    `interval` and `interval50` are the 95 % bootstrap intervals of `ap` and `ap50`; None with fewer than two
+    patients, or without draws.
     """
 
     ap: float | None
@@ -43,8 +43,8 @@ class AveragePrecision(NamedTuple):
 class Curve(NamedTuple):
     """Precision at a recall of 0, 0.01 ... 1, each the highest at that recall or a higher one.
 
-    `at50` counts a prediction as right from IoU 0.5, `mean` is the mean over IoU 0.50 to 0.95: the areas
-    below them are AP50 and AP.
+    `at50` is the precision at IoU 0.5, `mean` the mean over IoU 0.50 to 0.95; the areas under them are AP50 and
+    AP.
     """
 
     at50: tuple[float, ...]
@@ -53,14 +53,14 @@ class Curve(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class DetectionScores:
-    """What `score` counts and computes.
+    """The scores that `score` computes.
 
-    `overall` is the mean over the classes that have a cell, `of` has each class. `coco` are COCO's twelve
-    numbers by their names. `confusion` has a row for each class and a last one for predictions of no cell
-    (spurious); a column for each predicted class and a last one for cells without prediction (missed).
-    `found` of `findable` cells were found, whatever they were taken for. `negatives` are images without cells
-    that count, `ignored` cells to be ignored. `patients` is None where an image has none: the intervals
-    then come from drawing images, and are narrower than they should be, because images of one patient are alike.
+    `overall` is the mean over the classes that have a cell; `of` holds each class. `coco` maps the names of
+    COCO's twelve numbers to their values. `confusion` has a row for each class and a last one for predictions
+    without a cell (spurious); a column for each predicted class and a last one for cells without a prediction
+    (missed). `found` of `findable` cells were found, in any class. `negatives` counts the images without a cell
+    that counts, `ignored` the ignored cells. `patients` is None if an image has no patient: the intervals then
+    come from drawing images, and are narrower than they should be, because images of one patient are alike.
     """
 
     labels: tuple[str, ...]
@@ -82,7 +82,7 @@ class DetectionScores:
 
     @property
     def recall(self) -> float | None:
-        """Share of the cells that were found, whatever they were taken for."""
+        """Share of the cells that were found, in any class."""
         return self.found / self.findable if self.findable else None
 
     def to_json(self) -> dict[str, Any]:
@@ -120,7 +120,7 @@ class DetectionScores:
         lines = [
             f"{patients}{self.images:,} images ({self.negatives:,} without cells), {cells:,} cells{ignored}",
             f"mAP 50-95 {ap}, AP50 {ap50}, AP75 {_percent(whole.ap75)}",
-            f"found, whatever the class: {share} at score {self.threshold:g}, IoU {self.iou:g}",
+            f"found, in any class: {share} at score {self.threshold:g}, IoU {self.iou:g}",
             f"{'':16}{'cells':>8}{'AP':>8}{'AP50':>8}{'right':>8}{'missed':>8}",
         ]
         for row, label in enumerate(self.labels):
@@ -143,36 +143,36 @@ def score(
     draws: int = 1000,
     seed: int = 0,
 ) -> DetectionScores:
-    """Compare what a detector found with the cells that are annotated.
+    """Compare a detector's predictions with the annotated cells.
 
-    Cells to be ignored are neither missed nor do they make a prediction on them wrong. Images without cells
-    count: what is found there is wrong.
+    Ignored cells are never missed, and a prediction on one is not wrong. Images without cells count: every
+    prediction there is wrong.
 
     Parameters
     ----------
     ds
-        Images and cells of one task; its taxonomy's order is that of the class ids in `found`.
+        Images and cells of one task; the class ids in `found` follow the order of its taxonomy.
     found
-        For every image of `ds`, and no other, what was found in it.
+        The detections of every image of `ds`, and of no other.
     threshold
-        The lowest score that counts in the confusion matrix and among the cells found, 0 to 1. Average
-        precision goes over all scores.
+        The lowest score that counts for the confusion matrix and the cells found, 0 to 1. Average precision
+        uses all scores.
     iou
-        The lowest intersection over union of a prediction and its cell, there.
+        The lowest intersection over union of a prediction and its cell, for the same two.
     other
-        The class that need not be found: the paper counts white blood cells ("691 of 701").
+        The class left out of the cells to find: the paper counts white blood cells ("691 of 701").
     draws
-        How often patients (images, where these are not known) are drawn anew for the intervals; 0 leaves them
-        out.
+        Number of bootstrap draws of patients (of images, if a patient is unknown) for the intervals; 0 for no
+        intervals.
     seed
-        Of these draws.
+        Seed of the draws.
 
     Raises
     ------
     InvalidDataset
-        If an image lacks predictions, predictions an image, or predictions are malformed: all are listed.
+        If an image lacks predictions, predictions lack an image, or predictions are malformed; lists them all.
     ValueError
-        If `threshold` or `iou` are not from 0 to 1.
+        If `threshold` is not from 0 to 1, or `iou` not above 0 and at most 1.
 
     Examples
     --------
@@ -186,7 +186,9 @@ def score(
     (1, 1, 0.0)
     """
     if not (0 <= threshold <= 1 and 0 < iou <= 1):
-        raise ValueError(f"threshold {threshold}, iou {iou}: must be from 0 to 1")
+        raise ValueError(
+            f"threshold {threshold}, iou {iou}: out of range; give values from 0 to 1, iou above 0"
+        )
     problems = list(_problems(ds, found))
     if problems:
         raise InvalidDataset(problems)
@@ -234,7 +236,7 @@ def score(
 def _confusion(
     ds: Dataset, found: Mapping[ImageId, Detections], threshold: float, iou: float
 ) -> tuple[tuple[tuple[int, ...], ...], int]:
-    """Which class was taken for which, and how many images have no cell that counts."""
+    """The confusion matrix, and the number of images without a cell that counts."""
     ids = ds.taxonomy.ids
     table = np.zeros((len(ids) + 1, len(ids) + 1), np.int64)
     negatives = 0
@@ -252,21 +254,25 @@ def _confusion(
 
 
 def _problems(ds: Dataset, found: Mapping[ImageId, Detections]) -> Iterator[Problem]:
-    """What makes the predictions unfit for the data set."""
+    """The problems of predictions that do not match the data set."""
     there = {image.id for image in ds.images}
     for image in sorted(there - found.keys()):
         yield Problem(f'image "{image}"', "has no predictions", "run the detector on every image")
     for name in sorted(found.keys() - there):
-        yield Problem(f'predictions of image "{name}"', "it is not in the data", "give this part's alone")
+        yield Problem(
+            f'predictions of image "{name}"',
+            "the image is not in the data set",
+            "give predictions of this part only",
+        )
     classes = len(ds.taxonomy.labels)
     for image in sorted(there & found.keys()):
         boxes, scores, labels = found[image]
-        where, fix = f'predictions of image "{image}"', "look at what the detector gave"
+        where, fix = f'predictions of image "{image}"', "check the detector's output"
         if boxes.shape != (len(scores), 4) or scores.shape != (len(scores),) or labels.shape != scores.shape:
-            what = f"boxes {boxes.shape}, scores {scores.shape} and labels {labels.shape} do not fit together"
+            what = f"boxes {boxes.shape}, scores {scores.shape} and labels {labels.shape} do not match"
             yield Problem(where, what, "give boxes (n, 4), scores (n,) and labels (n,)")
         elif not np.isfinite(boxes).all() or (boxes[:, 2:] < boxes[:, :2]).any():
-            yield Problem(where, "a box is not finite, or ends before it starts", fix)
+            yield Problem(where, "a box is not finite, or x2 < x1 or y2 < y1", fix)
         elif not ((scores >= 0) & (scores <= 1)).all():
             yield Problem(where, "a score is not from 0 to 1", fix)
         elif len(labels) and not 0 <= labels.min() <= labels.max() < classes:

@@ -358,7 +358,7 @@ def test_as_text_and_as_json() -> None:
     assert scores.overall.ap
     assert lines[1].startswith(f"mAP 50-95 {100 * scores.overall.ap:.1f} (")
     share = f"{100 * scores.found / scores.findable:.1f}"
-    found_line = f"found, whatever the class: {scores.found} of {cells} ({share}) at score 0.5, IoU 0.5"
+    found_line = f"found, in any class: {scores.found} of {cells} ({share}) at score 0.5, IoU 0.5"
     assert lines[2] == found_line
     assert lines[4].split()[:2] == ["WBC", str(counts["WBC"])]
 
@@ -366,18 +366,21 @@ def test_as_text_and_as_json() -> None:
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"b.png": found()}, 'predictions of image "b.png": it is not in the data; give this part\'s alone'),
+        (
+            {"b.png": found()},
+            'predictions of image "b.png": the image is not in the data set; give predictions of this part',
+        ),
         ({"a.png": None}, 'image "a.png": has no predictions; run the detector on every image'),
         (
             {"a.png": found((A, 0.9, 9))},
             "has class ids 9 to 9; class ids are 0 to 8, in the order Lymphocyte",
         ),
-        ({"a.png": found((A, 1.5, 0))}, "a score is not from 0 to 1; look at what the detector gave"),
+        ({"a.png": found((A, 1.5, 0))}, "a score is not from 0 to 1; check the detector's output"),
         ({"a.png": found((A, float("nan"), 0))}, "a score is not from 0 to 1"),
-        ({"a.png": found(((9, 0, 8, 1), 0.5, 0))}, "a box is not finite, or ends before it starts"),
+        ({"a.png": found(((9, 0, 8, 1), 0.5, 0))}, "a box is not finite, or x2 < x1 or y2 < y1"),
         (
             {"a.png": found((A, 0.5, 0))._replace(labels=np.zeros(2, np.int64))},
-            r"boxes \(1, 4\), scores \(1,\) and labels \(2,\) do not fit together",
+            r"boxes \(1, 4\), scores \(1,\) and labels \(2,\) do not match",
         ),
     ],
 )
@@ -390,7 +393,7 @@ def test_predictions_that_do_not_fit(change: dict[str, Detections | None], sente
 
 def test_thresholds_are_shares() -> None:
     ds = one(("Other", A))
-    with pytest.raises(ValueError, match=r"threshold 50, iou 0.5: must be from 0 to 1"):
+    with pytest.raises(ValueError, match=r"threshold 50, iou 0.5: out of range; give values from 0 to 1"):
         score(ds, {ds.images[0].id: found()}, threshold=50)
 
 
