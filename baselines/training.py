@@ -87,7 +87,9 @@ def train(
     model = config.find(baseline)
     task = task or model.tasks[0]
     if task not in model.tasks:
-        raise ValueError(f'task "{task}": {baseline} does {" and ".join(model.tasks)}; use one of them')
+        raise ValueError(
+            f'task "{task}": {baseline} does {" and ".join(model.tasks)}; use {" or ".join(model.tasks)}'
+        )
     changes = {**(settings or {}), **({"weights": weights} if weights is not None else {})}
     numbers = config.settings(model, preset, changes)
     require(ds)

@@ -191,7 +191,7 @@ def read(
         ds = replace(ds, images=images, root=root)
     if labels or isinstance(taxonomy, Taxonomy):
         classes = taxonomy if isinstance(taxonomy, Taxonomy) else None
-        ds = ds.relabel(label_map(ds.taxonomy.labels, classes, labels), classes)
+        ds = ds.relabel(label_map(ds.taxonomy.labels, taxonomy, labels), classes)
     return _with_split(ds, path, split_name) if with_split else ds
 
 

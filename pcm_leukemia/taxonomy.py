@@ -10,11 +10,12 @@ from __future__ import annotations
 import difflib
 import warnings
 from collections.abc import Iterable, Mapping
+from typing import Literal
 
-from pcm_leukemia.errors import DataWarning
+from pcm_leukemia.errors import DataWarning, option
 from pcm_leukemia.schema import IGNORE, Task, Taxonomy
 
-__all__ = ["NINE", "known", "label_map"]
+__all__ = ["NINE", "check_classes", "known", "label_map"]
 
 _LABELS = (
     "Lymphocyte",
@@ -67,8 +68,39 @@ def known(labels: tuple[str, ...]) -> Taxonomy:
     return Taxonomy("declared", labels)
 
 
+def check_classes(labels: Iterable[str], classes: Iterable[str], whose: str, fix: str = "") -> None:
+    """Refuse a label that is neither one of `classes` nor `IGNORE`, and name the nearest class.
+
+    Raises
+    ------
+    ValueError
+        If there is one. `whose` says in the message what the classes belong to, `fix` what else can be done.
+
+    Examples
+    --------
+    >>> check_classes(["Lymfoblast"], ("Lymphoblast", "Other"), "demo")
+    Traceback (most recent call last):
+    ValueError: label map: "Lymfoblast" is not a class of demo, the nearest is "Lymphoblast"; use one of Lymphoblast, \
+Other or ignore
+    """
+    classes = tuple(classes)
+    for label in labels:
+        if label not in (*classes, IGNORE):
+            raise ValueError(
+                f'label map: "{label}" is not a class of {whose}{_nearest(label, classes)}; '
+                f"use one of {', '.join(classes)} or {IGNORE}{fix}"
+            )
+
+
+def _nearest(name: str, names: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, tuple(names), n=1)
+    return f', the nearest is "{near[0]}"' if near else ""
+
+
 def label_map(
-    names: Iterable[str], taxonomy: Taxonomy | None, labels: Mapping[str, str] | None
+    names: Iterable[str],
+    taxonomy: Taxonomy | Literal["declared"] | None,
+    labels: Mapping[str, str] | None,
 ) -> dict[str, str]:
     """Map each label of the data to a class or to `IGNORE`, as every reader does.
 
@@ -77,14 +109,15 @@ def label_map(
     names
         The labels of the data.
     taxonomy
-        The classes; None to use the labels themselves.
+        The classes. None: the labels themselves, or the nine classes. "declared": the labels themselves, which
+        `labels` may rename to anything.
     labels
-        Label -> class or "ignore". Other labels become the class that they spell, if any.
+        Label -> class or "ignore". Other labels become the class of `taxonomy` that they spell, if any.
 
     Raises
     ------
     ValueError
-        If `labels` maps to something that is not a class of `taxonomy`.
+        If `labels` maps to something that is not one of these classes.
 
     Warns
     -----
@@ -97,18 +130,17 @@ def label_map(
     {'monocytes': 'Monocyte', 'debris': 'ignore', 'RBC': 'RBC'}
     """
     names, labels = list(names), labels or {}
-    for label in labels.values():
-        if taxonomy and label not in (*taxonomy.labels, IGNORE):
-            raise ValueError(
-                f'label map: "{label}" is not a class of {taxonomy.name}; '
-                f"use one of {', '.join(taxonomy.labels)} or {IGNORE}"
-            )
+    given = taxonomy if isinstance(taxonomy, Taxonomy) else None
+    if given:
+        check_classes(labels.values(), given.labels, given.name)
+    elif taxonomy is None:
+        classes = dict.fromkeys((*names, *NINE.labels))
+        new = f", or pass {option('taxonomy', 'declared')} for a new class"
+        check_classes(labels.values(), classes, f"the data or of {NINE.name}", new)
     for name in labels.keys() - set(names):
-        near = difflib.get_close_matches(name, names, n=1)
-        nearest = f', the nearest is "{near[0]}"' if near else ""
         warnings.warn(
-            f'label map: "{name}" is not a label in this data{nearest}; check the spelling',
+            f'label map: "{name}" is not a label in this data{_nearest(name, names)}; check the spelling',
             DataWarning,
             stacklevel=3,
         )
-    return {name: labels.get(name) or (taxonomy and taxonomy.match(name)) or name for name in names}
+    return {name: labels.get(name) or (given and given.match(name)) or name for name in names}

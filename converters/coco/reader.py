@@ -78,7 +78,7 @@ def read(
     """
     path = Path(path)
     files = _files(path)
-    reader = _Reader(None if taxonomy == "declared" else taxonomy, labels or {}, clip=clip)
+    reader = _Reader(taxonomy, labels or {}, clip=clip)
     for part, file in files.items():
         reader.read(file, part)
     root = reader.find_images(path, images_root)
@@ -116,8 +116,11 @@ def _files(path: Path) -> dict[str, Path]:
 class _Reader:
     """Collects the tables of a data set from its files."""
 
-    def __init__(self, taxonomy: Taxonomy | None, mapping: Mapping[str, str], *, clip: bool) -> None:
-        self.given, self.mapping, self.clip = taxonomy, mapping, clip
+    def __init__(
+        self, taxonomy: Taxonomy | Literal["declared"] | None, mapping: Mapping[str, str], *, clip: bool
+    ) -> None:
+        self.taxonomy, self.mapping, self.clip = taxonomy, mapping, clip
+        self.given = taxonomy if isinstance(taxonomy, Taxonomy) else None
         self.classes: Mapping[str, str] = {}
         self.labels: tuple[str, ...] | None = None
         self.info: CocoRow = {}
@@ -245,7 +248,7 @@ class _Reader:
                 "write all parts with the same categories",
             )
         if self.labels is None:
-            self.classes = label_map(names, self.given, self.mapping)
+            self.classes = label_map(names, self.taxonomy, self.mapping)
         self.labels = names
         for name in names:
             if self.given and self.classes.get(name) not in (*self.given.labels, IGNORE):

@@ -143,7 +143,7 @@ def read(
     )
     if labels or isinstance(taxonomy, Taxonomy):
         classes = taxonomy if isinstance(taxonomy, Taxonomy) else None
-        ds = ds.relabel(label_map(ds.taxonomy.labels, classes, labels), classes)
+        ds = ds.relabel(label_map(ds.taxonomy.labels, taxonomy, labels), classes)
     return ds
 
 

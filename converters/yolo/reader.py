@@ -85,8 +85,7 @@ def read(
     file = path / "data.yaml" if path.is_dir() else path
     content = _read_yaml(file)
     issues = Issues()
-    given = None if taxonomy == "declared" else taxonomy
-    classes_of, classes = _classes(content.get("names"), file, given, labels)
+    classes_of, classes = _classes(content.get("names"), file, taxonomy, labels)
     mark = marker(file.parent)
     if mark:
         root, listed = file.parent.absolute() / "images", list(from_table(file.parent, issues))
@@ -142,7 +141,10 @@ def _read_yaml(file: Path) -> dict[str, Any]:
 
 
 def _classes(
-    names: object, file: Path, taxonomy: Taxonomy | None, mapping: Mapping[str, str] | None
+    names: object,
+    file: Path,
+    taxonomy: Taxonomy | Literal["declared"] | None,
+    mapping: Mapping[str, str] | None,
 ) -> tuple[list[tuple[str, str]], Taxonomy]:
     """The class and the name in the file of each class id, and the classes of the data set."""
     if isinstance(names, dict):
@@ -156,7 +158,7 @@ def _classes(
     raw = [str(name) for name in names]
     classes = label_map(raw, taxonomy, mapping)
     labels = [(classes[name], name) for name in raw]
-    if taxonomy is None:
+    if not isinstance(taxonomy, Taxonomy):
         try:
             once = dict.fromkeys(label for label, _ in labels if label != IGNORE) if mapping else raw
             return labels, known(tuple(once))

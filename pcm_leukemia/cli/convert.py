@@ -43,7 +43,12 @@ def convert(
             exists=True, dir_okay=False, help="COCO results, as cells for images without any; for --to cvat."
         ),
     ] = None,
-    threshold: Annotated[float, typer.Option(help="The lowest score of a prediction, 0 to 1.")] = 0.5,
+    threshold: Annotated[
+        float | None,
+        typer.Option(
+            min=0, max=1, help="The lowest score of a prediction, for --predictions.", show_default="0.5"
+        ),
+    ] = None,
     split_name: SplitName = None,
     taxonomy: TaxonomyOption = Taxonomies.pcm_leukemia,
     label_map: MapOption = None,
@@ -52,13 +57,17 @@ def convert(
     **typed: Any,
 ) -> None:
     """Write the data set in another format."""
+    if threshold is not None and predictions is None:
+        raise WrongUsage("--threshold is for --predictions; leave it out")
     ds = load(data, taxonomy, label_map, clip=clip, split_name=split_name, images_root=images_root)
     if predictions:
         if to.value != "cvat":
             raise WrongUsage("--predictions is for --to cvat: an expert has to look at them first")
         from pcm_leukemia.converters.coco import with_results
 
-        ds = with_results(ds, predictions, threshold=threshold)  # numbered over all parts, as in COCO
+        ds = with_results(
+            ds, predictions, threshold=0.5 if threshold is None else threshold
+        )  # numbered over all parts, as in COCO
     if part:
         for each in part:
             ds.part(each)  # raises for an unknown one

@@ -89,8 +89,11 @@ def inspect(
     images_root: ImagesRoot = None,
 ) -> None:
     """Count everything in a CVAT export and list every problem."""
-    from pcm_leukemia import cvat
+    from pcm_leukemia import converters, cvat
 
+    form = converters.recognise(export)
+    if form is not None and form is not converters.get("cvat"):
+        raise WrongUsage(f"{export}: is {form.TITLE}, not a CVAT export; run: pcm-leukemia info {export}")
     found = cvat.inspect(
         export,
         **taxonomy_of(taxonomy),

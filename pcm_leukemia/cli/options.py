@@ -98,7 +98,12 @@ Export = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 TaxonomyOption = Annotated[
-    Taxonomies, typer.Option("--taxonomy", help="The nine classes, or the labels that the export declares.")
+    Taxonomies,
+    typer.Option(
+        "--taxonomy",
+        help="The classes; declared: the labels in the data, and new ones that --map names.",
+        show_default="the nine classes for a CVAT export, those in the data for other formats",
+    ),
 ]
 MapOption = Annotated[
     list[str] | None,

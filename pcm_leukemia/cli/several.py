@@ -1,4 +1,6 @@
-"""Repeated options take several values: `--tables 4 5` means `--tables 4 --tables 5`.
+"""How the words of a command are read: repeated options, and options that have another name now.
+
+`--tables 4 5` means `--tables 4 --tables 5`.
 
 The words after such an option are its values up to the next option, but only once all positional arguments have
 been given: before that, a word may be one of them, and the option takes one word as any other does.
@@ -9,19 +11,50 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+import typer
 from typer.core import TyperGroup
+
+from pcm_leukemia.cli.options import WrongUsage
 
 __all__ = ["Commands", "repeated"]
 
 
+_GONE = {
+    ("evaluate", "--map"): "use --variant",
+    ("adapt", "--map"): "use --variant",
+    ("reproduce", "--map"): "use --variant",
+    ("reproduce", "--pcm"): "give DATA and OUT as arguments, without --pcm and --out",
+}
+"""Command and option of an earlier version -> what to type now, where the nearest name would mislead."""
+_AFTER = "give options with several values after the arguments"
+_TYPED = f"{__name__}.typed"
+"""Key of the context's `meta`: the options that were typed."""
+
+
 class Commands(TyperGroup):
     """The commands, whose repeated options take several values."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; a wrong value is refused without the prefix that typer adds for itself."""
+        try:
+            return super().invoke(ctx)
+        except typer.BadParameter as error:
+            error.message = error.message.removeprefix("Value error, ")
+            # a value after the first was read as an argument
+            if _is_argument(error.param) and any(map(_repeats, ctx.meta.get(_TYPED, ()))):
+                error.message = f"{error.message.removesuffix('.')}; {_AFTER}."
+            raise
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
         """Find the command, and spell out its repeated options."""
         name, command, rest = super().resolve_command(ctx, args)
         if command is None:
             return name, command, rest
+        ctx.meta[_TYPED] = [param for param in command.params if {*param.opts} & {*rest}]
+        for word in rest:
+            option = word.partition("=")[0]
+            if fix := _GONE.get((str(name), option)):
+                raise WrongUsage(f"{name} has no option {option}; {fix}")
         if names := [param.opts[0] for param in command.params if _repeats(param)]:
             several = f"{', '.join(names[:-1])} and {names[-1]} take" if names[1:] else f"{names[0]} takes"
             command.epilog = f"{several} several values after the arguments, or can be repeated."
@@ -39,7 +72,7 @@ def repeated(words: list[str], params: Iterable[Any]) -> list[str]:
         The command's arguments and options.
     """
     params = list(params)
-    wanted = sum(max(param.nargs, 1) for param in params if param.param_type_name == "argument")
+    wanted = sum(max(param.nargs, 1) for param in params if _is_argument(param))
     options = {name: param for param in params for name in param.opts if param.param_type_name == "option"}
     written: list[str] = []
     left = list(reversed(words))
@@ -59,6 +92,10 @@ def repeated(words: list[str], params: Iterable[Any]) -> list[str]:
         while _repeats(option) and given >= wanted and left and not _names_an_option(left[-1]):
             written += [word, left.pop()]
     return written + left[::-1]
+
+
+def _is_argument(param: Any) -> bool:
+    return getattr(param, "param_type_name", None) == "argument"
 
 
 def _repeats(param: Any) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 
 from pcm_leukemia.errors import Problem, either
 from pcm_leukemia.schema import IGNORE, Taxonomy, letters
+from pcm_leukemia.taxonomy import check_classes
 
 __all__ = ["Labels"]
 
@@ -27,12 +28,7 @@ class Labels:
         self._used: dict[str, tuple[int, str]] = {}
         self._resolved: dict[str, tuple[str, str] | None] = {}
         if taxonomy:
-            wrong = [label for label in self._mapping.values() if label not in (*taxonomy.labels, IGNORE)]
-            if wrong:
-                raise ValueError(
-                    f'label map: "{wrong[0]}" is not a class of {taxonomy.name}; '
-                    f"use one of {', '.join(taxonomy.labels)} or {IGNORE}"
-                )
+            check_classes(self._mapping.values(), taxonomy.labels, taxonomy.name)
 
     def declare(self, raw: str) -> None:
         """Note a label that the export's header declares for cells."""

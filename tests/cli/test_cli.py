@@ -456,3 +456,55 @@ def test_a_new_user_s_mistakes_are_one_sentence(
     assert outcome.status in (1, 2)
     assert sentence.format(data=data) in outcome.err
     assert "Traceback" not in outcome.err
+
+
+def test_what_was_meant_is_named(run: Run, export: Path, tmp_path: Path) -> None:
+    data, out = tmp_path / "data", tmp_path / "out"
+    run("import", export, data, "--patients", PATTERN)
+    predictions = tmp_path / "p.json"
+    predictions.write_text("[]")
+    mistakes: list[tuple[tuple[object, ...], str]] = [
+        (
+            ("convert", data, out, "--to", "yolo", "--map", "Other=Basofil"),
+            (
+                'label map: "Basofil" is not a class of the data or of pcm-leukemia, the nearest is "Basophil"; use one of '
+                "Lymphocyte, Neutrophil, Basophil, Eosinophil, Lymphoblast, Monocyte, Myeloblast_AML, Myeloblast_APL, Other "
+                "or ignore, or pass --taxonomy declared for a new class"
+            ),
+        ),
+        (
+            ("convert", data, out, "--to", "yolo", "--threshold", "0.7"),
+            "--threshold is for --predictions; leave it out",
+        ),
+        (
+            ("convert", data, out, "--to", "cvat", "--predictions", predictions, "--threshold", "7"),
+            "Invalid value for '--threshold': Input should be less than or equal to 1",
+        ),
+        (
+            ("inspect", data),
+            f"{data}: is a canonical folder (dataset.json), not a CVAT export; run: pcm-leukemia info {data}",
+        ),
+        (
+            ("convert", data, out, "--to", "yolov8"),
+            "Invalid value for '--to': 'yolov8' is not one of 'coco', 'crops', 'cvat', 'huggingface', 'yolo'.",
+        ),
+        (
+            ("convert", "--to", "yolo", "--part", "train", "val", data),
+            "Invalid value for 'DATA': Path 'val' does not exist; give options with several values after the arguments.",
+        ),
+        (("info", tmp_path / "nowhere"), f"Path '{tmp_path / 'nowhere'}' does not exist."),
+        (("evaluate", data, data, "--map", "strict"), "evaluate has no option --map; use --variant"),
+        (
+            ("reproduce", "--pcm", data),
+            "reproduce has no option --pcm; give DATA and OUT as arguments, without --pcm and --out",
+        ),
+        (
+            ("train", "resnet50", data, out, "--task", "wbc"),
+            'task "wbc": resnet50 does classification; use classification',
+        ),
+    ]
+    for words, said in mistakes:
+        refused = run(*words)
+        assert (refused.status, refused.out) == (2, "")
+        assert refused.err.rstrip().endswith(said)
+        assert not out.exists()

@@ -330,6 +330,12 @@ def test_they_mean_the_same(name: str, ds: Dataset, tmp_path: Path) -> None:
         pcm.load_dataset(out, labels={"Other": "Blub"}, taxonomy=NINE)
     with pytest.warns(DataWarning, match='"Monocite" is not a label in this .*, the nearest is "Monocyte"'):
         pcm.load_dataset(out, labels={"Monocite": "ignore"}, taxonomy=NINE)
+    with pytest.raises(
+        ValueError, match='"Basofil" is not a class of .*, the nearest is "Basophil"; use one of'
+    ):
+        pcm.load_dataset(out, labels={"Other": "Basofil"})
+    declared = pcm.load_dataset(out, labels={"Other": "Basofil"}, taxonomy="declared")
+    assert [cell.label for cell in declared.cells] == ["Monocyte", "Basofil"] * 4
     found = pcm.load_dataset(out, images_root=tmp_path / "pixels")
     assert found.root == tmp_path / "pixels"
     assert [image.file for image in found.images] == [image.id for image in ds.images]
