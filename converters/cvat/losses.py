@@ -57,7 +57,7 @@ def notes(
     if changed:
         yield f"{changed:,} images have another id when read back: it starts with their subset"
     if ds.split is not None and not split:
-        yield 'the split is not written; subsets "split" writes its parts as subsets'
+        yield "the split is not written; the option subsets=split writes its parts as subsets"
     yield from _notes_on_cells(ds)
     yield from _notes_on_cvat(ds, layout)
 

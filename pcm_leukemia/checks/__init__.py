@@ -189,10 +189,13 @@ def _paper(comparison: Comparison) -> Iterator[Finding]:
 
 
 def _files(ds: Dataset, split: Split | None, readings: Sequence[FileReading]) -> Iterator[Finding]:
+    """One finding for each cause, with all its images: a zip that is gone takes every image with it."""
+    having: dict[tuple[str, str], list[ImageId]] = {}
     for each in readings:
         if each.problem:
-            what, fix = each.problem.what, each.problem.fix
-            yield among(ds, split, "unreadable", "problem", what, fix, images=[each.image.id])
+            having.setdefault((each.problem.what, each.problem.fix), []).append(each.image.id)
+    for (what, fix), ids in having.items():
+        yield among(ds, split, "unreadable", "problem", what, fix, images=ids)
 
 
 def _identifiers(ds: Dataset, split: Split | None, readings: Iterable[FileReading]) -> Iterator[Finding]:

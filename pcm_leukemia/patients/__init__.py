@@ -385,6 +385,9 @@ def _with_patients(
 ) -> Dataset:
     """Assign to every image its one patient; `lacking` and `fix` describe an image without one."""
     none = [Problem(f'image "{image}"', lacking, fix) for image, each in found.items() if not each.patients]
+    if len(none) == len(found) > 1:  # one mistake, not one for each image
+        first = next(iter(found))
+        none = [Problem(f'all {len(found):,} images, the first "{first}"', lacking, fix)]
     if problems := [*problems, *none]:
         raise InvalidExport(problems)
     patient_of = {image: PatientId(min(each.patients)) for image, each in found.items()}

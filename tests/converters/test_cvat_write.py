@@ -632,7 +632,7 @@ def test_a_task_without_a_split(with_files: Dataset, tmp_path: Path) -> None:
     assert "cannot store patients (1 images have no patient):" in str(
         cvat.write(unknown, tmp_path / "out.zip")
     )
-    assert 'the split is not written; subsets "split" writes its parts as subsets' in str(report)
+    assert "the split is not written; the option subsets=split writes its parts as subsets" in str(report)
     cvat.write(with_files, tmp_path / "out.zip", images="none")
     with zipfile.ZipFile(tmp_path / "out.zip") as archive:
         assert not [name for name in archive.namelist() if name.startswith("images/")]

@@ -82,6 +82,15 @@ def test_every_image_that_a_pattern_does_not_match_is_named() -> None:
     ]
 
 
+def test_a_pattern_that_matches_no_image_is_one_problem() -> None:
+    with pytest.raises(InvalidExport) as caught:
+        patients.from_pattern(paths("a.png", "b.png", "c.png"), PATTERN)
+    assert str(caught.value) == (
+        f'all 3 images, the first "a.png": the pattern {PATTERN} finds no patient in its path; widen the pattern, or '
+        "use a CSV"
+    )
+
+
 @pytest.mark.parametrize(
     ("pattern", "sentence"),
     [
