@@ -1,6 +1,7 @@
 """What a reference model must offer and what it receives: read this page before you add one.
 
-A model is a module `NAME.py` with `NAME.toml` beside it. The module has
+A detector is the folder `baselines/NAME/`, a classifier of single cells the file `baselines/classifiers/NAME.py`.
+`NAME.toml` is beside the code: in the folder, or next to the file. The module has
 
 - ``Settings``: a frozen msgspec Struct, one field for each number of the .toml;
 - ``train(job, settings)``: trains, and writes to ``job.out`` what `load` needs;

@@ -7,7 +7,8 @@
 
 The box is widened to whole pixels before padding; PNG crops contain exactly the pixels that Pillow decodes.
 <image> is the image's id with "__" for "/"; if this name is not valid and unique on every file system,
-part of the id's SHA-256 is added. Ignored cells are left out and counted.
+part of the id's SHA-256 is added. Ignored cells are left out and counted, and so are tags of images and
+attributes of cells.
 """
 
 from __future__ import annotations
@@ -268,6 +269,8 @@ def _finish(
             "cells to be ignored": ds.ignored,
             "images that cannot be read": len(failed),
             "cells in them": sum(len(job.cells) for job in jobs if job.image.id in failed),
+            "tags of images": sum(len(job.image.tags) for job in written),
+            "attributes of cells": sum(len(cell.attributes) for job in written for cell in job.cells),
         },
         tuple(_lacking(ds, cells)),
         tuple(failed.values()),

@@ -9,8 +9,8 @@ replaces the last "images" only, and ignores hidden files and unknown extensions
 not work are changed; `images.csv` lists the image, size and patient of every file.
 
 Declared rounding: 0.001 px, for images up to 60,000 px a side. Names, sizes, patients, diagnoses, parts,
-classes and upright boxes are kept; outlines, attributes, tags and the cells' numbers are lost. Ignored
-cells are left out and counted; groups and annotation states of images are lost and counted.
+classes and upright boxes are kept; outlines and the cells' numbers are lost. Ignored
+cells are left out and counted, and so are tags, groups and annotation states of images, and attributes of cells.
 
 Source: https://docs.ultralytics.com/datasets/detect.
 """
@@ -137,13 +137,15 @@ def write(
 
 
 def _lost(ds: Dataset) -> dict[str, int]:
-    """Counts of image properties that have no column in images.csv; only those above 0."""
+    """Counts of what images.csv and the label files cannot hold; only those above 0."""
     lost = {
         "groups of images": sum(image.group is not None for image in ds.images),
         "annotation states of images": sum(image.annotation_state != "complete" for image in ds.images),
         "diagnoses of images whose patient is known": sum(
             image.diagnosis is not None and image.patient is not None for image in ds.images
         ),
+        "tags of images": sum(len(image.tags) for image in ds.images),
+        "attributes of cells": sum(len(cell.attributes) for cell in ds.cells if cell.label != IGNORE),
     }
     return {kind: count for kind, count in lost.items() if count}
 

@@ -504,8 +504,8 @@ def test_bccd_holds_cells_that_were_photographed_twice() -> None:
 
 
 def test_images_that_are_all_gone_are_one_finding(tmp_path: Path) -> None:
-    images = tuple(Image(ImageId(f"{name}.png"), 64, 48, file=f"{name}.png") for name in "abc")
-    (found,) = check(Dataset("demo", NINE, images, root=tmp_path / "gone.zip")).problems
+    rows = tuple(Image(ImageId(f"{name}.png"), 64, 48, file=f"{name}.png") for name in "abc")
+    (found,) = checks.check(Dataset("demo", NINE, rows, root=tmp_path / "gone.zip")).problems
     assert found.images == ("a.png", "b.png", "c.png")
     assert str(found).startswith(
         f'image "a.png" and 2 more: {tmp_path / "gone.zip"}: the folder or zip with the images does not exist; '

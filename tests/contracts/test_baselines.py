@@ -131,7 +131,8 @@ def test_what_is_no_setting_is_refused(baseline: Baseline) -> None:
 
 def test_it_is_documented(baseline: Baseline) -> None:
     text = (DOCS / "baselines.md").read_text(encoding="utf-8")
-    row = next(line for line in text.splitlines() if line.startswith(f"| `{baseline.name}` |"))
+    row = next((line for line in text.splitlines() if line.startswith(f"| `{baseline.name}` |")), None)
+    assert row, f"add a row to docs/baselines.md: | `{baseline.name}` | ..."
     assert all(f"`{task}`" in row for task in baseline.tasks)
 
 

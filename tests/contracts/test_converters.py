@@ -13,13 +13,14 @@ from typing import Any, cast
 
 import PIL.Image
 import pytest
+from msgspec import structs
 
 import pcm_leukemia as pcm
 from pcm_leukemia import NINE, Box, Cell, Dataset, Image, Patient, Split, converters
 from pcm_leukemia.cli.format_options import options_of
 from pcm_leukemia.errors import DataWarning, ExportError, LeakySplit, MissingExtra, PcmError, UnfitForTask
 from pcm_leukemia.files import MARKER, Report
-from pcm_leukemia.schema import ImageId, PatientId
+from pcm_leukemia.schema import ImageId, PatientId, Tag
 from pcm_leukemia.shapes import Point
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -114,6 +115,22 @@ def test_it_reports_what_it_wrote_and_leaves_the_report_there(name: str, ds: Dat
     assert {key: there[key] for key in ("format", "images", "cells")} == {
         key: report.to_json()[key] for key in ("format", "images", "cells")
     }
+
+
+@pytest.mark.parametrize("name", converters.names())
+def test_tags_and_attributes_are_kept_or_counted(name: str, pointed: Dataset, tmp_path: Path) -> None:
+    image = replace(pointed.images[0], tags=(Tag("slide", (("stain", "Wright"),)), Tag("blurred")))
+    said = (("lineage", "myeloid"), ("sure", "yes"))
+    cells = [structs.replace(cell, attributes=said) for cell in pointed.cells if cell.shape is None]
+    ds = replace(pointed, images=(image,), cells=tuple(cells))
+    report = write(name, ds, tmp_path / "out")
+    counted = [report.skipped.get(kind) for kind in ("tags of images", "attributes of cells")]
+    if name in READABLE and not any(counted):
+        again = pcm.load_dataset(report.out)
+        assert again.images[0].tags == image.tags
+        assert again.cells[0].attributes == said
+    else:
+        assert counted == [2, 2]
 
 
 @pytest.mark.parametrize("name", converters.names())
