@@ -1,6 +1,6 @@
-"""What is done about stain in training and prediction: colours moved at random, or brought to a reference's.
+"""Stain in training and prediction: random colour changes, or normalisation to a reference.
 
-The methods themselves, and their sources, are in `colours`.
+`colours` has the methods themselves and their sources.
 """
 
 from __future__ import annotations
@@ -34,29 +34,29 @@ __all__ = [
 ]
 
 Recolour: TypeAlias = Callable[[Pixels], Pixels]
-"""What is done to the colours of an image, RGB, uint8, ``(height, width, 3)``."""
+"""A change of an image's colours; the image is RGB, uint8, ``(height, width, 3)``."""
 
 Kind: TypeAlias = Literal["none", "hed", "reinhard", "macenko"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 NORMALISING = frozenset({"reinhard", "macenko"})
-"""The kinds that bring images to a reference's colours, in training and in prediction."""
+"""The kinds that normalise images to a reference, in training and in prediction."""
 
 FILE = "stain.json"
-"""Where a run keeps its reference."""
+"""The file in a run's folder that holds its reference."""
 
 SAMPLES = 200
-"""A reference is taken from so many images at most."""
+"""The most images that a reference is computed from."""
 
 SIGMA = BIAS = 0.05
 _SLOTS = 64
 
 
 class Reference(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What the images look like that others are brought to.
+    """The colours that images are normalised to.
 
-    It was taken of so many `images`, of which `blank` showed nothing and `unstained` no two stains. `stats` and
-    `stains` hold the median of every number over the others; None where there were none.
+    A reference is computed from `images` images; `blank` of them showed nothing, and `unstained` lacked two
+    stains. `stats` and `stains` hold the median of each number over the others, or None if no image was left.
 
     Examples
     --------
@@ -76,12 +76,12 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     @classmethod
     def of(cls, images: Iterable[Pixels]) -> Reference:
-        """What `images` have in common: training images, of the kind that will be normalised (crops, or whole).
+        """Compute the reference of training images, of the kind that will be normalised (crops, or whole).
 
         Raises
         ------
         ValueError
-            If one is not RGB, uint8.
+            If an image is not RGB, uint8.
         """
         stats: list[ColourStats] = []
         pairs: list[Stains] = []
@@ -99,17 +99,17 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         )
 
     def to_json(self) -> str:
-        """One line of JSON, from which `from_json` makes an equal reference."""
+        """One line of JSON; `from_json` reads it back."""
         return msgspec.json.encode(self).decode()
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Reference:
-        """What `to_json` wrote.
+        """Read what `to_json` wrote.
 
         Raises
         ------
         CorruptFile
-            If it is not that.
+            If the text is not a reference in JSON.
         """
         try:
             return msgspec.json.decode(text, type=cls)
@@ -119,33 +119,33 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
             ) from error
 
     def write(self, folder: Path) -> None:
-        """Keep it in a run's folder."""
+        """Write the reference to a run's folder."""
         (folder / FILE).write_text(self.to_json(), encoding="utf-8")
 
     @classmethod
     def read(cls, folder: Path) -> Reference:
-        """The reference in a run's folder.
+        """Read the reference in a run's folder.
 
         Raises
         ------
         DataNotFound
-            If there is none.
+            If the folder has no reference.
         CorruptFile
-            If it cannot be read.
+            If the reference cannot be read.
         """
         if not (folder / FILE).is_file():
             raise DataNotFound(
-                f"{folder}: lacks {FILE}, the colours that images are brought to; copy the whole run"
+                f"{folder}: lacks {FILE}, the colours that images are normalised to; copy the whole run"
             )
         return cls.from_json((folder / FILE).read_bytes())
 
 
 @dataclass(frozen=True, slots=True)
 class Jitter:
-    """`colours.jitter` with new numbers at each call.
+    """`colours.jitter` with new random numbers at each call.
 
-    They come from `seed` and torch's generator of the process, as those of torchvision's transforms do: what
-    seeds torch seeds this, and a DataLoader gives each worker and each epoch others.
+    The numbers come from `seed` and from torch's global generator, as in torchvision's transforms: seeding torch
+    seeds the jitter, and a DataLoader gives each worker and each epoch different numbers.
     """
 
     seed: int = 0
@@ -153,39 +153,39 @@ class Jitter:
     bias: float = BIAS
 
     def __call__(self, pixels: Pixels) -> Pixels:
-        """The pixels in other colours."""
+        """The pixels with their stain changed."""
         drawn = int(torch.randint(1 << 62, ()).item())
         rng = np.random.default_rng([self.seed, drawn])
         return colours.jitter(pixels, rng, sigma=self.sigma, bias=self.bias)
 
 
 class Normalisation:
-    """Brings an image to a reference's colours; the same image always to the same.
+    """Normalise an image to a reference; the result is always the same for the same image.
 
-    An image with nothing to go by (a blank; for "macenko", one without two stains) stays as it is, since what
-    would be stretched to fit is grain. `left` counts them, over all workers of a loader that was given this
-    object; a copy counts on its own.
+    An image that cannot be normalised (a blank; for "macenko", one without two stains) is left unchanged, because
+    only its grain would be stretched. `left` counts such images over all workers of a loader that uses this
+    object; a copy has its own count.
     """
 
     def __init__(self, kind: Literal["reinhard", "macenko"], reference: Reference) -> None:
         wanted = reference.stats if kind == "reinhard" else reference.stains
         if wanted is None:
-            lack = "is more than a blank" if kind == "reinhard" else "has two stains"
+            lack = "shows more than a blank" if kind == "reinhard" else "has two stains"
             raise ValueError(
-                f'stain "{kind}": of the {reference.images:,} images of the reference none {lack}; '
-                'look at them, or use "hed" or "none"'
+                f'stain "{kind}": none of the {reference.images:,} images of the reference {lack}; '
+                'check the training images, or use "hed" or "none"'
             )
         self.wanted = wanted
-        # in shared memory, where each worker adds to a number of its own
+        # in shared memory; each worker adds to its own number
         self._left = torch.zeros(_SLOTS, dtype=torch.int64).share_memory_()  # type: ignore[no-untyped-call]
 
     @property
     def left(self) -> int:
-        """How many images were left as they were."""
+        """Number of images left unchanged."""
         return int(self._left.sum())
 
     def __call__(self, pixels: Pixels) -> Pixels:
-        """The pixels in the reference's colours; the very array if there is nothing to go by."""
+        """The pixels in the reference's colours; the same array if they cannot be normalised."""
         if isinstance(self.wanted, ColourStats):
             changed = colours.match_stats(pixels, self.wanted)
         else:
@@ -205,24 +205,24 @@ def augmentation(
     sigma: float = SIGMA,
     bias: float = BIAS,
 ) -> Recolour:
-    """What to do with each image, RGB, uint8, ``(height, width, 3)``, before it is made a tensor.
+    """The change to apply to each image, RGB, uint8, ``(height, width, 3)``, before it becomes a tensor.
 
-    It can be pickled, as loaders with spawned workers need.
+    The result can be pickled, as loaders with spawned workers need.
 
     Parameters
     ----------
     kind
         "none"; "hed" for random changes, in training only; "reinhard" or "macenko" for the reference's colours,
-        in training and ever after.
+        in training and in prediction.
     reference
-        What "reinhard" and "macenko" bring images to.
+        The reference that "reinhard" and "macenko" normalise images to.
     seed, sigma, bias
-        Of "hed": see `Jitter`, and `colours.jitter`.
+        Parameters of "hed": see `Jitter` and `colours.jitter`.
 
     Raises
     ------
     ValueError
-        If there is no such kind, or it lacks a reference that tells what it needs; if a number is negative.
+        If `kind` is unknown, if its reference is missing or lacks the numbers it needs, or if a number is negative.
 
     Examples
     --------
@@ -230,7 +230,7 @@ def augmentation(
     (2, 2, 3)
     """
     if kind not in KINDS:
-        raise ValueError(f'stain "{kind}": no such method; use one of: {", ".join(KINDS)}')
+        raise ValueError(f'stain "{kind}": unknown method; use one of: {", ".join(KINDS)}')
     if kind == "none":
         return _as_is
     if kind == "hed":
@@ -238,12 +238,12 @@ def augmentation(
             raise ValueError(f'stain "hed": seed {seed}, sigma {sigma}, bias {bias}; give 0 or more')
         return Jitter(seed, sigma, bias)
     if reference is None:
-        raise ValueError(f'stain "{kind}": nothing to bring images to; give Reference.of(training images)')
+        raise ValueError(f'stain "{kind}": the reference is missing; give Reference.of(training images)')
     return Normalisation(kind, reference)
 
 
 def spread(count: int, most: int = SAMPLES) -> list[int]:
-    """At most `most` of the numbers 0 to `count` - 1, evenly: the images that a reference is taken from.
+    """At most `most` evenly spread numbers from 0 to `count` - 1: the images to compute a reference from.
 
     Examples
     --------

@@ -1,12 +1,12 @@
-"""The colours of a smear as numbers: what an image looks like, and how to make it look otherwise.
+"""The colours of a smear as numbers: statistics of an image, and how to change its stain.
 
 Dyes add up as optical density, the negative natural logarithm of the light that passes (Beer and Lambert).
 In that space a change of stain is a matrix and a change of lamp an offset, which is all that the jitter in HED
 space (Tellez et al., IEEE Trans Med Imaging 37, 2018) and Macenko's normalisation (Macenko et al., ISBI 2009)
 do. Reinhard's (Reinhard et al., IEEE CG&A 21, 2001) sets mean and deviation of each channel in l-alpha-beta.
 
-Pixels are RGB, uint8, ``(height, width, 3)``; each function gives back as many, and never changes those that
-it was given. Statistics are of a grid of at most 128 x 128 pixels, so that large images cost little.
+Pixels are RGB, uint8, ``(height, width, 3)``; the functions return arrays of the same shape and never change
+their input. Statistics use a grid of at most 128 x 128 pixels, so that large images cost little.
 """
 
 from __future__ import annotations
@@ -37,39 +37,39 @@ Floats: TypeAlias = npt.NDArray[np.float32]
 Triple: TypeAlias = tuple[float, float, float]
 
 HED = np.array([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11], [0.27, 0.57, 0.78]], np.float32)
-"""Density in red, green and blue of a unit of haematoxylin, eosin and DAB.
+"""Density in red, green and blue of one unit of haematoxylin, eosin and DAB.
 
-Source: Ruifrok and Johnston, Anal Quant Cytol Histol 23 (2001). Of a Wright or Giemsa stain, azure lies near
-haematoxylin, and eosin is eosin; what matters for a jitter is that any colour can be written in the three.
+Source: Ruifrok and Johnston, Anal Quant Cytol Histol 23 (2001). In a Wright or Giemsa stain, azure is close to
+haematoxylin, and eosin is eosin; a jitter only needs any colour to be a mixture of the three.
 """
 _FROM_HED = np.linalg.inv(HED)
 
 _LMS = np.array([[0.3811, 0.1967, 0.0241], [0.5783, 0.7244, 0.1288], [0.0402, 0.0782, 0.8444]], np.float32)
-"""RGB to the cones' LMS, for pixels as rows; source: Reinhard et al. (2001)."""
+"""RGB to LMS (cone space), for pixels as rows; source: Reinhard et al. (2001)."""
 _TO_RGB = np.linalg.inv(_LMS)
 _LAB = np.array([[1, 1, 1], [1, 1, -1], [1, -2, 0]], np.float32) / np.sqrt(np.array([3, 6, 2], np.float32))
-"""Log LMS to l-alpha-beta, for pixels as rows; source: there. Orthonormal: its transpose undoes it."""
+"""Log LMS to l-alpha-beta, for pixels as rows; same source. Orthonormal, so its transpose is its inverse."""
 
 _LEVELS: Floats = (np.maximum(np.arange(256), 1) / 255).astype(np.float32)
-"""Of each grey level, its share of white; black counts as 1 of 255, for its density would be infinite."""
+"""Each grey level as a share of white; black counts as 1 of 255, since its density would be infinite."""
 _DENSITY: Floats = -np.log(_LEVELS)
 
 SAMPLE = 128
-"""The most rows and columns that statistics look at."""
+"""The most rows and columns that statistics use."""
 LAMP = 95.0
-"""The lamp's colour in an image is this percentile of each channel: glass is its brightest part."""
+"""The lamp's colour in an image is this percentile of each channel: glass is the brightest part."""
 STAINED = 0.15
-"""Light passed a stain where the mean density of the channels is above that. Macenko's beta; he asks it of every
-channel, but eosin lets red light pass, and red cells would be taken for glass."""
+"""A pixel is stained if the mean density of its channels is above this. Macenko's beta; Macenko requires it of
+every channel, but eosin lets red light pass, so red cells would count as glass."""
 ENDS = (1.0, 99.0)
-"""Percentiles of the angle at which the two stains are taken: Macenko's alpha."""
+"""Percentiles of the angle that define the two stains: Macenko's alpha."""
 LEAST_SHARE, LEAST_ANGLE, LEAST_AMOUNT = 0.01, np.radians(10.0), 0.1
-"""With a smaller share of stained pixels, smaller angle between the stains or smaller amount of one, no two
-stains can be told apart."""
+"""Below these (share of stained pixels, angle between the stains in radians, amount of a stain), two stains cannot
+be separated."""
 BLANK = 0.02
-"""With a smaller deviation of l, there is nothing to be seen but glass and the camera's grain."""
+"""Below this deviation of l, an image shows only glass and the camera's grain."""
 MOST = 4.0
-"""Nothing is stretched by more than that, or shrunk: beyond, it is grain."""
+"""The largest factor to stretch or shrink by: beyond it, differences are grain."""
 
 _Level: TypeAlias = Annotated[float, msgspec.Meta(ge=1, le=255)]
 
@@ -77,7 +77,7 @@ _Level: TypeAlias = Annotated[float, msgspec.Meta(ge=1, le=255)]
 class ColourStats(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Mean and standard deviation of l, alpha and beta over an image's pixels.
 
-    They are those of Reinhard et al., of colours from 0 to 1 and with natural logarithms.
+    As in Reinhard et al., for colours from 0 to 1 and natural logarithms.
     """
 
     mean: Triple
@@ -85,11 +85,11 @@ class ColourStats(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Stains(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What Macenko's method finds in an image.
+    """The lamp and the two stains of an image, by Macenko's method.
 
-    `lamp` is the light beside the cells in red, green and blue, 1 to 255; `vectors` the density of a unit of each
-    of the two stains, of length 1, the one that takes more red than blue (azure, haematoxylin) first; `amounts`
-    the 99th percentiles of how much of each there is.
+    `lamp` is the light beside the cells in red, green and blue, 1 to 255. `vectors` holds the density of one unit
+    of each stain, of length 1; the stain that absorbs more red than blue (azure, haematoxylin) comes first.
+    `amounts` holds the 99th percentile of each stain's amount.
     """
 
     lamp: tuple[_Level, _Level, _Level]
@@ -104,10 +104,10 @@ _Seen = TypeVar("_Seen", ColourStats, Stains)
 
 
 def to_hed(pixels: Pixels) -> Floats:
-    """How much haematoxylin, eosin and DAB would give each pixel its colour, ``(height, width, 3)``.
+    """The amounts of haematoxylin, eosin and DAB that give each pixel its colour, ``(height, width, 3)``.
 
-    A unit of a stain has the density in `HED`. Amounts are negative for colours that no mixture of the three has:
-    cut off at 0, they would not lead back.
+    A unit of a stain has the density in `HED`. Amounts are negative for colours that no mixture of the three
+    gives; clipped at 0, they could not be converted back.
 
     Raises
     ------
@@ -123,7 +123,7 @@ def to_hed(pixels: Pixels) -> Floats:
 
 
 def from_hed(amounts: Floats) -> Pixels:
-    """The pixels of so much haematoxylin, eosin and DAB; undoes `to_hed`, but that 0 becomes 1.
+    """The pixels for amounts of haematoxylin, eosin and DAB: the inverse of `to_hed`, except that 0 becomes 1.
 
     Examples
     --------
@@ -136,8 +136,8 @@ def from_hed(amounts: Floats) -> Pixels:
 def jitter(pixels: Pixels, rng: np.random.Generator, *, sigma: float = 0.05, bias: float = 0.05) -> Pixels:
     """Change the strength of each of three stains, as another batch of dye and another lamp would.
 
-    Each amount is multiplied by a factor within 1 +- `sigma`, and up to `bias` is added or taken away all over
-    the image, both drawn evenly for each stain. Tellez et al. (2018) use 0.05 for both.
+    Each amount is multiplied by a factor within 1 +- `sigma`, and up to `bias` is added or subtracted over the
+    whole image; both are drawn uniformly for each stain. Tellez et al. (2018) use 0.05 for both.
 
     Raises
     ------
@@ -176,16 +176,16 @@ def colour_stats(pixels: Pixels) -> ColourStats | None:
         return None
     lab = _log_lms(sample) @ _LAB
     mean, deviation = lab.mean(axis=0), lab.std(axis=0)
-    return _told(ColourStats, mean, deviation) if deviation[0] >= BLANK else None
+    return _struct(ColourStats, mean, deviation) if deviation[0] >= BLANK else None
 
 
 def typical_stats(stats: list[ColourStats]) -> ColourStats | None:
-    """The median of each number; None of none."""
-    return _told(ColourStats, *_medians(stats)) if stats else None
+    """The median of each number; None for an empty list."""
+    return _struct(ColourStats, *_medians(stats)) if stats else None
 
 
 def match_stats(pixels: Pixels, wanted: ColourStats) -> Pixels | None:
-    """Give the pixels that mean and deviation (Reinhard); None for a blank.
+    """Change the pixels to the wanted mean and deviation (Reinhard); None for a blank.
 
     Raises
     ------
@@ -196,12 +196,12 @@ def match_stats(pixels: Pixels, wanted: ColourStats) -> Pixels | None:
     if seen is None:
         return None
     factors = np.clip(np.divide(wanted.deviation, np.maximum(seen.deviation, 1e-6)), 1 / MOST, MOST)
-    # l-alpha-beta is a rotation of log LMS, and all of it is one matrix and one offset there
+    # l-alpha-beta is a rotation of log LMS, so the change is one matrix and one offset there
     matrix = _LAB * factors.astype(np.float32) @ _LAB.T
     offset = (np.array(wanted.mean) - seen.mean * factors).astype(np.float32) @ _LAB.T
     log_lms = _log_lms(pixels) @ matrix
     log_lms += offset
-    # 5 is far beyond white, and short of overflow
+    # 5 is far above white and far below overflow
     np.exp(np.minimum(log_lms, 5, out=log_lms), out=log_lms)
     return _whole(log_lms @ _TO_RGB)
 
@@ -211,7 +211,7 @@ def match_stats(pixels: Pixels, wanted: ColourStats) -> Pixels | None:
 
 
 def stains(pixels: Pixels) -> Stains | None:
-    """The lamp and the two stains of an image, by Macenko's method; None if it hasn't two.
+    """The lamp and the two stains of an image, by Macenko's method; None without two stains.
 
     Raises
     ------
@@ -231,7 +231,7 @@ def stains(pixels: Pixels) -> Stains | None:
     stained = density[density.mean(axis=1) > STAINED]
     if len(stained) <= LEAST_SHARE * len(sample):
         return None
-    # the plane through the origin that the stains span: its axes by falling share
+    # the plane through the origin that the stains span, its axes by falling share
     plane = np.linalg.eigh(stained.T @ stained)[1][:, :0:-1]
     plane *= np.where(plane.sum(axis=0) < 0, -1, 1)
     angles = np.arctan2(stained @ plane[:, 1], stained @ plane[:, 0])
@@ -241,21 +241,21 @@ def stains(pixels: Pixels) -> Stains | None:
     vectors = np.stack([np.cos(ends), np.sin(ends)], axis=1) @ plane.T
     vectors = vectors[np.argsort(vectors[:, 2] - vectors[:, 0])]
     amounts = np.percentile(stained @ np.linalg.pinv(vectors), ENDS[1], axis=0)
-    return _told(Stains, lamp, vectors, amounts) if amounts.min() >= LEAST_AMOUNT else None
+    return _struct(Stains, lamp, vectors, amounts) if amounts.min() >= LEAST_AMOUNT else None
 
 
 def typical_stains(pairs: list[Stains]) -> Stains | None:
-    """The median of each number, with vectors of length 1 again; None of none."""
+    """The median of each number, with vectors of length 1 again; None for an empty list."""
     if not pairs:
         return None
     lamp, vectors, amounts = _medians(pairs)
-    return _told(Stains, lamp, vectors / np.linalg.norm(vectors, axis=1, keepdims=True), amounts)
+    return _struct(Stains, lamp, vectors / np.linalg.norm(vectors, axis=1, keepdims=True), amounts)
 
 
 def match_stains(pixels: Pixels, wanted: Stains) -> Pixels | None:
-    """Give the pixels that lamp and those stains, each as strong (Macenko); None if they haven't two.
+    """Change the pixels to the wanted lamp and stains (Macenko); None without two stains.
 
-    The share of a colour that is neither stain is lost, as it is with Macenko.
+    The part of a colour that belongs to neither stain is lost, as in Macenko's method.
 
     Raises
     ------
@@ -296,14 +296,14 @@ def _restained(pixels: Pixels, matrix: npt.NDArray[np.floating], offset: npt.NDA
 
 
 def _light(density: Floats) -> Pixels:
-    """The grey levels that so much density leaves of 255; uses up `density`."""
-    # in place throughout: fresh memory of this size costs as much as the arithmetic
+    """The grey levels, of 255, for a density; overwrites `density`."""
+    # in place, since new memory of this size costs as much as the arithmetic
     np.negative(np.maximum(density, 0, out=density), out=density)
     return _whole(np.exp(density, out=density))
 
 
 def _whole(light: Floats) -> Pixels:
-    """Grey levels of light from 0 to 1, beyond which it is cut off; uses up `light`."""
+    """The grey levels of light, clipped to 0 to 1; overwrites `light`."""
     light *= np.float32(255)
     light += np.float32(0.5)
     return cast(Pixels, np.clip(light, 0, 255, out=light).astype(np.uint8))
@@ -319,7 +319,7 @@ def _medians(seen: list[_Seen]) -> list[npt.NDArray[np.float64]]:
     return [np.median(each, axis=0) for each in rows]
 
 
-def _told(kind: type[_Seen], *numbers: npt.NDArray[np.floating]) -> _Seen:
-    """Arrays as the tuples that JSON can hold."""
+def _struct(kind: type[_Seen], *numbers: npt.NDArray[np.floating]) -> _Seen:
+    """A struct from arrays, with tuples that JSON can hold."""
     fields = zip(kind.__struct_fields__, numbers, strict=True)
     return msgspec.convert({name: each.tolist() for name, each in fields}, kind)

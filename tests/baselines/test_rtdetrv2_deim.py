@@ -406,7 +406,7 @@ def test_a_detector_is_for_the_labels_that_it_was_trained_for(tmp_path: Path) ->
     ):
         rtdetrv2_deim.load(tmp_path / "out", made, ("Other", "WBC"), "cpu")
     with pytest.raises(
-        DataNotFound, match=r"out: lacks stain.json, the colours that images are brought to; copy"
+        DataNotFound, match=r"out: lacks stain.json, the colours that images are normalised to; copy"
     ):
         rtdetrv2_deim.load(tmp_path / "out", replace(made, stain="macenko"), ("WBC", "Other"), "cpu")
     with pytest.raises(

@@ -321,10 +321,10 @@ def test_a_damaged_reference_is_refused(text: str | bytes) -> None:
 
 
 def test_no_reference_says_what_to_do() -> None:
-    with pytest.raises(ValueError, match=r'stain "macenko": nothing to bring images to; give Reference.of\('):
+    with pytest.raises(ValueError, match=r'stain "macenko": the reference is missing; give Reference.of\('):
         augmentation("macenko")
     with pytest.raises(
-        ValueError, match='stain "vahadane": no such method; use one of: none, hed, reinhard, macenko'
+        ValueError, match='stain "vahadane": unknown method; use one of: none, hed, reinhard, macenko'
     ):
         augmentation("vahadane")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match='stain "hed": seed 0, sigma -1, bias 0.05; give 0 or more'):
@@ -335,11 +335,11 @@ def test_no_reference_says_what_to_do() -> None:
     assert augmentation("reinhard", greys)(smear()).shape == smear().shape
     with pytest.raises(
         ValueError,
-        match='stain "macenko": of the 1 images of the reference none has two stains; look at them, or',
+        match='stain "macenko": none of the 1 images of the reference has two stains; check the training images, or',
     ):
         augmentation("macenko", greys)
     with pytest.raises(
-        ValueError, match='"reinhard": of the 0 images of the reference none is more than a blank'
+        ValueError, match='"reinhard": none of the 0 images of the reference shows more than a blank'
     ):
         augmentation("reinhard", empty)
 

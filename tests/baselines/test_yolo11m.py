@@ -536,7 +536,9 @@ def test_a_normalised_stain_is_normalised_whenever_an_image_is_looked_at(tmp_pat
     # the grey around it is not part of the smear
     assert set(detector.prepare(image)[:, 0].flatten().tolist()) == {114}
     (tmp_path / "run" / "stain.json").unlink()
-    with pytest.raises(DataNotFound, match="lacks stain.json, the colours that images are brought to; copy"):
+    with pytest.raises(
+        DataNotFound, match="lacks stain.json, the colours that images are normalised to; copy"
+    ):
         yolo11m.load(tmp_path / "run", settings, ("WBC", "Other"), "cpu")
 
 
