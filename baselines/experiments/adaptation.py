@@ -1,7 +1,7 @@
 """Adaptation to another hospital with a few of its labels: section 2.3.3 and Table 7 of the paper.
 
-A share of the target is drawn at random and added to what the model was trained on; the model is trained anew
-and scored on the rest of the target alone. What was drawn is kept in a file, and no score ever comes from it.
+A share of the target is drawn at random and added to the training data; the model is trained again and scored on the
+rest of the target only. A file keeps the draw, and no score ever comes from the drawn images.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ ADAPT, TEST = "adapt", "test"
 
 @dataclass(frozen=True)
 class Adapted:
-    """One adaptation: the run, and its scores on the part of the target that it has not seen.
+    """One adaptation: the run, and its scores on the unseen part of the target.
 
-    `before` are the scores of the model as it was on the same images.
+    `before` has the scores of the original model on the same images.
     """
 
     fraction: float
@@ -49,27 +49,27 @@ class Adapted:
 def draw(
     ds: Dataset, fraction: float, seed: int = 0, *, unit: Unit = "image", stratified: bool = False
 ) -> Split:
-    """Draw a share of a data set to adapt to (part "adapt"); the rest (part "test") is for scoring.
+    """Draw a share of a data set to adapt to (part "adapt"); the rest (part "test") is scored.
 
     Parameters
     ----------
     ds
-        The target. Images without a cell to learn from are drawn like any other.
+        The target. Images without cells are drawn like any other.
     fraction
-        The share, between 0 and 1; of it at least one image, or patient, is drawn, and at least one is left.
+        The share, between 0 and 1; at least one image or patient is drawn, and at least one is left.
     seed
-        Of the draw.
+        The seed of the draw.
     unit
-        What is drawn: images as in the paper, so that a patient may be on both sides and the scores are an
-        upper bound; or patients, who stay whole. A group of images stays whole either way.
+        "image" draws images, as in the paper: a patient may be on both sides, so the scores are an upper bound.
+        "patient" draws whole patients. A group of images stays together either way.
     stratified
-        Draw the share of every class by itself, by the most frequent class of the image or patient.
+        Whether to draw from every class separately, by the most frequent class of the image or patient.
 
     Raises
     ------
     ValueError
-        If `fraction` is not between 0 and 1, there are fewer than two to draw from, or patients are to be drawn
-        and an image has none.
+        If `fraction` is not between 0 and 1, there are fewer than two units to draw from, or an image has no patient
+        and patients are drawn.
 
     Examples
     --------
@@ -84,7 +84,7 @@ def draw(
     units = _units(ds, unit)
     if len(units) < 2:
         raise ValueError(
-            f"{ds.name}: has {len(units)} {unit}s; two are needed, one to adapt to and one to score on"
+            f"{ds.name}: has {len(units)} {unit}s; at least two are needed, one to adapt to and one to score on"
         )
     strata: dict[str, list[str]] = defaultdict(list)
     for name, images in units.items():
@@ -111,7 +111,7 @@ def draw(
 
 
 def _units(ds: Dataset, unit: Unit) -> dict[str, list[ImageId]]:
-    """What may be drawn by itself, by a name: patients, or images; with all that share a group with it."""
+    """The units to draw, by name: patients or images, each with everything in the same group."""
     patients = {image.id for image in ds.images if image.patient is not None}
     lacking = next((image.id for image in ds.images if image.id not in patients), None)
     if unit == "patient" and lacking is not None:
@@ -154,44 +154,47 @@ def adapt(
     workers: int = 4,
     progress: bool = False,
 ) -> Adapted:
-    """Train a run's model anew with a share of the target added, and score it on the rest of the target.
+    """Train a run's model again with a share of the target added, and score it on the rest of the target.
 
-    Of the share drawn, a fifth chooses the best epoch, with the source's validation part; the paper draws
-    validation in the same way. The rest of the target is in neither.
+    A fifth of the share, together with the source's validation part, selects the best epoch; the paper draws validation
+    in the same way. The rest of the target is in neither.
 
     Parameters
     ----------
     run
-        A trained model: how it was trained, and on what, is taken from it.
+        A trained model; its settings and its training data are used again.
     target
-        Another data set of the same classes, with images.
+        Another data set with the same classes, with images.
     out
-        A folder; what is there already of the same adaptation is taken as it is.
+        A folder; finished parts of the same adaptation are used as they are.
     fraction, seed, stratified
         See `draw`.
     unit
-        What is drawn; by default patients where all images have one, else images.
+        What to draw; by default patients if all images have one, otherwise images.
     with_source
-        Train on the source's training data too; without, on the share of the target alone.
+        Whether to train on the source's training data too, or on the share of the target alone.
     start
-        "afresh" begins with the weights that the run began with, "run" with those that it came to. The paper
-        calls it both a "model adapted" and "10 % incorporated into the training process".
+        "afresh" starts from the weights that the run started from, "run" from its trained weights. The paper speaks of
+        a "model adapted" and of "10 % incorporated into the training process".
     source
-        What the run was trained on, where its images are no longer where they were.
+        The training data of the run, if its images have moved.
     device, devices, workers, progress
-        As in `training.train`.
+        As in `baselines.train`.
 
     Raises
     ------
     ValueError
-        If the target has other classes, the source is not what the run was trained on, or is too small to draw from, or a detector is to start from its run.
+        If the target has other classes or is too small to draw from, the source is not the training data of the run, or
+        a detector would start from its run.
     ExportError
         If `out` holds something else, such as another draw.
     """
     settings = dict(run.record["asked"]["settings"])
     if start == "run":
         if run.baseline.kind != "classifier":
-            raise ValueError(f"{run.folder}: is a detector's run, which is adapted afresh; leave start out")
+            raise ValueError(
+                f"{run.folder}: is the run of a detector, which is always adapted afresh; leave start out"
+            )
         settings |= {"weights": str(run.folder / "classifier.safetensors"), "sha256": ""}
     unit = unit or ("patient" if all(image.patient for image in target.images) else "image")
     split = draw(target, fraction, seed, unit=unit, stratified=stratified)
@@ -221,13 +224,13 @@ def adapt(
 
 
 def _keep_draw(split: Split, folder: Path, target: Dataset) -> None:
-    """Write what was drawn; the draw beside a run is what that run has learned from, and stays as it is."""
+    """Write the draw; a draw beside a run is what that run has learned from, and is not replaced."""
     file = folder / "draw.csv"
     if is_run(folder / "run") and file.exists():
         before = splits.read(file, split.name)
         if (before.part_of, before.made) != (split.part_of, dict(split.made)):
             raise ExportError(
-                f"{file}: is another draw, which the run beside it has learned from; name another folder"
+                f"{file}: holds another draw, which the run beside it has learned from; name another folder"
             )
         return
     with files.disk_errors(folder):
@@ -237,10 +240,10 @@ def _keep_draw(split: Split, folder: Path, target: Dataset) -> None:
 
 
 def _to_learn_from(target: Dataset, seed: int, unit: Unit) -> Dataset:
-    """The share of the target that was drawn, a fifth of it for validation."""
+    """The drawn share of the target, a fifth of it for validation."""
     drawn = replace(target.part(ADAPT), split=None)
     by_image = unit == "image"
-    if len(_units(drawn, unit)) < 2:  # one alone is for training; the source chooses the epoch
+    if len(_units(drawn, unit)) < 2:  # a single unit is for training; the source selects the epoch
         part_of = {image.id: "train" for image in drawn.images}
         return drawn.with_split(
             Split("adaptation", part_of, {"val_unit": unit}, val_shares_patients=by_image)
@@ -253,12 +256,12 @@ def _to_learn_from(target: Dataset, seed: int, unit: Unit) -> Dataset:
 
 
 def _source(run: Run, target: str, given: Dataset | None) -> Dataset:
-    """What the run has learned from, without its test part; with the images of the same data where it is given."""
+    """The training and validation data of the run, with the images of `given` if it is the same data set."""
     ds = run.dataset()
     if given is not None:
         if given.fingerprint != ds.fingerprint:
             raise ValueError(
-                f"{given.name}: is not what {run.folder} was trained on; give the same data, unchanged"
+                f"{given.name}: is not the training data of {run.folder}; give the same data, unchanged"
             )
         ds = replace(given, name=ds.name, split=None).with_split(ds.split)
     kept = ds.select(images=lambda image: ds.part_of(image) in LEARNED_FROM)
@@ -267,16 +270,16 @@ def _source(run: Run, target: str, given: Dataset | None) -> Dataset:
 
 @dataclass(frozen=True)
 class Adaptation:
-    """Several adaptations of one run to one target: over seeds, and over shares.
+    """Adaptations of one run to one target, over seeds and shares.
 
-    `zero_shot` are the scores of the model as it was on the whole target.
+    `zero_shot` has the scores of the original model on the whole target.
     """
 
     zero_shot: Evaluation
     each: tuple[Adapted, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Means and spreads by share, and every single result."""
+        """Means and standard deviations by share, and every single result."""
         return {
             "target": self.zero_shot.data,
             "reading": self.zero_shot.reading,
@@ -335,9 +338,9 @@ def adapt_over(
     workers: int = 4,
     progress: bool = False,
 ) -> Adaptation:
-    """Adapt with each share and each of several seeds; leaves ``adaptation.json`` beside the runs.
+    """Adapt with each share and each seed (0, 1, ...), and write ``adaptation.json`` beside the runs.
 
-    Interrupted, it goes on where it was. Parameters and errors are those of `adapt`; a seed is 0, 1, ...
+    An interrupted call resumes where it stopped. Parameters and errors are those of `adapt`.
     """
     options: dict[str, Any] = {"device": device, "workers": workers, "progress": progress}
     zero_shot = evaluate(run, replace(target, split=None), **options)
@@ -382,7 +385,7 @@ def _spread(rows: Sequence[dict[str, float]]) -> dict[str, dict[str, float]]:
 
 
 def mean_and_spread(values: Sequence[float]) -> tuple[float, float]:
-    """The mean and the standard deviation of a sample; the latter is 0 for one value.
+    """The mean and the standard deviation of a sample; the deviation is 0 for one value.
 
     Examples
     --------

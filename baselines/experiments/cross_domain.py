@@ -19,17 +19,17 @@ from pcm_leukemia.schema import IGNORE
 __all__ = ["Crossing", "Entry", "cross"]
 
 _IN_THE_PAPER = {"all_idb1": ("ALL-IDB1",), "lmu": ("LMU (Full)",)}
-"""What the paper's tables call a public data set."""
+"""The names of public data sets in the paper's tables."""
 _ZERO_SHOT = "Zero-Shot (PCM-Only)"
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One score of one model on one target, 0 to 1, with its 95 % interval; or `refused` says why there is none.
+    """One score of one model on one target, 0 to 1, with its 95 % interval; if there is none, `refused` says why.
 
-    `classes` are those that both sides have and that the score is over, of `cells`; `left_out` counts the cells
-    of classes that the model was never shown. `paper` is what the paper has in this place, and `reading` how the
-    labels of the target were read.
+    The score is over `classes`, which both sides have, and over `cells` cells. `left_out` counts the cells of classes
+    that the model has never seen. `paper` is the paper's number for the same case, and `reading` says how the labels of
+    the target were read.
     """
 
     run: str
@@ -72,21 +72,21 @@ def cross(
     workers: int = 4,
     progress: bool = False,
 ) -> Crossing:
-    """Score every run on every target, over the classes that both sides have; leaves cross.md and cross.json.
+    """Score every run on every target over the classes that both sides have; write cross.md and cross.json.
 
-    A cell of a class that a model was never shown is left out and counted. One that the model takes for a class
-    that the target lacks is an error. A target with a split is scored on its test part, another as a whole.
+    Cells of a class that a model has never seen are left out and counted. Assigning a cell to a class that the target
+    does not have counts as an error. A target with a split is scored on its test part, other targets as a whole.
 
     Parameters
     ----------
     runs
         Trained models.
     targets
-        Name -> data set, of the nine classes.
+        Name -> data set with the nine classes.
     out
         A folder.
     device, batch, workers, progress
-        As in `evaluation.evaluate`.
+        As in `baselines.evaluate`.
 
     Raises
     ------
@@ -94,7 +94,7 @@ def cross(
         If there is no run or no target.
     """
     if not runs or not targets:
-        raise ValueError("cross: there is nothing to score; give one run or more, and one target or more")
+        raise ValueError("cross: nothing to score; give at least one run and one target")
     device = device_of(device)
     options: dict[str, Any] = {"device": device, "batch": batch, "workers": workers, "progress": progress}
     entries = tuple(
@@ -159,11 +159,13 @@ def _require_common(
     if not common:
         has = ", ".join(sorted(counts)) or "no cell"
         learned = ", ".join(sorted(known))
-        raise ValueError(f"{name}: has {has}, and {run.folder.name} learned {learned}; no class is in both")
+        raise ValueError(
+            f"{name}: has {has}, and {run.folder.name} learned {learned}; they have no class in common"
+        )
 
 
 def _published(run: Run, target: str, metric: str) -> float | None:
-    """What the paper has for this model on this target, 0 to 1."""
+    """The paper's number for this model on this target, 0 to 1."""
     settings = run.record["asked"]["settings"]
     models = {
         each.model

@@ -25,7 +25,7 @@ from pcm_leukemia.files import new_file
 __all__ = ["draw_confusion", "draw_curves", "draw_detection_confusion", "draw_training"]
 
 COLOURS = ("#332288", "#117733", "#cc6677", "#88ccee", "#882255", "#999933", "#44aa99", "#aa4499", "#777777")
-"""Told apart by the colour-blind: the scheme "muted" of Paul Tol, https://personal.sron.nl/~pault/."""
+"""Colours that colour-blind readers can distinguish: the "muted" scheme of Paul Tol, https://personal.sron.nl/~pault/."""
 DASHES = ("-", "--", "-.")
 _STYLE: Any = {
     "font.family": "DejaVu Sans",  # comes with matplotlib
@@ -50,7 +50,7 @@ _SCORES = ("AP", "AP50", "accuracy", "macro_f1", "f1", "precision", "recall")
 
 
 def draw_curves(panels: Mapping[str, DetectionScores], path: str | Path, *, iou: str = "0.5") -> Figure:
-    """Precision against recall of each class, a panel for each test set: Figures 2 and 8.
+    """Precision against recall of each class, with one panel per test set: Figures 2 and 8.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ def draw_curves(panels: Mapping[str, DetectionScores], path: str | Path, *, iou:
 
 
 def draw_detection_confusion(scores: DetectionScores, path: str | Path, *, title: str = "") -> Figure:
-    """What was taken for what, with what was missed and what is no cell: Figures 3 and 10.
+    """The confusion matrix of a detector, with missed cells and false detections: Figures 3 and 10.
 
     See `draw_confusion`.
     """
@@ -107,7 +107,7 @@ def draw_confusion(
     *,
     title: str = "",
 ) -> Figure:
-    """A confusion matrix: each count, and below it its share of the row, which is also how dark it is.
+    """A confusion matrix: each count, and below it its share of the row, which also sets the shade.
 
     Parameters
     ----------
@@ -186,7 +186,7 @@ def draw_training(logs: Mapping[str, str | Path], path: str | Path, *, title: st
     Raises
     ------
     DataNotFound, CorruptFile
-        If a log is not there, or is none.
+        If a log is missing, or is not a log.
     ValueError
         If there is no log, or the file is of another kind.
     ExportError
@@ -242,7 +242,7 @@ def _curves(axes: Axes, scores: DetectionScores, *, mean: bool) -> None:
 
 
 def _grid(axes: Axes, shape: tuple[int, ...]) -> None:
-    """White lines between the cells; a grey one before what is no class."""
+    """White lines between the cells, and a grey one before the row and column that are not classes."""
     rows, columns = shape
     axes.set_xticks(np.arange(columns + 1) - 0.5, minor=True)
     axes.set_yticks(np.arange(rows + 1) - 0.5, minor=True)
@@ -253,7 +253,7 @@ def _grid(axes: Axes, shape: tuple[int, ...]) -> None:
 
 
 def _lines(axes: Axes, kind: str, lines: Mapping[str, tuple[list[float], list[float]]]) -> None:
-    """Training in full lines, validation in dashes, what belongs together in one colour."""
+    """Solid lines for training, dashes for validation, one colour for each pair."""
     families = list(dict.fromkeys(_family(name) for name in lines))
     for name, (epochs, values) in lines.items():
         axes.plot(
@@ -294,7 +294,7 @@ def _lines(axes: Axes, kind: str, lines: Mapping[str, tuple[list[float], list[fl
 def _phases(
     logs: Mapping[str, str | Path],
 ) -> tuple[dict[str, tuple[list[float], list[float]]], list[tuple[float, float]]]:
-    """(epochs, values) of each column, phase after phase; and the first and last epoch of each phase."""
+    """The (epochs, values) of each column over all phases, and the first and last epoch of each phase."""
     columns: dict[str, tuple[list[float], list[float]]] = {}
     borders: list[tuple[float, float]] = []
     before = 0.0
@@ -315,7 +315,7 @@ def _phases(
 
 
 def _rows(file: Path) -> Iterator[tuple[float, dict[str, float]]]:
-    """The epoch and the numbers of each line of a log."""
+    """The epoch and the numbers in each line of a log."""
     try:
         with file.open(encoding="utf-8", newline="") as stream:
             rows = list(csv.DictReader(stream))
@@ -342,14 +342,14 @@ def _number(text: Any) -> float | None:
 
 
 def _kind(name: str) -> str:
-    """What panel a column belongs to."""
+    """The panel that a column belongs to."""
     if name in ("lr", "rate") or name.startswith(("lr_", "rate_")):
         return "learning rate"
     return "score" if _family(name) in _SCORES else "loss"
 
 
 def _family(name: str) -> str:
-    """What it measures, in training or in validation."""
+    """The quantity in a column, in training or validation."""
     return name.removeprefix("train_").removeprefix("val_")
 
 

@@ -1,4 +1,4 @@
-"""The paper's experiments, Tables 4 to 7, on anybody's data: our numbers beside the paper's."""
+"""The paper's experiments, Tables 4 to 7, on any data: our numbers beside the paper's."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from pcm_leukemia.dataset import Dataset
 __all__ = ["EXPERIMENTS", "Comparison", "Experiment", "Reproduction", "reproduce"]
 
 INTERNAL = "PCM-Leukemia"
-"""How the paper calls its own test set; here it is that of the data given."""
+"""The paper's name for its own test set; here it means the test part of the given data."""
 FRACTION = 0.1
 
 
 class Experiment(NamedTuple):
-    """One model of one table: what to train, and as what the paper prints it."""
+    """One model of one table: what to train, and its name in the paper."""
 
     table: int
     model: str
@@ -46,17 +46,17 @@ EXPERIMENTS = (
     Experiment(6, "DinoBloom (Direct FT)", "dinobloom", "classification", (("strategy", "direct"),)),
     Experiment(6, "DinoBloom (LP+FT)", "dinobloom", "classification", (("strategy", "lp+ft"),)),
 )
-"""Table 4: one stage. Table 5: white cells against others. Table 6: crops. Table 7 adapts the last one."""
+"""Table 4: one stage. Table 5: white cells against others. Table 6: crops. Table 7 adapts the last model."""
 
 ADAPTED = EXPERIMENTS[-1]
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """A figure of the paper, per cent, and ours, if it was run: else `missing` says why not.
+    """A number of the paper and ours, in per cent; if ours was not computed, `missing` says why.
 
-    `interval` is the 95 % interval over patients, or, where seeds were repeated, the mean less and plus
-    a standard deviation, which `spread` says.
+    `interval` is the 95 % interval over patients or, for several seeds, the mean minus and plus one standard deviation;
+    `spread` then says so.
     """
 
     table: str
@@ -72,7 +72,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Reproduction:
-    """All rows, the files beside them, and how the labels of the targets were read where there are several ways."""
+    """All rows, the figures, and how the labels of the targets were read if there are several ways."""
 
     out: Path
     data: str
@@ -99,9 +99,7 @@ class Reproduction:
             f"Preset: {self.preset}. All scores in per cent.",
         ]
         if self.preset != "paper":
-            lines.append(
-                "These runs are smaller than the paper's and are not to be compared with its numbers."
-            )
+            lines.append("These runs are smaller than the paper's; do not compare them with its numbers.")
         lines += [f"{name}: labels read as {how}." for name, how in self.readings.items()]
         for table in dict.fromkeys(row.table for row in self.rows):
             lines += ["", f"## {table}", "", "| model | test set | score | here | 95 % interval | paper |"]
@@ -126,38 +124,38 @@ def reproduce(
     workers: int = 4,
     progress: bool = False,
 ) -> Reproduction:
-    """Train and score what the tables need; what is done in `out` already is not done again.
+    """Train and score what the tables need; finished runs in `out` are not repeated.
 
-    Leaves ``results.md``, ``results.json`` and ``figures/`` in `out`, and each run in ``runs/``.
+    Writes ``results.md``, ``results.json`` and ``figures/`` to `out`, and each run to ``runs/``.
 
     Parameters
     ----------
     ds
-        PCM-Leukemia, or data of the same nine classes, with a split that has train, val and test.
+        PCM-Leukemia, or data with the same nine classes, with a split that has train, val and test.
     out
         A folder.
     targets
-        "ALL-IDB1" and "LMU": the external data sets, as far as they are there.
+        The external data sets by name, "ALL-IDB1" and "LMU", if available.
     tables
-        Of the paper: 4, 5, 6 and 7.
+        The tables of the paper: 4, 5, 6 and 7.
     preset
         "paper", "quick" or "smoke".
     seeds
-        How many draws of the target's tenth, Table 7.
+        The number of draws of 10 % of the target, for Table 7.
     seed, device, devices, workers, progress
-        As in `training.train`.
+        As in `baselines.train`.
 
     Raises
     ------
     ValueError
         If there is no such table.
     UnknownPart, LeakySplit
-        If the split is none to train and test on.
+        If the split does not allow training and testing.
     """
     unknown = sorted(set(tables) - {4, 5, 6, 7})
     if unknown:
         raise ValueError(f"table {unknown[0]}: has no experiment; use 4, 5, 6 or 7")
-    ds.part("test")  # before hours of training
+    ds.part("test")  # fail before hours of training
     targets, out = targets or {}, Path(out)
     options: dict[str, Any] = {"device": device, "workers": workers, "progress": progress}
     done: dict[Experiment, dict[str, Evaluation]] = {}
@@ -198,7 +196,7 @@ def _published(
     adapted: Adaptation | None,
     tables: Sequence[int],
 ) -> Iterator[Comparison]:
-    """A row for each figure that the paper prints in these tables, and in Figure 2, which belongs to Table 5."""
+    """A row for each number that the paper prints in these tables, and in Figure 2, which belongs to Table 5."""
     for result in paper.RESULTS:
         number = 5 if result.table == "Figure 2" else int(result.table.split()[-1])
         if number not in tables:
@@ -236,7 +234,7 @@ def _of_table_7(row: tuple[str, str, str, str, float], adapted: Adaptation | Non
 
 
 def _score(evaluation: Evaluation, metric: str) -> tuple[float | None, tuple[float, float] | None]:
-    """A score in per cent by the name that the paper's table gives it, and its interval."""
+    """A score in per cent, by its name in the paper's table, and its interval."""
     value: float | None
     interval: tuple[float, float] | None
     if evaluation.classification is not None:
@@ -257,7 +255,7 @@ def _score(evaluation: Evaluation, metric: str) -> tuple[float | None, tuple[flo
 def _two_stage(
     runs: Mapping[Experiment, Run], ds: Dataset, targets: Mapping[str, Dataset], options: Mapping[str, Any]
 ) -> dict[str, Evaluation]:
-    """The pipeline of section 2.3.2, end to end, where both of its models were trained."""
+    """The pipeline of section 2.3.2, end to end, if both of its models were trained."""
     detector = next((run for each, run in runs.items() if each[:2] == (5, "DEIM-RT-DETRv2")), None)
     classifier = runs.get(ADAPTED)
     if detector is None or classifier is None:
@@ -271,19 +269,19 @@ def _two_stage(
 def _beyond(
     done: Mapping[Experiment, Mapping[str, Evaluation]], two_stage: Mapping[str, Evaluation]
 ) -> Iterator[Comparison]:
-    """What the paper has in its text, or not at all."""
+    """Scores that the paper gives only in its text, or not at all."""
     for experiment, by_set in done.items():
         for test_set, evaluation in by_set.items():
             if experiment.table == 4 and evaluation.detection is not None:
-                recall, told = evaluation.detection.recall, None
+                recall, published = evaluation.detection.recall, None
                 if (experiment.model, test_set) == ("DEIM-RT-DETRv2", "ALL-IDB1"):
-                    told = 100 * 691 / 701  # section 3.1: "691 out of 701 total WBCs"
+                    published = 100 * 691 / 701  # section 3.1: "691 out of 701 total WBCs"
                 yield Comparison(
                     "Section 3.1",
                     experiment.model,
                     test_set,
                     "white cells found, whatever the class",
-                    told,
+                    published,
                     ours=None if recall is None else 100 * recall,
                     missing="" if recall is not None else "there is no cell to find",
                 )
@@ -307,19 +305,19 @@ def _draw(
     done: Mapping[Experiment, Mapping[str, Evaluation]],
     two_stage: Mapping[str, Evaluation],
 ) -> dict[str, str]:
-    """The paper's figures of results, each with what it shows, or why it is not there."""
+    """Draw the paper's figures of results; return what each shows, or why it was not drawn."""
     by_key = {(each.table, each.model): each for each in runs}
     yolo, deim = by_key.get((4, "YOLO11m")), by_key.get((4, "DEIM-RT-DETRv2"))
     wbc, resnet = by_key.get((5, "DEIM-RT-DETRv2")), by_key.get((6, "ResNet50"))
-    told: dict[str, str] = {}
+    shown: dict[str, str] = {}
     for figure, each in (("Figure 2", wbc), ("Figure 8", yolo)):
         if each is None:
-            told[figure] = "not drawn: its detector was not asked for"
+            shown[figure] = "not drawn: its detector was not requested"
             continue
         path = _file(folder, figure)
         scores = {name: one.detection for name, one in done[each].items() if one.detection is not None}
         figures.draw_curves(scores, path, iou="mean" if figure == "Figure 2" else "0.5")
-        told[figure] = (
+        shown[figure] = (
             f"precision over recall of {each.model}, {each.task}, on {' and '.join(scores)}: {path.name}"
         )
     for figure, title, one in (
@@ -328,20 +326,20 @@ def _draw(
     ):
         scores_of = None if one is None else one.end_to_end or one.detection
         if scores_of is None:
-            told[figure] = "not drawn: ALL-IDB1 was not given, or its models were not asked for"
+            shown[figure] = "not drawn: ALL-IDB1 was not given, or its models were not requested"
             continue
         path = _file(folder, figure)
         figures.draw_detection_confusion(scores_of, path, title=f"{title} on ALL-IDB1")
-        told[figure] = f"confusion matrix of {title} on ALL-IDB1: {path.name}"
+        shown[figure] = f"confusion matrix of {title} on ALL-IDB1: {path.name}"
     for figure, each in (("Figure 7", yolo), ("Figure 9", resnet)):
         if each is None:
-            told[figure] = "not drawn: its model was not asked for"
+            shown[figure] = "not drawn: its model was not requested"
             continue
         path = _file(folder, figure)
         logs = sorted((runs[each].folder / "logs").glob("*.csv"), key=lambda file: file.stem != "probe")
         figures.draw_training({file.stem: file for file in logs}, path, title=each.model)
-        told[figure] = f"training of {each.model}: {path.name}"
-    return dict(sorted(told.items(), key=lambda pair: int(pair[0].split()[1])))
+        shown[figure] = f"training of {each.model}: {path.name}"
+    return dict(sorted(shown.items(), key=lambda pair: int(pair[0].split()[1])))
 
 
 def _file(folder: Path, figure: str) -> Path:

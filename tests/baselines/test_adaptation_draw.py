@@ -84,7 +84,7 @@ def test_a_group_stays_whole_whatever_is_drawn() -> None:
 def test_what_cannot_be_drawn_is_refused() -> None:
     with pytest.raises(ValueError, match=r"fraction 1.0: must be between 0 and 1, such as 0.1"):
         draw(target({"Monocyte": 5}), 1.0)
-    with pytest.raises(ValueError, match="target: has 1 images; two are needed"):
+    with pytest.raises(ValueError, match="target: has 1 images; at least two are needed"):
         draw(target({"Monocyte": 1}), 0.5)
     with pytest.raises(ValueError, match='image "00000.png" has no patient; draw by image'):
         draw(target({"Monocyte": 5}), 0.5, unit="patient")
@@ -100,7 +100,7 @@ def test_the_draw_beside_a_run_stays_what_the_run_has_learned_from(tmp_path: Pat
     splits.write(draw(ds, 0.2, 7), out / "draw.csv", ds)
     before = (out / "draw.csv").read_bytes()
     with pytest.raises(
-        ExportError, match=r"draw.csv: is another draw, which the run beside it has learned from"
+        ExportError, match=r"draw.csv: holds another draw, which the run beside it has learned from"
     ):
         adapt(run, ds, out, 0.2, 8)
     assert (out / "draw.csv").read_bytes() == before

@@ -116,7 +116,7 @@ def test_every_number_of_the_tables_is_there_or_says_why(world: World) -> None:
         assert ours.paper == each.value
         assert ours.ours is not None, ours
     text = (world.folder / "reproduced" / "results.md").read_text()
-    assert "not to be compared with its numbers" in text
+    assert "do not compare them with its numbers" in text
     assert "| DinoBloom (LP+FT) | PCM-Leukemia | accuracy |" in text
     assert json.loads((world.folder / "reproduced" / "results.json").read_text())["preset"] == "smoke"
 
@@ -213,7 +213,7 @@ def test_a_run_that_was_killed_goes_on(world: World) -> None:
         process.kill()
     assert process.returncode == -signal.SIGKILL
     assert not Run.open(world.folder / "killed").done
-    with pytest.raises(DataNotFound, match="training has not finished; the same"):
+    with pytest.raises(DataNotFound, match="training has not finished; run the same"):
         Run.open(world.folder / "killed").model("cpu")
     done = subprocess.run(words, cwd=world.folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -314,7 +314,7 @@ def test_predictions_as_coco_cvat_and_pictures(world: World, tmp_path: Path) -> 
 
 
 def test_one_detector_or_a_detector_and_a_classifier(world: World) -> None:
-    with pytest.raises(ValueError, match="0 detectors and 1 classifiers; give one detector's run"):
+    with pytest.raises(ValueError, match="0 detectors and 1 classifiers; give the run of one detector"):
         prediction.predict([world.run(CLASSIFIER)], world.ds)
     with pytest.raises(ValueError, match="is a run of dinobloom, which is no detector"):
         TwoStage.of(world.run(CLASSIFIER), world.run(CLASSIFIER), device="cpu")
@@ -396,12 +396,14 @@ def test_adapt_on_the_command_line_draws_the_curve(world: World) -> None:
     assert told["reading"] == "strict or nine" or told["reading"].startswith("strict")
     begun = Run.open(world.folder / "curve" / "0.2-seed0" / "run").record["asked"]["settings"]["weights"]
     assert begun == "reproduced/runs/resnet50-classification/classifier.safetensors"
-    with pytest.raises(ValueError, match="is not what .* was trained on; give the same data, unchanged"):
+    with pytest.raises(ValueError, match="is not the training data of .*; give the same data, unchanged"):
         adaptation.adapt(
             world.run(CLASSIFIER),
             replace(world.ds, name="other"),
             world.folder / "no",
             source=world.ds.part("train"),
         )
-    with pytest.raises(ValueError, match="is a detector's run, which is adapted afresh; leave start out"):
+    with pytest.raises(
+        ValueError, match="is the run of a detector, which is always adapted afresh; leave start out"
+    ):
         adaptation.adapt(world.run(DETECTOR), world.ds, world.folder / "no", start="run")
