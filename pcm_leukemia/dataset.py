@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cache, cached_property
 from operator import attrgetter
 from pathlib import Path
@@ -351,6 +351,20 @@ _values = attrgetter(*_CELL_FIELDS)
 _FingerprintedCell = msgspec.defstruct("_FingerprintedCell", _CELL_FIELDS, gc=False)
 
 
+_IMAGE_FIELDS = (
+    *("id", "width", "height", "patient", "name", "subset", "tags"),
+    *("annotation_state", "diagnosis", "group"),
+)
+"""The same for images: a field that `Image` gains later counts by itself, unless it is not compared, like `file`."""
+
+
+def _later_image_fields(kind: type[Image]) -> Mapping[str, object]:
+    """Name -> default."""
+    return {
+        each.name: each.default for each in fields(kind) if each.compare and each.name not in _IMAGE_FIELDS
+    }
+
+
 @cache
 def _later_fields(kind: type[Cell]) -> tuple[structs.FieldInfo, ...]:
     return tuple(each for each in structs.fields(kind) if each.name not in _CELL_FIELDS)
@@ -368,11 +382,15 @@ def _content(ds: Dataset) -> Iterator[object]:
             kind, numbers = pack(cell.shape)
             yield (cell.image, cell.id, kind, [float(number) for number in numbers])
     defaults = ("complete", None, None)
+    later_of = {kind: _later_image_fields(kind) for kind in {type(i) for i in ds.images}}
     for i in ds.images:  # these fields came later, too
         if (more := (i.annotation_state, i.diagnosis, i.group)) != defaults:
             yield (i.id, *more)
+        values = ((name, getattr(i, name), default) for name, default in later_of[type(i)].items())
+        if added := {name: value for name, value, default in values if value != default}:
+            yield (i.id, added)
     for cell in ds.cells:
         if later := _later_fields(type(cell)):
-            values = ((each, getattr(cell, each.name)) for each in later)
-            if added := {each.name: value for each, value in values if value != each.default}:
+            pairs = ((each, getattr(cell, each.name)) for each in later)
+            if added := {each.name: value for each, value in pairs if value != each.default}:
                 yield (cell.image, cell.id, added)

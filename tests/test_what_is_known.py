@@ -6,7 +6,7 @@ import csv
 import json
 import warnings
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -213,6 +213,28 @@ def test_a_new_field_of_cells_changes_only_fingerprints_of_data_that_use_it(
     same = replace(ds, cells=cells)
     assert same.fingerprint == ds.fingerprint
     used = replace(ds, cells=(structs.replace(cells[0], **{field: value}), *cells[1:]))
+    assert used.fingerprint != ds.fingerprint
+
+
+@dataclass(frozen=True, slots=True)
+class LaterImage(Image):
+    """An image with the fields that a later version may add."""
+
+    magnification: int = 100
+    stain: str | None = None
+
+
+@pytest.mark.parametrize(("field", "value"), [("magnification", 40), ("stain", "Wright")])
+def test_a_new_field_of_images_changes_only_fingerprints_of_data_that_use_it(
+    field: str, value: object
+) -> None:
+    ds = as_before()
+    images = tuple(
+        LaterImage(**{name: getattr(image, name) for name in Image.__slots__}) for image in ds.images
+    )
+    same = replace(ds, images=images)
+    assert same.fingerprint == ds.fingerprint
+    used = replace(ds, images=(replace(images[0], **{field: value}), *images[1:]))  # type: ignore[arg-type]
     assert used.fingerprint != ds.fingerprint
 
 
