@@ -1,15 +1,15 @@
-"""The classifiers' speed as ratios, and on a GPU their memory.
+"""The speed of the classifiers as ratios, and their memory on a GPU.
 
     python benchmarks/baselines_classifiers.py [--device cuda] [--baselines resnet50 dinobloom] [--preset paper]
         [--workers 8] [--batches 40] [--turns 3] [--set image_size=224 ...]
 
-- probing: linear probing on features that were computed once, beside running the frozen backbone in every epoch.
-- loop: crops a second in an epoch of fine-tuning, from the file of prepared crops to the optimizer's step, beside the
-  very same step on a batch that is on the device already. The loader must not be what limits: at least 0.9 on a GPU.
-- memory: on a GPU, the peak of fine-tuning, at the batch that is shown.
+- probing: linear probing on features computed once, compared with running the frozen backbone in every epoch.
+- loop: crops a second in an epoch of fine-tuning, from the file of prepared crops to the optimizer's step, compared
+  with the same step on a batch that is already on the device. The loader must not be the limit: at least 0.9 on a GPU.
+- memory: on a GPU, the peak of fine-tuning at the batch shown.
 
-Both ways take turns, and the median counts; an epoch is timed once one has gone before it. Crops are noise, weights
-are drawn at random. On the CPU the preset is "smoke", so that it takes minutes.
+The two ways alternate, and the median counts; the first epoch is a warm-up. Crops are noise, weights are random. On
+the CPU the preset is "smoke", so that a run takes minutes.
 """
 
 from __future__ import annotations
@@ -40,16 +40,16 @@ LABELS = NINE.labels[:-1]
 
 
 class Timed(loop.Learner):
-    """Keeps how long the steps of each epoch took."""
+    """Records the duration of each epoch's steps."""
 
     def on_train_epoch_start(self) -> None:
-        """Begin as the learner does."""
+        """Start the clock after the learner's own start."""
         super().on_train_epoch_start()
         self.seconds: list[float] = getattr(self, "seconds", [])
         self.begun = now(str(self.device))
 
     def on_validation_start(self) -> None:
-        """Validation comes within Lightning's training epoch."""
+        """Stop the clock: Lightning validates within the training epoch."""
         self.seconds.append(now(str(self.device)) - self.begun)
 
 
@@ -83,7 +83,7 @@ class Bench:
         self.val = noise(work / "crops", batch, side)
 
     def network(self) -> networks.Network:
-        """A new one, the same each time."""
+        """A new network, with the same weights each time."""
         settings: Any = self.settings
         build: Any = vars(self.model.module)["backbone"]
         with loop.seeded(0, self.asked.device):
@@ -92,7 +92,7 @@ class Bench:
             )
 
     def job(self) -> Job:
-        """A folder of its own; the cells come as a file of crops."""
+        """A job with a folder of its own and no data: the cells come from the file of crops."""
         nothing = Dataset("noise", NINE, ())
         out = Path(tempfile.mkdtemp(dir=self.work))
         return Job(nothing, nothing, out, device=self.asked.device, workers=self.asked.workers)
@@ -117,7 +117,7 @@ class Bench:
         return now(self.asked.device) - begun
 
     def phase(self, epochs: int) -> loop.Phase:
-        """Fine-tuning as the settings have it."""
+        """Fine-tuning as in the settings."""
         settings: Any = self.settings
         return loop.Phase(
             name="tune",
@@ -132,7 +132,7 @@ class Bench:
         )
 
     def learner(self, epochs: int) -> Timed:
-        """What Lightning trains."""
+        """The learner that Lightning trains."""
         return Timed(
             self.network(),
             self.phase(epochs),
@@ -152,7 +152,7 @@ class Bench:
         return len(self.train) / learner.seconds[-1]
 
     def on_the_device(self) -> float:
-        """Crops a second of the same step on one batch, which is there already."""
+        """Crops a second of the same step on one batch that is already on the device."""
         device = self.asked.device
         learner = self.learner(1).to(device).train()
         optimizer = learner.configure_optimizers()["optimizer"]
@@ -193,9 +193,11 @@ def options() -> argparse.Namespace:
     )
     arguments.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     arguments.add_argument("--baselines", nargs="+", default=["resnet50", "dinobloom"])
-    arguments.add_argument("--preset", help="by default paper on a GPU, smoke on the CPU")
+    arguments.add_argument("--preset", help="default: paper on a GPU, smoke on the CPU")
     arguments.add_argument("--workers", type=int, default=4)
-    arguments.add_argument("--batches", type=int, help="in an epoch; by default 40 on a GPU, 8 on the CPU")
+    arguments.add_argument(
+        "--batches", type=int, help="batches in an epoch; default: 40 on a GPU, 8 on the CPU"
+    )
     arguments.add_argument("--turns", type=int, default=3)
     arguments.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE")
     asked = arguments.parse_args()
@@ -211,7 +213,7 @@ def main() -> None:
         torch.cuda.get_device_name() if asked.device == "cuda" else f"CPU, {torch.get_num_threads()} threads"
     )
     print(f"{where}, torch {torch.__version__}; {asked.batches} batches an epoch, median of {asked.turns}\n")
-    print("| baseline | what | ours | beside | ratio |\n|---|---|---|---|---|")
+    print("| baseline | measured | ours | compared with | ratio |\n|---|---|---|---|---|")
     for name in asked.baselines:
         with tempfile.TemporaryDirectory() as work:
             bench = Bench(name, asked, Path(work))

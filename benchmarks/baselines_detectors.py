@@ -1,14 +1,14 @@
-"""The training loop of a detector beside its own model on a batch that is already on the device, and its memory.
+"""The training loop of a detector compared with the same step on a batch already on the device, and its memory.
 
     python benchmarks/baselines_detectors.py --device cuda [--model r50vd] [--batch 16] [--image-size 640]
         [--workers 12] [--images 256] [--steps 60]
 
-What is left between the two is what reading, augmenting and sending images costs: the loader must not be what
-limits, at least 0.9 on a GPU. Both take the very step of training (mixed, forward, loss, backward, clipped,
-averaged) at one size, in an epoch with mosaics and mixup, and take turns; the median of five turns counts. Frames
-are those of benchmarks/crops.py, 1920 x 1080, as JPEG and as PNG. Weights are drawn at random.
+The difference is the cost of reading, augmenting and sending images. The loader must not be the limit: a ratio of
+at least 0.9 on a GPU. Both run the full training step (mixing, forward, loss, backward, clipping, averaging) at one
+size, in an epoch with mosaics and mixup. They alternate, and the median of five turns counts. Frames are those of
+benchmarks/crops.py, 1920 x 1080, as JPEG and as PNG. Weights are random.
 
-Memory is the peak of a step at the largest size of multi-scale training, with everything that training holds.
+Memory is the peak of a step at the largest size of multi-scale training, including everything that training holds.
 """
 
 from __future__ import annotations
@@ -47,13 +47,13 @@ def options() -> argparse.Namespace:
     parser.add_argument("--image-size", type=int, default=640)
     parser.add_argument("--workers", type=int, default=12)
     parser.add_argument("--images", type=int, default=256)
-    parser.add_argument("--steps", type=int, default=60, help="of each turn")
+    parser.add_argument("--steps", type=int, default=60, help="steps in each turn")
     parser.add_argument("--precision", default="auto")
     return parser.parse_args()
 
 
 def as_png(ds: Dataset, folder: Path) -> Dataset:
-    """The same frames in another format."""
+    """The same frames as PNG."""
     folder.mkdir()
     for image in ds.images:
         assert ds.root is not None
@@ -83,14 +83,14 @@ def training_of(ds: Dataset, out: Path, given: argparse.Namespace) -> Training:
 
 
 def endless(training: Training) -> Iterator[Batch]:
-    """The loader's batches, epoch after epoch, without the pause in which an epoch's first are made."""
+    """The loader's batches, epoch after epoch."""
     while True:
         training.order.epoch += 1
         yield from training.loader
 
 
 def rate(training: Training, steps: int, batch: Callable[[], Batch]) -> float:
-    """Images a second."""
+    """Images a second over `steps` training steps."""
     start = time.perf_counter()
     images = 0
     for _ in range(steps):
@@ -104,7 +104,7 @@ def rate(training: Training, steps: int, batch: Callable[[], Batch]) -> float:
 
 def compare(ds: Dataset, form: str, out: Path, given: argparse.Namespace) -> Training:
     training = training_of(ds, out, given)
-    # as many epochs as are needed come from one order, so that no worker waits for the next
+    # one order yields all the epochs needed, so that no worker waits for the next epoch
     batches = endless(training)
     training.order.epoch = training.epoch - 1
     held = next(batches)

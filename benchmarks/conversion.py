@@ -1,10 +1,10 @@
-"""CVAT XML to COCO and to YOLO labels: whole processes, ours beside the peers, in one run.
+"""CVAT XML to COCO and to YOLO labels: whole processes, ours and the peers', in one run.
 
     python benchmarks/conversion.py [--times 1 10] [--repeats 3] [--peers panlabel globox datumaro]
 
-The peers are installed into environments of their own (.venv-peers-*). Each conversion is a process
-from start to end; of `repeats` the fastest counts. Ratios are theirs to ours: above 1, ours is
-faster, or smaller.
+The peers are installed into environments of their own (.venv-peers-*). Each conversion is a whole
+process; the fastest of `repeats` counts. Ratios are theirs to ours: above 1, ours is faster or
+needs less memory.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ PEERS = {"panlabel": "panlabel", "globox": "globox", "datumaro": "datumaro[cli]"
 
 
 def installed(peer: str) -> Path:
-    """The folder of a peer's commands, after installing it if need be."""
+    """The folder of a peer's commands; installs the peer first if necessary."""
     venv = ROOT / f".venv-peers-{peer}"
     if not venv.is_dir():
         subprocess.run([sys.executable, "-m", "venv", venv], check=True)
@@ -63,7 +63,7 @@ def globox(xml: Path, out: Path, to: str) -> list[str | Path]:
 
 
 def datumaro(xml: Path, out: Path, to: str) -> list[str | Path]:
-    """Datumaro reads a folder, and refuses it if an image is missing: see `folder_for_datumaro`."""
+    """The command of Datumaro, which needs a folder with every image: see `folder_for_datumaro`."""
     form = "coco_instances" if to == "coco" else "yolo"
     folder = xml.with_suffix(".folder")
     return [installed("datumaro") / "datum", "convert", "-if", "cvat", "-i", folder, "-f", form, "-o", out]
@@ -86,7 +86,7 @@ def folder_for_datumaro(xml: Path) -> None:
 
 
 def measure(command: list[str | Path], repeats: int, clear: Callable[[], None]) -> tuple[float, float] | None:
-    """(seconds, MB at the peak) of the fastest run; None if the tool failed."""
+    """Seconds and peak memory in MB of the fastest run; None if the tool failed."""
     best: tuple[float, float] | None = None
     for _ in range(repeats):
         clear()

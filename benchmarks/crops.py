@@ -1,4 +1,4 @@
-"""Crops against decoding alone: the same images, one core and two, in one run; memory at N / 4 and N.
+"""Writing crops compared with decoding alone, with one thread and two, in one run; memory at N / 4 and N images.
 
     python benchmarks/crops.py [--images 400]
 
@@ -77,11 +77,11 @@ process = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL)
 _, status, usage = os.wait4(process.pid, 0)
 print(usage.ru_maxrss / 1000 if status == 0 else sys.exit("failed"))
 """
-"""A process starts with the peak of the one it was forked from, so it is started by a small one."""
+"""A process inherits the peak memory of its parent, so a small process starts it."""
 
 
 def peak(ds: Dataset, work: Path) -> float:
-    """MB at the peak of a process that does nothing but write the crops of `ds`."""
+    """Peak memory in MB of a process that only writes the crops of `ds`."""
     store.write(ds, work / "data")
     program, data, out = Path(sys.executable).with_name("pcm-leukemia"), work / "data", work / "out"
     command: list[str | Path] = [program, "convert", data, out, "--to", "crops", "--workers", "2"]
@@ -97,7 +97,10 @@ def main() -> None:
     )
     arguments.add_argument("--images", type=int, default=400, help="4 or more")
     arguments.add_argument(
-        "--quality", type=int, default=95, help="of the JPEGs: 92 gives 0.4 MB, 95 0.6, 97 1.0"
+        "--quality",
+        type=int,
+        default=95,
+        help="quality of the JPEGs: 92 gives 0.4 MB, 95 gives 0.6 MB, 97 gives 1.0 MB",
     )
     given = arguments.parse_args()
     with tempfile.TemporaryDirectory() as work:

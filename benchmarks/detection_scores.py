@@ -1,10 +1,10 @@
-"""Our detection scores beside pycocotools, on a test set of the paper's size, in one run.
+"""Our detection scores compared with pycocotools, on a test set of the paper's size, in one run.
 
     python benchmarks/detection_scores.py [--images 2636] [--cells 7733] [--predictions 100]
 
-Cells and predictions are drawn at random, in nine classes; most cells have a prediction near them. Both start
-from arrays in memory and give the same twelve numbers, which is checked. Ours are timed with everything that
-pycocotools does not compute (curves, confusion matrix, cells found), and with and without the intervals.
+Cells and predictions are random, in nine classes; most cells have a prediction near them. Both start from arrays
+in memory; the script checks that they give the same twelve numbers. Our time includes what pycocotools does not
+compute (curves, confusion matrix, cells found), and is measured with and without the intervals.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ def main() -> None:
     )
     arguments.add_argument("--images", type=int, default=2636)
     arguments.add_argument("--cells", type=int, default=7733)
-    arguments.add_argument("--predictions", type=int, default=100, help="an image")
+    arguments.add_argument("--predictions", type=int, default=100, help="predictions for each image")
     given = arguments.parse_args()
     ds, found = draw(given.images, given.cells, given.predictions)
     peer, stats = timed(lambda: theirs(ds, found), 2)
@@ -115,7 +115,7 @@ def main() -> None:
     whole, _ = timed(lambda: score(ds, found), 1)
     mine = np.array([-1 if value is None else value for value in scores.coco.values()])
     if np.abs(mine - stats).max() > 1e-10:
-        raise SystemExit(f"the twelve numbers differ: {mine} and {stats}")
+        raise SystemExit(f"the twelve numbers differ: ours {mine}, pycocotools {stats}")
     print(
         f"{given.images:,} images, {given.cells:,} cells, {given.predictions} predictions an image; mAP {mine[0]:.4f}"
     )

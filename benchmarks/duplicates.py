@@ -1,10 +1,10 @@
-"""Copies that are planted into synthetic smears: how many `checks.check` finds, what it finds besides, and the time.
+"""Copies planted into synthetic smears: how many `checks.check` finds, its false findings, and its time.
 
     python benchmarks/duplicates.py [--images 1000] [--each 25] [--export drawn.zip] [--cells 40000]
     python benchmarks/duplicates.py --export bccd-cvat-images-1.1.zip --declared
 
-Drawing 1,000 images takes some minutes; `--export` keeps them, or takes those that are there. With `--declared` it is
-any export, with its own labels, and each ten images stand in for a patient.
+Drawing 1,000 images takes some minutes; `--export` keeps them, or reuses an existing file. With `--declared` it can be
+any export, with its own labels; every ten images act as one patient.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from pcm_leukemia.schema import ImageId, PatientId, Split
 
 PATIENTS = r"(?P<diagnosis>[^/]+)/(?P<patient>[^/]+)/"
 SMALLEST = 70
-"""Pixels: smaller cells (BCCD's platelets) hold too little after a JPEG of quality 60."""
+"""Smallest side of a planted cell in pixels: smaller cells (BCCD's platelets) lose too much at JPEG quality 60."""
 Picture = PIL.Image.Image
 Change = Callable[[Picture, int], Picture]
 
@@ -45,7 +45,7 @@ def half(picture: Picture) -> Picture:
 
 
 def turn(picture: Picture, number: int) -> Picture:
-    """One of the 7 orientations that are not the stored one."""
+    """One of the 7 orientations other than the stored one."""
     return picture.transpose(list(PIL.Image.Transpose)[number % 7])
 
 
@@ -67,7 +67,7 @@ CROPS: dict[str, Change] = {
 
 
 def turned_box(box: Box, width: float, height: float, number: int) -> Box:
-    """Where a box is after `turn`."""
+    """The box after `turn`."""
     points = np.array([(box.x1, box.y1), (box.x2, box.y2)])
     x, y = points.T
     x, y = [
@@ -83,7 +83,7 @@ def turned_box(box: Box, width: float, height: float, number: int) -> Box:
 
 
 def planted(ds: Dataset, root: Path, each: int) -> tuple[Dataset, dict[str, list[set[str]]]]:
-    """`ds`, below `root`, with `each` copies of every kind under new names, as patients of the test part."""
+    """`ds`, below `root`, with `each` copies of every kind, under new names, as patients of the test part."""
     rng = np.random.default_rng(0)
     files, train = images.Files(root), ds.part("train")
     rows, cells, people = list(ds.images), list(ds.cells), list(ds.patients)
@@ -146,7 +146,7 @@ def recall(found: checks.Checked, truth: dict[str, list[set[str]]]) -> None:
     print(f"  {'patient in two parts':28} {len(leaks):3} of 1 found")
     meant = [pair for pairs in truth.values() for pair in pairs]
     others = [sorted(group) for group in pairs if not any(pair <= group for pair in meant)]
-    print(f"  findings of copies that were not planted: {len(others)} {others[:9]}")
+    print(f"  findings of copies other than the planted ones: {len(others)} {others[:9]}")
 
 
 COPIES = ("same-pixels", "near-duplicate", "cell-again", "image-is-cell")
@@ -169,7 +169,7 @@ def speed(ds: Dataset, root: Path) -> None:
 
 
 def many(ds: Dataset, count: int) -> None:
-    """The search alone, on drawn cells that are repeated with noise: what it takes for `count` of them."""
+    """Time the search alone, on `count` cells made by repeating the drawn ones with noise."""
     readings = checks.read_files(ds)
     cells = np.stack([cell for each in readings for cell in each.cells])
     wholes = np.stack([each.whole for each in readings if each.whole is not None])
@@ -198,9 +198,9 @@ def main() -> None:
     arguments.add_argument("--images", type=int, default=1000)
     arguments.add_argument("--each", type=int, default=25, help="copies of each kind")
     arguments.add_argument(
-        "--cells", type=int, default=40_000, help="for the time of the search; 0: not measured"
+        "--cells", type=int, default=40_000, help="cells to time the search with; 0 skips it"
     )
-    arguments.add_argument("--export", type=Path, help="a sample that was drawn before, or where to keep it")
+    arguments.add_argument("--export", type=Path, help="a sample drawn before, or the file to keep it in")
     arguments.add_argument("--declared", action="store_true", help="the export is not one of our samples")
     given = arguments.parse_args()
     with tempfile.TemporaryDirectory() as work:
@@ -214,9 +214,7 @@ def main() -> None:
         assert ds.root
         start = time.perf_counter()
         clean = checks.check(ds)
-        print(
-            f"{ds!r}: {time.perf_counter() - start:.1f} s; {len(clean.findings)} findings before anything is planted"
-        )
+        print(f"{ds!r}: {time.perf_counter() - start:.1f} s; {len(clean.findings)} findings before planting")
         speed(ds, ds.root)
         if given.cells:
             many(ds, given.cells)
