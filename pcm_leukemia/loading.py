@@ -54,7 +54,7 @@ def load_dataset(
         of CVAT's image tags; or ``patients.Attribute(name)``, a CVAT attribute of an image's tag or its cells.
     taxonomy
         The classes: by default the nine of PCM-Leukemia for a CVAT export, and those of the data for other formats;
-        "declared" takes those of the data for a CVAT export too.
+        "declared" takes those of the data for a CVAT export too, and new ones that `labels` names.
     labels
         Label in the data -> class, or "ignore". For image_folder, a folder's name is the label.
     clip

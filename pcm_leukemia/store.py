@@ -145,7 +145,8 @@ def read(
     taxonomy
         The classes; by default, and with "declared", those of the folder.
     labels
-        Class of the folder -> class, or "ignore".
+        Class of the folder -> class of the data or of the nine, or "ignore"; also a new class with
+        ``taxonomy="declared"``.
     images_root
         The folder or zip with the images, if they have moved.
     split_name

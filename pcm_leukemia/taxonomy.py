@@ -15,7 +15,7 @@ from typing import Literal
 from pcm_leukemia.errors import DataWarning, option
 from pcm_leukemia.schema import IGNORE, Task, Taxonomy
 
-__all__ = ["NINE", "check_classes", "known", "label_map"]
+__all__ = ["NINE", "check_classes", "known", "label_map", "warn_of_absent"]
 
 _LABELS = (
     "Lymphocyte",
@@ -92,6 +92,18 @@ Other or ignore
             )
 
 
+def warn_of_absent(labels: Iterable[str], names: Iterable[str]) -> None:
+    """Warn of each label of a map that the data do not have, and name the nearest that they have."""
+    names = tuple(names)
+    for label in labels:
+        if label not in names:
+            warnings.warn(
+                f'label map: "{label}" is not a label in this data{_nearest(label, names)}; check the spelling',
+                DataWarning,
+                stacklevel=4,
+            )
+
+
 def _nearest(name: str, names: Iterable[str]) -> str:
     near = difflib.get_close_matches(name, tuple(names), n=1)
     return f', the nearest is "{near[0]}"' if near else ""
@@ -137,10 +149,5 @@ def label_map(
         classes = dict.fromkeys((*names, *NINE.labels))
         new = f", or pass {option('taxonomy', 'declared')} for a new class"
         check_classes(labels.values(), classes, f"the data or of {NINE.name}", new)
-    for name in labels.keys() - set(names):
-        warnings.warn(
-            f'label map: "{name}" is not a label in this data{_nearest(name, names)}; check the spelling',
-            DataWarning,
-            stacklevel=3,
-        )
+    warn_of_absent(labels, names)
     return {name: labels.get(name) or (given and given.match(name)) or name for name in names}

@@ -55,7 +55,8 @@ def read(
     taxonomy
         The classes; by default (and with "declared") the names in data.yaml, in their order.
     labels
-        Name in data.yaml -> class, or "ignore".
+        Name in data.yaml -> class of the data or of the nine, or "ignore"; also a new class with
+        ``taxonomy="declared"``.
     clip
         Cut boxes at the image's border, however far they leave it, instead of rejecting them.
     images_root

@@ -17,13 +17,13 @@ from pathlib import Path
 from pcm_leukemia import patients as people
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import Problem, UnknownLabel, either
-from pcm_leukemia.schema import IGNORE, Taxonomy
+from pcm_leukemia.schema import Taxonomy
 from pcm_leukemia.sources._files import find_root, listing, not_found, warn
 from pcm_leukemia.sources._labels import LabelMap, Rule, read_map
 from pcm_leukemia.sources._parts import Crop, crops
 from pcm_leukemia.sources._source import Source
 from pcm_leukemia.splits import SPELLED
-from pcm_leukemia.taxonomy import NINE
+from pcm_leukemia.taxonomy import NINE, check_classes, warn_of_absent
 
 __all__ = ["SOURCE", "read"]
 
@@ -87,7 +87,7 @@ def read(
     Warns
     -----
     DataWarning
-        If files are not images or not in a class folder, and are left out.
+        If files are not images or not in a class folder, and are left out, or `labels` names a folder that is absent.
 
     Examples
     --------
@@ -124,11 +124,8 @@ def read(
 
 def _map(rows: list[Crop], given: Mapping[str, str], taxonomy: Taxonomy, where: str) -> LabelMap:
     """Return the class of every folder: as given, as the taxonomy spells it, or from the map of the nine classes."""
-    wrong = sorted({label for label in given.values() if label != IGNORE and label not in taxonomy.labels})
-    if wrong:
-        raise ValueError(
-            f"labels: {', '.join(wrong)}: unknown class; use one of {', '.join(taxonomy.labels)}"
-        )
+    check_classes(given.values(), taxonomy.labels, taxonomy.name)
+    warn_of_absent(given, sorted({row.raw for row in rows}))
     known = read_map(SOURCE).rules if taxonomy == NINE else {}
     rules, problems = {}, []
     for raw, count in sorted(Counter(row.raw for row in rows).items()):

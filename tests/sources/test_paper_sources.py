@@ -594,9 +594,19 @@ def test_image_folder_names_every_folder_that_is_no_class(tmp_path: Path) -> Non
     assert "neutrophils" not in said
     with (
         pytest.warns(DataWarning),
-        pytest.raises(ValueError, match="labels: Blast: unknown class; use one of Lymph"),
+        pytest.raises(
+            ValueError, match='label map: "Blast" is not a class of pcm-leukemia; use one of Lymph'
+        ),
     ):
         image_folder.read(facts.root, labels={"debris": "Blast"})
+    with (
+        pytest.warns(DataWarning, match="in no class folder"),
+        pytest.warns(
+            DataWarning, match='"debrs" is not a label in this data, the nearest is "debris"; check'
+        ),
+        pytest.raises(UnknownLabel),
+    ):
+        image_folder.read(facts.root, labels={"debris": "ignore", "debrs": "ignore"})
 
 
 def test_image_folder_without_parts_and_with_other_classes(tmp_path: Path) -> None:
