@@ -1,15 +1,15 @@
-"""Everything that wants a GPU, in one command; prints tables for docs/measured.md, and keeps all runs in a folder.
+"""All benchmarks for a GPU in one command; prints tables for docs/measured.md and keeps all runs in a folder.
 
     python benchmarks/gpu.py OUT --bccd ../shared/data/bccd-cvat-images-1.1.zip [--only learn speed memory]
 
-- learn: YOLO11n and RT-DETRv2-R18 with DEIM from scratch on the white cells of BCCD, scored on frames held out (blocks
-  of ten frame numbers stand in for patients); ResNet50 and ViT-B from scratch on the crops of a drawn sample.
-- speed: the ratios of the other scripts, on the GPU: the training loops beside a batch that is there already, linear
-  probing on kept features, two stages beside the naive loop.
-- memory: the paper's full configurations at their batches, from scratch, for one short epoch: what the record of the
-  run says. They have to fit the paper's card, 24 GB.
+- learn: YOLO11n and RT-DETRv2-R18 with DEIM from scratch on the white cells of BCCD, scored on held-out frames (blocks
+  of ten frame numbers act as patients); ResNet50 and ViT-B from scratch on the crops of a drawn sample.
+- speed: the ratios of the other scripts, on the GPU: the training loops compared with a batch already on the device,
+  linear probing on stored features, two stages compared with the naive loop.
+- memory: the paper's full configurations at their batch sizes, from scratch, for one short epoch, as recorded in the
+  run. They must fit the paper's card, 24 GB.
 
-What is done in OUT already is not done again.
+Runs that are complete in OUT are not repeated.
 """
 
 from __future__ import annotations
@@ -46,14 +46,14 @@ def options() -> argparse.Namespace:
     parser.add_argument("out", type=Path)
     parser.add_argument("--bccd", type=Path, help="the CVAT export of BCCD")
     parser.add_argument("--only", nargs="*", default=["learn", "speed", "memory"])
-    parser.add_argument("--epochs", type=int, default=60, help="of each model that learns from scratch")
-    parser.add_argument("--device", default="cuda", help="cpu to try the script out")
+    parser.add_argument("--epochs", type=int, default=60, help="epochs of each model trained from scratch")
+    parser.add_argument("--device", default="cuda", help="cpu to try the script")
     parser.add_argument("--workers", type=int, default=12)
     return parser.parse_args()
 
 
 def bccd(export: Path) -> Dataset:
-    """BCCD's white cells; ten frame numbers in a row are one stand-in for a patient."""
+    """BCCD's white cells; ten consecutive frame numbers act as one patient."""
     ds = pcm.load_dataset(export, taxonomy="declared", name="bccd")
     ds = ds.relabel(
         {label: None for label in ds.taxonomy.labels if label != "WBC"}, Taxonomy("wbc", ("WBC",))
@@ -77,7 +77,7 @@ def drawn(out: Path, patients: int, count: int) -> Dataset:
 
 
 def learned(name: str, ds: Dataset, out: Path, asked: argparse.Namespace, **changes: Any) -> str:
-    """Train from scratch, score on the test part, and say how long it took."""
+    """Train from scratch, score on the test part, and return a row with the scores, time and memory."""
     baseline = name.split(maxsplit=1)[0]
     folder = out / "learn" / re.sub(r"\W+", "-", name)
     settings = {**SCRATCH, "epochs": asked.epochs, **changes}
@@ -88,11 +88,11 @@ def learned(name: str, ds: Dataset, out: Path, asked: argparse.Namespace, **chan
     took, peak = run.record["seconds"], run.record["peak_memory_mib"].get("gpu", 0)
     if found.detection is not None:
         scores = found.detection
-        told = f"mAP50-95 {100 * (scores.overall.ap or 0):.1f}, AP50 {100 * (scores.overall.ap50 or 0):.1f}"
+        text = f"mAP50-95 {100 * (scores.overall.ap or 0):.1f}, AP50 {100 * (scores.overall.ap50 or 0):.1f}"
     else:
         assert found.classification is not None
-        told = f"accuracy {100 * found.classification.accuracy:.1f}, macro F1 {100 * found.classification.macro_f1:.1f}"
-    return f"| {name} | {ds.name} | {told} | {took:.0f} s | {peak:,} MiB |"
+        text = f"accuracy {100 * found.classification.accuracy:.1f}, macro F1 {100 * found.classification.macro_f1:.1f}"
+    return f"| {name} | {ds.name} | {text} | {took:.0f} s | {peak:,} MiB |"
 
 
 def learn(asked: argparse.Namespace) -> None:
@@ -124,11 +124,11 @@ def speed(asked: argparse.Namespace) -> None:
         print(f"\n$ python benchmarks/{script} {' '.join(there)}", flush=True)
         done = subprocess.run([sys.executable, here / script, *there], cwd=here, check=False)
         if done.returncode:
-            print(f"benchmarks/{script}: ended with status {done.returncode}", flush=True)
+            print(f"benchmarks/{script}: failed with status {done.returncode}", flush=True)
 
 
 def memory(asked: argparse.Namespace) -> None:
-    """One short epoch of each of the paper's configurations."""
+    """Run one short epoch of each configuration of the paper."""
     ds = drawn(asked.out, 24, 96)
     print("\n| configuration | GPU memory | fits 24 GB |\n|---|---|---|")
     for baseline, changes in (

@@ -1,11 +1,11 @@
-"""Our Hugging Face export beside the `imagefolder` builder of `datasets`: whole processes, in one run.
+"""Our Hugging Face export compared with the `imagefolder` builder of `datasets`: whole processes, in one run.
 
     python benchmarks/huggingface.py [--images 200] [--repeats 3]
 
-Each image is a 1920x1080 JPEG as in benchmarks/crops.py. The peer gets the same files with a
-metadata.jsonl that holds the boxes, loads them (`load_dataset("imagefolder", ...)`, into an empty cache)
-and writes parquet (`to_parquet`). It cuts no crops, writes no card and splits nothing, so that "detection"
-is the like of it; "both" is ours alone. Of `repeats` the fastest counts, and the largest peak.
+Each image is a 1920x1080 JPEG as in benchmarks/crops.py. The peer gets the same files and a
+metadata.jsonl with the boxes, loads them (`load_dataset("imagefolder", ...)`, into an empty cache)
+and writes parquet (`to_parquet`). It cuts no crops, writes no card and splits nothing, so only
+"detection" is comparable; "both" is ours alone. The fastest of `repeats` counts, and the largest peak.
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ process = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL)
 _, status, usage = os.wait4(process.pid, 0)
 print(usage.ru_maxrss / 1000 if status == 0 else sys.exit("failed"))
 """
-"""A process starts with the peak of the one it was forked from, so it is started by a small one."""
+"""A process inherits the peak memory of its parent, so a small process starts it."""
 
 
 def run(command: list[str], home: Path) -> tuple[float, float]:
-    """Seconds and MB at the peak of a process, with an empty cache."""
+    """Seconds and peak memory in MB of a process, with an empty cache."""
     shutil.rmtree(home, ignore_errors=True)
     environment = {**os.environ, "HF_HOME": str(home), "HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
     start = time.perf_counter()
@@ -62,7 +62,7 @@ def run(command: list[str], home: Path) -> tuple[float, float]:
 
 
 def describe(ds: Dataset, folder: Path) -> None:
-    """Write what `imagefolder` reads beside the images."""
+    """Write the metadata.jsonl that `imagefolder` reads."""
     with (folder / "metadata.jsonl").open("w") as stream:
         for image in ds.images:
             boxes = [

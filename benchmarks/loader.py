@@ -1,10 +1,10 @@
-"""Detection beside torchvision's CocoDetection: images a second, the same frames, in one run.
+"""Detection compared with torchvision's CocoDetection: images a second on the same frames, in one run.
 
     python benchmarks/loader.py [--images 120]
 
 The frames are those of benchmarks/crops.py. CocoDetection reads our COCO output, with the images copied
-and wrapped for the v2 transforms, so that both give the same image tensor, boxes and labels. Both take
-turns, and the fastest of five passes counts; with workers, the time to start them is part of each pass.
+and wrapped for the v2 transforms, so that both return the same image tensor, boxes and labels. They
+alternate, and the fastest of five passes counts; each pass includes the start of its workers.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def seconds(data: Any, workers: int) -> float:
 
 
 def check(ours: Any, coco_detection: Any) -> None:
-    """Stop if both do not give the same: what differs cannot be compared."""
+    """Stop unless both return the same, since only then can their times be compared."""
     for index in range(0, len(ours), 7):
         (image, target), (other, given) = ours[index], coco_detection[index]
         if not torch.equal(image, other):
@@ -69,7 +69,9 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     arguments.add_argument("--images", type=int, default=120)
-    arguments.add_argument("--quality", type=int, default=95, help="of the JPEGs, as in benchmarks/crops.py")
+    arguments.add_argument(
+        "--quality", type=int, default=95, help="quality of the JPEGs, as in benchmarks/crops.py"
+    )
     given = arguments.parse_args()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as work:
@@ -81,7 +83,7 @@ def main() -> None:
         check(ours, peer)
         print(f"{len(ds.images)} images of 1920x1080, batches of 4; the fastest of 5 passes")
         for decoder in ("simplejpeg", "Pillow"):
-            # forked workers inherit what is patched
+            # forked workers inherit the patch
             with patch.object(images, "simplejpeg", simplejpeg if decoder == "simplejpeg" else None):
                 for workers in (0, 2):
                     taken = [(seconds(ours, workers), seconds(peer, workers)) for _ in range(5)]

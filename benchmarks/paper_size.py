@@ -8,7 +8,7 @@ from pathlib import Path
 from pcm_leukemia.taxonomy import NINE
 
 IMAGES, CELLS = 19_191, 40_103
-"""Tables 2 and 3 of the paper."""
+"""Source: Tables 2 and 3 of the paper."""
 
 
 def write(path: Path, times: int = 1, seed: int = 0) -> Path:
@@ -30,7 +30,7 @@ def write(path: Path, times: int = 1, seed: int = 0) -> Path:
             f"<task><id>1</id><name>paper</name><size>{images}</size><labels>\n{labels}</labels></task>\n  </meta>\n"
         )
         for index, count in enumerate(per_image):
-            # flat names, since globox cannot write YOLO labels into sub-folders
+            # flat names: globox cannot write YOLO labels into sub-folders
             name = f"{rng.choice(('Normal', 'ALL', 'AML', 'APL'))}_P{index // 200:04d}_image_{index:06d}.jpg"
             out.write(f'  <image id="{index}" name="{name}" width="1920" height="1080">\n')
             for _ in range(count):

@@ -1,8 +1,8 @@
-"""Reading a data set of single cells beside a bare walk that opens each header.
+"""Reading a data set of single cells compared with a plain walk that opens each header.
 
 ``python benchmarks/sources.py`` draws LMU in its own layout (18,365 TIFF files, 400 x 400, RGBA, with
-annotations.dat), reads it, and compares with `os.walk` and `PIL.Image.open` over the same files. Asked for is at
-most twice the time.
+annotations.dat), reads it, and compares with `os.walk` and `PIL.Image.open` over the same files. Reading may take
+at most twice as long.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ LIMIT = 2.0
 
 
 def generate(root: Path, share: float) -> int:
-    """LMU on disk, with a share of its files; gives how many there are."""
+    """Write LMU with a share of its files; returns the number of files."""
     counts = {code: max(round(count * share), 1) for code, count in sources.get("lmu").counts.items()}
     rows = []
     for number, (code, count) in enumerate(counts.items()):
@@ -43,7 +43,7 @@ def generate(root: Path, share: float) -> int:
 
 
 def bare(root: Path) -> int:
-    """Walk, and open the header of every file."""
+    """Walk the folder and open the header of every file."""
     found = 0
     for folder, _, files in os.walk(root):
         for file in files:
@@ -54,7 +54,7 @@ def bare(root: Path) -> int:
 
 
 def ours(root: Path) -> int:
-    """Read it as a data set."""
+    """Read the folder as a data set."""
     return len(sources.lmu.read(root).images)
 
 
@@ -67,13 +67,13 @@ def timed(run: Callable[[Path], int], root: Path, files: int) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--share", type=float, default=1.0, help="of the 18,365 files")
+    parser.add_argument("--share", type=float, default=1.0, help="share of the 18,365 files")
     parser.add_argument("--repeats", type=int, default=3)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         files = generate(root, options.share)
-        timed(bare, root, files)  # so that both find the files in memory
+        timed(bare, root, files)  # so that the files are cached for both
         pairs = [(timed(bare, root, files), timed(ours, root, files)) for _ in range(options.repeats)]
     walk, read = (statistics.median(each) for each in zip(*pairs, strict=True))
     ratio = statistics.median(one / other for other, one in pairs)

@@ -1,10 +1,9 @@
-"""How near a held-out part comes to its share of every class: by_patient and scikit-learn's StratifiedGroupKFold.
+"""How close a held-out part is to its share of every class: by_patient and scikit-learn's StratifiedGroupKFold.
 
-On simulated cohorts of 40 to 120 patients of very different sizes, with the images and the cells
-by class of the paper's Tables 2 and 3. `by_patient` is run once, with seed 0, for 15 %.
-StratifiedGroupKFold can only give 1/k; it is asked for 7 folds, is measured against its own
-share of 1/7, and gets its best case: rows of cells, shuffled, and of all folds of five seeds
-the one that comes closest. Its first fold, which most people take, is listed beside it.
+The cohorts are simulated: 40 to 120 patients of very different sizes, with the images and the cells
+by class of the paper's Tables 2 and 3. `by_patient` runs once, with seed 0, for 15 %.
+StratifiedGroupKFold can only hold out 1/k; it makes 7 folds and is measured against its own share of
+1/7, in its best case: rows of cells, shuffled, and the closest of all folds of five seeds. Its first fold, which most people take, is listed beside it.
 
     python benchmarks/splits.py [COHORTS]
 """
@@ -28,7 +27,7 @@ from pcm_leukemia.taxonomy import NINE
 
 IMAGES = 19_191
 CELLS = dict(zip(NINE.labels, (2703, 3665, 1745, 2286, 6420, 3309, 14066, 2595, 3314), strict=True))
-"""Tables 2 and 3 of the paper."""
+"""Source: Tables 2 and 3 of the paper."""
 
 DIAGNOSES = {"Normal": 0.25, "ALL": 0.25, "AML": 0.35, "APL": 0.15}
 OWN = {"Lymphoblast": "ALL", "Myeloblast_AML": "AML", "Myeloblast_APL": "APL"}
@@ -43,7 +42,7 @@ def cohort(seed: int) -> Dataset:
     """One simulated cohort: log-normal patients, the paper's totals."""
     rng = np.random.default_rng(seed)
     n = int(rng.integers(40, 121))
-    # two of each diagnosis, the others as they come
+    # two of each diagnosis, the others at random
     drawn = rng.choice(list(DIAGNOSES), n - 2 * len(DIAGNOSES), p=list(DIAGNOSES.values()))
     diagnoses = np.concatenate([np.repeat(list(DIAGNOSES), 2), drawn])
     size = rng.lognormal(0, 1, n)
@@ -58,7 +57,7 @@ def cohort(seed: int) -> Dataset:
         weight = size * rng.lognormal(0, 0.7, n)
         if label in OWN:
             weight *= diagnoses == OWN[label]
-        else:  # not in everybody, and mostly in the healthy
+        else:  # not in every patient, and mostly in healthy ones
             weight *= (rng.random(n) < 0.8) * np.where(diagnoses == "Normal", 4, 1)
         for row, count in enumerate(rng.multinomial(total, weight / weight.sum())):
             for image in rng.integers(len(ids[row]), size=count):
@@ -67,7 +66,7 @@ def cohort(seed: int) -> Dataset:
 
 
 def off(ds: Dataset, inside: set[str], share: float) -> tuple[float, float]:
-    """The worst and the mean deviation over the classes, of the patients `inside`, from `share`."""
+    """The worst and the mean deviation from `share` over the classes, for the patients `inside`."""
     patient_of = {image.id: image.patient for image in ds.images}
     there = dict.fromkeys(NINE.labels, 0)
     for cell in ds.cells:
@@ -77,14 +76,14 @@ def off(ds: Dataset, inside: set[str], share: float) -> tuple[float, float]:
 
 
 def ours(ds: Dataset) -> tuple[float, float]:
-    """What by_patient holds out."""
+    """The deviations of by_patient's test part."""
     split = splits.by_patient(ds, test=TEST, seed=0)
     inside = {str(image.patient) for image in ds.images if split.part_of[image.id] == "test"}
     return off(ds, inside, TEST)
 
 
 def theirs(ds: Dataset) -> Iterator[tuple[float, float]]:
-    """What every fold of every seed of StratifiedGroupKFold holds out."""
+    """The deviations of every fold of every seed of StratifiedGroupKFold."""
     patient_of = {image.id: str(image.patient) for image in ds.images}
     labels = np.array([cell.label for cell in ds.cells])
     groups = np.array([patient_of[cell.image] for cell in ds.cells])
@@ -95,7 +94,7 @@ def theirs(ds: Dataset) -> Iterator[tuple[float, float]]:
 
 
 def main(cohorts: int) -> None:
-    """Print one line a way: its deviations over the cohorts, and on how many by_patient is nearer."""
+    """Print a line for each way: its mean deviations, and the number of cohorts where by_patient is closer."""
     rows: dict[str, list[tuple[float, float]]] = {
         "by_patient, seed 0": [],
         "best of 35 folds": [],
@@ -113,7 +112,7 @@ def main(cohorts: int) -> None:
     table = {way: np.array(each) for way, each in rows.items()}
     mine = table["by_patient, seed 0"]
     print(f"{cohorts} cohorts; deviation in points of share (0.01 is 1 %)")
-    print(f"{'':20}{'worst class':>12}{'mean':>8}   by_patient nearer, worst and mean")
+    print(f"{'':20}{'worst class':>12}{'mean':>8}   by_patient closer, worst and mean")
     for way, each in table.items():
         won = "" if each is mine else "   {} and {} of {}".format(*(mine < each).sum(axis=0), cohorts)
         print(f"{way:20}{each[:, 0].mean():12.4f}{each[:, 1].mean():8.4f}{won}")

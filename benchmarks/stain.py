@@ -1,11 +1,11 @@
-"""What stain augmentation and normalisation do for cells of a site that the classifier has never seen.
+"""The effect of stain augmentation and normalisation on cells from a site unseen in training.
 
     python benchmarks/stain.py [--patients 32] [--images 128] [--seeds 2] [--epochs 8] [--work FOLDER]
 
-Site A is the synthetic sample, sites B and C are the same images stained and lit otherwise. A small ResNet is
-trained from scratch on site A, once for each kind and seed, and scored on the test patients of all three. The
-seeds' guesses are pooled; intervals come from drawing patients. Some 15 minutes on two CPU cores; drawings and
-runs stay in FOLDER, and the same command goes on there.
+Site A is the synthetic sample; sites B and C are the same images with another stain and light. A small ResNet is
+trained from scratch on site A, once for each kind and seed, and scored on the test patients of all three sites. The
+predictions of the seeds are pooled; intervals come from drawing patients. A run takes some 15 minutes on two CPU
+cores; images and runs stay in FOLDER, and the same command resumes there.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ from pcm_leukemia.baselines.metrics import classification
 from pcm_leukemia.images import Pixels
 
 STRONG = 0.2
-"""Of the jitter in HED space, beside its default."""
+"""A stronger jitter in HED space, tried beside the default."""
 PATIENTS = r"(?P<diagnosis>[^/]+)/(?P<patient>[^/]+)/"
 
 
 class Site(NamedTuple):
-    """How a smear comes out elsewhere.
+    """The stain and light of another site.
 
-    `dyes` are its densities in red, green and blue, a row each for a unit of density in red, green and blue at
-    site A; `lamp` the light, 1.0 as at site A; `glare` what passed no cell, of white, which no change of stain
-    undoes.
+    `dyes` holds the densities in red, green and blue at this site, one row each for a unit of density in red, green
+    and blue at site A. `lamp` is the light relative to site A. `glare` is stray light that bypasses the cells, as a
+    share of white; a change of stain cannot undo it.
     """
 
     dyes: tuple[tuple[float, float, float], ...]
@@ -50,7 +50,7 @@ class Site(NamedTuple):
     glare: float
 
     def render(self, pixels: Pixels) -> Pixels:
-        """An image of site A as this one would have it."""
+        """An image of site A as it would look at this site."""
         density = -np.log(np.maximum(pixels, 1) / 255) @ np.array(self.dyes)
         light = np.array(self.lamp) * ((1 - self.glare) * np.exp(-np.maximum(density, 0)) + self.glare)
         return cast(Pixels, np.rint(255 * light).astype(np.uint8))
@@ -64,7 +64,7 @@ SITES = {
 
 
 def render(ds: Dataset, site: Site, folder: Path) -> Dataset:
-    """The data set at another site, its images below `folder`."""
+    """The data set as another site would image it, written below `folder`."""
     files = images.files_of(ds)
     for image in ds.images:
         file = folder / str(image.file)
@@ -75,7 +75,7 @@ def render(ds: Dataset, site: Site, folder: Path) -> Dataset:
 
 
 def picture(sites: list[Dataset], file: Path) -> None:
-    """One crop of each class at every site, and what each kind makes of them."""
+    """Save one crop of each class at every site, as it is and after each kind of stain change."""
     first = {cell.label: cell for cell in reversed(sites[0].cells)}
     rows = []
     for site in sites:
@@ -104,7 +104,7 @@ def folder_of(given: Path | None) -> Iterator[Path]:
 def scored(
     kind: stain.Kind, sigma: float, ds: Dataset, sites: list[Dataset], folder: Path, epochs: int, seeds: int
 ) -> list[classification.ClassificationScores]:
-    """Train on `ds` with each seed, and score what they say together of the cells of each site."""
+    """Train on `ds` with each seed, and score the pooled predictions on each site."""
     guesses: list[list[inference.Classified]] = [[] for _ in sites]
     for seed in range(seeds):
         with patch.object(stain, "augmentation", partial(stain.augmentation, sigma=sigma, bias=sigma)):
@@ -119,17 +119,17 @@ def scored(
                 workers=0,
             )
         classifier = run.classifier("cpu")
-        for site, told in zip(sites, guesses, strict=True):
-            told.append(inference.classify(classifier, site, workers=2))
+        for site, each_seed in zip(sites, guesses, strict=True):
+            each_seed.append(inference.classify(classifier, site, workers=2))
     ids = ds.task("classification").taxonomy.ids
     results = []
-    for site, told in zip(sites, guesses, strict=True):
-        cells = [cell for each in told for cell in each.cells]
+    for site, each_seed in zip(sites, guesses, strict=True):
+        cells = [cell for each in each_seed for cell in each.cells]
         groups, unit = classification.groups_of(site, (cell.image for cell in cells))
         results.append(
             classification.score(
                 [ids[cell.label] for cell in cells],
-                np.concatenate([each.probabilities for each in told]),
+                np.concatenate([each.probabilities for each in each_seed]),
                 site.taxonomy.labels,
                 groups,
                 unit=unit,
@@ -147,7 +147,7 @@ def main() -> None:
     arguments.add_argument("--seeds", type=int, default=2)
     arguments.add_argument("--epochs", type=int, default=8)
     arguments.add_argument("--work", type=Path)
-    arguments.add_argument("--picture", type=Path, help="also save what each kind does, as PNG")
+    arguments.add_argument("--picture", type=Path, help="also save the effect of each kind, as PNG")
     given = arguments.parse_args()
     warnings.simplefilter("ignore")  # Lightning's advice
     with folder_of(given.work) as work:

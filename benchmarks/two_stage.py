@@ -1,9 +1,9 @@
-"""Two-stage prediction beside the loop that one writes first: image by image, cell by cell. One run, as a ratio.
+"""Two-stage prediction compared with the naive loop, image by image and cell by cell: a ratio from one run.
 
     python benchmarks/two_stage.py [--device cpu] [--images 48] [--batch 16] [--workers 4]
 
-Both use the same two small models (YOLO11n, ResNet18), trained for a moment on a drawn sample of 1920 x 1080, and
-the same images; they take turns, and the faster of three passes counts. What they find has to be the same.
+Both use the same two small models (YOLO11n, ResNet18), trained briefly on a drawn sample of 1920 x 1080, and
+the same images; they alternate, and the fastest of three passes counts. Both must find the same cells.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def pipeline(ds: Dataset, folder: Path, device: str) -> TwoStage:
 
 
 def one_by_one(stages: TwoStage, ds: Dataset) -> int:
-    """An image is decoded, looked at, and its cells are cut and named one after the other."""
+    """Decode each image, detect its cells, then cut and classify them one after the other."""
     files, found = images.files_of(ds), 0
     wbc = stages.detector.labels.index("WBC")
     for image in ds.images:
