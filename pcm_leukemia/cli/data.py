@@ -90,10 +90,10 @@ def inspect(
 ) -> None:
     """Count everything in a CVAT export and list every problem."""
     from pcm_leukemia import converters, cvat
-    from pcm_leukemia.converters.cvat import TITLE
+    from pcm_leukemia.converters import cvat as cvat_format
 
     form = converters.recognise(export)
-    if form is not None and form.TITLE != TITLE:
+    if form is not None and form.TITLE != cvat_format.TITLE:
         raise WrongUsage(f"{export}: is {form.TITLE}, not a CVAT export; run: pcm-leukemia info {export}")
     found = cvat.inspect(
         export,
