@@ -9,13 +9,13 @@ import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
-from typing import Literal
 
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import DataNotFound, DataWarning, InvalidExport, Problem, some
 from pcm_leukemia.schema import Image, ImageId, Split
 from pcm_leukemia.splits.file import PART
 from pcm_leukemia.splits.leakage import require_sound
+from pcm_leukemia.splits.making import ValUnit
 
 __all__ = ["SPELLED", "from_folders", "from_lists", "from_subsets"]
 
@@ -31,10 +31,9 @@ SPELLED = {
 }
 
 Parts = dict[ImageId, str]
-Unit = Literal["patient", "image"]
 
 
-def from_subsets(ds: Dataset, *, val_unit: Unit = "patient", name: str = "official") -> Split:
+def from_subsets(ds: Dataset, *, val_unit: ValUnit = "patient", name: str = "official") -> Split:
     """Take CVAT's subsets as the split; Train, Validation and Test may have their usual spellings.
 
     Parameters
@@ -77,7 +76,7 @@ def from_subsets(ds: Dataset, *, val_unit: Unit = "patient", name: str = "offici
     return _checked(ds, part_of, problems, name, {"method": "from_subsets", "val_unit": val_unit})
 
 
-def from_folders(ds: Dataset, *, val_unit: Unit = "patient", name: str = "official") -> Split:
+def from_folders(ds: Dataset, *, val_unit: ValUnit = "patient", name: str = "official") -> Split:
     """Take the folders called train, val (valid, validation, dev) or test, at any depth, as the split.
 
     Parameters
@@ -127,7 +126,7 @@ def from_lists(
     ds: Dataset,
     lists: Mapping[str, str | Path | Iterable[str]],
     *,
-    val_unit: Unit = "patient",
+    val_unit: ValUnit = "patient",
     name: str = "official",
 ) -> Split:
     """Take lists of images, one for each part, as the split.
