@@ -10,7 +10,7 @@ from typing import Literal
 
 from pcm_leukemia import converters, sources
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.errors import DataNotFound, option
+from pcm_leukemia.errors import DataNotFound, InvalidExport, option
 from pcm_leukemia.patients import Attribute, Table, Tag, assign
 from pcm_leukemia.schema import Taxonomy
 
@@ -28,7 +28,7 @@ def load_dataset(
     labels: Mapping[str, str] | None = None,
     clip: bool = False,
     images_root: str | Path | None = None,
-    check_images: bool = True,
+    check_images: bool | None = None,
     variant: str | None = None,
     name: str | None = None,
 ) -> Dataset:
@@ -62,7 +62,8 @@ def load_dataset(
     images_root
         A folder or zip with the images, if they are not with the annotations.
     check_images
-        CVAT: open every image's header and compare its size with the annotated one.
+        Whether to open every image file, compare its size with the annotated one and record its digest. By default, this
+        is done for every format except a canonical folder, whose files were compared when it was written.
     variant
         A public data set: the reading of its labels; see ``sources.get(NAME).variants``.
     name
@@ -98,7 +99,7 @@ def load_dataset(
     return ds if split is None else ds.part(split)
 
 
-def _read(path: str | Path, options: dict[str, object], *, check_images: bool) -> Dataset:
+def _read(path: str | Path, options: dict[str, object], *, check_images: bool | None) -> Dataset:
     """Read with the format's own reader, which must accept every given option."""
     if source := sources.split_name(path):
         name, place = source
@@ -114,10 +115,24 @@ def _read(path: str | Path, options: dict[str, object], *, check_images: bool) -
     for given in options:
         if given not in accepted:
             raise ValueError(f"{path}: {option(given)} does not apply to {title}; leave it out")
+    checked = check_images is not False
     if "check_images" in accepted:
-        options["check_images"] = check_images
+        checked = accepted["check_images"].default if check_images is None else check_images
+        options["check_images"] = checked
     ds: Dataset = reader(place, **options)
-    return ds
+    return _with_digests(ds) if checked else ds
+
+
+def _with_digests(ds: Dataset) -> Dataset:
+    """Record the digests of files whose sizes the reader took from the files themselves."""
+    if ds.root is None or all(image.digest or image.file is None for image in ds.images):
+        return ds
+    from pcm_leukemia.images import compare_files
+
+    images, problems = compare_files(ds.images, ds.root)
+    if problems:
+        raise InvalidExport(problems)
+    return replace(ds, images=images)
 
 
 def _not_found(path: Path) -> DataNotFound:

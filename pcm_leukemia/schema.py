@@ -32,6 +32,7 @@ __all__ = [
     "Task",
     "Taxonomy",
     "letters",
+    "part_named",
 ]
 
 PatientId = NewType("PatientId", str)
@@ -43,6 +44,30 @@ IGNORE = "ignore"
 
 PARTS = ("train", "val", "test")
 """The order in which parts are listed; other names follow, sorted."""
+
+_PART_NAMES = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "dev": "val",
+    "test": "test",
+    "testing": "test",
+}
+
+
+def part_named(name: str) -> str | None:
+    """The part that a folder, a subset, a file or a key is called after, in any case; None if it is none of the three.
+
+    Every reader goes by these spellings: those of CVAT's subsets, ultralytics, Roboflow and Hugging Face.
+
+    Examples
+    --------
+    >>> part_named("Validation"), part_named("valid"), part_named("TRAINING"), part_named("default")
+    ('val', 'val', 'train', None)
+    """
+    return _PART_NAMES.get(name.casefold())
 
 
 AnnotationState: TypeAlias = Literal["complete", "partial", "none", "unknown"]
@@ -80,7 +105,8 @@ class Image:
 
     `id` is unique and is its POSIX path inside the export; `name` is the path that CVAT shows,
     which is the id without the leading subset (or task). `file` is the path of the image file below
-    `Dataset.root`, or None if there is no file. Sizes are in pixels.
+    `Dataset.root`, or None if there is no file. `digest` tells this file from every other (see `files.digest`), or is
+    None if the file was not opened. Sizes are in pixels.
 
     Everything outside the annotations is background only if `annotation_state` is "complete". `diagnosis`
     is the image's own, for images without a known patient. Images with the same `group` may not be separated by a
@@ -103,6 +129,7 @@ class Image:
     annotation_state: AnnotationState = "complete"
     diagnosis: str | None = None
     group: str | None = None
+    digest: str | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         if not self.id:
@@ -115,7 +142,7 @@ class Image:
             raise ValueError(
                 f'image "{self.id}": annotation_state "{self.annotation_state}"; use one of {", ".join(STATES)}'
             )
-        for name in ("diagnosis", "group"):
+        for name in ("diagnosis", "group", "digest"):
             if getattr(self, name) == "":
                 object.__setattr__(self, name, None)
 

@@ -4,7 +4,7 @@
 
     dataset.json        name, schema_version, taxonomy, counts, fingerprint, checksums, images_root
     patients.csv        patient, diagnosis
-    images.csv          image, width, height, patient, name, subset, file, tags, annotation_state, diagnosis, group
+    images.csv          image, width, height, patient, name, subset, file, tags, annotation_state, diagnosis, group, digest
     cells.csv           image, cell, label, x1, y1, x2, y2, raw_label, shape, ..., attributes
     splits/<name>.csv   image, patient, part, below lines that say how the split was made
 
@@ -69,8 +69,8 @@ __all__ = [
 
 TITLE = "a canonical folder (dataset.json)"
 PRECEDENCE = 0
-SCHEMA_VERSION = 2
-"""Version 1 had no points, and images.csv lacked its last three columns."""
+SCHEMA_VERSION = 3
+"""Version 1 had no points, and images.csv lacked its last four columns; version 2 lacked the last one."""
 OFFICIAL = "official"
 """The split to read if a folder has several and no name is given."""
 
@@ -79,6 +79,7 @@ _ADDED: Mapping[str, Mapping[int, tuple[str, ...]]] = {
     "images.csv": {
         1: ("image", "width", "height", "patient", "name", "subset", "file", "tags"),
         2: ("annotation_state", "diagnosis", "group"),
+        3: ("digest",),
     },
     "cells.csv": {
         1: (
@@ -132,6 +133,7 @@ def read(
     taxonomy: Taxonomy | Literal["declared"] | None = None,
     labels: Mapping[str, str] | None = None,
     images_root: str | Path | None = None,
+    check_images: bool = False,
     split_name: str | None = None,
     with_split: bool = True,
     verify: bool = True,
@@ -149,6 +151,8 @@ def read(
         ``taxonomy="declared"``.
     images_root
         The folder or zip with the images, if they have moved.
+    check_images
+        Whether to compare every image file with its row, as for `images_root`, and to record its digest.
     split_name
         The split to use; by default the only one, or the one called "official".
     with_split
@@ -183,10 +187,14 @@ def read(
         tuple(rows.read("patients.csv", lambda row: Patient(PatientId(row[0]), row[1] or None))),
         root=Path(os.path.normpath(path.resolve() / recorded)) if recorded else None,
     )
-    if images_root is not None:
-        from pcm_leukemia.images import find_at
+    if images_root is not None or check_images:
+        from pcm_leukemia.images import compare_files, find_at
 
-        images, root, problems = find_at(ds.images, images_root)
+        images, root, problems = ds.images, ds.root, list[Problem]()
+        if images_root is not None:
+            images, root, problems = find_at(ds.images, images_root)
+        elif root is not None:
+            images, problems = compare_files(ds.images, root)
         if problems:
             raise InvalidDataset(problems)
         ds = replace(ds, images=images, root=root)
@@ -386,7 +394,7 @@ def _image_row(image: Image) -> tuple[object, ...]:
     return (
         *(image.id, image.width, image.height, image.patient or "", image.name, image.subset),
         *(image.file or "", _json(tags)),
-        *(image.annotation_state, image.diagnosis or "", image.group or ""),
+        *(image.annotation_state, image.diagnosis or "", image.group or "", image.digest or ""),
     )
 
 
@@ -444,7 +452,8 @@ class _Tables:
 
 def _image(row: list[str]) -> Image:
     image, width, height, patient, name, subset, file, tags, *more = row
-    state, diagnosis, group = more or ("complete", "", "")
+    state, diagnosis, group = more[:3] or ("complete", "", "")
+    (digest,) = more[3:] or ("",)
     return Image(
         ImageId(image),
         int(width),
@@ -460,6 +469,7 @@ def _image(row: list[str]) -> Image:
         cast("AnnotationState", state),
         diagnosis or None,
         group or None,
+        digest or None,
     )
 
 

@@ -249,23 +249,23 @@ def test_what_is_told_of_an_image_is_in_the_fingerprint(told: dict[str, Any]) ->
     assert more != ds
 
 
-def test_a_folder_of_version_1_is_read(tmp_path: Path) -> None:
-    """Made of one of version 2, by taking away what is new."""
+@pytest.mark.parametrize(("version", "columns"), [(1, 8), (2, 11)])
+def test_a_folder_of_an_older_version_is_read(tmp_path: Path, version: int, columns: int) -> None:
+    """Made of one of version 3, by taking away what is new."""
     ds = as_before()
     folder = store.write(ds, tmp_path / "data").out
     header = json.loads((folder / "dataset.json").read_text())
-    assert header["schema_version"] == 2
+    assert header["schema_version"] == 3
     with (folder / "images.csv").open(encoding="utf-8", newline="") as stream:
-        rows = [row[:8] for row in csv.reader(stream)]
-    assert rows[0] == ["image", "width", "height", "patient", "name", "subset", "file", "tags"]
+        rows = [row[:columns] for row in csv.reader(stream)]
+    assert rows[0][:8] == ["image", "width", "height", "patient", "name", "subset", "file", "tags"]
+    assert rows[0][8:] == ["annotation_state", "diagnosis", "group"][: columns - 8]
     with (folder / "images.csv").open("w", encoding="utf-8", newline="") as stream:
         csv.writer(stream).writerows(rows)
-    (folder / "dataset.json").write_text(json.dumps(header | {"schema_version": 1, "sha256": {}}))
+    (folder / "dataset.json").write_text(json.dumps(header | {"schema_version": version, "sha256": {}}))
     assert store.read(folder) == ds
     (folder / "dataset.json").write_text(json.dumps(header | {"sha256": {}}))
-    with pytest.raises(
-        ValueError, match=r"images\.csv:1: its columns are image,.*,tags; they must be .*,group"
-    ):
+    with pytest.raises(ValueError, match=r"images\.csv:1: its columns are image,.*; they must be .*,digest"):
         store.read(folder)
 
 

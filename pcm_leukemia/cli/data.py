@@ -141,7 +141,7 @@ def import_(
     if canonical:
         if clip or variant:
             raise WrongUsage(f"{export}: is a canonical folder; --clip and --variant are for other data")
-        ds = store.read(export, with_split=False, verify=False, **reading)
+        ds = store.read(export, with_split=False, verify=False, check_images=True, **reading)
         ds = replace(ds, name=name or ds.name)
         ds = assign(ds, people) if people else ds
     else:

@@ -139,9 +139,11 @@ def _find_images(parsed: Parsed, pictures: Container, *, required: bool, check: 
         return None
     root = pictures.root.absolute()
     if check:
-        from pcm_leukemia.images import check_sizes
+        from pcm_leukemia.images import compare_files
 
-        parsed.inspection.problems += check_sizes(images, root)
+        compared, wrong = compare_files(images, root)
+        parsed.images = {image.id: image for image in compared}
+        parsed.inspection.problems += wrong
     return root
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pcm_leukemia.files.ahead import ahead
 from pcm_leukemia.files.containers import Container, Document, find_images, open_container
+from pcm_leukemia.files.digests import digest
 from pcm_leukemia.files.paths import leads_outside, portable_name
 from pcm_leukemia.files.reading import BAD_FILE, IMAGE_SUFFIXES, Files
 from pcm_leukemia.files.writing import (
@@ -40,6 +41,7 @@ __all__ = [
     "check_target",
     "check_zip",
     "counts",
+    "digest",
     "disk_errors",
     "find_images",
     "leads_outside",

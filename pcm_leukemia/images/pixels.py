@@ -16,6 +16,7 @@ import struct
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
@@ -26,7 +27,7 @@ import PIL.ImageOps
 
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import CorruptFile, DataNotFound, PcmError, Problem, option
-from pcm_leukemia.files import BAD_FILE, Files, find_images, open_container
+from pcm_leukemia.files import BAD_FILE, Files, digest, find_images, open_container
 from pcm_leukemia.schema import Image
 
 try:
@@ -38,7 +39,7 @@ __all__ = [
     "BAD_IMAGE",
     "Files",
     "Pixels",
-    "check_sizes",
+    "compare_files",
     "decode",
     "decode_as_annotated",
     "files_of",
@@ -76,16 +77,32 @@ def size(data: bytes | IO[bytes], where: str) -> tuple[int, int]:
         return (height, width) if _orientation(picture) in _SWAPS else (width, height)
 
 
-def check_sizes(images: Iterable[Image], root: Path, workers: int | None = None) -> list[Problem]:
-    """Compare the header of every image file below `root` with the recorded size.
+def compare_files(
+    images: Iterable[Image], root: Path, workers: int | None = None
+) -> tuple[tuple[Image, ...], list[Problem]]:
+    """Compare the header of every image file below `root` with the recorded size, and record each file's digest.
 
-    Images without a file are skipped. Nothing is raised: a file that is missing, unreadable, too
-    large or of another size is a problem in the list.
+    Nothing is raised. Images without a file are returned as they are.
+
+    Parameters
+    ----------
+    images
+        The images, with their files.
+    root
+        The folder or zip with the files.
+    workers
+        Threads; by default one for each core.
+
+    Returns
+    -------
+    tuple
+        The images with their `digest`, and a problem for each file that is missing, unreadable, too large, of another
+        size, or turned under its boxes.
     """
     files = Files(root)
     with ThreadPoolExecutor(workers) as pool:
-        found = pool.map(lambda image: _size_problem(files, image), images)
-        return [problem for problem in found if problem]
+        compared = list(pool.map(lambda image: _compared(files, image), images))
+    return tuple(image for image, _ in compared), [problem for _, problem in compared if problem]
 
 
 def find_at(
@@ -96,13 +113,14 @@ def find_at(
     Returns
     -------
     tuple
-        The images with their `file`, the absolute path of the folder or zip, and a problem for every image that is
-        missing, unreadable or of another size.
+        The images with their `file` and `digest`, the absolute path of the folder or zip, and a problem for every image
+        that is missing, unreadable, of another size, or turned under its boxes.
     """
     pictures = open_container(images_root)
     found, problems = find_images(images, pictures, {}, required=True)
     root = pictures.root.absolute()
-    return tuple(found), root, [*problems, *pictures.problems, *check_sizes(found, root)]
+    compared, wrong = compare_files(found, root)
+    return compared, root, [*problems, *pictures.problems, *wrong]
 
 
 def files_of(ds: Dataset) -> Files:
@@ -134,7 +152,7 @@ def load(files: Files, image: Image) -> Pixels:
 
 
 def misfit(data: bytes, image: Image) -> Problem | None:
-    """Why a file cannot be the annotated `image`, as in `check_sizes`; None if it can.
+    """Why a file cannot be the annotated `image`, as in `compare_files`; None if it can.
 
     Raises
     ------
@@ -253,14 +271,21 @@ def _bytes_of(files: Files, image: Image) -> bytes:
     return files.read(image.file)
 
 
-def _size_problem(files: Files, image: Image) -> Problem | None:
+def _compared(files: Files, image: Image) -> tuple[Image, Problem | None]:
+    """An image with the digest of its file, and why the file cannot be the annotated image."""
     if image.file is None:
-        return None
+        return image, None
     try:
-        with files.open(image.file) as stream, _opened(stream, image.file) as picture:
-            return _misfit(picture, image)
+        length = files.length(image.file)
+        with files.open(image.file) as stream:
+            with _opened(stream, image.file) as picture:
+                problem = _misfit(picture, image)
+            return replace(image, digest=digest(stream, length)), problem
     except PcmError as error:
-        return Problem(f'image "{image.id}"', str(error), "then import again")
+        return image, Problem(f'image "{image.id}"', str(error), "then import again")
+    except BAD_FILE as error:
+        what = f"{image.file}: cannot be read ({error})"
+        return image, Problem(f'image "{image.id}"', what, "replace the file, then import again")
 
 
 def _pixels(data: bytes, picture: PIL.Image.Image, where: str, *, turned: bool) -> Pixels:

@@ -17,12 +17,11 @@ from pathlib import Path
 from pcm_leukemia import patients as people
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import Problem, UnknownLabel, either
-from pcm_leukemia.schema import Taxonomy
+from pcm_leukemia.schema import Taxonomy, part_named
 from pcm_leukemia.sources._files import find_root, listing, not_found, warn
 from pcm_leukemia.sources._labels import LabelMap, Rule, read_map
 from pcm_leukemia.sources._parts import Crop, crops
 from pcm_leukemia.sources._source import Source
-from pcm_leukemia.splits import SPELLED
 from pcm_leukemia.taxonomy import NINE, check_classes, warn_of_absent
 
 __all__ = ["SOURCE", "read"]
@@ -104,13 +103,13 @@ def read(
     folder = find_root(SOURCE, root, lambda _: True, "images")
     files = listing(folder)
     top = {file.partition("/")[0] for file in files if "/" in file}
-    in_parts = bool(top) and all(name.casefold() in SPELLED for name in top)
+    in_parts = bool(top) and all(part_named(name) for name in top)
     depth = 2 if in_parts else 1
     rows, outside = [], []
     for file in files:
         steps = file.split("/")
         if len(steps) > depth:
-            part = SPELLED[steps[0].casefold()] if in_parts else None
+            part = part_named(steps[0]) if in_parts else None
             rows.append(Crop(file, steps[depth - 1], part=part))
         else:
             outside.append(file)

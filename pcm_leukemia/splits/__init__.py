@@ -8,7 +8,7 @@ What counts as a leak is decided in `leakage.py`.
 from __future__ import annotations
 
 from pcm_leukemia.splits.file import read, write
-from pcm_leukemia.splits.given import SPELLED, from_folders, from_lists, from_subsets
+from pcm_leukemia.splits.given import from_folders, from_lists, from_subsets
 from pcm_leukemia.splits.leakage import (
     LEARNED_FROM,
     Leak,
@@ -24,7 +24,6 @@ from pcm_leukemia.splits.seen import seen
 
 __all__ = [
     "LEARNED_FROM",
-    "SPELLED",
     "Leak",
     "LeakKind",
     "by_patient",

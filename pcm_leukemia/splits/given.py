@@ -12,23 +12,12 @@ from pathlib import Path, PurePosixPath
 
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import DataNotFound, DataWarning, InvalidExport, Problem, some
-from pcm_leukemia.schema import Image, ImageId, Split
+from pcm_leukemia.schema import Image, ImageId, Split, part_named
 from pcm_leukemia.splits.file import PART
 from pcm_leukemia.splits.leakage import require_sound
 from pcm_leukemia.splits.making import ValUnit
 
-__all__ = ["SPELLED", "from_folders", "from_lists", "from_subsets"]
-
-SPELLED = {
-    "train": "train",
-    "training": "train",
-    "val": "val",
-    "valid": "val",
-    "validation": "val",
-    "dev": "val",
-    "test": "test",
-    "testing": "test",
-}
+__all__ = ["from_folders", "from_lists", "from_subsets"]
 
 Parts = dict[ImageId, str]
 
@@ -67,7 +56,7 @@ def from_subsets(ds: Dataset, *, val_unit: ValUnit = "patient", name: str = "off
     part_of: Parts = {}
     problems = []
     for image in ds.images:
-        part = SPELLED.get(image.subset.casefold(), image.subset)
+        part = part_named(image.subset) or image.subset
         if PART.fullmatch(part):
             part_of[image.id] = part
         else:
@@ -111,7 +100,7 @@ def from_folders(ds: Dataset, *, val_unit: ValUnit = "patient", name: str = "off
     problems = []
     for image in ds.images:
         folders = PurePosixPath(image.id).parent.parts
-        parts = list(dict.fromkeys(SPELLED[f.casefold()] for f in folders if f.casefold() in SPELLED))
+        parts = list(dict.fromkeys(part for folder in folders if (part := part_named(folder))))
         if len(parts) == 1:
             part_of[image.id] = parts[0]
         else:

@@ -127,7 +127,7 @@ def test_size_is_as_shown() -> None:
 def test_an_image_is_turned_as_it_was_annotated(tmp_path: Path) -> None:
     data = with_orientation(picture(60, 40), 6)
     ds = a_dataset(tmp_path, data, 40, 60)
-    assert images.check_sizes(ds.images, tmp_path) == []
+    assert images.compare_files(ds.images, tmp_path)[1] == []
     pixels = images.load(Files(tmp_path), ds.images[0])
     assert (pixels == np.rot90(np.asarray(PIL.Image.open(io.BytesIO(data))), -1)).all()
 
@@ -150,7 +150,7 @@ def test_what_does_not_fit_is_a_problem(
     tmp_path: Path, size: tuple[int, int], orientation: int, recorded: tuple[int, int], sentence: str
 ) -> None:
     ds = a_dataset(tmp_path, with_orientation(picture(*size), orientation), *recorded)
-    (problem,) = images.check_sizes(ds.images, tmp_path)
+    _, (problem,) = images.compare_files(ds.images, tmp_path)
     assert (problem.where, problem.what) == ('image "a.jpg"', sentence)
     with pytest.raises(CorruptFile, match=sentence):
         images.load(Files(tmp_path), ds.images[0])
@@ -163,7 +163,7 @@ def test_every_bad_file_is_a_problem(tmp_path: Path, monkeypatch: pytest.MonkeyP
     (tmp_path / "d.jpg").write_bytes(encoded(picture(60, 40), "JPEG"))
     large = Image(ImageId("d.jpg"), 60, 40, file="d.jpg")
     monkeypatch.setattr(PIL.Image, "MAX_IMAGE_PIXELS", 2000)
-    problems = images.check_sizes((*ds.images, missing, without, large), tmp_path, workers=2)
+    _, problems = images.compare_files((*ds.images, missing, without, large), tmp_path, workers=2)
     assert [problem.where for problem in problems] == ['image "a.jpg"', 'image "b.jpg"', 'image "d.jpg"']
     assert "is not an image" in problems[0].what
     assert "has no file b.jpg" in problems[1].what
@@ -311,3 +311,22 @@ def test_our_own_use_of_ultralytics_leaves_pillow_as_it_was() -> None:
         [sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_a_digest_tells_files_apart_and_not_their_names(tmp_path: Path) -> None:
+    """Uncompressed images on a black ground are equal at both ends."""
+    cell = np.zeros((450, 450, 3), np.uint8)
+    cell[200:250, 200:250] = 180
+    other = cell.copy()
+    other[220, 220] = 90
+    for name, pixels in (("a.bmp", cell), ("b.bmp", other), ("c.bmp", cell)):
+        PIL.Image.fromarray(pixels).save(tmp_path / name)
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.write(tmp_path / "a.bmp", "a.bmp")
+    rows = [Image(ImageId(name), 450, 450, file=name) for name in ("a.bmp", "b.bmp", "c.bmp")]
+    (a, b, c), problems = images.compare_files(rows, tmp_path)
+    (zipped,), _ = images.compare_files(rows[:1], tmp_path / "a.zip")
+    assert problems == []
+    assert a.digest == c.digest == zipped.digest
+    assert a.digest != b.digest
+    assert a == rows[0]
