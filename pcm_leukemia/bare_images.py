@@ -10,7 +10,7 @@ from pathlib import Path
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import DataNotFound, InvalidExport, PcmError, Problem
 from pcm_leukemia.files import IMAGE_SUFFIXES, Files
-from pcm_leukemia.images import size
+from pcm_leukemia.images import measure
 from pcm_leukemia.schema import Image, ImageId, Taxonomy
 from pcm_leukemia.taxonomy import NINE
 
@@ -89,8 +89,7 @@ def _is_image(file: str) -> bool:
 
 def _image(files: Files, file: str) -> Image | Problem:
     try:
-        with files.open(file) as stream:
-            width, height = size(stream, f"{files.root}: {file}")
-        return Image(ImageId(file), width, height, file=file)
+        width, height, digest = measure(files, file)
+        return Image(ImageId(file), width, height, file=file, digest=digest)
     except PcmError as error:
         return Problem(f'image "{file}"', str(error), "or take it out")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import struct
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import IO
 
 from pcm_leukemia.errors import CorruptFile, DataNotFound, option
+from pcm_leukemia.files.digests import digest
 from pcm_leukemia.files.paths import leads_outside
 
 __all__ = ["BAD_FILE", "IMAGE_SUFFIXES", "Files"]
@@ -18,7 +20,7 @@ __all__ = ["BAD_FILE", "IMAGE_SUFFIXES", "Files"]
 IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 """The suffixes of image files, in lower case: those that Pillow and ultralytics 8.3 and later can open."""
 
-BAD_FILE = (OSError, EOFError, ValueError, RuntimeError, zlib.error, zipfile.BadZipFile)
+BAD_FILE = (OSError, EOFError, ValueError, RuntimeError, struct.error, zlib.error, zipfile.BadZipFile)
 """The exceptions on reading from a disk or a damaged zip; RuntimeError: encrypted, or an unknown compression."""
 
 
@@ -36,6 +38,7 @@ class Files:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self._folders: dict[str, str] = {}
 
     def __reduce__(self) -> tuple[Callable[[Path, int], Files], tuple[Path, int]]:
         return _files, (self.root, self.root.stat().st_mtime_ns if self.root.is_file() else 0)
@@ -82,12 +85,29 @@ class Files:
         try:
             if path is not None:
                 return path.stat().st_size
-            archive, member = self._through_zip(file) or (None, file)
-            opened = self._archive if archive is None else self._inner[archive]
-            assert opened is not None
-            return opened.getinfo(member).file_size
+            return self._member(file)[1].file_size
         except (KeyError, FileNotFoundError, NotADirectoryError) as error:
             raise DataNotFound(f"{self.root}: has no file {file}; give {option('images_root')}") from error
+
+    def digest(self, file: str, stream: IO[bytes]) -> str:
+        """The digest of a file that `open` opened; its stream is moved."""
+        if not isinstance(stream, zipfile.ZipExtFile):
+            return digest(stream, stream.seek(0, os.SEEK_END))
+        archive, info = self._member(file)
+        if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 1 or archive.filename is None:
+            return digest(stream, info.file_size)
+        # to move a ZipExtFile would read all that lies between
+        with open(archive.filename, "rb") as packed:  # noqa: PTH123 - called for every file
+            packed.seek(info.header_offset + 26)
+            name, extra = struct.unpack("<HH", packed.read(4))
+            return digest(packed, info.file_size, info.header_offset + 30 + name + extra)
+
+    def _member(self, file: str) -> tuple[zipfile.ZipFile, zipfile.ZipInfo]:
+        """The zip that a file is in, and its entry there."""
+        inner, member = self._through_zip(file) or (None, file)
+        archive = self._archive if inner is None else self._inner[inner]
+        assert archive is not None
+        return archive, archive.getinfo(member)
 
     def path(self, file: str) -> Path | None:
         """The path of the file on disk; None inside a zip."""
@@ -96,7 +116,7 @@ class Files:
         if self._archive is not None or self._through_zip(file):
             return None
         path = self.root / file
-        if not Path(os.path.realpath(path)).is_relative_to(self._real_root):
+        if not f"{self._real(file)}{os.sep}".startswith(f"{self._real_root}{os.sep}"):
             raise DataNotFound(
                 f"{path}: is a link that leads out of {self.root}; give the real folder as images_root"
             )
@@ -119,8 +139,19 @@ class Files:
         return None
 
     @cached_property
-    def _real_root(self) -> Path:
-        return self.root.resolve()
+    def _real_root(self) -> str:
+        return os.path.realpath(self.root).rstrip(os.sep)
+
+    def _real(self, file: str) -> str:
+        """Where a path leads in the end; the folder is followed once for all files in it."""
+        path = os.path.join(self.root, file)  # noqa: PTH118 - this and the next: called for every file
+        if os.path.islink(path):  # noqa: PTH114
+            return os.path.realpath(path)
+        folder, _, name = file.rpartition("/")
+        real = self._folders.get(folder)
+        if real is None:
+            real = self._folders[folder] = os.path.realpath(self.root / folder)
+        return f"{real}{os.sep}{name}"
 
 
 class _Archives(dict[str, zipfile.ZipFile]):

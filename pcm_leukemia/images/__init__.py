@@ -15,6 +15,7 @@ from pcm_leukemia.images.pixels import (
     find_at,
     load,
     load_bytes,
+    measure,
     misfit,
     size,
 )
@@ -40,6 +41,7 @@ __all__ = [
     "find_identifiers",
     "load",
     "load_bytes",
+    "measure",
     "misfit",
     "place",
     "place_all",

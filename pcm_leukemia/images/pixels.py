@@ -27,7 +27,7 @@ import PIL.ImageOps
 
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import CorruptFile, DataNotFound, PcmError, Problem, option
-from pcm_leukemia.files import BAD_FILE, Files, digest, find_images, open_container
+from pcm_leukemia.files import BAD_FILE, Files, find_images, open_container
 from pcm_leukemia.schema import Image
 
 try:
@@ -46,6 +46,7 @@ __all__ = [
     "find_at",
     "load",
     "load_bytes",
+    "measure",
     "misfit",
     "size",
 ]
@@ -60,6 +61,8 @@ BAD_IMAGE = (
     ImportError,  # after ultralytics was imported, its Image.open requires pi-heif for a file that is not an image
 )
 """The exceptions of Pillow and simplejpeg on files that are damaged or are not images."""
+_CHUNK = 256
+"""Headers that a thread reads at a time: to hand over each alone would take longer than to read it."""
 _FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "WEBP", "JPEG2000", "GIF", "PPM")
 """The formats that are opened. Smears are not stored in Pillow's other formats, and EPS would start a program."""
 
@@ -75,6 +78,20 @@ def size(data: bytes | IO[bytes], where: str) -> tuple[int, int]:
     with _opened(data, where) as picture:
         width, height = picture.size
         return (height, width) if _orientation(picture) in _SWAPS else (width, height)
+
+
+def measure(files: Files, file: str) -> tuple[int, int, str]:
+    """Width and height of an image file in pixels, as in `size`, and the digest of the file.
+
+    Raises
+    ------
+    DataNotFound
+        If the file does not exist.
+    CorruptFile
+        If it is not an image, or is larger than Pillow's decompression limit.
+    """
+    with files.open(file) as stream:
+        return *size(stream, file), files.digest(file, stream)
 
 
 def compare_files(
@@ -99,9 +116,11 @@ def compare_files(
         The images with their `digest`, and a problem for each file that is missing, unreadable, too large, of another
         size, or turned under its boxes.
     """
-    files = Files(root)
+    files, images = Files(root), list(images)
+    chunks = [images[start : start + _CHUNK] for start in range(0, len(images), _CHUNK)]
     with ThreadPoolExecutor(workers) as pool:
-        compared = list(pool.map(lambda image: _compared(files, image), images))
+        done = pool.map(lambda chunk: [_compared(files, image) for image in chunk], chunks)
+        compared = [each for chunk in done for each in chunk]
     return tuple(image for image, _ in compared), [problem for _, problem in compared if problem]
 
 
@@ -276,11 +295,10 @@ def _compared(files: Files, image: Image) -> tuple[Image, Problem | None]:
     if image.file is None:
         return image, None
     try:
-        length = files.length(image.file)
         with files.open(image.file) as stream:
             with _opened(stream, image.file) as picture:
                 problem = _misfit(picture, image)
-            return replace(image, digest=digest(stream, length)), problem
+            return replace(image, digest=files.digest(image.file, stream)), problem
     except PcmError as error:
         return image, Problem(f'image "{image.id}"', str(error), "then import again")
     except BAD_FILE as error:

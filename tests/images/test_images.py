@@ -316,17 +316,21 @@ def test_our_own_use_of_ultralytics_leaves_pillow_as_it_was() -> None:
 def test_a_digest_tells_files_apart_and_not_their_names(tmp_path: Path) -> None:
     """Uncompressed images on a black ground are equal at both ends."""
     cell = np.zeros((450, 450, 3), np.uint8)
-    cell[200:250, 200:250] = 180
+    cell[150:300, 150:300] = 180
     other = cell.copy()
-    other[220, 220] = 90
+    other[160:290, 160:290] = 90
     for name, pixels in (("a.bmp", cell), ("b.bmp", other), ("c.bmp", cell)):
         PIL.Image.fromarray(pixels).save(tmp_path / name)
     with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.write(tmp_path / "a.bmp", "a.bmp")
+    with zipfile.ZipFile(tmp_path / "stored.zip", "w") as archive:  # as CVAT writes it
+        archive.write(tmp_path / "b.bmp", "b.bmp")
+        archive.write(tmp_path / "a.bmp", "a.bmp")
     rows = [Image(ImageId(name), 450, 450, file=name) for name in ("a.bmp", "b.bmp", "c.bmp")]
     (a, b, c), problems = images.compare_files(rows, tmp_path)
     (zipped,), _ = images.compare_files(rows[:1], tmp_path / "a.zip")
+    (stored,), _ = images.compare_files(rows[:1], tmp_path / "stored.zip")
     assert problems == []
-    assert a.digest == c.digest == zipped.digest
+    assert a.digest == c.digest == zipped.digest == stored.digest
     assert a.digest != b.digest
     assert a == rows[0]
