@@ -23,6 +23,7 @@ A message names what its reader can type: `option` and `either` use the Python s
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -45,6 +46,7 @@ __all__ = [
     "UnknownPart",
     "either",
     "for_the_command_line",
+    "nearest",
     "option",
     "some",
 ]
@@ -153,6 +155,18 @@ def some(lines: Iterable[object], shown: int = SHOWN) -> str:
     if len(texts) > shown:
         texts[shown:] = [f"... and {len(texts) - shown:,} more"]
     return "\n".join(texts)
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """Name the most similar of some names, for a name that is not one of them; empty if none is similar.
+
+    Examples
+    --------
+    >>> nearest("Lymfoblast", ["Lymphoblast", "Other"]), nearest("RBC", ["Lymphoblast", "Other"])
+    (', the nearest is "Lymphoblast"', '')
+    """
+    near = difflib.get_close_matches(name, tuple(names), n=1)
+    return f', the nearest is "{near[0]}"' if near else ""
 
 
 _TYPED = {"labels": "map", "split_name": "split"}

@@ -11,7 +11,7 @@ from typing import Literal
 from pcm_leukemia import converters, sources
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import DataNotFound, InvalidExport, option
-from pcm_leukemia.patients import Attribute, Table, Tag, assign
+from pcm_leukemia.patients import Attribute, Table, Tag, assign, merge
 from pcm_leukemia.schema import Taxonomy
 
 __all__ = ["load_dataset"]
@@ -24,6 +24,7 @@ def load_dataset(
     *,
     split_name: str | None = None,
     patients: str | Table | Tag | Attribute | None = None,
+    patients_same: Mapping[str, str] | None = None,
     taxonomy: Taxonomy | Literal["declared"] | None = None,
     labels: Mapping[str, str] | None = None,
     clip: bool = False,
@@ -52,6 +53,8 @@ def load_dataset(
         patient's id and whose optional group `diagnosis` is the diagnosis; ``patients.Table("p.csv")``, a
         CSV file with the columns path, patient and (optional) diagnosis; ``patients.Tag(pattern)``, over the labels
         of CVAT's image tags; or ``patients.Attribute(name)``, a CVAT attribute of an image's tag or its cells.
+    patients_same
+        Spelling of a patient's id -> the id that is kept, for patients that are one: {"007": "7"}; see `patients.merge`.
     taxonomy
         The classes: by default the nine of PCM-Leukemia for a CVAT export, and those of the data for other formats;
         "declared" takes those of the data for a CVAT export too, and new ones that `labels` names.
@@ -94,7 +97,10 @@ def load_dataset(
     ds = _read(path, given, check_images=check_images)
     if name is not None:
         ds = replace(ds, name=name)
-    ds = ds if patients is None else assign(ds, patients)
+    if patients is not None:
+        ds = assign(ds, patients, same=patients_same)
+    elif patients_same:
+        ds = merge(ds, patients_same)
     ds = ds if task is None else ds.task(task)
     return ds if split is None else ds.part(split)
 

@@ -7,12 +7,11 @@ punctuation do not count.
 
 from __future__ import annotations
 
-import difflib
 import warnings
 from collections.abc import Iterable, Mapping
 from typing import Literal
 
-from pcm_leukemia.errors import DataWarning, option
+from pcm_leukemia.errors import DataWarning, nearest, option
 from pcm_leukemia.schema import IGNORE, Task, Taxonomy
 
 __all__ = ["NINE", "check_classes", "known", "label_map", "warn_of_absent"]
@@ -87,7 +86,7 @@ Other or ignore
     for label in labels:
         if label not in (*classes, IGNORE):
             raise ValueError(
-                f'label map: "{label}" is not a class of {whose}{_nearest(label, classes)}; '
+                f'label map: "{label}" is not a class of {whose}{nearest(label, classes)}; '
                 f"use one of {', '.join(classes)} or {IGNORE}{fix}"
             )
 
@@ -98,15 +97,10 @@ def warn_of_absent(labels: Iterable[str], names: Iterable[str]) -> None:
     for label in labels:
         if label not in names:
             warnings.warn(
-                f'label map: "{label}" is not a label in this data{_nearest(label, names)}; check the spelling',
+                f'label map: "{label}" is not a label in this data{nearest(label, names)}; check the spelling',
                 DataWarning,
                 stacklevel=4,
             )
-
-
-def _nearest(name: str, names: Iterable[str]) -> str:
-    near = difflib.get_close_matches(name, tuple(names), n=1)
-    return f', the nearest is "{near[0]}"' if near else ""
 
 
 def label_map(

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from pcm_leukemia import splits
+from pcm_leukemia import patients, splits
 from pcm_leukemia.checks.boxes import annotated_twice, unusual_boxes
 from pcm_leukemia.checks.copies import FileReading, count_featureless, find_copies, read_files
 from pcm_leukemia.checks.findings import Finding, among
@@ -23,6 +23,8 @@ KINDS: Mapping[str, str] = {
     "group-in-two-parts": "problem",
     "in-no-part": "problem",
     "unknown-patient": "warning",
+    "patient-spelled-twice": "warning",
+    "damaged-patient-id": "warning",
     "paper": "problem",
     "unreadable": "problem",
     "same-pixels": "problem across parts or patients, else warning",
@@ -127,6 +129,7 @@ def check(
     comparison = compare(ds, split) if paper else None
     findings = [
         *_split(ds, split),
+        *_patients(ds, split),
         *(_paper(comparison) if comparison else ()),
         *_files(ds, split, readings),
         *find_copies(ds, readings, split),
@@ -170,6 +173,37 @@ def _split(ds: Dataset, split: Split | None) -> Iterator[Finding]:
             "give patient ids: "
             + either("patients=...", "--patients, --patients-csv, --patients-tag or --patients-attribute"),
             images=unknown,
+        )
+
+
+def _patients(ds: Dataset, split: Split | None) -> Iterator[Finding]:
+    """Patients that may be one under several spellings, and ids that a spreadsheet has damaged."""
+    images_of: dict[str, list[ImageId]] = {patient.id: [] for patient in ds.patients}
+    for image in ds.images:
+        if image.patient is not None:
+            images_of[image.patient].append(image.id)
+    diagnosis_of: dict[str, str | None] = {patient.id: patient.diagnosis for patient in ds.patients}
+    for ids in patients.alike(images_of):
+        yield among(
+            ds,
+            split,
+            "patient-spelled-twice",
+            "warning",
+            "may be one patient under several spellings, which count as different",
+            patients.how_to_merge([ids], diagnosis_of),
+            images=[image for patient in ids for image in images_of[patient]],
+            place=f"patients {patients.described(ids, diagnosis_of)}",
+        )
+    for patient in patients.damaged(images_of):
+        yield among(
+            ds,
+            split,
+            "damaged-patient-id",
+            "warning",
+            patients.DAMAGED,
+            patients.SAVED_AS_TEXT,
+            images=images_of[patient],
+            place=f'patient "{patient}"',
         )
 
 

@@ -23,6 +23,7 @@ from pcm_leukemia.cli.options import (
     PatientsAttribute,
     PatientsCsv,
     PatientsPattern,
+    PatientsSame,
     PatientsTag,
     Seed,
     SplitName,
@@ -35,6 +36,7 @@ from pcm_leukemia.cli.options import (
     labels_of,
     load,
     patients_of,
+    same_patients_of,
     taxonomy_of,
     there,
 )
@@ -115,6 +117,7 @@ def import_(
     patients_csv: PatientsCsv = None,
     patients_tag: PatientsTag = None,
     patients_attribute: PatientsAttribute = None,
+    patients_same: PatientsSame = None,
     label_map: MapOption = None,
     taxonomy: TaxonomyOption = Taxonomies.pcm_leukemia,
     clip: ClipOption = False,
@@ -133,9 +136,10 @@ def import_(
     are, even if they were edited by hand.
     """
     from pcm_leukemia import store
-    from pcm_leukemia.patients import assign
+    from pcm_leukemia.patients import assign, merge, warn_of_spellings
 
     people = patients_of(patients, patients_csv, patients_tag, patients_attribute)
+    same = same_patients_of(patients_same)
     reading = {**taxonomy_of(taxonomy), "labels": labels_of(label_map), "images_root": images_root}
     canonical = store.recognises(export)
     if canonical:
@@ -143,10 +147,20 @@ def import_(
             raise WrongUsage(f"{export}: is a canonical folder; --clip and --variant are for other data")
         ds = store.read(export, with_split=False, verify=False, check_images=True, **reading)
         ds = replace(ds, name=name or ds.name)
-        ds = assign(ds, people) if people else ds
+        ds = assign(ds, people, same=same) if people else merge(ds, same)
     else:
         name = name or (None if split_name(export) else out.absolute().name)
-        ds = load_dataset(export, patients=people, clip=clip, variant=variant, name=name, **reading)
+        ds = load_dataset(
+            export,
+            patients=people,
+            patients_same=same,
+            clip=clip,
+            variant=variant,
+            name=name,
+            **reading,
+        )
+    if not people:  # otherwise whoever assigned them has warned
+        warn_of_spellings(ds)
     if not ds.patients and store.has_patients(out):
         raise WrongUsage(
             f"{out}: has patient ids, and without them nothing keeps a patient in one part; give them again (--patients, "

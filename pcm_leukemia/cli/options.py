@@ -27,6 +27,7 @@ __all__ = [
     "PatientsAttribute",
     "PatientsCsv",
     "PatientsPattern",
+    "PatientsSame",
     "PatientsTag",
     "Seed",
     "SplitName",
@@ -40,6 +41,7 @@ __all__ = [
     "labels_of",
     "load",
     "patients_of",
+    "same_patients_of",
     "taxonomy_of",
     "there",
 ]
@@ -136,6 +138,14 @@ PatientsAttribute = Annotated[
     str | None,
     typer.Option("--patients-attribute", metavar="NAME", help="CVAT attribute that is the patient's id."),
 ]
+PatientsSame = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--patients-same",
+        metavar="ID=ID...",
+        help="Patients that are one under two spellings, and the id that is kept: 007=7.",
+    ),
+]
 SplitName = Annotated[
     str | None, typer.Option("--split", metavar="NAME", help="The split to use, if there are several.")
 ]
@@ -177,6 +187,18 @@ def patients_of(
             "--patients-attribute"
         )
     return given[0] if given else None
+
+
+def same_patients_of(pairs: list[str] | None) -> dict[str, str]:
+    """--patients-same ID=ID as a mapping."""
+    same: dict[str, str] = {}
+    for pair in pairs or ():
+        spelling, _, kept = map(str.strip, pair.rpartition("="))
+        if not spelling or not kept:
+            raise WrongUsage(f'--patients-same "{pair}": must be ID=ID, the id that is kept last')
+        if same.setdefault(spelling, kept) != kept:
+            raise WrongUsage(f'--patients-same "{pair}": {spelling} is {same[spelling]} already')
+    return same
 
 
 def load(

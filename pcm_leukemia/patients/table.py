@@ -1,51 +1,96 @@
-"""The CSV that assigns paths, folders or globs to patients, as hospitals keep it."""
+"""Patients from a table that assigns paths, folders or globs to them, as hospitals keep it."""
 
 from __future__ import annotations
 
-import csv
-import difflib
-import io
 import re
 import warnings
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from fnmatch import translate
 from pathlib import Path
 
-from pcm_leukemia.errors import CorruptFile, DataNotFound, DataWarning, InvalidExport, Problem
-from pcm_leukemia.schema import Image, letters
+from pcm_leukemia.dataset import Dataset
+from pcm_leukemia.errors import DataWarning, Problem, some
+from pcm_leukemia.patients.assigning import Candidates, quoted, with_patients
+from pcm_leukemia.patients.table_file import PatientRow, read
+from pcm_leukemia.schema import Image, ImageId
 
-__all__ = ["PatientRow", "PatientTable"]
-
-_CALLED = {"path": "path, image, folder, glob or file", "patient": "patient"}
-_NAMES = {
-    "path": [
-        "path",
-        "image",
-        "folder",
-        "glob",
-        "file",
-        "imagepath",
-        "imageid",
-        "imagename",
-        "imagefile",
-        "filepath",
-        "filename",
-    ],
-    "patient": ["patient", "patientid", "patientno", "patientnumber", "subject", "subjectid"],
-    "diagnosis": ["diagnosis"],
-}
-"""The accepted names of each column, in lower case, without blanks, underscores and dashes."""
+__all__ = ["PatientTable", "from_csv"]
 
 
-@dataclass(frozen=True, slots=True)
-class PatientRow:
-    """A row of the table: a path, folder or glob, and its patient."""
+def from_csv(ds: Dataset, path: str | Path, *, same: Mapping[str, str] | None = None) -> Dataset:
+    r"""Take the ids from a table: a path, a folder or a glob to a patient, and a diagnosis.
 
-    line: int
-    path: str
-    patient: str
-    diagnosis: str
+    Its header needs a column `path` (or `image`, `folder`, `glob`, `file`, `filename`) and a column
+    `patient` (or `patient_id`, `subject`). `diagnosis` is optional, and other columns are ignored.
+    Case, blanks, underscores and dashes in these names do not count: `Patient ID` is `patient_id`.
+    Commas, semicolons or tabs separate the values, and the file is in UTF-8. A path is compared with the ids and
+    names of the images. A row that names the image itself has priority over a row that names a folder above it
+    (the innermost folder first), and a folder has priority over a glob, for example ``*/P7_*.png``.
+
+    Parameters
+    ----------
+    ds
+        The data set. Existing patients are replaced.
+    path
+        The CSV.
+    same
+        Spelling of a patient's id -> the id that is kept, for patients that are one; see `merge`.
+
+    Returns
+    -------
+    Dataset
+        The same data, every image with its patient.
+
+    Raises
+    ------
+    DataNotFound
+        If the file does not exist.
+    CorruptFile
+        If the file is not a table with these columns.
+    InvalidExport
+        If a row lacks a value, no row fits an image, or two rows of equal rank give an image
+        different patients: every such row and image is listed.
+    ValueError
+        If `same` names an unknown patient.
+    InvalidDataset
+        If patients that are to be one have different diagnoses.
+
+    Warns
+    -----
+    DataWarning
+        If a row fits no image, a patient has two diagnoses (the one on most images is kept), ids may be one patient under several spellings, or a column may be a misspelt `diagnosis`.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pcm_leukemia.schema import Image
+    >>> from pcm_leukemia.taxonomy import NINE
+    >>> ds = Dataset("demo", NINE, tuple(Image(ImageId(f"slides/{n}.png"), 64, 64) for n in "ab"))
+    >>> file = Path(tempfile.mkdtemp()) / "patients.csv"
+    >>> _ = file.write_text("path,patient,diagnosis\nslides,007,ALL\nslides/b.png,P8,Normal\n")
+    >>> [(image.id, image.patient) for image in from_csv(ds, file).images]
+    [('slides/a.png', '007'), ('slides/b.png', 'P8')]
+    """
+    table = PatientTable(read(path))
+    found: dict[ImageId, Candidates] = {}
+    problems = []
+    for image in ds.images:
+        rows = table.rows_for(image)
+        found[image.id] = Candidates()
+        for row in rows:
+            found[image.id].add(row.patient, row.diagnosis)
+        if len(found[image.id].patients) > 1:
+            lines = " and ".join(str(row.line) for row in rows)
+            what = f"lines {lines} of {path} give it to {quoted(found[image.id].patients)}"
+            problems.append(Problem(f'image "{image.id}"', what, "keep one of them"))
+    idle = [f'{path}:{row.line}: "{row.path}"' for row in table.idle(ds.images)]
+    if idle:
+        warnings.warn(
+            f"{some(idle)}: no such image; write paths as CVAT shows them", DataWarning, stacklevel=2
+        )
+    return with_patients(
+        ds, found, f"no row of {path} fits it", "add a row for it or its folder", problems, same=same
+    )
 
 
 class PatientTable:
@@ -69,29 +114,6 @@ class PatientTable:
             (re.compile(translate(_posix(row.path))), row) for row in self.rows if set("*?[") & set(row.path)
         ]
 
-    @classmethod
-    def read(cls, path: str | Path) -> PatientTable:
-        """Read the table.
-
-        Raises
-        ------
-        DataNotFound
-            If the file does not exist.
-        CorruptFile
-            If the file is not a table with the required columns.
-        InvalidExport
-            If rows lack a path or a patient: every such row is listed.
-        """
-        try:
-            text = Path(path).read_bytes().decode("utf-8-sig")
-        except UnicodeDecodeError as error:
-            raise CorruptFile(f"{path}: is not in UTF-8; save it as CSV in UTF-8") from error
-        except OSError as error:
-            raise DataNotFound(
-                f"{path}: cannot be read ({error.strerror}); give the path of a CSV with the columns path and patient"
-            ) from error
-        return cls(_rows(path, text))
-
     def rows_for(self, image: Image) -> list[PatientRow]:
         """The rows of the highest rank that fit an image; several if their rank is equal."""
         paths = list(dict.fromkeys((image.id, image.name)))
@@ -114,73 +136,6 @@ class PatientTable:
         used = {row.line for path in there for row in self.exact.get(path, ())}
         used |= {row.line for glob, row in self.globs if row.line not in used and any(map(glob.match, paths))}
         return [row for row in self.rows if row.line not in used]
-
-
-def _rows(path: str | Path, text: str) -> list[PatientRow]:
-    first = text.partition("\n")[0]
-    delimiter = max(",;\t", key=first.count)  # a comma, if the header has no delimiter
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    rows, problems = [], []
-    try:
-        header = next(reader, [])
-        place, patient, diagnosis = _columns(path, header)
-        for values in reader:
-            row = [value.strip() for value in values] + [""] * len(header)
-            if any(row[len(header) :]):
-                what = f"has more values than the {len(header)} columns"
-                problems.append(Problem(f"{path}:{reader.line_num}", what, "quote values with commas"))
-            elif any(row) and not (row[place] and row[patient]):
-                what = "has no patient" if row[place] else "names no image, folder or glob"
-                problems.append(Problem(f"{path}:{reader.line_num}", what, "fill it in, or delete the row"))
-            elif any(row):
-                known = "" if diagnosis is None else row[diagnosis]
-                rows.append(PatientRow(reader.line_num, row[place], row[patient], known))
-    except csv.Error as error:
-        raise CorruptFile(
-            f"{path}:{reader.line_num}: is not a CSV ({error}); save it as CSV in UTF-8"
-        ) from error
-    if problems:
-        raise InvalidExport(problems)
-    return rows
-
-
-def _columns(path: str | Path, header: list[str]) -> tuple[int, int, int | None]:
-    """The indices of the columns path, patient and diagnosis; case, blanks and dashes in the names do not count."""
-    if not any(name.strip() for name in header):
-        raise CorruptFile(f"{path}:1: names no columns; give a table with the columns path and patient")
-    bare = [letters(name) for name in header]
-    places = {
-        meaning: [place for place, name in enumerate(bare) if name in names]
-        for meaning, names in _NAMES.items()
-    }
-    for meaning, found in places.items():
-        if len(found) > 1:
-            both = " and ".join(f'"{header[place].strip()}"' for place in found)
-            raise CorruptFile(f"{path}:1: {both} both mean the {meaning}; keep one of these columns")
-    for meaning in ("path", "patient"):
-        if not places[meaning]:
-            near = _nearest(meaning, header)
-            nearest = f', the nearest is "{near}"' if near else ""
-            raise CorruptFile(
-                f"{path}:1: has no column for the {meaning}{nearest}; name it {_CALLED[meaning]}"
-            )
-    if not places["diagnosis"] and (near := _nearest("diagnosis", header)):
-        warnings.warn(
-            f'{path}:1: column "{near}" is not read; if it holds the diagnosis, name it diagnosis',
-            DataWarning,
-            stacklevel=5,
-        )
-    diagnosis = places["diagnosis"][0] if places["diagnosis"] else None
-    return places["path"][0], places["patient"][0], diagnosis
-
-
-def _nearest(meaning: str, header: Iterable[str]) -> str | None:
-    """The column whose name is most similar to one with this meaning; None if no name is similar."""
-    columns = {letters(name): name.strip() for name in header}
-    for name in _NAMES[meaning]:
-        if near := difflib.get_close_matches(name, columns, n=1, cutoff=0.75):
-            return columns[near[0]]
-    return None
 
 
 def _folders(path: str) -> list[str]:

@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import DataNotFound, DataWarning, InvalidExport, Problem, some
+from pcm_leukemia.patients import warn_of_spellings
 from pcm_leukemia.schema import Image, ImageId, Split, part_named
 from pcm_leukemia.splits.file import PART
 from pcm_leukemia.splits.leakage import require_sound
@@ -44,7 +45,7 @@ def from_subsets(ds: Dataset, *, val_unit: ValUnit = "patient", name: str = "off
     Warns
     -----
     DataWarning
-        If the patient of some images, but not of all, is unknown.
+        If the patient of some images, but not of all, is unknown, or patients may be one under several spellings.
 
     Examples
     --------
@@ -87,7 +88,7 @@ def from_folders(ds: Dataset, *, val_unit: ValUnit = "patient", name: str = "off
     Warns
     -----
     DataWarning
-        If the patient of some images, but not of all, is unknown.
+        If the patient of some images, but not of all, is unknown, or patients may be one under several spellings.
 
     Examples
     --------
@@ -145,7 +146,8 @@ def from_lists(
     Warns
     -----
     DataWarning
-        If entries fit no image, or the patient of some images, but not of all, is unknown.
+        If entries fit no image, the patient of some images, but not of all, is unknown, or patients may be one under
+        several spellings.
 
     Examples
     --------
@@ -254,6 +256,7 @@ def _checked(ds: Dataset, part_of: Parts, problems: list[Problem], name: str, ma
             DataWarning,
             stacklevel=3,
         )
+    warn_of_spellings(ds, stacklevel=3)
     by_image = made["val_unit"] == "image"
     if by_image:
         made["shared"] = "validation shares patients with training"

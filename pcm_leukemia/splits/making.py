@@ -13,6 +13,7 @@ import numpy as np
 
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import DataWarning, LeakySplit, MissingPatients, some
+from pcm_leukemia.patients import warn_of_spellings
 from pcm_leukemia.schema import Image, ImageId, PatientId, Split
 from pcm_leukemia.splits.balance import Ints, assign, counts, place, reached
 from pcm_leukemia.splits.leakage import (
@@ -78,8 +79,8 @@ def by_patient(
     Warns
     -----
     DataWarning
-        If a part has no cell of a class because too few patients have that class, or if images without a patient are
-        kept together by group.
+        If a part has no cell of a class because too few patients have that class, if images without a patient are
+        kept together by group, or if patients may be one under several spellings.
 
     Examples
     --------
@@ -100,6 +101,7 @@ def by_patient(
     if val_unit not in ("patient", "image"):
         raise ValueError(f'val_unit "{val_unit}": must be "patient" or "image"')
     require_patients(ds, ds.images)
+    warn_of_spellings(ds)
     targets = _shares(test, val)
     unit = {"test": test, "train": 1 - test} if val_unit == "image" else targets
     part_of = _place_all(ds, {part: share for part, share in unit.items() if share}, _checked(seed))
@@ -151,7 +153,8 @@ def folds(ds: Dataset, k: int = 5, seed: int = 0) -> list[Split]:
     Warns
     -----
     DataWarning
-        If a fold has no cell of a class because too few patients have that class.
+        If a fold has no cell of a class because too few patients have that class, or if patients may be one under
+        several spellings.
 
     Examples
     --------
@@ -168,6 +171,7 @@ def folds(ds: Dataset, k: int = 5, seed: int = 0) -> list[Split]:
     if k < 2:
         raise ValueError(f"{k} folds: must be 2 or more; 5 is usual")
     require_patients(ds, ds.images)
+    warn_of_spellings(ds)
     patients, table = _table(ds)
     _need_as_many(ds, patients, [f"fold{fold}" for fold in range(k)])
     chosen = assign(table, [1 / k] * k, np.random.default_rng(_checked(seed)))
@@ -215,7 +219,8 @@ def extend(split: Split, ds: Dataset) -> Split:
     Warns
     -----
     DataWarning
-        If images that the split places are missing from `ds`, or a part has no cell of a class.
+        If images that the split places are missing from `ds`, a part has no cell of a class, or patients may be one
+        under several spellings.
 
     Examples
     --------
@@ -241,6 +246,7 @@ def extend(split: Split, ds: Dataset) -> Split:
     if not new:
         return split
     require_patients(ds, new)
+    warn_of_spellings(ds)
     targets = _recorded(split)
     by_image = split.val_shares_patients
     unit = dict(targets)

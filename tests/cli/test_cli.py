@@ -508,3 +508,31 @@ def test_what_was_meant_is_named(run: Run, export: Path, tmp_path: Path) -> None
         assert (refused.status, refused.out) == (2, "")
         assert refused.err.rstrip().endswith(said)
         assert not out.exists()
+
+
+def test_patients_under_two_spellings_are_named_until_they_are_said_to_be_one(
+    run: Run, export: Path, tmp_path: Path
+) -> None:
+    data, table = tmp_path / "data", tmp_path / "patients.csv"
+    rows = [f"AML/P{n:02d},{patient}" for n, patient in enumerate(["007", "7", "7.0", "8", "9", *"abcde"])]
+    table.write_text("\n".join(["path,patient", *rows, ""]))
+    imported = run("import", export, data, "--patients-csv", table)
+    assert (imported.status, imported.err.count("warning:")) == (0, 1)
+    assert '"007" and "7" and "7.0"; if they are one, correct' in imported.err
+    for command in (("split", data), ("check", data), ("import", data, tmp_path / "copy")):
+        said = run(*command)
+        assert (said.out + said.err).count("import again with --patients-same 007=7 7.0=7") == 1
+    options = ("--patients-csv", table, "--patients-same", "007=7", "7.0=7")
+    merged = run("import", export, tmp_path / "merged", *options)
+    assert (merged.status, merged.err) == (0, "")
+    assert "8 patients" in merged.out
+    for wrong, sentence in (
+        (
+            "07=7",
+            'error: --patients-same 07=7: "07" is not a patient of wrong, the nearest is "007"; give two ids',
+        ),
+        ("7", '--patients-same "7": must be ID=ID, the id that is kept last'),
+    ):
+        refused = run("import", export, tmp_path / "wrong", "--patients-csv", table, "--patients-same", wrong)
+        assert refused.status == 2
+        assert sentence in refused.err

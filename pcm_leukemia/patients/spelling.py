@@ -1,0 +1,260 @@
+"""Patients that may be one under several spellings. This file alone decides; import, splits and checks ask it.
+
+Ids are never changed or merged because they look alike: two patients may really be called 7 and 07.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import unicodedata
+import warnings
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from itertools import pairwise
+from typing import TypeAlias
+
+from pcm_leukemia.dataset import Dataset
+from pcm_leukemia.errors import DataWarning, InvalidDataset, Problem, either, nearest, some
+from pcm_leukemia.grouping import groups
+from pcm_leukemia.schema import Patient, PatientId
+
+__all__ = [
+    "DAMAGED",
+    "SAVED_AS_TEXT",
+    "alike",
+    "damaged",
+    "described",
+    "how_to_merge",
+    "merge",
+    "warn_of_spellings",
+]
+
+Diagnoses: TypeAlias = Mapping[str, str | None]
+"""Patient -> diagnosis."""
+
+DAMAGED = "was replaced or shortened by a spreadsheet, so it may be the id of several patients"
+SAVED_AS_TEXT = "format the column of the ids as text, enter them again and save the table"
+
+_SHORTENED = re.compile(r"\d([.,]\d+)?E\+\d+|#(REF!|N/A|NAME\?|VALUE!|NUM!|DIV/0!|NULL!|#+)")
+"""What a spreadsheet shows instead of a long number, and its error values."""
+_NUMBER = re.compile(r"(\d+)(?:[.,](\d*))?(?:e([+-]?\d{1,6}))?")
+_THOUSANDS = re.compile(r"\d{1,3}[.,]\d{3}")
+_BETWEEN = "|"
+_LONGEST = 50
+"""Digits of a number that is written out; other numbers are compared in the form 12e345."""
+
+
+def alike(patients: Iterable[str]) -> list[tuple[str, ...]]:
+    """Find the ids that may be one patient under several spellings.
+
+    Ids are alike if they are equal without case, blanks, punctuation and Unicode forms, or as numbers. Numbers inside
+    an id count as numbers too. Punctuation between two numbers separates them, unless the other id has none there.
+
+    Parameters
+    ----------
+    patients
+        The ids.
+
+    Returns
+    -------
+    list of tuple of str
+        The ids of each group that is alike, sorted.
+
+    Examples
+    --------
+    >>> alike(["7", "007", "7.0", "70", "P-1", "p01", "P10"])
+    [('007', '7', '7.0'), ('P-1', 'p01')]
+    >>> alike(["2024-01-02", "20240102", "3-12", "31-2"])
+    [('2024-01-02', '20240102')]
+    """
+    by_key: dict[str, list[str]] = defaultdict(list)
+    unpunctuated: dict[str, str] = {}
+    for patient in sorted(set(patients)):
+        plain = _plain(patient)
+        for key in _keys(plain):
+            by_key[key].append(patient)
+        if _THOUSANDS.fullmatch(plain) or (_BETWEEN in _pieces(plain) and not _NUMBER.fullmatch(plain)):
+            unpunctuated[patient] = _pieces("".join(filter(str.isalnum, plain)))
+    links = [pair for same in by_key.values() for pair in pairwise(same)]
+    links += [(patient, by_key[key][0]) for patient, key in unpunctuated.items() if key in by_key]
+    return sorted(tuple(sorted(same)) for same in groups(links))
+
+
+def _plain(patient: str) -> str:
+    """An id in one Unicode form, one case and European digits."""
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", patient).casefold()).strip()
+    return "".join(str(unicodedata.decimal(each)) if each.isdecimal() else each for each in folded)
+
+
+def _keys(plain: str) -> Iterator[str]:
+    """What an id has in common with its other spellings."""
+    number = _NUMBER.fullmatch(plain)
+    if number:
+        yield _number(number[1], number[2] or "", int(number[3] or 0))
+    if not number or (number[2] or "").strip("0"):
+        yield _pieces(plain)
+
+
+def _pieces(plain: str) -> str:
+    """The letters and numbers of an id, with a mark between two numbers; or the id itself if it has neither."""
+    pieces = re.findall(r"\d+|[^\W\d_]+|[\W_]+", plain)
+    key = ""
+    for before, piece, after in zip(["", *pieces], pieces, [*pieces[1:], ""], strict=False):
+        if piece.isdecimal():
+            key += piece.lstrip("0") or "0"
+        elif piece.isalnum():
+            key += piece
+        elif before.isdecimal() and after.isdecimal():
+            key += _BETWEEN
+    return key or plain
+
+
+def _number(whole: str, fraction: str, exponent: int) -> str:
+    """A number in one form: "7" for 007, 7.0, 7,00 and 0.7e1."""
+    digits = (whole + fraction).lstrip("0")
+    exponent -= len(fraction)
+    exponent += len(digits) - len(digits := digits.rstrip("0"))
+    if not digits:
+        return "0"
+    if 0 <= exponent <= _LONGEST:
+        return digits + "0" * exponent
+    return f"{digits}e{exponent}"
+
+
+def damaged(patients: Iterable[str]) -> list[str]:
+    """Find the ids that a spreadsheet has replaced by something shorter, which cannot be undone.
+
+    Examples
+    --------
+    >>> damaged(["12345678901", "1.23457E+10", "#N/A", "1E3"])
+    ['1.23457E+10', '#N/A']
+    """
+    return [patient for patient in patients if _SHORTENED.fullmatch(patient.strip())]
+
+
+def merge(ds: Dataset, same: Mapping[str, str]) -> Dataset:
+    """Merge patients that are one under several spellings.
+
+    Parameters
+    ----------
+    ds
+        The data set.
+    same
+        Spelling -> the id that is kept. Both must be ids of the data set.
+
+    Returns
+    -------
+    Dataset
+        The same data with fewer patients. Its split, if it has one, stays as it is.
+
+    Raises
+    ------
+    ValueError
+        If an id is not in the data, or the id to be kept is to be replaced too.
+    InvalidDataset
+        If patients to be merged have different diagnoses.
+
+    Examples
+    --------
+    >>> from pcm_leukemia.schema import Image, ImageId
+    >>> from pcm_leukemia.taxonomy import NINE
+    >>> people = tuple(Patient(PatientId(id)) for id in ("7", "007"))
+    >>> images = tuple(Image(ImageId(f"{p.id}.png"), 64, 64, p.id) for p in people)
+    >>> [image.patient for image in merge(Dataset("demo", NINE, images, patients=people), {"007": "7"}).images]
+    ['7', '7']
+    """
+    same = {spelling: kept for spelling, kept in same.items() if spelling != kept}
+    if not same:
+        return ds
+    _require_known(ds, same)
+    diagnoses: dict[str, dict[str, str]] = defaultdict(dict)
+    for patient in ds.patients:
+        if patient.diagnosis is not None:
+            diagnoses[same.get(patient.id, patient.id)][patient.id] = patient.diagnosis
+    problems = [
+        Problem(
+            "patients " + " and ".join(f'"{patient}" ({diagnosis})' for patient, diagnosis in each.items()),
+            "are to be one, but have different diagnoses",
+            "correct the diagnoses, or keep the patients apart",
+        )
+        for each in diagnoses.values()
+        if len(set(each.values())) > 1
+    ]
+    if problems:
+        raise InvalidDataset(problems)
+
+    def kept(patient: PatientId) -> PatientId:
+        return PatientId(same.get(patient, patient))
+
+    patients = (
+        Patient(patient.id, next(iter(diagnoses[patient.id].values()), None))
+        for patient in ds.patients
+        if patient.id not in same
+    )
+    split = ds.split and replace(
+        ds.split, patient_of={image: kept(patient) for image, patient in ds.split.patient_of.items()}
+    )
+    images = (replace(image, patient=image.patient and kept(image.patient)) for image in ds.images)
+    return replace(ds, images=tuple(images), patients=tuple(patients), split=split)
+
+
+def _require_known(ds: Dataset, same: Mapping[str, str]) -> None:
+    known = [patient.id for patient in ds.patients]
+    for spelling, kept in same.items():
+        where = either(f'same {{"{spelling}": "{kept}"}}', f"--patients-same {spelling}={kept}")
+        for each in (spelling, kept):
+            if each not in known:
+                raise ValueError(
+                    f'{where}: "{each}" is not a patient of {ds.name}{nearest(each, known)}; give two ids of the data'
+                )
+        if kept in same:
+            raise ValueError(f'{where}: "{kept}" is to be "{same[kept]}"; replace "{spelling}" by that, too')
+
+
+def how_to_merge(spellings: Iterable[tuple[str, ...]], diagnosis_of: Diagnoses) -> str:
+    """What to do if the ids of each group are one patient: merge them into the shortest, unless diagnoses differ."""
+    same: dict[str, str] = {}
+    for ids in spellings:
+        if not _differ(ids, diagnosis_of):
+            kept = min(ids, key=lambda each: (len(each), each))
+            same |= {each: kept for each in ids if each != kept}
+    if not same:
+        return "if they are one, correct the ids and the diagnoses"
+    pairs = " ".join(shlex.quote(f"{each}={kept}") for each, kept in same.items())
+    written = ", ".join(f'"{each}": "{kept}"' for each, kept in same.items())
+    return "if they are one, correct the ids, or " + either(
+        f"merge them with patients.merge(ds, {{{written}}})", f"import again with --patients-same {pairs}"
+    )
+
+
+def described(ids: Iterable[str], diagnosis_of: Diagnoses) -> str:
+    """Ids in quotes, with their diagnoses if these differ."""
+    ids = list(ids)
+    differ = _differ(ids, diagnosis_of)
+    return " and ".join(
+        f'"{each}"' + (f" ({diagnosis_of[each] or 'no diagnosis'})" if differ else "") for each in ids
+    )
+
+
+def _differ(ids: Iterable[str], diagnosis_of: Diagnoses) -> bool:
+    return len({diagnosis_of[each] for each in ids} - {None}) > 1
+
+
+def warn_of_spellings(ds: Dataset, *, stacklevel: int = 2) -> None:
+    """Warn of patients that may be one under several spellings, and of ids that a spreadsheet has damaged."""
+    ids: dict[str, str | None] = {patient.id: patient.diagnosis for patient in ds.patients}
+    if found := alike(ids):
+        warnings.warn(
+            f"{ds.name}: patients that differ in case, blanks, punctuation or the form of numbers alone count as "
+            f"different, so a split may put them into two parts: {some(described(same, ids) for same in found)}; "
+            + how_to_merge(found[:5], ids),
+            DataWarning,
+            stacklevel=stacklevel + 1,
+        )
+    if bad := damaged(ids):
+        lines = some(f'patient "{patient}"' for patient in bad)
+        warnings.warn(
+            f"{ds.name}: {lines}: {DAMAGED}; {SAVED_AS_TEXT}", DataWarning, stacklevel=stacklevel + 1
+        )
