@@ -11,6 +11,7 @@ import typer
 
 from pcm_leukemia.cli import tables
 from pcm_leukemia.cli.convert import convert
+from pcm_leukemia.cli.decoding import decodes_images
 from pcm_leukemia.cli.format_options import Convert
 from pcm_leukemia.cli.options import (
     DATA_HELP,
@@ -53,11 +54,11 @@ def add_to(app: typer.Typer) -> None:
     app.command()(demo)
     app.command()(sample)
     app.command()(inspect)
-    app.command("import")(import_)
+    app.command("import")(decodes_images(import_))
     app.command()(split)
     app.command()(info)
-    app.command(cls=Convert)(convert)
-    app.command()(check)
+    app.command(cls=Convert)(decodes_images(convert))
+    app.command()(decodes_images(check))
     app.command()(diff)
 
 

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from pcm_leukemia import baselines
+from pcm_leukemia.cli.decoding import decodes_images
 from pcm_leukemia.cli.options import (
     DATA_HELP,
     AsJson,
@@ -85,7 +86,7 @@ def _all_there(paths: list[Path]) -> list[Path]:
 def add_to(app: typer.Typer) -> None:
     """Give the command line these commands."""
     for command in (train, evaluate, predict, adapt, cross, reproduce):
-        app.command()(command)
+        app.command()(decodes_images(command))
 
 
 def train(

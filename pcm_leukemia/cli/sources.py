@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pcm_leukemia import sources
+from pcm_leukemia.cli.decoding import decodes_images
 from pcm_leukemia.cli.options import AsJson, Threads, WrongUsage
 
 __all__ = ["add_to"]
@@ -23,7 +24,7 @@ def add_to(app: typer.Typer) -> None:
     """Register the commands."""
     app.command("sources")(list_sources)
     app.command()(fetch)
-    app.command()(validate)
+    app.command()(decodes_images(validate))
 
 
 def list_sources(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pcm_leukemia.images.cropping import BORDERS, Border, crop, crop_corners
 from pcm_leukemia.images.encoding import encode
 from pcm_leukemia.images.metadata import HARMLESS, Identifier, find_identifiers, strip_identifiers
+from pcm_leukemia.images.opening import MAX_PIXELS
 from pcm_leukemia.images.pixels import (
     Files,
     Pixels,
@@ -24,6 +25,7 @@ from pcm_leukemia.images.placing import Placing, check_placing, place, place_all
 __all__ = [
     "BORDERS",
     "HARMLESS",
+    "MAX_PIXELS",
     "Border",
     "Files",
     "Identifier",

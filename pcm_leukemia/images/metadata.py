@@ -19,8 +19,8 @@ import PIL.Image
 from PIL.ExifTags import GPSTAGS, IFD, TAGS, Base
 
 from pcm_leukemia.errors import CorruptFile, ExportError
+from pcm_leukemia.images.opening import BAD_IMAGE, picture_of
 from pcm_leukemia.images.pieces import JPEG, PNG, chunk, chunks, segment, segments
-from pcm_leukemia.images.pixels import BAD_IMAGE
 
 __all__ = ["HARMLESS", "Identifier", "find_identifiers", "strip_identifiers"]
 
@@ -177,7 +177,7 @@ def _in_png(data: bytes) -> Iterator[Identifier]:
 
 def _in_others(data: bytes) -> Iterator[Identifier]:
     """TIFF, WebP, GIF and other formats, as far as Pillow reads their metadata."""
-    with PIL.Image.open(io.BytesIO(data)) as picture:
+    with picture_of(io.BytesIO(data)) as picture:
         if picture.info.get("comment") and not _harmless(picture.info["comment"]):
             yield Identifier("text", f"{picture.format} comment")
         if picture.info.get("xmp"):
@@ -197,7 +197,7 @@ def _harmless(text: Any) -> bool:
 
 
 def _in_exif(data: bytes) -> Iterator[Identifier]:
-    with PIL.Image.open(io.BytesIO(data)) as picture:
+    with picture_of(io.BytesIO(data)) as picture:
         exif = PIL.Image.Image.getexif(picture)  # PNG's own would decode the picture
         if picture.format == "PNG":
             exif = _png_exif(data) or exif
@@ -276,7 +276,7 @@ def _stripped_png(data: bytes) -> bytes:
 def _orientation_alone(data: bytes) -> bytes:
     """A TIFF block with only the orientation that readers see; b"" if the orientation is 1."""
     try:
-        with PIL.Image.open(io.BytesIO(data)) as picture:
+        with picture_of(io.BytesIO(data)) as picture:
             orientation = PIL.Image.Image.getexif(picture).get(Base.Orientation, 1)
     except BAD_IMAGE:
         return b""

@@ -11,11 +11,8 @@ the image as shown.
 
 from __future__ import annotations
 
-import io
-import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import IO
@@ -28,6 +25,7 @@ import PIL.ImageOps
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import CorruptFile, DataNotFound, PcmError, Problem, option
 from pcm_leukemia.files import BAD_FILE, Files, find_images, open_container
+from pcm_leukemia.images.opening import BAD_IMAGE, decodable, opened
 from pcm_leukemia.schema import Image
 
 try:
@@ -36,7 +34,6 @@ except ImportError:
     simplejpeg = None
 
 __all__ = [
-    "BAD_IMAGE",
     "Files",
     "Pixels",
     "compare_files",
@@ -56,15 +53,8 @@ Pixels = npt.NDArray[np.uint8]
 _ORIENTATION = 0x0112
 _SWAPS = (5, 6, 7, 8)
 """The EXIF orientations that exchange width and height."""
-BAD_IMAGE = (
-    *(*BAD_FILE, SyntaxError, ArithmeticError, LookupError, TypeError, AttributeError, struct.error),
-    ImportError,  # after ultralytics was imported, its Image.open requires pi-heif for a file that is not an image
-)
-"""The exceptions of Pillow and simplejpeg on files that are damaged or are not images."""
 _CHUNK = 256
 """Headers that a thread reads at a time: to hand over each alone would take longer than to read it."""
-_FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "WEBP", "JPEG2000", "GIF", "PPM")
-"""The formats that are opened. Smears are not stored in Pillow's other formats, and EPS would start a program."""
 
 
 def size(data: bytes | IO[bytes], where: str) -> tuple[int, int]:
@@ -73,9 +63,9 @@ def size(data: bytes | IO[bytes], where: str) -> tuple[int, int]:
     Raises
     ------
     CorruptFile
-        If the file is not an image, or is larger than Pillow's decompression limit.
+        If the file is not an image.
     """
-    with _opened(data, where) as picture:
+    with opened(data, where) as picture:
         width, height = picture.size
         return (height, width) if _orientation(picture) in _SWAPS else (width, height)
 
@@ -113,8 +103,8 @@ def compare_files(
     Returns
     -------
     tuple
-        The images with their `digest`, and a problem for each file that is missing, unreadable, too large, of another
-        size, or turned under its boxes.
+        The images with their `digest`, and a problem for each file that is missing, unreadable, of another size, or
+        turned under its boxes.
     """
     files, images = Files(root), list(images)
     chunks = [images[start : start + _CHUNK] for start in range(0, len(images), _CHUNK)]
@@ -176,9 +166,9 @@ def misfit(data: bytes, image: Image) -> Problem | None:
     Raises
     ------
     CorruptFile
-        If the file is not an image, or is larger than Pillow's decompression limit.
+        If the file is not an image.
     """
-    with _opened(data, str(image.file)) as picture:
+    with opened(data, str(image.file)) as picture:
         return _misfit(picture, image)
 
 
@@ -193,7 +183,7 @@ def load_bytes(files: Files, image: Image) -> bytes:
         If the file is not an image, or has another size than recorded.
     """
     data = _bytes_of(files, image)
-    with _opened(data, str(image.file)) as picture:
+    with opened(data, str(image.file)) as picture:
         _require_fit(picture, image)
     return data
 
@@ -207,7 +197,7 @@ def decode_as_annotated(data: bytes, image: Image) -> Pixels:
         If the file cannot be decoded, or has another size than recorded.
     """
     where = str(image.file)
-    with _opened(data, where) as picture:
+    with opened(data, where) as picture:
         _require_fit(picture, image)
         return _pixels(data, picture, where, turned=_orientation(picture) in _SWAPS)
 
@@ -220,34 +210,10 @@ def decode(data: bytes, where: str) -> Pixels:
     Raises
     ------
     CorruptFile
-        If the file is not an image, damaged, cut short, or larger than Pillow's decompression limit.
+        If the file is not an image, damaged, cut short, or has more pixels than are decoded.
     """
-    with _opened(data, where) as picture:
+    with opened(data, where) as picture:
         return _pixels(data, picture, where, turned=False)
-
-
-@contextmanager
-def _opened(data: bytes | IO[bytes], where: str) -> Iterator[PIL.Image.Image]:
-    """Open a picture and read only its header."""
-    try:
-        picture = PIL.Image.open(io.BytesIO(data) if isinstance(data, bytes) else data, formats=_FORMATS)
-    except (PIL.Image.DecompressionBombError, PIL.Image.DecompressionBombWarning) as error:
-        raise CorruptFile(_too_large(where)) from error
-    except BAD_IMAGE as error:
-        raise CorruptFile(
-            f"{where}: is not an image that can be read; save it as PNG, JPEG or TIFF, 8 bits a channel"
-        ) from error
-    with picture:
-        if PIL.Image.MAX_IMAGE_PIXELS and picture.width * picture.height > PIL.Image.MAX_IMAGE_PIXELS:
-            raise CorruptFile(_too_large(where))
-        yield picture
-
-
-def _too_large(where: str) -> str:
-    return (
-        f"{where}: has more than {PIL.Image.MAX_IMAGE_PIXELS:,} pixels, Pillow's limit against files made to exhaust "
-        "memory; if it is a real image, raise PIL.Image.MAX_IMAGE_PIXELS"
-    )
 
 
 def _orientation(picture: PIL.Image.Image) -> int:
@@ -296,7 +262,7 @@ def _compared(files: Files, image: Image) -> tuple[Image, Problem | None]:
         return image, None
     try:
         with files.open(image.file) as stream:
-            with _opened(stream, image.file) as picture:
+            with opened(stream, image.file) as picture:
                 problem = _misfit(picture, image)
             return replace(image, digest=files.digest(image.file, stream)), problem
     except PcmError as error:
@@ -307,6 +273,11 @@ def _compared(files: Files, image: Image) -> tuple[Image, Problem | None]:
 
 
 def _pixels(data: bytes, picture: PIL.Image.Image, where: str, *, turned: bool) -> Pixels:
+    with decodable(picture, where):
+        return _decoded(data, picture, where, turned=turned)
+
+
+def _decoded(data: bytes, picture: PIL.Image.Image, where: str, *, turned: bool) -> Pixels:
     try:
         if simplejpeg is not None and picture.format == "JPEG" and picture.mode == "RGB" and not turned:
             fast = _decode_jpeg(data)

@@ -1,0 +1,202 @@
+"""Opens image files: reads their headers, and says what a file is that is no readable image.
+
+Opening decodes nothing, so a header may announce any size. The number of pixels is limited where they are decoded, in
+`decodable`: a small file can be made to fill the memory.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import struct
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO
+
+import PIL.Image
+from PIL.BmpImagePlugin import BmpImageFile
+from PIL.GifImagePlugin import GifImageFile
+from PIL.ImageFile import ImageFile
+from PIL.Jpeg2KImagePlugin import Jpeg2KImageFile
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.PpmImagePlugin import PpmImageFile
+from PIL.TiffImagePlugin import TiffImageFile
+from PIL.WebPImagePlugin import WebPImageFile
+
+from pcm_leukemia.errors import CorruptFile, either, option
+from pcm_leukemia.files import BAD_FILE
+
+__all__ = ["BAD_IMAGE", "MAX_PIXELS", "decodable", "opened", "picture_of"]
+
+BAD_IMAGE = (
+    *(*BAD_FILE, SyntaxError, ArithmeticError, LookupError, TypeError, AttributeError, struct.error),
+    PIL.Image.DecompressionBombError,
+)
+"""The exceptions of Pillow and simplejpeg on files that are damaged or are not images."""
+MAX_PIXELS = "PCM_LEUKEMIA_MAX_PIXELS"
+"""The environment variable with the largest number of pixels of an image that is decoded."""
+_USUAL = 2 * 89_478_485
+"""The largest number of pixels unless the variable says otherwise: Pillow's own limit, 537 MB as RGB."""
+_WARNED = 89_478_485
+"""Pillow warns of a "decompression bomb" above this number of pixels."""
+_ONE_AT_A_TIME = threading.Lock()
+_FORMATS = {
+    kind.format: PIL.Image.OPEN[str(kind.format)]
+    for kind in (
+        *(JpegImageFile, PngImageFile, TiffImageFile, BmpImageFile),
+        *(WebPImageFile, Jpeg2KImageFile, GifImageFile, PpmImageFile),
+    )
+}
+"""The formats that are opened. Smears are not stored in Pillow's other formats, and EPS would start a program."""
+
+_HEAD = 512
+"""Bytes at the beginning of a file that say what it is."""
+_OTHERS: tuple[tuple[bytes, str, str], ...] = (
+    (
+        b"version https://git-lfs",
+        "is a Git LFS pointer in place of the image",
+        "run git lfs pull in the repository that it came from",
+    ),
+    (
+        b"\x00\x05\x16\x07",
+        "is what macOS stores beside an image (AppleDouble)",
+        'remove it, and give the file whose name has no "._"',
+    ),
+    *(
+        (start, f"is {name}", "save the image in it as PNG, JPEG or TIFF, 8 bits a channel")
+        for start, name in (
+            (b"%PDF", "a PDF"),
+            (b"PK\x03\x04", "a zip"),
+            (b"\x1f\x8b", "compressed with gzip"),
+            (b"8BPS", "a Photoshop document"),
+            (b"\xff\x0a", "JPEG XL"),
+            (b"\x00\x00\x00\x0cJXL ", "JPEG XL"),
+            (b"II\xbc\x01", "JPEG XR"),
+            (b"ZISRAWFILE", "a CZI of Zeiss"),
+            (b"\x93NUMPY", "an array of NumPy"),
+            (b"\x89HDF", "HDF5"),
+            (b"FUJIFILMCCD-RAW", "a raw photograph"),
+            (b"%!PS", "PostScript"),
+        )
+    ),
+)
+"""How a file begins, what it then is, and what to do."""
+_BRANDS = {b"avif": "AVIF", b"avis": "AVIF", b"crx ": "a raw photograph (CR3)"}
+_BRANDS |= dict.fromkeys((b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1"), "HEIC")
+"""The kinds of ISO media files that hold an image; the others are videos."""
+
+
+@contextmanager
+def opened(data: bytes | IO[bytes], where: str) -> Iterator[PIL.Image.Image]:
+    """Open a picture and read only its header, whatever its size.
+
+    Raises
+    ------
+    CorruptFile
+        If the file is not an image that can be read; says what it is.
+    """
+    stream = io.BytesIO(data) if isinstance(data, bytes) else data
+    try:
+        picture = picture_of(stream)
+    except BAD_IMAGE as error:
+        stream.seek(0)
+        what, fix = _what_it_is(stream.read(_HEAD))
+        raise CorruptFile(f"{where}: {what}; {fix}") from error
+    with picture:
+        yield picture
+
+
+def picture_of(stream: IO[bytes]) -> ImageFile:
+    """Open a picture like ``PIL.Image.open``, which would warn of many pixels or refuse them before any is decoded.
+
+    Raises
+    ------
+    PIL.UnidentifiedImageError
+        If it is not an image, or its header is damaged.
+    """
+    start = stream.read(16)
+    for factory, accepts in _FORMATS.values():
+        if accepts is not None and accepts(start) is True:
+            stream.seek(0)
+            try:
+                return factory(stream, "")
+            except (SyntaxError, IndexError, TypeError, struct.error) as error:
+                raise PIL.UnidentifiedImageError(str(error)) from error
+    raise PIL.UnidentifiedImageError
+
+
+@contextmanager
+def decodable(picture: PIL.Image.Image, where: str) -> Iterator[None]:
+    """Decode inside this block: pictures of too many pixels are refused, and large ones are decoded one at a time.
+
+    Raises
+    ------
+    CorruptFile
+        If the picture has more pixels than the environment variable `MAX_PIXELS`, by default 178,956,970.
+    """
+    pixels = picture.width * picture.height
+    if pixels <= _WARNED:
+        if MAX_PIXELS in os.environ:
+            _require_few(pixels, where)
+        yield
+        return
+    with _ONE_AT_A_TIME:
+        _require_few(pixels, where)
+        pillows, PIL.Image.MAX_IMAGE_PIXELS = PIL.Image.MAX_IMAGE_PIXELS, None  # TIFF asks it again
+        try:
+            yield
+        finally:
+            PIL.Image.MAX_IMAGE_PIXELS = pillows
+
+
+def _require_few(pixels: int, where: str) -> None:
+    limit = _limit()
+    if pixels > limit:
+        given = either(
+            f'os.environ["{MAX_PIXELS}"] = "{pixels}"',
+            f"{option('max_pixels', pixels)} or {MAX_PIXELS}={pixels}",
+        )
+        raise CorruptFile(
+            f"{where}: has {pixels:,} pixels, more than the {limit:,} that are decoded, since files can be made to fill "
+            f"the memory; if it is a real image, raise the limit: {given}"
+        )
+
+
+def _limit() -> float:
+    """The largest number of pixels that are decoded."""
+    typed = os.environ.get(MAX_PIXELS)
+    if typed is None:
+        pillows = PIL.Image.MAX_IMAGE_PIXELS  # may have been raised by the caller
+        return float("inf") if pillows is None else max(_USUAL, 2 * pillows)
+    if not typed.isdecimal() or int(typed) < 1:
+        raise ValueError(f'{MAX_PIXELS}="{typed}": must be a number of pixels; give 1 or more')
+    return int(typed)
+
+
+def _what_it_is(head: bytes) -> tuple[str, str]:
+    """What a file is that is not a readable image, and what to do."""
+    text = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    again = "copy or download it again"
+    if not head:
+        return "is empty (0 bytes)", again
+    if not head.strip(b"\0"):
+        return "contains only zeros", again
+    if text.startswith((b"<!doctype", b"<html", b"<?xml", b"<head", b"<error")) or text[:1] == b"{":
+        return "is a page or an answer of a web server in place of the image", "download it again"
+    for start, what, fix in _OTHERS:
+        if head.startswith(start):
+            return what, fix
+    if head[128:132] == b"DICM":
+        return "is a DICOM file", "save the image in it as PNG, JPEG or TIFF, 8 bits a channel"
+    if head[4:8] == b"ftyp":
+        what = _BRANDS.get(head[8:12], "a video")
+        return f"is {what}", "save the image in it as PNG, JPEG or TIFF, 8 bits a channel"
+    for form, (_, accepts) in _FORMATS.items():
+        if accepts is not None and accepts(head[:16]) is True:
+            return (
+                f"begins as {form}, but its header cannot be read: it is damaged, cut short or of an unusual kind",
+                f"{again}, or save it as PNG, 8 bits a channel",
+            )
+    return "is not an image that can be read", "save it as PNG, JPEG or TIFF, 8 bits a channel"
