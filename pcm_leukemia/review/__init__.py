@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator
 
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.review.matching import By, images_in_common, pair
-from pcm_leukemia.review.results import UNKNOWN, Agreement, Change, Confusion, Diff
+from pcm_leukemia.review.results import KIND_OF, UNKNOWN, Agreement, Change, Confusion, Diff
 from pcm_leukemia.schema import IGNORE, Cell, Image
 
 __all__ = ["Agreement", "Change", "Diff", "agreement", "diff"]
@@ -87,14 +87,7 @@ def diff(
     for old, new, pairs in _paired(before, after, common.pairs, iou):
         for change in pairs:
             is_moved = _differ(change, tolerance)
-            kinds = [("moved", is_moved), ("relabelled", change.relabelled)]
-            kinds += [
-                ("both", is_moved and change.relabelled),
-                ("unchanged", not (is_moved or change.relabelled)),
-            ]
-            for kind, applies in kinds:
-                if applies:
-                    count(change.before, kind)
+            count(change.before, KIND_OF[is_moved, change.relabelled])
             moved += [change] * is_moved
             relabelled += [change] * change.relabelled
             unchanged += not (is_moved or change.relabelled)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from pcm_leukemia.errors import some
 from pcm_leukemia.schema import Cell
 
 __all__ = ["Agreement", "Change", "Confusion", "Diff"]
@@ -16,7 +17,14 @@ Counts = Mapping[str, Mapping[str, int]]
 
 UNKNOWN = "(unknown)"
 """Annotator name of cells for which none is recorded."""
-_KINDS = ("unchanged", "moved", "relabelled", "both", "removed", "added")
+KIND_OF = {
+    (False, False): "unchanged",
+    (True, False): "moved",
+    (False, True): "relabelled",
+    (True, True): "both",
+}
+"""(moved, relabelled) -> the one kind that the cell is counted as."""
+_KINDS = (*KIND_OF.values(), "removed", "added")
 
 
 class Change(NamedTuple):
@@ -31,15 +39,22 @@ class Change(NamedTuple):
         """Whether its class changed."""
         return self.before.label != self.after.label
 
+    @property
+    def distance(self) -> float:
+        """Pixels by which the side that moved furthest has moved."""
+        a, b = self.before.box, self.after.box
+        return max(abs(a.x1 - b.x1), abs(a.y1 - b.y1), abs(a.x2 - b.x2), abs(a.y2 - b.y2))
+
 
 @dataclass(frozen=True, slots=True)
 class Diff:
     """What changed between two data sets of the same images.
 
-    `moved` and `relabelled` are the same cell with another box or another class; a cell with both changes
-    is in both, and is also counted as "both". `by_class` counts by the class before (after, for
-    added cells), `by_annotator` by the annotator before (after, for added cells). `only_before` and
-    `only_after` are images of only one data set; their cells are not compared.
+    `moved` and `relabelled` list the cells with another box or another class; a cell with both changes is in both lists.
+    All counts have each cell once: as "unchanged", "moved", "relabelled", "both" (moved and relabelled), "removed" or
+    "added". `by_class` counts by the class before (after, for added cells), `by_annotator` by the annotator before
+    (after, for added cells). `only_before` and `only_after` are images of only one data set; their cells are not
+    compared.
     """
 
     images: int
@@ -60,6 +75,13 @@ class Diff:
         return tuple(change for change in self.relabelled if change in moved)
 
     @property
+    def counts(self) -> dict[str, int]:
+        """Kind -> cells; every cell is counted once."""
+        both = len(self.both)
+        pairs = (self.unchanged, len(self.moved) - both, len(self.relabelled) - both, both)
+        return dict(zip(_KINDS, (*pairs, len(self.removed), len(self.added)), strict=True))
+
+    @property
     def confusion(self) -> dict[tuple[str, str], int]:
         """(class before, class after) -> relabelled cells, the most frequent first."""
         return _confusion(self.relabelled)
@@ -69,10 +91,11 @@ class Diff:
         return any((self.added, self.removed, self.moved, self.relabelled, self.only_before, self.only_after))
 
     def __str__(self) -> str:
+        kinds = self.counts
         summary = (
-            f"{self.images:,} images compared: {self.unchanged:,} cells unchanged, {len(self.moved):,} moved, "
-            f"{len(self.relabelled):,} relabelled ({len(self.both):,} of them moved, too), "
-            f"{len(self.removed):,} removed, {len(self.added):,} added"
+            f"{self.images:,} images compared: {kinds['unchanged']:,} cells unchanged, {kinds['moved']:,} moved, "
+            f"{kinds['relabelled']:,} relabelled, {kinds['both']:,} moved and relabelled, "
+            f"{kinds['removed']:,} removed, {kinds['added']:,} added"
         )
         lines = [summary]
         if self.moved:
@@ -86,12 +109,28 @@ class Diff:
         if self.relabelled:
             rows = [[old, new, f"{count:,}"] for (old, new), count in self.confusion.items()]
             lines += ["", *_aligned(["class before", "class after", "cells"], rows, left=2)]
+        if changed := self._changed_cells():
+            lines += ["", "changed cells:", *some(changed).splitlines()]
         return "\n".join(lines)
+
+    def _changed_cells(self) -> list[str]:
+        """A line for each changed cell, in the order of images and cells."""
+        moved = set(self.moved)
+        lines = [(cell, f"removed ({cell.label})") for cell in self.removed]
+        lines += [(cell, f"added ({cell.label})") for cell in self.added]
+        for change in dict.fromkeys((*self.moved, *self.relabelled)):
+            what = [f"{change.before.label} -> {change.after.label}"] if change.relabelled else []
+            if change in moved:
+                what.append(f"moved by {change.distance:.2f} px (IoU {change.iou:.3f})")
+            lines.append((change.before, ", ".join(what)))
+        lines.sort(key=lambda line: (line[0].image, line[0].id))
+        return [f'image "{cell.image}" cell {cell.id}: {what}' for cell, what in lines]
 
     def to_json(self) -> dict[str, object]:
         """Everything as plain dictionaries and lists; boxes are [x1, y1, x2, y2] in pixels."""
         return {
             "images": self.images,
+            "counts": self.counts,
             "unchanged": self.unchanged,
             "added": [_cell(cell) for cell in self.added],
             "removed": [_cell(cell) for cell in self.removed],
