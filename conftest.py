@@ -31,6 +31,8 @@ from sybil.parsers.markdown import CodeBlockParser, SkipParser
 
 from pcm_leukemia import sample
 
+pytest_plugins = ["commands"]
+
 # how long an example takes depends on what else runs
 hypothesis.settings.register_profile(
     "tests", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from inspect import signature
 from pathlib import Path
 from typing import Literal
 
 from pcm_leukemia import converters, sources
+from pcm_leukemia.classes import in_classes
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import DataNotFound, InvalidExport, option
 from pcm_leukemia.patients import Attribute, Table, Tag, assign, merge
@@ -56,10 +57,12 @@ def load_dataset(
     patients_same
         Spelling of a patient's id -> the id that is kept, for patients that are one: {"007": "7"}; see `patients.merge`.
     taxonomy
-        The classes: by default the nine of PCM-Leukemia for a CVAT export, and those of the data for other formats;
-        "declared" takes those of the data for a CVAT export too, and new ones that `labels` names.
+        The classes: by default the nine of PCM-Leukemia for a CVAT export and for image_folder, and those of the data
+        for other formats; "declared" takes those of the data for these too, and new ones that `labels` names. The
+        classes of any other public data set are those of its label map.
     labels
-        Label in the data -> class, or "ignore". For image_folder, a folder's name is the label.
+        Label in the data -> class, or "ignore". For image_folder, a folder's name is the label; for any other public
+        data set, it is a label of its authors or the class that it was read as.
     clip
         CVAT, COCO, YOLO: cut boxes at the border of their image, instead of refusing boxes that cross it.
     images_root
@@ -109,9 +112,7 @@ def _read(path: str | Path, options: dict[str, object], *, check_images: bool | 
     """Read with the format's own reader, which must accept every given option."""
     if source := sources.split_name(path):
         name, place = source
-        reader, title = sources.module(name).read, "this public data set"
-        if options.get("taxonomy") == "declared":
-            del options["taxonomy"]  # its classes are declared by the map of its labels
+        reader, title = _public(name), "this public data set"
     else:
         form = converters.recognise(path)
         if form is None:
@@ -127,6 +128,26 @@ def _read(path: str | Path, options: dict[str, object], *, check_images: bool | 
         options["check_images"] = checked
     ds: Dataset = reader(place, **options)
     return _with_digests(ds) if checked else ds
+
+
+def _public(name: str) -> Callable[..., Dataset]:
+    """The reader of a public data set, which takes `taxonomy` and `labels` whatever the data set is."""
+    module = sources.module(name)
+    if "labels" in signature(module.read).parameters:
+        reader: Callable[..., Dataset] = module.read
+        return reader
+
+    def read(
+        root: str,
+        *,
+        variant: str | None = None,
+        taxonomy: Taxonomy | Literal["declared"] | None = None,
+        labels: Mapping[str, str] | None = None,
+    ) -> Dataset:
+        read_as = {raw: rule.label for raw, rule in sources.read_map(module.SOURCE, variant).rules.items()}
+        return in_classes(module.read(root, variant=variant), taxonomy, labels, raw_labels=read_as)
+
+    return read
 
 
 def _with_digests(ds: Dataset) -> Dataset:

@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from pcm_leukemia import splits
+from pcm_leukemia.classes import in_classes
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import (
     CorruptFile,
@@ -56,7 +57,6 @@ from pcm_leukemia.schema import (
     Taxonomy,
 )
 from pcm_leukemia.shapes import Box, pack, unpack
-from pcm_leukemia.taxonomy import label_map
 
 __all__ = [
     "add_split",
@@ -169,6 +169,8 @@ def read(
         If a table was changed after it was written, or its version is newer than this package.
     InvalidDataset
         If rows cannot be read, or contradict each other, or images are not at `images_root`.
+    UnknownLabel
+        If cells have a label that is not a class of `taxonomy`.
     UnknownPart
         If the named split does not exist, or does not place every image; or if there are several splits,
         no name is given and none is called "official".
@@ -198,9 +200,7 @@ def read(
         if problems:
             raise InvalidDataset(problems)
         ds = replace(ds, images=images, root=root)
-    if labels or isinstance(taxonomy, Taxonomy):
-        classes = taxonomy if isinstance(taxonomy, Taxonomy) else None
-        ds = ds.relabel(label_map(ds.taxonomy.labels, taxonomy, labels), classes)
+    ds = in_classes(ds, taxonomy, labels)
     return _with_split(ds, path, split_name) if with_split else ds
 
 

@@ -11,10 +11,10 @@ import warnings
 from collections.abc import Iterable, Mapping
 from typing import Literal
 
-from pcm_leukemia.errors import DataWarning, nearest, option
+from pcm_leukemia.errors import DataWarning, Problem, either, nearest, option
 from pcm_leukemia.schema import IGNORE, Task, Taxonomy
 
-__all__ = ["NINE", "check_classes", "known", "label_map", "warn_of_absent"]
+__all__ = ["NINE", "check_classes", "known", "label_map", "not_a_class", "warn_of_absent"]
 
 _LABELS = (
     "Lymphocyte",
@@ -101,6 +101,35 @@ def warn_of_absent(labels: Iterable[str], names: Iterable[str]) -> None:
                 DataWarning,
                 stacklevel=4,
             )
+
+
+def not_a_class(where: str, kind: str, label: str, taxonomy: Taxonomy) -> Problem:
+    """The problem of a label that no class of `taxonomy` matches, with the options that give it a class.
+
+    Parameters
+    ----------
+    where
+        The file, or the name of the data set.
+    kind
+        What the format calls a label: "category", "name", ...
+    label, taxonomy
+        The label and the classes.
+
+    Examples
+    --------
+    >>> print(not_a_class("c.json", "category", "Lymfoblast", Taxonomy("demo", ("Lymphoblast", "Other"))))
+    c.json: category "Lymfoblast" is not a class of demo, the nearest is "Lymphoblast"; rename it to one of \
+Lymphoblast, Other, or pass labels={"Lymfoblast": CLASS} or {"Lymfoblast": "ignore"}
+    """
+    return Problem(
+        where,
+        f'{kind} "{label}" is not a class of {taxonomy.name}{nearest(label, taxonomy.labels)}',
+        f"rename it to one of {', '.join(taxonomy.labels)}, or pass "
+        + either(
+            f'labels={{"{label}": CLASS}} or {{"{label}": "{IGNORE}"}}',
+            f'--map "{label}=CLASS" or "{label}={IGNORE}"',
+        ),
+    )
 
 
 def label_map(

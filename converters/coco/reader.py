@@ -28,7 +28,7 @@ from pcm_leukemia.schema import (
     Taxonomy,
 )
 from pcm_leukemia.shapes import Box
-from pcm_leukemia.taxonomy import known, label_map
+from pcm_leukemia.taxonomy import known, label_map, not_a_class
 
 __all__ = ["json_files", "read"]
 
@@ -254,11 +254,7 @@ class _Reader:
         for name in names:
             if self.given and self.classes.get(name) not in (*self.given.labels, IGNORE):
                 self.unknown_labels += 1
-                self._problem(
-                    file,
-                    f'category "{name}" is not a class of {self.given.name}',
-                    f"rename it to one of {', '.join(self.given.labels)}",
-                )
+                self.problems.append(not_a_class(file, "category", name, self.given))
         return {number: self.classes.get(name, name) for number, name in ordered}
 
     def _image(self, row: CocoRow, where: str, part: str, images: dict[object, Image]) -> None:

@@ -9,12 +9,12 @@ from typing import Any, Literal
 
 import msgspec
 
+from pcm_leukemia.classes import in_classes
 from pcm_leukemia.converters.huggingface.columns import CellRest, ImageRest, corners, pyarrow
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import CorruptFile, DataNotFound, InvalidDataset
 from pcm_leukemia.schema import Cell, Image, ImageId, Patient, PatientId, Split, Tag, Taxonomy
 from pcm_leukemia.shapes import Box, unpack
-from pcm_leukemia.taxonomy import label_map
 
 __all__ = ["metadata", "read"]
 
@@ -88,6 +88,8 @@ def read(
         If a file is truncated, missing, or not written by this package.
     InvalidDataset
         If rows contradict each other, or images are missing in `images_root`.
+    UnknownLabel
+        If cells have a label that is not a class of `taxonomy`.
     MissingExtra
         If pyarrow is not installed.
     ValueError
@@ -142,10 +144,7 @@ def read(
         Split.from_record(common.split.name, part_of, common.split.made) if common.split else None,
         root,
     )
-    if labels or isinstance(taxonomy, Taxonomy):
-        classes = taxonomy if isinstance(taxonomy, Taxonomy) else None
-        ds = ds.relabel(label_map(ds.taxonomy.labels, taxonomy, labels), classes)
-    return ds
+    return in_classes(ds, taxonomy, labels)
 
 
 def _files(path: Path) -> list[Path]:

@@ -29,7 +29,7 @@ from pcm_leukemia.errors import (
     some,
 )
 from pcm_leukemia.schema import IGNORE, Patient, Split, Taxonomy
-from pcm_leukemia.taxonomy import known, label_map
+from pcm_leukemia.taxonomy import known, label_map, not_a_class
 
 __all__ = ["read"]
 
@@ -166,11 +166,7 @@ def _classes(
         except ValueError as error:
             raise InvalidExport([Problem(str(file), "names", str(error))]) from error
     unknown = [
-        Problem(
-            str(file),
-            f'name "{name}" is not a class of {taxonomy.name}',
-            "rename it, or give another taxonomy",
-        )
+        not_a_class(str(file), "name", name, taxonomy)
         for label, name in labels
         if label not in (*taxonomy.labels, IGNORE)
     ]

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import warnings
 from dataclasses import replace
+from inspect import signature
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from pcm_leukemia import converters
 from pcm_leukemia.cli import tables
 from pcm_leukemia.cli.convert import convert
 from pcm_leukemia.cli.decoding import decodes_images
@@ -86,13 +89,13 @@ def inspect(
     export: Export,
     *,
     as_json: AsJson = False,
-    taxonomy: TaxonomyOption = Taxonomies.pcm_leukemia,
+    taxonomy: TaxonomyOption = None,
     label_map: MapOption = None,
     clip: ClipOption = False,
     images_root: ImagesRoot = None,
 ) -> None:
     """Count everything in a CVAT export and list every problem."""
-    from pcm_leukemia import converters, cvat
+    from pcm_leukemia import cvat
     from pcm_leukemia.converters import cvat as cvat_format
 
     form = converters.recognise(export)
@@ -120,7 +123,7 @@ def import_(
     patients_attribute: PatientsAttribute = None,
     patients_same: PatientsSame = None,
     label_map: MapOption = None,
-    taxonomy: TaxonomyOption = Taxonomies.pcm_leukemia,
+    taxonomy: TaxonomyOption = None,
     clip: ClipOption = False,
     images_root: ImagesRoot = None,
     variant: Variant = None,
@@ -228,7 +231,7 @@ def info(
     *,
     as_json: AsJson = False,
     split_name: SplitName = None,
-    taxonomy: TaxonomyOption = Taxonomies.pcm_leukemia,
+    taxonomy: TaxonomyOption = None,
     label_map: MapOption = None,
     clip: ClipOption = False,
 ) -> None:
@@ -258,7 +261,7 @@ def check(
     as_json: AsJson = False,
     workers: Threads = None,
     split_name: SplitName = None,
-    taxonomy: TaxonomyOption = Taxonomies.pcm_leukemia,
+    taxonomy: TaxonomyOption = None,
     label_map: MapOption = None,
     clip: ClipOption = False,
     images_root: ImagesRoot = None,
@@ -295,12 +298,13 @@ def diff(
     ] = "id",
     iou: Annotated[float, typer.Option(help="The lowest IoU at which two boxes are one cell.")] = 0.5,
     annotator: Annotated[
-        str, typer.Option(help="The attribute that says who drew a cell; by default CVAT's source.")
-    ] = "source",
+        str | None,
+        typer.Option(help="The attribute that says who drew a cell.", show_default="CVAT's source"),
+    ] = None,
     agreement: Annotated[
         bool, typer.Option("--agreement", help="Compare two annotators: Cohen's kappa and detection F1.")
     ] = False,
-    taxonomy: TaxonomyOption = Taxonomies.pcm_leukemia,
+    taxonomy: TaxonomyOption = None,
     label_map: MapOption = None,
     clip: ClipOption = False,
 ) -> None:
@@ -309,24 +313,37 @@ def diff(
     Both must be of the same images.
     """
     from pcm_leukemia import review
-    from pcm_leukemia.converters import cvat
 
+    if agreement and annotator is not None:
+        raise WrongUsage("--annotator does not apply to --agreement; leave it out")
+    if clip and not (_clips(before) or _clips(after)):
+        raise WrongUsage("--clip does not apply to these data, whose boxes were checked before; leave it out")
     one, other = (
-        load(
-            data,
-            taxonomy,
-            label_map if cvat.recognises(data) else None,
-            clip=clip and cvat.recognises(data),
-            check_images=False,
-        )
-        for data in (before, after)
+        _told_apart(data, taxonomy, label_map, clip=clip and _clips(data)) for data in (before, after)
     )
     found = (
         review.agreement(one, other, iou=iou, by=by)  # type: ignore[arg-type]  # refused if it is neither
         if agreement
-        else review.diff(one, other, iou=iou, by=by, annotator=annotator)  # type: ignore[arg-type]
+        else review.diff(one, other, iou=iou, by=by, annotator=annotator or "source")  # type: ignore[arg-type]
     )
     print(json.dumps(found.to_json(), ensure_ascii=False, indent=1) if as_json else found)
+
+
+def _clips(data: Path) -> bool:
+    """Whether boxes of these data can be cut at the border of their image."""
+    form = None if split_name(data) else converters.recognise(data)
+    return form is not None and "clip" in signature(form.read).parameters
+
+
+def _told_apart(
+    data: Path, taxonomy: Taxonomies | None, label_map: list[str] | None, *, clip: bool
+) -> Dataset:
+    """Load one of two data sets; its warnings name it."""
+    with warnings.catch_warnings(record=True) as told:
+        ds = load(data, taxonomy, label_map, clip=clip, check_images=False)
+    for each in told:
+        warnings.warn(f"{data}: {each.message}", each.category, stacklevel=2)
+    return ds
 
 
 def _say_ignored(ds: Dataset) -> None:

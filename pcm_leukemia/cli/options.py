@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,6 +15,7 @@ from pcm_leukemia.loading import load_dataset
 from pcm_leukemia.patients import Attribute, Table, Tag
 from pcm_leukemia.schema import IGNORE
 from pcm_leukemia.sources import split_name
+from pcm_leukemia.taxonomy import NINE
 
 __all__ = [
     "DATA_HELP",
@@ -50,7 +52,7 @@ Format = StrEnum("Format", converters.names())  # type: ignore[misc]  # the fold
 
 
 class Taxonomies(StrEnum):
-    """Where the classes of a CVAT export come from."""
+    """The classes that data are read into."""
 
     pcm_leukemia = "pcm-leukemia"
     declared = "declared"
@@ -100,11 +102,11 @@ Export = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 TaxonomyOption = Annotated[
-    Taxonomies,
+    Taxonomies | None,
     typer.Option(
         "--taxonomy",
-        help="The classes; declared: the labels in the data, and new ones that --map names.",
-        show_default="the nine classes for a CVAT export, those in the data for other formats",
+        help="The classes: pcm-leukemia, the nine; declared, the labels in the data, and new ones that --map names.",
+        show_default="the nine for a CVAT export and image_folder, those in the data for other formats",
     ),
 ]
 MapOption = Annotated[
@@ -166,9 +168,11 @@ Threads = Annotated[
 # From options to a data set
 
 
-def taxonomy_of(taxonomy: Taxonomies) -> dict[str, Any]:
-    """--taxonomy as the argument of a reader."""
-    return {"taxonomy": "declared"} if taxonomy is Taxonomies.declared else {}
+def taxonomy_of(taxonomy: Taxonomies | None) -> dict[str, Any]:
+    """--taxonomy as the argument of a reader; none if it is not given, since the default differs between formats."""
+    if taxonomy is None:
+        return {}
+    return {"taxonomy": "declared" if taxonomy is Taxonomies.declared else NINE}
 
 
 def patients_of(
@@ -202,7 +206,7 @@ def same_patients_of(pairs: list[str] | None) -> dict[str, str]:
 
 
 def load(
-    data: Path, taxonomy: Taxonomies, label_map: list[str] | None, *, clip: bool, **options: Any
+    data: Path, taxonomy: Taxonomies | None, label_map: list[str] | None, *, clip: bool, **options: Any
 ) -> Dataset:
     """`load_dataset` with what the commands have in common."""
     return load_dataset(data, **taxonomy_of(taxonomy), labels=labels_of(label_map), clip=clip, **options)
@@ -212,6 +216,10 @@ def labels_of(pairs: list[str] | None) -> dict[str, str]:
     """--map LABEL=CLASS as a mapping."""
     labels: dict[str, str] = {}
     for pair in pairs or ():
+        if several := _pairs_in(pair):
+            raise WrongUsage(
+                f'--map "{pair}": takes pairs apart from each other; give --map {" ".join(map(shlex.quote, several))}'
+            )
         raw, equals, label = pair.rpartition("=")
         if not equals or not label:
             raise WrongUsage(f'--map "{pair}": must be LABEL=CLASS or LABEL=ignore')
@@ -219,3 +227,12 @@ def labels_of(pairs: list[str] | None) -> dict[str, str]:
         if labels.setdefault(raw, label) != label:
             raise WrongUsage(f'--map "{pair}": {raw} is {labels[raw]} already')
     return labels
+
+
+def _pairs_in(word: str) -> list[str]:
+    """The pairs in one word that was typed as A=x,B=y; none if it is one pair, which may have a comma in its label."""
+    for separator in (",", ";", None):
+        pieces = [piece.strip() for piece in word.split(separator) if piece.strip()]
+        if len(pieces) > 1 and all("=" in piece for piece in pieces):
+            return pieces
+    return []

@@ -77,7 +77,9 @@ class Labels:
                 for raw, (_, first) in self._used.items()
                 if raw not in known
             ]
-        return [self._unknown(raw) for raw, found in self._resolved.items() if found is None]
+        unknown = [self._unknown(raw) for raw, found in self._resolved.items() if found is None]
+        # a label of the map that is misspelt is the likely cause
+        return [*unknown, *self.warnings()] if unknown else []
 
     def warnings(self) -> list[Problem]:
         """One warning for every label in the map that the export neither uses nor declares."""

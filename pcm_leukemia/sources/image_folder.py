@@ -13,11 +13,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 from pcm_leukemia import patients as people
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import Problem, UnknownLabel, either
-from pcm_leukemia.schema import Taxonomy, part_named
+from pcm_leukemia.schema import IGNORE, Taxonomy, part_named
 from pcm_leukemia.sources._files import find_root, listing, not_found, warn
 from pcm_leukemia.sources._labels import LabelMap, Rule, read_map
 from pcm_leukemia.sources._parts import Crop, crops
@@ -51,7 +52,7 @@ def read(
     *,
     variant: str | None = None,
     labels: Mapping[str, str] | None = None,
-    taxonomy: Taxonomy = NINE,
+    taxonomy: Taxonomy | Literal["declared"] = NINE,
     patients: str | people.Table | None = None,
     workers: int | None = None,
 ) -> Dataset:
@@ -67,7 +68,7 @@ def read(
     labels
         Folder -> class, or "ignore"; folders named after a class need no entry.
     taxonomy
-        The classes.
+        The classes; "declared" takes the folders' names, and new ones that `labels` names.
     patients
         A pattern over image paths, or a `patients.Table` with the columns path (of an image or a folder), patient and
         (optional) diagnosis.
@@ -117,6 +118,11 @@ def read(
         raise not_found(SOURCE, root, "has no folder with images in it")
     if outside:
         warn(f"{root}: {len(outside):,} images are in no class folder and left out, the first {outside[0]}")
+    if taxonomy == "declared":
+        given = labels or {}
+        names = [given.get(raw, raw) for raw in sorted({row.raw for row in rows})]
+        classes = dict.fromkeys(name for name in (*names, *given.values()) if name != IGNORE)
+        taxonomy = Taxonomy("declared", tuple(classes))
     ds = crops(SOURCE, folder, rows, _map(rows, labels or {}, taxonomy, str(root)), workers=workers)
     return ds if patients is None else people.assign(ds, patients)
 

@@ -3,62 +3,18 @@
 from __future__ import annotations
 
 import json
-import sys
-import warnings
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
-from exports import box, document, image, png, write, zipped
+from commands import Run
+from exports import box, document, image, write, zipped
 
-from pcm_leukemia import cli, load_dataset, store
+from pcm_leukemia import load_dataset, store
 from pcm_leukemia.converters import yolo
 from pcm_leukemia.errors import ExportError, InvalidExport
 
 PATTERN = r"(?P<diagnosis>[^/]+)/(?P<patient>[^/]+)/"
-
-
-class Outcome(NamedTuple):
-    status: int
-    out: str
-    err: str
-
-
-Run = Callable[..., Outcome]
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    def command(*arguments: object) -> Outcome:
-        monkeypatch.setattr(sys, "argv", ["pcm-leukemia", *map(str, arguments)])
-        with warnings.catch_warnings():
-            warnings.simplefilter("always")
-            try:
-                cli.main()
-                status = 0
-            except SystemExit as left:
-                status = int(left.code or 0)
-        captured = capsys.readouterr()
-        return Outcome(status, captured.out, captured.err)
-
-    return command
-
-
-@pytest.fixture
-def export(tmp_path: Path) -> Path:
-    """Ten patients with two images each; every image has a Monocyte, every other one an Other."""
-    names = [f"AML/P{patient:02d}/{number}.png" for patient in range(10) for number in (0, 1)]
-    shapes = [
-        box("Monocyte") + (box("Other", (60, 30, 90, 60)) if index % 2 else "") for index in range(len(names))
-    ]
-    text = document(
-        *(image(name, shape, number=n) for n, (name, shape) in enumerate(zip(names, shapes, strict=True)))
-    )
-    return zipped(
-        tmp_path / "export.zip", {"annotations.xml": text, **{f"images/{name}": png() for name in names}}
-    )
 
 
 def test_the_main_job(run: Run, export: Path, tmp_path: Path) -> None:

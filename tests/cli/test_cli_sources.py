@@ -3,45 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
-import warnings
 from pathlib import Path
-from typing import NamedTuple
 
-import pytest
+from commands import Run
 from source_layouts import all_idb2, image_folder, leukemia_attri, lmu
 
-from pcm_leukemia import cli, load_dataset, sources
-
-
-class Outcome(NamedTuple):
-    status: int
-    out: str
-    err: str
-
-
-class Run:
-    """Runs a command, as `main` does."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-        self.monkeypatch, self.capsys = monkeypatch, capsys
-
-    def __call__(self, *arguments: object) -> Outcome:
-        self.monkeypatch.setattr(sys, "argv", ["pcm-leukemia", *map(str, arguments)])
-        self.monkeypatch.setenv("COLUMNS", "200")
-        with warnings.catch_warnings():
-            warnings.simplefilter("always")
-            try:
-                cli.main()
-                status = 0
-            except SystemExit as left:
-                status = int(left.code or 0)
-        return Outcome(status, *self.capsys.readouterr())
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    return Run(monkeypatch, capsys)
+from pcm_leukemia import load_dataset, sources
 
 
 def test_all_of_them_are_listed(run: Run) -> None:

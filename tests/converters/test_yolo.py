@@ -533,7 +533,8 @@ def test_names_stand_for_the_classes_of_a_taxonomy(tmp_path: Path) -> None:
         ("Lymphocyte", "Lymphocytes"),
     ]
     with pytest.raises(
-        UnknownLabel, match='name "other" is not a class of cells; rename it, or give another taxonomy'
+        UnknownLabel,
+        match='name "other" is not a class of cells; rename it to one of RBC, WBC, or pass labels=',
     ):
         yolo.read(folder, taxonomy=CELL_TAXONOMY)
 
