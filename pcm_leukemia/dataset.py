@@ -295,6 +295,9 @@ def _contradictions(ds: Dataset) -> Iterator[Problem]:
     yield from _repeated("patient", [patient.id for patient in ds.patients])
     yield from _repeated("image", [image.id for image in ds.images])
     for image in ds.images:
+        if not _is_text(image.id):
+            name = image.id.encode("utf-8", "backslashreplace").decode()
+            yield Problem(f'image "{name}"', "its name is not in UTF-8", "rename the file")
         if image.patient is not None and image.patient not in patients:
             yield Problem(
                 f'image "{image.id}"', f'patient "{image.patient}" is not in the table', "add the patient"
@@ -324,6 +327,11 @@ def _contradictions(ds: Dataset) -> Iterator[Problem]:
         yield Problem(
             f'split "{ds.split.name}"', f"does not fit the images: {some(odd, 3)!r}", "use Dataset.with_split"
         )
+
+
+def _is_text(name: str) -> bool:
+    """Whether a name can be written; a file name on disk may hold bytes that are no characters."""
+    return name.isascii() or name.encode("utf-8", "replace").decode() == name
 
 
 def _place(cell: Cell) -> str:

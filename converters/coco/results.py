@@ -97,7 +97,7 @@ def _content(given: Rows) -> tuple[str, Sequence[Any]]:
         content = msgspec.json.decode(Path(given).read_bytes())
     except OSError as error:
         raise DataNotFound(f"{given}: cannot be read ({error.strerror}); give a COCO results file") from error
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         content = None
     if not isinstance(content, list):
         is_data = isinstance(content, dict) and "annotations" in content
@@ -123,7 +123,7 @@ def _from_rows(
         except KeyError as error:
             problems.append(Problem(place, f"lacks {error}", "give image_id, category_id, bbox and score"))
             continue
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             fix = "give image_id, category_id, bbox as [x, y, width, height], and score"
             problems.append(Problem(place, f"cannot be read ({error})", fix))
             continue

@@ -6,7 +6,7 @@ from pcm_leukemia.files.ahead import ahead
 from pcm_leukemia.files.containers import Container, Document, find_images, open_container
 from pcm_leukemia.files.digests import digest
 from pcm_leukemia.files.paths import leads_outside, portable_name
-from pcm_leukemia.files.reading import BAD_FILE, IMAGE_SUFFIXES, Files
+from pcm_leukemia.files.reading import BAD_CONTENT, BAD_FILE, IMAGE_SUFFIXES, Files, read_text
 from pcm_leukemia.files.writing import (
     CANONICAL,
     HEADER,
@@ -28,6 +28,7 @@ from pcm_leukemia.files.writing import (
 )
 
 __all__ = [
+    "BAD_CONTENT",
     "BAD_FILE",
     "CANONICAL",
     "HEADER",
@@ -51,6 +52,7 @@ __all__ = [
     "open_container",
     "portable_name",
     "put_in_place",
+    "read_text",
     "runs",
     "write_json",
     "write_text",
