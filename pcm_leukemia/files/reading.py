@@ -14,6 +14,7 @@ from typing import IO
 from pcm_leukemia.errors import CorruptFile, DataNotFound, option
 from pcm_leukemia.files.digests import digest
 from pcm_leukemia.files.paths import leads_outside
+from pcm_leukemia.files.zips import open_zip
 
 __all__ = ["BAD_CONTENT", "BAD_FILE", "IMAGE_SUFFIXES", "Files", "read_text"]
 
@@ -199,7 +200,7 @@ class _Archives(dict[str, zipfile.ZipFile]):
 
 def _opened(path: Path) -> zipfile.ZipFile:
     try:
-        return zipfile.ZipFile(path)
+        return open_zip(path)
     except (zipfile.BadZipFile, OSError) as error:
         raise CorruptFile(f"{path}: cannot be read as a zip ({error}); export it again") from error
 
