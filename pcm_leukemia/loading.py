@@ -32,6 +32,7 @@ def load_dataset(
     images_root: str | Path | None = None,
     check_images: bool | None = None,
     variant: str | None = None,
+    rows: Literal["box", "outline", "obb", "pose"] | None = None,
     name: str | None = None,
 ) -> Dataset:
     """Load a data set from a path.
@@ -72,6 +73,8 @@ def load_dataset(
         is done for every format except a canonical folder, whose files were compared when it was written.
     variant
         A public data set: the reading of its labels; see ``sources.get(NAME).variants``.
+    rows
+        YOLO: the meaning of the columns of its label files, if data.yaml does not say it.
     name
         The data set's name.
 
@@ -95,6 +98,7 @@ def load_dataset(
         "images_root": images_root,
         "split_name": split_name,
         "variant": variant,
+        "rows": rows,
     }
     given: dict[str, object] = {option: value for option, value in options.items() if value is not None}
     ds = _read(path, given, check_images=check_images)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pcm_leukemia.converters.yolo import description
 from pcm_leukemia.converters.yolo.reader import read
 from pcm_leukemia.converters.yolo.writer import write
 
@@ -14,7 +15,5 @@ PRECEDENCE = 0
 
 
 def recognises(path: Path) -> bool:
-    """Whether a path is a YAML file, or a folder with a ``data.yaml``."""
-    if path.is_file():
-        return path.suffix.lower() in (".yaml", ".yml")
-    return (path / "data.yaml").is_file()
+    """Whether a path is a YAML file or obj.data, a folder that one of them or classes.txt describes, or a zip of it."""
+    return description.describes(path)

@@ -1,34 +1,23 @@
-"""The images of a YOLO folder: from the images.csv that `write` left, or as ultralytics finds them."""
+"""The images of a YOLO folder of another tool: those that data.yaml names, found as ultralytics finds them."""
 
 from __future__ import annotations
 
-import csv
-import json
 import os
 import warnings
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path, PurePosixPath
-from typing import Any
+from pathlib import Path
 
-from pcm_leukemia.converters.yolo.names import labels_file
-from pcm_leukemia.errors import CorruptFile, DataNotFound, DataWarning, InvalidExport, PcmError, Problem, some
-from pcm_leukemia.files import IMAGE_SUFFIXES, MARKER
-from pcm_leukemia.schema import Image, ImageId, PatientId
+from pcm_leukemia.converters.yolo.description import Description
+from pcm_leukemia.converters.yolo.places import Places, is_image, walk
+from pcm_leukemia.errors import DataNotFound, DataWarning, InvalidExport, PcmError, Problem, option, some
+from pcm_leukemia.schema import Image, ImageId, part_named
 
-__all__ = [
-    "TABLE",
-    "Issues",
-    "ListedImage",
-    "at_images_root",
-    "from_data_yaml",
-    "from_table",
-    "marker",
-    "warn_of_strays",
-]
+__all__ = ["Issues", "ListedImage", "compared", "from_description", "with_images"]
 
-TABLE = ("file", "image", "part", "width", "height", "patient", "diagnosis")
-"""The columns of images.csv."""
+_NO_PLACES = frozenset({"path", "names", "nc", "kpt_shape", "kpt_names", "flip_idx", "download", "yaml_file"})
+"""Keys of data.yaml that cannot name images; "names" may have a class that is called like a folder."""
 
 
 @dataclass
@@ -37,7 +26,9 @@ class Issues:
 
     problems: list[Problem] = field(default_factory=list)
     cut: int = 0
-    unlabelled: list[str] = field(default_factory=list)
+    unlabelled: list[ListedImage] = field(default_factory=list)
+    columns: Counter[int] = field(default_factory=Counter)
+    """How many rows had how many columns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,192 +41,177 @@ class ListedImage:
     diagnosis: str = ""
 
 
-# Folders that `write` wrote
+def from_description(
+    said: Description, places: Places, issues: Issues
+) -> tuple[Path, list[ListedImage], dict[Path, str]]:
+    """The images that a folder's description names.
 
-
-def marker(folder: Path) -> dict[str, Any]:
-    """The record that `write` left in the folder; empty if another tool made the folder."""
-    try:
-        mark = json.loads((folder / MARKER).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    ours = isinstance(mark, dict) and mark.get("format") == "yolo" and (folder / "images.csv").is_file()
-    return mark if ours else {}
-
-
-def from_table(folder: Path, issues: Issues) -> Iterator[ListedImage]:
-    """The images in images.csv; a file that is not listed there is a problem.
-
-    Raises
-    ------
-    CorruptFile
-        If the columns are not `TABLE`.
-    """
-    table = folder / "images.csv"
-    here = {kind: set(_walk(folder / kind)) for kind in ("images", "labels")}
-    expected = set()
-    with table.open(encoding="utf-8", newline="") as stream:
-        rows = csv.reader(stream)
-        if tuple(next(rows, ())) != TABLE:
-            raise CorruptFile(f"{table}: its columns are not {', '.join(TABLE)}; convert the data again")
-        for row in rows:
-            try:
-                listed = _listed_image(row, folder, here["images"])
-            except ValueError as error:
-                where = f"{table}:{rows.line_num}"
-                issues.problems.append(Problem(where, f"cannot be read ({error})", "convert the data again"))
-                continue
-            expected.add(row[0])
-            yield listed
-    strays = [f"images/{file}" for file in here["images"] - expected if _is_image(file)]
-    labels = {labels_file(file) for file in expected}
-    strays += [f"labels/{file}" for file in here["labels"] - labels if file.endswith(".txt")]
-    fix = "add images to the export and convert it again"
-    issues.problems += [Problem(f"{folder}/{file}", "is not in images.csv", fix) for file in sorted(strays)]
-
-
-def _listed_image(row: list[str], folder: Path, images: set[str]) -> ListedImage:
-    file, name, part, width, height, patient, diagnosis = row
-    image = Image(
-        ImageId(name),
-        int(width),
-        int(height),
-        PatientId(patient) if patient else None,
-        file=file if file in images else None,
-        diagnosis=diagnosis if not patient else None,
-    )
-    return ListedImage(image, part, folder / "labels" / labels_file(file), diagnosis)
-
-
-def at_images_root(
-    images_root: str | Path, listed: list[ListedImage], issues: Issues
-) -> tuple[Path, list[ListedImage]]:
-    """The folder or zip with the images, and the list with the path of each image in it."""
-    from pcm_leukemia.images import find_at
-
-    images, root, problems = find_at([each.image for each in listed], images_root)
-    issues.problems += problems
-    return root, [replace(each, image=image) for each, image in zip(listed, images, strict=True)]
-
-
-# Folders of other tools
-
-
-def from_data_yaml(
-    content: dict[str, Any], file: Path, base: object, issues: Issues
-) -> tuple[Path, list[ListedImage]]:
-    """The folder that holds all images, and the images that data.yaml names, found as ultralytics finds them.
+    Returns
+    -------
+    tuple
+        The folder that holds all images, those that can be read, and the part of every image that is named.
 
     Raises
     ------
     DataNotFound
-        If data.yaml names a folder or list that does not exist.
+        If a folder or list that it names does not exist.
     InvalidExport
-        If it names no images.
+        If it names no images, or images by a key that is not a part.
+    CorruptFile
+        If a list of images cannot be read as text.
     """
-    keys = {"train": "train", "val": "val" if "val" in content else "validation", "test": "test"}
-    parts = {
-        part: sorted(set(_image_files(content[key], file, base)))
-        for part, key in keys.items()
-        if content.get(key)
-    }
-    if not parts:
-        raise InvalidExport([Problem(str(file), "names no images", "write train, val and test")])
+    named = _parts(said, places)
+    parts = {part: sorted(set(images)) for part, images in named.items()}
+    if not any(parts.values()):
+        raise InvalidExport([_nothing(said, places, parts)])
+    parts = {part: images for part, images in parts.items() if images}
     if len(parts) > 1 and len({tuple(images) for images in parts.values()}) == 1:
         warnings.warn(
-            f"{file}: {' and '.join(parts)} are the same images; read without a split",
+            f"{said.file}: {' and '.join(parts)} are the same images; read without a split",
             DataWarning,
             stacklevel=3,
         )
         parts = {"all": next(iter(parts.values()))}
-    root = _root(file, parts.values())
-    seen: dict[Path, str] = {}
-    listed = []
+    root = _root(said.folder, parts.values())
+    part_of: dict[Path, str] = {}
     for part, images in parts.items():
         for path in images:
-            if path in seen:
-                where = f'{file} image "{path.relative_to(root).as_posix()}"'
-                what = f"is in {seen[path]} and in {part}"
+            if path in part_of:
+                where = f'{said.file} image "{path.relative_to(root).as_posix()}"'
+                what = f"is in {part_of[path]} and in {part}"
                 issues.problems.append(Problem(where, what, "leave it in one part"))
-                continue
-            seen[path] = part
-            image = _measured(path, root, issues)
-            if image:
-                listed.append(ListedImage(image, part, _labels_of(path)))
-    return root, listed
+            else:
+                part_of[path] = part
+    images_of = _measured(part_of, root, said.file, issues)
+    return (
+        root,
+        [ListedImage(images_of[path], part_of[path], places.labels(path)) for path in images_of],
+        part_of,
+    )
 
 
-def _measured(path: Path, root: Path, issues: Issues) -> Image | None:
-    """An image with the size from its header; None if the file cannot be read, which is a problem."""
-    from pcm_leukemia.images import size
-
-    name = path.relative_to(root).as_posix()
-    try:
-        with path.open("rb") as stream:
-            width, height = size(stream, str(path))
-        return Image(ImageId(name), width, height, file=name)
-    except (PcmError, OSError) as error:
-        issues.problems.append(Problem(f'image "{name}"', str(error), "then read the folder again"))
-        return None
+# The keys of data.yaml
 
 
-def _image_files(places: object, file: Path, base: object) -> Iterator[Path]:
-    """The images in folders, or in text files that list them."""
-    top = file.parent.absolute()
-    root = top / str(base) if base and (top / str(base)).is_dir() else top
-    for place in places if isinstance(places, list) else [places]:
-        path = _normal(root / str(place))
-        if not path.exists() and str(place).startswith("../"):
-            path = _normal(root / str(place)[3:])  # the layout of Roboflow's exports
-        if path.is_dir():
-            yield from (path / name for name in _walk(path) if _is_image(name) and "/." not in f"/{name}")
-        elif path.is_file():
-            lines = path.read_text(encoding="utf-8-sig").splitlines()
-            names = [line.strip() for line in lines if line.strip()]
-            yield from (_normal((path.parent if name.startswith("./") else root) / name) for name in names)
-        else:
+def _parts(said: Description, places: Places) -> dict[str, list[Path]]:
+    """The images of each part.
+
+    Two keys for one part, as "val" and "valid", must name the same images: other tools would read one of them alone.
+    """
+    if said.undivided is not None:
+        return {"all": list(_images_of(said.undivided, "images", said, places))}
+    parts: dict[str, tuple[str, list[Path]]] = {}
+    problems = []
+    for key, value in said.content.items():
+        part = part_named(key)
+        if part is None:
+            if key not in _NO_PLACES and (place := _names_images(value, places)):
+                what = f'"{key}" names images in {place}, but is not a part'
+                problems.append(
+                    Problem(str(said.file), what, "rename the key to train, val or test, or remove it")
+                )
+        elif value:
+            images = list(_images_of(value, key, said, places))
+            other, before = parts.setdefault(part, (key, images))
+            if set(before) != set(images):
+                what = f'"{other}" and "{key}" name different images, and both are {part}'
+                problems.append(Problem(str(said.file), what, "list all of them under one key"))
+    if problems:
+        raise InvalidExport(problems)
+    if not parts:
+        raise InvalidExport([Problem(str(said.file), "names no images", "write train, val and test")])
+    return {part: parts[part][1] for part in ("train", "val", "test") if part in parts}
+
+
+def _images_of(value: object, key: str, said: Description, places: Places) -> Iterator[Path]:
+    """The images of a key: in folders, or in text files that list them."""
+    for place in value if isinstance(value, list) else [value]:
+        if not isinstance(place, str) or not place.strip():
+            fix = "write the path of a folder or of a text file with the paths of images"
+            raise InvalidExport([Problem(str(said.file), f"{key} is {place!r:.40}", fix)])
+        path = places.folder_or_list(place)
+        if path is None:
             raise DataNotFound(
-                f"{file}: names {place}, but {path} does not exist; correct path, train, val or test"
+                f"{said.file}: names {place:.200}, but {places.root / place[:200]} does not exist; "
+                f"correct path, train, val or test"
             )
+        yield from places.images(path)
 
 
-def _normal(path: Path) -> Path:
-    """`path` with ".." resolved and links left alone."""
-    return Path(os.path.normpath(path))
+def _names_images(value: object, places: Places, depth: int = 3) -> str | None:
+    """The first folder, list or image that a value of data.yaml names, however deep; None if it names none."""
+    if isinstance(value, Mapping | list) and depth:
+        inner = value.values() if isinstance(value, Mapping) else value
+        return next((found for each in inner if (found := _names_images(each, places, depth - 1))), None)
+    if not isinstance(value, str) or not value.strip() or "\n" in value:
+        return None
+    path = places.folder_or_list(value)
+    if path is None or path == places.folder:
+        return None
+    if path.is_dir():
+        return value if any(map(is_image, walk(path))) else None
+    if is_image(value):
+        return value
+    if path.suffix != ".txt":
+        return None
+    return value if any(image.is_file() for image in places.images(path)) else None
 
 
-def _root(file: Path, parts: Iterable[list[Path]]) -> Path:
+def _nothing(said: Description, places: Places, parts: Iterable[str]) -> Problem:
+    """The problem of a folder where nothing is read."""
+    what = f"no image files where {', '.join(parts)} should be"
+    if said.undivided is not None:
+        what = f"no image files in {places.root / said.undivided}"
+    fix = (
+        f"add the images: export them together with the labels, or name their folder: {option('images_root')}"
+    )
+    return Problem(str(said.file), what, fix)
+
+
+# The files
+
+
+def _root(folder: Path, parts: Iterable[list[Path]]) -> Path:
     """The folder of data.yaml, or the nearest folder above it that holds all images."""
     folders = {str(image.parent) for images in parts for image in images}
-    return Path(os.path.commonpath([str(file.parent.absolute()), *folders]))
+    return Path(os.path.commonpath([str(folder.absolute()), *folders]))
 
 
-def _labels_of(image: Path) -> Path:
-    """Where ultralytics looks for the labels of an image."""
-    above, images, below = image.as_posix().rpartition("/images/")
-    return Path(f"{above}/labels/{below}" if images else below).with_suffix(".txt")
+def _measured(paths: Iterable[Path], root: Path, file: Path, issues: Issues) -> dict[Path, Image]:
+    """The images with the sizes from their headers; files that cannot be read are problems."""
+    from pcm_leukemia.images import size
+
+    found: dict[Path, Image] = {}
+    missing = []
+    for path in paths:
+        name = path.relative_to(root).as_posix()
+        try:
+            name.encode()
+            with path.open("rb") as stream:
+                width, height = size(stream, str(path))
+            found[path] = Image(ImageId(name), width, height, file=name)
+        except FileNotFoundError:
+            missing.append(name)
+        except UnicodeEncodeError:
+            issues.problems.append(Problem(f"image {name!r}", "its name is not UTF-8", "rename the file"))
+        except (PcmError, OSError, ValueError) as error:
+            issues.problems.append(Problem(f'image "{name}"', str(error), "then read the folder again"))
+    if missing:
+        what = f"{len(missing):,} of the images that are listed are not there:\n{some(missing, 5)}\n"
+        fix = f"add the files, or name their folder: {option('images_root')}"
+        issues.problems.append(Problem(str(file), what, fix))
+    return found
 
 
-def warn_of_strays(listed: list[ListedImage]) -> None:
-    """Warn of label files that belong to no image, in the folders with label files."""
-    labels = {each.labels for each in listed}
-    folders = sorted({path.parent for path in labels if path.parent.is_dir()})
-    beside = (file for folder in folders for file in sorted(folder.glob("*.txt")))
-    strays = [str(file) for file in beside if file not in labels and file.name != "classes.txt"]
-    if strays:
-        text = (
-            f"{len(strays):,} label files belong to no image that data.yaml names, and are ignored:\n"
-            f"{some(strays, 5)}"
-        )
-        warnings.warn(text, DataWarning, stacklevel=3)
+def compared(listed: Sequence[ListedImage], root: Path, issues: Issues) -> list[ListedImage]:
+    """The images with the digests of their files; a file that does not fit its image is a problem."""
+    from pcm_leukemia.images import compare_files
+
+    images, problems = compare_files((each.image for each in listed), root)
+    issues.problems += problems
+    return with_images(listed, images)
 
 
-def _walk(folder: Path) -> Iterator[str]:
-    """The POSIX paths of all files below a folder."""
-    for above, _, files in os.walk(folder):
-        inside = Path(above).relative_to(folder).as_posix()
-        yield from files if inside == "." else (f"{inside}/{file}" for file in files)
-
-
-def _is_image(file: str) -> bool:
-    return PurePosixPath(file).suffix.lower() in IMAGE_SUFFIXES
+def with_images(listed: Iterable[ListedImage], images: Iterable[Image]) -> list[ListedImage]:
+    """The list with other images, in the same order."""
+    return [replace(each, image=image) for each, image in zip(listed, images, strict=True)]

@@ -3,33 +3,22 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-
-from pcm_leukemia.converters.yolo.labels import read_cells
-from pcm_leukemia.converters.yolo.listing import (
-    Issues,
-    at_images_root,
-    from_data_yaml,
-    from_table,
-    marker,
-    warn_of_strays,
-)
+from pcm_leukemia.converters.yolo import description
+from pcm_leukemia.converters.yolo.classes import read_classes
+from pcm_leukemia.converters.yolo.labels import read_cells, read_file, rows_to_judge
+from pcm_leukemia.converters.yolo.listing import Issues, ListedImage, compared, from_description
+from pcm_leukemia.converters.yolo.places import Places
+from pcm_leukemia.converters.yolo.rows import Meaning, Rows, declared, meaning_of
+from pcm_leukemia.converters.yolo.table import at_images_root, from_table, marker, refuse_missing
+from pcm_leukemia.converters.yolo.unread import Tree, none_labelled, refuse_unread, warn_of_strays
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.errors import (
-    CorruptFile,
-    DataNotFound,
-    DataWarning,
-    InvalidExport,
-    Problem,
-    UnknownLabel,
-    some,
-)
-from pcm_leukemia.schema import IGNORE, Patient, Split, Taxonomy
-from pcm_leukemia.taxonomy import known, label_map, not_a_class
+from pcm_leukemia.errors import DataWarning, InvalidExport, some
+from pcm_leukemia.schema import Patient, Split, Taxonomy
 
 __all__ = ["read"]
 
@@ -41,6 +30,8 @@ def read(
     labels: Mapping[str, str] | None = None,
     clip: bool = False,
     images_root: str | Path | None = None,
+    rows: Rows | None = None,
+    check_images: bool = True,
 ) -> Dataset:
     """Read a YOLO folder: one that `write` wrote, or any other that ultralytics can train on.
 
@@ -82,32 +73,30 @@ def read(
         If images have no label file (they are kept, without cells), label files have no image,
         boxes were cut, or all parts contain the same images.
     """
-    path = Path(path)
-    file = path / "data.yaml" if path.is_dir() else path
-    content = _read_yaml(file)
+    said = description.read(Path(path))
     issues = Issues()
-    classes_of, classes = _classes(content.get("names"), file, taxonomy, labels)
-    mark = marker(file.parent)
+    classes_of, classes = read_classes(said, taxonomy, labels)
+    known = declared(said.content, rows, str(said.file))
+    mark = marker(said.folder)
     if mark:
-        root, listed = file.parent.absolute() / "images", list(from_table(file.parent, issues))
-        if images_root is not None:
-            root, listed = at_images_root(images_root, listed, issues)
+        root, listed = _ours(said.folder, mark, images_root, issues, check_images=check_images)
         split, name = mark.get("split"), str(mark.get("name"))
     else:
-        base = content.get("path") if images_root is None else Path(images_root).absolute()
-        root, listed = from_data_yaml(content, file, base, issues)
+        root, listed, tree = _others(said, images_root, issues, check_images=check_images)
         split = "given" if {each.part for each in listed} - {"all"} else None
-        name = file.parent.absolute().name
-    cells = [
-        cell
-        for each in listed
-        for cell in read_cells(each, classes_of, issues, must_exist=bool(mark), clip=clip)
-    ]
+        name = said.folder.absolute().name
+    files = [read_file(each, issues, must_exist=bool(mark)) for each in listed]
+    if not mark and listed and len(issues.unlabelled) == len(listed):
+        raise InvalidExport([*issues.problems, none_labelled(tree, listed, said.file)])
+    meaning, problems = meaning_of(rows_to_judge(files, known), known)
+    issues.problems += problems
+    cells = [cell for file in files for cell in read_cells(file, classes_of, meaning, issues, clip=clip)]
     if issues.problems:
         raise InvalidExport(issues.problems)
     if not mark:
-        warn_of_strays(listed)
-    _warn(issues)
+        warn_of_strays(tree, listed)
+    _warn(issues, meaning, listed)
+    made = mark.get("made")
     diagnoses = {e.image.patient: e.diagnosis or None for e in listed if e.image.patient is not None}
     return Dataset(
         name,
@@ -116,9 +105,9 @@ def read(
         tuple(cells),
         tuple(Patient(patient, diagnosis) for patient, diagnosis in diagnoses.items()),
         Split.from_record(
-            split,
+            str(split),
             {each.image.id: each.part for each in listed},
-            mark.get("made") or {"method": "yolo"},
+            made if isinstance(made, dict) and made else {"method": "yolo"},
             {each.image.id: each.image.patient for each in listed if each.image.patient is not None},
         )
         if split
@@ -127,57 +116,50 @@ def read(
     )
 
 
-def _read_yaml(file: Path) -> dict[str, Any]:
-    if not file.is_file():
-        raise DataNotFound(f"{file}: no such file; give a YOLO folder that has a data.yaml, or that file")
-    try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8-sig"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        line = getattr(getattr(error, "problem_mark", None), "line", None)
-        place = file if line is None else f"{file}:{line + 1}"
-        raise CorruptFile(f"{place}: is not valid YAML; write train, val and names") from error
-    if not isinstance(content, dict):
-        raise CorruptFile(f"{file}: has no keys; write train, val and names")
-    return content
+def _ours(
+    folder: Path,
+    mark: Mapping[str, Any],
+    images_root: str | Path | None,
+    issues: Issues,
+    *,
+    check_images: bool,
+) -> tuple[Path, list[ListedImage]]:
+    """The root and the images of a folder that `write` wrote."""
+    root, listed = folder.absolute() / "images", from_table(folder, issues)
+    if images_root is not None:
+        return at_images_root(images_root, listed, issues)
+    if not check_images:
+        return root, listed
+    refuse_missing(listed, root, mark, issues)
+    return root, compared(listed, root, issues)
 
 
-def _classes(
-    names: object,
-    file: Path,
-    taxonomy: Taxonomy | Literal["declared"] | None,
-    mapping: Mapping[str, str] | None,
-) -> tuple[list[tuple[str, str]], Taxonomy]:
-    """The class and the name in the file of each class id, and the classes of the data set."""
-    if isinstance(names, dict):
-        if sorted(map(str, names)) != sorted(map(str, range(len(names)))):
-            what = f"names have the ids {', '.join(map(str, names))}"
-            raise InvalidExport([Problem(str(file), what, "number them from 0 without a gap")])
-        by_id = {int(number): name for number, name in names.items()}
-        names = [by_id[number] for number in range(len(by_id))]
-    if not isinstance(names, list) or not names:
-        raise InvalidExport([Problem(str(file), "has no names", "list the classes below names")])
-    raw = [str(name) for name in names]
-    classes = label_map(raw, taxonomy, mapping)
-    labels = [(classes[name], name) for name in raw]
-    if not isinstance(taxonomy, Taxonomy):
-        try:
-            once = dict.fromkeys(label for label, _ in labels if label != IGNORE) if mapping else raw
-            return labels, known(tuple(once))
-        except ValueError as error:
-            raise InvalidExport([Problem(str(file), "names", str(error))]) from error
-    unknown = [
-        not_a_class(str(file), "name", name, taxonomy)
-        for label, name in labels
-        if label not in (*taxonomy.labels, IGNORE)
-    ]
-    if unknown:
-        raise UnknownLabel(unknown)
-    return labels, taxonomy
+def _others(
+    said: description.Description, images_root: str | Path | None, issues: Issues, *, check_images: bool
+) -> tuple[Path, list[ListedImage], Tree]:
+    """The root, the images and the files of a folder of another tool."""
+    places = Places(
+        said.folder, said.content.get("path") if images_root is None else Path(images_root).absolute()
+    )
+    root, listed, part_of = from_description(said, places, issues)
+    if check_images:
+        listed = compared(listed, root, issues)
+    tree = Tree(places, part_of)
+    refuse_unread(tree, places, part_of, said.file, issues)
+    return root, listed, tree
 
 
-def _warn(issues: Issues) -> None:
+def _warn(issues: Issues, meaning: Meaning, listed: Sequence[ListedImage]) -> None:
+    """Warn of images without labels, boxes that were cut, and columns that were left out."""
+    texts = []
     if issues.unlabelled:
-        text = f"{len(issues.unlabelled):,} images have no label file and are read without cells:\n"
-        warnings.warn(text + some(issues.unlabelled, 5), DataWarning, stacklevel=3)
+        total, without = (Counter(each.part for each in each_of) for each_of in (listed, issues.unlabelled))
+        whole = [part for part in without if without[part] == total[part]]
+        among = f" (all of {' and '.join(whole)})" if whole else ""
+        text = f"{len(issues.unlabelled):,} images have no label file and are read without cells{among}:\n"
+        texts.append(text + some((each.image.id for each in issues.unlabelled), 5))
     if issues.cut:
-        warnings.warn(f"{issues.cut:,} boxes were cut at their image's border", DataWarning, stacklevel=3)
+        texts.append(f"{issues.cut:,} boxes were cut at their image's border")
+    texts += meaning.left_out(issues.columns)
+    for text in texts:
+        warnings.warn(text, DataWarning, stacklevel=3)

@@ -27,8 +27,8 @@ from typing import Literal
 
 import yaml
 
-from pcm_leukemia.converters.yolo.listing import TABLE
 from pcm_leukemia.converters.yolo.names import file_names, labels_file, part_folders
+from pcm_leukemia.converters.yolo.table import TABLE
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.files import Report, new_folder
 from pcm_leukemia.requirements import Incomplete, require

@@ -16,6 +16,7 @@ from pcm_leukemia.cli.options import (
     Format,
     ImagesRoot,
     MapOption,
+    RowsOption,
     SplitName,
     Tasks,
     TaxonomyOption,
@@ -53,12 +54,13 @@ def convert(
     label_map: MapOption = None,
     clip: ClipOption = False,
     images_root: ImagesRoot = None,
+    rows: RowsOption = None,
     **typed: Any,
 ) -> None:
     """Write the data set in another format."""
     if threshold is not None and predictions is None:
         raise WrongUsage("--threshold is for --predictions; leave it out")
-    ds = load(data, taxonomy, label_map, clip=clip, split_name=split_name, images_root=images_root)
+    ds = load(data, taxonomy, label_map, clip=clip, split_name=split_name, images_root=images_root, rows=rows)
     if predictions:
         if to.value != "cvat":
             raise WrongUsage("--predictions is for --to cvat: an expert has to look at them first")

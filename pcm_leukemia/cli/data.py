@@ -29,6 +29,7 @@ from pcm_leukemia.cli.options import (
     PatientsPattern,
     PatientsSame,
     PatientsTag,
+    RowsOption,
     Seed,
     SplitName,
     Taxonomies,
@@ -127,6 +128,7 @@ def import_(
     clip: ClipOption = False,
     images_root: ImagesRoot = None,
     variant: Variant = None,
+    rows: RowsOption = None,
     name: Annotated[
         str | None,
         typer.Option(
@@ -147,8 +149,10 @@ def import_(
     reading = {**taxonomy_of(taxonomy), "labels": labels_of(label_map), "images_root": images_root}
     canonical = store.recognises(export)
     if canonical:
-        if clip or variant:
-            raise WrongUsage(f"{export}: is a canonical folder; --clip and --variant are for other data")
+        if clip or variant or rows:
+            raise WrongUsage(
+                f"{export}: is a canonical folder; --clip, --variant and --rows are for other data"
+            )
         ds = store.read(export, with_split=False, verify=False, check_images=True, **reading)
         ds = replace(ds, name=name or ds.name)
         ds = assign(ds, people, same=same) if people else merge(ds, same)
@@ -160,6 +164,7 @@ def import_(
             patients_same=same,
             clip=clip,
             variant=variant,
+            rows=rows.value if rows else None,
             name=name,
             **reading,
         )
@@ -234,12 +239,13 @@ def info(
     taxonomy: TaxonomyOption = None,
     label_map: MapOption = None,
     clip: ClipOption = False,
+    rows: RowsOption = None,
 ) -> None:
     """Count images, patients, and cells by class and part.
 
     These are the paper's Tables 2 and 3 for this data.
     """
-    ds = load(data, taxonomy, label_map, clip=clip, split_name=split_name, check_images=False)
+    ds = load(data, taxonomy, label_map, clip=clip, split_name=split_name, rows=rows, check_images=False)
     if as_json:
         print(json.dumps(tables.counts(ds), ensure_ascii=False, indent=1))
     else:
@@ -265,6 +271,7 @@ def check(
     label_map: MapOption = None,
     clip: ClipOption = False,
     images_root: ImagesRoot = None,
+    rows: RowsOption = None,
 ) -> None:
     """Look for leaks, copies, odd boxes and identifiers."""
     from pcm_leukemia import checks
@@ -276,6 +283,7 @@ def check(
         clip=clip,
         split_name=split_name,
         images_root=images_root,
+        rows=rows,
         check_images=False,
     )
     found = checks.check(ds, pixels=pixels, paper=paper, workers=workers, progress=not as_json)

@@ -31,6 +31,7 @@ __all__ = [
     "PatientsPattern",
     "PatientsSame",
     "PatientsTag",
+    "RowsOption",
     "Seed",
     "SplitName",
     "Tasks",
@@ -71,6 +72,15 @@ class ValUnit(StrEnum):
 
     patient = "patient"
     image = "image"
+
+
+class Rows(StrEnum):
+    """The meaning of a row in a YOLO label file."""
+
+    box = "box"
+    outline = "outline"
+    obb = "obb"
+    pose = "pose"
 
 
 class WrongUsage(typer.BadParameter):
@@ -114,6 +124,10 @@ MapOption = Annotated[
     typer.Option("--map", metavar="LABEL=CLASS...", help="Read LABEL as CLASS, or ignore it: LABEL=ignore."),
 ]
 ClipOption = Annotated[bool, typer.Option("--clip", help="Cut boxes that leave their image at its border.")]
+RowsOption = Annotated[
+    Rows | None,
+    typer.Option("--rows", help="What the rows of YOLO label files are, if data.yaml does not say it."),
+]
 ImagesRoot = Annotated[
     Path | None, typer.Option("--images-root", exists=True, help="Folder or zip with the images.")
 ]
@@ -195,7 +209,14 @@ def patients_of(
 
 def same_patients_of(pairs: list[str] | None) -> dict[str, str]:
     """--patients-same ID=ID as a mapping."""
-    return _mapping("--patients-same", pairs, "ID=ID, the id that is kept last")
+    same: dict[str, str] = {}
+    for pair in pairs or ():
+        spelling, _, kept = map(str.strip, pair.rpartition("="))
+        if not spelling or not kept:
+            raise WrongUsage(f'--patients-same "{pair}": must be ID=ID, the id that is kept last')
+        if same.setdefault(spelling, kept) != kept:
+            raise WrongUsage(f'--patients-same "{pair}": {spelling} is {same[spelling]} already')
+    return same
 
 
 def load(
@@ -207,23 +228,19 @@ def load(
 
 def labels_of(pairs: list[str] | None) -> dict[str, str]:
     """--map LABEL=CLASS as a mapping."""
-    labels = _mapping("--map", pairs, "LABEL=CLASS or LABEL=ignore")
-    return {raw: IGNORE if label.casefold() == IGNORE else label for raw, label in labels.items()}
-
-
-def _mapping(option: str, pairs: list[str] | None, form: str) -> dict[str, str]:
-    """A repeated option LEFT=RIGHT as a mapping; the last "=" divides."""
-    found: dict[str, str] = {}
+    labels: dict[str, str] = {}
     for pair in pairs or ():
         if several := _pairs_in(pair):
-            spaced = " ".join(map(shlex.quote, several))
-            raise WrongUsage(f'{option} "{pair}": takes pairs apart from each other; give {option} {spaced}')
-        left, equals, right = pair.rpartition("=")
-        if not equals or not right:
-            raise WrongUsage(f'{option} "{pair}": must be {form}')
-        if found.setdefault(left, right) != right:
-            raise WrongUsage(f'{option} "{pair}": {left} is {found[left]} already')
-    return found
+            raise WrongUsage(
+                f'--map "{pair}": takes pairs apart from each other; give --map {" ".join(map(shlex.quote, several))}'
+            )
+        raw, equals, label = pair.rpartition("=")
+        if not equals or not label:
+            raise WrongUsage(f'--map "{pair}": must be LABEL=CLASS or LABEL=ignore')
+        label = IGNORE if label.casefold() == IGNORE else label
+        if labels.setdefault(raw, label) != label:
+            raise WrongUsage(f'--map "{pair}": {raw} is {labels[raw]} already')
+    return labels
 
 
 def _pairs_in(word: str) -> list[str]:

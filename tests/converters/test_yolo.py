@@ -15,6 +15,7 @@ import pytest
 import yaml
 from hypothesis import HealthCheck, example, given, settings
 from strategies import datasets
+from yolo_folders import foreign
 
 from pcm_leukemia.converters import yolo
 from pcm_leukemia.dataset import Dataset
@@ -49,20 +50,6 @@ def smears(*ids: str, split: dict[str, str] | None = None, root: Path | None = N
     ds = Dataset("smears", NINE, images, cells, root=root)
     parts = {ImageId(name): part for name, part in (split or {}).items()}
     return ds.with_split(Split("official", parts)) if split else ds
-
-
-def foreign(
-    folder: Path, labels: dict[str, str | None], names: object = ("RBC", "WBC"), **keys: object
-) -> Path:
-    """A YOLO folder as another tool may write it; labels by image path, None for no label file."""
-    for image, text in labels.items():
-        exports.write(folder / "images" / image, exports.png())
-        if text is not None:
-            exports.write((folder / "labels" / image).with_suffix(".txt"), text)
-    names = list(names) if isinstance(names, tuple) else names
-    content = {"train": "images/train", **keys, "names": names}
-    exports.write(folder / "data.yaml", yaml.safe_dump({k: v for k, v in content.items() if v is not None}))
-    return folder
 
 
 def tree(folder: Path) -> dict[str, bytes]:
@@ -372,7 +359,8 @@ def test_reads_a_foreign_folder(tmp_path: Path) -> None:
         "train/b.png": "",
         "val/c.png": "\ufeff0 0.1 0.1 0.5 0.1 0.5 0.9\n\n",
     }
-    ds = yolo.read(foreign(tmp_path / "set", labels, val=["images/val"]))
+    with pytest.warns(DataWarning, match="2 rows are boxes and 1 are outlines; ultralytics would ignore"):
+        ds = yolo.read(foreign(tmp_path / "set", labels, val=["images/val"]))
     assert ds.name == "set"
     assert ds.taxonomy.labels == ("RBC", "WBC")
     assert [(i.id, i.width, i.height, ds.part_of(i)) for i in ds.images] == [
@@ -432,7 +420,6 @@ def test_every_wrong_row_is_listed(tmp_path: Path) -> None:
         "0.5 .5 .5 .1 .1": "class 0.5 is not in 0 to 1; give the class an id and a name",
         "-1 .5 .5 .1 .1": "class -1 is not in 0 to 1; give the class an id and a name",
         "0 .5 .5 .1": "has 4 columns; write class cx cy w h, or class x1 y1 x2 y2 x3 y3 ...",
-        "0 .5 .5 .1 .1 .9": "has 6 columns; write class cx cy w h, or class x1 y1 x2 y2 x3 y3 ...",
         "0 .5 .5 .1 x": "has a column that is not a number; write class cx cy w h, or class x1 y1 x2 y2 x3 y3 ...",
         "0 .5 .5 .1 nan": "has a number that is not finite; write class cx cy w h, or class x1 y1 x2 y2 x3 y3 ...",
         "0 .5 .5 0 .1": "the box is 0 wide and .1 high; draw it again, or drop the row",

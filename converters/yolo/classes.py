@@ -1,0 +1,71 @@
+"""The classes that data.yaml names, and the taxonomy that they are read as."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from pcm_leukemia.converters.yolo.description import Description
+from pcm_leukemia.errors import InvalidExport, Problem, UnknownLabel
+from pcm_leukemia.schema import IGNORE, Taxonomy
+from pcm_leukemia.taxonomy import known, label_map, not_a_class
+
+__all__ = ["read_classes"]
+
+
+def read_classes(
+    said: Description, taxonomy: Taxonomy | Literal["declared"] | None, mapping: Mapping[str, str] | None
+) -> tuple[list[tuple[str, str]], Taxonomy]:
+    """The class and the name in the file of each class id, and the classes of the data set.
+
+    Raises
+    ------
+    InvalidExport
+        If there are no names, or they are not text, repeated, or numbered with a gap.
+    UnknownLabel
+        If a name is not a class of `taxonomy`.
+    ValueError
+        If `mapping` maps a name to something other than a class or "ignore".
+    """
+    where = str(said.file)
+    raw = _names(said.content, where)
+    classes = label_map(raw, taxonomy, mapping)
+    labels = [(classes[name], name) for name in raw]
+    if not isinstance(taxonomy, Taxonomy):
+        try:
+            once = dict.fromkeys(label for label, _ in labels if label != IGNORE) if mapping else raw
+            return labels, known(tuple(once))
+        except ValueError as error:
+            raise InvalidExport([Problem(where, "names", str(error))]) from error
+    unknown = [
+        not_a_class(where, "name", name, taxonomy)
+        for label, name in labels
+        if label not in (*taxonomy.labels, IGNORE)
+    ]
+    if unknown:
+        raise UnknownLabel(unknown)
+    return labels, taxonomy
+
+
+def _names(content: Mapping[str, object], where: str) -> list[str]:
+    """The names of the classes by id."""
+    names, count = content.get("names"), content.get("nc")
+    if isinstance(names, dict):
+        if sorted(map(str, names)) != sorted(map(str, range(len(names)))):
+            what = f"names have the ids {', '.join(f'{name!s:.40}' for name in names)}"
+            raise InvalidExport([Problem(where, what, "number them from 0 without a gap")])
+        by_id = {str(number): name for number, name in names.items()}
+        names = [by_id[str(number)] for number in range(len(by_id))]
+    if not isinstance(names, list) or not names:
+        raise InvalidExport([Problem(where, "has no names", "list the classes below names")])
+    wrong = [
+        Problem(where, f"name {number} is {name!r:.40}, not text", 'write it in quotes: "..."')
+        for number, name in enumerate(names)
+        if isinstance(name, bool) or not isinstance(name, str | int | float)
+    ]
+    if wrong:
+        raise InvalidExport(wrong)
+    if isinstance(count, int) and count != len(names):
+        what = f"nc is {count}, but there are {len(names)} names"
+        raise InvalidExport([Problem(where, what, "correct one of them")])
+    return [str(name) for name in names]
