@@ -106,7 +106,8 @@ class Image:
     `id` is unique and is its POSIX path inside the export; `name` is the path that CVAT shows,
     which is the id without the leading subset (or task). `file` is the path of the image file below
     `Dataset.root`, or None if there is no file. `digest` tells this file from every other (see `files.digest`), or is
-    None if the file was not opened. Sizes are in pixels.
+    None if the file was not opened. Sizes are in pixels. `white_level` is the value that is white in a file of more than 8
+    bits a channel, if it is not the largest possible one.
 
     Everything outside the annotations is background only if `annotation_state` is "complete". `diagnosis`
     is the image's own, for images without a known patient. Images with the same `group` may not be separated by a
@@ -115,7 +116,7 @@ class Image:
     Raises
     ------
     ValueError
-        If the id is empty, a size is not positive, or the annotation state is unknown.
+        If the id is empty, a size or the white level is not positive, or the annotation state is unknown.
     """
 
     id: ImageId
@@ -130,6 +131,7 @@ class Image:
     diagnosis: str | None = None
     group: str | None = None
     digest: str | None = field(default=None, compare=False)
+    white_level: float | None = None
 
     def __post_init__(self) -> None:
         if not self.id:
@@ -142,6 +144,8 @@ class Image:
             raise ValueError(
                 f'image "{self.id}": annotation_state "{self.annotation_state}"; use one of {", ".join(STATES)}'
             )
+        if self.white_level is not None and not 0 < self.white_level < float("inf"):
+            raise ValueError(f'image "{self.id}": white_level {self.white_level}; give a number above 0')
         for name in ("diagnosis", "group", "digest"):
             if getattr(self, name) == "":
                 object.__setattr__(self, name, None)

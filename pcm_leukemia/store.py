@@ -4,7 +4,8 @@
 
     dataset.json        name, schema_version, taxonomy, counts, fingerprint, checksums, images_root
     patients.csv        patient, diagnosis
-    images.csv          image, width, height, patient, name, subset, file, tags, annotation_state, diagnosis, group, digest
+    images.csv          image, width, height, patient, name, subset, file, tags, annotation_state, diagnosis, group, digest,
+                        white_level
     cells.csv           image, cell, label, x1, y1, x2, y2, raw_label, shape, ..., attributes
     splits/<name>.csv   image, patient, part, below lines that say how the split was made
 
@@ -70,7 +71,7 @@ __all__ = [
 TITLE = "a canonical folder (dataset.json)"
 PRECEDENCE = 0
 SCHEMA_VERSION = 3
-"""Version 1 had no points, and images.csv lacked its last four columns; version 2 lacked the last one."""
+"""Version 1 had no points, and images.csv lacked its last five columns; version 2 lacked the last two."""
 OFFICIAL = "official"
 """The split to read if a folder has several and no name is given."""
 
@@ -79,7 +80,7 @@ _ADDED: Mapping[str, Mapping[int, tuple[str, ...]]] = {
     "images.csv": {
         1: ("image", "width", "height", "patient", "name", "subset", "file", "tags"),
         2: ("annotation_state", "diagnosis", "group"),
-        3: ("digest",),
+        3: ("digest", "white_level"),
     },
     "cells.csv": {
         1: (
@@ -395,6 +396,7 @@ def _image_row(image: Image) -> tuple[object, ...]:
         *(image.id, image.width, image.height, image.patient or "", image.name, image.subset),
         *(image.file or "", _json(tags)),
         *(image.annotation_state, image.diagnosis or "", image.group or "", image.digest or ""),
+        "" if image.white_level is None else image.white_level,
     )
 
 
@@ -453,7 +455,7 @@ class _Tables:
 def _image(row: list[str]) -> Image:
     image, width, height, patient, name, subset, file, tags, *more = row
     state, diagnosis, group = more[:3] or ("complete", "", "")
-    (digest,) = more[3:] or ("",)
+    digest, white_level = more[3:] or ("", "")
     return Image(
         ImageId(image),
         int(width),
@@ -470,6 +472,7 @@ def _image(row: list[str]) -> Image:
         diagnosis or None,
         group or None,
         digest or None,
+        float(white_level) if white_level else None,
     )
 
 

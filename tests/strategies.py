@@ -132,12 +132,13 @@ def smears(draw: st.DrawFn, image: ImageId, patients: list[Patient]) -> Image:
 def told_of(image: Image) -> st.SearchStrategy[Image]:
     """The image with what else may be known of it."""
     return st.builds(
-        lambda state, diagnosis, group: replace(
-            image, annotation_state=state, diagnosis=diagnosis, group=group
+        lambda state, diagnosis, group, white: replace(
+            image, annotation_state=state, diagnosis=diagnosis, group=group, white_level=white
         ),
         st.sampled_from(STATES),
         st.none() | st.sampled_from(("AML", "ALL")) | names(),
         st.none() | st.sampled_from(("slide 1", "slide 2")) | names(),
+        st.sampled_from((None, 1.0, 4095.0)),
     )
 
 

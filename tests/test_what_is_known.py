@@ -240,7 +240,13 @@ def test_a_new_field_of_images_changes_only_fingerprints_of_data_that_use_it(
 
 @pytest.mark.parametrize(
     "told",
-    [{"annotation_state": "partial"}, {"diagnosis": "AML"}, {"group": "slide 1"}, {"group": "slide 2"}],
+    [
+        {"annotation_state": "partial"},
+        {"diagnosis": "AML"},
+        {"group": "slide 1"},
+        {"group": "slide 2"},
+        {"white_level": 4095.0},
+    ],
 )
 def test_what_is_told_of_an_image_is_in_the_fingerprint(told: dict[str, Any]) -> None:
     ds = as_before()
@@ -265,7 +271,9 @@ def test_a_folder_of_an_older_version_is_read(tmp_path: Path, version: int, colu
     (folder / "dataset.json").write_text(json.dumps(header | {"schema_version": version, "sha256": {}}))
     assert store.read(folder) == ds
     (folder / "dataset.json").write_text(json.dumps(header | {"sha256": {}}))
-    with pytest.raises(ValueError, match=r"images\.csv:1: its columns are image,.*; they must be .*,digest"):
+    with pytest.raises(
+        ValueError, match=r"images\.csv:1: its columns are image,.*; they must be .*,white_level"
+    ):
         store.read(folder)
 
 

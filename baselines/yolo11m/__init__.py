@@ -145,6 +145,12 @@ def _plan(job: Job, settings: Settings) -> Plan:
 def _written(ds: Dataset, folder: Path) -> Path:
     """Write a data set for ultralytics, with links to the images if possible; returns the folder of images."""
     Frames(ds, ds.images)  # every image must have a file
+    deep = [image.id for image in ds.images if image.white_level is not None]
+    if deep:
+        raise ExportError(
+            f'{ds.name}: {len(deep):,} images have more than 8 bits a channel, the first "{deep[0]}", and ultralytics would '
+            "read them as black; save them with 8 bits a channel"
+        )
     ways: tuple[Placing, ...] = ("symlink", "hardlink", "copy")
     for how in ways:
         try:

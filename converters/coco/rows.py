@@ -42,6 +42,7 @@ def image_of(row: CocoRow) -> Image:
         annotation_state=row.get("annotation_state", "complete"),
         diagnosis=None if diagnosis is None else str(diagnosis),
         group=None if group is None else str(group),
+        white_level=row.get("white_level"),
     )
 
 

@@ -53,6 +53,7 @@ class _ImageRow(msgspec.Struct, gc=False):
     annotation_state: str | UnsetType = UNSET
     image_diagnosis: str | UnsetType = UNSET
     group: str | UnsetType = UNSET
+    white_level: float | UnsetType = UNSET
 
 
 class _CellRow(msgspec.Struct, gc=False):
@@ -221,6 +222,7 @@ def _image_row(image: Image, number: int, patient: Patient | None) -> _ImageRow:
         UNSET if image.annotation_state == "complete" else image.annotation_state,
         (image.diagnosis or UNSET) if patient else UNSET,
         image.group or UNSET,
+        image.white_level or UNSET,
     )
 
 

@@ -178,6 +178,7 @@ class ImageRest(msgspec.Struct, omit_defaults=True):
     diagnosis: str = ""
     group: str = ""
     cells: list[CellRest] = []
+    white_level: float | None = None
 
 
 def detection_row(
@@ -199,6 +200,7 @@ def detection_row(
         (image.diagnosis or "") if image.patient else "",
         image.group or "",
         [_rest(cell, box) for cell, box in zip(cells, boxes, strict=True)],
+        image.white_level,
     )
     if all(cell == CellRest() for cell in rest.cells):
         rest.cells = []

@@ -207,6 +207,7 @@ def _image(row: dict[str, Any]) -> Image:
         annotation_state=rest.state,
         diagnosis=row["diagnosis"] if row["patient"] is None else rest.diagnosis or None,
         group=rest.group or None,
+        white_level=rest.white_level,
     )
 
 

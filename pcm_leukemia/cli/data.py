@@ -57,7 +57,7 @@ def add_to(app: typer.Typer) -> None:
     """Register the commands, in the order in which the help lists them."""
     app.command()(demo)
     app.command()(sample)
-    app.command()(inspect)
+    app.command()(decodes_images(inspect))
     app.command("import")(decodes_images(import_))
     app.command()(split)
     app.command()(info)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pcm_leukemia.images.cropping import BORDERS, Border, crop, crop_corners
+from pcm_leukemia.images.depth import WHITE_LEVEL
 from pcm_leukemia.images.encoding import encode
 from pcm_leukemia.images.metadata import HARMLESS, Identifier, find_identifiers, strip_identifiers
 from pcm_leukemia.images.opening import MAX_PIXELS
@@ -26,6 +27,7 @@ __all__ = [
     "BORDERS",
     "HARMLESS",
     "MAX_PIXELS",
+    "WHITE_LEVEL",
     "Border",
     "Files",
     "Identifier",

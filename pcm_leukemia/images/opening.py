@@ -28,7 +28,7 @@ from PIL.WebPImagePlugin import WebPImageFile
 from pcm_leukemia.errors import CorruptFile, either, option
 from pcm_leukemia.files import BAD_FILE
 
-__all__ = ["BAD_IMAGE", "MAX_PIXELS", "decodable", "opened", "picture_of"]
+__all__ = ["BAD_IMAGE", "MAX_PIXELS", "decodable", "opened", "picture_of", "setting"]
 
 BAD_IMAGE = (
     *(*BAD_FILE, SyntaxError, ArithmeticError, LookupError, TypeError, AttributeError, struct.error),
@@ -154,14 +154,16 @@ def decodable(picture: PIL.Image.Image, where: str) -> Iterator[None]:
 def _require_few(pixels: int, where: str) -> None:
     limit = _limit()
     if pixels > limit:
-        given = either(
-            f'os.environ["{MAX_PIXELS}"] = "{pixels}"',
-            f"{option('max_pixels', pixels)} or {MAX_PIXELS}={pixels}",
-        )
         raise CorruptFile(
             f"{where}: has {pixels:,} pixels, more than the {limit:,} that are decoded, since files can be made to fill "
-            f"the memory; if it is a real image, raise the limit: {given}"
+            f"the memory; if it is a real image, raise the limit: {setting('max_pixels', pixels)}"
         )
+
+
+def setting(name: str, value: object) -> str:
+    """Spell an option that is also an environment variable, with its value, as the reader of a message types it."""
+    variable = f"PCM_LEUKEMIA_{name.upper()}"
+    return either(f'os.environ["{variable}"] = "{value}"', f"{option(name, value)} or {variable}={value}")
 
 
 def _limit() -> float:

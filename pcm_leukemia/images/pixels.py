@@ -24,7 +24,8 @@ import PIL.ImageOps
 
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import CorruptFile, DataNotFound, PcmError, Problem, option
-from pcm_leukemia.files import BAD_FILE, Files, find_images, open_container
+from pcm_leukemia.files import Files, find_images, open_container
+from pcm_leukemia.images.depth import declared_white, given_white, is_deep, to_8_bits
 from pcm_leukemia.images.opening import BAD_IMAGE, decodable, opened
 from pcm_leukemia.schema import Image
 
@@ -66,7 +67,7 @@ def size(data: bytes | IO[bytes], where: str) -> tuple[int, int]:
         If the file is not an image.
     """
     with opened(data, where) as picture:
-        width, height = picture.size
+        width, height = _stored_size(picture)
         return (height, width) if _orientation(picture) in _SWAPS else (width, height)
 
 
@@ -199,13 +200,14 @@ def decode_as_annotated(data: bytes, image: Image) -> Pixels:
     where = str(image.file)
     with opened(data, where) as picture:
         _require_fit(picture, image)
-        return _pixels(data, picture, where, turned=_orientation(picture) in _SWAPS)
+        turned = _orientation(picture) in _SWAPS
+        return _pixels(data, picture, where, image.white_level or given_white(), turned=turned)
 
 
 def decode(data: bytes, where: str) -> Pixels:
     """Decode an image as stored, to RGB pixels ``(height, width, 3)`` as from Pillow's ``convert("RGB")``.
 
-    An alpha channel is dropped, not blended; 16-bit grey is scaled to 8 bits.
+    An alpha channel is dropped, not blended; more than 8 bits a channel are scaled to 8, see `images.depth`.
 
     Raises
     ------
@@ -213,7 +215,14 @@ def decode(data: bytes, where: str) -> Pixels:
         If the file is not an image, damaged, cut short, or has more pixels than are decoded.
     """
     with opened(data, where) as picture:
-        return _pixels(data, picture, where, turned=False)
+        return _pixels(data, picture, where, given_white())
+
+
+def _stored_size(picture: PIL.Image.Image) -> tuple[int, int]:
+    """Width and height before EXIF orientation; for a TIFF, Pillow gives those after it."""
+    if picture.format == "TIFF":
+        return int(picture.tag_v2[256]), int(picture.tag_v2[257])  # type: ignore[attr-defined]
+    return picture.size
 
 
 def _orientation(picture: PIL.Image.Image) -> int:
@@ -228,7 +237,7 @@ def _orientation(picture: PIL.Image.Image) -> int:
 def _misfit(picture: PIL.Image.Image, image: Image) -> Problem | None:
     """Why the file cannot be the annotated image; None if it can."""
     where, orientation = f'image "{image.id}"', _orientation(picture)
-    width, height = picture.size
+    width, height = _stored_size(picture)
     turned = ""
     if orientation in _SWAPS:
         width, height = height, width
@@ -264,28 +273,52 @@ def _compared(files: Files, image: Image) -> tuple[Image, Problem | None]:
         with files.open(image.file) as stream:
             with opened(stream, image.file) as picture:
                 problem = _misfit(picture, image)
-            return replace(image, digest=files.digest(image.file, stream)), problem
+                deep = problem is None and is_deep(picture)
+            image = replace(image, digest=files.digest(image.file, stream))
+        return (replace(image, white_level=_white_level(files, image)) if deep else image), problem
     except PcmError as error:
         return image, Problem(f'image "{image.id}"', str(error), "then import again")
-    except BAD_FILE as error:
+    except BAD_IMAGE as error:
         what = f"{image.file}: cannot be read ({error})"
         return image, Problem(f'image "{image.id}"', what, "replace the file, then import again")
 
 
-def _pixels(data: bytes, picture: PIL.Image.Image, where: str, *, turned: bool) -> Pixels:
+def _white_level(files: Files, image: Image) -> float | None:
+    """The value that is white in the deep file of an image; None if that is the full range of 16 bits.
+
+    Raises
+    ------
+    CorruptFile
+        If the image cannot be scaled to 8 bits; it is decoded to find out.
+    """
+    data = _bytes_of(files, image)
+    given = given_white() or image.white_level
+    with opened(data, str(image.file)) as picture:
+        declared = declared_white(picture)
+        _pixels(data, picture, str(image.file), given)
+    return given if declared is None else None if declared == 65535 else declared
+
+
+def _pixels(
+    data: bytes, picture: PIL.Image.Image, where: str, white_level: float | None, *, turned: bool = False
+) -> Pixels:
     with decodable(picture, where):
-        return _decoded(data, picture, where, turned=turned)
+        return _decoded(data, picture, where, white_level, turned=turned)
 
 
-def _decoded(data: bytes, picture: PIL.Image.Image, where: str, *, turned: bool) -> Pixels:
+def _decoded(
+    data: bytes, picture: PIL.Image.Image, where: str, white_level: float | None, *, turned: bool
+) -> Pixels:
     try:
         if simplejpeg is not None and picture.format == "JPEG" and picture.mode == "RGB" and not turned:
             fast = _decode_jpeg(data)
             if fast is not None:
                 return fast
-        picture.load()
+        rgb = to_8_bits(data, picture, where, white_level) if is_deep(picture) else picture.convert("RGB")
         # a copy: unlike those of simplejpeg, Pillow's pixels cannot be written to
-        return np.array(_as_rgb(PIL.ImageOps.exif_transpose(picture) if turned else picture))
+        return np.array(_as_shown(rgb, picture) if turned else rgb)
+    except CorruptFile:
+        raise
     except BAD_IMAGE as error:
         raise CorruptFile(f"{where}: cannot be decoded ({error}); replace the file") from error
 
@@ -301,9 +334,9 @@ def _decode_jpeg(data: bytes) -> Pixels | None:
     return pixels
 
 
-def _as_rgb(picture: PIL.Image.Image) -> PIL.Image.Image:
-    """Pillow's RGB, except that 16 bits are scaled to 8, whereas Pillow clips or truncates them."""
-    if picture.mode.startswith("I;16") or picture.mode in ("I", "F"):
-        grey = np.asarray(picture, dtype=np.float64) / (257 if picture.mode != "F" else 1)
-        return PIL.Image.fromarray(np.clip(np.round(grey), 0, 255).astype(np.uint8)).convert("RGB")
-    return picture.convert("RGB")
+def _as_shown(rgb: PIL.Image.Image, picture: PIL.Image.Image) -> PIL.Image.Image:
+    """Turn the pixels of a picture as its EXIF orientation says, which Pillow has done already for a TIFF."""
+    if rgb.size != _stored_size(picture):
+        return rgb
+    rgb.getexif()[_ORIENTATION] = _orientation(picture)
+    return PIL.ImageOps.exif_transpose(rgb)

@@ -131,4 +131,10 @@ def place_all(
         notes.append("the images are copied without metadata; their pixels are the same")
     if how == "symlink":
         notes.append(f"the images are links into {files.root.absolute()}; they break if that moves")
+    deep = sum(image.white_level is not None for image in with_file)
+    if deep:
+        notes.append(
+            f"{deep:,} images have more than 8 bits a channel, of which they use a part: other programs may show them black; "
+            "save them with 8 bits a channel first"
+        )
     return notes

@@ -100,6 +100,7 @@ class Frames:
         self.sizes: Ints = np.array([(image.width, image.height) for image in images], np.int32).reshape(
             -1, 2
         )
+        self._white = np.array([image.white_level or 0.0 for image in images], np.float64)
         self._names = Texts(str(image.file) for image in images)
         self._files = _OwnFiles((ds.root or Path()).absolute())
 
@@ -117,7 +118,8 @@ class Frames:
             If the file cannot be decoded, or has another size than recorded.
         """
         width, height = self.sizes[number].tolist()
-        image = Image(ImageId(self.ids[number]), width, height, file=self._names[number])
+        white = float(self._white[number]) or None
+        image = Image(ImageId(self.ids[number]), width, height, file=self._names[number], white_level=white)
         return load(self._files(), image)
 
 

@@ -28,7 +28,7 @@ from pcm_leukemia.baselines.contract import Detector, Job
 from pcm_leukemia.baselines.metrics.detection import score
 from pcm_leukemia.baselines.yolo11m import training, ultralytics
 from pcm_leukemia.baselines.yolo11m.detector import Prepare
-from pcm_leukemia.errors import CorruptFile, DataNotFound, DataWarning
+from pcm_leukemia.errors import CorruptFile, DataNotFound, DataWarning, ExportError
 from pcm_leukemia.schema import ImageId, Taxonomy
 from pcm_leukemia.torchdata import Frames
 
@@ -394,6 +394,14 @@ def test_images_that_ultralytics_leaves_out_are_told_of(tmp_path: Path) -> None:
 def test_images_must_have_files(small: Dataset, tmp_path: Path) -> None:
     images = (replace(small.images[0], file=None), *small.images[1:])
     with pytest.raises(DataNotFound, match="1 of 5 images have no file"):
+        yolo11m.train(job(replace(small, images=images), tmp_path / "run"), tiny())
+
+
+def test_images_that_ultralytics_would_read_as_black_are_refused(small: Dataset, tmp_path: Path) -> None:
+    images = (replace(small.images[0], white_level=4095.0), *small.images[1:])
+    with pytest.raises(
+        ExportError, match="1 images have more than 8 bits a channel, the first .* as black; save"
+    ):
         yolo11m.train(job(replace(small, images=images), tmp_path / "run"), tiny())
 
 

@@ -1,4 +1,4 @@
-"""--max-pixels on the command line, and the environment variable behind it."""
+"""--max-pixels and --white-level on the command line, and the environment variables behind them."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ import os
 import sys
 from pathlib import Path
 
+import numpy as np
 import PIL.Image
 import pytest
 
 from pcm_leukemia import cli
-from pcm_leukemia.images import MAX_PIXELS
+from pcm_leukemia.images import MAX_PIXELS, WHITE_LEVEL
 
 
 @pytest.fixture
@@ -34,6 +35,35 @@ def run(*words: object, monkeypatch: pytest.MonkeyPatch) -> int:
     except SystemExit as left:
         return int(left.code or 0)
     return 0
+
+
+def test_a_white_level_is_asked_for_once_and_kept(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A 12-bit image in a file of 16 bits."""
+    true = np.asarray(PIL.Image.linear_gradient("L"))
+    deep = np.rint(true / 255 * 4095).astype(np.uint16)
+    PIL.Image.fromarray(deep).save(tmp_path / "images" / "a.png")
+    root, out = tmp_path / "images", tmp_path / "out"
+    assert run("import", data, out, "--images-root", root, monkeypatch=monkeypatch) == 1
+    said = capsys.readouterr().err
+    assert (
+        'image "a.png": a.png: has values up to 4,095, and its file does not say which value is white' in said
+    )
+    assert f"say it, for example --white-level 4095 or {WHITE_LEVEL}=4095" in said
+    assert not out.exists()
+    given = ("--images-root", root, "--white-level", 4095)
+    assert run("import", data, out, *given, monkeypatch=monkeypatch) == 0
+    assert WHITE_LEVEL not in os.environ
+    assert run("check", out, monkeypatch=monkeypatch) == 0
+    crops = ("--to", "crops", "--padding", 0)
+    assert run("convert", out, tmp_path / "crops", *crops, monkeypatch=monkeypatch) == 0
+    (crop,) = (tmp_path / "crops").rglob("*.png")
+    with PIL.Image.open(crop) as picture:
+        cut = np.asarray(picture)[..., 0].astype(int)
+    assert np.abs(cut - true[10:50, 10:50]).max() <= 1
+    assert run("convert", out, tmp_path / "yolo", "--to", "yolo", monkeypatch=monkeypatch) == 0
+    assert "1 images have more than 8 bits a channel" in capsys.readouterr().out
 
 
 def test_max_pixels_limits_what_is_decoded(

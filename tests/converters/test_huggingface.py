@@ -394,9 +394,11 @@ def test_each_image_is_read_once_and_decoded_once(
         read.append(file)
         return reads(files, file)
 
-    def pixels(data: bytes, picture: PIL.Image.Image, where: str, *, turned: bool) -> images.Pixels:
+    def pixels(
+        data: bytes, picture: PIL.Image.Image, where: str, white_level: float | None, *, turned: bool
+    ) -> images.Pixels:
         decoded.append(where)
-        return decodes(data, picture, where, turned=turned)
+        return decodes(data, picture, where, white_level, turned=turned)
 
     monkeypatch.setattr(images.Files, "read", counted)
     monkeypatch.setattr(decoding, "_pixels", pixels)

@@ -362,7 +362,7 @@ def test_a_folder_that_does_not_fit_is_refused(ds: Dataset, tmp_path: Path) -> N
         DataNotFound, match=r"crops: has no all/Other/P0__a_5\.png, which its crops\.csv lists"
     ):
         broken[0]
-    with pytest.raises(CorruptFile, match=r"crops/all/Other/P1__a_5\.png: is not an image"):
+    with pytest.raises(CorruptFile, match=r"crops/all/Other/P1__a_5\.png: is empty"):
         broken[3]
     (folder / "crops.csv").write_text((folder / "crops.csv").read_text().replace(",6,", ",six,", 1))
     with pytest.raises(CorruptFile, match=r"crops\.csv:3: is not a row of crops\.csv \(ValueError"):
