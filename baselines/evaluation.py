@@ -29,7 +29,8 @@ class Evaluation:
 
     `detection` has a detector's scores on its own task, `classification` a classifier's scores on the annotated cells.
     `end_to_end` has the scores of the pipeline over all classes: each white cell is located by the detector and labelled
-    by the classifier. `reading` says how the labels of a public data set were read, if there are several ways.
+    by the classifier. There, a cell counts as found by the detector's score, and the product of both scores ranks the cells
+    for average precision. `reading` says how the labels of a public data set were read, if there are several ways.
     """
 
     runs: tuple[Path, ...]
@@ -159,7 +160,9 @@ def evaluate_two_stage(
         runs=(detector.folder, classifier.folder),
         classification=on_truth.classification,
         end_to_end=detection_scores.score(
-            nine, {image: each.as_found(other) for image, each in labelled.items()}
+            nine,
+            {image: each.as_found(other) for image, each in labelled.items()},
+            counted={image: each.as_found(other, ranked=False) for image, each in labelled.items()},
         ),
     )
     _keep(classifier, result)

@@ -34,7 +34,8 @@ _FOLDERS = {"coco": "predictions", "pictures": "pictures"}
 class Predicted(NamedTuple):
     """One predicted cell: its box in pixels of the image, its label and its score, 0 to 1.
 
-    From the two-stage pipeline it also has the score of the detection and the score of the label.
+    From the two-stage pipeline it also has the score of the detection and the score of the label, and `score` is their
+    product.
     """
 
     label: str
@@ -42,6 +43,11 @@ class Predicted(NamedTuple):
     score: float
     detection_score: float | None = None
     label_score: float | None = None
+
+    @property
+    def shown_score(self) -> float:
+        """The score that decides what is shown: the detector's, so that a cell with an unsure label is not left out."""
+        return self.score if self.detection_score is None else self.detection_score
 
 
 def images_at(path: str | Path) -> Dataset:
@@ -152,7 +158,7 @@ def write(
         "coco": ``results.json`` with all predictions, and ``images.json`` with the images and categories that its ids
         refer to. "cvat": a zip with images and boxes to correct. "pictures": the images with the boxes drawn.
     threshold
-        The lowest score to write for CVAT or to draw.
+        The lowest score to write for CVAT or to draw; of two stages, the detector's.
 
     Raises
     ------
@@ -165,7 +171,8 @@ def write(
     bare = replace(ds, taxonomy=taxonomy, cells=(), split=None)
     if form == "cvat":
         boxes: dict[str, list[tuple[str, Box, float]]] = {
-            image: [(one.label, one.box, one.score) for one in ones] for image, ones in predicted.items()
+            image: [(one.label, one.box, one.shown_score) for one in ones]
+            for image, ones in predicted.items()
         }
         return cvat.write(coco.with_results(bare, boxes, threshold=threshold), out)
     if form == "coco":
@@ -213,7 +220,9 @@ def _result(image: ImageId, one: Predicted) -> coco.Result:
 def _write_pictures(
     predicted: Mapping[ImageId, Sequence[Predicted]], ds: Dataset, out: Path, threshold: float
 ) -> Report:
-    shown = {image: [one for one in ones if one.score >= threshold] for image, ones in predicted.items()}
+    shown = {
+        image: [one for one in ones if one.shown_score >= threshold] for image, ones in predicted.items()
+    }
     files = pixels_of.files_of(ds)
     report = _report(
         _FOLDERS["pictures"], out, ds, [one.label for image in ds.images for one in shown[image.id]]

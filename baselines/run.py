@@ -14,7 +14,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import platform
 import resource
@@ -53,6 +52,20 @@ _LIBRARIES = (
 )
 
 
+class _Asked(msgspec.Struct):
+    baseline: str
+    task: str
+    labels: list[str]
+    settings: dict[str, Any]
+
+
+class _Record(msgspec.Struct):
+    """The part of run.json that every run has."""
+
+    state: str
+    asked: _Asked
+
+
 @dataclass(frozen=True)
 class Run:
     """A trained model, or one in training, and its record.
@@ -73,14 +86,14 @@ class Run:
         """The run in a folder."""
         path = Path(folder) / RECORD
         try:
-            record = json.loads(path.read_text(encoding="utf-8"))
-            record["asked"]["baseline"], record["state"]
+            record = msgspec.json.decode(path.read_bytes())
+            msgspec.convert(record, _Record)
             record["asked"]["settings"] = config.renamed(record["asked"]["settings"])
         except (FileNotFoundError, NotADirectoryError) as error:
             raise DataNotFound(
                 f"{folder}: holds no run (no {RECORD}); train one: pcm-leukemia train MODEL DATA {folder}"
             ) from error
-        except (ValueError, KeyError, TypeError, OSError) as error:
+        except (OSError, *files.BAD_CONTENT) as error:
             raise CorruptFile(f"{path}: is not a record of a run ({error!r}); train it again") from error
         return cls(Path(folder), record)
 
@@ -89,8 +102,17 @@ class Run:
 
     @property
     def baseline(self) -> config.Baseline:
-        """The reference model."""
-        return config.find(self.record["asked"]["baseline"])
+        """The reference model.
+
+        Raises
+        ------
+        CorruptFile
+            If this version has no such model.
+        """
+        try:
+            return config.find(self.record["asked"]["baseline"])
+        except ValueError as error:
+            raise CorruptFile(f"{self.folder / RECORD}: {error}") from error
 
     @property
     def task(self) -> str:
@@ -104,8 +126,19 @@ class Run:
 
     @property
     def settings(self) -> Any:
-        """The `Settings` that it was trained with."""
-        return msgspec.convert(self.record["asked"]["settings"], self.baseline.module.Settings)
+        """The `Settings` that it was trained with.
+
+        Raises
+        ------
+        CorruptFile
+            If they are not settings of the model.
+        """
+        try:
+            return msgspec.convert(self.record["asked"]["settings"], self.baseline.module.Settings)
+        except msgspec.ValidationError as error:
+            raise CorruptFile(
+                f"{self.folder / RECORD}: has settings that {self.baseline.name} cannot use ({error}); train it again"
+            ) from error
 
     @property
     def done(self) -> bool:

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from rich.progress import track
+from torchvision.ops import nms
 
 from pcm_leukemia.baselines.contract import Classifier, Detections, Detector
 from pcm_leukemia.baselines.cutting import cut
@@ -34,7 +35,8 @@ class Labelled(NamedTuple):
 
     `boxes` are x1, y1, x2, y2 in pixels of the image as annotated, float32, ``(n, 4)``. `scores` are the detector's,
     float32, ``(n,)``. `labels` are the classifier's class ids, int64, ``(n,)``, and `label_scores` their probabilities,
-    float32, ``(n,)``. `others` are the detections of other cells, and `found` is all detections, whatever their score.
+    float32, ``(n,)``. `others` are the detections of other cells, and `found` is all detections, whatever their score,
+    with those of the same place.
     """
 
     boxes: npt.NDArray[np.float32]
@@ -44,12 +46,19 @@ class Labelled(NamedTuple):
     others: Detections
     found: Detections
 
-    def as_found(self, other: int | None = None) -> Detections:
-        """The result as detections of a single model: the score of a cell is the product of its two scores.
+    def as_found(self, other: int | None = None, *, ranked: bool = True) -> Detections:
+        """The result as detections of a single model.
 
-        `other` is the class id for detections that are not white cells; by default they are left out.
+        Parameters
+        ----------
+        other
+            The class id for detections that are not white cells; by default they are left out.
+        ranked
+            Whether the score of a cell is the product of its two scores, which ranks cells for average precision.
+            Otherwise it is the detector's: a cell that was found stays found, however unsure its label is.
         """
-        boxes, scores, labels = self.boxes, self.scores * self.label_scores, self.labels
+        boxes, labels = self.boxes, self.labels
+        scores = self.scores * self.label_scores if ranked else self.scores
         if other is not None:
             boxes = np.concatenate([boxes, self.others.boxes])
             scores = np.concatenate([scores, self.others.scores])
@@ -70,6 +79,9 @@ class TwoStage:
         Distinguishes the types of white cells.
     threshold
         The lowest score of a detection to classify, 0 to 1.
+    nms_iou
+        Of two detections that overlap by more, whatever their classes, only the better is kept: one cell is not
+        classified twice.
 
     Raises
     ------
@@ -80,6 +92,7 @@ class TwoStage:
     detector: Detector
     classifier: Classifier
     threshold: float = 0.05
+    nms_iou: float = 0.7
 
     def __post_init__(self) -> None:
         if WBC not in self.detector.labels:
@@ -128,8 +141,9 @@ class TwoStage:
     def _named(self, pixels: Sequence[Pixels], found: Sequence[Detections], workers: int) -> list[Labelled]:
         """The white cells of a batch of images, classified together."""
         wbc = self.detector.labels.index(WBC)
-        cells = [_only(each, (each.labels == wbc) & (each.scores >= self.threshold)) for each in found]
-        others = [_only(each, (each.labels != wbc) & (each.scores >= self.threshold)) for each in found]
+        single = [self._single(each) for each in found]
+        cells = [_only(each, each.labels == wbc) for each in single]
+        others = [_only(each, each.labels != wbc) for each in single]
         boxes = [[Box(*sides) for sides in each.boxes.tolist()] for each in cells]
         cutting = cut(pixels.__getitem__, boxes, self.classifier.padding, self.classifier.prepare, workers)
         crops = batches(chain.from_iterable(cutting), 256)
@@ -142,6 +156,13 @@ class TwoStage:
                 cells, np.split(probabilities, ends), others, found, strict=True
             )
         ]
+
+    def _single(self, found: Detections) -> Detections:
+        """The detections that reach the threshold, one for each place."""
+        found = _only(found, found.scores >= self.threshold)
+        kept = np.zeros(len(found.scores), bool)
+        kept[nms(torch.from_numpy(found.boxes), torch.from_numpy(found.scores), self.nms_iou).numpy()] = True
+        return _only(found, kept)
 
 
 def _only(found: Detections, wanted: npt.NDArray[np.bool_]) -> Detections:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import DataNotFound, InvalidExport, PcmError, Problem
-from pcm_leukemia.files import IMAGE_SUFFIXES, Files
+from pcm_leukemia.files import IMAGE_SUFFIXES, Files, open_zip
 from pcm_leukemia.images import measure
 from pcm_leukemia.schema import Image, ImageId, Taxonomy
 from pcm_leukemia.taxonomy import NINE
@@ -70,7 +70,7 @@ def _listed(path: Path) -> list[str]:
     if path.is_file():
         if not zipfile.is_zipfile(path):
             return [path.name]
-        with zipfile.ZipFile(path) as archive:
+        with open_zip(path) as archive:
             return [member for member in archive.namelist() if not member.endswith("/")]
     if not path.is_dir():
         raise DataNotFound(f"{path}: no such file or folder; name the folder with the images")

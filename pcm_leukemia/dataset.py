@@ -13,14 +13,15 @@ from dataclasses import dataclass, field, fields, replace
 from functools import cache, cached_property
 from operator import attrgetter
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 from msgspec import structs
 
-from pcm_leukemia.errors import InvalidDataset, MissingExtra, Problem, UnknownPart, some
+from pcm_leukemia.errors import InvalidDataset, MissingExtra, Problem, UnknownPart, nearest, some
 from pcm_leukemia.schema import IGNORE, Cell, Image, Patient, Split, Taxonomy
 from pcm_leukemia.shapes import pack
+from pcm_leukemia.taxonomy import check_classes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -194,7 +195,8 @@ class Dataset:
         for task in self.taxonomy.tasks:
             if task.name == name and task.labels != self.taxonomy.labels:
                 taxonomy = Taxonomy(f"{self.taxonomy.name}/{name}", task.labels)
-                return self.relabel(task.relabel, taxonomy)
+                here = {old: new for old, new in task.relabel.items() if old in self.taxonomy.labels}
+                return self.relabel(here, taxonomy)
         if name == "detection" or self.taxonomy.name.endswith(f"/{name}"):
             return self
         known = ", ".join(dict.fromkeys(["detection", *(task.name for task in self.taxonomy.tasks)]))
@@ -202,24 +204,57 @@ class Dataset:
             f'task "{name}": the classes {", ".join(self.taxonomy.labels)} have no such task; use one of: {known}'
         )
 
-    def relabel(self, mapping: Mapping[str, str | None], taxonomy: Taxonomy | None = None) -> Dataset:
-        """Rename classes: to another label, to `IGNORE`, or to None, which leaves the cells out.
+    def relabel(
+        self, mapping: Mapping[str, str | None], taxonomy: Taxonomy | Literal["declared"] | None = None
+    ) -> Dataset:
+        """Change labels: to another class, to `IGNORE`, or to None, which leaves the cells out.
 
-        Labels that are not in `mapping` stay as they are. `taxonomy` has the new classes; by default they are
-        the old classes, renamed, in their old order.
+        Parameters
+        ----------
+        mapping
+            Label -> class. Labels that are not in it stay as they are.
+        taxonomy
+            The new classes. By default those of the data that are left, in their old order; "declared" does the same, but
+            `mapping` may also name new classes.
+
+        Raises
+        ------
+        ValueError
+            If `mapping` has a label that is not a class of the data, or gives one that is not a class of the result.
+        InvalidDataset
+            If cells keep a label that is not a class of `taxonomy`: each such label is counted.
+
+        Examples
+        --------
+        >>> from pcm_leukemia import NINE
+        >>> ds = Dataset("demo", NINE, ())
+        >>> ds.relabel({"Basophil": "Other", "Eosinophil": "Other"}).taxonomy.labels[:3]
+        ('Lymphocyte', 'Neutrophil', 'Other')
+        >>> ds.relabel({"Basophil": "othr"})
+        Traceback (most recent call last):
+        ValueError: relabel: "othr" is not a class of demo, the nearest is "Other"; use one of Lymphocyte, Neutrophil, \
+Basophil, Eosinophil, Lymphoblast, Monocyte, Myeloblast_AML, Myeloblast_APL, Other or ignore, or pass taxonomy="declared" \
+for a new class
         """
-        if taxonomy is None:
-            renamed = (mapping.get(label, label) for label in self.taxonomy.labels)
-            labels = tuple(dict.fromkeys(label for label in renamed if label and label != IGNORE))
-            taxonomy = (
-                self.taxonomy if labels == self.taxonomy.labels else Taxonomy(self.taxonomy.name, labels)
-            )
-        cells = (
+        old = self.taxonomy.labels
+        check_classes(mapping, old, self.name, where="relabel")
+        new = [label for before, label in mapping.items() if label is not None and label != before]
+        if isinstance(taxonomy, Taxonomy):
+            check_classes(new, taxonomy.labels, taxonomy.name, where="relabel")
+        else:
+            if taxonomy is None:
+                more = ', or pass taxonomy="declared" for a new class'
+                check_classes(new, old, self.name, more, where="relabel")
+            labels = dict.fromkeys(mapping.get(label, label) for label in old)
+            left = tuple(label for label in labels if label and label != IGNORE)
+            taxonomy = self.taxonomy if left == old else Taxonomy(self.taxonomy.name, left)
+        cells = tuple(
             cell if label == cell.label else structs.replace(cell, label=label)
             for cell in self.cells
             if (label := mapping.get(cell.label, cell.label)) is not None
         )
-        return replace(self, taxonomy=taxonomy, cells=tuple(cells))
+        _require_classes(self.name, cells, taxonomy)
+        return replace(self, taxonomy=taxonomy, cells=cells)
 
     def select(
         self,
@@ -228,16 +263,45 @@ class Dataset:
         patients: Collection[str] | None = None,
         labels: Collection[str] | None = None,
     ) -> Dataset:
-        """Keep these images (by id, or by a test on each) and patients, and in them the cells with one of `labels`."""
-        wanted = images if callable(images) or images is None else frozenset(images).__contains__
+        """Keep some images, patients and labels.
+
+        Parameters
+        ----------
+        images
+            The ids of the images to keep, or a test on each image.
+        patients
+            The ids of the patients whose images are kept.
+        labels
+            The labels of the cells that are kept. Images stay, even without cells.
+
+        Raises
+        ------
+        ValueError
+            If an image, a patient or a label is not in the data.
+
+        Examples
+        --------
+        >>> from pcm_leukemia import NINE
+        >>> Dataset("demo", NINE, ()).select(labels={"Limphoblast"})
+        Traceback (most recent call last):
+        ValueError: select: "Limphoblast" is not a class of demo, the nearest is "Lymphoblast"; use one of Lymphocyte, \
+Neutrophil, Basophil, Eosinophil, Lymphoblast, Monocyte, Myeloblast_AML, Myeloblast_APL, Other or ignore
+        """
+        named = (
+            None if images is None or callable(images) else _among(images, self._image_index, "image", self)
+        )
+        people_named = None if patients is None else _among(patients, self._patient_index, "patient", self)
+        wanted = None if labels is None else _ids(labels)
+        check_classes(sorted(wanted or ()), self.taxonomy.labels, self.name, where="select")
         kept = tuple(
             image
             for image in self.images
-            if (wanted is None or wanted(image if callable(images) else image.id))  # type: ignore[arg-type]
-            and (patients is None or image.patient in patients)
+            if (named is None or image.id in named)
+            and (not callable(images) or images(image))
+            and (people_named is None or image.patient in people_named)
         )
         ids = {image.id for image in kept}
-        cells = (c for c in self.cells if c.image in ids and (labels is None or c.label in labels))
+        cells = (c for c in self.cells if c.image in ids and (wanted is None or c.label in wanted))
         people = {image.patient for image in kept}
         split = self.split and replace(
             self.split, part_of={image: part for image, part in self.split.part_of.items() if image in ids}
@@ -289,12 +353,48 @@ class Dataset:
         return self.select(images=lambda image: part_of[image.id] == name)
 
 
+def _ids(given: Collection[str]) -> frozenset[str]:
+    """The given ids; a text is one id, not its letters."""
+    return frozenset([given] if isinstance(given, str) else given)
+
+
+def _among(given: Collection[str], there: Mapping[str, object], kind: str, ds: Dataset) -> frozenset[str]:
+    """The given ids, each of which must be there."""
+    ids = _ids(given)
+    unknown = sorted(ids - there.keys())
+    if unknown:
+        more = f" and {len(unknown) - 1:,} more" if unknown[1:] else ""
+        raise ValueError(
+            f'select: {kind} "{unknown[0]}"{more} is not in {ds.name}{nearest(unknown[0], there)}; use ids of the data, '
+            "or give a test: images=lambda image: ..."
+        )
+    return ids
+
+
+def _require_classes(name: str, cells: Iterable[Cell], taxonomy: Taxonomy) -> None:
+    """Refuse labels that are not classes: one problem for each label, not for each cell."""
+    classes = {*taxonomy.labels, IGNORE}
+    lost = Counter(cell.label for cell in cells if cell.label not in classes)
+    if lost:
+        raise InvalidDataset(
+            Problem(
+                f'{name}: label "{label}"',
+                f"is not a class of {taxonomy.name}{nearest(label, taxonomy.labels)} ({count:,} cells have it)",
+                f'give its class ({", ".join(taxonomy.labels)} or {IGNORE}): {{"{label}": CLASS}}',
+            )
+            for label, count in lost.items()
+        )
+
+
 def _contradictions(ds: Dataset) -> Iterator[Problem]:
     """Every contradiction between the rows of `ds`."""
     patients = {patient.id for patient in ds.patients}
     yield from _repeated("patient", [patient.id for patient in ds.patients])
     yield from _repeated("image", [image.id for image in ds.images])
     for image in ds.images:
+        if not _is_text(image.id):
+            name = image.id.encode("utf-8", "backslashreplace").decode()
+            yield Problem(f'image "{name}"', "its name is not in UTF-8", "rename the file")
         if image.patient is not None and image.patient not in patients:
             yield Problem(
                 f'image "{image.id}"', f'patient "{image.patient}" is not in the table', "add the patient"
@@ -324,6 +424,11 @@ def _contradictions(ds: Dataset) -> Iterator[Problem]:
         yield Problem(
             f'split "{ds.split.name}"', f"does not fit the images: {some(odd, 3)!r}", "use Dataset.with_split"
         )
+
+
+def _is_text(name: str) -> bool:
+    """Whether a name can be written; a file name on disk may hold bytes that are no characters."""
+    return name.isascii() or name.encode("utf-8", "replace").decode() == name
 
 
 def _place(cell: Cell) -> str:

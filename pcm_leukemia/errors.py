@@ -167,7 +167,7 @@ def nearest(name: str, names: Iterable[str]) -> str:
     """
     by_small = {each.casefold(): each for each in names}
     near = difflib.get_close_matches(name, by_small.values(), n=1) or [
-        by_small[small] for small in difflib.get_close_matches(name.casefold(), by_small, n=1, cutoff=0.8)
+        by_small[small] for small in difflib.get_close_matches(name.casefold(), by_small, n=1)
     ]
     return f', the nearest is "{near[0]}"' if near else ""
 

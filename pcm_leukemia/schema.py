@@ -70,6 +70,9 @@ def part_named(name: str) -> str | None:
     return _PART_NAMES.get(name.casefold())
 
 
+_LONGEST = 2**31 - 1
+"""The longest side of an image in pixels that other libraries can hold."""
+
 AnnotationState: TypeAlias = Literal["complete", "partial", "none", "unknown"]
 STATES: tuple[AnnotationState, ...] = ("complete", "partial", "none", "unknown")
 """How many cells of an image are annotated: all, some, none, or unknown."""
@@ -138,6 +141,8 @@ class Image:
             raise ValueError("image: its id is empty; give its path inside the export")
         if self.width < 1 or self.height < 1:
             raise ValueError(f'image "{self.id}": size {self.width} x {self.height}; give pixels, 1 or more')
+        if max(self.width, self.height) > _LONGEST:
+            raise ValueError(f'image "{self.id}": a side has more than {_LONGEST:,} pixels; correct its size')
         if not self.name:
             object.__setattr__(self, "name", str(self.id))
         if self.annotation_state not in STATES:

@@ -362,9 +362,11 @@ def unpack(kind: str, numbers: Sequence[float]) -> Shape:
     ValueError
         If the kind of shape is unknown, or it needs another count of numbers.
     """
+    if not all(map(math.isfinite, numbers)):
+        raise ValueError(f'shape "{kind}": a number is not finite; draw it again')
     if kind == "rotated" and len(numbers) == 5:
         return RotatedBox(*numbers)
-    if kind == "polygon" and len(numbers) % 2 == 0:
+    if kind == "polygon" and numbers and len(numbers) % 2 == 0:
         return Polygon(tuple(zip(numbers[::2], numbers[1::2], strict=True)))
     if kind == "ellipse" and len(numbers) == 5:
         return Ellipse(*numbers)

@@ -29,6 +29,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, cast
 
+import msgspec
+
 from pcm_leukemia import splits
 from pcm_leukemia.classes import in_classes
 from pcm_leukemia.dataset import Dataset
@@ -43,7 +45,16 @@ from pcm_leukemia.errors import (
     either,
     option,
 )
-from pcm_leukemia.files import CANONICAL, HEADER, Report, counts, new_file, new_folder
+from pcm_leukemia.files import (
+    BAD_CONTENT,
+    CANONICAL,
+    HEADER,
+    Report,
+    counts,
+    new_file,
+    new_folder,
+    read_text,
+)
 from pcm_leukemia.schema import (
     AnnotationState,
     Attributes,
@@ -54,7 +65,6 @@ from pcm_leukemia.schema import (
     PatientId,
     Split,
     Tag,
-    Task,
     Taxonomy,
 )
 from pcm_leukemia.shapes import Box, pack, unpack
@@ -94,6 +104,18 @@ _ADDED: Mapping[str, Mapping[int, tuple[str, ...]]] = {
 A new column needs four edits here: its name below a new version, `SCHEMA_VERSION`, and the value in the function that
 writes a row (`_cell_row`) and the one that reads it (`_cell`), with a default for rows of older versions.
 """
+
+
+class _Header(msgspec.Struct):
+    """The part of dataset.json that is read."""
+
+    schema_version: int
+    name: str
+    taxonomy: Taxonomy
+    images_root: str | None = None
+    sha256: dict[str, str] = {}
+
+
 csv.field_size_limit(2**31 - 1)  # the default limit is too small for the runs of a large mask
 
 
@@ -180,15 +202,14 @@ def read(
     header = _read_header(path)
     if verify:
         _verify(path, header)
-    rows = _Tables(path, header["schema_version"])
-    recorded = header.get("images_root")
+    rows = _Tables(path, header.schema_version)
     ds = Dataset(
-        str(header["name"]),
-        _taxonomy(header["taxonomy"]),
+        header.name,
+        header.taxonomy,
         tuple(rows.read("images.csv", _image)),
         tuple(rows.read("cells.csv", _cell)),
         tuple(rows.read("patients.csv", lambda row: Patient(PatientId(row[0]), row[1] or None))),
-        root=Path(os.path.normpath(path.resolve() / recorded)) if recorded else None,
+        root=Path(os.path.normpath(path.resolve() / header.images_root)) if header.images_root else None,
     )
     if images_root is not None or check_images:
         from pcm_leukemia.images import compare_files, find_at
@@ -288,32 +309,31 @@ def _relative(root: Path, out: Path) -> str:
         return root.as_posix()
 
 
-def _read_header(path: Path) -> dict[str, Any]:
+def _read_header(path: Path) -> _Header:
     file = path / HEADER
     if not file.is_file():
         raise DataNotFound(
             f"{file}: does not exist; import an export first: pcm-leukemia import EXPORT {path}"
         )
     try:
-        header: dict[str, Any] = json.loads(_text(file))
-        version = header["schema_version"]
-        header["name"], header["taxonomy"]
-    except CorruptFile:
-        raise
-    except (ValueError, KeyError, TypeError) as error:
+        content = msgspec.json.decode(read_text(file))
+        version = content.get("schema_version")
+        if isinstance(version, int) and version not in range(1, SCHEMA_VERSION + 1):
+            raise CorruptFile(
+                f"{file}: schema_version {version}, this version of pcm-leukemia reads 1 to {SCHEMA_VERSION}; "
+                "run: pip install --upgrade pcm-leukemia"
+            )
+        return msgspec.convert(content, _Header)
+    except BAD_CONTENT as error:
+        if isinstance(error, CorruptFile):
+            raise
         raise CorruptFile(
-            f"{file}: is not the header of a canonical folder; import the export again"
+            f"{file}: is not the header of a canonical folder ({error}); import the export again"
         ) from error
-    if version not in range(1, SCHEMA_VERSION + 1):
-        raise CorruptFile(
-            f"{file}: schema_version {version}, this version of pcm-leukemia reads 1 to {SCHEMA_VERSION}; "
-            "run: pip install --upgrade pcm-leukemia"
-        )
-    return header
 
 
-def _verify(path: Path, header: dict[str, Any]) -> None:
-    for table, expected in dict(header.get("sha256", {})).items():
+def _verify(path: Path, header: _Header) -> None:
+    for table, expected in header.sha256.items():
         file = path / table
         if not file.is_file():
             raise CorruptFile(f"{file}: is missing; import the export again")
@@ -332,22 +352,6 @@ def _sha256(file: Path) -> str:
         raise CorruptFile(
             f"{file}: cannot be read ({error.strerror}); check the disk and the permissions"
         ) from error
-
-
-def _text(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8")
-    except OSError as error:
-        raise CorruptFile(
-            f"{file}: cannot be read ({error.strerror}); check the disk and the permissions"
-        ) from error
-
-
-def _taxonomy(header: dict[str, Any]) -> Taxonomy:
-    tasks = tuple(
-        Task(task["name"], tuple(task["labels"]), dict(task["relabel"])) for task in header.get("tasks", ())
-    )
-    return Taxonomy(header["name"], tuple(header["labels"]), dict(header.get("aliases", {})), tasks)
 
 
 def _with_split(ds: Dataset, path: Path, name: str | None) -> Dataset:
@@ -417,6 +421,9 @@ def _json(pairs: object) -> str:
 
 # Text to rows
 
+_TAGS = msgspec.json.Decoder(list[tuple[str, Attributes, str, int]])
+_ATTRIBUTES = msgspec.json.Decoder(Attributes)
+
 
 class _Tables:
     """Reads the tables of one folder; a row that cannot be read is a problem with its line."""
@@ -438,14 +445,18 @@ class _Tables:
                 for row in rows:
                     try:
                         if len(row) != len(columns):
-                            raise ValueError(f"{len(row)} fields, not {len(columns)}")  # noqa: TRY301
+                            raise ValueError(f"{len(row)} fields, not {len(columns)}")
                         yield make(row)
-                    except (ValueError, KeyError, TypeError, IndexError) as error:
+                    except BAD_CONTENT as error:
                         problems.append(
                             Problem(f"{file}:{rows.line_num}", f"cannot be read ({error})", "correct the row")
                         )
         except FileNotFoundError as error:
             raise CorruptFile(f"{file}: is missing; import the export again") from error
+        except OSError as error:
+            raise CorruptFile(
+                f"{file}: cannot be read ({error.strerror}); check the file and its permissions"
+            ) from error
         except (csv.Error, UnicodeDecodeError) as error:
             raise CorruptFile(f"{file}: is not a CSV in UTF-8 ({error}); save it as CSV in UTF-8") from error
         if problems:
@@ -465,8 +476,8 @@ def _image(row: list[str]) -> Image:
         subset,
         file or None,
         tuple(
-            Tag(label, _pairs(attributes), source, number)
-            for label, attributes, source, number in json.loads(tags or "[]")
+            Tag(label, attributes, source, group_number)
+            for label, attributes, source, group_number in (_TAGS.decode(tags) if tags else ())
         ),
         cast("AnnotationState", state),
         diagnosis or None,
@@ -491,9 +502,5 @@ def _cell(row: list[str]) -> Cell:
         z_order=int(z_order),
         group=int(group),
         track=int(track) if track else None,
-        attributes=_pairs(json.loads(attributes)) if attributes else (),
+        attributes=_ATTRIBUTES.decode(attributes) if attributes else (),
     )
-
-
-def _pairs(attributes: list[list[str]]) -> Attributes:
-    return tuple((name, value) for name, value in attributes)

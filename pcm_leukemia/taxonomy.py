@@ -67,13 +67,16 @@ def known(labels: tuple[str, ...]) -> Taxonomy:
     return Taxonomy("declared", labels)
 
 
-def check_classes(labels: Iterable[str], classes: Iterable[str], whose: str, fix: str = "") -> None:
+def check_classes(
+    labels: Iterable[str], classes: Iterable[str], whose: str, fix: str = "", *, where: str = "label map"
+) -> None:
     """Refuse a label that is neither one of `classes` nor `IGNORE`, and name the nearest class.
 
     Raises
     ------
     ValueError
-        If there is one. `whose` says in the message what the classes belong to, `fix` what else can be done.
+        If there is one. `where` says in the message where the labels are given, `whose` what the classes belong to, and
+        `fix` what else can be done.
 
     Examples
     --------
@@ -86,7 +89,7 @@ Other or ignore
     for label in labels:
         if label not in (*classes, IGNORE):
             raise ValueError(
-                f'label map: "{label}" is not a class of {whose}{nearest(label, classes)}; '
+                f'{where}: "{label}" is not a class of {whose}{nearest(label, classes)}; '
                 f"use one of {', '.join(classes)} or {IGNORE}{fix}"
             )
 

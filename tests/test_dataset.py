@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 from dataclasses import FrozenInstanceError, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec import structs
@@ -212,8 +213,75 @@ def test_relabel(ds: Dataset) -> None:
     assert "Monocyte" not in unclear.taxonomy.labels
     dropped = ds.relabel({"Other": None})
     assert [cell.label for cell in dropped.cells] == ["Monocyte", "Lymphoblast"]
-    merged = ds.relabel(dict.fromkeys(NINE.labels[:8], "WBC"))
-    assert merged.taxonomy.labels == ("WBC", "Other")
+    to_wbc = dict.fromkeys(NINE.labels[:8], "WBC")
+    for taxonomy in ("declared", Taxonomy("two", ("WBC", "Other"))):
+        merged = ds.relabel(to_wbc, taxonomy)
+        assert merged.taxonomy.labels == ("WBC", "Other")
+        assert [cell.label for cell in merged.cells] == ["WBC", "WBC", "Other"]
+    rescued = unclear.relabel({IGNORE: "Basophil"})
+    assert rescued.cells[0].label == "Basophil"
+
+
+CLASSES = ", ".join(NINE.labels)
+
+
+@pytest.mark.parametrize(
+    ("mapping", "taxonomy", "sentence"),
+    [
+        (
+            {"Basophil": "othr"},
+            None,
+            (
+                f'relabel: "othr" is not a class of demo, the nearest is "Other"; use one of {CLASSES} or ignore, or pass '
+                'taxonomy="declared" for a new class'
+            ),
+        ),
+        (
+            {"Basofil": "Other"},
+            None,
+            f'relabel: "Basofil" is not a class of demo, the nearest is "Basophil"; use one of {CLASSES} or ignore',
+        ),
+        (
+            {"BASOPHIL": None},
+            "declared",
+            f'relabel: "BASOPHIL" is not a class of demo, the nearest is "Basophil"; use one of {CLASSES} or ignore',
+        ),
+        (
+            dict.fromkeys(NINE.labels[:8], "WCB"),
+            Taxonomy("two", ("WBC", "Other")),
+            'relabel: "WCB" is not a class of two, the nearest is "WBC"; use one of WBC, Other or ignore',
+        ),
+        (
+            {"Basophil": ""},
+            None,
+            (
+                f'relabel: "" is not a class of demo; use one of {CLASSES} or ignore, or pass taxonomy="declared" for a new '
+                "class"
+            ),
+        ),
+    ],
+)
+def test_a_label_that_does_not_exist_is_not_relabelled(
+    ds: Dataset, mapping: dict[str, str | None], taxonomy: Taxonomy | None, sentence: str
+) -> None:
+    with pytest.raises(ValueError, match="relabel") as caught:
+        ds.relabel(mapping, taxonomy)
+    assert str(caught.value) == sentence
+
+
+def test_labels_that_new_classes_lack_are_counted(ds: Dataset) -> None:
+    with pytest.raises(InvalidDataset) as caught:
+        ds.relabel({"Monocyte": "WBC"}, Taxonomy("two", ("WBC", "Others")))
+    assert [str(problem) for problem in caught.value.problems] == [
+        (
+            'demo: label "Lymphoblast": is not a class of two (1 cells have it); give its class (WBC, Others or ignore): '
+            '{"Lymphoblast": CLASS}'
+        ),
+        (
+            'demo: label "Other": is not a class of two, the nearest is "Others" (1 cells have it); give its class (WBC, '
+            'Others or ignore): {"Other": CLASS}'
+        ),
+    ]
 
 
 def test_select(ds: Dataset) -> None:
@@ -223,6 +291,48 @@ def test_select(ds: Dataset) -> None:
     assert [cell.label for cell in ds.select(labels=["Other"]).cells] == ["Other"]
     assert len(ds.select(labels=["Other"]).images) == 3
     assert ds.select(images=["a.png"]) == ds.select(images=lambda image: image.id == "a.png")
+    assert ds.select(images="a.png", patients="P1", labels="Monocyte") == ds.select(
+        images=iter(["a.png"]),  # type: ignore[arg-type]
+        patients=iter(["P1"]),  # type: ignore[arg-type]
+        labels=iter(["Monocyte"]),  # type: ignore[arg-type]
+    )
+    assert ds.select(labels={IGNORE}).cells == ()
+    assert ds.select(labels=()).cells == ()
+
+
+@pytest.mark.parametrize(
+    ("choice", "sentence"),
+    [
+        (
+            {"labels": {"Blast"}},
+            f'select: "Blast" is not a class of demo, the nearest is "Lymphoblast"; use one of {CLASSES} or ignore',
+        ),
+        (
+            {"labels": {"Monocyte", "limphoblast"}},
+            f'select: "limphoblast" is not a class of demo, the nearest is "Lymphoblast"; use one of {CLASSES} or ignore',
+        ),
+        (
+            {"patients": {"P1", "P99"}},
+            (
+                'select: patient "P99" is not in demo; use ids of the data, or give a test: '
+                "images=lambda image: ..."
+            ),
+        ),
+        (
+            {"images": ["a.png", "A.PNG", "z"]},
+            (
+                'select: image "A.PNG" and 1 more is not in demo, the nearest is "a.png"; use ids of the data, or give a '
+                "test: images=lambda image: ..."
+            ),
+        ),
+    ],
+)
+def test_what_the_data_do_not_have_is_not_selected(
+    ds: Dataset, choice: dict[str, Any], sentence: str
+) -> None:
+    with pytest.raises(ValueError, match="select") as caught:
+        ds.select(**choice)
+    assert str(caught.value) == sentence
 
 
 def test_a_split_gives_parts(ds: Dataset) -> None:

@@ -137,6 +137,7 @@ def score(
     ds: Dataset,
     found: Mapping[ImageId, Detections],
     *,
+    counted: Mapping[ImageId, Detections] | None = None,
     threshold: float = 0.5,
     iou: float = 0.5,
     other: str = "Other",
@@ -154,6 +155,9 @@ def score(
         Images and cells of one task; the class ids in `found` follow the order of its taxonomy.
     found
         The detections of every image of `ds`, and of no other.
+    counted
+        The same detections with other scores, for the confusion matrix and the cells found: in two stages, a cell is found
+        by the detector's score, however unsure its label is. By default `found`.
     threshold
         The lowest score that counts for the confusion matrix and the cells found, 0 to 1. Average precision
         uses all scores.
@@ -189,7 +193,8 @@ def score(
         raise ValueError(
             f"threshold {threshold}, iou {iou}: out of range; give values from 0 to 1, iou above 0"
         )
-    problems = list(_problems(ds, found))
+    counted = found if counted is None else counted
+    problems = [*_problems(ds, found), *(_problems(ds, counted) if counted is not found else ())]
     if problems:
         raise InvalidDataset(problems)
     averages = evaluate(ds, found)
@@ -205,7 +210,7 @@ def score(
         AveragePrecision(_number(ap), _number(ap50), _number(ap75), *pair)
         for (ap, ap50, ap75), pair in zip(rows, intervals, strict=True)
     ]
-    confusion, negatives = _confusion(ds, found, threshold, iou)
+    confusion, negatives = _confusion(ds, counted, threshold, iou)
     labels = ds.taxonomy.labels
     counts = Counter(cell.label for cell in ds.cells)
     findable = [row for row, label in enumerate(labels) if label != other]

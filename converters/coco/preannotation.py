@@ -44,7 +44,7 @@ def with_results(
     results, first_category
         As in `read_results`.
     threshold
-        The lowest score that is taken, 0 to 1.
+        The lowest score that is taken, 0 to 1; of two stages, the detector's.
     onto
         "empty" adds predictions only to images without cells: in images that an expert has annotated, every cell
         would appear twice. A warning counts the predictions left out. "all" adds them to every image.
@@ -87,7 +87,7 @@ def with_results(
     require_boxes(ds)
     found = read_results(results, ds, first_category=first_category)
     left: Counter[str] = Counter()
-    kept = [result for result in found if result.score >= threshold]
+    kept = [result for result in found if result.shown_score >= threshold]
     added = list(_cells(ds, kept, left, everywhere=onto == "all"))
     if left:
         lines = [f"{ds.name}: {count:,} predictions {kind}: left out" for kind, count in sorted(left.items())]
@@ -110,7 +110,7 @@ def _cells(ds: Dataset, results: list[Result], left: Counter[str], *, everywhere
             continue
         number = free.setdefault(image.id, there[-1].id + 1 if there else 0)
         free[image.id] = number + 1
-        score = ((_SCORE, f"{result.score:.2f}"),)
+        score = ((_SCORE, f"{result.shown_score:.2f}"),)
         yield Cell(image.id, number, result.label, box, result.label, source=_AUTO, attributes=score)
 
 

@@ -137,7 +137,7 @@ class _Reader:
         """Read one file into the tables."""
         try:
             content = msgspec.json.decode(file.read_bytes())
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, OSError) as error:
             self._problem(file.name, f"is not valid JSON, or is truncated ({error})", "write it again")
             return
         if not isinstance(content, dict) or not all(

@@ -31,7 +31,8 @@ Results: TypeAlias = Rows | Mapping[str, Iterable[tuple[str, Box, float]]]
 class Result(NamedTuple):
     """One prediction: `sides` are x1, y1, x2, y2 in pixels, `score` is from 0 to 1.
 
-    `more` holds further scores, which `result_rows` writes under their names.
+    `more` holds further scores, which `result_rows` writes under their names. A two-stage pipeline gives
+    ``detection_score`` and ``label_score``; `score` is then their product.
     """
 
     image: ImageId
@@ -39,6 +40,11 @@ class Result(NamedTuple):
     sides: tuple[float, float, float, float]
     score: float
     more: Mapping[str, float] = {}
+
+    @property
+    def shown_score(self) -> float:
+        """The score that decides what is shown: the detector's, if there are two stages."""
+        return self.more.get("detection_score", self.score)
 
 
 # Reading
@@ -97,7 +103,7 @@ def _content(given: Rows) -> tuple[str, Sequence[Any]]:
         content = msgspec.json.decode(Path(given).read_bytes())
     except OSError as error:
         raise DataNotFound(f"{given}: cannot be read ({error.strerror}); give a COCO results file") from error
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         content = None
     if not isinstance(content, list):
         is_data = isinstance(content, dict) and "annotations" in content
@@ -120,10 +126,11 @@ def _from_rows(
             image, label = images.get(row["image_id"]), labels.get(row["category_id"])
             x, y, width, height = map(float, row["bbox"])
             score = float(row["score"])
+            more = {name: float(row[name]) for name in ("detection_score", "label_score") if name in row}
         except KeyError as error:
             problems.append(Problem(place, f"lacks {error}", "give image_id, category_id, bbox and score"))
             continue
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             fix = "give image_id, category_id, bbox as [x, y, width, height], and score"
             problems.append(Problem(place, f"cannot be read ({error})", fix))
             continue
@@ -131,7 +138,7 @@ def _from_rows(
             problems.append(Problem(place, f"image_id {row['image_id']} does not exist", numbered))
         if label is None:
             problems.append(Problem(place, f"category_id {row['category_id']} does not exist", classes))
-        result = Result(image or ImageId(""), label or "", (x, y, x + width, y + height), score)
+        result = Result(image or ImageId(""), label or "", (x, y, x + width, y + height), score, more)
         if _is_sound(place, result, problems) and image and label:
             yield result
 

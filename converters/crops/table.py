@@ -90,13 +90,17 @@ def read_table(folder: Path) -> list[CropRow]:
                     CropRow(**{column: parse(line[column]) for column, parse in types.items()})
                     for line in table
                 ]
-            except (KeyError, TypeError, ValueError, csv.Error) as error:
+            except (KeyError, TypeError, ValueError, OverflowError, csv.Error) as error:
                 raise CorruptFile(
                     f"{path}:{table.line_num}: is not a row of crops.csv ({error!r}); write the crops again"
                 ) from error
     except (FileNotFoundError, NotADirectoryError) as error:
         raise DataNotFound(
             f"{folder}: has no crops.csv; give a folder that `pcm-leukemia convert DATA {folder} --to crops` wrote"
+        ) from error
+    except OSError as error:
+        raise CorruptFile(
+            f"{path}: cannot be read ({error.strerror}); check the file and its permissions"
         ) from error
 
 

@@ -209,14 +209,7 @@ def patients_of(
 
 def same_patients_of(pairs: list[str] | None) -> dict[str, str]:
     """--patients-same ID=ID as a mapping."""
-    same: dict[str, str] = {}
-    for pair in pairs or ():
-        spelling, _, kept = map(str.strip, pair.rpartition("="))
-        if not spelling or not kept:
-            raise WrongUsage(f'--patients-same "{pair}": must be ID=ID, the id that is kept last')
-        if same.setdefault(spelling, kept) != kept:
-            raise WrongUsage(f'--patients-same "{pair}": {spelling} is {same[spelling]} already')
-    return same
+    return _mapping("--patients-same", pairs, "ID=ID, the id that is kept last")
 
 
 def load(
@@ -228,19 +221,23 @@ def load(
 
 def labels_of(pairs: list[str] | None) -> dict[str, str]:
     """--map LABEL=CLASS as a mapping."""
-    labels: dict[str, str] = {}
+    labels = _mapping("--map", pairs, "LABEL=CLASS or LABEL=ignore")
+    return {raw: IGNORE if label.casefold() == IGNORE else label for raw, label in labels.items()}
+
+
+def _mapping(option: str, pairs: list[str] | None, form: str) -> dict[str, str]:
+    """A repeated option LEFT=RIGHT as a mapping; the last "=" divides."""
+    found: dict[str, str] = {}
     for pair in pairs or ():
         if several := _pairs_in(pair):
-            raise WrongUsage(
-                f'--map "{pair}": takes pairs apart from each other; give --map {" ".join(map(shlex.quote, several))}'
-            )
-        raw, equals, label = pair.rpartition("=")
-        if not equals or not label:
-            raise WrongUsage(f'--map "{pair}": must be LABEL=CLASS or LABEL=ignore')
-        label = IGNORE if label.casefold() == IGNORE else label
-        if labels.setdefault(raw, label) != label:
-            raise WrongUsage(f'--map "{pair}": {raw} is {labels[raw]} already')
-    return labels
+            spaced = " ".join(map(shlex.quote, several))
+            raise WrongUsage(f'{option} "{pair}": takes pairs apart from each other; give {option} {spaced}')
+        left, equals, right = pair.rpartition("=")
+        if not equals or not right:
+            raise WrongUsage(f'{option} "{pair}": must be {form}')
+        if found.setdefault(left, right) != right:
+            raise WrongUsage(f'{option} "{pair}": {left} is {found[left]} already')
+    return found
 
 
 def _pairs_in(word: str) -> list[str]:

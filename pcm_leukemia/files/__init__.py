@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pcm_leukemia.files.ahead import ahead
-from pcm_leukemia.files.containers import Container, Document, find_images, open_container
+from pcm_leukemia.files.containers import Container, Document, open_container
 from pcm_leukemia.files.digests import digest
+from pcm_leukemia.files.finding import Found, find_images, find_paths
 from pcm_leukemia.files.paths import leads_outside, portable_name
-from pcm_leukemia.files.reading import BAD_FILE, IMAGE_SUFFIXES, Files
+from pcm_leukemia.files.reading import BAD_CONTENT, BAD_FILE, IMAGE_SUFFIXES, Files, read_text
 from pcm_leukemia.files.writing import (
     CANONICAL,
     HEADER,
@@ -26,8 +27,10 @@ from pcm_leukemia.files.writing import (
     written_as,
     zip_name,
 )
+from pcm_leukemia.files.zips import open_zip
 
 __all__ = [
+    "BAD_CONTENT",
     "BAD_FILE",
     "CANONICAL",
     "HEADER",
@@ -36,6 +39,7 @@ __all__ = [
     "Container",
     "Document",
     "Files",
+    "Found",
     "Report",
     "ahead",
     "check_target",
@@ -44,13 +48,16 @@ __all__ = [
     "digest",
     "disk_errors",
     "find_images",
+    "find_paths",
     "leads_outside",
     "new_file",
     "new_folder",
     "new_zip",
     "open_container",
+    "open_zip",
     "portable_name",
     "put_in_place",
+    "read_text",
     "runs",
     "write_json",
     "write_text",

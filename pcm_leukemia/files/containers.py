@@ -10,26 +10,23 @@ import os
 import posixpath
 import stat
 import zipfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import IO, Protocol
 
 from pcm_leukemia.errors import DataNotFound, Problem, option
 from pcm_leukemia.files.paths import leads_outside
-from pcm_leukemia.schema import Image, ImageId
+from pcm_leukemia.files.zips import open_zip
 
-__all__ = ["Container", "Document", "find_images", "open_container"]
+__all__ = ["Container", "Document", "open_container"]
 
 MOST_RATIO = 200
 """A zip may unpack to this many times its size: XML of boxes reaches about 40, images about 1."""
 SMALL = 64 * 2**20
 """... unless it unpacks to at most this many bytes, which is harmless."""
-
-_CVAT_SUFFIXES = (".PNG", ".png", ".jpg", ".jpeg")
-"""The suffixes that CVAT adds to the file of an image whose name has no suffix, in the order of the search."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +55,8 @@ class Container(Protocol):
     def listing(self, folder: str) -> frozenset[str]:
         """The names of the files in a folder below the root; empty if the folder does not exist."""
 
-    def only_one_ending(self, name: str) -> str | None:
-        """The only path below the root that ends with this whole name; None if no path does, or several do."""
+    def paths(self, near: Callable[[str], bool]) -> Iterable[str]:
+        """The files below the root; beside a single XML file, only those in folders whose name is `near`."""
 
     def refuses(self, path: str) -> bool:
         """Whether a file must not be used because a link leads out of the root; if so, a problem is added."""
@@ -81,76 +78,6 @@ def open_container(path: str | Path) -> Container:
     if zipfile.is_zipfile(path) or path.suffix.lower() == ".zip":
         return _Zip(path)
     return _File(path)
-
-
-def find_images(
-    images: Iterable[Image], pictures: Container, bases: Mapping[ImageId, str], *, required: bool
-) -> tuple[list[Image], list[Problem]]:
-    """Set the `file` of each image in `pictures`, and report images without a file.
-
-    `bases` has the folder of an image's XML file, if that is not the root. If files are not `required` and no
-    image has one, the export holds only annotations, and nothing is reported.
-    """
-    images = list(images)
-    find = _Finder(pictures).find
-    files = [find(image.name, image.subset, bases.get(image.id, "")) for image in images]
-    if not required and not any(files):
-        return images, []
-    problems = []
-    owners: dict[str, ImageId] = {}
-    for image, file in zip(images, files, strict=True):
-        where = f'image "{image.id}"'
-        if file is None:
-            fix = f"add the file, or name another folder: {option('images_root')}"
-            problems.append(Problem(where, f"has no file in {pictures.root}", fix))
-        elif (owner := owners.setdefault(file, image.id)) != image.id:
-            fix = "put each file at its path in CVAT, beside the XML or in images/"
-            problems.append(Problem(where, f'its file {file} is also that of image "{owner}"', fix))
-    return [replace(image, file=file) for image, file in zip(images, files, strict=True)], problems
-
-
-class _Finder:
-    """Finds images' files below the root of a container, by their full name first.
-
-    Tried in turn, beside the XML and then at the root: `images/<subset>/<name>`,
-    `images/<name>`, `<subset>/<name>`, `<name>`; then the only file anywhere whose path ends with
-    <name>. A base name alone is never enough: `P1/img_1.jpg` and `P2/img_1.jpg` are two people. The frames of a
-    video have no suffix in the XML, but their files do.
-    """
-
-    def __init__(self, container: Container) -> None:
-        self.container = container
-        self._folders: dict[tuple[str, str, str], list[tuple[str, frozenset[str]]]] = {}
-
-    def find(self, name: str, subset: str, base: str) -> str | None:
-        """The file of the image `name` of an XML file in the folder `base`; None if it has no file."""
-        path = self._path(name, subset, base)
-        return None if path is None or self.container.refuses(path) else path
-
-    def _path(self, name: str, subset: str, base: str) -> str | None:
-        inner, _, file = name.rpartition("/")
-        place = (base, subset, inner)
-        folders = self._folders.get(place)
-        if folders is None:
-            folders = self._folders[place] = self._list(*place)
-        for folder, files in folders:
-            if file in files:
-                return folder + file
-            for suffix in _CVAT_SUFFIXES if "." not in file else ():
-                if file + suffix in files:
-                    return folder + file + suffix
-        return self.container.only_one_ending(name)
-
-    def _list(self, base: str, subset: str, inner: str) -> list[tuple[str, frozenset[str]]]:
-        """The folders to search that have files, each with the names in it."""
-        starts = (f"{base}/images", base, "images", "") if base else ("images", "")
-        paths = [
-            "/".join(part for part in (start, middle, inner) if part)
-            for start in starts
-            for middle in ((subset, "") if subset else ("",))
-        ]
-        listings = [(path, self.container.listing(path)) for path in dict.fromkeys(paths)]
-        return [(f"{path}/" if path else "", files) for path, files in listings if files]
 
 
 def _documents(paths: list[str], where: str, opener: Callable[[str], IO[bytes]]) -> list[Document]:
@@ -187,9 +114,8 @@ class _Folder:
         self._links |= {f"{folder}/{name}" if folder else name for name, link in found if link or linked}
         return frozenset(name for name, _ in found)
 
-    def only_one_ending(self, name: str) -> str | None:
-        paths = [path for path in self._by_base_name.get(posixpath.basename(name), ()) if _ends(path, name)]
-        return paths[0] if len(paths) == 1 else None
+    def paths(self, near: Callable[[str], bool]) -> Iterable[str]:  # noqa: ARG002
+        return self._walk
 
     def refuses(self, path: str) -> bool:
         link = self.root / path
@@ -207,17 +133,7 @@ class _Folder:
 
     @cached_property
     def _walk(self) -> list[str]:
-        """Every file below the root, without following links to folders."""
-        paths = []
-        for folder, folders, files in os.walk(self.root):
-            folders.sort()
-            inner = Path(folder).relative_to(self.root).as_posix()
-            paths += [file if inner == "." else f"{inner}/{file}" for file in sorted(files)]
-        return paths
-
-    @cached_property
-    def _by_base_name(self) -> dict[str, list[str]]:
-        return _grouped_by_base_name(self._walk)
+        return list(_walked(self.root))
 
 
 class _File(_Folder):
@@ -230,8 +146,16 @@ class _File(_Folder):
     def documents(self) -> list[Document]:
         return [Document(self.path.name, "", "", lambda: self.path.open("rb"))]
 
-    def only_one_ending(self, name: str) -> str | None:  # noqa: ARG002
-        return None
+    def paths(self, near: Callable[[str], bool]) -> Iterable[str]:
+        yield from sorted(self.listing(""))
+        try:
+            with os.scandir(self.root) as entries:
+                folders = sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
+        except OSError:
+            return
+        for folder in folders:
+            if near(folder):
+                yield from (f"{folder}/{path}" for path in _walked(self.root / folder))
 
 
 class _Zip:
@@ -241,7 +165,7 @@ class _Zip:
         self.root = path
         self.problems: list[Problem] = []
         self._members: dict[str, zipfile.ZipInfo] = {}
-        with _as_problem(path.name, self.problems), zipfile.ZipFile(path) as archive:
+        with _as_problem(path.name, self.problems), open_zip(path) as archive:
             for info in archive.infolist():
                 if not info.is_dir() and self._accepts(info):
                     self._members[info.filename] = info
@@ -262,20 +186,15 @@ class _Zip:
             names.setdefault(folder, []).append(name)
         return {folder: frozenset(files) for folder, files in names.items()}
 
-    def only_one_ending(self, name: str) -> str | None:
-        paths = [path for path in self._by_base_name.get(posixpath.basename(name), ()) if _ends(path, name)]
-        return paths[0] if len(paths) == 1 else None
+    def paths(self, near: Callable[[str], bool]) -> Iterable[str]:  # noqa: ARG002
+        return self._members
 
     def refuses(self, path: str) -> bool:  # noqa: ARG002 - links were refused as members
         return False
 
-    @cached_property
-    def _by_base_name(self) -> dict[str, list[str]]:
-        return _grouped_by_base_name(list(self._members))
-
     def _open(self, member: str) -> IO[bytes]:
         # the member keeps the archive open until it is closed itself
-        with zipfile.ZipFile(self.root) as archive:
+        with open_zip(self.root) as archive:
             return archive.open(member)
 
     def _accepts(self, info: zipfile.ZipInfo) -> bool:
@@ -304,16 +223,12 @@ class _Zip:
             self._members.clear()
 
 
-def _ends(path: str, name: str) -> bool:
-    """Whether a path is `name`, or ends with it below some folder."""
-    return f"/{path}".endswith(f"/{name}")
-
-
-def _grouped_by_base_name(paths: list[str]) -> dict[str, list[str]]:
-    groups: dict[str, list[str]] = {}
-    for path in paths:
-        groups.setdefault(posixpath.basename(path), []).append(path)
-    return groups
+def _walked(root: Path) -> Iterator[str]:
+    """Every file below a folder, without following links to folders."""
+    for folder, folders, files in os.walk(root):
+        folders.sort()
+        inner = Path(folder).relative_to(root).as_posix()
+        yield from (file if inner == "." else f"{inner}/{file}" for file in sorted(files))
 
 
 @contextmanager

@@ -14,14 +14,47 @@ from typing import IO
 from pcm_leukemia.errors import CorruptFile, DataNotFound, option
 from pcm_leukemia.files.digests import digest
 from pcm_leukemia.files.paths import leads_outside
+from pcm_leukemia.files.zips import open_zip
 
-__all__ = ["BAD_FILE", "IMAGE_SUFFIXES", "Files"]
+__all__ = ["BAD_CONTENT", "BAD_FILE", "IMAGE_SUFFIXES", "Files", "read_text"]
 
 IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 """The suffixes of image files, in lower case: those that Pillow and ultralytics 8.3 and later can open."""
 
 BAD_FILE = (OSError, EOFError, ValueError, RuntimeError, struct.error, zlib.error, zipfile.BadZipFile)
 """The exceptions on reading from a disk or a damaged zip; RuntimeError: encrypted, or an unknown compression."""
+
+BAD_CONTENT = (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError, RecursionError)
+"""The exceptions on parsing JSON or YAML of any shape and converting its values."""
+
+
+def read_text(path: Path) -> str:
+    r"""The content of a text file in UTF-8, with or without a byte order mark; its line breaks are kept.
+
+    Raises
+    ------
+    DataNotFound
+        If the file does not exist.
+    CorruptFile
+        If it cannot be read, or is not in UTF-8.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> file = Path(tempfile.mkdtemp()) / "list.txt"
+    >>> _ = file.write_bytes(b"\xef\xbb\xbfa.png\r\n")
+    >>> read_text(file)
+    'a.png\r\n'
+    """
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise DataNotFound(f"{path}: no such file; put it there, or correct the path") from error
+    except UnicodeDecodeError as error:
+        raise CorruptFile(f"{path}: is not text in UTF-8; save it in UTF-8") from error
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        reason = getattr(error, "strerror", None) or error
+        raise CorruptFile(f"{path}: cannot be read ({reason}); check the file and its permissions") from error
 
 
 class Files:
@@ -167,7 +200,7 @@ class _Archives(dict[str, zipfile.ZipFile]):
 
 def _opened(path: Path) -> zipfile.ZipFile:
     try:
-        return zipfile.ZipFile(path)
+        return open_zip(path)
     except (zipfile.BadZipFile, OSError) as error:
         raise CorruptFile(f"{path}: cannot be read as a zip ({error}); export it again") from error
 

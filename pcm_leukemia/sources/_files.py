@@ -5,18 +5,30 @@ Nothing here decodes pixels.
 
 from __future__ import annotations
 
+import csv
 import inspect
+import io
 import os
 import warnings
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
-from pcm_leukemia.errors import DataNotFound, DataWarning, InvalidExport, PcmError, Problem, some
-from pcm_leukemia.files import IMAGE_SUFFIXES
+from pcm_leukemia.errors import CorruptFile, DataNotFound, DataWarning, InvalidExport, PcmError, Problem, some
+from pcm_leukemia.files import IMAGE_SUFFIXES, read_text
 from pcm_leukemia.sources._source import Source
 
-__all__ = ["find_root", "listing", "not_found", "require_files", "sizes", "warn"]
+__all__ = [
+    "find_root",
+    "is_folder",
+    "listing",
+    "not_found",
+    "require_files",
+    "sizes",
+    "table_rows",
+    "warn",
+]
 
 _DEPTH = 4
 """How many levels are searched for the data: archives often unpack into nested folders."""
@@ -52,14 +64,40 @@ def find_root(source: Source, root: str | Path, fits: Callable[[Path], bool], wh
     level = [path]
     for _ in range(_DEPTH):
         for folder in level:
-            if fits(folder):
-                return folder.absolute()
+            with _readable(folder):
+                if fits(folder):
+                    return folder.absolute()
         level = [inner for folder in level for inner in _folders(folder)]
     raise not_found(source, root, f"neither this folder nor one below it has {what}")
 
 
 def _folders(path: Path) -> list[Path]:
-    return sorted(Path(entry) for entry in os.scandir(path) if entry.is_dir() and not _is_stray(entry.name))
+    with _readable(path):
+        return sorted(
+            Path(entry) for entry in os.scandir(path) if is_folder(entry) and not _is_stray(entry.name)
+        )
+
+
+def is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether an entry is a folder; False for a link that leads nowhere or to itself."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
+
+
+@contextmanager
+def _readable(folder: str | Path) -> Iterator[None]:
+    """Turn the errors of listing a folder into a `CorruptFile`."""
+    try:
+        yield
+    except PcmError:
+        raise
+    except OSError as error:
+        where = error.filename or folder
+        raise CorruptFile(
+            f"{where}: cannot be read ({error.strerror}); check the folder and its permissions"
+        ) from error
 
 
 def listing(root: Path, suffixes: Collection[str] = IMAGE_SUFFIXES) -> list[str]:
@@ -71,11 +109,11 @@ def listing(root: Path, suffixes: Collection[str] = IMAGE_SUFFIXES) -> list[str]
     folders = [("", os.fspath(root))]
     while folders:
         inner, path = folders.pop()
-        with os.scandir(path) as entries:
+        with _readable(path), os.scandir(path) as entries:
             for entry in entries:
                 if _is_stray(entry.name):
                     continue
-                if entry.is_dir():
+                if is_folder(entry):
                     folders.append((f"{inner}{entry.name}/", entry.path))
                 elif os.path.splitext(entry.name)[1].lower() in suffixes:  # noqa: PTH122 - faster, and called for every file
                     found.append(inner + entry.name)
@@ -84,6 +122,29 @@ def listing(root: Path, suffixes: Collection[str] = IMAGE_SUFFIXES) -> list[str]
 
 def _is_stray(name: str) -> bool:
     return name.startswith(".") or name == "__MACOSX"
+
+
+def table_rows(table: Path, columns: Sequence[str], fix: str) -> Iterator[tuple[int, dict[str, str]]]:
+    """Yield the line and the values of each row of a CSV, by column.
+
+    Raises
+    ------
+    DataNotFound
+        If there is no such table.
+    CorruptFile
+        If it is not a CSV in UTF-8, lacks one of the columns, or a row has no value there; `fix` ends the message.
+    """
+    rows = csv.DictReader(io.StringIO(read_text(table), newline=""))
+    try:
+        lacking = [name for name in columns if name not in (rows.fieldnames or ())]
+        if lacking:
+            raise CorruptFile(f"{table}: lacks the columns {', '.join(lacking)}; {fix}")
+        for row in rows:
+            if any(row[name] is None for name in columns):
+                raise CorruptFile(f"{table}:{rows.line_num}: has too few values; {fix}")
+            yield rows.line_num, {name: row[name] for name in columns}
+    except csv.Error as error:
+        raise CorruptFile(f"{table}:{rows.line_num}: is not a CSV ({error}); {fix}") from error
 
 
 def require_files(source: Source, root: Path, files: Iterable[str], listed_in: str) -> None:

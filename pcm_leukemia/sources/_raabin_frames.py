@@ -22,9 +22,10 @@ from typing import Literal, TypeAlias, get_args
 
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import InvalidExport, Problem, either, some
+from pcm_leukemia.files import BAD_CONTENT
 from pcm_leukemia.schema import Cell, Image, ImageId
 from pcm_leukemia.shapes import Box
-from pcm_leukemia.sources._files import listing, not_found, sizes
+from pcm_leukemia.sources._files import is_folder, listing, not_found, sizes
 from pcm_leukemia.sources._labels import LabelMap
 from pcm_leukemia.sources._source import Source
 
@@ -77,7 +78,7 @@ def fits(folder: Path) -> bool:
     for _ in range(_DEPTH):
         if any((inner / "images").is_dir() and (inner / "jsons").is_dir() for inner in level):
             return True
-        level = [Path(entry) for inner in level for entry in os.scandir(inner) if entry.is_dir()]
+        level = [Path(entry) for inner in level for entry in os.scandir(inner) if is_folder(entry)]
     return False
 
 
@@ -171,7 +172,7 @@ def _drawn(path: Path, problems: list[Problem]) -> Iterator[_Drawn]:
     try:
         content = json.loads(path.read_bytes())
         announced = int(content["Cell Numbers"])
-    except (ValueError, TypeError, KeyError) as error:
+    except (OSError, *BAD_CONTENT) as error:
         problems.append(Problem(str(path), f"cannot be read ({error!r})", "get it again"))
         return
     found = sum(key.startswith("Cell_") for key in content)
@@ -181,10 +182,8 @@ def _drawn(path: Path, problems: list[Problem]) -> Iterator[_Drawn]:
     for number in range(announced):
         cell = content.get(f"Cell_{number}")
         try:
-            yield _Drawn(
-                _corners(cell), *("None" if cell[key] is None else cell[key] for key in ("Label1", "Label2"))
-            )
-        except (ValueError, TypeError, KeyError, OverflowError) as error:
+            yield _Drawn(_corners(cell), *(str(cell[key]) for key in ("Label1", "Label2")))
+        except BAD_CONTENT as error:
             problems.append(
                 Problem(f"{path}: Cell_{number}", f"cannot be read ({error!r})", "mend or remove it")
             )

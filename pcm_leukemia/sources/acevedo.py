@@ -9,15 +9,14 @@ Sources: the paths in the CSVs of apple2373/wbcatt, and the folder counts, which
 
 from __future__ import annotations
 
-import csv
 import posixpath
 from collections.abc import Sequence
 from pathlib import Path
 
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.errors import CorruptFile, DataNotFound, InvalidExport, Problem, some
+from pcm_leukemia.errors import DataNotFound, InvalidExport, Problem, some
 from pcm_leukemia.schema import Attributes
-from pcm_leukemia.sources._files import find_root, listing, not_found, warn
+from pcm_leukemia.sources._files import find_root, listing, not_found, table_rows, warn
 from pcm_leukemia.sources._labels import read_map
 from pcm_leukemia.sources._parts import Crop, crops
 from pcm_leukemia.sources._source import Source
@@ -169,20 +168,12 @@ def _attributes(tables: Sequence[Path]) -> dict[str, Attributes]:
     problems = []
     for table in tables:
         part = table.stem.removeprefix("pbc_attr_v1_")
-        with table.open(encoding="utf-8-sig", newline="") as stream:
-            rows = csv.DictReader(stream)
-            lacking = {"path", *WBCATT} - set(rows.fieldnames or ())
-            if lacking:
-                raise CorruptFile(
-                    f"{table}: lacks the columns {', '.join(sorted(lacking))}; download it again from "
-                    "apple2373/wbcatt"
-                )
-            for row in rows:
-                file = "/".join(row["path"].split("/")[-2:])
-                attributes = (*((name, row[name]) for name in WBCATT), ("wbcatt_part", part))
-                if found.setdefault(file, attributes) != attributes:
-                    what = f"contradicts an earlier row for {file}"
-                    problems.append(Problem(f"{table}:{rows.line_num}", what, "keep one of the two"))
+        for line, row in table_rows(table, ("path", *WBCATT), "download it again from apple2373/wbcatt"):
+            file = "/".join(row["path"].split("/")[-2:])
+            attributes = (*((name, row[name]) for name in WBCATT), ("wbcatt_part", part))
+            if found.setdefault(file, attributes) != attributes:
+                what = f"contradicts an earlier row for {file}"
+                problems.append(Problem(f"{table}:{line}", what, "keep one of the two"))
     if problems:
         raise InvalidExport(problems)
     return found

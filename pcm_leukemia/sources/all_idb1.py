@@ -23,6 +23,7 @@ from msgspec import structs
 from pcm_leukemia import cvat
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import DataNotFound, InvalidExport, Problem
+from pcm_leukemia.files import read_text
 from pcm_leukemia.schema import AnnotationState, Cell, Image, ImageId
 from pcm_leukemia.shapes import Point
 from pcm_leukemia.sources._files import find_root, listing, require_files, sizes, warn
@@ -181,7 +182,7 @@ def _points(folder: Path, images: list[Image], labels: LabelMap) -> Dataset:
 def _read_points(file: Path, image: Image, problems: list[Problem], skip: int = 0) -> list[Point]:
     """Read the points of a file: one per line, x and y separated by a tab or spaces."""
     found = []
-    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(read_text(file).splitlines(), 1):
         fields = line.split()
         if number <= skip or not fields:
             continue

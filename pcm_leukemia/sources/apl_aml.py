@@ -15,7 +15,6 @@ Sources: Leukopy's notebooks for paths and names; a third party's reader for the
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -24,9 +23,9 @@ from typing import Literal, TypeAlias, get_args
 from msgspec import structs
 
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.errors import CorruptFile, InvalidExport, Problem
+from pcm_leukemia.errors import InvalidExport, Problem
 from pcm_leukemia.schema import IGNORE
-from pcm_leukemia.sources._files import find_root, listing, not_found, warn
+from pcm_leukemia.sources._files import find_root, listing, not_found, table_rows, warn
 from pcm_leukemia.sources._labels import read_map
 from pcm_leukemia.sources._parts import Crop, crops
 from pcm_leukemia.sources._source import Source
@@ -162,17 +161,11 @@ def _fits(folder: Path) -> bool:
 
 def _people(table: Path) -> dict[str, tuple[str, str]]:
     """Read the diagnosis and cohort of each patient."""
-    with table.open(encoding="utf-8-sig", newline="") as stream:
-        rows = csv.DictReader(stream)
-        lacking = [
-            name for name in ("Patient_ID", "Diagnosis", "Cohort") if name not in (rows.fieldnames or ())
-        ]
-        if lacking:
-            raise CorruptFile(f"{table}: lacks the columns {', '.join(lacking)}; download it again")
-        return {
-            row["Patient_ID"].strip(): (row["Diagnosis"].strip(), row["Cohort"].strip().lower())
-            for row in rows
-        }
+    rows = table_rows(table, ("Patient_ID", "Diagnosis", "Cohort"), "download it again")
+    return {
+        row["Patient_ID"].strip(): (row["Diagnosis"].strip(), row["Cohort"].strip().lower())
+        for _, row in rows
+    }
 
 
 def _rows(top: Path, people: Mapping[str, tuple[str, str]], names: Mapping[str, str]) -> Iterator[Crop]:

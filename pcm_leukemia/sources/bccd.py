@@ -12,12 +12,14 @@ boxes have no area and are left out. The data set keeps its own classes, since i
 
 from __future__ import annotations
 
+import math
 import xml.etree.ElementTree as ET
 from collections import Counter
 from pathlib import Path
 
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import InvalidExport, Problem, some
+from pcm_leukemia.files import read_text
 from pcm_leukemia.schema import Cell, Image, ImageId, Taxonomy
 from pcm_leukemia.shapes import Box
 from pcm_leukemia.sources._files import find_root, listing, require_files, sizes, warn
@@ -139,13 +141,13 @@ def _cells(
     """Read the objects of one file, numbered by position in the file, including those left out."""
     where = path.name
     try:
-        tree = ET.parse(path).getroot()  # noqa: S314 - expat limits entity expansion
+        tree = ET.fromstring(path.read_bytes())  # noqa: S314 - expat limits entity expansion
         named = tree.findtext("filename", "")
         rows = [
             (row.findtext("name", ""), [float(row.findtext(f"bndbox/{side}", "")) for side in _SIDES])
             for row in tree.iter("object")
         ]
-    except (ET.ParseError, ValueError) as error:
+    except (ET.ParseError, ValueError, LookupError, OSError) as error:  # LookupError: an unknown encoding
         problems.append(Problem(where, f"cannot be read ({error})", "download the file again"))
         return []
     if Path(named).stem != path.stem:
@@ -154,6 +156,9 @@ def _cells(
     cells = []
     for number, (name, (x1, y1, x2, y2)) in enumerate(rows):
         if name in strange:
+            continue
+        if not all(map(math.isfinite, (x1, y1, x2, y2))):
+            problems.append(Problem(where, f"a box of {name} is not finite", "download the file again"))
             continue
         if x1 >= x2 or y1 >= y2:
             flat.append(f"{where}: {name} at ({x1:g}, {y1:g}, {x2:g}, {y2:g})")
@@ -175,7 +180,7 @@ def _parts(folder: Path, images: dict[str, ImageId], problems: list[Problem]) ->
     found: dict[ImageId, str] = {}
     for part in _PARTS:
         file = folder / f"{part}.txt"
-        for stem in file.read_text(encoding="utf-8").split() if file.is_file() else ():
+        for stem in read_text(file).split() if file.is_file() else ():
             if stem not in images:
                 what = f"names {stem}, which has no image"
                 problems.append(Problem(file.name, what, "download the image again"))

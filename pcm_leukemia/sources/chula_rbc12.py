@@ -14,6 +14,7 @@ from pathlib import Path
 
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import InvalidExport, Problem
+from pcm_leukemia.files import read_text
 from pcm_leukemia.schema import AnnotationState, Cell, Image, ImageId, Tag, Taxonomy
 from pcm_leukemia.shapes import Point
 from pcm_leukemia.sources._files import find_root, listing, not_found, sizes
@@ -160,7 +161,7 @@ def _state(found: list[tuple[Point, str]] | None) -> AnnotationState:
 def _points(
     top: Path, table: str, size: tuple[int, int], problems: list[Problem]
 ) -> Iterator[tuple[Point, str]]:
-    for line, row in enumerate((top / table).read_text(encoding="utf-8").splitlines(), 1):
+    for line, row in enumerate(read_text(top / table).splitlines(), 1):
         if not row.strip():
             continue
         try:

@@ -15,6 +15,7 @@ Images of the final test have no label, so they have no cell and are not annotat
 from __future__ import annotations
 
 import csv
+import io
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from pathlib import Path
 
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import CorruptFile, InvalidExport, Problem
+from pcm_leukemia.files import read_text
 from pcm_leukemia.schema import Image, ImageId, PatientId
 from pcm_leukemia.sources._files import find_root, listing, sizes
 from pcm_leukemia.sources._labels import read_map
@@ -208,13 +210,12 @@ def _prelim(folder: Path, files: list[str], problems: list[Problem]) -> list[_Na
 
 def _table(path: Path) -> list[tuple[int, str, str, str]]:
     """(line, original name, new name, label) of each row; the column Patient_ID holds the original name."""
-    with path.open(encoding="utf-8-sig", newline="") as stream:
-        rows = csv.reader(stream)
+    rows = csv.reader(io.StringIO(read_text(path), newline=""))
+    try:
         header = [name.strip().lower() for name in next(rows, [])]
-        try:
-            columns = [header.index(name) for name in ("patient_id", "new_names", "labels")]
-            return [(rows.line_num, *(row[column].strip() for column in columns)) for row in rows if row]  # type: ignore[misc]
-        except (ValueError, IndexError) as error:
-            raise CorruptFile(
-                f"{path}:{rows.line_num}: must have the columns Patient_ID, new_names and labels; get it again"
-            ) from error
+        columns = [header.index(name) for name in ("patient_id", "new_names", "labels")]
+        return [(rows.line_num, *(row[column].strip() for column in columns)) for row in rows if row]  # type: ignore[misc]
+    except (ValueError, IndexError, csv.Error) as error:
+        raise CorruptFile(
+            f"{path}:{rows.line_num}: must have the columns Patient_ID, new_names and labels; get it again"
+        ) from error

@@ -15,7 +15,7 @@ annotated, and "None" does not mean a negative. The images were squeezed to a sq
 
 from __future__ import annotations
 
-import json
+import math
 import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
@@ -23,8 +23,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import CorruptFile, InvalidExport, Problem, some
+from pcm_leukemia.files import BAD_CONTENT, read_text
 from pcm_leukemia.schema import Attributes, Cell, Image, ImageId, PatientId, letters
 from pcm_leukemia.shapes import Box
 from pcm_leukemia.sources._files import find_root, listing, not_found, sizes, warn
@@ -89,6 +92,24 @@ _SUBSET = re.compile(r"[HL]_(10|40|100)X_C[12]", re.IGNORECASE)
 _NAME = re.compile(r"([^_]+)_.+_([A-Za-z]+)")
 _DIAGNOSES = {"APML": "APL"}
 _PARTS = ("train", "test")
+
+
+class _ImageRow(msgspec.Struct):
+    id: int | str
+    file_name: str
+
+
+class _Category(msgspec.Struct):
+    id: int | str
+    name: str
+
+
+class _Coco(msgspec.Struct):
+    """One file; its annotations are checked one by one."""
+
+    images: list[_ImageRow]
+    categories: list[_Category]
+    annotations: list[Any]
 
 
 @dataclass
@@ -203,7 +224,7 @@ def _read_subset(folder: Path, name: str, path: Path, found: _Contents, workers:
                 )
             continue
         content = _json(folder / table)
-        rows = {Path(str(row["file_name"])).name: row for row in content["images"]}
+        rows = {Path(row.file_name).name: row for row in content.images}
         lost = sorted(rows.keys() - inside.keys())
         found.problems += [
             Problem(table, f"names {file}, which is not in {name}'s {part}", "get the subset again, whole")
@@ -217,18 +238,19 @@ def _read_subset(folder: Path, name: str, path: Path, found: _Contents, workers:
         }
         found.images += images.values()
         found.part_of |= dict.fromkeys((image.id for image in images.values()), part)
-        by_number = {row["id"]: images[file] for file, row in rows.items() if file in images}
+        by_number = {row.id: images[file] for file, row in rows.items() if file in images}
         found.cells += _cells(table, content, by_number, found)
 
 
-def _json(path: Path) -> dict[str, Any]:
+def _json(path: Path) -> _Coco:
     try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
-        if all(isinstance(content[key], list) for key in ("images", "annotations", "categories")):
-            return dict(content)
-    except (ValueError, KeyError, TypeError):
-        pass
-    raise CorruptFile(f"{path}: is not a COCO file with images, annotations and categories; get it again")
+        return msgspec.json.decode(read_text(path), type=_Coco)
+    except BAD_CONTENT as error:
+        if isinstance(error, CorruptFile):
+            raise
+        raise CorruptFile(
+            f"{path}: is not a COCO file with images, annotations and categories ({error}); get it again"
+        ) from error
 
 
 def _image(file: str, subset: str, size: tuple[int, int], *, listed: bool) -> Image:
@@ -245,22 +267,22 @@ def _image(file: str, subset: str, size: tuple[int, int], *, listed: bool) -> Im
     )
 
 
-def _cells(
-    where: str, content: Mapping[str, Any], images: Mapping[object, Image], found: _Contents
-) -> Iterator[Cell]:
+def _cells(where: str, content: _Coco, images: Mapping[int | str, Image], found: _Contents) -> Iterator[Cell]:
     """Yield the cells of one file, without those of unreadable images."""
     codes = {letters(raw): raw for raw in found.labels.rules}
-    names = {row["id"]: str(row["name"]) for row in content["categories"]}
-    used = Counter(str(row.get("category_id")) for row in content["annotations"] if isinstance(row, dict))
+    names = {row.id: row.name for row in content.categories}
+    used = Counter(str(row.get("category_id")) for row in content.annotations if isinstance(row, dict))
     found.labels.require({codes.get(letters(name), name): used[str(key)] for key, name in names.items()})
-    listed = {row["id"] for row in content["images"]}
+    listed = {row.id for row in content.images}
     numbers: dict[ImageId, int] = {}
-    for index, row in enumerate(content["annotations"]):
+    for index, row in enumerate(content.annotations):
         place = f"{where} annotations[{index}]"
         try:
             image, raw = images.get(row["image_id"]), names[row["category_id"]]
             x, y, width, height = map(float, row["bbox"])
-        except (KeyError, TypeError, ValueError) as error:
+            if not all(map(math.isfinite, (x, y, width, height))):
+                raise ValueError("a side of its box is not finite")
+        except BAD_CONTENT as error:
             found.problems.append(Problem(place, f"cannot be read ({error})", "get the subset again"))
             continue
         said = row.get("category_name")

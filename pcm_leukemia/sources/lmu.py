@@ -15,7 +15,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.errors import CorruptFile, InvalidExport, Problem
+from pcm_leukemia.errors import InvalidExport, Problem
+from pcm_leukemia.files import read_text
 from pcm_leukemia.schema import Attributes
 from pcm_leukemia.sources._files import find_root, listing
 from pcm_leukemia.sources._labels import read_map
@@ -154,10 +155,7 @@ def _re_annotations(folder: Path, given: Path, files: set[str]) -> dict[str, Att
     table = next((place / ANNOTATIONS for place in (folder, *above) if (place / ANNOTATIONS).is_file()), None)
     if table is None:
         return {}
-    try:
-        lines = table.read_text(encoding="utf-8").splitlines()
-    except UnicodeDecodeError as error:
-        raise CorruptFile(f"{table}: is not text ({error}); unzip it again") from error
+    lines = read_text(table).splitlines()
     by_stem = {file.rpartition(".")[0]: file for file in files}
     found: dict[str, Attributes] = {}
     problems = []

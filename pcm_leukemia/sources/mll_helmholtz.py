@@ -13,15 +13,14 @@ Sources: marrlab/SCEMILA for the layout; the published numbers of images differ.
 
 from __future__ import annotations
 
-import csv
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.errors import CorruptFile, InvalidExport, Problem
+from pcm_leukemia.errors import InvalidExport, Problem
 from pcm_leukemia.schema import Image, ImageId, PatientId, Tag
-from pcm_leukemia.sources._files import find_root, listing, not_found, sizes, warn
+from pcm_leukemia.sources._files import find_root, listing, not_found, sizes, table_rows, warn
 from pcm_leukemia.sources._parts import patients
 from pcm_leukemia.sources._source import Source
 
@@ -164,9 +163,7 @@ def _compare(table: Path | None, group_of: Mapping[str, str], counts: Mapping[st
 
 
 def _rows(table: Path) -> list[tuple[int, Sequence[str]]]:
-    with table.open(encoding="utf-8-sig", newline="") as stream:
-        rows = csv.DictReader(stream)
-        lacking = [name for name in _COLUMNS if name not in (rows.fieldnames or ())]
-        if lacking:
-            raise CorruptFile(f"{table}: lacks the columns {', '.join(lacking)}; get it again")
-        return [(rows.line_num, [row[name].strip() for name in _COLUMNS]) for row in rows]
+    return [
+        (line, [row[name].strip() for name in _COLUMNS])
+        for line, row in table_rows(table, _COLUMNS, "get it again")
+    ]

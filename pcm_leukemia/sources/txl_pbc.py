@@ -15,6 +15,7 @@ import yaml
 
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import CorruptFile, InvalidExport, Problem, some
+from pcm_leukemia.files import BAD_CONTENT, read_text
 from pcm_leukemia.schema import PARTS, AnnotationState, Cell, Image, ImageId, Split
 from pcm_leukemia.shapes import Box
 from pcm_leukemia.sources._files import find_root, listing, not_found, sizes, warn
@@ -134,12 +135,12 @@ def _warn(top: Path, unlabelled: Sequence[str], flat: Sequence[str]) -> None:
 def _names(file: Path) -> list[str]:
     """The classes, by number from 0."""
     try:
-        names = yaml.safe_load(file.read_text(encoding="utf-8-sig"))["names"]
-    except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError) as error:
+        names = yaml.safe_load(read_text(file))["names"]
+    except (yaml.YAMLError, *BAD_CONTENT) as error:
         raise CorruptFile(f"{file}: names no classes; get {SOURCE.title} again") from error
-    if not isinstance(names, list):
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise CorruptFile(f"{file}: names no list of classes; get {SOURCE.title} again")
-    return [str(name) for name in names]
+    return names
 
 
 def _cells(
@@ -151,7 +152,7 @@ def _cells(
     problems: list[Problem],
     flat: list[str],
 ) -> Iterator[Cell]:
-    rows = (top / table).read_text(encoding="utf-8").splitlines()
+    rows = read_text(top / table).splitlines()
     for line, row in enumerate(rows, 1):
         if not row.strip():
             continue

@@ -239,7 +239,9 @@ def extend(split: Split, ds: Dataset) -> Split:
         )
     old = [image for image in ds.images if image.id in split.part_of]
     new = [image for image in ds.images if image.id not in split.part_of]
-    known = leaks(ds.select(images=split.part_of), split) + changed_patients(ds, split)
+    known = leaks(ds.select(images=lambda image: image.id in split.part_of), split) + changed_patients(
+        ds, split
+    )
     if known:
         raise LeakySplit([leak.problem for leak in known])
     _warn_of_lost(split, split.part_of.keys() - {image.id for image in old})

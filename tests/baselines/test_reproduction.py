@@ -301,11 +301,11 @@ def test_predictions_as_coco_cvat_and_pictures(world: World, tmp_path: Path) -> 
 
     prediction.write(predicted, tmp_path / "review.zip", ds, taxonomy, "cvat", threshold=0.2)
     back = pcm.load_dataset(tmp_path / "review.zip", taxonomy="declared")
-    assert len(back.cells) == sum(one.score >= 0.2 for ones in predicted.values() for one in ones)
+    assert len(back.cells) == sum(one.shown_score >= 0.2 for ones in predicted.values() for one in ones)
     assert {cell.source for cell in back.cells} <= {"auto"}
 
     prediction.write(predicted, tmp_path / "look", ds, taxonomy, "pictures", threshold=0.2)
-    shown = next(image for image, ones in predicted.items() if any(one.score >= 0.2 for one in ones))
+    shown = next(image for image, ones in predicted.items() if any(one.shown_score >= 0.2 for one in ones))
     with PIL.Image.open(tmp_path / "look" / Path(shown).with_suffix(".jpg")) as picture:
         drawn = np.asarray(picture.convert("RGB")).astype(int)
     plain = images.load(images.files_of(ds), ds.image(shown)).astype(int)

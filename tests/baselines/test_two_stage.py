@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,10 @@ import PIL.Image
 import pytest
 import torch
 
-from pcm_leukemia import Dataset, Image, Taxonomy
+from pcm_leukemia import Cell, Dataset, Image, Taxonomy
 from pcm_leukemia.baselines import prediction
 from pcm_leukemia.baselines.contract import Detections
+from pcm_leukemia.baselines.metrics import detection
 from pcm_leukemia.baselines.metrics.coco_results import from_coco_results
 from pcm_leukemia.baselines.prediction import Predicted
 from pcm_leukemia.baselines.two_stage import TwoStage
@@ -108,3 +110,72 @@ def test_predictions_are_written_as_coco_with_all_their_scores(ds: Dataset, tmp_
         np.testing.assert_array_equal(back[image].boxes, expected.boxes)
         np.testing.assert_array_equal(back[image].labels, expected.labels)
         np.testing.assert_allclose(back[image].scores, expected.scores, atol=1e-6)
+
+
+class Unsure(Classifier):
+    """Has the right label, hardly surer of it than of the other."""
+
+    def probabilities(self, batch: torch.Tensor) -> torch.Tensor:
+        return 0.5 + (super().probabilities(batch) - 0.5) / 10
+
+
+def annotated() -> tuple[Cell, ...]:
+    """The cells that the pictures show, with their right labels."""
+    names = {100: "Lymphocyte", 200: "Monocyte", 250: "Other"}
+    return tuple(
+        Cell(ImageId(image), number, names[red], Box(*sides))
+        for image, reds in REDS.items()
+        for number, (sides, red) in enumerate(zip(SIDES, reds, strict=True))
+        if red
+    )
+
+
+def test_a_cell_of_unsure_type_is_found(ds: Dataset, tmp_path: Path) -> None:
+    """All cells are found at 0.8 or more; the product of both scores is below 0.5."""
+    labelled = TwoStage(Detector(), Unsure()).predict(ds)
+    three = replace(ds, taxonomy=Taxonomy("three", (*Classifier.labels, "Other")), cells=annotated())
+    ranked = {image: each.as_found(2) for image, each in labelled.items()}
+    counted = {image: each.as_found(2, ranked=False) for image, each in labelled.items()}
+    scores = detection.score(three, ranked, counted=counted, draws=0)
+    assert (scores.found, scores.findable) == (4, 4)
+    assert scores.confusion == ((2, 0, 0, 0), (0, 2, 0, 0), (0, 0, 2, 0), (0, 0, 0, 0))
+    by_product = detection.score(three, ranked, draws=0)
+    assert (by_product.found, by_product.overall) == (0, scores.overall)
+    predicted = {
+        image: [
+            Predicted(Classifier.labels[label], Box(*sides), score * sure, score, sure)
+            for sides, score, label, sure in zip(
+                *(each.tolist() for each in (of.boxes, of.scores, of.labels, of.label_scores)), strict=True
+            )
+        ]
+        for image, of in labelled.items()
+    }
+    assert prediction.write(predicted, tmp_path / "review", ds, ds.taxonomy, "cvat").cells == {
+        "all": {"Lymphocyte": 2, "Monocyte": 2}
+    }
+    assert prediction.write(predicted, tmp_path / "pictures", ds, ds.taxonomy, "pictures").images == {
+        "all": 4
+    }
+
+
+class Twice(Detector):
+    """Finds each cell a second time, a little aside, as the other class."""
+
+    def detect(self, batch: torch.Tensor, sizes: Sequence[tuple[int, int]]) -> list[Detections]:
+        return [
+            Detections(
+                np.concatenate([one.boxes, one.boxes + 1]),
+                np.concatenate([one.scores, one.scores - 0.3]).astype(np.float32),
+                np.concatenate([one.labels, 1 - one.labels]),
+            )
+            for one in super().detect(batch, sizes)
+        ]
+
+
+def test_one_cell_found_as_both_classes_is_classified_once(ds: Dataset) -> None:
+    once = TwoStage(Detector(), Classifier()).predict(ds)
+    twice = TwoStage(Twice(), Classifier()).predict(ds)
+    for image, each in twice.items():
+        np.testing.assert_array_equal(each.boxes, once[image].boxes)
+        np.testing.assert_array_equal(each.others.boxes, once[image].others.boxes)
+        assert len(each.found.boxes) == 2 * len(once[image].found.boxes)  # the detector is scored on all

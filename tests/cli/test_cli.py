@@ -140,6 +140,14 @@ def test_without_patients_the_split_says_how_to_give_them(run: Run, export: Path
         (("inspect", "nowhere.zip"), "does not exist"),
         (("import", "{export}", "out", "--map", "Blob"), "must be LABEL=CLASS or LABEL=ignore"),
         (
+            ("import", "{export}", "out", "--map", "Blob=Other,Old blob=ignore"),
+            "takes pairs apart from each other; give --map Blob=Other 'Old blob=ignore'",
+        ),
+        (
+            ("import", "{export}", "out", "--patients-same", "7=007,8=008"),
+            "give --patients-same 7=007 8=008",
+        ),
+        (
             ("import", "{export}", "out", "--map", "Blob=Limphocyte"),
             '"Limphocyte" is not a class of pcm-leukemia',
         ),

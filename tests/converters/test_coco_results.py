@@ -235,3 +235,14 @@ def test_results_are_read_without_the_libraries_of_the_models() -> None:
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"
+
+
+def test_of_two_stages_the_detectors_score_decides() -> None:
+    """A cell that was found at 0.9 is shown, though its label is unsure."""
+    row = {"image_id": 1, "category_id": 9, "bbox": [10, 20, 40, 50], "score": 0.36}
+    unsure = {**row, "detection_score": 0.9, "label_score": 0.4}
+    assert with_results(data(), [row]).cells == ()
+    (added,) = with_results(data(), [unsure]).cells
+    assert added.attributes == (("score", "0.90"),)
+    (read,) = coco.read_results([unsure], data())
+    assert (read.score, read.shown_score) == (0.36, 0.9)

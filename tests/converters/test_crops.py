@@ -348,7 +348,7 @@ def test_refusals(ds: Dataset, tmp_path: Path) -> None:
     ):
         with pytest.raises(ValueError, match=sentence):
             crops.write(ds, tmp_path / "crops", **options)
-    odd = ds.relabel({"Other": "a/b"})
+    odd = ds.relabel({"Other": "a/b"}, "declared")
     with pytest.raises(ExportError, match='label "a/b": is not a valid folder name on every system'):
         crops.write(odd, tmp_path / "crops")
     assert sorted(os.listdir(tmp_path)) == ["export"]  # noqa: PTH208
