@@ -5,7 +5,8 @@ from __future__ import annotations
 from pcm_leukemia.files.ahead import ahead
 from pcm_leukemia.files.containers import Container, Document, open_container
 from pcm_leukemia.files.digests import digest
-from pcm_leukemia.files.finding import Found, find_images, find_paths
+from pcm_leukemia.files.finding import Found, common_form, find_images, find_paths
+from pcm_leukemia.files.naming import ImageNames
 from pcm_leukemia.files.paths import leads_outside, portable_name
 from pcm_leukemia.files.reading import BAD_CONTENT, BAD_FILE, IMAGE_SUFFIXES, Files, read_text
 from pcm_leukemia.files.writing import (
@@ -40,10 +41,12 @@ __all__ = [
     "Document",
     "Files",
     "Found",
+    "ImageNames",
     "Report",
     "ahead",
     "check_target",
     "check_zip",
+    "common_form",
     "counts",
     "digest",
     "disk_errors",

@@ -23,7 +23,7 @@ from pcm_leukemia.files.containers import Container
 from pcm_leukemia.files.paths import leads_outside
 from pcm_leukemia.schema import Image, ImageId
 
-__all__ = ["Found", "find_images", "find_paths"]
+__all__ = ["Found", "common_form", "find_images", "find_paths"]
 
 _CVAT_SUFFIXES = (".PNG", ".png", ".jpg", ".jpeg")
 """The suffixes that CVAT adds to the file of an image whose name has no suffix, in the order of the search."""
@@ -169,19 +169,22 @@ class _Alike:
         self, container: Container, wanted: Sequence[_Wanted], taken: set[str], *, folders: bool
     ) -> None:
         self.wanted, self.taken = wanted, taken
-        self.forms = [_form(each.name) for each in wanted]
+        self.forms = [common_form(each.name) for each in wanted]
         firsts = {form.partition("/")[0] for form in self.forms} | {"images"}
         firsts |= {
-            _form(part).partition("/")[0] for each in wanted for part in (each.subset, each.base) if part
+            common_form(part).partition("/")[0]
+            for each in wanted
+            for part in (each.subset, each.base)
+            if part
         }
-        paths: Iterable[str] = container.paths(lambda name: _form(name) in firsts)
+        paths: Iterable[str] = container.paths(lambda name: common_form(name) in firsts)
         if folders:
             above = (folder.as_posix() for path in paths for folder in PurePosixPath(path).parents[:-1])
             paths = dict.fromkeys(above)
         self.whole: dict[str, list[str]] = {}
         self.endings: dict[str, list[str]] = {}
         for path in paths:
-            form = _form(path)
+            form = common_form(path)
             self.whole.setdefault(form, []).append(path)
             while form:
                 self.endings.setdefault(form, []).append(path)
@@ -216,7 +219,7 @@ class _Alike:
 
     def _placed(self, wanted: _Wanted, form: str) -> list[str]:
         for place in _places(wanted):
-            inner = _form(place)
+            inner = common_form(place)
             for name in _with_suffixes(f"{inner}/{form}" if inner else form):
                 if found := self.whole.get(name.lower()):
                     return found
@@ -242,7 +245,7 @@ class _Alike:
                 return Found(free[0])
             return Found(None, f"{candidates[0]} has nearly this name, but belongs to another image")
         first, second = candidates[:2]
-        if _form(first) != _form(second):
+        if common_form(first) != common_form(second):
             return Found(
                 None, f"{first} and {second} both end with its name", "put the file at its full path"
             )
@@ -279,7 +282,7 @@ def _composed(name: str) -> str:
     return unicodedata.normalize("NFC", _slashes(name))
 
 
-def _form(name: str) -> str:
+def common_form(name: str) -> str:
     """The one form of all spellings of a path: relative, without case, escapes, and blanks around its parts."""
     if "%" in name:
         with suppress(UnicodeDecodeError):

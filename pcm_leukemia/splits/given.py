@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import DataNotFound, DataWarning, InvalidExport, Problem, some
+from pcm_leukemia.files import ImageNames
 from pcm_leukemia.patients import warn_of_spellings
 from pcm_leukemia.schema import Image, ImageId, Split, part_named
 from pcm_leukemia.splits.file import PART
@@ -162,12 +163,12 @@ def from_lists(
         for part in lists
         if not PART.fullmatch(part)
     ]
-    index = _Index(ds)
+    names = ImageNames(ds.images)
     strangers = []
     doubtful: set[ImageId] = set()
     for part, given in lists.items():
         for entry in _entries(given):
-            found = index.find(entry)
+            found = names.find(entry)
             if not found:
                 strangers.append(f'list "{part}" entry "{entry}"')
             elif len(found) > 1:
@@ -186,40 +187,6 @@ def from_lists(
     if strangers:
         warnings.warn(f"{some(strangers)}: no such image; check the paths", DataWarning, stacklevel=2)
     return _checked(ds, part_of, problems, name, {"method": "from_lists", "val_unit": val_unit})
-
-
-class _Index:
-    """The images by every name that a list may give them."""
-
-    def __init__(self, ds: Dataset) -> None:
-        self.whole: dict[str, list[ImageId]] = {}
-        self.ends: dict[str, list[ImageId]] = {}
-        for image in ds.images:
-            for path in dict.fromkeys((image.id, image.name)):
-                for spelled in dict.fromkeys((path, str(PurePosixPath(path).with_suffix("")))):
-                    self._add(self.whole, spelled, image.id)
-            for spelled in (image.id, str(PurePosixPath(image.id).with_suffix(""))):
-                for end in _ends(spelled):
-                    self._add(self.ends, end, image.id)
-
-    @staticmethod
-    def _add(table: dict[str, list[ImageId]], key: str, image: ImageId) -> None:
-        images = table.setdefault(key, [])
-        if image not in images:
-            images.append(image)
-
-    def find(self, entry: str) -> list[ImageId]:
-        """The images that an entry may mean: by whole path, by the end of the path, or with more folders before it."""
-        entry = entry.replace("\\", "/").removeprefix("./")
-        found = self.whole.get(entry) or self.ends.get(entry)
-        return found or next((self.whole[end] for end in _ends(entry) if end in self.whole), [])
-
-
-def _ends(path: str) -> Iterator[str]:
-    """'b/c.png' and 'c.png' of 'a/b/c.png'."""
-    while "/" in path:
-        path = path.partition("/")[2]
-        yield path
 
 
 def _entries(given: str | Path | Iterable[str]) -> Iterable[str]:
