@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import warnings
 from collections import Counter, defaultdict
@@ -15,7 +14,7 @@ from typing import Literal, TypeAlias
 from msgspec import structs
 
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.errors import DataWarning, some
+from pcm_leukemia.errors import CorruptFile, DataNotFound, DataWarning, some
 from pcm_leukemia.files import Files
 from pcm_leukemia.grouping import groups
 from pcm_leukemia.schema import Image, ImageId, Patient, PatientId, Split
@@ -46,14 +45,16 @@ def concat(
     name
         The name of the result; by default the names joined by "+".
     copies_by
-        "files" finds images whose files are equal byte for byte, at almost no cost. "pixels" decodes every image
+        "files" finds images whose files are equal byte for byte, whatever their names, at almost no cost: by the digests
+        that were recorded at import, and where these agree by the whole files, if they can be read. "pixels" decodes every image
         (13 ms each) and also finds images that were compressed again, scaled, turned or mirrored, and cells that were
         cropped from another image (see docs/trust.md).
 
     Warns
     -----
     DataWarning
-        If images are in more than one data set: their number, and the first of them.
+        If images are in more than one data set: their number, and the first of them. If some images have neither a file
+        nor the digest of one, and so cannot be compared.
 
     Raises
     ------
@@ -156,6 +157,7 @@ def _named(ds: Dataset, root: Path | None) -> Dataset:
         patient_of={
             images[i].id: PatientId(f"{ds.name}/{p}") for i, p in ds.split.patient_of.items() if i in images
         },
+        digest_of={images[i].id: digest for i, digest in ds.split.digest_of.items() if i in images},
     )
     return Dataset(
         ds.name,
@@ -187,25 +189,48 @@ def _split(joined: Sequence[Dataset]) -> Split | None:
         {image: part for split in splits for image, part in split.part_of.items()},
         {"method": "joined", **{f"of {ds.name}": ds.split.name for ds in joined if ds.split}},
         {image: patient for split in splits for image, patient in split.patient_of.items()},
+        digest_of={image: digest for split in splits for image, digest in split.digest_of.items()},
         val_shares_patients=shares,
     )
 
 
 def _same_files(ds: Dataset) -> Iterator[Sequence[ImageId]]:
-    """Images with identical files; only files of equal length are read."""
-    if ds.root is None:
-        return
-    files = Files(ds.root)
-    by_length: dict[int, list[Image]] = defaultdict(list)
+    """Images with identical files, by their digests; a file whose digest was not recorded is opened for it."""
+    files = Files(ds.root) if ds.root is not None else None
+    by_digest: dict[str, list[Image]] = defaultdict(list)
+    unknown = []
     for image in ds.images:
-        if image.file is not None:
-            by_length[files.length(image.file)].append(image)
-    for images in by_length.values():
+        digest = image.digest
+        if digest is None and image.file is not None and files is not None:
+            digest = files.digest_of(image.file)
+        if digest is None:
+            unknown.append(image.id)
+        else:
+            by_digest[digest].append(image)
+    if unknown and by_digest:
+        warnings.warn(
+            f'{ds.name}: {len(unknown):,} of {len(ds.images):,} images, the first "{unknown[0]}", have neither a file '
+            "nor the digest of one, so it is not known whether they are in more than one data set, and equal names say "
+            "nothing; import them again with their images",
+            DataWarning,
+            stacklevel=4,
+        )
+    for images in by_digest.values():
         if len(images) > 1:
-            by_content: dict[bytes, list[ImageId]] = defaultdict(list)
-            for image in images:
-                by_content[hashlib.sha256(files.read(str(image.file))).digest()].append(image.id)
+            by_content: dict[str, list[ImageId]] = defaultdict(list)
+            for image, content in zip(images, _contents(images, files), strict=True):
+                by_content[content].append(image.id)
             yield from (same for same in by_content.values() if len(same) > 1)
+
+
+def _contents(images: Sequence[Image], files: Files | None) -> list[str]:
+    """The SHA-256 of each whole file; "" for all of them if one cannot be read: then the digests decide."""
+    try:
+        if files is not None and all(image.file is not None for image in images):
+            return [files.sha256(str(image.file)) for image in images]
+    except (DataNotFound, CorruptFile):
+        pass
+    return [""] * len(images)
 
 
 def _same_pictures(ds: Dataset) -> Iterator[Sequence[ImageId]]:

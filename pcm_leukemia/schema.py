@@ -259,7 +259,8 @@ class Split:
     `splits.extend` depends on it, to place new images by the same method. `val_shares_patients` says that training and
     validation may have patients in common, for example because validation was drawn by image. `patient_of` is the patient of each
     image when the split was made, as far as known: images may be added, removed or renamed, and their patient stays in
-    the same part.
+    the same part. `digest_of` is the digest of each image's file (`Image.digest`), as far as known: an image that was
+    renamed stays in its part.
 
     Examples
     --------
@@ -271,6 +272,7 @@ class Split:
     part_of: Mapping[ImageId, str]
     made: Mapping[str, str] = field(default_factory=dict)
     patient_of: Mapping[ImageId, PatientId] = field(default_factory=dict, compare=False)
+    digest_of: Mapping[ImageId, str] = field(default_factory=dict, compare=False, kw_only=True)
     val_shares_patients: bool = field(default=False, kw_only=True)
 
     def __repr__(self) -> str:
@@ -285,6 +287,7 @@ class Split:
         part_of: Mapping[ImageId, str],
         record: Mapping[str, str],
         patient_of: Mapping[ImageId, PatientId] | None = None,
+        digest_of: Mapping[ImageId, str] | None = None,
     ) -> Split:
         """The split that a file describes: `record` is a `Split.record`, or the `made` of an older version."""
         by_image = "yes" if record.get("val_unit") == "image" else "no"
@@ -293,6 +296,7 @@ class Split:
             part_of,
             {key: text for key, text in record.items() if key != _SHARED},
             patient_of or {},
+            digest_of=digest_of or {},
             val_shares_patients=record.get(_SHARED, by_image) == "yes",
         )
 

@@ -149,6 +149,49 @@ def test_an_image_in_two_data_sets_is_told_and_never_separated(tmp_path: Path, a
         splits.require_sound(torn)
 
 
+def test_a_copy_is_known_by_its_digest_when_the_files_are_elsewhere() -> None:
+    here = replace(one("here"), images=(replace(one("here").images[0], digest="d" * 32),))
+    there = Image(ImageId("b.png"), 64, 48, digest="d" * 32)
+    with pytest.warns(pcm.errors.DataWarning, match=r"here/P1/a.png = there/b.png"):
+        both = concat([here, Dataset("there", NINE, (there,))])
+    assert {image.group for image in both.images} == {"same as here/P1/a.png"}
+
+
+def test_equal_digests_of_files_that_differ_elsewhere_are_no_copy(tmp_path: Path) -> None:
+    same = []
+    for name, shade in (("one", 20), ("two", 200)):
+        (tmp_path / name).mkdir()
+        pixels = np.zeros((400, 400), np.uint8)
+        pixels[30:40] = shade  # between the blocks of the digest
+        PIL.Image.fromarray(pixels).save(tmp_path / name / "a.bmp")
+        ds = Dataset(name, NINE, (Image(ImageId("a.bmp"), 400, 400, file="a.bmp"),), root=tmp_path / name)
+        checked, _ = images.compare_files(ds.images, tmp_path / name)
+        same.append(replace(ds, images=checked))
+    assert same[0].images[0].digest == same[1].images[0].digest
+    assert not any(image.group for image in concat(same).images)
+    shutil.rmtree(tmp_path / "one")
+    with pytest.warns(pcm.errors.DataWarning, match="1 images are in more than one data set"):
+        assert concat(same).images[0].group  # the files cannot be read, so their digests decide
+
+
+def test_what_cannot_be_compared_is_said(tmp_path: Path) -> None:
+    known = smears(tmp_path, "known", {"a.png": (10, 150, 20)})
+    with pytest.warns(
+        pcm.errors.DataWarning, match='1 of 2 images, the first "rows/a.png", have neither a file'
+    ):
+        both = concat([known, Dataset("rows", NINE, (Image(ImageId("a.png"), 64, 64),))])
+    assert not any(image.group for image in both.images)
+
+
+def test_digests_that_a_split_recorded_follow_the_images() -> None:
+    ds = one("here", "train")
+    assert ds.split is not None
+    known = replace(ds, split=replace(ds.split, digest_of={ds.images[0].id: "d" * 32}))
+    joined = concat([known, one("there", "test")]).split
+    assert joined is not None
+    assert joined.digest_of == {"here/P1/a.png": "d" * 32}
+
+
 def test_groups_that_share_a_copy_become_one(tmp_path: Path) -> None:
     one = smears(tmp_path, "one", {f"{n}.png": (10 * n, 150, 20) for n in range(3)})
     two = smears(tmp_path, "two", {f"{n}.png": (20, 10 * n, 150) for n in range(3)})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import struct
 import zipfile
@@ -112,16 +113,6 @@ class Files:
             except BAD_FILE as error:
                 raise CorruptFile(f"{self.root}: {file} cannot be read ({error}); export it again") from error
 
-    def length(self, file: str) -> int:
-        """The size of the file in bytes."""
-        path = self.path(file)
-        try:
-            if path is not None:
-                return path.stat().st_size
-            return self._member(file)[1].file_size
-        except (KeyError, FileNotFoundError, NotADirectoryError) as error:
-            raise DataNotFound(f"{self.root}: has no file {file}; give {option('images_root')}") from error
-
     def digest(self, file: str, stream: IO[bytes]) -> str:
         """The digest of a file that `open` opened; its stream is moved."""
         if not isinstance(stream, zipfile.ZipExtFile):
@@ -134,6 +125,22 @@ class Files:
             packed.seek(info.header_offset + 26)
             name, extra = struct.unpack("<HH", packed.read(4))
             return digest(packed, info.file_size, info.header_offset + 30 + name + extra)
+
+    def digest_of(self, file: str) -> str:
+        """The digest of a file."""
+        with self.open(file) as stream:
+            try:
+                return self.digest(file, stream)
+            except BAD_FILE as error:
+                raise CorruptFile(f"{self.root}: {file} cannot be read ({error}); export it again") from error
+
+    def sha256(self, file: str) -> str:
+        """The SHA-256 of the whole file, which tells apart what `digest` may not."""
+        with self.open(file) as stream:
+            try:
+                return hashlib.file_digest(stream, "sha256").hexdigest()  # type: ignore[arg-type]  # a zip's, too
+            except BAD_FILE as error:
+                raise CorruptFile(f"{self.root}: {file} cannot be read ({error}); export it again") from error
 
     def _member(self, file: str) -> tuple[zipfile.ZipFile, zipfile.ZipInfo]:
         """The zip that a file is in, and its entry there."""

@@ -1,5 +1,7 @@
 """The file of a split: how it was made in ``# key: value`` lines, then one row for each image.
 
+Rows have a digest if the digest of any image is known. Files without that column, as of older versions, are read too.
+
 It can be compared line by line, a spreadsheet opens it, and any file name survives in it.
 """
 
@@ -21,13 +23,14 @@ PART = re.compile(r"\w[\w.-]*")
 """What a part may be called: a plain word, since parts become folders and file names."""
 
 _HEADER = ["image", "patient", "part"]
+_DIGEST = "digest"
 _ESCAPES = {"\\": "\\\\", "\n": "\\n", "\r": "\\r"}
 
 
 def write(split: Split, path: str | Path, ds: Dataset) -> None:
     """Write a split as UTF-8 text, its rows in the order of the image ids.
 
-    The patients in it are those of `ds`; of an image that `ds` lacks, the one that the split knows.
+    The patients and digests in it are those of `ds`; of an image that `ds` lacks, those that the split knows.
 
     Raises
     ------
@@ -54,13 +57,16 @@ def write(split: Split, path: str | Path, ds: Dataset) -> None:
         if not PART.fullmatch(part):
             raise ValueError(f'split "{split.name}": part "{part}"; use letters, digits, "_", "-" and "."')
     patient_of = {**split.patient_of, **{image.id: image.patient or "" for image in ds.images}}
+    digest_of = {**split.digest_of, **{image.id: image.digest for image in ds.images if image.digest}}
+    with_digests = not split.part_of.keys().isdisjoint(digest_of)
     with Path(path).open("w", encoding="utf-8", newline="") as out:
         for key, value in split.record.items():
             text = "".join(_ESCAPES.get(character, character) for character in value)
             out.write(f"# {key}: {text}\n")
-        out.write(",".join(_HEADER) + "\n")
+        out.write(",".join([*_HEADER, _DIGEST] if with_digests else _HEADER) + "\n")
         for image, part in sorted(split.part_of.items()):
-            out.write(f"{_quoted(image)},{_quoted(patient_of.get(image, ''))},{part}\n")
+            digest = f",{_quoted(digest_of.get(image, ''))}" if with_digests else ""
+            out.write(f"{_quoted(image)},{_quoted(patient_of.get(image, ''))},{part}{digest}\n")
 
 
 def _quoted(value: str) -> str:
@@ -100,14 +106,17 @@ def read(path: str | Path, name: str | None = None) -> Split:
     made, start, skipped = _made(text)
     part_of: dict[ImageId, str] = {}
     patient_of: dict[ImageId, PatientId] = {}
-    for line, image, patient, part in _rows(path, text[start:], skipped):
+    digest_of: dict[ImageId, str] = {}
+    for line, image, patient, part, digest in _rows(path, text[start:], skipped):
         if patient:
             patient_of[image] = patient
+        if digest:
+            digest_of[image] = digest
         if part_of.setdefault(image, part) != part:
             raise CorruptFile(
                 f'{path}:{line}: image "{image}" is in {part_of[image]} and in {part}; keep one of the rows'
             )
-    return Split.from_record(name or path.stem, part_of, made, patient_of)
+    return Split.from_record(name or path.stem, part_of, made, patient_of, digest_of)
 
 
 def _made(text: str) -> tuple[dict[str, str], int, int]:
@@ -121,27 +130,28 @@ def _made(text: str) -> tuple[dict[str, str], int, int]:
     return made, start, lines
 
 
-def _rows(path: Path, table: str, skipped: int) -> Iterator[tuple[int, ImageId, PatientId, str]]:
-    """(line, image, patient, part) of each row below the header."""
+def _rows(path: Path, table: str, skipped: int) -> Iterator[tuple[int, ImageId, PatientId, str, str]]:
+    """(line, image, patient, part, digest) of each row below the header."""
     rows = csv.reader(io.StringIO(table, newline=""), strict=True)
     try:
         header = next(rows, [])
-        if header != _HEADER:
+        if header not in (_HEADER, [*_HEADER, _DIGEST]):
             raise CorruptFile(
                 f'{path}:{skipped + 1}: the columns are "{",".join(header)}"; a split has "{",".join(_HEADER)}"'
             )
         for row in rows:
             line = skipped + rows.line_num
-            if len(row) != len(_HEADER):
-                raise CorruptFile(f"{path}:{line}: {len(row)} values in a row; give image, patient and part")
-            image, patient, part = row
+            if len(row) != len(header):
+                asked = f"{', '.join(header[:-1])} and {header[-1]}"
+                raise CorruptFile(f"{path}:{line}: {len(row)} values in a row; give {asked}")
+            image, patient, part, *more = row
             if not image:
                 raise CorruptFile(f"{path}:{line}: no image; give its id, the path inside the export")
             if not PART.fullmatch(part):
                 raise CorruptFile(
                     f'{path}:{line}: part "{part}"; give a plain word such as train, val or test'
                 )
-            yield line, ImageId(image), PatientId(patient), part
+            yield line, ImageId(image), PatientId(patient), part, more[0] if more else ""
     except csv.Error as error:
         raise CorruptFile(
             f"{path}:{skipped + rows.line_num}: no CSV ({error}); write it again with pcm-leukemia split"

@@ -17,7 +17,7 @@ from pcm_leukemia.patients import warn_of_spellings
 from pcm_leukemia.schema import Image, ImageId, Split, part_named
 from pcm_leukemia.splits.file import PART
 from pcm_leukemia.splits.leakage import require_sound
-from pcm_leukemia.splits.making import ValUnit
+from pcm_leukemia.splits.making import ValUnit, digests
 
 __all__ = ["from_folders", "from_lists", "from_subsets"]
 
@@ -229,7 +229,7 @@ def _checked(ds: Dataset, part_of: Parts, problems: list[Problem], name: str, ma
         made["shared"] = "validation shares patients with training"
         made["patients"] = made["patients"].replace("two parts", "test and another part")
     people = {image.id: image.patient for image in ds.images if image.patient is not None}
-    split = Split(name, part_of, made, people, val_shares_patients=by_image)
+    split = Split(name, part_of, made, people, digest_of=digests(ds), val_shares_patients=by_image)
     made["images"] = ", ".join(f"{part} {images[part]}" for part in split.parts)
     require_sound(ds.with_split(split))
     return split

@@ -20,6 +20,7 @@ unique within a data set, `joining` must put the name of the data set before it,
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
@@ -234,9 +235,17 @@ class DrawKey(NamedTuple):
 def draw_keys(ds: Dataset) -> dict[ImageId, DrawKey]:
     """What decides the draw of each image where single images are drawn: images of one key stay together.
 
-    The patient does not count: this is for draws that may separate the images of a patient.
+    The patient does not count: this is for draws that may separate the images of a patient. Images with the same file
+    (`Image.digest`) have one key.
     """
-    closer = {image.id: tuple(tie for tie in ties(image) if tie.kind != "patient") for image in ds.images}
+    files = Counter(image.digest for image in ds.images)
+    closer = {
+        image.id: (
+            *(tie for tie in ties(image) if tie.kind != "patient"),
+            *((Tie("group", f"file {image.digest}"),) if image.digest and files[image.digest] > 1 else ()),
+        )
+        for image in ds.images
+    }
     units = _units(closer)
     return {
         image: DrawKey(units[image].removeprefix(_GROUP), tied=True)

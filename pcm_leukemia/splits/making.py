@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import random
 import warnings
-from collections import Counter
-from collections.abc import Collection, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Literal
 
@@ -17,6 +17,7 @@ from pcm_leukemia.patients import warn_of_spellings
 from pcm_leukemia.schema import Image, ImageId, PatientId, Split
 from pcm_leukemia.splits.balance import Ints, assign, counts, place, reached
 from pcm_leukemia.splits.leakage import (
+    LEARNED_FROM,
     DrawKey,
     changed_patients,
     draw_keys,
@@ -26,7 +27,7 @@ from pcm_leukemia.splits.leakage import (
     unit_of,
 )
 
-__all__ = ["ValUnit", "by_patient", "extend", "folds"]
+__all__ = ["ValUnit", "by_patient", "digests", "extend", "folds"]
 
 ValUnit = Literal["patient", "image"]
 
@@ -116,7 +117,8 @@ def by_patient(
         "val_unit": val_unit,
     }
     made |= _shared(val_unit) | reached(ds, part_of, targets)
-    split = Split(name, part_of, made, _patients(ds), val_shares_patients=val_unit == "image")
+    by_image = val_unit == "image"
+    split = Split(name, part_of, made, _patients(ds), digest_of=digests(ds), val_shares_patients=by_image)
     require_sound(ds.with_split(split))
     _warn_of_missing([split])
     return split
@@ -182,7 +184,7 @@ def folds(ds: Dataset, k: int = 5, seed: int = 0) -> list[Split]:
         part_of = {image.id: "val" if fold_of[units[image.id]] == fold else "train" for image in ds.images}
         made = {"method": "folds", "seed": str(seed), "k": str(k), "fold": str(fold), "val_unit": "patient"}
         made |= reached(ds, part_of, {"val": 1 / k, "train": 1 - 1 / k})
-        splits.append(Split(f"fold{fold}", part_of, made, _patients(ds)))
+        splits.append(Split(f"fold{fold}", part_of, made, _patients(ds), digest_of=digests(ds)))
     _warn_of_missing(splits)
     return splits
 
@@ -190,8 +192,9 @@ def folds(ds: Dataset, k: int = 5, seed: int = 0) -> list[Split]:
 def extend(split: Split, ds: Dataset) -> Split:
     """Place the images of `ds` that `split` has not placed, and move none that it has.
 
-    New images of a known patient go into that patient's part, even if all images that the patient was placed with are
-    gone or renamed. New patients are placed so that the parts come near the shares recorded in ``split.made``, or near
+    An image that was renamed stays in its part: its file has the digest of an image that the split has placed and that
+    is gone. New images of a known patient go into that patient's part, even if all images that the patient was placed
+    with are gone or renamed. New patients are placed so that the parts come near the shares recorded in ``split.made``, or near
     the shares they have if the split came with the data. If validation was drawn by image, the new images of training
     patients are drawn too, with the recorded seed.
 
@@ -200,7 +203,7 @@ def extend(split: Split, ds: Dataset) -> Split:
     split
         The split to extend. Its patients are those it records and those whose images are still in `ds`.
     ds
-        The grown data set. Every new image needs a patient.
+        The grown data set. Every new image needs a patient, unless it is a renamed one.
 
     Returns
     -------
@@ -237,6 +240,7 @@ def extend(split: Split, ds: Dataset) -> Split:
         raise ValueError(
             f'split "{split.name}": is one of several folds; make all folds again with splits.folds'
         )
+    split = _with_renamed(split, ds)
     old = [image for image in ds.images if image.id in split.part_of]
     new = [image for image in ds.images if image.id not in split.part_of]
     known = leaks(ds.select(images=lambda image: image.id in split.part_of), split) + changed_patients(
@@ -244,7 +248,7 @@ def extend(split: Split, ds: Dataset) -> Split:
     )
     if known:
         raise LeakySplit([leak.problem for leak in known])
-    _warn_of_lost(split, split.part_of.keys() - {image.id for image in old})
+    _warn_of_lost(split, ds)
     if not new:
         return split
     require_patients(ds, new)
@@ -265,16 +269,61 @@ def extend(split: Split, ds: Dataset) -> Split:
         val = targets["val"] / unit["train"]
         seed, keys = split.made.get("seed", "0"), draw_keys(ds)
         part_of |= {i.id: "val" for i in new if part_of[i.id] == "train" and _draw(seed, keys[i.id]) < val}
-        placed_keys = {keys[image.id]: split.part_of[image.id] for image in old}
-        part_of |= {i.id: placed_keys[keys[i.id]] for i in new if keys[i.id] in placed_keys}
+        placed_keys = {keys[i.id]: part_of[i.id] for i in old if part_of[i.id] in LEARNED_FROM}
+        drawn = [i for i in new if part_of[i.id] in LEARNED_FROM and keys[i.id] in placed_keys]
+        part_of |= {i.id: placed_keys[keys[i.id]] for i in drawn}
     units = unit_of(ds)
     fresh = len({units[image.id] for image in new} - settled.keys())
     made = {key: text for key, text in split.made.items() if not key.startswith(("reached", "missing"))}
     made |= {"extended": f"{fresh} new patients, {len(new)} new images"} | reached(ds, part_of, targets)
-    grown = replace(split, part_of=part_of, made=made, patient_of={**split.patient_of, **_patients(ds)})
+    grown = replace(
+        split,
+        part_of=part_of,
+        made=made,
+        patient_of={**split.patient_of, **_patients(ds)},
+        digest_of={**split.digest_of, **digests(ds)},
+    )
     require_sound(ds.with_split(grown))
     _warn_of_missing([grown])
     return grown
+
+
+def _with_renamed(split: Split, ds: Dataset) -> Split:
+    """The split with the images that were renamed since, each in its part and with its patient on record.
+
+    Several images may be one file, such as an empty field. Such an image is a renamed one if one of its patient is gone,
+    or if all that are gone had one part and one patient, and there are not more of them now.
+    """
+    here = {image.id for image in ds.images}
+    gone: dict[str, list[ImageId]] = defaultdict(list)
+    for name, digest in sorted(split.digest_of.items()):
+        if name in split.part_of and name not in here:
+            gone[digest].append(name)
+    came: dict[str, list[Image]] = defaultdict(list)
+    for image in ds.images:
+        if image.digest in gone and image.id not in split.part_of:
+            came[image.digest].append(image)
+    before: dict[ImageId, ImageId] = {}
+    for digest, images in came.items():
+        names = gone[digest]
+        by_patient = {split.patient_of[name]: name for name in names if name in split.patient_of}
+        alike = len({(split.part_of[name], split.patient_of.get(name)) for name in names}) == 1
+        for image in images:
+            if image.patient in by_patient:
+                before[image.id] = by_patient[image.patient]
+            elif alike and len(images) <= len(names):
+                before[image.id] = names[0]
+    if not before:
+        return split
+    parts = {new: split.part_of[name] for new, name in before.items()}
+    people = {new: split.patient_of[name] for new, name in before.items() if name in split.patient_of}
+    files = {new: split.digest_of[name] for new, name in before.items()}
+    return replace(
+        split,
+        part_of={**split.part_of, **parts},
+        patient_of={**split.patient_of, **people},
+        digest_of={**split.digest_of, **files},
+    )
 
 
 def _shares(test: float, val: float) -> dict[str, float]:
@@ -325,6 +374,11 @@ def _patients(ds: Dataset) -> dict[ImageId, PatientId]:
     return {image.id: image.patient for image in ds.images if image.patient is not None}
 
 
+def digests(ds: Dataset) -> dict[ImageId, str]:
+    """The digest of each image's file, as far as known."""
+    return {image.id: image.digest for image in ds.images if image.digest is not None}
+
+
 def _parts_of_patients(ds: Dataset, split: Split) -> dict[PatientId, str]:
     """The part of every unit that the split has placed, judged by its record and by the images of `ds`."""
     units = unit_of(ds)
@@ -370,7 +424,11 @@ def _warn_of_missing(splits: list[Split]) -> None:
         warnings.warn(f"{some(lines)}: these parts have no such cells; {fix}", DataWarning, stacklevel=3)
 
 
-def _warn_of_lost(split: Split, lost: Collection[ImageId]) -> None:
+def _warn_of_lost(split: Split, ds: Dataset) -> None:
+    """Warn of images that are gone and not merely renamed."""
+    files = set(digests(ds).values())
+    gone = split.part_of.keys() - {image.id for image in ds.images}
+    lost = [image for image in gone if split.digest_of.get(image) not in files]
     if lost:
         on_record = all(image in split.patient_of for image in lost)
         then = (

@@ -549,6 +549,86 @@ def test_patients_keep_their_parts_when_all_their_images_have_other_ids(tmp_path
     assert {again.patient_of[image.id] for image in COHORT.images} == {i.patient for i in COHORT.images}
 
 
+def with_digests(ds: Dataset) -> Dataset:
+    """Every image has a file of its own."""
+    return replace(ds, images=tuple(replace(image, digest=f"{n:032x}") for n, image in enumerate(ds.images)))
+
+
+@pytest.mark.parametrize("through_a_file", [True, False], ids=["a file", "memory"])
+def test_a_renamed_image_stays_in_its_part_also_where_single_images_were_drawn(
+    tmp_path: Path,
+    through_a_file: bool,  # noqa: FBT001
+) -> None:
+    ds = with_digests(COHORT)
+    before = splits.by_patient(ds, val_unit="image", seed=3)
+    part_of = {image.digest: before.part_of[image.id] for image in ds.images}
+    if through_a_file:
+        splits.write(before, tmp_path / "demo.csv", ds)
+        before = splits.read(tmp_path / "demo.csv")
+    other = renamed(ds, "task_1")
+    grown = splits.extend(before, other)  # no warning: nothing is lost
+    assert {image.digest: grown.part_of[image.id] for image in other.images} == part_of
+    assert splits.extend(grown, other) == grown
+
+
+def test_a_renamed_image_needs_no_patient_and_another_patient_is_refused() -> None:
+    ds = with_digests(TWO)
+    split = splits.from_lists(ds, {"train": ["A/0000", "A/0001", "A/0002"], "test": ["B/0000", "B/0001"]})
+    first, *rest = ds.images
+    stranger = replace(ds, images=(replace(first, id=ImageId("new.png"), patient=None), *rest), cells=())
+    grown = splits.extend(split, stranger)
+    assert (grown.part_of[ImageId("new.png")], grown.patient_of[ImageId("new.png")]) == ("train", "A")
+    swapped = replace(
+        ds, images=(replace(first, id=ImageId("new.png"), patient=PatientId("B")), *rest), cells=()
+    )
+    with pytest.raises(LeakySplit, match='image "new.png": belonged to patient "A" when'):
+        splits.extend(split, swapped)
+
+
+def test_empty_fields_that_are_one_file_go_with_their_patients() -> None:
+    empty = "f" * 32
+    ds = dataset(("A", 2, {}), ("B", 2, {}), ("C", 2, {}))
+    ds = replace(ds, images=tuple(replace(i, digest=empty if "0001" in i.id else None) for i in ds.images))
+    old = ds.select(patients={"A", "B"})
+    split = splits.from_lists(old, {"train": ["A/0000", "A/0001"], "test": ["B/0000", "B/0001"]})
+    other = replace(
+        ds,
+        images=tuple(replace(i, id=ImageId(f"{i.patient}/empty.png")) if i.digest else i for i in ds.images),
+    )
+    grown = splits.extend(split, other)
+    assert {str(image.patient): grown.part_of[image.id] for image in other.images if image.digest} == {
+        "A": "train",
+        "B": "test",
+        "C": grown.part_of[ImageId("C/0000.png")],
+    }
+
+
+def test_a_copy_of_a_placed_image_is_drawn_with_it() -> None:
+    ds = with_digests(COHORT)
+    split = splits.by_patient(ds, val_unit="image", seed=3)
+    copies = tuple(replace(image, id=ImageId(f"{image.id}.copy.png")) for image in ds.images)
+    grown = splits.extend(split, replace(ds, images=(*ds.images, *copies)))
+    assert all(grown.part_of[ImageId(f"{image}.copy.png")] == part for image, part in split.part_of.items())
+    made = splits.by_patient(replace(ds, images=(*ds.images, *copies)), val_unit="image", seed=3)
+    assert all(made.part_of[ImageId(f"{image.id}.copy.png")] == made.part_of[image.id] for image in ds.images)
+
+
+def test_a_split_file_of_digests_is_read_like_one_without(tmp_path: Path) -> None:
+    ds = with_digests(TWO)
+    split = split_of(ds, {"A": "train", "B": "test"})
+    splits.write(split, tmp_path / "demo.csv", ds)
+    text = (tmp_path / "demo.csv").read_text()
+    assert text.splitlines()[:2] == ["image,patient,part,digest", f"A/0000.png,A,train,{0:032x}"]
+    again = splits.read(tmp_path / "demo.csv")
+    assert again == split
+    assert again.digest_of == {image.id: image.digest for image in ds.images}
+    (tmp_path / "short.csv").write_text(text + "c.png,C,test\n")
+    with pytest.raises(
+        CorruptFile, match="short.csv:7: 3 values in a row; give image, patient, part and digest"
+    ):
+        splits.read(tmp_path / "short.csv")
+
+
 def test_an_image_that_is_now_another_patients_is_refused() -> None:
     known = {image.id: PatientId(image.id[0]) for image in TWO.images}
     split = replace(split_of(TWO, {"A": "train", "B": "test"}), patient_of=known)
