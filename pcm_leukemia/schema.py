@@ -18,6 +18,7 @@ from pcm_leukemia.shapes import Box, Shape
 
 __all__ = [
     "IGNORE",
+    "LONGEST",
     "PARTS",
     "STATES",
     "AnnotationState",
@@ -70,7 +71,7 @@ def part_named(name: str) -> str | None:
     return _PART_NAMES.get(name.casefold())
 
 
-_LONGEST = 2**31 - 1
+LONGEST = 2**31 - 1
 """The longest side of an image in pixels that other libraries can hold."""
 
 AnnotationState: TypeAlias = Literal["complete", "partial", "none", "unknown"]
@@ -141,8 +142,8 @@ class Image:
             raise ValueError("image: its id is empty; give its path inside the export")
         if self.width < 1 or self.height < 1:
             raise ValueError(f'image "{self.id}": size {self.width} x {self.height}; give pixels, 1 or more')
-        if max(self.width, self.height) > _LONGEST:
-            raise ValueError(f'image "{self.id}": a side has more than {_LONGEST:,} pixels; correct its size')
+        if max(self.width, self.height) > LONGEST:
+            raise ValueError(f'image "{self.id}": a side has more than {LONGEST:,} pixels; correct its size')
         if not self.name:
             object.__setattr__(self, "name", str(self.id))
         if self.annotation_state not in STATES:

@@ -7,7 +7,7 @@ contains it. Lists are called "Sequence", which every version of `datasets` read
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -240,7 +240,7 @@ def classification_row(
     }
 
 
-def corners(bbox: list[float]) -> tuple[float, float, float, float]:
+def corners(bbox: Sequence[float]) -> tuple[float, float, float, float]:
     """The corners ``(x1, y1, x2, y2)`` of a box given as x, y, width, height; all in pixels."""
     x, y, width, height = bbox
     return x, y, round(x + width, _DIGITS), round(y + height, _DIGITS)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,7 +14,8 @@ import msgspec
 from pcm_leukemia.classes import in_classes
 from pcm_leukemia.converters.huggingface.columns import CellRest, ImageRest, corners, pyarrow
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.errors import CorruptFile, DataNotFound, InvalidDataset
+from pcm_leukemia.errors import CorruptFile, DataNotFound, InvalidDataset, PcmError, Problem
+from pcm_leukemia.files import BAD_CONTENT, digest
 from pcm_leukemia.schema import Cell, Image, ImageId, Patient, PatientId, Split, Tag, Taxonomy
 from pcm_leukemia.shapes import Box, unpack
 
@@ -20,9 +23,9 @@ __all__ = ["metadata", "read"]
 
 _VERSION = 1
 _KEY = b"pcm_leukemia"
-_COLUMNS = ("width", "height", "file_name", "patient", "diagnosis", "objects", "pcm")
 _SHARD = re.compile(r"(.+)-(\d{5})-of-(\d{5})\.parquet")
-_BAD_ROW = (ValueError, KeyError, IndexError, TypeError)  # msgspec's errors are ValueErrors
+_ROWS_AT_ONCE = 64
+"""How many rows, with the bytes of their images, are in memory at once."""
 
 
 class _Split(msgspec.Struct):
@@ -39,6 +42,34 @@ class _Metadata(msgspec.Struct):
     part: str | None
     split: _Split | None
     patients_without_images: list[tuple[str, str | None]]
+
+
+class _File(msgspec.Struct):
+    """The column `image`."""
+
+    data: bytes | None = msgspec.field(name="bytes", default=None)
+
+
+class _Objects(msgspec.Struct):
+    """The columns of `objects` that are read."""
+
+    cell: list[int]
+    category: list[int]
+    bbox: list[tuple[float, float, float, float]]
+    raw_label: list[str]
+
+
+class _Row(msgspec.Struct):
+    """The columns that are read; `image` only if the files are compared."""
+
+    width: int
+    height: int
+    file_name: str
+    patient: str | None
+    diagnosis: str | None
+    objects: _Objects
+    pcm: str | None
+    image: _File | None = None
 
 
 def metadata(ds: Dataset, part: str) -> dict[str, object]:
@@ -62,6 +93,7 @@ def read(
     taxonomy: Taxonomy | Literal["declared"] | None = None,
     labels: Mapping[str, str] | None = None,
     images_root: str | Path | None = None,
+    check_images: bool = True,
 ) -> Dataset:
     """Read the detection files of a folder that `write` wrote, or a copy with some of its splits.
 
@@ -79,15 +111,17 @@ def read(
         ``taxonomy="declared"``.
     images_root
         A folder or zip with the image files.
+    check_images
+        Whether to compare the header of every image in the parquet files with its row, and to record its digest.
 
     Raises
     ------
     DataNotFound
-        If there are no such files.
+        If there are no such files, or they have no rows.
     CorruptFile
         If a file is truncated, missing, or not written by this package.
     InvalidDataset
-        If rows contradict each other, or images are missing in `images_root`.
+        If rows contradict each other or their images, or images are missing in `images_root`.
     UnknownLabel
         If cells have a label that is not a class of `taxonomy`.
     MissingExtra
@@ -95,56 +129,103 @@ def read(
     ValueError
         If `labels` maps a class to something other than a class or "ignore".
     """
+    found = _Contents(Path(path), check_images=check_images and images_root is None)
     pa = pyarrow()
-    files = _files(Path(path))
-    images: list[Image] = []
-    cells: list[Cell] = []
-    diagnoses: dict[str, str | None] = {}
-    part_of: dict[ImageId, str] = {}
-    common: _Metadata | None = None
-    for file in files:
-        try:
-            with pa.parquet.ParquetFile(file) as opened:
-                here = _metadata_of(file, opened.schema_arrow)
-                common = common or here
-                if (here.name, here.taxonomy, here.split) != (common.name, common.taxonomy, common.split):
-                    raise CorruptFile(
-                        f"{file}: belongs to another data set than {files[0].name}; move it away"
-                    )
-                for row in _rows(opened):
-                    image = _image(row)
-                    images.append(image)
-                    cells += _cells(image, row, common.taxonomy.labels)
-                    if image.patient is not None:
-                        diagnoses[image.patient] = row["diagnosis"]
-                    if here.part is not None:
-                        part_of[image.id] = here.part
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError, *_BAD_ROW) as error:
-            if isinstance(error, CorruptFile):
-                raise
-            raise CorruptFile(
-                f"{file}: cannot be read ({error}); write it again, or copy it again"
-            ) from error
-    assert common is not None
-    diagnoses |= dict(common.patients_without_images)
-    root = None
+    for file in _files(Path(path)):
+        found.read(file, pa)
+    if found.problems:
+        raise InvalidDataset(found.problems)
+    if not found.images:
+        raise DataNotFound(
+            f"{path}: its detection files have no rows; write them again from data with images"
+        )
+    images, root = tuple(found.images), None
     if images_root is not None:
         from pcm_leukemia.images import find_at
 
-        found, root, problems = find_at(images, images_root)
+        images, root, problems = find_at(images, images_root)
         if problems:
             raise InvalidDataset(problems)
-        images = list(found)
-    ds = Dataset(
-        common.name,
-        common.taxonomy,
-        tuple(images),
-        tuple(cells),
-        tuple(Patient(PatientId(patient), diagnosis) for patient, diagnosis in diagnoses.items()),
-        Split.from_record(common.split.name, part_of, common.split.made) if common.split else None,
-        root,
-    )
-    return in_classes(ds, taxonomy, labels)
+    return in_classes(found.dataset(images, root), taxonomy, labels)
+
+
+class _Contents:
+    """Collects the tables of a data set from its files."""
+
+    def __init__(self, path: Path, *, check_images: bool) -> None:
+        self.path, self.check_images = path, check_images
+        self.common: _Metadata | None = None
+        self.images: list[Image] = []
+        self.cells: list[Cell] = []
+        self.diagnoses: dict[str, str | None] = {}
+        self.part_of: dict[ImageId, str] = {}
+        self.problems: list[Problem] = []
+
+    def read(self, file: Path, pa: Any) -> None:
+        """Read one file into the tables."""
+        place = str(file)
+        try:
+            with pa.parquet.ParquetFile(file) as opened:
+                here = _metadata_of(file, opened.schema_arrow)
+                common = self.common = self.common or here
+                if (here.name, here.taxonomy, here.split) != (common.name, common.taxonomy, common.split):
+                    raise CorruptFile(
+                        f"{file}: belongs to another data set than the files before it; move it away"
+                    )
+                for number, row in enumerate(self._rows(opened), 1):
+                    place = f"{file} row {number}"
+                    self._add(msgspec.convert(row, _Row), here.part, common.taxonomy.labels)
+        except (pa.ArrowException, OSError, *BAD_CONTENT) as error:
+            if isinstance(error, CorruptFile):
+                raise
+            raise CorruptFile(
+                f"{place}: cannot be read ({error}); write it again, or copy it again"
+            ) from error
+
+    def _rows(self, opened: Any) -> Iterator[dict[str, Any]]:
+        columns = [name for name in _Row.__struct_fields__ if name != "image" or self.check_images]
+        for batch in opened.iter_batches(_ROWS_AT_ONCE, columns=columns):
+            yield from batch.to_pylist()
+
+    def _add(self, row: _Row, part: str | None, labels: tuple[str, ...]) -> None:
+        rest = msgspec.json.decode(row.pcm, type=ImageRest) if row.pcm else ImageRest()
+        image = _image(row, rest)
+        if self.check_images:
+            image = self._compared(image, row.image)
+        self.images.append(image)
+        self.cells += _cells(image, row.objects, rest, labels)
+        if image.patient is not None:
+            self.diagnoses[image.patient] = row.diagnosis
+        if part is not None:
+            self.part_of[image.id] = part
+
+    def _compared(self, image: Image, file: _File | None) -> Image:
+        """Compare an image's file with its row, and record the digest of the file."""
+        from pcm_leukemia.images import misfit
+
+        data = (file and file.data) or b""
+        try:
+            problem = misfit(data, replace(image, file=f"{self.path} {image.id}"))
+        except PcmError as error:
+            problem = Problem(f'image "{image.id}"', str(error), "then write the folder again")
+        if problem:
+            self.problems.append(problem)
+        return replace(image, digest=digest(io.BytesIO(data), len(data)))
+
+    def dataset(self, images: tuple[Image, ...], root: Path | None) -> Dataset:
+        """The tables as a data set."""
+        common = self.common
+        assert common is not None
+        diagnoses = {**self.diagnoses, **dict(common.patients_without_images)}
+        return Dataset(
+            common.name,
+            common.taxonomy,
+            images,
+            tuple(self.cells),
+            tuple(Patient(PatientId(patient), diagnosis) for patient, diagnosis in diagnoses.items()),
+            Split.from_record(common.split.name, self.part_of, common.split.made) if common.split else None,
+            root,
+        )
 
 
 def _files(path: Path) -> list[Path]:
@@ -185,48 +266,39 @@ def _metadata_of(file: Path, schema: Any) -> _Metadata:
     return made
 
 
-def _rows(opened: Any) -> Iterator[dict[str, Any]]:
-    for batch in opened.iter_batches(columns=list(_COLUMNS)):
-        yield from batch.to_pylist()
-
-
-def _rest(row: dict[str, Any]) -> ImageRest:
-    return msgspec.json.decode(row["pcm"], type=ImageRest) if row["pcm"] else ImageRest()
-
-
-def _image(row: dict[str, Any]) -> Image:
-    rest = _rest(row)
+def _image(row: _Row, rest: ImageRest) -> Image:
     return Image(
-        ImageId(row["file_name"]),
-        row["width"],
-        row["height"],
-        None if row["patient"] is None else PatientId(row["patient"]),
+        ImageId(row.file_name),
+        row.width,
+        row.height,
+        None if row.patient is None else PatientId(row.patient),
         rest.name,
         rest.subset,
         tags=tuple(Tag(label, tuple(pairs), source, group) for label, pairs, source, group in rest.tags),
         annotation_state=rest.state,
-        diagnosis=row["diagnosis"] if row["patient"] is None else rest.diagnosis or None,
+        diagnosis=row.diagnosis if row.patient is None else rest.diagnosis or None,
         group=rest.group or None,
         white_level=rest.white_level,
     )
 
 
-def _cells(image: Image, row: dict[str, Any], labels: tuple[str, ...]) -> Iterator[Cell]:
-    objects = row["objects"]
-    rests = _rest(row).cells or [CellRest()] * len(objects["cell"])
-    columns = (objects["cell"], objects["category"], objects["bbox"], objects["raw_label"], rests)
-    for number, category, bbox, raw_label, rest in zip(*columns, strict=True):
+def _cells(image: Image, objects: _Objects, rest: ImageRest, labels: tuple[str, ...]) -> Iterator[Cell]:
+    if not all(0 <= category < len(labels) for category in objects.category):
+        raise ValueError(f"categories {objects.category} are not all in 0 to {len(labels) - 1}")
+    rests = rest.cells or [CellRest()] * len(objects.cell)
+    columns = (objects.cell, objects.category, objects.bbox, objects.raw_label, rests)
+    for number, category, bbox, raw_label, more in zip(*columns, strict=True):
         yield Cell(
             image=image.id,
             id=number,
             label=labels[category],
-            box=Box(*(rest.box or corners(bbox))),
+            box=Box(*(more.box or corners(bbox))),
             raw_label=raw_label,
-            shape=None if rest.shape is None else unpack(*rest.shape),
-            occluded=rest.occluded,
-            source=rest.source,
-            z_order=rest.z_order,
-            group=rest.group,
-            track=rest.track,
-            attributes=tuple(rest.attributes),
+            shape=None if more.shape is None else unpack(*more.shape),
+            occluded=more.occluded,
+            source=more.source,
+            z_order=more.z_order,
+            group=more.group,
+            track=more.track,
+            attributes=tuple(more.attributes),
         )

@@ -27,6 +27,7 @@ from PIL.WebPImagePlugin import WebPImageFile
 
 from pcm_leukemia.errors import CorruptFile, either, option
 from pcm_leukemia.files import BAD_FILE
+from pcm_leukemia.schema import LONGEST
 
 __all__ = ["BAD_IMAGE", "MAX_PIXELS", "decodable", "opened", "picture_of", "setting"]
 
@@ -121,9 +122,12 @@ def picture_of(stream: IO[bytes]) -> ImageFile:
         if accepts is not None and accepts(start) is True:
             stream.seek(0)
             try:
-                return factory(stream, "")
+                picture = factory(stream, "")
             except (SyntaxError, IndexError, TypeError, struct.error) as error:
                 raise PIL.UnidentifiedImageError(str(error)) from error
+            if max(picture.size) > LONGEST:
+                raise PIL.UnidentifiedImageError(f"its header says {picture.width} x {picture.height} pixels")
+            return picture
     raise PIL.UnidentifiedImageError
 
 

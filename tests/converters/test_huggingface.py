@@ -10,6 +10,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,10 @@ from typing import Any
 import huggingface_hub
 import numpy as np
 import PIL.Image
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from damaged.mutations import LFS_POINTER
 from exports import SHARED, png
 from hypothesis import HealthCheck, given, settings
 from msgspec import structs
@@ -29,7 +32,15 @@ import pcm_leukemia as pcm
 from pcm_leukemia import IGNORE, NINE, Box, Cell, Dataset, Image, Patient, Split, Taxonomy, images
 from pcm_leukemia.converters import huggingface
 from pcm_leukemia.converters.huggingface import columns
-from pcm_leukemia.errors import CorruptFile, DataNotFound, DataWarning, ExportError, LeakySplit, MissingExtra
+from pcm_leukemia.errors import (
+    CorruptFile,
+    DataNotFound,
+    DataWarning,
+    ExportError,
+    InvalidDataset,
+    LeakySplit,
+    MissingExtra,
+)
 from pcm_leukemia.images import pixels as decoding
 from pcm_leukemia.schema import ImageId, PatientId, Tag
 from pcm_leukemia.shapes import Mask, RotatedBox
@@ -108,6 +119,15 @@ def folder(ds: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def source(ds: Dataset, image: str) -> Path:
     assert ds.root
     return ds.root / str(ds.image(image).file)
+
+
+def turned(row: dict[str, Any]) -> bytes:
+    """A file of the size of a row's image whose EXIF orientation turns it by half a turn."""
+    exif = PIL.Image.Exif()
+    exif[0x0112] = 3
+    out = io.BytesIO()
+    PIL.Image.new("RGB", (row["width"], row["height"])).save(out, "PNG", exif=exif)
+    return out.getvalue()
 
 
 def without_ignored(ds: Dataset) -> Dataset:
@@ -500,6 +520,52 @@ def test_what_cannot_be_read(ds: Dataset, tmp_path: Path) -> None:
     file.write_bytes(next((tmp_path / "other" / "detection").glob("train-*")).read_bytes())
     with pytest.raises(CorruptFile, match="belongs to another data set than"):
         huggingface.read(out)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda row: row["image"].update(bytes=png(20, 10)), "its file is 20 x 10"),
+        (lambda row: row["image"].update(bytes=turned(row)), "has EXIF orientation 3"),
+        (lambda row: row["image"].update(bytes=LFS_POINTER), "Git LFS"),
+        (lambda row: row["image"].update(bytes=None), 'image "P0/a.png": '),
+    ],
+    ids=["another size", "turned", "pointer", "none"],
+)
+def test_images_are_compared_with_their_rows(
+    change: Callable[[dict[str, Any]], None], said: str, ds: Dataset, tmp_path: Path
+) -> None:
+    huggingface.write(ds, tmp_path / "hf", configs=["detection"])
+    assert all(image.digest for image in huggingface.read(tmp_path / "hf").images)
+    file = next((tmp_path / "hf" / "detection").glob("train-*"))
+    table = pq.read_table(file)
+    rows = table.to_pylist()
+    change(rows[0])
+    pq.write_table(pa.Table.from_pylist(rows, table.schema), file)
+    with pytest.raises(InvalidDataset, match=said):
+        huggingface.read(tmp_path / "hf")
+    unread = huggingface.read(tmp_path / "hf", check_images=False)
+    assert {image.digest for image in unread.images} == {None}
+
+
+def test_a_folder_without_rows_is_refused(ds: Dataset, tmp_path: Path) -> None:
+    huggingface.write(ds, tmp_path / "hf", configs=["detection"])
+    for file in (tmp_path / "hf" / "detection").glob("*.parquet"):
+        pq.write_table(pq.read_table(file).slice(0, 0), file)
+    with pytest.raises(DataNotFound, match="its detection files have no rows"):
+        huggingface.read(tmp_path / "hf")
+
+
+@pytest.mark.parametrize("category", [-1, 99])
+def test_a_category_that_does_not_exist_names_its_row(category: int, ds: Dataset, tmp_path: Path) -> None:
+    huggingface.write(ds, tmp_path / "hf", configs=["detection"])
+    file = next((tmp_path / "hf" / "detection").glob("train-*"))
+    table = pq.read_table(file)
+    rows = table.to_pylist()
+    next(row for row in rows if row["objects"]["category"])["objects"]["category"][0] = category
+    pq.write_table(pa.Table.from_pylist(rows, table.schema), file)
+    with pytest.raises(CorruptFile, match=r"\.parquet row \d+: cannot be read \(categories \["):
+        huggingface.read(tmp_path / "hf")
 
 
 # Refusals

@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 
 import yaml
 
-__all__ = ["damaged"]
+__all__ = ["LFS_POINTER", "damaged"]
 
 Mutation: TypeAlias = Callable[[bytes, Random], bytes]
 
