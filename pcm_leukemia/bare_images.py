@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import DataNotFound, InvalidExport, PcmError, Problem
-from pcm_leukemia.files import IMAGE_SUFFIXES, Files, open_zip
+from pcm_leukemia.files import IMAGE_SUFFIXES, Files, is_image_file, open_zip
 from pcm_leukemia.images import measure
 from pcm_leukemia.schema import Image, ImageId, Taxonomy
 from pcm_leukemia.taxonomy import NINE
@@ -51,7 +51,7 @@ def read(path: str | Path, taxonomy: Taxonomy = NINE, name: str | None = None) -
     """
     path = Path(path)
     root = path.parent if path.is_file() and not zipfile.is_zipfile(path) else path
-    paths = sorted(file for file in _listed(path) if _is_image(file))
+    paths = sorted(file for file in _listed(path) if is_image_file(file))
     if not paths:
         raise DataNotFound(
             f"{path}: contains no images ({', '.join(sorted(IMAGE_SUFFIXES))}); name the folder with the images"
@@ -79,12 +79,6 @@ def _listed(path: Path) -> list[str]:
         for folder, _, files in os.walk(path, followlinks=False)
         for file in files
     ]
-
-
-def _is_image(file: str) -> bool:
-    parts = file.split("/")
-    hidden = any(part.startswith((".", "__MACOSX")) for part in parts)
-    return not hidden and Path(parts[-1]).suffix.lower() in IMAGE_SUFFIXES
 
 
 def _image(files: Files, file: str) -> Image | Problem:

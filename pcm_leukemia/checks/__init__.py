@@ -13,6 +13,7 @@ from pcm_leukemia.checks.findings import Finding, among
 from pcm_leukemia.checks.pictures import write_pictures
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import either, option, some
+from pcm_leukemia.files import count_unlisted, unlisted
 from pcm_leukemia.paper import Comparison, compare
 from pcm_leukemia.schema import ImageId, Split
 
@@ -262,6 +263,10 @@ def _notes(
         yield "there are no image files: only the annotations were checked"
     elif len(readings) < len(ds.images):
         yield f"{len(ds.images) - len(readings):,} images have no file and were not checked"
+    if ds.root is not None and ds.root.exists() and readings:
+        files = unlisted(ds.root, [image.file for image in ds.images if image.file])
+        if files:
+            yield f"{count_unlisted(files)}; they were not checked"
     if readings and not pixels:
         yield "no image was decoded: copies were not searched for"
     featureless_images, featureless_cells = count_featureless(readings)

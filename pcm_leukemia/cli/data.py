@@ -46,6 +46,7 @@ from pcm_leukemia.cli.options import (
     there,
 )
 from pcm_leukemia.dataset import Dataset
+from pcm_leukemia.files import count_unlisted, unlisted
 from pcm_leukemia.loading import load_dataset
 from pcm_leukemia.requirements import require
 from pcm_leukemia.sources import split_name
@@ -179,6 +180,8 @@ def import_(
     print(f"{out}: {ds!r}")
     if not any(image.file for image in ds.images):
         print("  annotations only: no image file was found; name their folder with --images-root")
+    elif not split_name(export):  # a public data set has files that its authors left out
+        _say_unlisted(ds)
     if canonical and export.resolve() != out.resolve():
         print(f"  splits: {', '.join(store.copy_splits(export, out)) or 'none'}")
     _say_ignored(ds)
@@ -352,6 +355,13 @@ def _told_apart(
     for each in told:
         warnings.warn(f"{data}: {each.message}", each.category, stacklevel=2)
     return ds
+
+
+def _say_unlisted(ds: Dataset) -> None:
+    assert ds.root is not None
+    files = unlisted(ds.root, [image.file for image in ds.images if image.file])
+    if files:
+        print(f"  {count_unlisted(files)}")
 
 
 def _say_ignored(ds: Dataset) -> None:

@@ -19,7 +19,7 @@ from pcm_leukemia.cvat.inspection import Inspection
 from pcm_leukemia.cvat.labels import Labels
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import DataWarning, InvalidExport, Problem, UnknownLabel, some
-from pcm_leukemia.files import Container, find_images, open_container
+from pcm_leukemia.files import Container, count_unlisted, find_images, is_image_file, open_container, unlisted
 from pcm_leukemia.schema import Taxonomy
 from pcm_leukemia.taxonomy import NINE
 
@@ -42,7 +42,10 @@ def inspect(
     DataNotFound
         If `path` or `images_root` does not exist. Problems inside them are listed, not raised.
     """
-    parsed, _ = _scan(path, taxonomy, labels or {}, images_root, clip=clip, check_images=check_images)
+    parsed, root = _scan(path, taxonomy, labels or {}, images_root, clip=clip, check_images=check_images)
+    if root is not None:
+        files = (image.file for image in parsed.images.values())
+        parsed.inspection.unlisted = unlisted(root, (file for file in files if file))
     return parsed.inspection
 
 
@@ -122,6 +125,8 @@ def _scan(
     inspection.problems += parsed.labels.problems()
     inspection.warnings += parsed.labels.warnings()
     root = _find_images(parsed, pictures, required=images_root is not None, check=check_images)
+    if inspection.images and root is None:
+        inspection.warnings += _unused(container, Path(path))
     inspection.problems += container.problems
     if pictures is not container:
         inspection.problems += pictures.problems
@@ -145,6 +150,22 @@ def _find_images(parsed: Parsed, pictures: Container, *, required: bool, check: 
         parsed.images = {image.id: image for image in compared}
         parsed.inspection.problems += wrong
     return root
+
+
+def _unused(container: Container, path: Path) -> list[Problem]:
+    """A warning if an export has image files, and none of them is that of an image in the annotations."""
+    start = (
+        "" if container.root == path else "images/"
+    )  # what else is beside a single XML file may not belong to it
+    files = [
+        file
+        for file in container.paths(lambda name: name == "images")
+        if file.startswith(start) and is_image_file(file)
+    ]
+    fix = "compare their names with those in the annotations"
+    return (
+        [Problem(str(container.root), f"no image has a file: {count_unlisted(files)}", fix)] if files else []
+    )
 
 
 def _warn(inspection: Inspection) -> None:

@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from pcm_leukemia.errors import Problem, some
+from pcm_leukemia.files import count_unlisted
 
 __all__ = ["CELL_SHAPES", "Inspection"]
 
@@ -18,8 +19,8 @@ class Inspection:
     """Counts and problems of one CVAT export.
 
     `shapes` counts shapes by kind; a track counts once for each frame without `outside`. `labels` counts the same
-    shapes by label. `empty_images` have no shape at all. `files` counts the images with a file, `clipped` the boxes
-    that were cut at the border of their image. `warnings` need a person's attention, but the export can be read.
+    shapes by label. `empty_images` have no shape at all. `files` counts the images with a file, `unlisted` has the
+    image files that belong to no image, and `clipped` counts the boxes that were cut at the border of their image. `warnings` need a person's attention, but the export can be read.
     """
 
     version: str | None = None
@@ -34,6 +35,7 @@ class Inspection:
     outside_image: int = 0
     clipped: int = 0
     files: int = 0
+    unlisted: list[str] = field(default_factory=list)
     without_area: int = 0
     problems: list[Problem] = field(default_factory=list)
     warnings: list[Problem] = field(default_factory=list)
@@ -56,6 +58,7 @@ class Inspection:
             "labels": dict(sorted(self.labels.items())),
             "rotated": self.rotated,
             "files": self.files,
+            "unlisted": list(self.unlisted),
             "outside_image": self.outside_image,
             "clipped": self.clipped,
             "without_area": self.without_area,
@@ -72,6 +75,7 @@ class Inspection:
                 f"images   {self.images:,}, {self.empty_images:,} without any shape",
                 f"files    {self.files:,}"
                 + ("" if self.files else ": annotations only, no image file was found"),
+                *([f"unlisted {count_unlisted(self.unlisted)}"] if self.unlisted else []),
                 f"shapes   {shapes}",
                 f"labels   {labels}",
                 f"tags     {self.tags:,}    tracks {self.tracks:,}    rotated {self.rotated:,}",

@@ -9,6 +9,7 @@ from pcm_leukemia.files.finding import Found, common_form, find_images, find_pat
 from pcm_leukemia.files.naming import ImageNames
 from pcm_leukemia.files.paths import leads_outside, portable_name
 from pcm_leukemia.files.reading import BAD_CONTENT, BAD_FILE, IMAGE_SUFFIXES, Files, read_text
+from pcm_leukemia.files.unlisted import count_unlisted, is_image_file, unlisted
 from pcm_leukemia.files.writing import (
     CANONICAL,
     HEADER,
@@ -47,11 +48,13 @@ __all__ = [
     "check_target",
     "check_zip",
     "common_form",
+    "count_unlisted",
     "counts",
     "digest",
     "disk_errors",
     "find_images",
     "find_paths",
+    "is_image_file",
     "leads_outside",
     "new_file",
     "new_folder",
@@ -62,6 +65,7 @@ __all__ = [
     "put_in_place",
     "read_text",
     "runs",
+    "unlisted",
     "write_json",
     "write_text",
     "written_as",

@@ -1,0 +1,97 @@
+"""Image files that stand beside those of a data set and belong to none of its images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path, PurePosixPath
+
+from pcm_leukemia.files.containers import open_container
+from pcm_leukemia.files.reading import IMAGE_SUFFIXES
+from pcm_leukemia.files.writing import MARKER
+
+__all__ = ["count_unlisted", "is_image_file", "unlisted"]
+
+_SHOWN = 3
+
+
+def is_image_file(path: str) -> bool:
+    """Whether a path has the suffix of an image, and no hidden part.
+
+    Examples
+    --------
+    >>> [is_image_file(path) for path in ("P1/a.JPG", "a.txt", ".cache/a.png", "__MACOSX/._a.png")]
+    [True, False, False, False]
+    """
+    hidden = path.startswith((".", "__MACOSX")) or "/." in path or "/__MACOSX" in path
+    return not hidden and PurePosixPath(path).suffix.lower() in IMAGE_SUFFIXES
+
+
+def unlisted(root: Path, listed: Iterable[str]) -> list[str]:
+    """The image files that no annotation lists, in the order of their paths.
+
+    If all listed files are in ``images/``, they are looked for there, and otherwise everywhere below the root. Hidden files,
+    and folders that this package has written, are left out.
+
+    Parameters
+    ----------
+    root
+        The folder or zip with the images.
+    listed
+        The files of the images, as paths below the root; at least one.
+
+    Returns
+    -------
+    list of str
+        Paths below the root.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     for name in ("a.png", "b.png", "notes.txt"):
+    ...         _ = Path(folder, name).write_bytes(b"")
+    ...     unlisted(Path(folder), ["a.png"])
+    ['b.png']
+    """
+    known: set[str] = set()
+    inside_zips: dict[str, set[str]] = {}
+    for file in listed:
+        archive, member = _through_zip(root, file)
+        inside_zips.setdefault(archive, set()).add(member) if archive else known.add(file)
+    found = _unlisted(root, known) if known else []
+    for archive, members in inside_zips.items():
+        found += [f"{archive}/{member}" for member in _unlisted(root / archive, members)]
+    return sorted(found)
+
+
+def count_unlisted(files: Sequence[str]) -> str:
+    """What to say of unlisted files: their number, and the names of the first.
+
+    Examples
+    --------
+    >>> count_unlisted(["a.png", "b.png", "c.png", "d.png"])
+    '4 image files are not in the annotations: a.png, b.png, c.png and 1 more'
+    """
+    shown = ", ".join(files[:_SHOWN])
+    more = f" and {len(files) - _SHOWN:,} more" if len(files) > _SHOWN else ""
+    what = "image file is" if len(files) == 1 else "image files are"
+    return f"{len(files):,} {what} not in the annotations: {shown}{more}"
+
+
+def _through_zip(root: Path, file: str) -> tuple[str, str]:
+    """The zip below the root that a path leads through, or "", and the rest of the path."""
+    if ".zip/" in file.lower() and root.is_dir():
+        end = file.lower().index(".zip/") + len(".zip")
+        if (root / file[:end]).is_file():
+            return file[:end], file[end + 1 :]
+    return "", file
+
+
+def _unlisted(root: Path, known: set[str]) -> list[str]:
+    start = "images/" if root.is_dir() and all(file.startswith("images/") for file in known) else ""
+    paths = [start + path for path in open_container(root / start if start else root).paths(lambda _: True)]
+    marked = (path.removesuffix(MARKER) for path in paths if path.endswith(f"/{MARKER}"))
+    written = tuple(folder for folder in marked if not any(file.startswith(folder) for file in known))
+    return [
+        path for path in paths if path not in known and is_image_file(path) and not path.startswith(written)
+    ]
