@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from pcm_leukemia import patients, splits
+from pcm_leukemia.checks.blank import find_blank
 from pcm_leukemia.checks.boxes import annotated_twice, unusual_boxes
 from pcm_leukemia.checks.copies import FileReading, count_featureless, find_copies, read_files
 from pcm_leukemia.checks.findings import Finding, among
@@ -28,6 +29,7 @@ KINDS: Mapping[str, str] = {
     "damaged-patient-id": "warning",
     "paper": "problem",
     "unreadable": "problem",
+    "blank": "problem if the file holds more or is black, else warning",
     "same-pixels": "problem across parts or patients, else warning",
     "near-duplicate": "problem across parts or patients, else warning",
     "cell-again": "problem across parts or patients, else warning",
@@ -133,6 +135,7 @@ def check(
         *_patients(ds, split),
         *(_paper(comparison) if comparison else ()),
         *_files(ds, split, readings),
+        *find_blank(ds, [(each.image, each.blank) for each in readings], split),
         *find_copies(ds, readings, split),
         *annotated_twice(ds, split),
         *unusual_boxes(ds, split),

@@ -18,6 +18,7 @@ import PIL.Image
 from rich.progress import track
 
 from pcm_leukemia import images
+from pcm_leukemia.checks.blank import NOT_BLANK, Blank, look_for_blank
 from pcm_leukemia.checks.findings import Finding, Severity, among
 from pcm_leukemia.checks.similarity import COPIES, SIDE, Link, Stack, detail, digest, near, thumbnail
 from pcm_leukemia.dataset import Dataset
@@ -51,6 +52,7 @@ class FileReading:
     whole: Stack | None = None
     cells: tuple[Stack, ...] = ()
     with_margin: tuple[Stack, ...] = field(default=(), repr=False)
+    blank: Blank = NOT_BLANK
 
 
 def read_files(
@@ -98,15 +100,19 @@ def _read_file(files: images.Files, image: Image, cells: tuple[Cell, ...], *, pi
     except PcmError as error:
         return FileReading(image, Problem(where, str(error), "then check again"))
     picture = PIL.Image.fromarray(decoded)
+    whole = thumbnail(picture)
+    in_boxes = tuple(thumbnail(picture, cell.box) for cell in cells)
+    boxes = [(cell.id, cell.box) for cell in cells]
     wide = [_wider(cell.box, image) for cell in cells]
     return FileReading(
         image,
         None,
         identifiers,
         digest(decoded),
-        thumbnail(picture),
-        tuple(thumbnail(picture, cell.box) for cell in cells),
+        whole,
+        in_boxes,
         tuple(thumbnail(picture, box) for box in wide),
+        look_for_blank(data, image, decoded, boxes, [whole, *in_boxes]),
     )
 
 

@@ -27,7 +27,7 @@ MARGIN = 50
 MOST = 4
 """At most this many images or cells of one finding are shown."""
 _PICTURED = frozenset(
-    {"same-pixels", "near-duplicate", "cell-again", "image-is-cell", "cell-twice", "unusual-box"}
+    {"blank", "same-pixels", "near-duplicate", "cell-again", "image-is-cell", "cell-twice", "unusual-box"}
 )
 
 

@@ -20,6 +20,7 @@ from pcm_leukemia.images.pixels import (
     measure,
     misfit,
     size,
+    varies,
 )
 from pcm_leukemia.images.placing import Placing, check_placing, place, place_all
 
@@ -51,4 +52,5 @@ __all__ = [
     "place_all",
     "size",
     "strip_identifiers",
+    "varies",
 ]

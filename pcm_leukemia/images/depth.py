@@ -26,7 +26,7 @@ from PIL.ImageFile import ImageFile
 from pcm_leukemia.errors import CorruptFile
 from pcm_leukemia.images.opening import picture_of, setting
 
-__all__ = ["WHITE_LEVEL", "declared_white", "given_white", "is_deep", "to_8_bits"]
+__all__ = ["WHITE_LEVEL", "declared_white", "given_white", "is_deep", "samples_of", "to_8_bits"]
 
 WHITE_LEVEL = "PCM_LEUKEMIA_WHITE_LEVEL"
 """The environment variable with the value that is white in deep images whose files do not say it."""
@@ -119,13 +119,10 @@ def to_8_bits(
         if picture.format == "TIFF" and _tag(picture, _PLANAR)[0] == 2:
             raise CorruptFile(f"{where}: has 16 bits a channel, and one plane for each channel; {_EIGHT}")
         rgb = picture.convert("RGB")
-        high = np.asarray(rgb)
         scaled_by_pillow = picture.format == "PPM" and declared is not None
-        if scaled_by_pillow or (white is None and high.max() >= 128):
+        if scaled_by_pillow or (white is None and np.asarray(rgb).max() >= 128):
             return rgb
-        values: Values = _low_bytes(data, where) + high * np.uint32(256)
-    else:
-        values = _samples(picture)
+    values = samples_of(data, picture, where)
     white = white or _full_range(picture, values)
     if white is None:
         raise CorruptFile(f"{where}: {_undecided(values)}")
@@ -183,8 +180,16 @@ def _decoder_arguments(picture: PIL.Image.Image) -> Any:
 # The samples
 
 
-def _samples(picture: PIL.Image.Image) -> Values:
-    """The samples of one channel, as Pillow reads them, with the sign that the file gives them."""
+def samples_of(data: bytes, picture: PIL.Image.Image, where: str) -> Values:
+    """The samples of a deep picture as they are in its file, without an alpha channel.
+
+    Raises
+    ------
+    CorruptFile
+        If Pillow cannot read all bits of a colour picture.
+    """
+    if picture.mode in ("RGB", "RGBA"):
+        return _low_bytes(data, where) + np.asarray(picture.convert("RGB")) * np.uint32(256)
     values = np.asarray(picture)
     if picture.format == "TIFF" and picture.mode == "L":  # Pillow takes 8 bits as unsigned
         return values.view(np.int8)

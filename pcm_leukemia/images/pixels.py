@@ -25,7 +25,7 @@ import PIL.ImageOps
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import CorruptFile, DataNotFound, PcmError, Problem, option
 from pcm_leukemia.files import Files, find_images, open_container
-from pcm_leukemia.images.depth import declared_white, given_white, is_deep, to_8_bits
+from pcm_leukemia.images.depth import declared_white, given_white, is_deep, samples_of, to_8_bits
 from pcm_leukemia.images.opening import BAD_IMAGE, decodable, opened
 from pcm_leukemia.schema import Image
 
@@ -47,11 +47,14 @@ __all__ = [
     "measure",
     "misfit",
     "size",
+    "varies",
 ]
 
 Pixels = npt.NDArray[np.uint8]
 
 _ORIENTATION = 0x0112
+_NOISE = 2
+"""Grey levels by which the compressed pixels of a single colour may differ."""
 _SWAPS = (5, 6, 7, 8)
 """The EXIF orientations that exchange width and height."""
 _CHUNK = 256
@@ -216,6 +219,22 @@ def decode(data: bytes, where: str) -> Pixels:
     """
     with opened(data, where) as picture:
         return _pixels(data, picture, where, given_white())
+
+
+def varies(data: bytes, where: str) -> bool:
+    """Whether the samples of a file differ, by more than the noise of compression, before any is scaled or dropped.
+
+    Raises
+    ------
+    CorruptFile
+        If the file cannot be decoded.
+    """
+    with opened(data, where) as picture, decodable(picture, where):
+        if is_deep(picture):
+            values = samples_of(data, picture, where)
+            return float(values.max()) - float(values.min()) > 0.01 * float(values.max())
+        bands = np.asarray(picture)
+        return bool((bands.max((0, 1)).astype(int) - bands.min((0, 1)).astype(int)).max() > _NOISE)
 
 
 def _stored_size(picture: PIL.Image.Image) -> tuple[int, int]:

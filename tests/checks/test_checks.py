@@ -415,7 +415,10 @@ def test_plain_images_are_told_apart_by_their_pixels_alone(tmp_path: Path) -> No
         (tmp_path / name).write_bytes(png(color=colour))
     ds = Dataset("x", NINE, tuple(Image(ImageId(n), 200, 100, file=n) for n in colours), root=tmp_path)
     found = checks.check(ds)
-    assert [(f.kind, f.images) for f in found.findings] == [("same-pixels", ("a.png", "b.png"))]
+    assert [(f.kind, f.images) for f in found.findings] == [
+        ("blank", ("a.png", "b.png", "c.png")),
+        ("same-pixels", ("a.png", "b.png")),
+    ]
     assert any(note.startswith("3 images and 0 cells show too little") for note in found.notes)
 
 
@@ -476,7 +479,7 @@ def test_pictures_of_findings(planting: Planting, tmp_path: Path) -> None:
     page = (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
     assert "c&quot;op&amp;y.png" in page
     assert page.count("<img") == sum(bool(row["picture"]) for row in rows)
-    assert "2 with a picture" in str(report)
+    assert "3 with a picture" in str(report)
     checks.write_pictures(found.findings, tmp_path / "again", ds)
     for name in shown.values():
         assert (tmp_path / "again" / name).read_bytes() == (tmp_path / "out" / name).read_bytes()
