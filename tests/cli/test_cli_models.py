@@ -25,7 +25,7 @@ def data(tmp_path: Path) -> Path:
 
 def run_of(folder: Path, state: str = "done") -> Run:
     folder.mkdir(parents=True)
-    asked = {"baseline": "resnet50", "task": "classification", "settings": {}}
+    asked = {"baseline": "resnet50", "task": "classification", "labels": [], "settings": {}}
     record = {
         "state": state,
         "asked": asked,
