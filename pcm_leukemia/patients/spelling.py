@@ -221,10 +221,10 @@ def how_to_merge(spellings: Iterable[tuple[str, ...]], diagnosis_of: Diagnoses) 
             kept = min(ids, key=lambda each: (len(each), each))
             same |= {each: kept for each in ids if each != kept}
     if not same:
-        return "if they are one, correct the ids and the diagnoses"
+        return "if they are one, a split may put them into two parts: correct the ids and the diagnoses"
     pairs = " ".join(shlex.quote(f"{each}={kept}") for each, kept in same.items())
     written = ", ".join(f'"{each}": "{kept}"' for each, kept in same.items())
-    return "if they are one, correct the ids, or " + either(
+    return "if they are one, a split may put them into two parts: correct the ids, or " + either(
         f"merge them with patients.merge(ds, {{{written}}})", f"import again with --patients-same {pairs}"
     )
 
@@ -248,8 +248,7 @@ def warn_of_spellings(ds: Dataset, *, stacklevel: int = 2) -> None:
     if found := alike(ids):
         warnings.warn(
             f"{ds.name}: patients that differ in case, blanks, punctuation or the form of numbers alone count as "
-            f"different, so a split may put them into two parts: {some(described(same, ids) for same in found)}; "
-            + how_to_merge(found[:5], ids),
+            f"different: {some(described(same, ids) for same in found)}; " + how_to_merge(found[:5], ids),
             DataWarning,
             stacklevel=stacklevel + 1,
         )

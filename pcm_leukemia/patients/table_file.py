@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import difflib
 import io
+import re
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pcm_leukemia.errors import CorruptFile, DataNotFound, DataWarning, InvalidExport, Problem
+from pcm_leukemia.errors import CorruptFile, DataNotFound, DataWarning, InvalidExport, Problem, some
 from pcm_leukemia.schema import letters
 
 __all__ = ["PatientRow", "read"]
+
+_SAVE = "save it as CSV in UTF-8"
+_OTHER_FILES = {
+    b"PK": "a zip file",
+    b"\xd0\xcf\x11\xe0": "an Excel file",
+    b"%PDF": "a PDF file",
+    b"\x1f\x8b": "a gzip file",
+    b"<": "an HTML or XML file",
+    b"{": "a JSON file",
+    b"version https://git-lfs": "a pointer of Git LFS to a file that was not downloaded",
+}
+"""First bytes -> what people give in place of a CSV."""
+_ZIPPED = {b"xl/": "an Excel file", b"opendocument": "a LibreOffice file", b"Index/": "a Numbers file"}
 
 _CALLED = {"path": "path, image, folder, glob or file", "patient": "patient"}
 _NAMES = {
@@ -59,48 +74,85 @@ def read(path: str | Path) -> list[PatientRow]:
         If rows lack a path or a patient: every such row is listed.
     """
     try:
-        text = Path(path).read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise CorruptFile(f"{path}: is not in UTF-8; save it as CSV in UTF-8") from error
+        data = Path(path).read_bytes()
     except OSError as error:
         raise DataNotFound(
             f"{path}: cannot be read ({error.strerror}); give the path of a CSV with the columns path and patient"
         ) from error
-    return _rows(path, text)
+    return _rows(path, _text(path, data))
+
+
+def _text(path: str | Path, data: bytes) -> str:
+    for start, kind in _OTHER_FILES.items():
+        if data[:1000].lstrip().startswith(start):
+            zipped = (found for mark, found in _ZIPPED.items() if start == b"PK" and mark in data)
+            raise CorruptFile(f"{path}: is {next(zipped, kind)}, not a CSV; {_SAVE}")
+    utf16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    try:
+        return data.decode("utf-16" if utf16 else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise CorruptFile(f"{path}: is not in UTF-8; {_SAVE}") from error
 
 
 def _rows(path: str | Path, text: str) -> list[PatientRow]:
-    first = text.partition("\n")[0]
-    delimiter = max(",;\t", key=first.count)  # a comma, if the header has no delimiter
+    delimiter, skipped = _delimiter(text)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    rows, problems = [], []
+    rows: list[PatientRow] = []
+    wrong: dict[tuple[str, str], list[int]] = {}
     try:
-        header = next(reader, [])
-        place, patient, diagnosis = _columns(path, header)
+        for _ in range(skipped):
+            next(reader)
+        header = [_value(name) for name in next(reader, [])]
+        place, patient, diagnosis = _columns(f"{path}:{skipped + 1}", header)
         for values in reader:
-            row = [value.strip() for value in values] + [""] * len(header)
+            row = [_value(value) for value in values] + [""] * len(header)
             if any(row[len(header) :]):
                 what = f"has more values than the {len(header)} columns"
-                problems.append(Problem(f"{path}:{reader.line_num}", what, "quote values with commas"))
+                wrong.setdefault((what, "quote values with commas"), []).append(reader.line_num)
             elif any(row) and not (row[place] and row[patient]):
                 what = "has no patient" if row[place] else "names no image, folder or glob"
-                problems.append(Problem(f"{path}:{reader.line_num}", what, "fill it in, or delete the row"))
+                wrong.setdefault((what, "fill it in, or delete the row"), []).append(reader.line_num)
             elif any(row):
                 known = "" if diagnosis is None else row[diagnosis]
                 rows.append(PatientRow(reader.line_num, row[place], row[patient], known))
     except csv.Error as error:
-        raise CorruptFile(
-            f"{path}:{reader.line_num}: is not a CSV ({error}); save it as CSV in UTF-8"
-        ) from error
-    if problems:
-        raise InvalidExport(problems)
+        raise CorruptFile(f"{path}:{reader.line_num}: is not a CSV ({error}); {_SAVE}") from error
+    if wrong:
+        raise InvalidExport(_wrong_rows(path, wrong))
     return rows
 
 
-def _columns(path: str | Path, header: list[str]) -> tuple[int, int, int | None]:
+def _delimiter(text: str) -> tuple[str, int]:
+    """What separates the values, and how many lines come before the header: Excel's "sep=;" is one."""
+    first = next(io.StringIO(text), "").strip()
+    if named := re.fullmatch(r'"?sep=(.)"?', first, re.IGNORECASE):
+        return named[1], 1
+    unquoted = re.sub(r'"[^"]*"', "", first)
+    return max(",;\t|", key=unquoted.count), 0  # a comma, if the header has no delimiter
+
+
+def _value(text: str) -> str:
+    """A value without blanks around it, and without the form ="007" that keeps zeros in a spreadsheet."""
+    text = text.strip()
+    formula = re.fullmatch(r'="([^"]*)"', text)
+    return formula[1].strip() if formula else text
+
+
+def _wrong_rows(path: str | Path, wrong: Mapping[tuple[str, str], Sequence[int]]) -> Iterator[Problem]:
+    """One problem for each kind, with the first row that has it."""
+    for (what, fix), lines in wrong.items():
+        if len(lines) == 1:
+            yield Problem(f"{path}:{lines[0]}", what, fix)
+        else:
+            have = what.replace("has ", "have ").replace("names ", "name ")
+            rows = f"{len(lines):,} rows (lines {', '.join(map(str, lines[:5]))}{', ...' * (len(lines) > 5)})"
+            yield Problem(f"{path}", f"{rows} {have}", fix)
+
+
+def _columns(where: str, header: list[str]) -> tuple[int, int, int | None]:
     """The indices of the columns path, patient and diagnosis; case, blanks and dashes in the names do not count."""
     if not any(name.strip() for name in header):
-        raise CorruptFile(f"{path}:1: names no columns; give a table with the columns path and patient")
+        raise CorruptFile(f"{where}: names no columns; give a table with the columns path and patient")
     bare = [letters(name) for name in header]
     places = {
         meaning: [place for place, name in enumerate(bare) if name in names]
@@ -109,17 +161,23 @@ def _columns(path: str | Path, header: list[str]) -> tuple[int, int, int | None]
     for meaning, found in places.items():
         if len(found) > 1:
             both = " and ".join(f'"{header[place].strip()}"' for place in found)
-            raise CorruptFile(f"{path}:1: {both} both mean the {meaning}; keep one of these columns")
+            raise CorruptFile(f"{where}: {both} both mean the {meaning}; keep one of these columns")
+    if not places["path"] and not places["patient"] and not _nearest("path", header):
+        names = some((f'"{name}"' for name in header if name), 5).replace("\n", ", ")
+        raise CorruptFile(
+            f"{where}: has no columns for the path and the patient, but {names}; begin the table with a header such as "
+            "path,patient,diagnosis"
+        )
     for meaning in ("path", "patient"):
         if not places[meaning]:
             near = _nearest(meaning, header)
             nearest = f', the nearest is "{near}"' if near else ""
             raise CorruptFile(
-                f"{path}:1: has no column for the {meaning}{nearest}; name it {_CALLED[meaning]}"
+                f"{where}: has no column for the {meaning}{nearest}; name it {_CALLED[meaning]}"
             )
     if not places["diagnosis"] and (near := _nearest("diagnosis", header)):
         warnings.warn(
-            f'{path}:1: column "{near}" is not read; if it holds the diagnosis, name it diagnosis',
+            f'{where}: column "{near}" is not read; if it holds the diagnosis, name it diagnosis',
             DataWarning,
             stacklevel=5,
         )

@@ -482,7 +482,7 @@ def test_patients_under_two_spellings_are_named_until_they_are_said_to_be_one(
     table.write_text("\n".join(["path,patient", *rows, ""]))
     imported = run("import", export, data, "--patients-csv", table)
     assert (imported.status, imported.err.count("warning:")) == (0, 1)
-    assert '"007" and "7" and "7.0"; if they are one, correct' in imported.err
+    assert '"007" and "7" and "7.0"; if they are one, a split' in imported.err
     for command in (("split", data), ("check", data), ("import", data, tmp_path / "copy")):
         said = run(*command)
         assert (said.out + said.err).count("import again with --patients-same 007=7 7.0=7") == 1

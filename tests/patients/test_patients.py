@@ -52,7 +52,8 @@ def table(folder: Path, *lines: str, newline: str = "\n", encoding: str = "utf-8
 
 def test_a_pattern_gives_patients_and_diagnoses_as_they_stand_in_the_paths() -> None:
     with pytest.warns(
-        DataWarning, match=r'"007" \(ALL\) and "7" \(AML\); if they are one, correct the ids and'
+        DataWarning,
+        match=r'"007" \(ALL\) and "7" \(AML\); if they are one, a split may put them into two parts: correct the ids and',
     ):
         ds = patients.from_pattern(
             paths("ALL/007/a.png", "ALL/007/b.png", "aml/7/a.png", "Healthy/x/a.png"), PATTERN
@@ -138,7 +139,7 @@ def test_a_patient_with_two_diagnoses_keeps_the_one_on_most_images() -> None:
 
 
 def test_ids_that_differ_in_case_alone_are_two_patients_and_a_warning() -> None:
-    with pytest.warns(DataWarning, match='into two parts: "P1" and "p1"; if they are one, correct'):
+    with pytest.warns(DataWarning, match='alone count as different: "P1" and "p1"; if they are one'):
         ds = patients.from_pattern(paths("P1/a.png", "p1/b.png"), "(?P<patient>[^/]+)/")
     assert len(ds.patients) == 2
 

@@ -89,9 +89,9 @@ def test_twenty_thousand_patients_are_compared_at_once() -> None:
 
 
 SPELLINGS = (
-    "demo: patients that differ in case, blanks, punctuation or the form of numbers alone count as different, so a split "
-    'may put them into two parts: "007" and "7" and "7.0"\n"P1" and "p1"; if they are one, correct the ids, or merge them '
-    'with patients.merge(ds, {"007": "7", "7.0": "7", "p1": "P1"})'
+    "demo: patients that differ in case, blanks, punctuation or the form of numbers alone count as different: "
+    '"007" and "7" and "7.0"\n"P1" and "p1"; if they are one, a split may put them into two parts: correct the ids, or '
+    'merge them with patients.merge(ds, {"007": "7", "7.0": "7", "p1": "P1"})'
 )
 NAMES = ("007", "7", "7.0", "P1", "p1", "x", "y", "z")
 
@@ -131,7 +131,7 @@ def test_check_names_them_with_their_parts_and_stays_a_warning() -> None:
     )
     assert str(twice) == (
         'patients "007" and "7": may be one patient under several spellings, which count as different; if they are one, '
-        'correct the ids, or merge them with patients.merge(ds, {"007": "7"})'
+        'a split may put them into two parts: correct the ids, or merge them with patients.merge(ds, {"007": "7"})'
     )
 
 
@@ -196,7 +196,8 @@ def test_patients_with_different_diagnoses_are_not_merged() -> None:
         "the patients apart"
     )
     with pytest.warns(
-        DataWarning, match=r'"007" \(ALL\) and "7" \(AML\); if they are one, correct the ids and the diag'
+        DataWarning,
+        match=r'"007" \(ALL\) and "7" \(AML\); if they are one, a split may put them into two parts: correct the ids and the diag',
     ):
         splits.folds(ds, 2)
 
