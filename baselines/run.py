@@ -262,7 +262,7 @@ def start(
     with files.disk_errors(out):
         folder.mkdir(parents=True, exist_ok=True)
         if before is None:
-            store.write(ds, folder / DATA)
+            store.write(ds, folder / DATA, replace=True)
         _write(folder, record)
     result: dict[str, Any] = {}
     begun, earlier = time.perf_counter(), record["seconds"]

@@ -13,6 +13,7 @@ from pcm_leukemia.loading import load_dataset
 from pcm_leukemia.schema import IGNORE, Cell, Image, Patient, Split, Taxonomy
 from pcm_leukemia.shapes import Box
 from pcm_leukemia.taxonomy import NINE
+from pcm_leukemia.updating import update
 
 if TYPE_CHECKING:
     from pcm_leukemia import (
@@ -66,6 +67,7 @@ __all__ = [
     "splits",
     "store",
     "torchdata",
+    "update",
 ]
 
 

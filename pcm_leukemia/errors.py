@@ -11,6 +11,7 @@
     ├── UnfitForTask(problems)      data that a task cannot use: points instead of boxes, unannotated cells
     ├── UnknownPart                 a part (or a split) that the data set does not have
     ├── ExportError                 the output folder, or a label that the format cannot write
+    │   └── DataLoss                ... because a data set there would lose images, patients or placed images
     ├── DataNotFound                a path that does not exist, or holds nothing readable
     ├── CorruptFile                 a file that exists but cannot be trusted
     └── MissingExtra                an optional library that is not installed
@@ -31,6 +32,7 @@ from types import SimpleNamespace
 
 __all__ = [
     "CorruptFile",
+    "DataLoss",
     "DataNotFound",
     "DataWarning",
     "ExportError",
@@ -120,6 +122,10 @@ class UnknownPart(PcmError, KeyError):
 
 class ExportError(PcmError, OSError):
     """An output that cannot be written to the requested place or in the requested form."""
+
+
+class DataLoss(ExportError):
+    """A data set on disk would lose images, patients, diagnoses, groups or a split to what is written in its place."""
 
 
 class DataNotFound(PcmError, FileNotFoundError):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,7 +14,7 @@ from msgspec import structs
 
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import CorruptFile, DataNotFound, DataWarning, some
-from pcm_leukemia.files import Files
+from pcm_leukemia.files import Files, common_root, way_below
 from pcm_leukemia.grouping import groups
 from pcm_leukemia.schema import Image, ImageId, Patient, PatientId, Split
 
@@ -116,31 +115,17 @@ def _require_fit(sources: Sequence[Dataset]) -> None:
 
 
 def _common_root(sources: Sequence[Dataset]) -> Path | None:
-    """The folder that holds the images of all data sets; for a single zip, the folder of that zip."""
-    roots = [_real(ds.root) for ds in sources if ds.root is not None]
-    if not roots:
-        return None
-    folders = [root if root.is_dir() else root.parent for root in roots]
+    """The folder that holds the images of all data sets."""
+    roots = [ds.root for ds in sources if ds.root is not None]
     try:
-        return Path(os.path.commonpath(folders))
+        return common_root(roots) if roots else None
     except ValueError as error:
-        raise ValueError(
-            f"concat: the images are on different drives ({', '.join(map(str, roots))}); move them to one drive"
-        ) from error
-
-
-def _real(root: Path) -> Path:
-    """A root without links or ".." in its path, which could lead out of the common folder.
-
-    A zip keeps its own name, since its suffix identifies it as a zip.
-    """
-    return root.resolve() if root.is_dir() else root.parent.resolve() / root.name
+        raise ValueError(f"concat: {error}") from error
 
 
 def _named(ds: Dataset, root: Path | None) -> Dataset:
     """The data set with its name before every id, and with its files relative to `root`."""
-    way = _real(ds.root).relative_to(root).as_posix() if ds.root and root else ""
-    prefix = "" if way in ("", ".") else f"{way}/"
+    prefix = way_below(ds.root, root) if ds.root and root else ""
     images = {
         image.id: replace(
             image,

@@ -12,7 +12,7 @@ from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import Problem, UnfitForTask, either, option
 from pcm_leukemia.schema import IGNORE
 from pcm_leukemia.shapes import Point
-from pcm_leukemia.splits import require_sound
+from pcm_leukemia.splits import require_known_patients, require_sound
 
 __all__ = ["Incomplete", "require", "require_boxes", "require_complete"]
 
@@ -21,7 +21,7 @@ Incomplete: TypeAlias = Literal["refuse", "keep"]
 
 
 def require(ds: Dataset, *, boxes: bool = False, incomplete: Incomplete | None = None) -> None:
-    """Refuse a data set whose split leaks, and one that is unfit for its use.
+    """Refuse a data set whose split leaks or whose patients are lost, and one that is unfit for its use.
 
     Parameters
     ----------
@@ -37,6 +37,8 @@ def require(ds: Dataset, *, boxes: bool = False, incomplete: Incomplete | None =
     ------
     LeakySplit
         If a patient or a group is in two parts, or an image is in none.
+    MissingPatients
+        If images have lost the patient that the split recorded.
     UnfitForTask
         If cells have no box, or images are annotated in part.
     ValueError
@@ -48,6 +50,8 @@ def require(ds: Dataset, *, boxes: bool = False, incomplete: Incomplete | None =
     >>> require(Dataset("demo", NINE, ()), boxes=True, incomplete="refuse")
     """
     require_sound(ds)
+    if ds.split is not None:
+        require_known_patients(ds, ds.split)
     if boxes:
         require_boxes(ds)
     if incomplete is not None:

@@ -17,6 +17,7 @@ folder.
 from __future__ import annotations
 
 import csv
+import dataclasses
 import hashlib
 import json
 import os
@@ -25,7 +26,6 @@ import shutil
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -36,10 +36,12 @@ from pcm_leukemia.classes import in_classes
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import (
     CorruptFile,
+    DataLoss,
     DataNotFound,
     DataWarning,
     ExportError,
     InvalidDataset,
+    PcmError,
     Problem,
     UnknownPart,
     either,
@@ -55,6 +57,7 @@ from pcm_leukemia.files import (
     new_folder,
     read_text,
 )
+from pcm_leukemia.replacing import losses
 from pcm_leukemia.schema import (
     AnnotationState,
     Attributes,
@@ -71,7 +74,6 @@ from pcm_leukemia.shapes import Box, pack, unpack
 
 __all__ = [
     "add_split",
-    "copy_splits",
     "read",
     "read_split",
     "split_names",
@@ -124,17 +126,37 @@ def recognises(path: Path) -> bool:
     return (path / HEADER).is_file()
 
 
-def write(ds: Dataset, out: str | Path) -> Report:
-    """Write `ds` as a canonical folder; an existing one is replaced.
+def write(
+    ds: Dataset, out: str | Path, *, replace: bool = False, splits_of: str | Path | None = None
+) -> Report:
+    """Write `ds` as a canonical folder.
 
-    Splits in the folder that is replaced are kept, except one of the same name as that of `ds`.
+    The splits in a folder that is written anew are kept, except those that `ds` and `splits_of` bring under the same
+    name. To bring corrected images into a data set, write what `update` returns.
+
+    Parameters
+    ----------
+    ds
+        The data set; its split, if it has one, becomes ``splits/<name>.csv``.
+    out
+        A new folder, or a canonical folder to write anew.
+    replace
+        Whether a data set in `out` may lose what `ds` lacks: images, patients, diagnoses, groups, and images that its
+        splits place.
+    splits_of
+        A canonical folder whose splits are copied.
 
     Raises
     ------
+    DataLoss
+        If the data set in `out` would lose anything and `replace` is false.
     ExportError
         If `out` holds something else, or cannot be written.
     """
     out = Path(out)
+    copied = [] if splits_of is None or _same(Path(splits_of), out) else split_names(splits_of)
+    if recognises(out) and not replace:
+        _require_no_loss(ds, out, {name: read_split(str(splits_of), name) for name in copied})
     with new_folder(out, CANONICAL) as folder:
         _write_table(folder, "patients.csv", ((p.id, p.diagnosis or "") for p in ds.patients))
         _write_table(folder, "images.csv", map(_image_row, ds.images))
@@ -142,12 +164,54 @@ def write(ds: Dataset, out: str | Path) -> Report:
         if (out / "splits").is_dir():
             shutil.copytree(out / "splits", folder / "splits")
         (folder / "splits").mkdir(exist_ok=True)
+        for name in copied:
+            shutil.copyfile(_split_file(Path(str(splits_of)), name), _split_file(folder, name))
         if ds.split:
             splits.write(ds.split, _split_file(folder, ds.split.name), ds)
         header = _header(ds, folder, out)
         text = json.dumps(header, indent=1, ensure_ascii=False) + "\n"
         (folder / HEADER).write_text(text, encoding="utf-8")
     return _report(ds, out)
+
+
+def _same(one: Path, other: Path) -> bool:
+    return one.resolve() == other.resolve()
+
+
+def _require_no_loss(ds: Dataset, out: Path, brought: Mapping[str, Split]) -> None:
+    """Refuse to write over a data set that has what `ds` lacks, or a split that `ds` or `brought` would replace."""
+    replaced = either("pass replace=True to replace it", "--replace replaces it")
+    try:
+        before = read(out, with_split=False, verify=False)
+        there = {name: read_split(out, name) for name in split_names(out)}
+    except PcmError as error:
+        first = str(error).splitlines()[0]
+        raise DataLoss(
+            f"{out}: holds a data set that cannot be read, so what would be lost is unknown ({first}); {replaced}"
+        ) from error
+    lost = losses(before, ds, there.values())
+    new = {**brought, **({ds.split.name: ds.split} if ds.split else {})}
+    here = {image.id for image in before.images}
+    for name in there.keys() & new.keys():
+        placed = {image: part for image, part in there[name].part_of.items() if image in here}
+        if any(new[name].part_of.get(image, part) != part for image, part in placed.items()):
+            lost.append(f'split "{name}", which has other parts in the new data')
+    if not lost:
+        return
+    sentence = (
+        f"{out}: would lose {', '.join(lost)}; "
+        + either(
+            "write what pcm.update returns to change the images that are in both and keep the rest",
+            "--update changes the images of the new data and keeps the rest",
+        )
+        + f", {replaced}, or name another folder"
+    )
+    if before.patients and not ds.patients:
+        sentence += (
+            f"\n{out}: has patient ids, and without them nothing keeps a patient in one part; give them again "
+            + either("(patients=...)", "(--patients, --patients-csv, --patients-tag or --patients-attribute)")
+        )
+    raise DataLoss(sentence)
 
 
 def read(
@@ -221,7 +285,7 @@ def read(
             images, problems = compare_files(ds.images, root)
         if problems:
             raise InvalidDataset(problems)
-        ds = replace(ds, images=images, root=root)
+        ds = dataclasses.replace(ds, images=images, root=root)
     ds = in_classes(ds, taxonomy, labels)
     return _with_split(ds, path, split_name) if with_split else ds
 
@@ -230,12 +294,6 @@ def _report(ds: Dataset, out: Path) -> Report:
     parts = {image.id: ds.part_of(image) for image in ds.images}
     cells = counts((parts[cell.image], cell.label) for cell in ds.cells)
     return Report(CANONICAL, out, dict(Counter(parts.values())), cells)
-
-
-def has_patients(folder: str | Path) -> bool:
-    """Whether a folder is a canonical one whose table of patients has a row; cheap, nothing else is read."""
-    table = Path(folder) / "patients.csv"
-    return recognises(Path(folder)) and table.is_file() and len(table.read_bytes().splitlines()) > 1
 
 
 def split_names(path: str | Path) -> list[str]:
@@ -258,16 +316,6 @@ def add_split(path: str | Path, split: Split, ds: Dataset) -> Path:
     with new_file(file) as work:
         splits.write(split, work, ds)
     return file
-
-
-def copy_splits(source: str | Path, target: str | Path) -> list[str]:
-    """Copy the splits of one canonical folder into another that has the same images, and return their names."""
-    names = split_names(source)
-    (Path(target) / "splits").mkdir(exist_ok=True)
-    for name in names:
-        with new_file(_split_file(Path(target), name)) as work:
-            shutil.copyfile(_split_file(Path(source), name), work)
-    return names
 
 
 def _split_file(path: Path, name: str) -> Path:

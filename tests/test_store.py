@@ -14,6 +14,7 @@ from strategies import datasets
 from pcm_leukemia import NINE, Box, Cell, Dataset, Image, Patient, Split, store
 from pcm_leukemia.errors import (
     CorruptFile,
+    DataLoss,
     DataNotFound,
     DataWarning,
     ExportError,
@@ -96,6 +97,52 @@ def test_splits_outlive_a_new_import(tmp_path: Path, ds: Dataset) -> None:
         store.read(folder, split_name="official")
     with pytest.raises(UnknownPart, match='has no split "other"; it has: official'):
         store.read(folder, split_name="other")
+
+
+def test_a_data_set_is_not_written_over_by_a_smaller_one(tmp_path: Path, ds: Dataset) -> None:
+    folder = tmp_path / "data"
+    grouped = replace(
+        ds,
+        images=tuple(replace(image, group="slide 1", diagnosis="AML", patient=None) for image in ds.images),
+    )
+    one = ds.select(images={"P1/a.png"})
+    nobody = replace(ds, images=tuple(replace(image, patient=None) for image in ds.images))
+    for before, after, lost in (
+        (ds, one, "1 of 2 images (2 -> 1), 1 of 2 patients (2 -> 1)"),
+        (ds, replace(nobody, patients=()), "2 of 2 patients (2 -> 0)"),
+        (ds, nobody, "the patient of 2 images, the diagnosis of 2 images"),
+        (
+            ds,
+            replace(ds, patients=tuple(replace(each, diagnosis=None) for each in ds.patients)),
+            "the diagnosis of 2 images",
+        ),
+        (replace(grouped, patients=()), nobody, "the diagnosis of 2 images, the group of 2 images"),
+        (grouped, replace(grouped, patients=()), "2 of 2 patients (2 -> 0)"),
+        (ds, replace(ds, cells=()), "2 of 2 cells (2 -> 0)"),
+    ):
+        store.write(before, folder, replace=True)
+        with pytest.raises(DataLoss) as caught:
+            store.write(after, folder)
+        sentence = f"{folder}: would lose {lost}; write what pcm.update returns to change the images that are in both"
+        assert str(caught.value).startswith(sentence)
+        assert store.read(folder) == before
+        store.write(after, folder, replace=True)
+        assert store.read(folder) == after
+
+
+def test_a_split_is_not_written_over_by_another_of_its_name(tmp_path: Path, ds: Dataset) -> None:
+    folder = tmp_path / "data"
+    first, second = (image.id for image in ds.images)
+    split = Split("official", {first: "train", second: "test"})
+    store.write(ds.with_split(split), folder)
+    swapped = ds.with_split(replace(split, part_of={first: "test", second: "train"}))
+    with pytest.raises(DataLoss, match='would lose split "official", which has other parts in the new data'):
+        store.write(swapped, folder)
+    store.write(ds.with_split(replace(split, name="other", part_of=swapped.split.part_of)), folder)  # type: ignore[union-attr]
+    assert store.split_names(folder) == ["official", "other"]
+    assert store.read_split(folder, "official") == split
+    store.write(swapped, folder, replace=True)
+    assert store.read_split(folder, "official") == swapped.split
 
 
 @pytest.mark.parametrize("name", ["../evil", "a/b", "", ".hidden", "a\\b"])

@@ -15,7 +15,7 @@ import typer
 from pcm_leukemia import __version__
 from pcm_leukemia.cli import data, models, sources
 from pcm_leukemia.cli.several import Commands
-from pcm_leukemia.errors import PcmError, UnknownPart, for_the_command_line
+from pcm_leukemia.errors import DataLoss, PcmError, UnknownPart, for_the_command_line
 
 __all__ = ["app", "main"]
 
@@ -64,7 +64,7 @@ def main() -> None:
             app(prog_name="pcm-leukemia")
     except PcmError as error:
         print(f"error: {error}", file=sys.stderr)
-        sys.exit(2 if isinstance(error, UnknownPart) else 1)
+        sys.exit(2 if isinstance(error, (DataLoss, UnknownPart)) else 1)
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)

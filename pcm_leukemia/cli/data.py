@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import warnings
+from collections.abc import Mapping
 from dataclasses import replace
 from inspect import signature
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -48,8 +49,10 @@ from pcm_leukemia.cli.options import (
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.files import count_unlisted, unlisted
 from pcm_leukemia.loading import load_dataset
+from pcm_leukemia.patients import Attribute, Table, Tag
 from pcm_leukemia.requirements import require
 from pcm_leukemia.sources import split_name
+from pcm_leukemia.updating import update
 
 __all__ = ["add_to"]
 
@@ -136,21 +139,73 @@ def import_(
             metavar="NAME", help="The data set's name; by default that of OUT, or of the public data set."
         ),
     ] = None,
+    update_it: Annotated[
+        bool,
+        typer.Option("--update", help="Bring corrected images into the data set in OUT, and keep the rest."),
+    ] = False,
+    replace_it: Annotated[
+        bool,
+        typer.Option("--replace", help="Replace the data set in OUT, even if it has more than DATA."),
+    ] = False,
 ) -> None:
     """Read an export or a public data set into a canonical folder.
 
     The data are checked first. Another canonical folder is copied with its splits, and its tables are taken as they
-    are, even if they were edited by hand.
+    are, even if they were edited by hand. A data set that is in OUT already keeps its splits, and must not lose images,
+    patients or diagnoses, unless --replace says so.
     """
+    from pcm_leukemia import store
+
+    if update_it and replace_it:
+        raise WrongUsage("--update keeps what --replace gives up; give one of them")
+    if update_it and not store.recognises(out):
+        raise WrongUsage(f"{out}: holds no data set to update; leave out --update")
+    before = store.read(out, with_split=False) if update_it else None
+    reading = {**taxonomy_of(taxonomy), "labels": labels_of(label_map), "images_root": images_root}
+    if before and taxonomy is None:
+        reading["taxonomy"] = before.taxonomy
+    read = ds = _read_anew(
+        export,
+        before.name if before else out.absolute().name,
+        patients_of(patients, patients_csv, patients_tag, patients_attribute),
+        same_patients_of(patients_same),
+        {"clip": clip, "variant": variant, "rows": rows.value if rows else None},
+        name=name,
+        **reading,
+    )
+    if before:
+        new_classes: Literal["declared"] | None = "declared" if taxonomy is Taxonomies.declared else None
+        ds = replace(update(before, ds, taxonomy=new_classes), name=name or before.name)
+    copied = export if store.recognises(export) and not update_it else None
+    store.write(ds, out, replace=replace_it or update_it, splits_of=copied)
+    print(f"{out}: {ds!r}")
+    if before:
+        _say_updated(before, ds, out)
+    if not any(image.file for image in ds.images):
+        print("  annotations only: no image file was found; name their folder with --images-root")
+    elif not split_name(export):  # a public data set has files that its authors left out
+        _say_unlisted(read)
+    if copied and export.resolve() != out.resolve():
+        print(f"  splits: {', '.join(store.split_names(export)) or 'none'}")
+    _say_ignored(ds)
+
+
+def _read_anew(
+    export: Path,
+    usual_name: str,
+    people: str | Table | Tag | Attribute | None,
+    same: Mapping[str, str],
+    of_other_formats: Mapping[str, Any],
+    *,
+    name: str | None,
+    **reading: Any,
+) -> Dataset:
+    """Read what is imported; a canonical folder is taken as it is, and the options of other formats are refused for it."""
     from pcm_leukemia import store
     from pcm_leukemia.patients import assign, merge, warn_of_spellings
 
-    people = patients_of(patients, patients_csv, patients_tag, patients_attribute)
-    same = same_patients_of(patients_same)
-    reading = {**taxonomy_of(taxonomy), "labels": labels_of(label_map), "images_root": images_root}
-    canonical = store.recognises(export)
-    if canonical:
-        if clip or variant or rows:
+    if store.recognises(export):
+        if any(of_other_formats.values()):
             raise WrongUsage(
                 f"{export}: is a canonical folder; --clip, --variant and --rows are for other data"
             )
@@ -158,33 +213,24 @@ def import_(
         ds = replace(ds, name=name or ds.name)
         ds = assign(ds, people, same=same) if people else merge(ds, same)
     else:
-        name = name or (None if split_name(export) else out.absolute().name)
         ds = load_dataset(
             export,
             patients=people,
             patients_same=same,
-            clip=clip,
-            variant=variant,
-            rows=rows.value if rows else None,
-            name=name,
+            name=name or (None if split_name(export) else usual_name),
+            **of_other_formats,
             **reading,
         )
     if not people:  # otherwise whoever assigned them has warned
         warn_of_spellings(ds)
-    if not ds.patients and store.has_patients(out):
-        raise WrongUsage(
-            f"{out}: has patient ids, and without them nothing keeps a patient in one part; give them again (--patients, "
-            "--patients-csv, --patients-tag or --patients-attribute), or name another folder"
-        )
-    store.write(ds, out)
-    print(f"{out}: {ds!r}")
-    if not any(image.file for image in ds.images):
-        print("  annotations only: no image file was found; name their folder with --images-root")
-    elif not split_name(export):  # a public data set has files that its authors left out
-        _say_unlisted(ds)
-    if canonical and export.resolve() != out.resolve():
-        print(f"  splits: {', '.join(store.copy_splits(export, out)) or 'none'}")
-    _say_ignored(ds)
+    return ds
+
+
+def _say_updated(before: Dataset, after: Dataset, out: Path) -> None:
+    changed = sum(before.cells_of(image) != after.cells_of(image) for image in before.images)
+    print(f"  changed: the cells of {changed:,} of {len(before.images):,} images")
+    if added := len(after.images) - len(before.images):
+        print(f"  added: {added:,} images; place them in a split: pcm-leukemia split {out} --extend")
 
 
 def split(

@@ -9,6 +9,7 @@ from pcm_leukemia.files.finding import Found, common_form, find_images, find_pat
 from pcm_leukemia.files.naming import ImageNames
 from pcm_leukemia.files.paths import leads_outside, portable_name
 from pcm_leukemia.files.reading import BAD_CONTENT, BAD_FILE, IMAGE_SUFFIXES, Files, read_text
+from pcm_leukemia.files.roots import common_root, way_below
 from pcm_leukemia.files.unlisted import count_unlisted, is_image_file, unlisted
 from pcm_leukemia.files.writing import (
     CANONICAL,
@@ -48,6 +49,7 @@ __all__ = [
     "check_target",
     "check_zip",
     "common_form",
+    "common_root",
     "count_unlisted",
     "counts",
     "digest",
@@ -66,6 +68,7 @@ __all__ = [
     "read_text",
     "runs",
     "unlisted",
+    "way_below",
     "write_json",
     "write_text",
     "written_as",

@@ -10,7 +10,7 @@ it:
 - `separates` says which parts may share a tie: none, except train and val where the split says so;
 - `unit_of` says what a split must keep together, and `draw_keys` what a draw of single images must;
 - `seen` finds images that a model has already learned from, in a data set of any name;
-- `require_sound` and `require_patients` are the gates.
+- `require_sound`, `require_known_patients` and `require_patients` are the gates.
 
 To change what a leak is, change `ties` or `separates`: every check and every gate follows, and what makes a split by
 patient refuses what the new rule forbids. A new tie has the kind "group" and an id that no group has. If its id is only
@@ -40,6 +40,7 @@ __all__ = [
     "changed_patients",
     "draw_keys",
     "leaks",
+    "require_known_patients",
     "require_patients",
     "require_sound",
     "separates",
@@ -202,6 +203,36 @@ def changed_patients(ds: Dataset, split: Split) -> list[Leak]:
             parts = (split.part_of[image.id],)
             found.append(Leak("patient-changed", (image.id,), parts, problem, patient=image.patient))
     return found
+
+
+def require_known_patients(ds: Dataset, split: Split) -> None:
+    """Refuse images whose patient the split recorded and the data have lost.
+
+    The record still shows a leak among these images, but not one among images that come later.
+
+    Raises
+    ------
+    MissingPatients
+        If there are any.
+
+    Examples
+    --------
+    >>> from pcm_leukemia.taxonomy import NINE
+    >>> image = Image(ImageId("a.png"), 64, 64)
+    >>> require_known_patients(Dataset("demo", NINE, (image,)), Split("official", {image.id: "train"}))
+    """
+    placed = [image for image in ds.images if image.id in split.part_of]
+    lost = [image for image in placed if image.patient is None and split.patient_of.get(image.id)]
+    if lost:
+        raise MissingPatients(
+            f'{ds.name}: {len(lost):,} of the {len(placed):,} images that split "{split.name}" places had a patient '
+            f'when it was made and have none now, the first "{lost[0].id}"; give the patients again '
+            + either(
+                "(patients.assign), or leave the split out (Dataset.with_split(None))",
+                "(pcm-leukemia import with --patients, --patients-csv, --patients-tag or --patients-attribute), or make "
+                "the split again",
+            )
+        )
 
 
 def unit_of(ds: Dataset) -> dict[ImageId, PatientId]:

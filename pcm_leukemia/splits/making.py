@@ -22,6 +22,7 @@ from pcm_leukemia.splits.leakage import (
     changed_patients,
     draw_keys,
     leaks,
+    require_known_patients,
     require_patients,
     require_sound,
     unit_of,
@@ -213,7 +214,7 @@ def extend(split: Split, ds: Dataset) -> Split:
     Raises
     ------
     MissingPatients
-        If a new image has no patient.
+        If a new image has no patient, or images have lost the patient that the split recorded.
     LeakySplit
         If a patient is already in two parts, or the patient of an image has changed since the split was made.
     ValueError
@@ -240,6 +241,7 @@ def extend(split: Split, ds: Dataset) -> Split:
         raise ValueError(
             f'split "{split.name}": is one of several folds; make all folds again with splits.folds'
         )
+    require_known_patients(ds, split)
     split = _with_renamed(split, ds)
     old = [image for image in ds.images if image.id in split.part_of]
     new = [image for image in ds.images if image.id not in split.part_of]

@@ -1,0 +1,77 @@
+"""`losses`: what a data set on disk has that another, written in its place, would not have."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from pcm_leukemia.dataset import Dataset
+from pcm_leukemia.schema import Split
+
+__all__ = ["losses"]
+
+
+def losses(before: Dataset, after: Dataset, splits: Iterable[Split] = ()) -> list[str]:
+    """List what would go if `after` were written in the place of `before`, with the counts.
+
+    Changed cells and labels, and other ids of patients, are no loss; neither are images that come anew.
+
+    Parameters
+    ----------
+    before, after
+        The data set that is there, and the one that would replace it.
+    splits
+        The splits of `before`, which stay in its folder.
+
+    Examples
+    --------
+    >>> from pcm_leukemia import NINE, Image
+    >>> images = tuple(Image(f"{name}.png", 64, 64) for name in "abc")
+    >>> losses(Dataset("demo", NINE, images), Dataset("demo", NINE, images[:1]))
+    ['2 of 3 images (3 -> 1)']
+    """
+    return list(_losses(before, after, splits))
+
+
+def _losses(before: Dataset, after: Dataset, splits: Iterable[Split]) -> Iterator[str]:
+    now = {image.id: image for image in after.images}
+    gone = [image for image in before.images if image.id not in now]
+    if gone:
+        yield _of(len(gone), len(before.images), "images", len(after.images))
+    lost_patient = [
+        image for image in before.images if image.patient and not (image.id in now and now[image.id].patient)
+    ]
+    with_images = {image.patient for image in before.images}
+    people = {image.patient for image in lost_patient}
+    people |= {patient.id for patient in before.patients if patient.id not in with_images}
+    people -= {patient.id for patient in after.patients}
+    if people:
+        yield _of(len(people), len(before.patients), "patients", len(after.patients))
+    unnamed = sum(image.id in now and image.patient not in people for image in lost_patient)
+    if unnamed:
+        yield f"the patient of {_images(unnamed)}"
+    kept = [image for image in before.images if image.id in now]
+    undiagnosed = sum(
+        before.diagnosis_of(image) is not None
+        and after.diagnosis_of(now[image.id]) is None
+        and image.patient not in people
+        for image in kept
+    )
+    if undiagnosed:
+        yield f"the diagnosis of {_images(undiagnosed)}"
+    ungrouped = sum(image.group is not None and now[image.id].group is None for image in kept)
+    if ungrouped:
+        yield f"the group of {_images(ungrouped)}"
+    if before.cells and not after.cells:
+        yield _of(len(before.cells), len(before.cells), "cells", 0)
+    for split in splits:
+        placed = sum(image.id in split.part_of for image in gone)
+        if placed:
+            yield f'{_images(placed)} that split "{split.name}" places'
+
+
+def _images(count: int) -> str:
+    return f"{count:,} image{'s' * (count != 1)}"
+
+
+def _of(lost: int, all_of_them: int, what: str, left: int) -> str:
+    return f"{lost:,} of {all_of_them:,} {what} ({all_of_them:,} -> {left:,})"
