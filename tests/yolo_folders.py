@@ -20,3 +20,21 @@ def foreign(
     content = {"train": "images/train", **keys, "names": names}
     exports.write(folder / "data.yaml", yaml.safe_dump({k: v for k, v in content.items() if v is not None}))
     return folder
+
+
+BOX = "0 .5 .5 .2 .2"
+
+
+def labelled(folder: Path, *images: str, rows: str = BOX) -> None:
+    """Images with their label files: in ``labels/`` for those in ``images/``, beside the others."""
+    for image in images:
+        exports.write(folder / image, exports.png())
+        above, inside, below = f"/{image}".rpartition("/images/")
+        labels = f"{above}/labels/{below}" if inside else below
+        exports.write((folder / labels.lstrip("/")).with_suffix(".txt"), rows)
+
+
+def described(folder: Path, text: str, name: str = "data.yaml") -> Path:
+    """The folder, after its data.yaml is written."""
+    exports.write(folder / name, text)
+    return folder

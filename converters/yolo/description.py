@@ -111,12 +111,10 @@ def _yaml(file: Path) -> dict[str, Any]:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         raise CorruptFile(f"{file}:{mark.line + 1}: {wrong}" if mark else f"{file}: {wrong}") from error
-    except OSError as error:
-        raise CorruptFile(f"{file}: cannot be read ({error}); replace the file") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise CorruptFile(f"{file}: cannot be read ({error}); write it as UTF-8") from error
     except (ValueError, TypeError, LookupError, ArithmeticError, AttributeError, RecursionError) as error:
-        raise CorruptFile(
-            f"{file}: {wrong}"
-        ) from error  # text that is not UTF-8, dates and tags that are not valid
+        raise CorruptFile(f"{file}: {wrong}") from error  # a date that does not exist, too many brackets
     if not isinstance(content, dict):
         raise CorruptFile(f"{file}: has no keys; write train, val and names")
     return {str(key) if isinstance(key, str | int | float) else repr(key): content[key] for key in content}

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from pcm_leukemia.converters.yolo.description import Description
 from pcm_leukemia.converters.yolo.places import Places, is_image, walk
-from pcm_leukemia.errors import DataNotFound, DataWarning, InvalidExport, PcmError, Problem, option, some
+from pcm_leukemia.errors import DataNotFound, DataWarning, InvalidExport, PcmError, Problem, option
+from pcm_leukemia.files import IMAGE_SUFFIXES
 from pcm_leukemia.schema import Image, ImageId, part_named
 
 __all__ = ["Issues", "ListedImage", "compared", "from_description", "with_images"]
@@ -22,9 +23,10 @@ _NO_PLACES = frozenset({"path", "names", "nc", "kpt_shape", "kpt_names", "flip_i
 
 @dataclass
 class Issues:
-    """Problems, which stop the reading, and counts for the warnings at its end."""
+    """Problems, which stop the reading, and what the warnings at its end are about."""
 
     problems: list[Problem] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     cut: int = 0
     unlabelled: list[ListedImage] = field(default_factory=list)
     columns: Counter[int] = field(default_factory=Counter)
@@ -63,7 +65,11 @@ def from_description(
     named = _parts(said, places)
     parts = {part: sorted(set(images)) for part, images in named.items()}
     if not any(parts.values()):
-        raise InvalidExport([_nothing(said, places, parts)])
+        raise InvalidExport([_nothing(said, places)])
+    empty = [part for part, images in parts.items() if not images]
+    told = [f"{part} has no image files" for part in empty] + places.elsewhere
+    if told:
+        issues.notes.append(f"{said.file}: {'; '.join(told)}")
     parts = {part: images for part, images in parts.items() if images}
     if len(parts) > 1 and len({tuple(images) for images in parts.values()}) == 1:
         warnings.warn(
@@ -133,7 +139,7 @@ def _images_of(value: object, key: str, said: Description, places: Places) -> It
         if path is None:
             raise DataNotFound(
                 f"{said.file}: names {place:.200}, but {places.root / place[:200]} does not exist; "
-                f"correct path, train, val or test"
+                "correct path, train, val or test, or remove the key"
             )
         yield from places.images(path)
 
@@ -157,15 +163,13 @@ def _names_images(value: object, places: Places, depth: int = 3) -> str | None:
     return value if any(image.is_file() for image in places.images(path)) else None
 
 
-def _nothing(said: Description, places: Places, parts: Iterable[str]) -> Problem:
+def _nothing(said: Description, places: Places) -> Problem:
     """The problem of a folder where nothing is read."""
-    what = f"no image files where {', '.join(parts)} should be"
-    if said.undivided is not None:
-        what = f"no image files in {places.root / said.undivided}"
-    fix = (
-        f"add the images: export them together with the labels, or name their folder: {option('images_root')}"
-    )
-    return Problem(str(said.file), what, fix)
+    named = {key: value for key, value in said.content.items() if part_named(key)}
+    where = said.undivided or ", ".join(f"{value} ({key})" for key, value in named.items())
+    kinds = ", ".join(sorted(IMAGE_SUFFIXES))
+    fix = f"export the labels with their images, or name the folder of the images: {option('images_root')}"
+    return Problem(str(said.file), f"no image files ({kinds}) in {where}, below {places.root}", fix)
 
 
 # The files
@@ -197,8 +201,10 @@ def _measured(paths: Iterable[Path], root: Path, file: Path, issues: Issues) -> 
         except (PcmError, OSError, ValueError) as error:
             issues.problems.append(Problem(f'image "{name}"', str(error), "then read the folder again"))
     if missing:
-        what = f"{len(missing):,} of the images that are listed are not there:\n{some(missing, 5)}\n"
-        fix = f"add the files, or name their folder: {option('images_root')}"
+        what = f"{len(missing):,} of the images that are listed are not in {root}, for example {missing[0]}"
+        fix = (
+            f"export the labels with their images, or name the folder of the images: {option('images_root')}"
+        )
         issues.problems.append(Problem(str(file), what, fix))
     return found
 

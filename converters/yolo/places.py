@@ -27,19 +27,30 @@ class Places:
         The folder of data.yaml.
     base
         The ``path`` in data.yaml: the folder that its other paths are relative to.
+
+    Attributes
+    ----------
+    elsewhere
+        What paths in data.yaml led to that were found by their ends alone.
     """
 
     def __init__(self, folder: Path, base: object = None) -> None:
         self.folder = folder.absolute()
         self._names: dict[Path, dict[str, list[str]]] = {}
+        self.elsewhere: list[str] = []
         self.root = self.folder
         if isinstance(base, str | Path) and str(base):
             inside = self._existing(_normal(self.folder / _slashes(str(base))))
             self.root = inside if inside and inside.is_dir() else self.folder
 
     def folder_or_list(self, place: str) -> Path | None:
-        """The folder or file that a path in data.yaml names."""
-        return self._find(self.root, place)
+        """The folder or file that a path in data.yaml names; None if there is none, or it is the root of the disk."""
+        found = self._find(place)
+        if found is None:
+            found = self._by_end(place)
+            if found is not None and found.suffix != ".txt":
+                self.elsewhere.append(f"{place} is not there; {found} is read instead")
+        return None if found is None or found == found.parent else found
 
     def images(self, path: Path) -> Iterator[Path]:
         """The images in a folder or its subfolders, or those that a text file lists, whether they exist or not.
@@ -59,37 +70,47 @@ class Places:
                 f"{path}: cannot be read as a list of images ({error}); write it as UTF-8"
             ) from error
         for name in filter(None, map(str.strip, lines)):
-            start, other = (path.parent, self.root) if name.startswith("./") else (self.root, path.parent)
-            usual = _normal(start / name)
-            yield (
-                self._existing(usual)
-                or self._existing(_normal(other / name))
-                or self._find(start, name)
-                or usual
-            )
+            starts = (path.parent, self.root) if name.startswith("./") else (self.root, path.parent)
+            yield self._find(name, *starts) or self._by_end(name) or _normal(starts[0] / name)
 
     def labels(self, image: Path) -> Path:
-        """The label file of an image: in place of ``images/`` in ``labels/``, or else beside the image."""
-        above, images, below = image.as_posix().rpartition("/images/")
-        usual = Path(f"{above}/labels/{below}" if images else below).with_suffix(".txt")
-        beside = image.with_suffix(".txt")
-        return self._existing(usual) or (self._existing(beside) if images else None) or usual
+        """The label file of an image: in place of ``images/`` in ``labels/``, or else beside the image.
 
-    def _find(self, start: Path, place: str) -> Path | None:
-        found = self._existing(_normal(start / place))
-        if found is not None:
-            return found
-        steps = _slashes(place).split("/")
-        while len(steps) > 1 and steps[0] in ("", ".", ".."):
-            del steps[0]
+        If the images are in another folder than data.yaml, it is also looked for where that is.
+        """
+        candidates = [image, *self._here(image)]
+        places = [place for each in candidates for place in (_labels_of(each), each.with_suffix(".txt"))]
+        return next((found for place in places if (found := self._existing(place))), places[0])
+
+    def _here(self, image: Path) -> list[Path]:
+        if self.root == self.folder or not image.is_relative_to(self.root):
+            return []
+        return [self.folder / image.relative_to(self.root)]
+
+    def _find(self, place: str, *starts: Path) -> Path | None:
+        """What a path leads to, with slashes for backslashes, and without leading steps up if need be."""
+        inside = _slashes(place)
+        while inside.startswith(("./", "../")):
+            inside = inside.partition("/")[2]
+        for name in dict.fromkeys((place, _slashes(place), inside)):
+            for start in starts or (self.root, self.folder):
+                found = self._existing(_normal(start / name))
+                if found is not None:
+                    return found
+        return None
+
+    def _by_end(self, place: str) -> Path | None:
+        """What the longest end of a path leads to.
+
+        A single name is too little to go by, unless it is that of a part or a list.
+        """
+        steps = [step for step in _slashes(place).split("/") if step not in ("", ".", "..")]
         for first in range(len(steps)):
-            end = "/".join(steps[first:])
-            name = PurePosixPath(end)
-            # a single name is too little to go by, unless it is that of a part or a list
-            if first and first == len(steps) - 1 and part_named(name.stem) is None and name.suffix != ".txt":
+            end = PurePosixPath(*steps[first:])
+            if first == len(steps) - 1 and part_named(end.stem) is None and end.suffix != ".txt":
                 return None
-            for root in dict.fromkeys((start, self.root, self.folder)):
-                found = self._existing(_normal(root / end))
+            for start in (self.root, self.folder):
+                found = self._existing(start / end)
                 if found is not None:
                     return found
         return None
@@ -138,6 +159,12 @@ def walk(folder: Path) -> Iterator[str]:
 def is_image(file: str) -> bool:
     """Whether a file has the suffix of an image."""
     return PurePosixPath(file).suffix.lower() in IMAGE_SUFFIXES
+
+
+def _labels_of(image: Path) -> Path:
+    """Where ultralytics looks for the labels of an image."""
+    above, images, below = image.as_posix().rpartition("/images/")
+    return Path(f"{above}/labels/{below}" if images else below).with_suffix(".txt")
 
 
 def _slashes(path: str) -> str:

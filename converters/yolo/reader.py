@@ -15,7 +15,7 @@ from pcm_leukemia.converters.yolo.listing import Issues, ListedImage, compared, 
 from pcm_leukemia.converters.yolo.places import Places
 from pcm_leukemia.converters.yolo.rows import Meaning, Rows, declared, meaning_of
 from pcm_leukemia.converters.yolo.table import at_images_root, from_table, marker, refuse_missing
-from pcm_leukemia.converters.yolo.unread import Tree, none_labelled, refuse_unread, warn_of_strays
+from pcm_leukemia.converters.yolo.unread import Tree, none_labelled, refuse_unread, strays
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import DataWarning, InvalidExport, some
 from pcm_leukemia.schema import Patient, Split, Taxonomy
@@ -94,7 +94,7 @@ def read(
     if issues.problems:
         raise InvalidExport(issues.problems)
     if not mark:
-        warn_of_strays(tree, listed)
+        issues.notes += strays(tree, listed)
     _warn(issues, meaning, listed)
     made = mark.get("made")
     diagnoses = {e.image.patient: e.diagnosis or None for e in listed if e.image.patient is not None}
@@ -151,7 +151,7 @@ def _others(
 
 def _warn(issues: Issues, meaning: Meaning, listed: Sequence[ListedImage]) -> None:
     """Warn of images without labels, boxes that were cut, and columns that were left out."""
-    texts = []
+    texts = list(issues.notes)
     if issues.unlabelled:
         total, without = (Counter(each.part for each in each_of) for each_of in (listed, issues.unlabelled))
         whole = [part for part in without if without[part] == total[part]]

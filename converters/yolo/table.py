@@ -97,11 +97,8 @@ def refuse_missing(listed: list[ListedImage], root: Path, mark: Mapping[str, Any
 def _written_without_file(mark: Mapping[str, Any]) -> int:
     """How many images had no file when the folder was written, according to its notes."""
     notes = mark.get("notes")
-    found = (
-        re.match(r"([\d,]+) images have no file;", str(note))
-        for note in notes or ()
-        if isinstance(notes, list)
-    )
+    texts = map(str, notes) if isinstance(notes, list) else ()
+    found = (re.match(r"([\d,]+) images have no file;", text) for text in texts)
     return sum(int(note[1].replace(",", "")) for note in found if note)
 
 

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-import warnings
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
-from pcm_leukemia.converters.yolo import description
+from pcm_leukemia.converters.yolo.description import FILES
 from pcm_leukemia.converters.yolo.listing import Issues, ListedImage
-from pcm_leukemia.converters.yolo.places import Places, is_image, walk
-from pcm_leukemia.errors import DataWarning, Problem, some
+from pcm_leukemia.converters.yolo.places import Places, walk
+from pcm_leukemia.errors import Problem, some
+from pcm_leukemia.files import IMAGE_SUFFIXES
 from pcm_leukemia.schema import part_named
 
-__all__ = ["Tree", "none_labelled", "refuse_unread", "warn_of_strays"]
+__all__ = ["Tree", "none_labelled", "refuse_unread", "strays"]
+
+
+_OTHER_KINDS = frozenset({".avif", ".dcm", ".dng", ".gif", ".heic", ".heif", ".jfif", ".jp2", ".mpo", ".svs"})
+"""The suffixes of images that are not read."""
 
 
 class Tree:
-    """The files below the folder that data.yaml is about; other data sets in it are left out.
+    """The files below the folder that data.yaml is about.
 
     Parameters
     ----------
@@ -25,24 +29,34 @@ class Tree:
         The folder.
     images
         The images that are read. If none is below the folder, its files are somebody else's, and none is listed.
+
+    Attributes
+    ----------
+    root
+        The folder.
+    files
+        The POSIX paths of the files below it.
+    others
+        Its subfolders that are data sets of their own, whose files are not listed.
     """
 
     def __init__(self, places: Places, images: Iterable[Path]) -> None:
         self.root = places.root
         inside = {image.parent for image in images if image.is_relative_to(self.root)}
-        folders = {above for folder in inside for above in (folder, *folder.parents)}
+        ours = {above for folder in inside for above in (folder, *folder.parents)}
         files = list(walk(self.root)) if inside else []
-        others = {
-            str(PurePosixPath(file).parent)
-            for file in files
-            if "/" in file and PurePosixPath(file).name in description.FILES
-        }
-        others = {each for each in others if self.root / each not in folders}
-        self.files = [file for file in files if not _below(file, others)] if others else files
+        described = (PurePosixPath(file) for file in files if file.endswith(tuple(FILES)))
+        self.others = sorted(
+            str(path.parent)
+            for path in described
+            if path.name in FILES and self.root / path.parent not in ours
+        )
+        below = tuple(f"{folder}/" for folder in self.others)
+        self.files = [file for file in files if not file.startswith(below)] if below else files
 
-
-def _below(file: str, folders: set[str]) -> bool:
-    return any(str(above) in folders for above in PurePosixPath(file).parents)
+    def of(self, suffixes: frozenset[str]) -> list[Path]:
+        """The files with one of these suffixes, in lower case."""
+        return [self.root / file for file in self.files if f".{file.rpartition('.')[2].lower()}" in suffixes]
 
 
 def refuse_unread(
@@ -51,67 +65,81 @@ def refuse_unread(
     """Report images below the folder that are not read.
 
     They are a problem if they belong to the data set: they have labels, or nothing is read from their folder and it is
-    called "images" or after a part. Others are counted in a warning.
+    called "images" or after a part. Others are counted in a note.
     """
-    unread = [image for name in tree.files if is_image(name) and (image := tree.root / name) not in part_of]
-    if not unread:
-        return
-    texts = {tree.root / name for name in tree.files if name.endswith(".txt")}
+    texts = set(tree.of(frozenset({".txt"})))
     folders = {image.parent for image in part_of}
-    missed: Counter[str] = Counter()
-    other: Counter[str] = Counter()
-    for image in unread:
-        inside = image.parent.relative_to(tree.root).as_posix()
-        ours = image.parent not in folders and (_is_of_a_part(inside) or places.labels(image) in texts)
-        (missed if ours else other)[inside] += 1
-    for inside, count in sorted(missed.items()):
+    missed: Counter[Path] = Counter()
+    other: Counter[Path] = Counter()
+    for image in tree.of(IMAGE_SUFFIXES):
+        if image not in part_of:
+            ours = image.parent not in folders and (
+                _is_of_a_part(image.parent.relative_to(tree.root)) or places.labels(image) in texts
+            )
+            (missed if ours else other)[image.parent] += 1
+    for folder, count in sorted(missed.items()):
         what = f"has {count:,} images, but {file.name} does not name it"
         fix = f"add it to {file.name} as train, val or test, or move it elsewhere"
-        issues.problems.append(Problem(str(tree.root / inside), what, fix))
+        issues.problems.append(Problem(str(folder), what, fix))
+    _report_other_kinds(tree, places, texts, issues)
     if other:
-        lines = some((f"{tree.root / inside}: {count:,}" for inside, count in sorted(other.items())), 5)
-        text = f"{other.total():,} image files are not in the lists or folders of {file.name}, and are ignored:\n{lines}"
-        warnings.warn(text, DataWarning, stacklevel=3)
+        lines = some((f"{folder}: {count:,}" for folder, count in sorted(other.items())), 5)
+        text = f"{other.total():,} image files are not named by {file.name}, and are ignored:\n{lines}"
+        issues.notes.append(text)
+    if tree.others:
+        text = f"{len(tree.others):,} other YOLO folders are below {tree.root}, and are not read:\n{some(tree.others, 5)}"
+        issues.notes.append(text)
 
 
-def _is_of_a_part(folder: str) -> bool:
+def _report_other_kinds(tree: Tree, places: Places, texts: set[Path], issues: Issues) -> None:
+    """Report images of a kind that is not read: as a problem if they have labels."""
+    kinds: dict[str, list[Path]] = {}
+    for image in tree.of(_OTHER_KINDS):
+        kinds.setdefault(image.suffix.lower(), []).append(image)
+    for kind, images in sorted(kinds.items()):
+        what = f"{len(images):,} {kind} files are not read"
+        if any(places.labels(image) in texts for image in images):
+            fix = "save them as PNG, JPEG or TIFF under the same names"
+            issues.problems.append(Problem(str(images[0].parent), f"{what}, but have labels", fix))
+        else:
+            issues.notes.append(f"{tree.root}: {what}")
+
+
+def _is_of_a_part(folder: Path) -> bool:
     """Whether a folder is one of images, or called after a part, as those of a YOLO data set are."""
-    steps = PurePosixPath(folder).parts
+    steps = folder.parts
     return "images" in steps or (bool(steps) and all(part_named(step) for step in steps))
 
 
-def warn_of_strays(tree: Tree, listed: Sequence[ListedImage]) -> None:
-    """Warn of label files that belong to no image: those in the folders of label files, or in folders called labels."""
+def strays(tree: Tree, listed: Sequence[ListedImage]) -> list[str]:
+    """A note on label files that belong to no image, in the folders of label files and in those called labels."""
     labels = {each.labels for each in listed}
     beside = {file for folder in {path.parent for path in labels} for file in folder.glob("*.txt")}
-    below = {tree.root / name for name in tree.files if name.endswith(".txt") and "labels/" in name}
-    strays = [
+    below = {path for path in tree.of(frozenset({".txt"})) if "labels" in path.relative_to(tree.root).parts}
+    lost = [
         str(path)
         for path in sorted((beside | below) - labels)
         if path.name != "classes.txt" and part_named(path.stem) is None
     ]
-    if strays:
-        text = (
-            f"{len(strays):,} label files belong to no image that data.yaml names, and are ignored:\n"
-            f"{some(strays, 5)}"
-        )
-        warnings.warn(text, DataWarning, stacklevel=3)
+    text = f"{len(lost):,} label files belong to no image that data.yaml names, and are ignored:\n{some(lost, 5)}"
+    return [text] if lost else []
 
 
 def none_labelled(tree: Tree, listed: Sequence[ListedImage], file: Path) -> Problem:
     """The problem of a folder of which no image has a label file, with the likely cause."""
     first = listed[0]
     what = (
-        f"no image has a label file: for {first.image.id} and {len(listed) - 1:,} others, it was looked for at "
-        f"{first.labels} and the like"
+        f"none of {len(listed):,} images has a label file; that of {first.image.id} would be {first.labels}"
     )
     moved = [name for name in tree.files if PurePosixPath(name).name == first.labels.name]
     others = Counter(PurePosixPath(name).suffix.lower() for name in tree.files)
     archives = [name for name in tree.files if name.lower().endswith(".zip")]
     fix = "add the label files; that of an image without cells is empty"
     if moved:
-        what += f", but is {tree.root / moved[0]}"
+        what += f", but there is {tree.root / moved[0]}"
         fix = f"move the label files to {first.labels.parent}"
+        if "/images/" not in f"/{first.image.id}" and "labels/" in moved[0]:
+            fix = 'call the folder of the images "images", as that of the labels is called "labels"'
     elif archives:
         fix = f"unzip {tree.root / archives[0]}, if they are in it"
     elif found := [suffix for suffix in (".xml", ".json", ".csv") if others[suffix]]:
