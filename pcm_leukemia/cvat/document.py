@@ -23,6 +23,7 @@ from pcm_leukemia.cvat.geometry import GEOMETRIES, Envelope
 from pcm_leukemia.cvat.header import Header
 from pcm_leukemia.cvat.inspection import Inspection
 from pcm_leukemia.cvat.labels import Labels
+from pcm_leukemia.cvat.tracks import Frames, Track, gaps
 from pcm_leukemia.errors import Problem, option
 from pcm_leukemia.files import Document, leads_outside
 from pcm_leukemia.schema import Attributes, Cell, Image, ImageId, Tag
@@ -110,6 +111,7 @@ class _Reader:
         self.attribute_name = ""
         self.texts: list[str] = []
         self.track: Attrs = {}
+        self.tracks: list[Track] = []
         self.video: dict[tuple[str, str, int], list[tuple[int, str, Attrs, Attrs, Attributes]]] = {}
         self.shape_line = 0
         self.counts: Counter[tuple[str, str]] = Counter()
@@ -201,6 +203,8 @@ class _Reader:
             self.holds_cvat = True
             self.inspection.tracks += 1
             self.within, self.track = tag, {"id": "0", **attrs}
+            task = (self.track.get("subset", ""), self.track.get("task_id", ""))
+            self.tracks.append(Track(self._here(), self.track["id"], attrs.get("label", ""), task))
         elif tag == "version":
             self._listen()
         elif tag == "meta":
@@ -303,9 +307,11 @@ class _Reader:
         except (KeyError, ValueError):
             self._problem(f'<{tag}> of a track is on frame "{attrs.get("frame", "")}"', EXPORT_AGAIN)
             return
-        place = (self.track.get("subset", ""), self.track.get("task_id", ""), frame)
-        shapes = self.video.setdefault(place, [])
-        if attrs.get("outside") != "1":
+        track, outside = self.tracks[-1], attrs.get("outside") == "1"
+        if tag in GEOMETRIES:  # a skeleton does not say where it ends
+            track.add(frame, outside=outside, drawn=attrs.get("keyframe") != "0")
+        shapes = self.video.setdefault((*track.task, frame), [])
+        if not outside:
             shapes.append((self.shape_line, tag, attrs, self.track, attributes))
 
     def _shape(self, tag: str, attrs: Attrs, owner: Attrs, attributes: Attributes) -> None:
@@ -408,6 +414,7 @@ class _Reader:
         tasks: dict[str, set[str]] = {}
         for subset, task, _ in self.video:
             tasks.setdefault(subset, set()).add(task)
+        self._warn_of_gaps()
         for (subset, task, frame), shapes in sorted(self.video.items()):
             name = f"frame_{frame:06d}.PNG"
             if len(tasks[subset]) > 1:  # each of its videos has a frame 0
@@ -420,6 +427,16 @@ class _Reader:
             self._end_image()
             self.shape_line = 0
         self._rename_repeated()
+
+    def _warn_of_gaps(self) -> None:
+        annotated: dict[tuple[str, str], list[int]] = {}
+        for subset, task, frame in sorted(self.video):
+            annotated.setdefault((subset, task), []).append(frame)
+        for track in self.tracks:
+            if track.shapes:
+                frames = self.header.frames.get(track.task[1], Frames())
+                found = gaps(track, frames, annotated[track.task])
+                self.inspection.warnings += [found] if found else []
 
     def _rename_repeated(self) -> None:
         """Put the task also before the first image of a name that another task of its subset repeats.

@@ -318,7 +318,7 @@ def test_video(tmp_path: Path) -> None:
     text = document(
         track(0, "Other", on_frame(0) + on_frame(3) + on_frame(6, outside=1)),
         track(1, "Monocyte", on_frame(3, corners=(20, 20, 30, 30)) + on_frame(6, outside=1)),
-        meta=header(inner=SIZE),
+        meta=header(inner=SIZE + "<frame_filter>step=3</frame_filter>"),
     )
     path = write(tmp_path / "a.xml", text)
     ds = cvat.read(path)
