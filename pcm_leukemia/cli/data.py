@@ -183,7 +183,7 @@ def import_(
         _say_updated(before, ds, out)
     if not any(image.file for image in ds.images):
         print("  annotations only: no image file was found; name their folder with --images-root")
-    elif not split_name(export):  # a public data set has files that its authors left out
+    elif read.root and not split_name(export):  # a public data set has files that its authors left out
         _say_unlisted(read)
     if copied and export.resolve() != out.resolve():
         print(f"  splits: {', '.join(store.split_names(export)) or 'none'}")
