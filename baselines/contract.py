@@ -76,8 +76,30 @@ class Detector(Protocol):
         """Convert an image to the detector's input, uint8, always of the same shape; runs in a loader's worker."""
         ...
 
-    def detect(self, batch: torch.Tensor, sizes: Sequence[tuple[int, int]]) -> list[Detections]:
-        """The detections in each image of a prepared batch; `sizes` are the (width, height) as annotated."""
+    @property
+    def multi_label(self) -> bool:
+        """Whether each class of a box counts when the detector is scored, as its setting says; see `detections`."""
+        ...
+
+    def forward(self, batch: torch.Tensor) -> Any:
+        """What the network says of a prepared batch, for `detections`."""
+        ...
+
+    def detections(
+        self, raw: Any, sizes: Sequence[tuple[int, int]], *, multi_label: bool
+    ) -> list[Detections]:
+        """The detections in each image of a batch, from what `forward` returned.
+
+        Parameters
+        ----------
+        raw
+            The result of `forward`.
+        sizes
+            The (width, height) of the images as annotated, in pixels.
+        multi_label
+            Whether a box is a detection of each of its classes, as COCO scores it. Otherwise it has only its best class,
+            so that one cell is found once.
+        """
         ...
 
 

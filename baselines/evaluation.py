@@ -9,15 +9,17 @@ from typing import Any
 
 from pcm_leukemia import files, sources
 from pcm_leukemia.baselines import inference
+from pcm_leukemia.baselines.contract import Detections
 from pcm_leukemia.baselines.metrics import classification as classification_scores
 from pcm_leukemia.baselines.metrics import detection as detection_scores
 from pcm_leukemia.baselines.metrics.classification import ClassificationScores
-from pcm_leukemia.baselines.metrics.detection import DetectionScores
+from pcm_leukemia.baselines.metrics.detection import AveragePrecision, DetectionScores
 from pcm_leukemia.baselines.run import Run
 from pcm_leukemia.baselines.two_stage import OTHER, TwoStage
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import either
 from pcm_leukemia.requirements import require
+from pcm_leukemia.schema import ImageId
 from pcm_leukemia.splits import LEARNED_FROM
 
 __all__ = ["Evaluation", "evaluate", "evaluate_two_stage", "part_to_score", "reading_of"]
@@ -27,7 +29,8 @@ __all__ = ["Evaluation", "evaluate", "evaluate_two_stage", "part_to_score", "rea
 class Evaluation:
     """The scores of one model, or of the two-stage pipeline, on one part of one data set.
 
-    `detection` has a detector's scores on its own task, `classification` a classifier's scores on the annotated cells.
+    `detection` has a detector's scores on its own task, by its setting ``multi_label``; what is found and missed counts one
+    label for each box. `one_label` is its average precision if a box has only its best label, `classification` a classifier's scores on the annotated cells.
     `end_to_end` has the scores of the pipeline over all classes: each white cell is located by the detector and labelled
     by the classifier. There, a cell counts as found by the detector's score, and the product of both scores ranks the cells
     for average precision. `reading` says how the labels of a public data set were read, if there are several ways.
@@ -39,6 +42,7 @@ class Evaluation:
     fingerprint: str
     reading: str = ""
     detection: DetectionScores | None = None
+    one_label: AveragePrecision | None = None
     classification: ClassificationScores | None = None
     end_to_end: DetectionScores | None = None
 
@@ -56,6 +60,7 @@ class Evaluation:
             "fingerprint": self.fingerprint,
             "reading": self.reading,
             **{name: each.to_json() for name, each in scores.items() if each is not None},
+            **({"one_label": {"mAP": self.one_label._asdict()}} if self.one_label else {}),
         }
 
     def __str__(self) -> str:
@@ -69,6 +74,8 @@ class Evaluation:
         for title, scores in titles.items():
             if scores is not None:
                 lines += [f"{title}:", *(f"  {line}" for line in str(scores).splitlines())]
+            if scores is self.detection and self.one_label and self.one_label.ap is not None:
+                lines.append(f"  with one label for each box: mAP 50-95 {100 * self.one_label.ap:.1f}")
         return "\n".join(lines)
 
 
@@ -110,8 +117,10 @@ def evaluate(
     options: dict[str, Any] = {"workers": workers, "progress": progress}
     result = Evaluation((run.folder,), ds.name, part, ds.fingerprint, reading_of(ds))
     if run.baseline.kind == "detector":
-        found = inference.detect(run.detector(device), view, batch=batch, **options)
-        result = replace(result, detection=detection_scores.score(view, found))
+        detector = run.detector(device)
+        rules = (detector.multi_label, False)
+        scored, found = inference.detect_by(detector, view, rules, batch=batch, **options)
+        result = replace(result, **_detection(view, scored, found))
     else:
         named = inference.classify(run.classifier(device), view, batch=4 * batch, **options)
         truths = [view.taxonomy.ids[cell.label] for cell in named.cells]
@@ -142,15 +151,10 @@ def evaluate_two_stage(
     _view(classifier, chosen, part)
     pipeline = TwoStage.of(detector, classifier, device=device)
     labelled = pipeline.predict(chosen, batch=batch, workers=workers, progress=progress)
+    scored = {image: each.scored for image, each in labelled.items()}
     found = {image: each.found for image, each in labelled.items()}
-    alone = Evaluation(
-        (detector.folder,),
-        ds.name,
-        part,
-        ds.fingerprint,
-        reading_of(ds),
-        detection_scores.score(view, found),
-    )
+    alone = Evaluation((detector.folder,), ds.name, part, ds.fingerprint, reading_of(ds))
+    alone = replace(alone, **_detection(view, scored, found))
     _keep(detector, alone)
     on_truth = evaluate(classifier, ds, part, device=device, batch=batch, workers=workers, progress=progress)
     nine = chosen.task("detection")
@@ -167,6 +171,14 @@ def evaluate_two_stage(
     )
     _keep(classifier, result)
     return result
+
+
+def _detection(
+    view: Dataset, scored: dict[ImageId, Detections], found: dict[ImageId, Detections]
+) -> dict[str, Any]:
+    """A detector's scores by its own rule, `scored`, and its average precision with one label a box, `found`."""
+    scores = detection_scores.score(view, scored, counted=found)
+    return {"detection": scores, "one_label": detection_scores.score(view, found, draws=0).overall}
 
 
 def part_to_score(ds: Dataset, part: str | None) -> tuple[Dataset, str]:

@@ -5,7 +5,7 @@ Threads are enough, because decoding and resizing release the interpreter, and n
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import NamedTuple, TypeVar
 
@@ -21,7 +21,7 @@ from pcm_leukemia.files import ahead
 from pcm_leukemia.schema import IGNORE, Cell, ImageId
 from pcm_leukemia.torchdata import Frames
 
-__all__ = ["Classified", "batches", "classify", "detect"]
+__all__ = ["Classified", "batches", "classify", "detect", "detect_by"]
 
 One = TypeVar("One")
 
@@ -34,26 +34,51 @@ class Classified(NamedTuple):
 
 
 def detect(
-    detector: Detector, ds: Dataset, *, batch: int = 16, workers: int = 4, progress: bool = False
+    detector: Detector,
+    ds: Dataset,
+    *,
+    multi_label: bool = False,
+    batch: int = 16,
+    workers: int = 4,
+    progress: bool = False,
 ) -> dict[ImageId, Detections]:
     """Run a detector on every image of a data set; annotations are not used.
+
+    With `multi_label`, a box is a detection of each of its classes; see `contract.Detector`.
 
     Raises
     ------
     DataNotFound, CorruptFile
         If an image has no file, or cannot be decoded.
     """
+    (found,) = detect_by(detector, ds, (multi_label,), batch=batch, workers=workers, progress=progress)
+    return found
+
+
+def detect_by(
+    detector: Detector,
+    ds: Dataset,
+    rules: Sequence[bool],
+    *,
+    batch: int = 16,
+    workers: int = 4,
+    progress: bool = False,
+) -> list[dict[ImageId, Detections]]:
+    """The detections by several rules, each a value of `multi_label`; the network runs once. See `detect`."""
     frames = Frames(ds, ds.images)
 
     def prepared(number: int) -> torch.Tensor:
         return detector.prepare(frames.load(number))
 
-    found: dict[ImageId, Detections] = {}
+    found: list[dict[ImageId, Detections]] = [{} for _ in rules]
     tensors = ahead(prepared, range(len(frames)), workers, 2 * batch)
     pairs = zip(batches(ds.images, batch), batches(tensors, batch), strict=True)
     for those, ready in track(pairs, "detecting", total=-(-len(frames) // batch), disable=not progress):
-        results = detector.detect(torch.stack(ready), [(image.width, image.height) for image in those])
-        found |= {image.id: result for image, result in zip(those, results, strict=True)}
+        raw = detector.forward(torch.stack(ready))
+        sizes = [(image.width, image.height) for image in those]
+        for rule, by_image in zip(rules, found, strict=True):
+            results = detector.detections(raw, sizes, multi_label=rule)
+            by_image |= {image.id: result for image, result in zip(those, results, strict=True)}
     return found
 
 

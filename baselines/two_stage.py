@@ -45,6 +45,7 @@ class Labelled(NamedTuple):
     label_scores: npt.NDArray[np.float32]
     others: Detections
     found: Detections
+    scored: Detections
 
     def as_found(self, other: int | None = None, *, ranked: bool = True) -> Detections:
         """The result as detections of a single model.
@@ -133,12 +134,20 @@ class TwoStage:
         labelled: dict[ImageId, Labelled] = {}
         for those, ready in track(pairs, "predicting", total=-(-len(frames) // batch), disable=not progress):
             sizes = [(image.width, image.height) for image in those]
-            found = self.detector.detect(torch.stack([tensor for _, tensor in ready]), sizes)
-            named = self._named([pixels for pixels, _ in ready], found, workers)
+            raw = self.detector.forward(torch.stack([tensor for _, tensor in ready]))
+            found = self.detector.detections(raw, sizes, multi_label=False)
+            scored = self.detector.detections(raw, sizes, multi_label=self.detector.multi_label)
+            named = self._named([pixels for pixels, _ in ready], found, scored, workers)
             labelled |= {image.id: one for image, one in zip(those, named, strict=True)}
         return labelled
 
-    def _named(self, pixels: Sequence[Pixels], found: Sequence[Detections], workers: int) -> list[Labelled]:
+    def _named(
+        self,
+        pixels: Sequence[Pixels],
+        found: Sequence[Detections],
+        scored: Sequence[Detections],
+        workers: int,
+    ) -> list[Labelled]:
         """The white cells of a batch of images, classified together."""
         wbc = self.detector.labels.index(WBC)
         single = [self._single(each) for each in found]
@@ -151,9 +160,9 @@ class TwoStage:
         probabilities = np.concatenate([np.zeros((0, len(self.labels)), np.float32), *rows])
         ends = np.cumsum([len(each.boxes) for each in cells])[:-1]
         return [
-            Labelled(each.boxes, each.scores, of_these.argmax(1), of_these.max(1, initial=0), rest, whole)
-            for each, of_these, rest, whole in zip(
-                cells, np.split(probabilities, ends), others, found, strict=True
+            Labelled(each.boxes, each.scores, of_these.argmax(1), of_these.max(1, initial=0), *more)
+            for each, of_these, *more in zip(
+                cells, np.split(probabilities, ends), others, found, scored, strict=True
             )
         ]
 

@@ -52,7 +52,8 @@ def one_by_one(stages: TwoStage, ds: Dataset) -> int:
     wbc = stages.detector.labels.index("WBC")
     for image in ds.images:
         pixels = images.load(files, image)
-        seen = stages.detector.detect(stages.detector.prepare(pixels)[None], [(image.width, image.height)])[0]
+        raw = stages.detector.forward(stages.detector.prepare(pixels)[None])
+        (seen,) = stages.detector.detections(raw, [(image.width, image.height)], multi_label=False)
         for box, score, label in zip(seen.boxes.tolist(), seen.scores, seen.labels, strict=True):
             if label == wbc and score >= stages.threshold:
                 crop = images.crop(pixels, Box(*box), stages.classifier.padding)

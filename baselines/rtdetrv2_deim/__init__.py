@@ -91,7 +91,14 @@ def load(folder: Path, settings: Settings, labels: tuple[str, ...], device: str)
         recolour = stain.augmentation(settings.stain, stain.Reference.read(folder))
     model.eval()  # type: ignore[no-untyped-call]
     model.to(torch.device(device))  # type: ignore[arg-type]
-    return RtDetr(model, labels, settings.image_size, recolour, imagenet=settings.imagenet_normalize)
+    return RtDetr(
+        model,
+        labels,
+        settings.image_size,
+        recolour,
+        imagenet=settings.imagenet_normalize,
+        multi_label=settings.multi_label,
+    )
 
 
 def _recolours(job: Job, settings: Settings) -> tuple[Recolour | None, Recolour | None]:

@@ -11,11 +11,14 @@ from torchvision.transforms.v2 import functional
 from transformers import RTDetrV2ForObjectDetection
 from transformers.utils.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 
-from pcm_leukemia.baselines.contract import Detections
+from pcm_leukemia.baselines.contract import Detections, inside
 from pcm_leukemia.baselines.stain import Recolour
 from pcm_leukemia.images import Pixels
 
 __all__ = ["Prepare", "RtDetr", "scaled"]
+
+_TOP = 300
+"""Detections of an image: num_top_queries in DEIM's configs/base/rtdetrv2_r50vd.yml."""
 
 
 def scaled(images: torch.Tensor, *, imagenet: bool = False) -> torch.Tensor:
@@ -58,8 +61,9 @@ class RtDetr:
         recolour: Recolour | None = None,
         *,
         imagenet: bool = False,
+        multi_label: bool = True,
     ) -> None:
-        self.model, self.labels, self.imagenet = model, labels, imagenet
+        self.model, self.labels, self.imagenet, self.multi_label = model, labels, imagenet, multi_label
         self.preparation = Prepare(size, recolour)
 
     def prepare(self, image: Pixels) -> torch.Tensor:
@@ -67,27 +71,39 @@ class RtDetr:
         return self.preparation(image)
 
     @torch.no_grad()
-    def detect(self, batch: torch.Tensor, sizes: Sequence[tuple[int, int]]) -> list[Detections]:
-        """The detections of each image, best first: one for each of the model's queries, with its best label.
+    def forward(self, batch: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """The scores of each query and class, ``(batch, queries, classes)``, and the boxes of the queries.
 
-        Parameters
-        ----------
-        batch
-            Prepared images, uint8, ``(batch, 3, size, size)``.
-        sizes
-            Their (width, height) as annotated, in pixels.
+        `batch` has prepared images, uint8, ``(batch, 3, size, size)``. The boxes are cx, cy, width and height as fractions
+        of the image, ``(batch, queries, 4)``.
         """
         device = next(self.model.parameters()).device
         images = scaled(batch.to(device, non_blocking=True), imagenet=self.imagenet)
         # in single precision, even if the caller has autocast on
         with torch.autocast(device.type, enabled=False):
             outputs = self.model(images)
-        scores, labels = outputs.logits.float().sigmoid().max(-1)
-        scores, order = scores.sort(descending=True, stable=True)
-        labels = labels.gather(1, order)
-        boxes = outputs.pred_boxes.float().gather(1, order[..., None].expand(-1, -1, 4))
+        return outputs.logits.float().sigmoid(), outputs.pred_boxes.float()
+
+    def detections(
+        self, raw: tuple[torch.Tensor, torch.Tensor], sizes: Sequence[tuple[int, int]], *, multi_label: bool
+    ) -> list[Detections]:
+        """The detections of each image, best first; see `contract.Detector`.
+
+        With `multi_label`, the best 300 pairs of query and class, as in DEIM's engine/deim/postprocessor.py and in the
+        ``post_process_object_detection`` of transformers; otherwise one for each query.
+        """
+        of_class, boxes = raw
+        if multi_label:
+            scores, pairs = of_class.flatten(1).topk(min(_TOP, of_class[0].numel()))
+            labels, queries = pairs % len(self.labels), pairs // len(self.labels)
+        else:
+            best, best_labels = of_class.max(-1)
+            scores, queries = best.sort(descending=True, stable=True)
+            labels = best_labels.gather(1, queries)
+        boxes = boxes.gather(1, queries[..., None].expand(-1, -1, 4))
         corners = torch.cat([boxes[..., :2] - boxes[..., 2:] / 2, boxes[..., :2] + boxes[..., 2:] / 2], -1)
-        sides = torch.tensor([[*size, *size] for size in sizes], dtype=torch.float32, device=device)
-        corners = corners.clamp(0, 1) * sides[:, None]
-        found = zip(corners.cpu().numpy(), scores.cpu().numpy(), labels.cpu().numpy(), strict=True)
-        return [Detections(*each) for each in found]
+        sides = torch.tensor([[*size, *size] for size in sizes], dtype=torch.float32, device=corners.device)
+        found = zip(
+            (corners * sides[:, None]).cpu().numpy(), scores.cpu().numpy(), labels.cpu().numpy(), strict=True
+        )
+        return [inside(Detections(*each), *size) for each, size in zip(found, sizes, strict=True)]

@@ -68,6 +68,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         The probabilities that an image is mirrored left to right, and upside down.
     imagenet_normalize
         Whether pixels are normalised with ImageNet's mean and standard deviation, instead of only scaled to 0 to 1.
+    multi_label
+        Whether a box counts for each of its classes when the model is scored and when the epoch is chosen; in prediction
+        it has one class.
 
     Raises
     ------
@@ -110,6 +113,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     flip_horizontal: float
     flip_vertical: float
     imagenet_normalize: bool
+    multi_label: bool = True
 
     def __post_init__(self) -> None:
         require_in_range(

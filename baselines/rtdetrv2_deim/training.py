@@ -248,7 +248,8 @@ class Training:
         found: list[Detections] = []
         truth: list[Cells] = []
         for images, sizes, cells in loader:
-            found += self.detector.detect(images, sizes)
+            raw = self.detector.forward(images)
+            found += self.detector.detections(raw, sizes, multi_label=self.settings.multi_label)
             truth += cells
         return average_precision.of_arrays(truth, found, len(self.detector.labels))
 

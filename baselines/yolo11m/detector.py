@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from copy import deepcopy
+from typing import Any
 
 import cv2
 import numpy as np
@@ -42,16 +44,27 @@ class Yolo:
         """The image in the middle of a grey square: uint8, ``(3, image_size, image_size)``."""
         return self._prepare(image)
 
+    @property
+    def multi_label(self) -> bool:
+        """Whether a box counts for each of its classes when the model is scored."""
+        return self.settings.multi_label
+
     @torch.inference_mode()
-    def detect(self, batch: torch.Tensor, sizes: Sequence[tuple[int, int]]) -> list[Detections]:
-        """The detections of each image, in pixels of the image as annotated, best first."""
+    def forward(self, batch: torch.Tensor) -> Any:
+        """What the network says of prepared images, uint8, ``(batch, 3, image_size, image_size)``."""
+        return self.model(batch.to(self.device, non_blocking=True).float().div_(255))
+
+    @torch.inference_mode()
+    def detections(
+        self, raw: Any, sizes: Sequence[tuple[int, int]], *, multi_label: bool
+    ) -> list[Detections]:
+        """The detections of each image, in pixels of the image as annotated, best first; see `contract.Detector`."""
         settings = self.settings
-        raw = self.model(batch.to(self.device, non_blocking=True).float().div_(255))
         rows = ultralytics.non_max_suppression(
-            raw,
+            deepcopy(raw),  # it writes into what it is given
             settings.confidence,
             settings.nms_iou,
-            multi_label=settings.multi_label,
+            multi_label=multi_label,
             max_det=settings.max_detections,
             nc=len(self.labels),
             max_time_img=math.inf,  # a time limit would skip the last images of a slow batch

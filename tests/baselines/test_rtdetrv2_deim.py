@@ -18,6 +18,7 @@ from msgspec.structs import replace
 from smoke_runs import SmokeRuns
 from torch import nn
 from torch.utils.data import DataLoader
+from transformers import RTDetrImageProcessor
 
 from pcm_leukemia import NINE, Box, Cell, Dataset, Image
 from pcm_leukemia.baselines import config, rtdetrv2_deim
@@ -149,7 +150,8 @@ def test_what_is_found_is_told_in_the_pixels_of_the_image() -> None:
     boxes = [[0.5, 0.5, 0.2, 0.4], [0.25, 0.75, 0.5, 0.5], [0.0, 0.0, 0.2, 0.2]]
     detector = RtDetr(_Fixed(logits, boxes), ("WBC", "Other"), 64)  # type: ignore[arg-type]
     assert isinstance(detector, Detector)
-    wide, square = detector.detect(torch.zeros(2, 3, 64, 64, dtype=torch.uint8), [(1000, 100), (10, 10)])
+    raw = detector.forward(torch.zeros(2, 3, 64, 64, dtype=torch.uint8))
+    wide, square = detector.detections(raw, [(1000, 100), (10, 10)], multi_label=False)
     # one label a query, the best first; boxes end at the image's border
     assert wide.labels.tolist() == [0, 1, 0]
     assert wide.scores.tolist() == pytest.approx([1 / (1 + math.exp(-x)) for x in (3, 1, 0)])
@@ -160,6 +162,35 @@ def test_what_is_found_is_told_in_the_pixels_of_the_image() -> None:
     ]
     assert square.boxes[1].tolist() == pytest.approx([4, 3, 6, 7])
     assert [str(each.dtype) for each in wide] == ["float32", "float32", "int64"]
+
+
+def test_each_class_of_a_query_counts_when_it_is_scored() -> None:
+    """As ``post_process_object_detection`` of transformers has it: the best pairs of query and class."""
+    rng = np.random.default_rng(0)
+    logits, boxes = rng.normal(size=(300, 9)), rng.uniform(0.3, 0.4, (300, 4))
+    detector = RtDetr(_Fixed(logits.tolist(), boxes.tolist()), NINE.labels, 64)  # type: ignore[arg-type]
+    (found,) = detector.detections(
+        detector.forward(torch.zeros(1, 3, 64, 64, dtype=torch.uint8)), [(640, 480)], multi_label=True
+    )
+    outputs = SimpleNamespace(
+        logits=torch.tensor(logits[None], dtype=torch.float32),
+        pred_boxes=torch.tensor(boxes[None], dtype=torch.float32),
+    )
+    processor = RTDetrImageProcessor()
+    (theirs,) = processor.post_process_object_detection(outputs, threshold=0.0, target_sizes=[(480, 640)])
+    assert len(found.scores) == 300
+    np.testing.assert_allclose(found.scores, theirs["scores"].numpy(), rtol=1e-6)
+    np.testing.assert_array_equal(found.labels, theirs["labels"].numpy())
+    np.testing.assert_allclose(found.boxes, theirs["boxes"].numpy(), rtol=1e-5)
+
+
+def test_boxes_without_area_are_left_out() -> None:
+    """A box of a tenth of a pixel beyond the border has no area in the image."""
+    boxes = [[0.5, 0.5, 0.0, 0.4], [1.2, 0.5, 0.1, 0.1], [0.5, 0.5, 0.2, 0.2]]
+    detector = RtDetr(_Fixed([[1.0, 0.0]] * 3, boxes), ("WBC", "Other"), 64)  # type: ignore[arg-type]
+    raw = detector.forward(torch.zeros(1, 3, 64, 64, dtype=torch.uint8))
+    (found,) = detector.detections(raw, [(100, 100)], multi_label=False)
+    assert found.boxes.tolist() == [pytest.approx([40, 40, 60, 60])]
 
 
 def test_pixels_reach_the_network_in_its_units() -> None:
@@ -173,7 +204,8 @@ def test_pixels_reach_the_network_in_its_units() -> None:
         expected = (
             model(prepared[None].float() / 255).logits.sigmoid().amax(-1)[0].sort(descending=True).values
         )
-    assert detector.detect(prepared[None], [(120, 90)])[0].scores.tolist() == pytest.approx(expected.tolist())
+    (seen,) = detector.detections(detector.forward(prepared[None]), [(120, 90)], multi_label=False)
+    assert seen.scores.tolist() == pytest.approx(expected.tolist())
     white = torch.full((1, 3, 1, 1), 255, dtype=torch.uint8)
     in_units = [(1 - 0.485) / 0.229, (1 - 0.456) / 0.224, (1 - 0.406) / 0.225]
     assert scaled(white, imagenet=True).flatten().tolist() == pytest.approx(in_units)
@@ -396,10 +428,8 @@ def test_a_detector_is_for_the_labels_that_it_was_trained_for(tmp_path: Path) ->
     detector = rtdetrv2_deim.load(tmp_path / "out", made, ("WBC", "Other"), "cpu")
     assert detector.labels == ("WBC", "Other")
     assert not detector.model.training
-    assert (
-        len(detector.detect(detector.prepare(np.zeros((90, 120, 3), np.uint8))[None], [(120, 90)])[0].scores)
-        == 60
-    )
+    raw = detector.forward(detector.prepare(np.zeros((90, 120, 3), np.uint8))[None])
+    assert raw[0].shape == (1, 60, 2)
     with pytest.raises(
         CorruptFile,
         match=r"out: was trained for the labels WBC, Other, not Other, WBC; give the labels in the order",
@@ -444,7 +474,8 @@ def test_it_finds_the_white_blood_cells_of_patients_not_seen(smoke_runs: SmokeRu
     for number in range(len(test)):
         image, target = test[number]
         pixels = image.permute(1, 2, 0).numpy()
-        what += detector.detect(detector.prepare(pixels)[None], [(pixels.shape[1], pixels.shape[0])])
+        raw = detector.forward(detector.prepare(pixels)[None])
+        what += detector.detections(raw, [(pixels.shape[1], pixels.shape[0])], multi_label=True)
         white = target["labels"].numpy() == test.class_to_idx["WBC"]
         truth.append((target["boxes"].numpy()[white], target["labels"].numpy()[white]))
     _, ap50 = average_precision(truth, what, 2)

@@ -40,7 +40,16 @@ class ByColour:
 class Detector(ByColour):
     labels = ("WBC", "Other")
 
-    def detect(self, batch: torch.Tensor, sizes: Sequence[tuple[int, int]]) -> list[Detections]:
+    multi_label = False
+
+    def forward(self, batch: torch.Tensor) -> torch.Tensor:
+        return batch
+
+    def detections(
+        self, raw: torch.Tensor, sizes: Sequence[tuple[int, int]], *, multi_label: bool
+    ) -> list[Detections]:
+        assert not multi_label
+        batch = raw
         assert [(image.shape[1], image.shape[0]) for image in batch] == list(sizes)
         found = []
         for image in batch:
@@ -161,14 +170,16 @@ def test_a_cell_of_unsure_type_is_found(ds: Dataset, tmp_path: Path) -> None:
 class Twice(Detector):
     """Finds each cell a second time, a little aside, as the other class."""
 
-    def detect(self, batch: torch.Tensor, sizes: Sequence[tuple[int, int]]) -> list[Detections]:
+    def detections(
+        self, raw: torch.Tensor, sizes: Sequence[tuple[int, int]], *, multi_label: bool
+    ) -> list[Detections]:
         return [
             Detections(
                 np.concatenate([one.boxes, one.boxes + 1]),
                 np.concatenate([one.scores, one.scores - 0.3]).astype(np.float32),
                 np.concatenate([one.labels, 1 - one.labels]),
             )
-            for one in super().detect(batch, sizes)
+            for one in super().detections(raw, sizes, multi_label=multi_label)
         ]
 
 

@@ -157,7 +157,7 @@ def test_nothing_is_left_but_the_model_and_its_log(learned: Learned) -> None:
 def test_it_finds_what_ultralytics_predicts(learned: Learned, multi_label: bool) -> None:  # noqa: FBT001
     from ultralytics.models.yolo.model import YOLO
 
-    settings = config.settings(BASELINE, "smoke", {"confidence": 0.05, "multi_label": multi_label})
+    settings = config.settings(BASELINE, "smoke", {"confidence": 0.05})
     detector = yolo11m.load(learned.out, settings, learned.ds.taxonomy.labels, "cpu")
     assert isinstance(detector, Detector)
     test = learned.ds.part("test")
@@ -169,7 +169,10 @@ def test_it_finds_what_ultralytics_predicts(learned: Learned, multi_label: bool)
         frames.load(3)[::2, ::2],
     ]
     sizes = [(image.shape[1], image.shape[0]) for image in shapes]
-    found = detector.detect(torch.stack([detector.prepare(image) for image in shapes]), sizes)
+    raw = detector.forward(torch.stack([detector.prepare(image) for image in shapes]))
+    found = detector.detections(raw, sizes, multi_label=multi_label)
+    again = detector.detections(raw, sizes, multi_label=multi_label)
+    assert [each.scores.tolist() for each in again] == [each.scores.tolist() for each in found]
     theirs: Any = YOLO("yolo11n.yaml", verbose=False)
     theirs.model = learned.detector.model
     bgr = [np.ascontiguousarray(image[..., ::-1]) for image in shapes]
