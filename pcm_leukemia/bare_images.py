@@ -11,7 +11,7 @@ from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import DataNotFound, InvalidExport, PcmError, Problem
 from pcm_leukemia.files import IMAGE_SUFFIXES, Files, is_image_file, open_zip
 from pcm_leukemia.images import measure
-from pcm_leukemia.schema import Image, ImageId, Taxonomy
+from pcm_leukemia.schema import Image, Taxonomy
 from pcm_leukemia.taxonomy import NINE
 
 __all__ = ["read"]
@@ -83,7 +83,6 @@ def _listed(path: Path) -> list[str]:
 
 def _image(files: Files, file: str) -> Image | Problem:
     try:
-        width, height, digest = measure(files, file)
-        return Image(ImageId(file), width, height, file=file, digest=digest)
+        return measure(files, file)
     except PcmError as error:
         return Problem(f'image "{file}"', str(error), "or take it out")

@@ -43,6 +43,10 @@ def notes(
     """Notes for users of the zip."""
     if not copied:
         yield "the zip has annotations only, no images"
+    else:
+        from pcm_leukemia.images import notes_on_depth
+
+        yield from notes_on_depth(ds.images)
     yield "CVAT does not create labels on import: first paste labels.txt into the Raw tab of its label editor"
     without = sum(image.patient is None for image in ds.images)
     if patients and without < len(ds.images):

@@ -31,7 +31,7 @@ from pcm_leukemia.converters.huggingface.names import split_names
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import MissingExtra
 from pcm_leukemia.files import Report, counts, new_folder
-from pcm_leukemia.images import files_of
+from pcm_leukemia.images import files_of, notes_on_depth
 from pcm_leukemia.requirements import Incomplete, require
 from pcm_leukemia.schema import IGNORE
 
@@ -306,6 +306,8 @@ def _notes(plan: ExportPlan, written: list[WrittenConfig], cells: int) -> Iterat
         left = cells - sum(found.values())
         if left:
             yield f"classification leaves out {left:,} cells whose class it does not have"
+    if "detection" in plan.configs:
+        yield from notes_on_depth(plan.ds.images)
     drawn = sum(cell.shape is not None and cell.label != IGNORE for cell in plan.ds.cells)
     if drawn and "detection" in plan.configs:
         yield f"{drawn:,} outlines and rotated boxes are in the column pcm; objects has their upright bounding boxes"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pcm_leukemia.images.comparing import compare_files, find_at, measure
 from pcm_leukemia.images.cropping import BORDERS, Border, crop, crop_corners
 from pcm_leukemia.images.depth import WHITE_LEVEL
 from pcm_leukemia.images.encoding import encode
@@ -10,19 +11,16 @@ from pcm_leukemia.images.opening import MAX_PIXELS
 from pcm_leukemia.images.pixels import (
     Files,
     Pixels,
-    compare_files,
     decode,
     decode_as_annotated,
     files_of,
-    find_at,
     load,
     load_bytes,
-    measure,
     misfit,
     size,
     varies,
 )
-from pcm_leukemia.images.placing import Placing, check_placing, place, place_all
+from pcm_leukemia.images.placing import Placing, check_placing, notes_on_depth, place, place_all
 
 __all__ = [
     "BORDERS",
@@ -48,6 +46,7 @@ __all__ = [
     "load_bytes",
     "measure",
     "misfit",
+    "notes_on_depth",
     "place",
     "place_all",
     "size",

@@ -11,10 +11,6 @@ the image as shown.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
-from pathlib import Path
 from typing import IO
 
 import numpy as np
@@ -23,9 +19,9 @@ import PIL.Image
 import PIL.ImageOps
 
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.errors import CorruptFile, DataNotFound, PcmError, Problem, option
-from pcm_leukemia.files import Files, find_images, open_container
-from pcm_leukemia.images.depth import declared_white, given_white, is_deep, samples_of, to_8_bits
+from pcm_leukemia.errors import CorruptFile, DataNotFound, Problem, option
+from pcm_leukemia.files import Files
+from pcm_leukemia.images.depth import given_white, is_deep, samples_of, to_8_bits
 from pcm_leukemia.images.opening import BAD_IMAGE, decodable, opened
 from pcm_leukemia.schema import Image
 
@@ -37,15 +33,14 @@ except ImportError:
 __all__ = [
     "Files",
     "Pixels",
-    "compare_files",
     "decode",
     "decode_as_annotated",
     "files_of",
-    "find_at",
     "load",
     "load_bytes",
-    "measure",
     "misfit",
+    "misfit_of",
+    "shown_size",
     "size",
     "varies",
 ]
@@ -57,8 +52,6 @@ _NOISE = 2
 """Grey levels by which the compressed pixels of a single colour may differ."""
 _SWAPS = (5, 6, 7, 8)
 """The EXIF orientations that exchange width and height."""
-_CHUNK = 256
-"""Headers that a thread reads at a time: to hand over each alone would take longer than to read it."""
 
 
 def size(data: bytes | IO[bytes], where: str) -> tuple[int, int]:
@@ -70,70 +63,7 @@ def size(data: bytes | IO[bytes], where: str) -> tuple[int, int]:
         If the file is not an image.
     """
     with opened(data, where) as picture:
-        width, height = _stored_size(picture)
-        return (height, width) if _orientation(picture) in _SWAPS else (width, height)
-
-
-def measure(files: Files, file: str) -> tuple[int, int, str]:
-    """Width and height of an image file in pixels, as in `size`, and the digest of the file.
-
-    Raises
-    ------
-    DataNotFound
-        If the file does not exist.
-    CorruptFile
-        If it is not an image, or is larger than Pillow's decompression limit.
-    """
-    with files.open(file) as stream:
-        return *size(stream, file), files.digest(file, stream)
-
-
-def compare_files(
-    images: Iterable[Image], root: Path, workers: int | None = None
-) -> tuple[tuple[Image, ...], list[Problem]]:
-    """Compare the header of every image file below `root` with the recorded size, and record each file's digest.
-
-    Nothing is raised. Images without a file are returned as they are.
-
-    Parameters
-    ----------
-    images
-        The images, with their files.
-    root
-        The folder or zip with the files.
-    workers
-        Threads; by default one for each core.
-
-    Returns
-    -------
-    tuple
-        The images with their `digest`, and a problem for each file that is missing, unreadable, of another size, or
-        turned under its boxes.
-    """
-    files, images = Files(root), list(images)
-    chunks = [images[start : start + _CHUNK] for start in range(0, len(images), _CHUNK)]
-    with ThreadPoolExecutor(workers) as pool:
-        done = pool.map(lambda chunk: [_compared(files, image) for image in chunk], chunks)
-        compared = [each for chunk in done for each in chunk]
-    return tuple(image for image, _ in compared), [problem for _, problem in compared if problem]
-
-
-def find_at(
-    images: Iterable[Image], images_root: str | Path
-) -> tuple[tuple[Image, ...], Path, list[Problem]]:
-    """Find the files of images in a folder or zip, and compare their headers with the recorded sizes.
-
-    Returns
-    -------
-    tuple
-        The images with their `file` and `digest`, the absolute path of the folder or zip, and a problem for every image
-        that is missing, unreadable, of another size, or turned under its boxes.
-    """
-    pictures = open_container(images_root)
-    found, problems = find_images(images, pictures, {}, required=True)
-    root = pictures.root.absolute()
-    compared, wrong = compare_files(found, root)
-    return compared, root, [*problems, *pictures.problems, *wrong]
+        return shown_size(picture)
 
 
 def files_of(ds: Dataset) -> Files:
@@ -165,7 +95,7 @@ def load(files: Files, image: Image) -> Pixels:
 
 
 def misfit(data: bytes, image: Image) -> Problem | None:
-    """Why a file cannot be the annotated `image`, as in `compare_files`; None if it can.
+    """Why a file cannot be the annotated `image`, as in `images.compare_files`; None if it can.
 
     Raises
     ------
@@ -173,7 +103,7 @@ def misfit(data: bytes, image: Image) -> Problem | None:
         If the file is not an image.
     """
     with opened(data, str(image.file)) as picture:
-        return _misfit(picture, image)
+        return misfit_of(picture, image)
 
 
 def load_bytes(files: Files, image: Image) -> bytes:
@@ -237,6 +167,12 @@ def varies(data: bytes, where: str) -> bool:
         return bool((bands.max((0, 1)).astype(int) - bands.min((0, 1)).astype(int)).max() > _NOISE)
 
 
+def shown_size(picture: PIL.Image.Image) -> tuple[int, int]:
+    """Width and height in pixels after EXIF orientation."""
+    width, height = _stored_size(picture)
+    return (height, width) if _orientation(picture) in _SWAPS else (width, height)
+
+
 def _stored_size(picture: PIL.Image.Image) -> tuple[int, int]:
     """Width and height before EXIF orientation; for a TIFF, Pillow gives those after it."""
     if picture.format == "TIFF":
@@ -253,8 +189,8 @@ def _orientation(picture: PIL.Image.Image) -> int:
         return 1
 
 
-def _misfit(picture: PIL.Image.Image, image: Image) -> Problem | None:
-    """Why the file cannot be the annotated image; None if it can."""
+def misfit_of(picture: PIL.Image.Image, image: Image) -> Problem | None:
+    """Why an opened file cannot be the annotated image; None if it can."""
     where, orientation = f'image "{image.id}"', _orientation(picture)
     width, height = _stored_size(picture)
     turned = ""
@@ -273,7 +209,7 @@ def _misfit(picture: PIL.Image.Image, image: Image) -> Problem | None:
 
 
 def _require_fit(picture: PIL.Image.Image, image: Image) -> None:
-    misfit = _misfit(picture, image)
+    misfit = misfit_of(picture, image)
     if misfit:
         raise CorruptFile(str(misfit))
 
@@ -282,40 +218,6 @@ def _bytes_of(files: Files, image: Image) -> bytes:
     if image.file is None:
         raise DataNotFound(f'image "{image.id}": has no file; give the images as {option("images_root")}')
     return files.read(image.file)
-
-
-def _compared(files: Files, image: Image) -> tuple[Image, Problem | None]:
-    """An image with the digest of its file, and why the file cannot be the annotated image."""
-    if image.file is None:
-        return image, None
-    try:
-        with files.open(image.file) as stream:
-            with opened(stream, image.file) as picture:
-                problem = _misfit(picture, image)
-                deep = problem is None and is_deep(picture)
-            image = replace(image, digest=files.digest(image.file, stream))
-        return (replace(image, white_level=_white_level(files, image)) if deep else image), problem
-    except PcmError as error:
-        return image, Problem(f'image "{image.id}"', str(error), "then import again")
-    except BAD_IMAGE as error:
-        what = f"{image.file}: cannot be read ({error})"
-        return image, Problem(f'image "{image.id}"', what, "replace the file, then import again")
-
-
-def _white_level(files: Files, image: Image) -> float | None:
-    """The value that is white in the deep file of an image; None if that is the full range of 16 bits.
-
-    Raises
-    ------
-    CorruptFile
-        If the image cannot be scaled to 8 bits; it is decoded to find out.
-    """
-    data = _bytes_of(files, image)
-    given = given_white() or image.white_level
-    with opened(data, str(image.file)) as picture:
-        declared = declared_white(picture)
-        _pixels(data, picture, str(image.file), given)
-    return given if declared is None else None if declared == 65535 else declared
 
 
 def _pixels(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -15,9 +15,9 @@ from pcm_leukemia.errors import DataNotFound, ExportError, option, some
 from pcm_leukemia.files import Files
 from pcm_leukemia.images.metadata import strip_identifiers
 from pcm_leukemia.images.pixels import files_of
-from pcm_leukemia.schema import ImageId
+from pcm_leukemia.schema import Image, ImageId
 
-__all__ = ["Placing", "check_placing", "place", "place_all"]
+__all__ = ["Placing", "check_placing", "notes_on_depth", "place", "place_all"]
 
 Placing = Literal["copy", "hardlink", "symlink"]
 
@@ -131,10 +131,13 @@ def place_all(
         notes.append("the images are copied without metadata; their pixels are the same")
     if how == "symlink":
         notes.append(f"the images are links into {files.root.absolute()}; they break if that moves")
-    deep = sum(image.white_level is not None for image in with_file)
-    if deep:
-        notes.append(
-            f"{deep:,} images have more than 8 bits a channel, of which they use a part: other programs may show them black; "
-            "save them with 8 bits a channel first"
-        )
-    return notes
+    return [*notes, *notes_on_depth(with_file)]
+
+
+def notes_on_depth(images: Iterable[Image]) -> list[str]:
+    """A note for the report of an export that holds image files as they are, if other programs may show some as black."""
+    deep = sum(image.file is not None and image.white_level is not None for image in images)
+    if not deep:
+        return []
+    said = f"{deep:,} images have more than 8 bits a channel and use only some of them: other programs may show them black"
+    return [f"{said}; save them with 8 bits a channel first"]

@@ -1,0 +1,166 @@
+"""Compares image files with the rows of a data set, and records what the files say about themselves.
+
+Headers are read, and nothing is decoded, except images of more than 8 bits a channel: whether their scale is known can
+depend on their pixels.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import PIL.Image
+
+from pcm_leukemia.errors import DataWarning, PcmError, Problem
+from pcm_leukemia.files import Files, find_images, open_container
+from pcm_leukemia.images.depth import declared_white, given_white, is_deep
+from pcm_leukemia.images.opening import BAD_IMAGE, opened
+from pcm_leukemia.images.pixels import decode_as_annotated, misfit_of, shown_size
+from pcm_leukemia.schema import Image, ImageId
+
+__all__ = ["compare_files", "find_at", "measure"]
+
+_CHUNK = 256
+"""Headers that a thread reads at a time: to hand over each alone would take longer than to read it."""
+_SUBFILE, _REDUCED = 254, 1
+"""TIFF's tag NewSubfileType, and its bit for a page that is a smaller copy of another."""
+
+
+class _Compared(NamedTuple):
+    image: Image
+    problem: Problem | None = None
+    has_pages: bool = False
+
+
+def measure(files: Files, file: str) -> Image:
+    """The row of an image file of which nothing else is known: its size in pixels as it is shown, its digest, its white level.
+
+    Raises
+    ------
+    DataNotFound
+        If the file does not exist.
+    CorruptFile
+        If it is not an image, or has more than 8 bits a channel and an unknown scale.
+    """
+    with files.open(file) as stream:
+        with opened(stream, file) as picture:
+            width, height = shown_size(picture)
+            deep = is_deep(picture)
+        image = Image(ImageId(file), width, height, file=file, digest=files.digest(file, stream))
+    return _with_white_level(files, image) if deep else image
+
+
+def compare_files(
+    images: Iterable[Image], root: Path, workers: int | None = None
+) -> tuple[tuple[Image, ...], list[Problem]]:
+    """Compare the header of every image file below `root` with the recorded size, and record each file's digest.
+
+    Nothing is raised. Images without a file are returned as they are.
+
+    Parameters
+    ----------
+    images
+        The images, with their files.
+    root
+        The folder or zip with the files.
+    workers
+        Threads; by default one for each core.
+
+    Returns
+    -------
+    tuple
+        The images with their `digest` and `white_level`, and a problem for each file that is missing, unreadable, of another
+        size, turned under its boxes, or of an unknown scale.
+
+    Warns
+    -----
+    DataWarning
+        If files have several pages or frames, of which only the first is read.
+    """
+    files, images = Files(root), list(images)
+    chunks = [images[start : start + _CHUNK] for start in range(0, len(images), _CHUNK)]
+    with ThreadPoolExecutor(workers) as pool:
+        done = pool.map(lambda chunk: [_compared(files, image) for image in chunk], chunks)
+        compared = [each for chunk in done for each in chunk]
+    paged = [each.image.file for each in compared if each.has_pages]
+    if paged:
+        warnings.warn(
+            f"{root}: {len(paged):,} image files have several pages or frames, and only the first is read, the first file is "
+            f"{paged[0]}; save the page that was annotated as a file of its own, if it is another",
+            DataWarning,
+            stacklevel=2,
+        )
+    return tuple(each.image for each in compared), [each.problem for each in compared if each.problem]
+
+
+def find_at(
+    images: Iterable[Image], images_root: str | Path
+) -> tuple[tuple[Image, ...], Path, list[Problem]]:
+    """Find the files of images in a folder or zip, and compare their headers with the recorded sizes.
+
+    Returns
+    -------
+    tuple
+        The images with their `file` and what `compare_files` records, the absolute path of the folder or zip, and a
+        problem for every image that is missing, or that `compare_files` finds.
+    """
+    pictures = open_container(images_root)
+    found, problems = find_images(images, pictures, {}, required=True)
+    root = pictures.root.absolute()
+    compared, wrong = compare_files(found, root)
+    return compared, root, [*problems, *pictures.problems, *wrong]
+
+
+def _compared(files: Files, image: Image) -> _Compared:
+    """An image with what its file says, and why the file cannot be the annotated image."""
+    if image.file is None:
+        return _Compared(image)
+    try:
+        with files.open(image.file) as stream:
+            with opened(stream, image.file) as picture:
+                problem = misfit_of(picture, image)
+                deep = problem is None and is_deep(picture)
+                paged = problem is None and _has_pages(picture)
+            image = replace(image, digest=files.digest(image.file, stream))
+        return _Compared(_with_white_level(files, image) if deep else image, problem, paged)
+    except PcmError as error:
+        return _Compared(image, Problem(f'image "{image.id}"', str(error), "then import again"))
+    except BAD_IMAGE as error:
+        what = f"{image.file}: cannot be read ({error})"
+        return _Compared(image, Problem(f'image "{image.id}"', what, "replace the file, then import again"))
+
+
+def _with_white_level(files: Files, image: Image) -> Image:
+    """A deep image with the value that is white in it, or without one if that is the full range of 16 bits.
+
+    Raises
+    ------
+    CorruptFile
+        If the image cannot be scaled to 8 bits; it is decoded to find out.
+    """
+    where = str(image.file)
+    data = files.read(where)
+    given = replace(image, white_level=given_white() or image.white_level)
+    decode_as_annotated(data, given)
+    with opened(data, where) as picture:
+        declared = declared_white(picture)
+    if declared is None:
+        return given
+    return replace(image, white_level=None if declared == 65535 else declared)
+
+
+def _has_pages(picture: PIL.Image.Image) -> bool:
+    """Whether a file holds more than one picture; smaller copies of the first, as in a pyramid, do not count.
+
+    A JPEG may hold a preview, which does not count either.
+    """
+    if picture.format in ("JPEG", "MPO", "BMP") or not getattr(picture, "is_animated", False):
+        return False
+    if picture.format != "TIFF":
+        return True
+    picture.seek(1)
+    return not int(picture.tag_v2.get(_SUBFILE, 0)) & _REDUCED  # type: ignore[attr-defined]
