@@ -223,7 +223,7 @@ def how_to_merge(spellings: Iterable[tuple[str, ...]], diagnosis_of: Diagnoses) 
     if not same:
         return "if they are one, a split may put them into two parts: correct the ids and the diagnoses"
     pairs = " ".join(shlex.quote(f"{each}={kept}") for each, kept in same.items())
-    written = ", ".join(f'"{each}": "{kept}"' for each, kept in same.items())
+    written = ", ".join(f'"{_visible(each)}": "{_visible(kept)}"' for each, kept in same.items())
     return "if they are one, a split may put them into two parts: correct the ids, or " + either(
         f"merge them with patients.merge(ds, {{{written}}})", f"import again with --patients-same {pairs}"
     )
@@ -234,8 +234,16 @@ def described(ids: Iterable[str], diagnosis_of: Diagnoses) -> str:
     ids = list(ids)
     differ = _differ(ids, diagnosis_of)
     return " and ".join(
-        f'"{each}"' + (f" ({diagnosis_of[each] or 'no diagnosis'})" if differ else "") for each in ids
+        f'"{_visible(each)}"' + (f" ({diagnosis_of[each] or 'no diagnosis'})" if differ else "")
+        for each in ids
     )
+
+
+def _visible(patient: str) -> str:
+    """An id with an escape for what would look like another id: accents in two characters, blanks without width."""
+    if patient.isprintable() and unicodedata.is_normalized("NFC", patient):
+        return patient
+    return patient.encode("unicode_escape").decode()
 
 
 def _differ(ids: Iterable[str], diagnosis_of: Diagnoses) -> bool:

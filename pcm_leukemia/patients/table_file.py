@@ -19,16 +19,17 @@ __all__ = ["PatientRow", "read"]
 
 _SAVE = "save it as CSV in UTF-8"
 _OTHER_FILES = {
-    b"PK": "a zip file",
-    b"\xd0\xcf\x11\xe0": "an Excel file",
-    b"%PDF": "a PDF file",
-    b"\x1f\x8b": "a gzip file",
-    b"<": "an HTML or XML file",
-    b"{": "a JSON file",
-    b"version https://git-lfs": "a pointer of Git LFS to a file that was not downloaded",
+    b"PK": ("a zip file", "give the table in it, as CSV in UTF-8"),
+    b"\xd0\xcf\x11\xe0": ("an Excel file", _SAVE),
+    b"%PDF": ("a PDF file", _SAVE),
+    b"\x1f\x8b": ("a gzip file", "unpack it"),
+    b"<": ("an HTML or XML file", _SAVE),
+    b"{": ("a JSON file", _SAVE),
+    b"version https://git-lfs": ("a Git LFS pointer", "run git lfs pull in the repository that it came from"),
 }
-"""First bytes -> what people give in place of a CSV."""
-_ZIPPED = {b"xl/": "an Excel file", b"opendocument": "a LibreOffice file", b"Index/": "a Numbers file"}
+"""First bytes -> what people give in place of a CSV, and what to do."""
+_SPREADSHEETS = {b"xl/": "an Excel file", b"opendocument": "a LibreOffice file", b"Index/": "a Numbers file"}
+"""What is in a zip file -> the program that wrote it."""
 
 _CALLED = {"path": "path, image, folder, glob or file", "patient": "patient"}
 _NAMES = {
@@ -83,15 +84,19 @@ def read(path: str | Path) -> list[PatientRow]:
 
 
 def _text(path: str | Path, data: bytes) -> str:
-    for start, kind in _OTHER_FILES.items():
+    for start, (kind, fix) in _OTHER_FILES.items():
         if data[:1000].lstrip().startswith(start):
-            zipped = (found for mark, found in _ZIPPED.items() if start == b"PK" and mark in data)
-            raise CorruptFile(f"{path}: is {next(zipped, kind)}, not a CSV; {_SAVE}")
+            sheets = (name for mark, name in _SPREADSHEETS.items() if start == b"PK" and mark in data)
+            sheet = next(sheets, None)
+            raise CorruptFile(f"{path}: is {sheet or kind}, not a CSV; {_SAVE if sheet else fix}")
     utf16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     try:
-        return data.decode("utf-16" if utf16 else "utf-8-sig")
+        text = data.decode("utf-16" if utf16 else "utf-8-sig")
     except UnicodeDecodeError as error:
         raise CorruptFile(f"{path}: is not in UTF-8; {_SAVE}") from error
+    if "\0" in text:
+        raise CorruptFile(f"{path}: is not text in UTF-8; {_SAVE}")
+    return text
 
 
 def _rows(path: str | Path, text: str) -> list[PatientRow]:

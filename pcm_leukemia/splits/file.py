@@ -108,8 +108,11 @@ def read(path: str | Path, name: str | None = None) -> Split:
     patient_of: dict[ImageId, PatientId] = {}
     digest_of: dict[ImageId, str] = {}
     for line, image, patient, part, digest in _rows(path, text[start:], skipped):
-        if patient:
-            patient_of[image] = patient
+        if patient and patient_of.setdefault(image, patient) != patient:
+            raise CorruptFile(
+                f'{path}:{line}: image "{image}" is of patient "{patient_of[image]}" and of "{patient}"; keep one of the '
+                "rows"
+            )
         if digest:
             digest_of[image] = digest
         if part_of.setdefault(image, part) != part:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from pcm_leukemia.dataset import Dataset
@@ -179,13 +179,15 @@ def from_lists(
             elif part_of.setdefault(found[0], part) != part:
                 what = f"is in the lists of {part_of[found[0]]} and {part}"
                 problems.append(_problem(ds.image(found[0]), what, "keep it in one list"))
-    problems += [
-        _problem(image, "is in no list", "add it to one, or leave it out with Dataset.select")
-        for image in ds.images
-        if image.id not in part_of and image.id not in doubtful
-    ]
-    if strangers:
+    lost = [image for image in ds.images if image.id not in part_of and image.id not in doubtful]
+    if strangers and lost:  # one cause: the lists and the images are spelled in two ways
+        what = f"{len(strangers):,} entries of the lists fit no image, the first is {strangers[0]}"
+        problems.append(Problem(ds.name, f'{what}, and an image is called "{lost[0].id}"', "check the paths"))
+    elif strangers:
         warnings.warn(f"{some(strangers)}: no such image; check the paths", DataWarning, stacklevel=2)
+    if part_of or not strangers:
+        fix = "add it to one, or leave it out with Dataset.select"
+        problems += [_problem(image, "is in no list", fix) for image in lost]
     return _checked(ds, part_of, problems, name, {"method": "from_lists", "val_unit": val_unit})
 
 
@@ -201,6 +203,22 @@ def _entries(given: str | Path | Iterable[str]) -> Iterable[str]:
     return [line.strip() for line in lines if line.strip()]
 
 
+def _once(problems: Sequence[Problem], ds: Dataset) -> Sequence[Problem]:
+    """The problems; if all images have the same one, that one."""
+    first = problems[0]
+    if len(problems) == len(ds.images) > 1 and {(each.what, each.fix) for each in problems} == {
+        (first.what, first.fix)
+    }:
+        return [
+            Problem(
+                f"all {len(problems):,} images, the first {first.where.removeprefix('image ')}",
+                first.what,
+                first.fix,
+            )
+        ]
+    return problems
+
+
 def _problem(image: Image, what: str, fix: str) -> Problem:
     return Problem(f'image "{image.id}"', what, fix)
 
@@ -208,7 +226,7 @@ def _problem(image: Image, what: str, fix: str) -> Problem:
 def _checked(ds: Dataset, part_of: Parts, problems: list[Problem], name: str, made: dict[str, str]) -> Split:
     """The split, if every image has a part and nothing leaks."""
     if problems:
-        raise InvalidExport(problems)
+        raise InvalidExport(_once(problems, ds))
     images = Counter(part_of.values())
     unknown = [image.id for image in ds.images if image.patient is None]
     if not unknown:

@@ -149,6 +149,13 @@ def test_ids_that_a_spreadsheet_cannot_have_kept_are_named() -> None:
     ]
 
 
+def test_ids_that_look_the_same_are_told_apart() -> None:
+    with pytest.warns(DataWarning, match=r'different: "Jos\\xe9|different: "Jose\\u0301" and "José"; if'):
+        splits.folds(people("José", unicodedata.normalize("NFD", "José")), 2)
+    with pytest.warns(DataWarning, match=r'"7" and "7\\u200b"'):
+        splits.folds(people("7", "7\u200b"), 2)
+
+
 # Merging
 
 

@@ -150,18 +150,37 @@ def zipped(*names: str) -> bytes:
         (zipped("[Content_Types].xml", "xl/workbook.xml"), "an Excel file"),
         (zipped("mimetype", "content.xml"), "a LibreOffice file"),
         (zipped("data"), "a LibreOffice file"),
-        (b"PK\x03\x04", "a zip file"),
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(500), "an Excel file"),
         (b"<html><table><tr><td>path</td></tr></table>", "an HTML or XML file"),
         (b"%PDF-1.7", "a PDF file"),
     ],
 )
-def test_a_file_of_another_kind_is_named(tmp_path: Path, content: bytes, kind: str) -> None:
+def test_a_table_in_another_format_is_named(tmp_path: Path, content: bytes, kind: str) -> None:
     file = tmp_path / "patients.csv"
     file.write_bytes(content)
     with pytest.raises(CorruptFile) as caught:
         patients.from_csv(paths("a.png"), file)
     assert str(caught.value) == f"{file}: is {kind}, not a CSV; save it as CSV in UTF-8"
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (zipped("data.csv")[:3], "is a zip file, not a CSV; give the table in it, as CSV in UTF-8"),
+        (b"\x1f\x8b\x08", "is a gzip file, not a CSV; unpack it"),
+        (
+            b"version https://git-lfs.github.com/spec/v1\n",
+            "is a Git LFS pointer, not a CSV; run git lfs pull in the repository that it came from",
+        ),
+        ("path,patient\n".encode("utf-16-le"), "is not text in UTF-8; save it as CSV in UTF-8"),
+    ],
+)
+def test_a_file_that_holds_no_table_says_what_to_do(tmp_path: Path, content: bytes, sentence: str) -> None:
+    file = tmp_path / "patients.csv"
+    file.write_bytes(content)
+    with pytest.raises(CorruptFile) as caught:
+        patients.from_csv(paths("a.png"), file)
+    assert str(caught.value) == f"{file}: {sentence}"
 
 
 @pytest.mark.parametrize("mark", [codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE])
