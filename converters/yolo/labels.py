@@ -23,10 +23,16 @@ _BOX = 5
 
 @dataclass(frozen=True, slots=True)
 class LabelFile:
-    """An image and the rows of its label file: the number and the columns of each line that is not empty."""
+    """An image and the text of its label file."""
 
     listed: ListedImage
-    rows: list[tuple[int, list[str]]]
+    text: str
+
+    def rows(self) -> Iterator[tuple[int, list[str]]]:
+        """The number and the columns of each line that is not empty."""
+        for line, row in enumerate(self.text.splitlines(), 1):
+            if columns := row.split():
+                yield line, columns
 
 
 def read_file(listed: ListedImage, issues: Issues, *, must_exist: bool) -> LabelFile:
@@ -48,12 +54,11 @@ def read_file(listed: ListedImage, issues: Issues, *, must_exist: bool) -> Label
             what = f'the labels of image "{listed.image.id}" are missing'
             issues.problems.append(Problem(str(listed.labels), what, "convert the data again"))
         issues.unlabelled.append(listed)
-        return LabelFile(listed, [])
+        return LabelFile(listed, "")
     except (OSError, ValueError) as error:
         issues.problems.append(Problem(str(listed.labels), f"cannot be read ({error})", "replace the file"))
-        return LabelFile(listed, [])
-    lines = enumerate(text.splitlines(), 1)
-    return LabelFile(listed, [(line, columns) for line, row in lines if (columns := row.split())])
+        return LabelFile(listed, "")
+    return LabelFile(listed, text)
 
 
 def rows_to_judge(files: Sequence[LabelFile], known: Meaning | None) -> list[Row]:
@@ -61,7 +66,7 @@ def rows_to_judge(files: Sequence[LabelFile], known: Meaning | None) -> list[Row
     rows = []
     least = _BOX if known is None or known.accepts(_BOX) else _BOX - 1
     for file in files:
-        for line, columns in file.rows:
+        for line, columns in file.rows():
             if len(columns) > least:
                 try:
                     rows.append(Row(f"{file.listed.labels}:{line}", tuple(map(float, columns[1:]))))
@@ -94,7 +99,7 @@ def read_cells(
         Cut boxes at the image's border, however far they leave it.
     """
     image, count = file.listed.image, 0
-    for line, columns in file.rows:
+    for line, columns in file.rows():
         if not meaning.accepts(len(columns)):
             if len(columns) < _BOX:
                 where = f"{file.listed.labels}:{line}"

@@ -78,14 +78,13 @@ class Places:
 
         If the images are in another folder than data.yaml, it is also looked for where that is.
         """
-        candidates = [image, *self._here(image)]
-        places = [place for each in candidates for place in (_labels_of(each), each.with_suffix(".txt"))]
-        return next((found for place in places if (found := self._existing(place))), places[0])
-
-    def _here(self, image: Path) -> list[Path]:
-        if self.root == self.folder or not image.is_relative_to(self.root):
-            return []
-        return [self.folder / image.relative_to(self.root)]
+        usual, beside = _labels_of(image.as_posix())
+        if os.path.exists(usual):  # noqa: PTH110 - in half the time of Path.exists
+            return Path(usual)
+        places = [usual, beside]
+        if self.root != self.folder and image.is_relative_to(self.root):
+            places += _labels_of((self.folder / image.relative_to(self.root)).as_posix())
+        return next((found for place in places if (found := self._existing(Path(place)))), Path(usual))
 
     def _find(self, place: str, *starts: Path) -> Path | None:
         """What a path leads to, with slashes for backslashes, and without leading steps up if need be."""
@@ -161,10 +160,12 @@ def is_image(file: str) -> bool:
     return PurePosixPath(file).suffix.lower() in IMAGE_SUFFIXES
 
 
-def _labels_of(image: Path) -> Path:
-    """Where ultralytics looks for the labels of an image."""
-    above, images, below = image.as_posix().rpartition("/images/")
-    return Path(f"{above}/labels/{below}" if images else below).with_suffix(".txt")
+def _labels_of(image: str) -> tuple[str, str]:
+    """Where ultralytics looks for the labels of an image, and the text file beside it."""
+    folder, _, name = image.rpartition("/")
+    beside = f"{folder}/{name.rpartition('.')[0] or name}.txt"
+    above, images, below = beside.rpartition("/images/")
+    return f"{above}/labels/{below}" if images else beside, beside
 
 
 def _slashes(path: str) -> str:

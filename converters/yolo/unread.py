@@ -18,6 +18,7 @@ __all__ = ["Tree", "none_labelled", "refuse_unread", "strays"]
 
 _OTHER_KINDS = frozenset({".avif", ".dcm", ".dng", ".gif", ".heic", ".heif", ".jfif", ".jp2", ".mpo", ".svs"})
 """The suffixes of images that are not read."""
+_TEXTS = frozenset({".txt"})
 
 
 class Tree:
@@ -54,9 +55,10 @@ class Tree:
         below = tuple(f"{folder}/" for folder in self.others)
         self.files = [file for file in files if not file.startswith(below)] if below else files
 
-    def of(self, suffixes: frozenset[str]) -> list[Path]:
-        """The files with one of these suffixes, in lower case."""
-        return [self.root / file for file in self.files if f".{file.rpartition('.')[2].lower()}" in suffixes]
+    def of(self, suffixes: frozenset[str]) -> list[str]:
+        """The POSIX paths of the files with one of these suffixes, in lower case."""
+        root = f"{self.root.as_posix()}/"
+        return [root + file for file in self.files if f".{file.rpartition('.')[2].lower()}" in suffixes]
 
 
 def refuse_unread(
@@ -67,16 +69,16 @@ def refuse_unread(
     They are a problem if they belong to the data set: they have labels, or nothing is read from their folder and it is
     called "images" or after a part. Others are counted in a note.
     """
-    texts = set(tree.of(frozenset({".txt"})))
-    folders = {image.parent for image in part_of}
+    texts = set(tree.of(_TEXTS))
+    named = {image.as_posix() for image in part_of}
+    folders = {image.rpartition("/")[0] for image in named}
     missed: Counter[Path] = Counter()
     other: Counter[Path] = Counter()
-    for image in tree.of(IMAGE_SUFFIXES):
-        if image not in part_of:
-            ours = image.parent not in folders and (
-                _is_of_a_part(image.parent.relative_to(tree.root)) or places.labels(image) in texts
-            )
-            (missed if ours else other)[image.parent] += 1
+    for image in map(Path, (image for image in tree.of(IMAGE_SUFFIXES) if image not in named)):
+        ours = image.parent.as_posix() not in folders and (
+            _is_of_a_part(image.parent.relative_to(tree.root)) or places.labels(image).as_posix() in texts
+        )
+        (missed if ours else other)[image.parent] += 1
     for folder, count in sorted(missed.items()):
         what = f"has {count:,} images, but {file.name} does not name it"
         fix = f"add it to {file.name} as train, val or test, or move it elsewhere"
@@ -91,14 +93,14 @@ def refuse_unread(
         issues.notes.append(text)
 
 
-def _report_other_kinds(tree: Tree, places: Places, texts: set[Path], issues: Issues) -> None:
+def _report_other_kinds(tree: Tree, places: Places, texts: set[str], issues: Issues) -> None:
     """Report images of a kind that is not read: as a problem if they have labels."""
     kinds: dict[str, list[Path]] = {}
-    for image in tree.of(_OTHER_KINDS):
+    for image in map(Path, tree.of(_OTHER_KINDS)):
         kinds.setdefault(image.suffix.lower(), []).append(image)
     for kind, images in sorted(kinds.items()):
         what = f"{len(images):,} {kind} files are not read"
-        if any(places.labels(image) in texts for image in images):
+        if any(places.labels(image).as_posix() in texts for image in images):
             fix = "save them as PNG, JPEG or TIFF under the same names"
             issues.problems.append(Problem(str(images[0].parent), f"{what}, but have labels", fix))
         else:
@@ -113,13 +115,14 @@ def _is_of_a_part(folder: Path) -> bool:
 
 def strays(tree: Tree, listed: Sequence[ListedImage]) -> list[str]:
     """A note on label files that belong to no image, in the folders of label files and in those called labels."""
-    labels = {each.labels for each in listed}
-    beside = {file for folder in {path.parent for path in labels} for file in folder.glob("*.txt")}
-    below = {path for path in tree.of(frozenset({".txt"})) if "labels" in path.relative_to(tree.root).parts}
+    labels = {each.labels.as_posix() for each in listed}
+    folders = {Path(folder) for folder in {label.rpartition("/")[0] for label in labels}}
+    beside = (file.as_posix() for folder in folders for file in folder.glob("*.txt"))
+    below = (text for text in tree.of(_TEXTS) if "/labels/" in text.removeprefix(tree.root.as_posix()))
     lost = [
-        str(path)
-        for path in sorted((beside | below) - labels)
-        if path.name != "classes.txt" and part_named(path.stem) is None
+        text
+        for text in sorted({*beside, *below} - labels)
+        if (name := PurePosixPath(text)).name != "classes.txt" and part_named(name.stem) is None
     ]
     text = f"{len(lost):,} label files belong to no image that data.yaml names, and are ignored:\n{some(lost, 5)}"
     return [text] if lost else []
