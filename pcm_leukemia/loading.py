@@ -81,7 +81,7 @@ def load_dataset(
     Raises
     ------
     DataNotFound
-        If `path` does not exist, or no known format is there.
+        If `path` does not exist, no known format is there, or it holds no image.
     InvalidExport
         If anything in it is wrong: every problem is listed.
     CorruptFile, InvalidDataset
@@ -131,6 +131,8 @@ def _read(path: str | Path, options: dict[str, object], *, check_images: bool | 
         checked = accepted["check_images"].default if check_images is None else check_images
         options["check_images"] = checked
     ds: Dataset = reader(place, **options)
+    if not ds.images:
+        raise DataNotFound(f"{path}: was read as {title}, and holds no image; give data with images")
     return _with_digests(ds) if checked else ds
 
 

@@ -40,15 +40,22 @@ def require(ds: Dataset, *, boxes: bool = False, incomplete: Incomplete | None =
     MissingPatients
         If images have lost the patient that the split recorded.
     UnfitForTask
-        If cells have no box, or images are annotated in part.
+        If there are no images, cells have no box, or images are annotated in part.
     ValueError
         If `incomplete` has an unknown value.
 
     Examples
     --------
     >>> from pcm_leukemia.taxonomy import NINE
-    >>> require(Dataset("demo", NINE, ()), boxes=True, incomplete="refuse")
+    >>> require(Dataset("demo", NINE, ()))
+    Traceback (most recent call last):
+    ...
+    pcm_leukemia.errors.UnfitForTask: demo: has no images; import the data again, or select other images
     """
+    if not ds.images:
+        raise UnfitForTask(
+            [Problem(ds.name, "has no images", "import the data again, or select other images")]
+        )
     require_sound(ds)
     if ds.split is not None:
         require_known_patients(ds, ds.split)

@@ -21,6 +21,7 @@ from pcm_leukemia.schema import ImageId, Split
 __all__ = ["KINDS", "Checked", "Finding", "check", "find_copies", "read_files", "write_pictures"]
 
 KINDS: Mapping[str, str] = {
+    "no-images": "problem",
     "patient-in-two-parts": "problem",
     "group-in-two-parts": "problem",
     "in-no-part": "problem",
@@ -131,6 +132,7 @@ def check(
     readings = read_files(ds, pixels=pixels, workers=workers, progress=progress)
     comparison = compare(ds, split) if paper else None
     findings = [
+        *_emptiness(ds),
         *_split(ds, split),
         *_patients(ds, split),
         *(_paper(comparison) if comparison else ()),
@@ -155,6 +157,14 @@ def check(
     return Checked(
         ds.name, tuple(findings), looked_at, tuple(_notes(ds, split, readings, pixels=pixels)), comparison
     )
+
+
+def _emptiness(ds: Dataset) -> Iterator[Finding]:
+    if not ds.images:
+        place = f'data set "{ds.name}"'
+        yield Finding(
+            "no-images", (), (), (), None, "has no images", "import the data again", "problem", place=place
+        )
 
 
 def _split(ds: Dataset, split: Split | None) -> Iterator[Finding]:

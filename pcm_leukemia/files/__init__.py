@@ -8,7 +8,7 @@ from pcm_leukemia.files.digests import digest
 from pcm_leukemia.files.finding import Found, common_form, find_images, find_paths
 from pcm_leukemia.files.naming import ImageNames
 from pcm_leukemia.files.paths import leads_outside, portable_name
-from pcm_leukemia.files.reading import BAD_CONTENT, BAD_FILE, IMAGE_SUFFIXES, Files, read_text
+from pcm_leukemia.files.reading import BAD_CONTENT, BAD_FILE, GIT_LFS, IMAGE_SUFFIXES, Files, read_text
 from pcm_leukemia.files.roots import common_root, way_below
 from pcm_leukemia.files.unlisted import count_unlisted, is_image_file, unlisted
 from pcm_leukemia.files.writing import (
@@ -36,6 +36,7 @@ __all__ = [
     "BAD_CONTENT",
     "BAD_FILE",
     "CANONICAL",
+    "GIT_LFS",
     "HEADER",
     "IMAGE_SUFFIXES",
     "MARKER",

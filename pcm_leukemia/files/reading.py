@@ -17,7 +17,7 @@ from pcm_leukemia.files.digests import digest
 from pcm_leukemia.files.paths import leads_outside
 from pcm_leukemia.files.zips import open_zip
 
-__all__ = ["BAD_CONTENT", "BAD_FILE", "IMAGE_SUFFIXES", "Files", "read_text"]
+__all__ = ["BAD_CONTENT", "BAD_FILE", "GIT_LFS", "IMAGE_SUFFIXES", "Files", "read_text"]
 
 IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 """The suffixes of image files, in lower case: those that Pillow and ultralytics 8.3 and later can open."""
@@ -25,6 +25,8 @@ IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".
 BAD_FILE = (OSError, EOFError, ValueError, RuntimeError, struct.error, zlib.error, zipfile.BadZipFile)
 """The exceptions on reading from a disk or a damaged zip; RuntimeError: encrypted, or an unknown compression."""
 
+GIT_LFS = b"version https://git-lfs"
+"""How the file begins that Git LFS leaves in place of a large one until ``git lfs pull``."""
 BAD_CONTENT = (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError, RecursionError)
 """The exceptions on parsing JSON or YAML of any shape and converting its values."""
 
@@ -48,7 +50,7 @@ def read_text(path: Path) -> str:
     'a.png\r\n'
     """
     try:
-        return path.read_bytes().decode("utf-8-sig")
+        text = path.read_bytes().decode("utf-8-sig")
     except (FileNotFoundError, NotADirectoryError) as error:
         raise DataNotFound(f"{path}: no such file; put it there, or correct the path") from error
     except UnicodeDecodeError as error:
@@ -56,6 +58,11 @@ def read_text(path: Path) -> str:
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         reason = getattr(error, "strerror", None) or error
         raise CorruptFile(f"{path}: cannot be read ({reason}); check the file and its permissions") from error
+    if text.startswith(GIT_LFS.decode()):
+        raise CorruptFile(
+            f"{path}: is a Git LFS pointer in place of the file; run git lfs pull in the repository that it came from"
+        )
+    return text
 
 
 class Files:

@@ -26,7 +26,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from pcm_leukemia.errors import CorruptFile, either, option
-from pcm_leukemia.files import BAD_FILE
+from pcm_leukemia.files import BAD_FILE, GIT_LFS
 from pcm_leukemia.schema import LONGEST
 
 __all__ = ["BAD_IMAGE", "MAX_PIXELS", "decodable", "opened", "picture_of", "setting"]
@@ -56,7 +56,7 @@ _HEAD = 512
 """Bytes at the beginning of a file that say what it is."""
 _OTHERS: tuple[tuple[bytes, str, str], ...] = (
     (
-        b"version https://git-lfs",
+        GIT_LFS,
         "is a Git LFS pointer in place of the image",
         "run git lfs pull in the repository that it came from",
     ),

@@ -10,9 +10,11 @@ import inspect
 import io
 import os
 import warnings
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 
 from pcm_leukemia.errors import CorruptFile, DataNotFound, DataWarning, InvalidExport, PcmError, Problem, some
@@ -34,9 +36,24 @@ _DEPTH = 4
 """How many levels are searched for the data: archives often unpack into nested folders."""
 
 
+_MOST_FILES = 10_000
+"""How many files of a wrong root are counted, for the message."""
+
+
 def not_found(source: Source, root: str | Path, what: str) -> DataNotFound:
-    """Return the error for a wrong root: what is missing, and how to get the data."""
-    return DataNotFound(f"{root}: {what}; to get {source.title}: {source.how_to_get}")
+    """Return the error for a wrong root: what is missing, what is there instead, and how to get the data."""
+    return DataNotFound(f"{root}: {what}; to get {source.title}: {source.how_to_get}{_instead(Path(root))}")
+
+
+def _instead(root: Path) -> str:
+    """What a folder holds, by suffix; "" if it does not exist."""
+    if not root.is_dir():
+        return ""
+    files = (Path(file) for _, _, files in os.walk(root) for file in files if not _is_stray(file))
+    found = Counter(file.suffix.lower() or file.name for file in islice(files, _MOST_FILES))
+    kinds = ", ".join(f"{count:,} {suffix}" for suffix, count in found.most_common(3))
+    zipped = "; unzip it first" if found[".zip"] and not found.keys() & IMAGE_SUFFIXES else ""
+    return f" (this folder has {kinds}{zipped})" if found else " (this folder is empty)"
 
 
 def find_root(source: Source, root: str | Path, fits: Callable[[Path], bool], what: str) -> Path:
@@ -167,7 +184,12 @@ def require_files(source: Source, root: Path, files: Iterable[str], listed_in: s
 
 
 def sizes(root: Path, files: Sequence[str], workers: int | None = None) -> dict[str, tuple[int, int]]:
-    """Read the width and height of each image, in pixels, from its header; skip unreadable files.
+    """Read the width and height of each image, in pixels, from its header; skip unreadable files if they are few.
+
+    Raises
+    ------
+    InvalidExport
+        If more than half of the files cannot be read: each cause is named with its first file.
 
     Warns
     -----
@@ -196,9 +218,24 @@ def sizes(root: Path, files: Sequence[str], workers: int | None = None) -> dict[
     with ThreadPoolExecutor(workers) as pool:
         looked = [each for chunk in pool.map(look, chunks) for each in chunk]
     bad = [each for each in looked if isinstance(each, str)]
+    if len(bad) > len(files) / 2:
+        raise _unreadable(root, len(files), bad)
     if bad:
         warn(f"{root}: {len(bad):,} unreadable files are left out:\n{some(bad)}")
     return {file: each for file, each in zip(files, looked, strict=True) if not isinstance(each, str)}
+
+
+def _unreadable(root: Path, files: int, bad: Sequence[str]) -> InvalidExport:
+    """The error for a root most of whose images cannot be read; `bad` are "file: what; fix"."""
+    causes: dict[tuple[str, str], list[str]] = {}
+    for line in bad:
+        file, _, cause = line.partition(": ")
+        what, _, fix = cause.rpartition("; ")
+        causes.setdefault((what, fix), []).append(file)
+    return InvalidExport(
+        Problem(f"{root}", f"of {files:,} images, {len(of_it):,} cannot be read: {of_it[0]} {what}", fix)
+        for (what, fix), of_it in sorted(causes.items(), key=lambda item: -len(item[1]))
+    )
 
 
 def warn(text: str) -> None:

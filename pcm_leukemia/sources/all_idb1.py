@@ -26,7 +26,7 @@ from pcm_leukemia.errors import DataNotFound, InvalidExport, Problem
 from pcm_leukemia.files import read_text
 from pcm_leukemia.schema import AnnotationState, Cell, Image, ImageId
 from pcm_leukemia.shapes import Point
-from pcm_leukemia.sources._files import find_root, listing, require_files, sizes, warn
+from pcm_leukemia.sources._files import find_root, listing, not_found, require_files, sizes, warn
 from pcm_leukemia.sources._labels import LabelMap, read_map
 from pcm_leukemia.sources._source import Source
 
@@ -123,6 +123,8 @@ def read(
     labels = read_map(SOURCE, variant)
     folder = find_root(SOURCE, root, lambda f: (f / "im").is_dir(), "the folders im and xyc")
     images = _images(folder, workers)
+    if not images:
+        raise not_found(SOURCE, root, "holds no image such as im/Im001_1.jpg")
     export = None if points else _export(folder, annotations)
     if export is not None:
         return _boxes(folder, images, export)

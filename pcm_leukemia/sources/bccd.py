@@ -22,7 +22,7 @@ from pcm_leukemia.errors import InvalidExport, Problem, some
 from pcm_leukemia.files import read_text
 from pcm_leukemia.schema import Cell, Image, ImageId, Taxonomy
 from pcm_leukemia.shapes import Box
-from pcm_leukemia.sources._files import find_root, listing, require_files, sizes, warn
+from pcm_leukemia.sources._files import find_root, listing, not_found, require_files, sizes, warn
 from pcm_leukemia.sources._labels import LabelMap, read_map
 from pcm_leukemia.sources._parts import with_parts
 from pcm_leukemia.sources._source import Download, Source
@@ -100,6 +100,8 @@ def read(root: str | Path, *, variant: str | None = None, workers: int | None = 
     folder = top / "JPEGImages"
     files = {Path(file).stem: file for file in listing(folder)}
     annotations = {Path(file).stem: file for file in listing(top / "Annotations", (".xml",))}
+    if not files and not annotations:
+        raise not_found(SOURCE, root, "holds no image in JPEGImages")
     require_files(
         SOURCE, folder, (f"{stem}.jpg" for stem in annotations.keys() - files.keys()), "Annotations"
     )

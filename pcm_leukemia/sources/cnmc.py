@@ -25,7 +25,7 @@ from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import CorruptFile, InvalidExport, Problem
 from pcm_leukemia.files import read_text
 from pcm_leukemia.schema import Image, ImageId, PatientId
-from pcm_leukemia.sources._files import find_root, listing, sizes
+from pcm_leukemia.sources._files import find_root, listing, not_found, sizes
 from pcm_leukemia.sources._labels import read_map
 from pcm_leukemia.sources._parts import patients, whole, with_parts
 from pcm_leukemia.sources._source import Source
@@ -130,6 +130,8 @@ def read(root: str | Path, *, variant: str | None = None, workers: int | None = 
     rows += [_NamedImage(file, _FINAL, None) for file in files if "final" in file.lower().rpartition("/")[0]]
     if problems:
         raise InvalidExport(problems)
+    if not rows:
+        raise not_found(SOURCE, root, "holds no .bmp image below fold_0, fold_1, fold_2")
     known = sizes(folder, [row.file for row in rows], workers)
     images, cells, people = [], [], []
     part_of = {}

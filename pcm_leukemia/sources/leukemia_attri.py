@@ -175,6 +175,8 @@ def read(
         _read_subset(folder, name, there[name], found, workers)
     if found.problems:
         raise InvalidExport(found.problems)
+    if not found.images:
+        raise not_found(SOURCE, root, "holds no image in train or test")
     if found.left:
         warn(f"{len(found.left):,} boxes have no area in their image and are left out:\n{some(found.left)}")
     strange = [image.id for image in found.images if image.patient is None]

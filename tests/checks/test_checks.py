@@ -430,7 +430,9 @@ def test_annotations_only() -> None:
 
 
 def test_no_images_at_all() -> None:
-    assert checks.check(Dataset("x", NINE, ())).findings == ()
+    found = checks.check(Dataset("x", NINE, ()))
+    assert [str(each) for each in found.problems] == ['data set "x": has no images; import the data again']
+    assert found.findings == found.problems
 
 
 # What is told

@@ -20,11 +20,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from damaged.mutations import LFS_POINTER
 from source_layouts import Facts
 
 import pcm_leukemia as pcm
 from pcm_leukemia import images, sources, store
-from pcm_leukemia.errors import DataNotFound, DataWarning, PcmError
+from pcm_leukemia.errors import CorruptFile, DataNotFound, DataWarning, InvalidExport, PcmError
+from pcm_leukemia.files import IMAGE_SUFFIXES
 from pcm_leukemia.schema import IGNORE
 
 
@@ -281,3 +283,63 @@ def test_the_page_of_data_sets_is_up_to_date() -> None:
     spec.loader.exec_module(script)
     there = (docs / "data-sets.md").read_text(encoding="utf-8")
     assert there == script.text(), "run: python docs/data_sets.py"
+
+
+def pictures(root: Path) -> list[Path]:
+    return sorted(file for file in root.rglob("*") if file.suffix.lower() in IMAGE_SUFFIXES)
+
+
+@pytest.mark.filterwarnings("ignore::pcm_leukemia.errors.DataWarning")
+def test_most_images_cannot_be_read(name: str, tmp_path: Path) -> None:
+    facts = made(name, tmp_path)
+    reader: Any = sources.module(name).read
+    for file in pictures(tmp_path):
+        file.write_bytes(LFS_POINTER)
+    said = r"of ([\d,]+) images, \1 cannot be read: \S.* is a Git LFS pointer.*; run git lfs pull"
+    with pytest.raises(InvalidExport, match=said) as caught:
+        reader(facts.root, **facts.options)
+    assert len(caught.value.problems) == 1, "the cause is named, not each file and what follows from it"
+
+
+def test_images_that_are_not_there(name: str, tmp_path: Path) -> None:
+    """The folders and tables are there, and no image is."""
+    facts = made(name, tmp_path)
+    reader: Any = sources.module(name).read
+    for file in pictures(tmp_path):
+        file.unlink()
+    with pytest.raises(PcmError):
+        reader(facts.root, **facts.options)
+    for file in sorted(tmp_path.rglob("*"), reverse=True):
+        if file.is_file():
+            file.unlink()
+    with pytest.raises(DataNotFound, match="this folder is empty"):
+        reader(facts.root, **facts.options)
+
+
+def test_half_of_the_images_may_be_left_out(tmp_path: Path) -> None:
+    facts = made("bmc", tmp_path)
+    files = pictures(tmp_path)
+    for file in files[: len(files) // 2]:
+        file.write_bytes(b"")
+    with pytest.warns(DataWarning, match=f"{len(files) // 2} unreadable files are left out"):
+        ds = sources.module("bmc").read(facts.root)
+    assert len(ds.images) == len(files) - len(files) // 2
+    files[-1].write_bytes(b"\0" * 100)
+    with pytest.raises(InvalidExport) as caught:
+        sources.module("bmc").read(facts.root)
+    first, second = map(str, caught.value.problems)
+    assert re.search(rf"of {len(files)} images, {len(files) // 2} cannot be read: \S+ is empty", first)
+    assert re.search(rf"of {len(files)} images, 1 cannot be read: \S+ contains only zeros", second)
+
+
+def test_a_table_that_git_lfs_has_not_fetched(tmp_path: Path) -> None:
+    facts = made("lmu", tmp_path)
+    (tmp_path / "AML-Cytomorphology_LMU" / "annotations.dat").write_bytes(LFS_POINTER)
+    with pytest.raises(CorruptFile, match=r"annotations\.dat: is a Git LFS pointer .*; run git lfs pull"):
+        sources.lmu.read(facts.root)
+
+
+def test_a_root_of_zips_says_so(tmp_path: Path) -> None:
+    (tmp_path / "fold_0.zip").write_bytes(b"")
+    with pytest.raises(DataNotFound, match=r"\(this folder has 1 \.zip; unzip it first\)"):
+        sources.cnmc.read(tmp_path)
