@@ -83,7 +83,7 @@ class Learner(pl.LightningModule):
         self.seed, self.steps, self.classes = seed, steps, classes
         # not saved with the weights
         self.register_buffer("class_weights", class_weights, persistent=False)
-        self.register_buffer("confusion", torch.zeros(classes, classes), persistent=False)
+        self.register_buffer("confusion", torch.zeros(classes, classes, dtype=torch.long), persistent=False)
 
     def on_train_epoch_start(self) -> None:
         """Seed the epoch, and put frozen parts in evaluation mode."""
@@ -108,15 +108,17 @@ class Learner(pl.LightningModule):
         logits = self.model(inputs).float()
         loss = functional.cross_entropy(logits, labels)
         self.log("val_loss", loss, on_step=False, on_epoch=True, batch_size=len(labels), sync_dist=True)
-        truth, guess = (functional.one_hot(ids, self.classes).float() for ids in (labels, logits.argmax(1)))
-        self.confusion += truth.T @ guess
+        # in whole numbers: under autocast, a product of matrices would round counts above 256
+        pairs = labels * self.classes + logits.argmax(1)
+        counts = torch.bincount(pairs, minlength=self.classes**2)
+        self.confusion += counts.reshape(self.classes, self.classes)
 
     def on_validation_epoch_end(self) -> None:
         """Score the confusion matrix, summed over all processes."""
         summed = self.trainer.strategy.reduce(self.confusion.clone(), reduce_op="sum")
         assert isinstance(summed, torch.Tensor)
         self.confusion.zero_()
-        matrix = summed.round().long().cpu().numpy()
+        matrix = summed.cpu().numpy()
         self.log("val_accuracy", scores.accuracy(matrix))
         self.log(BEST, scores.macro_f1(matrix))
 

@@ -7,9 +7,9 @@ drawing whole patients.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,7 @@ __all__ = [
     "ClassScore",
     "ClassificationScores",
     "Counted",
+    "Estimate",
     "Interval",
     "accuracy",
     "groups_of",
@@ -28,9 +29,19 @@ __all__ = [
     "score",
 ]
 
-Counted: TypeAlias = Literal["present", "all"]
+Counted: TypeAlias = Literal["present", "union", "all"]
+"""The classes that a macro F1 averages: those with cells in the truth; these and those that were predicted
+(scikit-learn's default); or all, where a class that is neither counts 0."""
+COUNTED: tuple[Counted, ...] = ("present", "union", "all")
 Counts: TypeAlias = npt.NDArray[np.int64]
 Floats: TypeAlias = npt.NDArray[np.float64]
+
+
+class Estimate(NamedTuple):
+    """A score, 0 to 1, and its interval; None with fewer than two groups."""
+
+    value: float
+    interval: Interval | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +65,10 @@ class ClassificationScores:
     """The scores that `score` computes; prints as a table.
 
     `confusion` counts cells, ``(k, k)``: a row for each true class, a column for each predicted class, in the
-    order of `labels`. The macro F1 averages the F1 of the classes in `counted`. The intervals come from `draws`
-    draws of `groups` groups; `unit` says what a group is: "patients", "images" or "cells". They are None with
-    fewer than two groups.
+    order of `labels`. `macro_f1` averages the F1 of the classes in `counted`, and `macro_f1s` has it over each choice of
+    classes (see `Counted`): papers rarely say which they take. `balanced_accuracy` is the mean recall of the classes that
+    have cells, `weighted_f1` the mean F1 weighted by their cells. The intervals come from `draws` draws of `groups`
+    groups; `unit` says what a group is: "patients", "images" or "cells". They are None with fewer than two groups.
     """
 
     labels: tuple[str, ...]
@@ -66,6 +78,9 @@ class ClassificationScores:
     macro_f1: float
     macro_f1_interval: Interval | None
     counted: tuple[str, ...]
+    macro_f1s: Mapping[Counted, Estimate]
+    balanced_accuracy: Estimate
+    weighted_f1: Estimate
     classes: tuple[ClassScore, ...]
     unit: str
     groups: int
@@ -82,7 +97,9 @@ class ClassificationScores:
         lines = [
             f"{self.cells:,} cells of {self.groups:,} {self.unit}",
             f"accuracy {_percent(self.accuracy)}{_between(self.accuracy_interval)}",
-            f"macro F1 {_percent(self.macro_f1)}{_between(self.macro_f1_interval)}, over {self._which()}",
+            f"balanced accuracy {_estimate(self.balanced_accuracy)}",
+            *self._macro_lines(),
+            f"weighted F1 {_estimate(self.weighted_f1)}",
             self._how_sure(),
             f"{'':{width}}  precision  recall      F1   cells",
         ]
@@ -93,11 +110,21 @@ class ClassificationScores:
             )
         return "\n".join(lines)
 
-    def _which(self) -> str:
-        if len(self.counted) == len(self.labels):
-            return f"all {len(self.labels)} classes"
-        left = [label for label in self.labels if label not in self.counted]
-        return f"the {len(self.counted)} classes that have cells (not {', '.join(left)})"
+    def _macro_lines(self) -> Iterator[str]:
+        """A line for each choice of classes that makes a difference."""
+        present = self.confusion.sum(axis=1) > 0
+        union = present | (self.confusion.sum(axis=0) > 0)
+        left = [label for label, there in zip(self.labels, present, strict=True) if not there]
+        which: dict[Counted, str] = {
+            "present": f"the {present.sum()} classes that have cells (not {', '.join(left)})",
+            "union": f"the {union.sum()} classes that have cells or were predicted, as in scikit-learn",
+            "all": f"all {len(self.labels)} classes",
+        }
+        same = (("present", union.sum() == present.sum()), ("union", union.all()))
+        skipped = {counted for counted, is_next in same if is_next}
+        for counted in COUNTED:
+            if counted not in skipped:
+                yield f"macro F1 {_estimate(self.macro_f1s[counted])}, over {which[counted]}"
 
     def _how_sure(self) -> str:
         if self.accuracy_interval is None:
@@ -116,6 +143,9 @@ class ClassificationScores:
             "macro_f1": _plain(self.macro_f1),
             "macro_f1_interval": _pair(self.macro_f1_interval),
             "macro_f1_over": list(self.counted),
+            "macro_f1s": {counted: _plain_estimate(each) for counted, each in self.macro_f1s.items()},
+            "balanced_accuracy": _plain_estimate(self.balanced_accuracy),
+            "weighted_f1": _plain_estimate(self.weighted_f1),
             "classes": {
                 row.label: {
                     "precision": _plain(row.precision),
@@ -162,8 +192,7 @@ def score(
     unit
         What a group is, printed with the intervals: "patients" or "images".
     count
-        The classes that the macro F1 averages: "present", those with cells in the truth (within a draw, those
-        with cells in that draw); or "all", where a class without cells counts 0.
+        The classes that `macro_f1` averages (see `Counted`; within a draw, the classes of that draw).
     draws
         Number of bootstrap draws; 0 for no intervals.
     seed
@@ -188,19 +217,29 @@ def score(
     names = [str(number) for number in range(len(true))] if groups is None else list(groups)
     tables = _tables(true.astype(np.int64), guessed, names, classes)
     confusion = tables.sum(axis=0)
-    accuracies, averages, f1s = _draw(tables, count, draws, seed)
+    drawn = _drawn(tables, draws, seed)
+    # a class that a draw has no cells of says nothing about itself there
+    f1s = np.where(drawn.sum(axis=2) > 0, _f1s(drawn), np.nan)
     support = confusion.sum(axis=1)
+    macro_f1s = {
+        each: Estimate(macro_f1(confusion, each), interval(_macro_f1s(drawn, each))) for each in COUNTED
+    }
+    counts = {"present": support > 0, "union": (support > 0) | (confusion.sum(axis=0) > 0)}
+    counted = counts.get(count, np.ones(classes, bool))
     return ClassificationScores(
         labels=tuple(labels),
         confusion=confusion,
         accuracy=accuracy(confusion),
-        accuracy_interval=interval(accuracies),
-        macro_f1=macro_f1(confusion, count),
-        macro_f1_interval=interval(averages),
-        counted=tuple(label for label, cells in zip(labels, support, strict=True) if cells or count == "all"),
+        accuracy_interval=interval(_accuracies(drawn)),
+        macro_f1=macro_f1s[count].value,
+        macro_f1_interval=macro_f1s[count].interval,
+        counted=tuple(label for label, counts in zip(labels, counted, strict=True) if counts),
+        macro_f1s=macro_f1s,
+        balanced_accuracy=_estimated(_balanced, confusion, drawn),
+        weighted_f1=_estimated(_weighted_f1s, confusion, drawn),
         classes=tuple(
-            ClassScore(label, precision, recall, f1, int(cells), interval(drawn))
-            for label, (precision, recall, f1), cells, drawn in zip(
+            ClassScore(label, precision, recall, f1, int(cells), interval(f1_draws))
+            for label, (precision, recall, f1), cells, f1_draws in zip(
                 labels, _of_classes(confusion).T.tolist(), support, f1s.T, strict=True
             )
         ),
@@ -266,9 +305,28 @@ def _f1s(tables: npt.NDArray[Any]) -> Floats:
 
 def _macro_f1s(tables: npt.NDArray[Any], count: Counted) -> Floats:
     f1s, there = np.nan_to_num(_f1s(tables), nan=0.0), tables.sum(axis=2) > 0
+    if count == "union":
+        there = there | (tables.sum(axis=1) > 0)
     if count == "all":
         return np.where(there.any(axis=1), f1s.mean(axis=1), np.nan)
     return _ratio((f1s * there).sum(axis=1), there.sum(axis=1))
+
+
+def _balanced(tables: npt.NDArray[Any]) -> Floats:
+    """The mean recall of the classes that have cells."""
+    cells = tables.sum(axis=2)
+    recalls = _ratio(np.diagonal(tables, axis1=1, axis2=2), cells)
+    return _ratio(np.nansum(recalls, axis=1), (cells > 0).sum(axis=1))
+
+
+def _weighted_f1s(tables: npt.NDArray[Any]) -> Floats:
+    """The mean F1 of the classes, each weighted by its cells."""
+    cells = tables.sum(axis=2)
+    return _ratio((np.nan_to_num(_f1s(tables), nan=0.0) * cells).sum(axis=1), cells.sum(axis=1))
+
+
+def _estimated(measure: Callable[[npt.NDArray[Any]], Floats], confusion: Counts, drawn: Counts) -> Estimate:
+    return Estimate(float(measure(confusion[None])[0]), interval(measure(drawn)))
 
 
 def _of_classes(confusion: Counts) -> Floats:
@@ -293,15 +351,12 @@ def _tables(true: Counts, guessed: Counts, groups: Sequence[str], classes: int) 
     return cells.reshape(-1, classes, classes).astype(np.int64)
 
 
-def _draw(tables: Counts, count: Counted, draws: int, seed: int) -> tuple[Floats, Floats, Floats]:
-    """Accuracy, macro F1 and the F1 of each class in each draw of whole groups, with replacement."""
+def _drawn(tables: Counts, draws: int, seed: int) -> Counts:
+    """The confusion matrix of each draw of whole groups, with replacement; none with fewer than two groups."""
     groups, classes = tables.shape[:2]
     if groups < 2 or not draws:
-        return np.zeros(0), np.zeros(0), np.zeros((0, classes))
-    drawn = (times_drawn(groups, draws, seed) @ tables.reshape(groups, -1)).reshape(draws, classes, classes)
-    # a class that a draw has no cells of says nothing about itself there
-    f1s = np.where(drawn.sum(axis=2) > 0, _f1s(drawn), np.nan)
-    return _accuracies(drawn), _macro_f1s(drawn, count), f1s
+        return np.zeros((0, classes, classes), np.int64)
+    return (times_drawn(groups, draws, seed) @ tables.reshape(groups, -1)).reshape(draws, classes, classes)
 
 
 def _check(true: npt.NDArray[Any], chance: Floats, classes: int, groups: Sequence[str] | None) -> None:
@@ -322,6 +377,14 @@ def _check(true: npt.NDArray[Any], chance: Floats, classes: int, groups: Sequenc
 
 def _percent(share: float) -> str:
     return "–" if math.isnan(share) else f"{100 * share:.2f}"
+
+
+def _estimate(estimate: Estimate) -> str:
+    return f"{_percent(estimate.value)}{_between(estimate.interval)}"
+
+
+def _plain_estimate(estimate: Estimate) -> dict[str, Any]:
+    return {"value": _plain(estimate.value), "interval": _pair(estimate.interval)}
 
 
 def _between(interval: Interval | None, before: str = " ") -> str:

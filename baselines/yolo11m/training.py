@@ -13,6 +13,7 @@ from __future__ import annotations
 import random
 import warnings
 from contextlib import nullcontext
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -198,6 +199,11 @@ class Trainer(DetectionTrainer):  # type: ignore[misc]
 
     def save_model(self) -> bool:
         """Write the weights if they are the best so far, then the log, then the checkpoint."""
+        if self.stop and not self.optimizer.state:
+            raise RuntimeError(
+                f"yolo11m: ultralytics {version('ultralytics')} trained without a step of the optimizer; install the version "
+                "that pcm-leukemia asks for: pip install 'pcm-leukemia[baselines]'"
+            )
         out = Path(self.plan.out)
         if self.best_fitness == self.fitness:
             weights = {name: value.contiguous() for name, value in self.ema.ema.state_dict().items()}

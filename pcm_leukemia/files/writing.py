@@ -12,6 +12,7 @@ import glob
 import json
 import os
 import shutil
+import stat
 import sys
 import tempfile
 import zipfile
@@ -213,11 +214,17 @@ def _umask() -> int:
 
 @contextmanager
 def new_file(path: Path) -> Iterator[Path]:
-    """A fresh path beside `path`; the file written there replaces `path` when the block ends without an error."""
+    """A fresh path beside `path`; the file written there replaces `path` when the block ends without an error.
+
+    The file gets the usual permissions, even from a library that writes for its owner alone.
+    """
     work = path.with_name(f".{path.name}.writing-{os.getpid()}")
     with disk_errors(path):
         try:
+            work.touch()
+            usual = stat.S_IMODE(work.stat().st_mode)
             yield work
+            work.chmod(usual)
             work.replace(path)
         finally:
             work.unlink(missing_ok=True)

@@ -48,8 +48,16 @@ def test_as_scikit_learn_has_them(cells: tuple[list[int], list[int], list[str]])
         rows = peer.precision_recall_fscore_support(truths, guesses, labels=ids, zero_division=np.nan)
         present = peer.f1_score(truths, guesses, labels=sorted(set(truths)), average="macro", zero_division=0)
         every = peer.f1_score(truths, guesses, labels=ids, average="macro", zero_division=0)
+        usual = peer.f1_score(truths, guesses, average="macro", zero_division=0)
+        weighted = peer.f1_score(truths, guesses, average="weighted", zero_division=0)
+        balanced = peer.balanced_accuracy_score(truths, guesses)
     assert found.accuracy == pytest.approx(peer.accuracy_score(truths, guesses))
     assert found.macro_f1 == pytest.approx(present)
+    assert {counted: each.value for counted, each in found.macro_f1s.items()} == pytest.approx(
+        {"present": present, "union": usual, "all": every}
+    )
+    assert found.weighted_f1.value == pytest.approx(weighted)
+    assert found.balanced_accuracy.value == pytest.approx(balanced)
     assert score(truths, sure(guesses), LABELS, count="all", draws=0).macro_f1 == pytest.approx(every)
     assert found.confusion.tolist() == peer.confusion_matrix(truths, guesses, labels=ids).tolist()
     ours = np.array([(row.precision, row.recall, row.f1, row.support) for row in found.classes])
@@ -115,10 +123,16 @@ def test_what_is_printed_and_kept() -> None:
     lines = str(found).splitlines()
     assert lines[0] == "4 cells of 3 patients"
     assert lines[1].startswith("accuracy 50.00 (")
-    assert lines[2].endswith("over the 2 classes that have cells (not Basophil, Monocyte)")
+    assert lines[2].startswith("balanced accuracy 50.00 (")
+    assert lines[3].endswith("over the 2 classes that have cells (not Basophil, Monocyte)")
+    assert lines[4].endswith("over the 3 classes that have cells or were predicted, as in scikit-learn")
+    assert lines[5].endswith("over all 4 classes")
+    assert lines[6].startswith("weighted F1 58.33 (")
     assert lines[-1] == "Monocyte            –       –       –       0"
     kept = json.loads(json.dumps(found.to_json(), allow_nan=False))
     assert kept["macro_f1_over"] == ["Lymphocyte", "Neutrophil"]
+    assert kept["macro_f1s"]["union"]["value"] == pytest.approx(kept["macro_f1"] * 2 / 3)
+    assert kept["weighted_f1"]["interval"][0] <= kept["weighted_f1"]["value"]
     assert kept["classes"]["Monocyte"] == {
         "precision": None,
         "recall": None,

@@ -627,3 +627,25 @@ def test_the_paper_s_numbers(name: str) -> None:
     assert settings.balance == "none"
     assert isinstance(numbers(name, "quick"), type(settings))
     json.dumps(config.find(name).presets)
+
+
+def test_cells_are_counted_exactly_in_half_precision() -> None:
+    """A product of matrices would round counts above 256."""
+    phase = loop.Phase(
+        name="tune",
+        number=0,
+        epochs=1,
+        rate=1e-3,
+        weight_decay=0.0,
+        warmup=0.0,
+        patience=0,
+        precision="bf16-mixed",
+        deterministic=True,
+    )
+    learner = loop.Learner(torch.nn.Flatten(), phase, classes=2, seed=0, steps=1)
+    logits = torch.tensor([[1.0, 0.0]]).repeat(501, 1)
+    with warnings.catch_warnings(), torch.autocast("cpu", torch.bfloat16):
+        warnings.simplefilter("ignore")  # no trainer takes the log
+        learner.validation_step((logits, torch.zeros(501, dtype=torch.long)), 0)
+        learner.validation_step((logits, torch.ones(501, dtype=torch.long)), 0)
+    assert learner.confusion.tolist() == [[501, 0], [501, 0]]

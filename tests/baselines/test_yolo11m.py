@@ -244,6 +244,21 @@ def test_the_same_seed_gives_the_same_bytes_and_a_killed_run_ends_as_it_would_ha
 
 
 @pytest.mark.trains
+def test_a_training_without_a_step_is_no_training(
+    small: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As if ultralytics called the end of a batch by another name."""
+    callbacks = training.Trainer.run_callbacks
+
+    def renamed(trainer: Any, event: str) -> None:
+        callbacks(trainer, f"{event}_later" if event == "on_train_batch_end" else event)
+
+    monkeypatch.setattr(training.Trainer, "run_callbacks", renamed)
+    with pytest.raises(RuntimeError, match=r"ultralytics 8\.\d.* trained without a step of the optimizer"):
+        yolo11m.train(job(small, tmp_path / "run"), tiny(epochs=1, no_augment_last=0))
+
+
+@pytest.mark.trains
 def test_a_run_that_was_killed_after_its_last_epoch_is_not_trained_on(
     small: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -146,3 +146,12 @@ def test_killed_at_any_moment_a_whole_folder_is_there(tmp_path: Path) -> None:
     with new_folder(out, "test") as folder:  # clears what the killed ones left behind
         Report("test", out, {}, {}).leave_in(folder)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["other", "out"]
+
+
+def test_a_file_has_the_usual_permissions(tmp_path: Path) -> None:
+    """Some libraries write files that only their owner can read."""
+    (tmp_path / "usual").touch()
+    with new_file(tmp_path / "out") as work:
+        work.unlink()
+        work.touch(0o600)
+    assert (tmp_path / "out").stat().st_mode == (tmp_path / "usual").stat().st_mode
