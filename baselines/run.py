@@ -188,7 +188,7 @@ class Run:
     def require_unseen(self, ds: Dataset) -> None:
         """Refuse images that the model has learned from, and images of the same patients or groups.
 
-        `splits.seen` says how images and patients are recognised.
+        Images are recognised by the digests of their files, or else by name; `splits.seen` says how.
 
         Raises
         ------

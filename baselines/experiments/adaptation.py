@@ -61,7 +61,8 @@ def draw(
         The seed of the draw.
     unit
         "image" draws images, as in the paper: a patient may be on both sides, so the scores are an upper bound.
-        "patient" draws whole patients. A group of images stays together either way.
+        "patient" draws whole patients. A group of images stays together either way, and so do images with the same
+        file, with their patients: else the model would be scored on what it has learned from.
     stratified
         Whether to draw from every class separately, by the most frequent class of the image or patient.
 
@@ -111,7 +112,7 @@ def draw(
 
 
 def _units(ds: Dataset, unit: Unit) -> dict[str, list[ImageId]]:
-    """The units to draw, by name: patients or images, each with everything in the same group."""
+    """The units to draw, by name: patients or images, each with everything in the same group and of the same file."""
     patients = {image.id for image in ds.images if image.patient is not None}
     lacking = next((image.id for image in ds.images if image.id not in patients), None)
     if unit == "patient" and lacking is not None:
@@ -119,7 +120,7 @@ def _units(ds: Dataset, unit: Unit) -> dict[str, list[ImageId]]:
             f'{ds.name}: image "{lacking}" has no patient; draw by image: {option("unit", "image")}'
         )
     if unit == "patient":
-        whole: Mapping[ImageId, str] = unit_of(ds)
+        whole: Mapping[ImageId, str] = unit_of(ds, same_file=True)
     else:
         keys = draw_keys(ds)
         whole = {image.id: f"group {keys[image.id].key}" for image in ds.images if keys[image.id].tied}
@@ -183,6 +184,8 @@ def adapt(
 
     Raises
     ------
+    LeakySplit
+        If the run has learned from the rest of the target or its patients.
     ValueError
         If the target has other classes or is too small to draw from, the source is not the training data of the run, or
         a detector would start from its run.
@@ -199,6 +202,7 @@ def adapt(
     unit = unit or ("patient" if all(image.patient for image in target.images) else "image")
     split = draw(target, fraction, seed, unit=unit, stratified=stratified)
     target = replace(target, split=None).with_split(split)
+    run.require_unseen(target.part(TEST))
     folder = Path(out)
     _keep_draw(split, folder, target)
     pieces = [_to_learn_from(target, seed, unit)]

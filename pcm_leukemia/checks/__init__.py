@@ -30,6 +30,7 @@ KINDS: Mapping[str, str] = {
     "damaged-patient-id": "warning",
     "paper": "problem",
     "unreadable": "problem",
+    "changed-file": "problem",
     "blank": "problem if the file holds more or is black, else warning",
     "same-pixels": "problem across parts or patients, else warning",
     "near-duplicate": "problem across parts or patients, else warning",
@@ -237,13 +238,27 @@ def _paper(comparison: Comparison) -> Iterator[Finding]:
 
 
 def _files(ds: Dataset, split: Split | None, readings: Sequence[FileReading]) -> Iterator[Finding]:
-    """One finding for each cause, with all its images: a zip that is gone takes every image with it."""
+    """One finding for each cause, with all its images: a zip that is gone takes every image with it.
+
+    An image is in one of them: a file that cannot be read is not reported as changed, too.
+    """
     having: dict[tuple[str, str], list[ImageId]] = {}
     for each in readings:
         if each.problem:
             having.setdefault((each.problem.what, each.problem.fix), []).append(each.image.id)
     for (what, fix), ids in having.items():
         yield among(ds, split, "unreadable", "problem", what, fix, images=ids)
+    changed = [each.image.id for each in readings if each.changed]
+    if changed:
+        yield among(
+            ds,
+            split,
+            "changed-file",
+            "problem",
+            "is not the file that was imported: its digest has changed, and its boxes may not fit",
+            "put the imported file back, or import again and look at the boxes",
+            images=changed,
+        )
 
 
 def _identifiers(ds: Dataset, split: Split | None, readings: Iterable[FileReading]) -> Iterator[Finding]:

@@ -7,6 +7,7 @@ with 7 cells takes 13.5 ms of a core, including 3.4 ms for the digest (docs/trus
 
 from __future__ import annotations
 
+import io
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -23,6 +24,7 @@ from pcm_leukemia.checks.findings import Finding, Severity, among
 from pcm_leukemia.checks.similarity import COPIES, SIDE, Link, Stack, detail, digest, near, thumbnail
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import PcmError, Problem
+from pcm_leukemia.files import digest as file_digest
 from pcm_leukemia.grouping import groups
 from pcm_leukemia.images import Identifier, find_identifiers
 from pcm_leukemia.schema import Cell, Image, Split
@@ -42,7 +44,8 @@ SMALL = 4
 class FileReading:
     """The content of one image file, reduced to what the checks need.
 
-    A file that is damaged or does not fit its annotations has a `problem`, and no digest or thumbnails.
+    A file that is damaged or does not fit its annotations has a `problem`, and no digest or thumbnails. `digest` is that
+    of the pixels. A file is `changed` if its own digest is not the one recorded at import.
     """
 
     image: Image
@@ -53,6 +56,7 @@ class FileReading:
     cells: tuple[Stack, ...] = ()
     with_margin: tuple[Stack, ...] = field(default=(), repr=False)
     blank: Blank = NOT_BLANK
+    changed: bool = False
 
 
 def read_files(
@@ -94,8 +98,9 @@ def _read_file(files: images.Files, image: Image, cells: tuple[Cell, ...], *, pi
         data = files.read(str(image.file))
         identifiers = find_identifiers(data)
         problem = images.misfit(data, image)
+        changed = image.digest not in (None, file_digest(io.BytesIO(data), len(data)))
         if problem or not pixels:
-            return FileReading(image, problem, identifiers)
+            return FileReading(image, problem, identifiers, changed=changed and not problem)
         decoded = images.decode_as_annotated(data, image)
     except PcmError as error:
         return FileReading(image, Problem(where, str(error), "then check again"))
@@ -113,6 +118,7 @@ def _read_file(files: images.Files, image: Image, cells: tuple[Cell, ...], *, pi
         in_boxes,
         tuple(thumbnail(picture, box) for box in wide),
         look_for_blank(data, image, decoded, boxes, [whole, *in_boxes]),
+        changed,
     )
 
 

@@ -12,6 +12,9 @@ it:
 - `seen` finds images that a model has already learned from, in a data set of any name;
 - `require_sound`, `require_known_patients` and `require_patients` are the gates.
 
+Images with the same file (`Image.digest`) are no tie here: an empty field is one file in many patients, and public data
+sets have duplicates in their published splits (docs/trust.md). Only what draws images keeps them together.
+
 To change what a leak is, change `ties` or `separates`: every check and every gate follows, and what makes a split by
 patient refuses what the new rule forbids. A new tie has the kind "group" and an id that no group has. If its id is only
 unique within a data set, `joining` must put the name of the data set before it, as it does before groups.
@@ -21,7 +24,7 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal, NamedTuple, TypeAlias
@@ -235,10 +238,11 @@ def require_known_patients(ds: Dataset, split: Split) -> None:
         )
 
 
-def unit_of(ds: Dataset) -> dict[ImageId, PatientId]:
+def unit_of(ds: Dataset, *, same_file: bool = False) -> dict[ImageId, PatientId]:
     """The unit of every image that has a tie: what no split may separate, named after a patient where it has one.
 
-    Patients who share a group are one unit: separating them would separate the group.
+    Patients who share a group are one unit: separating them would separate the group. With `same_file`, so are patients
+    who share a file (`Image.digest`).
 
     Examples
     --------
@@ -253,7 +257,8 @@ def unit_of(ds: Dataset) -> dict[ImageId, PatientId]:
     >>> unit_of(Dataset("demo", NINE, images, patients=people))
     {'a.png': 'P1', 'b.png': 'P2', 'c.png': 'P1'}
     """
-    return _units({image.id: ties(image) for image in ds.images})
+    more = _same_file(ds) if same_file else lambda _: ()
+    return _units({image.id: (*ties(image), *more(image)) for image in ds.images})
 
 
 class DrawKey(NamedTuple):
@@ -269,12 +274,9 @@ def draw_keys(ds: Dataset) -> dict[ImageId, DrawKey]:
     The patient does not count: this is for draws that may separate the images of a patient. Images with the same file
     (`Image.digest`) have one key.
     """
-    files = Counter(image.digest for image in ds.images)
+    same_file = _same_file(ds)
     closer = {
-        image.id: (
-            *(tie for tie in ties(image) if tie.kind != "patient"),
-            *((Tie("group", f"file {image.digest}"),) if image.digest and files[image.digest] > 1 else ()),
-        )
+        image.id: (*(tie for tie in ties(image) if tie.kind != "patient"), *same_file(image))
         for image in ds.images
     }
     units = _units(closer)
@@ -284,6 +286,14 @@ def draw_keys(ds: Dataset) -> dict[ImageId, DrawKey]:
         else DrawKey(image, tied=False)
         for image in closer
     }
+
+
+def _same_file(ds: Dataset) -> Callable[[Image], tuple[Tie, ...]]:
+    """What ties an image to others with the same file; nothing if there are none."""
+    times = Counter(image.digest for image in ds.images)
+    return lambda image: (
+        (Tie("group", f"file {image.digest}"),) if image.digest and times[image.digest] > 1 else ()
+    )
 
 
 def _units(ties_of: Mapping[ImageId, tuple[Tie, ...]]) -> dict[ImageId, PatientId]:

@@ -241,8 +241,8 @@ def extend(split: Split, ds: Dataset) -> Split:
         raise ValueError(
             f'split "{split.name}": is one of several folds; make all folds again with splits.folds'
         )
-    require_known_patients(ds, split)
     split = _with_renamed(split, ds)
+    require_known_patients(ds, split)
     old = [image for image in ds.images if image.id in split.part_of]
     new = [image for image in ds.images if image.id not in split.part_of]
     known = leaks(ds.select(images=lambda image: image.id in split.part_of), split) + changed_patients(

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pcm_leukemia import NINE, Box, Cell, Dataset, Image, Patient, splits, store
+from pcm_leukemia import NINE, Box, Cell, Dataset, Image, Patient, Split, splits, store
 from pcm_leukemia.baselines.experiments.adaptation import adapt, draw
 from pcm_leukemia.baselines.run import Run
-from pcm_leukemia.errors import ExportError
+from pcm_leukemia.errors import ExportError, LeakySplit
 from pcm_leukemia.schema import ImageId, PatientId
 
 
@@ -79,6 +79,38 @@ def test_a_group_stays_whole_whatever_is_drawn() -> None:
     for unit in ("image", "patient"):
         split = draw(replace(ds, images=images), 0.3, 1, unit=unit)
         assert len({(image.group, split.part_of[image.id]) for image in images}) == 20
+
+
+def test_images_with_the_same_file_are_on_one_side_whatever_is_drawn() -> None:
+    ds = target({"Monocyte": 60}, patients=12)
+    files = tuple(replace(image, digest=f"{n % 5 if n < 30 else n}") for n, image in enumerate(ds.images))
+    plain, copied = draw(ds, 0.3, 1), draw(replace(ds, images=files), 0.3, 1)
+    assert len({(image.digest, copied.part_of[image.id]) for image in files}) == 35
+    assert plain.part_of != copied.part_of
+    some = tuple(replace(image, digest=f"{max(n, 1)}") for n, image in enumerate(ds.images))
+    for seed in range(9):
+        by_patient = draw(replace(ds, images=some), 0.3, seed, unit="patient")
+        assert len({by_patient.part_of[image.id] for image in some if image.patient in ("P0", "P1")}) == 1
+    own = tuple(replace(image, digest=f"{n}") for n, image in enumerate(ds.images))
+    for unit in ("image", "patient"):
+        assert draw(replace(ds, images=own), 0.3, 1, unit=unit) == draw(ds, 0.3, 1, unit=unit)
+
+
+def test_a_target_that_the_run_has_learned_from_under_other_names_is_refused_before_training(
+    tmp_path: Path,
+) -> None:
+    ds = target({"Monocyte": 20})
+    ds = replace(ds, images=tuple(replace(image, digest=str(image.id)) for image in ds.images))
+    learned = replace(ds, name="learned").with_split(
+        Split("official", dict.fromkeys((image.id for image in ds.images), "train"))
+    )
+    store.write(learned, tmp_path / "run" / "data")
+    asked = {"baseline": "resnet50", "task": "classification", "settings": {}, "preset": "smoke", "seed": 0}
+    run = Run(tmp_path / "run", {"state": "done", "asked": asked})
+    images = tuple(replace(image, id=ImageId(f"new/{image.id}")) for image in ds.images)
+    with pytest.raises(LeakySplit, match=r'image "new/0.*png": the model has learned from it, as "0'):
+        adapt(run, replace(ds, images=images, cells=()), tmp_path / "out", 0.2)
+    assert not (tmp_path / "out").exists()
 
 
 def test_what_cannot_be_drawn_is_refused() -> None:

@@ -167,6 +167,28 @@ def test_how_grave_a_copy_is(
     assert ("across" in finding.what) == (severity == "problem")
 
 
+@pytest.mark.parametrize("pixels", [True, False])
+def test_a_file_that_is_not_the_one_that_was_imported_is_a_problem(
+    planting: Planting,
+    pixels: bool,  # noqa: FBT001
+) -> None:
+    ds = planting.dataset()
+    ds = replace(ds, images=images.compare_files(ds.images, planting.root)[0])
+    assert not of_kind(checks.check(ds, pixels=pixels), "changed-file")
+    first, second, third = ds.images[:3]
+    for image, other in ((first, planting.pixels(second)), (third, PIL.Image.new("RGB", (9, 9)))):
+        (planting.root / str(image.file)).unlink()  # a hard link
+        (planting.root / str(image.file)).write_bytes(encoded(other, "PNG"))
+    found = checks.check(ds, pixels=pixels)
+    (changed,) = of_kind(found, "changed-file")
+    assert (changed.severity, changed.images) == ("problem", (first.id,))
+    assert str(changed).endswith(
+        "is not the file that was imported: its digest has changed, and its boxes may not fit; put the imported file "
+        "back, or import again and look at the boxes"
+    )
+    assert [each.images for each in of_kind(found, "unreadable")] == [(third.id,)]  # of another size
+
+
 def test_copies_of_copies_are_one_finding(planting: Planting) -> None:
     picture = planting.pixels(image := next(sources(planting.ds)))
     planting.add("1.png", picture, part="train", patient=image.patient)

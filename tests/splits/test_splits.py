@@ -571,18 +571,26 @@ def test_a_renamed_image_stays_in_its_part_also_where_single_images_were_drawn(
     assert splits.extend(grown, other) == grown
 
 
-def test_a_renamed_image_needs_no_patient_and_another_patient_is_refused() -> None:
+def test_a_renamed_image_needs_no_patient_if_it_had_none() -> None:
+    ds = with_digests(TWO)
+    nobody = replace(ds, images=tuple(replace(image, patient=None) for image in ds.images), patients=())
+    split = splits.from_lists(nobody, {"train": ["A/0000", "A/0001", "A/0002"], "test": ["B/0000", "B/0001"]})
+    other = renamed(nobody, "task_1")
+    grown = splits.extend(split, other)
+    assert [grown.part_of[image.id] for image in other.images] == ["train"] * 3 + ["test"] * 2
+
+
+def test_a_renamed_image_that_is_now_another_patients_or_nobodys_is_refused() -> None:
     ds = with_digests(TWO)
     split = splits.from_lists(ds, {"train": ["A/0000", "A/0001", "A/0002"], "test": ["B/0000", "B/0001"]})
     first, *rest = ds.images
-    stranger = replace(ds, images=(replace(first, id=ImageId("new.png"), patient=None), *rest), cells=())
-    grown = splits.extend(split, stranger)
-    assert (grown.part_of[ImageId("new.png")], grown.patient_of[ImageId("new.png")]) == ("train", "A")
-    swapped = replace(
-        ds, images=(replace(first, id=ImageId("new.png"), patient=PatientId("B")), *rest), cells=()
-    )
-    with pytest.raises(LeakySplit, match='image "new.png": belonged to patient "A" when'):
-        splits.extend(split, swapped)
+    for patient, refusal, said in (
+        ("B", LeakySplit, 'image "new.png": belonged to patient "A" when'),
+        (None, MissingPatients, '1 of the 5 images .* have none now, the first "new.png"'),
+    ):
+        now = replace(first, id=ImageId("new.png"), patient=PatientId(patient) if patient else None)
+        with pytest.raises(refusal, match=said):
+            splits.extend(split, replace(ds, images=(now, *rest), cells=()))
 
 
 def test_empty_fields_that_are_one_file_go_with_their_patients() -> None:
