@@ -27,7 +27,7 @@ from pcm_leukemia.cvat.tracks import Frames, Track, gaps
 from pcm_leukemia.errors import Problem, option
 from pcm_leukemia.files import Document, leads_outside
 from pcm_leukemia.schema import Attributes, Cell, Image, ImageId, Tag
-from pcm_leukemia.shapes import Box, Ellipse, RotatedBox
+from pcm_leukemia.shapes import Box, Ellipse, RotatedBox, Shape
 
 __all__ = ["Parsed", "read_document"]
 
@@ -341,7 +341,7 @@ class _Reader:
         if 0 <= x1 < x2 <= image.width and 0 <= y1 < y2 <= image.height:
             box: Box | None = Box(x1, y1, x2, y2)
         else:
-            box = self._odd_box(f'{tag} of "{raw}"', envelope, image)
+            box = self._odd_box(f'{tag} of "{raw}"', envelope, image, shape)
         if box is None or label is None:
             return
         cell = Cell(
@@ -368,7 +368,7 @@ class _Reader:
             self._problem(f'{name} is "{text}", not a whole number', EXPORT_AGAIN)
             return 0
 
-    def _odd_box(self, what: str, envelope: Envelope, image: Image) -> Box | None:
+    def _odd_box(self, what: str, envelope: Envelope, image: Image, shape: Shape | None) -> Box | None:
         """Report the problem of a box; returns the part of it that can be kept."""
         x1, y1, x2, y2 = envelope
         corners = f"({x1:.2f}, {y1:.2f}, {x2:.2f}, {y2:.2f})"
@@ -382,6 +382,10 @@ class _Reader:
                 f"{what} {corners} has no area and is left out", "draw it again or delete it in CVAT"
             )
         else:
+            if (
+                isinstance(shape, RotatedBox | Ellipse) and shape.rotation
+            ):  # CVAT keeps only others inside the image
+                what = f"{what}: turned by {shape.rotation:g} degrees, it"
             return self._outside(what, Box(x1, y1, x2, y2), image)
         return None
 

@@ -460,6 +460,21 @@ def test_clip(tmp_path: Path) -> None:
     assert [(cell.box.x1, cell.box.x2) for cell in ds.cells] == [(0, 200)]
 
 
+def test_of_a_rotated_shape_the_message_says_where_its_corners_are(tmp_path: Path) -> None:
+    ellipse = element(
+        "ellipse", {"label": "Other", "cx": 190, "cy": 50, "rx": 5, "ry": 20, "rotation": "90.00"}
+    )
+    text = document(image("a.png", box("Other", (170, 1, "199.90", 39), rotation="359.50") + ellipse))
+    path = write(tmp_path / "a.xml", text)
+    assert [line.split('image "a.png": ')[1].split(";")[0] for line in problems(path)] == [
+        'box of "Other": turned by 359.5 degrees, it ends at x=200.07, the image is 200 wide',
+        'ellipse of "Other": turned by 90 degrees, it ends at x=210.00, the image is 200 wide',
+    ]
+    with pytest.warns(DataWarning, match="2 boxes: cut at their image's border"):
+        box_, _ = cvat.read(path, clip=True).cells
+    assert (box_.box.x2, box_.shape) == (200, RotatedBox(170, 1, 199.9, 39, 359.5))
+
+
 def test_a_box_without_area_is_named_and_left_out(tmp_path: Path) -> None:
     path = write(tmp_path / "a.xml", document(image("a.png", box("Other", (5, 5, 5, 9)) + box("Other"))))
     with pytest.warns(
