@@ -12,6 +12,7 @@ from pcm_leukemia import converters, sources
 from pcm_leukemia.classes import in_classes
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import DataNotFound, InvalidExport, option
+from pcm_leukemia.files import UNPACK, other_archive
 from pcm_leukemia.patients import Attribute, Table, Tag, assign, merge
 from pcm_leukemia.schema import Taxonomy
 
@@ -173,7 +174,10 @@ def _not_found(path: Path) -> DataNotFound:
     titles = [*(form.TITLE for form in reversed(converters.readable())), "NAME:ROOT of a public data set"]
     known = f"give {', '.join(titles[:-1])}, or {titles[-1]} (see pcm-leukemia sources)"
     if path.is_file():
-        return DataNotFound(f"{path}: is not a data set; {known}")
+        if kind := other_archive(path):
+            return DataNotFound(f"{path}: is a {kind} archive, which is not read; {UNPACK}")
+        what = "is empty" if not path.stat().st_size else "is not a data set"
+        return DataNotFound(f"{path}: {what}; {known}")
     if not path.is_dir():
         return DataNotFound(f"{path}: no such file or folder; {known}")
     zips = sorted(path.glob("*.zip"))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 
 from pcm_leukemia.converters.cvat.writer import check_out, write
 from pcm_leukemia.cvat import read
+from pcm_leukemia.files import looks_like_zip
 
 __all__ = ["check_out", "read", "write"]
 
@@ -17,5 +17,5 @@ PRECEDENCE = 2
 def recognises(path: Path) -> bool:
     """Whether a path is an XML file, a zip, or a folder with an XML file in it or below it."""
     if path.is_file():
-        return path.suffix.lower() in (".xml", ".zip") or zipfile.is_zipfile(path)
+        return path.suffix.lower() == ".xml" or looks_like_zip(path)
     return any(path.rglob("*.[xX][mM][lL]"))

@@ -19,7 +19,17 @@ from pcm_leukemia.cvat.inspection import Inspection
 from pcm_leukemia.cvat.labels import Labels
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import DataWarning, InvalidExport, Problem, UnknownLabel, some
-from pcm_leukemia.files import Container, count_unlisted, find_images, is_image_file, open_container, unlisted
+from pcm_leukemia.files import (
+    ARCHIVES,
+    Container,
+    Document,
+    count_unlisted,
+    find_images,
+    first_of,
+    is_image_file,
+    open_container,
+    unlisted,
+)
 from pcm_leukemia.schema import Taxonomy
 from pcm_leukemia.taxonomy import NINE
 
@@ -120,8 +130,7 @@ def _scan(
         for document in documents:
             read_document(document, parsed)
     if not inspection.images and not inspection.problems and not container.problems:
-        what = "contains no images" if documents else "contains no XML file"
-        inspection.problems.append(Problem(str(path), what, "give an export in 'CVAT for images 1.1'"))
+        inspection.problems.append(_nothing(Path(path), container, documents))
     inspection.problems += parsed.labels.problems()
     inspection.warnings += parsed.labels.warnings()
     root = _find_images(parsed, pictures, required=images_root is not None, check=check_images)
@@ -150,6 +159,17 @@ def _find_images(parsed: Parsed, pictures: Container, *, required: bool, check: 
         parsed.images = {image.id: image for image in compared}
         parsed.inspection.problems += wrong
     return root
+
+
+def _nothing(path: Path, container: Container, documents: list[Document]) -> Problem:
+    """The problem of an export without images."""
+    what, fix = "contains no images", "give an export in 'CVAT for images 1.1'"
+    if not documents:
+        packed = sorted(file for file in container.paths(lambda _: False) if file.lower().endswith(ARCHIVES))
+        what = "contains no XML file"
+        if packed:
+            what, fix = f"{what}, but archives: {first_of(packed)}", "unpack everything, and give the folder"
+    return Problem(str(path), what, fix)
 
 
 def _unused(container: Container, path: Path) -> list[Problem]:

@@ -66,8 +66,12 @@ def read_document(document: Document, parsed: Parsed) -> None:
         parsed.inspection.problems.append(refused.problem)
     except (MemoryError, KeyboardInterrupt):
         raise
+    except OSError as error:
+        what, fix = f"cannot be read ({error.strerror or error})", "check its permissions, or export it again"
+        parsed.inspection.problems.append(Problem(document.where, what, fix))
     except Exception as error:  # noqa: BLE001 - expat, the codecs and a broken zip raise many types
-        what = f"is not well-formed XML, or cut short ({error or type(error).__name__})"
+        why = error or type(error).__name__
+        what = f"is not well-formed XML, or cut short ({why if reader.parser.CurrentByteIndex > 0 else 'it is empty'})"
         parsed.inspection.problems.append(Problem(f"{document.where}:{reader.line}", what, EXPORT_AGAIN))
     for (kind, label), count in reader.counts.items():
         parsed.inspection.shapes[kind] += count

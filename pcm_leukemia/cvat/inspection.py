@@ -67,6 +67,8 @@ class Inspection:
         }
 
     def __str__(self) -> str:
+        if self.problems and not (self.version or self.header or self.images or self.tracks):
+            return some(self.problems)
         shapes = ", ".join(f"{count:,} {kind}" for kind, count in sorted(self.shapes.items())) or "none"
         labels = ", ".join(f"{label} {count:,}" for label, count in sorted(self.labels.items())) or "none"
         return "\n".join(

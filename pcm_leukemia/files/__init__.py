@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pcm_leukemia.files.ahead import ahead
+from pcm_leukemia.files.archives import ARCHIVES, UNPACK, looks_like_zip, other_archive, why_no_zip
 from pcm_leukemia.files.containers import Container, Document, open_container
 from pcm_leukemia.files.digests import digest
 from pcm_leukemia.files.finding import Found, common_form, find_images, find_paths
@@ -10,7 +11,7 @@ from pcm_leukemia.files.naming import ImageNames
 from pcm_leukemia.files.paths import leads_outside, portable_name
 from pcm_leukemia.files.reading import BAD_CONTENT, BAD_FILE, GIT_LFS, IMAGE_SUFFIXES, Files, read_text
 from pcm_leukemia.files.roots import common_root, way_below
-from pcm_leukemia.files.unlisted import count_unlisted, is_image_file, unlisted
+from pcm_leukemia.files.unlisted import count_unlisted, first_of, is_image_file, unlisted
 from pcm_leukemia.files.writing import (
     CANONICAL,
     HEADER,
@@ -33,6 +34,7 @@ from pcm_leukemia.files.writing import (
 from pcm_leukemia.files.zips import open_zip
 
 __all__ = [
+    "ARCHIVES",
     "BAD_CONTENT",
     "BAD_FILE",
     "CANONICAL",
@@ -40,6 +42,7 @@ __all__ = [
     "HEADER",
     "IMAGE_SUFFIXES",
     "MARKER",
+    "UNPACK",
     "Container",
     "Document",
     "Files",
@@ -57,19 +60,23 @@ __all__ = [
     "disk_errors",
     "find_images",
     "find_paths",
+    "first_of",
     "is_image_file",
     "leads_outside",
+    "looks_like_zip",
     "new_file",
     "new_folder",
     "new_zip",
     "open_container",
     "open_zip",
+    "other_archive",
     "portable_name",
     "put_in_place",
     "read_text",
     "runs",
     "unlisted",
     "way_below",
+    "why_no_zip",
     "write_json",
     "write_text",
     "written_as",

@@ -11,18 +11,20 @@ import posixpath
 import stat
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import IO, Protocol
 
 from pcm_leukemia.errors import DataNotFound, Problem, option
+from pcm_leukemia.files.archives import UNPACK, looks_like_zip, other_archive, why_no_zip
 from pcm_leukemia.files.paths import leads_outside
 from pcm_leukemia.files.zips import open_zip
 
 __all__ = ["Container", "Document", "open_container"]
 
+EXPORT_AGAIN = "export again from CVAT"
 MOST_RATIO = 200
 """A zip may unpack to this many times its size: XML of boxes reaches about 40, images about 1."""
 SMALL = 64 * 2**20
@@ -68,16 +70,19 @@ def open_container(path: str | Path) -> Container:
     Raises
     ------
     DataNotFound
-        If the path does not exist.
+        If the path does not exist, or is an archive of another kind.
     """
     path = Path(path)
-    if path.is_dir():
-        return _Folder(path)
-    if not path.is_file():
-        raise DataNotFound(f"{path}: no such file or folder; give a CVAT export (.xml, .zip or a folder)")
-    if zipfile.is_zipfile(path) or path.suffix.lower() == ".zip":
-        return _Zip(path)
-    return _File(path)
+    try:
+        if path.is_dir():
+            return _Folder(path)
+        if not path.is_file():
+            raise DataNotFound(f"{path}: no such file or folder; give a CVAT export (.xml, .zip or a folder)")
+    except (OSError, ValueError) as error:
+        raise DataNotFound(f"{path}: cannot be opened ({error}); give a CVAT export") from error
+    if kind := other_archive(path):
+        raise DataNotFound(f"{path}: is a {kind} archive, which is not read; {UNPACK}")
+    return _Zip(path) if looks_like_zip(path) else _File(path)
 
 
 def _documents(paths: list[str], where: str, opener: Callable[[str], IO[bytes]]) -> list[Document]:
@@ -101,14 +106,17 @@ class _Folder:
         self._links: set[str] = set()
 
     def documents(self) -> list[Document]:
-        paths = [path for path in self._walk if path.lower().endswith(".xml") and not self.refuses(path)]
+        paths = [path for path in self._walk if path.lower().endswith(".xml") and not self._unfit(path)]
         return _documents(paths, "", lambda path: (self.root / path).open("rb"))
 
     def listing(self, folder: str) -> frozenset[str]:
         try:
             with os.scandir(self.root / folder) as entries:
-                found = [(entry.name, entry.is_symlink()) for entry in entries if entry.is_file()]
+                found = [(entry.name, entry.is_symlink()) for entry in entries if _is_file(entry)]
             linked = (self.root / folder).resolve() != self._real_root / folder
+        except PermissionError as error:
+            self._cannot_list(error)
+            return frozenset()
         except (OSError, ValueError):
             return frozenset()
         self._links |= {f"{folder}/{name}" if folder else name for name, link in found if link or linked}
@@ -121,8 +129,9 @@ class _Folder:
         link = self.root / path
         if path not in self._links and not link.is_symlink():
             return False
-        if link.resolve().is_relative_to(self._real_root):
-            return False
+        with suppress(OSError, RuntimeError):  # a link in a circle
+            if link.resolve().is_relative_to(self._real_root):
+                return False
         what = "is reached by a link that leads out of the export"
         self.problems.append(Problem(str(link), what, f"name the real folder: {option('images_root')}"))
         return True
@@ -131,9 +140,22 @@ class _Folder:
     def _real_root(self) -> Path:
         return self.root.resolve()
 
+    def _unfit(self, path: str) -> bool:
+        """Whether an XML file must not be read; if so, a problem is added."""
+        shown = path.encode(errors="replace").decode()
+        if shown != path:
+            self.problems.append(Problem(str(self.root / shown), "its name is not UTF-8", "rename the file"))
+        return shown != path or self.refuses(path)
+
     @cached_property
     def _walk(self) -> list[str]:
-        return list(_walked(self.root))
+        return list(_walked(self.root, self._cannot_list))
+
+    def _cannot_list(self, error: OSError) -> None:
+        fix = "check its permissions, or name another folder"
+        problem = Problem(str(error.filename), f"cannot be listed ({error.strerror})", fix)
+        if problem not in self.problems:
+            self.problems.append(problem)
 
 
 class _File(_Folder):
@@ -155,7 +177,7 @@ class _File(_Folder):
             return
         for folder in folders:
             if near(folder):
-                yield from (f"{folder}/{path}" for path in _walked(self.root / folder))
+                yield from (f"{folder}/{path}" for path in _walked(self.root / folder, self._cannot_list))
 
 
 class _Zip:
@@ -165,11 +187,18 @@ class _Zip:
         self.root = path
         self.problems: list[Problem] = []
         self._members: dict[str, zipfile.ZipInfo] = {}
-        with _as_problem(path.name, self.problems), open_zip(path) as archive:
+        refused: dict[tuple[str, str], list[str]] = {}
+        with self._readable(), open_zip(path) as archive:
             for info in archive.infolist():
-                if not info.is_dir() and self._accepts(info):
-                    self._members[info.filename] = info
+                if not info.is_dir():
+                    if reason := self._refusal(info):
+                        refused.setdefault(reason, []).append(info.orig_filename)
+                    else:
+                        self._members[info.filename] = info
             self._refuse_bomb(archive.infolist())
+        for (what, fix), names in refused.items():
+            more = f" and {len(names) - 1:,} more" if len(names) > 1 else ""
+            self.problems.append(Problem(f"{path.name}:{names[0]!r}{more}", what, fix))
 
     def documents(self) -> list[Document]:
         paths = [path for path in self._members if path.lower().endswith(".xml")]
@@ -197,48 +226,51 @@ class _Zip:
         with open_zip(self.root) as archive:
             return archive.open(member)
 
-    def _accepts(self, info: zipfile.ZipInfo) -> bool:
-        what = None
+    def _refusal(self, info: zipfile.ZipInfo) -> tuple[str, str] | None:
+        """Why a member must not be used, and the fix."""
         if leads_outside(info.orig_filename):
-            what = "leads out of the zip"
-        elif stat.S_ISLNK(info.external_attr >> 16):
-            what = "is a link"
-        elif info.filename in self._members:
-            what = "appears twice in the zip"
-        elif info.flag_bits & 1:
-            what = "is encrypted"
-        if what:
-            where = f"{self.root.name}:{info.orig_filename!r}"
-            self.problems.append(Problem(where, what, "export again from CVAT"))
-        return what is None
+            return "leads out of the zip", EXPORT_AGAIN
+        if stat.S_ISLNK(info.external_attr >> 16):
+            return "is a link", EXPORT_AGAIN
+        if info.filename in self._members:
+            return "appears twice in the zip", EXPORT_AGAIN
+        if info.flag_bits & 1:
+            return "is encrypted", UNPACK
+        return None
+
+    @contextmanager
+    def _readable(self) -> Iterator[None]:
+        """Turn any exception that a broken zip causes into one problem."""
+        try:
+            yield
+        except (MemoryError, KeyboardInterrupt):
+            raise
+        except Exception as error:  # noqa: BLE001 - zipfile and its codecs raise many types
+            self._members.clear()
+            why = why_no_zip(self.root, error)
+            self.problems.append(
+                Problem(self.root.name, f"cannot be read {why}", "download or export it again")
+            )
 
     def _refuse_bomb(self, members: list[zipfile.ZipInfo]) -> None:
         unpacked = sum(info.file_size for info in members)
         packed = self.root.stat().st_size
         if unpacked > SMALL and unpacked > MOST_RATIO * packed:
             what = f"unpacks to {unpacked:,} bytes, {unpacked // packed:,} times its size"
-            self.problems.append(
-                Problem(self.root.name, what, "export again from CVAT, or unpack it yourself")
-            )
+            self.problems.append(Problem(self.root.name, what, f"{EXPORT_AGAIN}, or unpack it yourself"))
             self._members.clear()
 
 
-def _walked(root: Path) -> Iterator[str]:
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_file()
+    except OSError:  # a link in a circle
+        return False
+
+
+def _walked(root: Path, onerror: Callable[[OSError], None]) -> Iterator[str]:
     """Every file below a folder, without following links to folders."""
-    for folder, folders, files in os.walk(root):
+    for folder, folders, files in os.walk(root, onerror=onerror):
         folders.sort()
         inner = Path(folder).relative_to(root).as_posix()
         yield from (file if inner == "." else f"{inner}/{file}" for file in sorted(files))
-
-
-@contextmanager
-def _as_problem(where: str, problems: list[Problem]) -> Iterator[None]:
-    """Turn any exception that a broken zip causes into one problem."""
-    try:
-        yield
-    except (MemoryError, KeyboardInterrupt):
-        raise
-    except Exception as error:  # noqa: BLE001 - zipfile and its codecs raise many types
-        problems.append(
-            Problem(where, f"cannot be read ({error or type(error).__name__})", "export again from CVAT")
-        )

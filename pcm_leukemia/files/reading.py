@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO
 
 from pcm_leukemia.errors import CorruptFile, DataNotFound, option
+from pcm_leukemia.files.archives import why_no_zip
 from pcm_leukemia.files.digests import digest
 from pcm_leukemia.files.paths import leads_outside
 from pcm_leukemia.files.zips import open_zip
@@ -216,7 +217,8 @@ def _opened(path: Path) -> zipfile.ZipFile:
     try:
         return open_zip(path)
     except (zipfile.BadZipFile, OSError) as error:
-        raise CorruptFile(f"{path}: cannot be read as a zip ({error}); export it again") from error
+        why = why_no_zip(path, error)
+        raise CorruptFile(f"{path}: cannot be read as a zip {why}; download or export it again") from error
 
 
 @lru_cache(maxsize=4)

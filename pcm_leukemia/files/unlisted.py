@@ -9,7 +9,7 @@ from pcm_leukemia.files.containers import open_container
 from pcm_leukemia.files.reading import IMAGE_SUFFIXES
 from pcm_leukemia.files.writing import MARKER
 
-__all__ = ["count_unlisted", "is_image_file", "unlisted"]
+__all__ = ["count_unlisted", "first_of", "is_image_file", "unlisted"]
 
 _SHOWN = 3
 
@@ -61,7 +61,7 @@ def unlisted(root: Path, listed: Iterable[str]) -> list[str]:
     found = _unlisted(root, known) if known else []
     for archive, members in inside_zips.items():
         found += [f"{archive}/{member}" for member in _unlisted(root / archive, members)]
-    return sorted(found)
+    return sorted(map(_readable, found))
 
 
 def count_unlisted(files: Sequence[str]) -> str:
@@ -72,10 +72,25 @@ def count_unlisted(files: Sequence[str]) -> str:
     >>> count_unlisted(["a.png", "b.png", "c.png", "d.png"])
     '4 image files are not in the annotations: a.png, b.png, c.png and 1 more'
     """
-    shown = ", ".join(files[:_SHOWN])
-    more = f" and {len(files) - _SHOWN:,} more" if len(files) > _SHOWN else ""
     what = "image file is" if len(files) == 1 else "image files are"
-    return f"{len(files):,} {what} not in the annotations: {shown}{more}"
+    return f"{len(files):,} {what} not in the annotations: {first_of(files)}"
+
+
+def first_of(files: Sequence[str]) -> str:
+    """The names of the first files, and how many more there are.
+
+    Examples
+    --------
+    >>> first_of(["a.png", "b.png", "c.png", "d.png"])
+    'a.png, b.png, c.png and 1 more'
+    """
+    more = f" and {len(files) - _SHOWN:,} more" if len(files) > _SHOWN else ""
+    return ", ".join(map(_readable, files[:_SHOWN])) + more
+
+
+def _readable(path: str) -> str:
+    """A path with "?" for each byte that is not UTF-8, which could not be printed."""
+    return path.encode(errors="replace").decode()
 
 
 def _through_zip(root: Path, file: str) -> tuple[str, str]:

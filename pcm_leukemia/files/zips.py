@@ -17,8 +17,16 @@ def open_zip(path: Path) -> zipfile.ZipFile:
 
     Windows PowerShell 5 writes backslashes, and macOS writes UTF-8 without saying so. A member can also be opened by the
     name that it has in the file.
+
+    Raises
+    ------
+    zipfile.BadZipFile
+        If the file is not a whole zip.
     """
     archive = zipfile.ZipFile(path)
+    if any(member.header_offset < 0 for member in archive.infolist()):
+        archive.close()
+        raise zipfile.BadZipFile("a piece of it is missing")
     for member in archive.infolist():
         name = _name(member)
         if name != member.filename:
