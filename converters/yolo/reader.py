@@ -33,11 +33,15 @@ def read(
     rows: Rows | None = None,
     check_images: bool = True,
 ) -> Dataset:
-    """Read a YOLO folder: one that `write` wrote, or any other that ultralytics can train on.
+    """Read a YOLO folder: one that `write` wrote, or one of another tool.
 
-    Cells are numbered from 0 in the order of the rows. A row with more than five columns is an outline,
-    kept as a `Polygon`. In folders of other tools, image ids are paths below the folder, sizes come
-    from the images' headers, and boxes that leave their image by up to 1 px are cut at its border.
+    Cells are numbered from 0 in the order of the rows. A row of five columns is a box; longer rows are what `rows` or
+    data.yaml says, otherwise outlines if they can be nothing else. Outlines are kept as a `Polygon`, four corners as a
+    `RotatedBox`; key points and other columns behind a box are not read.
+
+    In folders of other tools, image ids are paths below the folder, sizes come from the images' headers, and boxes that
+    leave their image by up to 1 px are cut at its border. Instead of data.yaml, a folder may have obj.data (Darknet,
+    CVAT's "YOLO 1.1") or classes.txt (Label Studio, labelImg).
 
     Parameters
     ----------
@@ -53,25 +57,31 @@ def read(
     images_root
         A folder or zip with the images, if they are elsewhere. For a folder of another tool: the folder that
         ``train``, ``val`` and ``test`` in data.yaml are relative to.
+    rows
+        The meaning of the label files' rows: "box", "outline", "obb" (four corners), or "pose" (a box and key points).
+    check_images
+        Whether to compare each image file with the size in images.csv and with its EXIF orientation, and to record its
+        digest.
 
     Raises
     ------
     DataNotFound
-        If there is no data.yaml, or a folder or file that it names does not exist.
+        If there is no data.yaml, a folder or file that it names does not exist, or `path` is a zip.
     CorruptFile
-        If data.yaml or images.csv cannot be read.
+        If data.yaml, images.csv or a list of images cannot be read.
     UnknownLabel
         If a name is not a class of `taxonomy`.
     InvalidExport
-        If a row, an image or a part is invalid: every problem is listed.
+        If a row, an image or a part is invalid, rows can be read in several ways, images are not read, or none has a
+        label file: every problem is listed.
     ValueError
-        If `labels` maps a name to something other than a class or "ignore".
+        If `labels` maps a name to something other than a class or "ignore", or `rows` has an unknown value.
 
     Warns
     -----
     DataWarning
-        If images have no label file (they are kept, without cells), label files have no image,
-        boxes were cut, or all parts contain the same images.
+        If images have no label file (they are kept, without cells), label files have no image, image files are not
+        named, columns are not read, boxes were cut, or all parts contain the same images.
     """
     said = description.read(Path(path))
     issues = Issues()
