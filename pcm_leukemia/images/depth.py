@@ -52,11 +52,15 @@ def is_deep(picture: PIL.Image.Image) -> bool:
         return False
     if picture.format == "TIFF":
         return max(_tag(picture, _BITS)) > 8 or _format(picture) != _UNSIGNED
+    if picture.format == "JPEG2000":
+        return _bits_of_jpeg_2000(picture) > 8
     return picture.mode[0] in "IF" or ";16" in _raw_mode(picture) or _largest_of_ppm(picture) > 255
 
 
 def declared_white(picture: PIL.Image.Image) -> float | None:
     """The value that is white according to the file of a deep picture; None if it does not say it."""
+    if picture.format == "JPEG2000":
+        return None if _bits_of_jpeg_2000(picture) == 16 else 65535.0  # scaled by Pillow
     if picture.format != "TIFF":
         return 65535.0 if 255 < _largest_of_ppm(picture) < 65535 else None  # scaled by Pillow
     bits = int(max(_tag(picture, _BITS)))
@@ -118,6 +122,8 @@ def to_8_bits(
     if picture.mode in ("RGB", "RGBA"):
         if picture.format == "TIFF" and _tag(picture, _PLANAR)[0] == 2:
             raise CorruptFile(f"{where}: has 16 bits a channel, and one plane for each channel; {_EIGHT}")
+        if picture.format == "JPEG2000":  # Pillow's white becomes black
+            raise CorruptFile(f"{where}: is a colour JPEG 2000 of more than 8 bits a channel; {_EIGHT}")
         rgb = picture.convert("RGB")
         scaled_by_pillow = picture.format == "PPM" and declared is not None
         if scaled_by_pillow or (white is None and np.asarray(rgb).max() >= 128):
@@ -172,6 +178,18 @@ def _largest_of_ppm(picture: PIL.Image.Image) -> int:
     return int(args[1]) if picture.format == "PPM" and isinstance(args, tuple) and len(args) == 2 else 0
 
 
+def _bits_of_jpeg_2000(picture: PIL.Image.Image) -> int:
+    """The bits of the first channel, from the marker SIZ (ITU T.800, annex A.5.1); 8 if it is not near the beginning."""
+    stream = cast("ImageFile", picture).fp
+    assert stream is not None
+    place = stream.tell()
+    stream.seek(0)
+    head = stream.read(2**16)
+    stream.seek(place)
+    start = head.find(b"\xff\x4f\xff\x51")
+    return (head[start + 42] & 127) + 1 if start >= 0 else 8
+
+
 def _decoder_arguments(picture: PIL.Image.Image) -> Any:
     tiles = cast("ImageFile", picture).tile
     return tiles[0][3] if tiles else ""
@@ -215,6 +233,8 @@ def _swapped(args: Any) -> Any:
     """The arguments of one of Pillow's decoders, with the other order of bytes."""
     if isinstance(args, tuple):
         return (_swapped(args[0]), *args[1:])
+    if args.startswith("RGBa"):  # Pillow divides the high bytes by the alpha channel
+        raise KeyError(args)
     return args[:-4] + _OTHER_BYTE[args[-4:]]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import struct
 import zlib
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+import PIL.Image
 import pytest
 
 from pcm_leukemia import NINE, Box, Cell, Dataset, Image, images, store
@@ -99,6 +101,21 @@ def packed_12(pixels: npt.NDArray[np.uint8]) -> bytes:
     return tiff(rows.reshape(len(pixels), -1), bits=12, width=pixels.shape[1])
 
 
+def jpeg_2000(samples: npt.NDArray[Any]) -> bytes:
+    out = io.BytesIO()
+    PIL.Image.fromarray(samples).save(out, "JPEG2000")
+    return out.getvalue()
+
+
+def with_bits(data: bytes, bits: int) -> bytes:
+    """A JPEG 2000 that declares other bits a channel."""
+    start = data.index(b"\xff\x4f\xff\x51")
+    channels = data[start + 41]
+    changed = bytearray(data)
+    changed[start + 42 : start + 42 + 3 * channels : 3] = bytes([bits - 1] * channels)
+    return bytes(changed)
+
+
 def text(words: str) -> list[bytes]:
     return [bytes([each]) for each in words.encode() + b"\0"]
 
@@ -143,6 +160,7 @@ DECIDED = {
     "PNG, colour": png(C16),
     "PNG, grey with alpha": png(opaque(G16, 65535)),
     "PNG, colour under alpha 0": png(opaque(C16, 0)),
+    "JPEG 2000": jpeg_2000(G16),
     "PGM of 4095": f"P5 {PPM} 4095\n".encode() + G12.astype(">u2").tobytes(),
     "PGM of 65535": f"P5 {PPM} 65535\n".encode() + G16.astype(">u2").tobytes(),
     "PPM of 1023": f"P6 {PPM} 1023\n".encode() + of_depth(COLOUR, 1023, ">u2").tobytes(),
@@ -167,6 +185,7 @@ UNDECIDED = {
     "PNG, 12 bits, sBIT": (png(G12, chunk(b"sBIT", bytes([12]))), 4095),
     "PNG, colour, 12 bits": (png(C12), 4095),
     "PNG, colour with alpha, 12 bits": (png(opaque(C12, 65535)), 4095),
+    "JPEG 2000, 12 bits in 16": (jpeg_2000(G12), 4095),
     "PFM": (f"Pf\n{PPM}\n-1.0\n".encode() + FLOAT[::-1].tobytes(), 1),
 }
 REFUSED = {
@@ -180,6 +199,10 @@ REFUSED = {
     "PPM of 12 bits in 65535": (
         f"P6 {PPM} 65535\n".encode() + C12.astype(">u2").tobytes(),
         "16 bits a channel in an unusual layout",
+    ),
+    "JPEG 2000 in colour, 12 bits": (
+        with_bits(jpeg_2000(COLOUR), 12),
+        "is a colour JPEG 2000 of more than 8 bits",
     ),
     "half floats": (tiff(FLOAT.astype("f2"), form=3), "begins as TIFF, but its header cannot be read"),
     "doubles": (tiff(FLOAT.astype("f8"), form=3), "begins as TIFF, but its header cannot be read"),
