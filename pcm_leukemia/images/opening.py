@@ -1,7 +1,7 @@
 """Opens image files: reads their headers, and says what a file is that is no readable image.
 
 Opening decodes nothing, so a header may announce any size. The number of pixels is limited where they are decoded, in
-`decodable`: a small file can be made to fill the memory.
+`decoding`: a small file can be made to fill the memory.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from pcm_leukemia.errors import CorruptFile, either, option
 from pcm_leukemia.files import BAD_FILE, GIT_LFS
 from pcm_leukemia.schema import LONGEST
 
-__all__ = ["BAD_IMAGE", "MAX_PIXELS", "decodable", "opened", "picture_of", "setting"]
+__all__ = ["BAD_IMAGE", "MAX_PIXELS", "decoding", "opened", "picture_of", "setting"]
 
 BAD_IMAGE = (
     *(*BAD_FILE, SyntaxError, ArithmeticError, LookupError, TypeError, AttributeError, struct.error),
@@ -132,15 +132,26 @@ def picture_of(stream: IO[bytes]) -> ImageFile:
 
 
 @contextmanager
-def decodable(picture: PIL.Image.Image, where: str) -> Iterator[None]:
-    """Decode inside this block: pictures of too many pixels are refused, and large ones are decoded one at a time.
+def decoding(picture: PIL.Image.Image, where: str) -> Iterator[None]:
+    """Decode a picture inside this block: one of too many pixels is refused, and large ones are decoded one at a time.
 
     Raises
     ------
     CorruptFile
-        If the picture has more pixels than the environment variable `MAX_PIXELS`, by default 178,956,970.
+        If the picture has more pixels than the environment variable `MAX_PIXELS`, by default 178,956,970; or if it cannot be
+        decoded inside the block.
     """
-    pixels = picture.width * picture.height
+    with _limited(picture.width * picture.height, where):
+        try:
+            yield
+        except CorruptFile:
+            raise
+        except BAD_IMAGE as error:
+            raise CorruptFile(f"{where}: cannot be decoded ({error}); replace the file") from error
+
+
+@contextmanager
+def _limited(pixels: int, where: str) -> Iterator[None]:
     if pixels <= _WARNED:
         if MAX_PIXELS in os.environ:
             _require_few(pixels, where)

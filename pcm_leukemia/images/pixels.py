@@ -22,7 +22,7 @@ from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import CorruptFile, DataNotFound, Problem, option
 from pcm_leukemia.files import Files
 from pcm_leukemia.images.depth import given_white, is_deep, samples_of, to_8_bits
-from pcm_leukemia.images.opening import BAD_IMAGE, decodable, opened
+from pcm_leukemia.images.opening import BAD_IMAGE, decoding, opened
 from pcm_leukemia.schema import Image
 
 try:
@@ -159,7 +159,7 @@ def varies(data: bytes, where: str) -> bool:
     CorruptFile
         If the file cannot be decoded.
     """
-    with opened(data, where) as picture, decodable(picture, where):
+    with opened(data, where) as picture, decoding(picture, where):
         if is_deep(picture):
             values = samples_of(data, picture, where)
             return float(values.max()) - float(values.min()) > 0.01 * float(values.max())
@@ -223,14 +223,7 @@ def _bytes_of(files: Files, image: Image) -> bytes:
 def _pixels(
     data: bytes, picture: PIL.Image.Image, where: str, white_level: float | None, *, turned: bool = False
 ) -> Pixels:
-    with decodable(picture, where):
-        return _decoded(data, picture, where, white_level, turned=turned)
-
-
-def _decoded(
-    data: bytes, picture: PIL.Image.Image, where: str, white_level: float | None, *, turned: bool
-) -> Pixels:
-    try:
+    with decoding(picture, where):
         if simplejpeg is not None and picture.format == "JPEG" and picture.mode == "RGB" and not turned:
             fast = _decode_jpeg(data)
             if fast is not None:
@@ -238,10 +231,6 @@ def _decoded(
         rgb = to_8_bits(data, picture, where, white_level) if is_deep(picture) else picture.convert("RGB")
         # a copy: unlike those of simplejpeg, Pillow's pixels cannot be written to
         return np.array(_as_shown(rgb, picture) if turned else rgb)
-    except CorruptFile:
-        raise
-    except BAD_IMAGE as error:
-        raise CorruptFile(f"{where}: cannot be decoded ({error}); replace the file") from error
 
 
 def _decode_jpeg(data: bytes) -> Pixels | None:
