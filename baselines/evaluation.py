@@ -17,7 +17,7 @@ from pcm_leukemia.baselines.metrics.detection import AveragePrecision, Detection
 from pcm_leukemia.baselines.run import Run
 from pcm_leukemia.baselines.two_stage import OTHER, TwoStage
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.errors import either
+from pcm_leukemia.errors import Problem, UnfitForTask, either
 from pcm_leukemia.requirements import require
 from pcm_leukemia.schema import ImageId
 from pcm_leukemia.splits import LEARNED_FROM
@@ -202,10 +202,16 @@ def _view(run: Run, chosen: Dataset, part: str) -> Dataset:
         run.require_unseen(chosen)
     view = chosen.task(run.task)
     if view.taxonomy.labels != run.labels:
-        raise ValueError(
-            f"{view.name}: has the classes {', '.join(view.taxonomy.labels)}, {run.folder} was trained for "
-            f"{', '.join(run.labels)}; bring the data to the same classes: "
-            + either("Dataset.relabel", "pcm-leukemia import DATA NEW --map LABEL=CLASS")
+        raise UnfitForTask(
+            [
+                Problem(
+                    view.name,
+                    f"has the classes {', '.join(view.taxonomy.labels)}, {run.folder} was trained for "
+                    f"{', '.join(run.labels)}",
+                    "bring the data to the same classes: "
+                    + either("Dataset.relabel", "pcm-leukemia import DATA NEW --map LABEL=CLASS"),
+                )
+            ]
         )
     require(view, boxes=True, incomplete="refuse" if run.baseline.kind == "detector" else None)
     return view

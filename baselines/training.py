@@ -14,7 +14,7 @@ import msgspec
 from pcm_leukemia.baselines import config, run
 from pcm_leukemia.baselines.contract import Job
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.errors import DataWarning, UnknownPart, either
+from pcm_leukemia.errors import DataWarning, MissingPart, Problem, UnfitForTask, either
 from pcm_leukemia.requirements import Incomplete, require
 
 __all__ = ["train"]
@@ -73,16 +73,17 @@ def train(
 
     Raises
     ------
-    UnknownPart
+    MissingPart
         If there is no split, or it lacks train or val.
     LeakySplit
         If a patient or a group is in two parts.
     UnfitForTask
-        If a detector would learn from cells without a box, or from images that are annotated in part.
+        If a part has no cells to learn from, or a detector would learn from cells without a box, or from images that
+        are annotated in part.
     ExportError
         If `out` holds something else.
     ValueError
-        If the model does not do the task, a setting is unknown, or a part has no cells to learn from.
+        If the model does not do the task, or a setting is unknown.
     """
     model = config.find(baseline)
     task = task or model.tasks[0]
@@ -119,7 +120,7 @@ def _parts(ds: Dataset, task: str) -> tuple[Dataset, Dataset]:
     """The train and val parts, reduced to the task; each must have something to learn."""
     if ds.split is None or not {"train", "val"} <= set(ds.split.parts):
         has = ", ".join(ds.parts) if ds.split else "no split"
-        raise UnknownPart(
+        raise MissingPart(
             f"{ds.name}: training needs the parts train and val, but the data has {has}; make them: "
             + either(
                 'splits.by_patient (the paper draws val by image: val_unit="image")',
@@ -131,7 +132,9 @@ def _parts(ds: Dataset, task: str) -> tuple[Dataset, Dataset]:
     for part, there in parts.items():
         counts = Counter(cell.label for cell in there.cells)
         if not any(counts[label] for label in view.taxonomy.labels):
-            raise ValueError(f"{ds.name}: part {part} has no cell to learn from; make another split")
+            raise UnfitForTask(
+                [Problem(ds.name, f"part {part} has no cell to learn from", "make another split")]
+            )
         lacking = [label for label in view.taxonomy.labels if not counts[label]]
         if part == "train" and lacking:
             warnings.warn(

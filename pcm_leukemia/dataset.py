@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 from msgspec import structs
 
-from pcm_leukemia.errors import InvalidDataset, MissingExtra, Problem, UnknownPart, nearest, some
+from pcm_leukemia.errors import InvalidDataset, MissingExtra, MissingPart, Problem, UnknownPart, nearest, some
 from pcm_leukemia.schema import IGNORE, Cell, Image, Patient, Split, Taxonomy
 from pcm_leukemia.shapes import pack
 from pcm_leukemia.taxonomy import check_classes
@@ -319,14 +319,14 @@ Neutrophil, Basophil, Eosinophil, Lymphoblast, Monocyte, Myeloblast_AML, Myelobl
 
         Raises
         ------
-        UnknownPart
+        MissingPart
             If the split does not place an image.
         """
         if split is None:
             return replace(self, split=None)
         lost = [image.id for image in self.images if image.id not in split.part_of]
         if lost:
-            raise UnknownPart(
+            raise MissingPart(
                 f'split "{split.name}": {len(lost):,} of {len(self.images):,} images are in no part, the first '
                 f'"{lost[0]}"; make the split again, or let splits.extend place them'
             )

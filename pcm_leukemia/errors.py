@@ -6,10 +6,12 @@
     ├── InvalidExport(problems)     an export as a whole: every problem in it
     │   └── UnknownLabel            ... whose only problems are labels outside the taxonomy
     ├── InvalidDataset(problems)    the invariants between the tables of a data set
+    ├── ImpossibleValue             a value in a row that cannot be: an empty id, a box without area
     ├── MissingPatients             a patient-level split without patient ids
     ├── LeakySplit                  a patient in two parts
     ├── UnfitForTask(problems)      data that a task cannot use: points instead of boxes, unannotated cells
     ├── UnknownPart                 a part (or a split) that the data set does not have
+    │   └── MissingPart             ... though a task needs it: images in no part, no part to train on
     ├── ExportError                 the output folder, or a label that the format cannot write
     │   └── DataLoss                ... because a data set there would lose images, patients or placed images
     ├── DataNotFound                a path that does not exist, or holds nothing readable
@@ -36,10 +38,12 @@ __all__ = [
     "DataNotFound",
     "DataWarning",
     "ExportError",
+    "ImpossibleValue",
     "InvalidDataset",
     "InvalidExport",
     "LeakySplit",
     "MissingExtra",
+    "MissingPart",
     "MissingPatients",
     "PcmError",
     "Problem",
@@ -101,6 +105,10 @@ class InvalidDataset(_Problems, ValueError):
     """Tables that contradict each other; `problems` lists every contradiction."""
 
 
+class ImpossibleValue(PcmError, ValueError):
+    """A value in a row that cannot be: an empty id, a box without area, two classes of one name."""
+
+
 class MissingPatients(PcmError, ValueError):
     """A task that needs patient ids on a data set without them."""
 
@@ -118,6 +126,10 @@ class UnknownPart(PcmError, KeyError):
 
     def __str__(self) -> str:  # KeyError would print the repr of the sentence
         return str(self.args[0]) if self.args else ""
+
+
+class MissingPart(UnknownPart):
+    """Images that are in no part of a split, or data without the parts that a task needs."""
 
 
 class ExportError(PcmError, OSError):

@@ -11,7 +11,7 @@ from typing import Literal
 from pcm_leukemia import converters, sources
 from pcm_leukemia.classes import in_classes
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.errors import DataNotFound, InvalidExport, option
+from pcm_leukemia.errors import DataNotFound, ImpossibleValue, InvalidExport, option
 from pcm_leukemia.files import UNPACK, other_archive
 from pcm_leukemia.patients import Attribute, Table, Tag, assign, merge
 from pcm_leukemia.schema import Taxonomy
@@ -85,6 +85,8 @@ def load_dataset(
         If `path` does not exist, no known format is there, or it holds no image.
     InvalidExport
         If anything in it is wrong: every problem is listed.
+    ImpossibleValue
+        If a value in it cannot be, such as two classes of one name.
     CorruptFile, InvalidDataset
         If a canonical folder was changed after it was written.
     UnknownPart
@@ -131,7 +133,10 @@ def _read(path: str | Path, options: dict[str, object], *, check_images: bool | 
     if "check_images" in accepted:
         checked = accepted["check_images"].default if check_images is None else check_images
         options["check_images"] = checked
-    ds: Dataset = reader(place, **options)
+    try:
+        ds: Dataset = reader(place, **options)
+    except ImpossibleValue as error:
+        raise ImpossibleValue(f"{path}: {error}") from error
     if not ds.images:
         raise DataNotFound(f"{path}: was read as {title}, and holds no image; give data with images")
     return _with_digests(ds) if checked else ds

@@ -13,7 +13,7 @@ from typing import Literal, NewType, TypeAlias
 
 import msgspec
 
-from pcm_leukemia.errors import some
+from pcm_leukemia.errors import ImpossibleValue, some
 from pcm_leukemia.shapes import Box, Shape
 
 __all__ = [
@@ -88,7 +88,9 @@ class Patient:
 
     def __post_init__(self) -> None:
         if not self.id:
-            raise ValueError("patient: its id is empty; give an id, or leave the image without a patient")
+            raise ImpossibleValue(
+                "patient: its id is empty; give an id, or leave the image without a patient"
+            )
         if self.diagnosis == "":
             object.__setattr__(self, "diagnosis", None)
 
@@ -119,7 +121,7 @@ class Image:
 
     Raises
     ------
-    ValueError
+    ImpossibleValue
         If the id is empty, a size or the white level is not positive, or the annotation state is unknown.
     """
 
@@ -139,19 +141,23 @@ class Image:
 
     def __post_init__(self) -> None:
         if not self.id:
-            raise ValueError("image: its id is empty; give its path inside the export")
+            raise ImpossibleValue("image: its id is empty; give its path inside the export")
         if self.width < 1 or self.height < 1:
-            raise ValueError(f'image "{self.id}": size {self.width} x {self.height}; give pixels, 1 or more')
+            raise ImpossibleValue(
+                f'image "{self.id}": size {self.width} x {self.height}; give pixels, 1 or more'
+            )
         if max(self.width, self.height) > LONGEST:
-            raise ValueError(f'image "{self.id}": a side has more than {LONGEST:,} pixels; correct its size')
+            raise ImpossibleValue(
+                f'image "{self.id}": a side has more than {LONGEST:,} pixels; correct its size'
+            )
         if not self.name:
             object.__setattr__(self, "name", str(self.id))
         if self.annotation_state not in STATES:
-            raise ValueError(
+            raise ImpossibleValue(
                 f'image "{self.id}": annotation_state "{self.annotation_state}"; use one of {", ".join(STATES)}'
             )
         if self.white_level is not None and not 0 < self.white_level < float("inf"):
-            raise ValueError(f'image "{self.id}": white_level {self.white_level}; give a number above 0')
+            raise ImpossibleValue(f'image "{self.id}": white_level {self.white_level}; give a number above 0')
         for name in ("diagnosis", "group", "digest"):
             if getattr(self, name) == "":
                 object.__setattr__(self, name, None)
@@ -200,7 +206,7 @@ class Taxonomy:
 
     Raises
     ------
-    ValueError
+    ImpossibleValue
         If a label is empty, repeated or the reserved word "ignore", or an alias has an unknown label.
 
     Examples
@@ -222,7 +228,7 @@ class Taxonomy:
         wrong += [label for label, count in Counter(self.labels).items() if count > 1]
         wrong += [alias for alias, label in self.aliases.items() if label not in self.labels]
         if wrong:
-            raise ValueError(
+            raise ImpossibleValue(
                 f'taxonomy "{self.name}": {some(wrong)!r}: empty, repeated, reserved, or an alias of an '
                 "unknown label; give every class one name"
             )

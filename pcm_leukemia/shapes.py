@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, TypeAlias
 import msgspec
 from msgspec.structs import force_setattr
 
+from pcm_leukemia.errors import ImpossibleValue
+
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
@@ -43,7 +45,7 @@ class Box(msgspec.Struct, frozen=True, gc=False):
 
     Raises
     ------
-    ValueError
+    ImpossibleValue
         If a coordinate is not finite, or the box has no area.
 
     Examples
@@ -62,7 +64,7 @@ class Box(msgspec.Struct, frozen=True, gc=False):
 
     def __post_init__(self) -> None:
         if not (-math.inf < self.x1 < self.x2 < math.inf and -math.inf < self.y1 < self.y2 < math.inf):
-            raise ValueError(
+            raise ImpossibleValue(
                 f"box ({self.x1}, {self.y1}, {self.x2}, {self.y2}): has no area or is not finite; "
                 "give x1 < x2 and y1 < y2"
             )
@@ -195,7 +197,7 @@ class Mask:
 
     Raises
     ------
-    ValueError
+    ImpossibleValue
         If a run is negative, or the runs do not fill the crop.
 
     Examples
@@ -215,11 +217,11 @@ class Mask:
 
     def __post_init__(self) -> None:
         if self.width <= 0 or self.height <= 0 or any(run < 0 for run in self.runs):
-            raise ValueError(
+            raise ImpossibleValue(
                 "mask: a size is not positive or a run is negative; give alternating run lengths of zeros and ones"
             )
         if sum(self.runs) != self.width * self.height:
-            raise ValueError(
+            raise ImpossibleValue(
                 f"mask: its runs add up to {sum(self.runs)}, but the crop of {self.width} x {self.height} "
                 f"has {self.width * self.height} pixels; export it again from CVAT"
             )
@@ -293,11 +295,11 @@ class Point:
 
         Raises
         ------
-        ValueError
+        ImpossibleValue
             If the point lies outside the image.
         """
         if not (0 <= self.x <= width and 0 <= self.y <= height):
-            raise ValueError(
+            raise ImpossibleValue(
                 f"point ({self.x}, {self.y}): lies outside the image of {width} x {height}; give a point inside"
             )
         x, y = min(math.floor(self.x), width - 1), min(math.floor(self.y), height - 1)
@@ -359,11 +361,11 @@ def unpack(kind: str, numbers: Sequence[float]) -> Shape:
 
     Raises
     ------
-    ValueError
+    ImpossibleValue
         If the kind of shape is unknown, or it needs another count of numbers.
     """
     if not all(map(math.isfinite, numbers)):
-        raise ValueError(f'shape "{kind}": a number is not finite; draw it again')
+        raise ImpossibleValue(f'shape "{kind}": a number is not finite; draw it again')
     if kind == "rotated" and len(numbers) == 5:
         return RotatedBox(*numbers)
     if kind == "polygon" and numbers and len(numbers) % 2 == 0:
@@ -375,7 +377,7 @@ def unpack(kind: str, numbers: Sequence[float]) -> Shape:
         return Mask(left, top, width, height, tuple(runs))
     if kind == "point" and len(numbers) == 2:
         return Point(*numbers)
-    raise ValueError(
+    raise ImpossibleValue(
         f'shape "{kind}" with {len(numbers)} numbers: unknown kind or wrong count of numbers; '
         "use rotated, polygon, ellipse, mask or point"
     )

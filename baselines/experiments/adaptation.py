@@ -19,7 +19,7 @@ from pcm_leukemia.baselines import training
 from pcm_leukemia.baselines.evaluation import Evaluation, evaluate
 from pcm_leukemia.baselines.run import Run, is_run
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.errors import ExportError, option
+from pcm_leukemia.errors import ExportError, Problem, UnfitForTask, option
 from pcm_leukemia.joining import concat
 from pcm_leukemia.schema import IGNORE, ImageId, Split
 from pcm_leukemia.splits import LEARNED_FROM, draw_keys, unit_of
@@ -84,8 +84,9 @@ def draw(
         raise ValueError(f"fraction {fraction}: must be between 0 and 1, such as 0.1")
     units = _units(ds, unit)
     if len(units) < 2:
-        raise ValueError(
-            f"{ds.name}: has {len(units)} {unit}s; at least two are needed, one to adapt to and one to score on"
+        what = f"has {len(units)} {unit}s"
+        raise UnfitForTask(
+            [Problem(ds.name, what, "at least two are needed, one to adapt to and one to score on")]
         )
     strata: dict[str, list[str]] = defaultdict(list)
     for name, images in units.items():

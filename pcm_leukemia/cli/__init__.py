@@ -1,6 +1,6 @@
 """The commands: they read arguments, call the package, and print; nothing is decided here.
 
-Exit status: 0 done, 1 problems in the data, 2 wrong usage.
+Exit status: 0 done, 1 problems in the data, 2 wrong usage, 130 stopped (Ctrl-C).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import typer
 from pcm_leukemia import __version__
 from pcm_leukemia.cli import data, models, sources
 from pcm_leukemia.cli.several import Commands
-from pcm_leukemia.errors import DataLoss, PcmError, UnknownPart, for_the_command_line
+from pcm_leukemia.errors import DataLoss, MissingPart, PcmError, UnknownPart, for_the_command_line
 
 __all__ = ["app", "main"]
 
@@ -64,7 +64,8 @@ def main() -> None:
             app(prog_name="pcm-leukemia")
     except PcmError as error:
         print(f"error: {error}", file=sys.stderr)
-        sys.exit(2 if isinstance(error, (DataLoss, UnknownPart)) else 1)
+        typed_wrong = isinstance(error, (DataLoss, UnknownPart)) and not isinstance(error, MissingPart)
+        sys.exit(2 if typed_wrong else 1)
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)

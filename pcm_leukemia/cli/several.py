@@ -1,4 +1,4 @@
-"""How the words of a command are read: repeated options, and options that have another name now.
+"""How the words of a command are read: repeated options, and options that have another name now; and how it is stopped.
 
 `--tables 4 5` means `--tables 4 --tables 5`.
 
@@ -8,6 +8,7 @@ been given: before that, a word may be one of them, and the option takes one wor
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from typing import Any
 
@@ -15,6 +16,7 @@ import typer
 from typer.core import TyperGroup
 
 from pcm_leukemia.cli.options import WrongUsage
+from pcm_leukemia.cli.stopping import STOPPED, what_is_left
 
 __all__ = ["Commands", "repeated"]
 
@@ -27,17 +29,20 @@ _GONE = {
 }
 """Command and option of an earlier version -> what to type now, where the nearest name would mislead."""
 _AFTER = "give options with several values after the arguments"
-_TYPED = f"{__name__}.typed"
-"""Key of the context's `meta`: the options that were typed."""
+_WORDS, _TYPED = f"{__name__}.words", f"{__name__}.typed"
+"""Keys of the context's `meta`: the words after the command, and the options that were typed."""
 
 
 class Commands(TyperGroup):
     """The commands, whose repeated options take several values."""
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command; a wrong value is refused without the prefix that typer adds for itself."""
+        """Run the command. A wrong value is refused without the prefix that typer adds; Ctrl-C gives one line."""
         try:
             return super().invoke(ctx)
+        except KeyboardInterrupt:
+            print(what_is_left(str(ctx.invoked_subcommand), ctx.meta.get(_WORDS, ())), file=sys.stderr)
+            raise typer.Exit(STOPPED) from None
         except typer.BadParameter as error:
             error.message = error.message.removeprefix("Value error, ")
             # a value after the first was read as an argument
@@ -50,6 +55,7 @@ class Commands(TyperGroup):
         name, command, rest = super().resolve_command(ctx, args)
         if command is None:
             return name, command, rest
+        ctx.meta[_WORDS] = rest
         ctx.meta[_TYPED] = [param for param in command.params if {*param.opts} & {*rest}]
         for word in rest:
             option = word.partition("=")[0]
