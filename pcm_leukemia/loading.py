@@ -181,7 +181,7 @@ def _not_found(path: Path) -> DataNotFound:
     if path.is_file():
         if kind := other_archive(path):
             return DataNotFound(f"{path}: is a {kind} archive, which is not read; {UNPACK}")
-        what = "is empty" if not path.stat().st_size else "is not a data set"
+        what = "is not a data set" if path.stat().st_size else "is empty, so it is not a data set"
         return DataNotFound(f"{path}: {what}; {known}")
     if not path.is_dir():
         return DataNotFound(f"{path}: no such file or folder; {known}")

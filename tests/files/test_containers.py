@@ -68,7 +68,7 @@ def test_files_that_are_no_zip(tmp_path: Path) -> None:
     assert "because it is a web page, perhaps one that asks to log in;" in page
     assert "cannot be read (File is not a zip file);" in sentence(write(tmp_path / "c.zip", b"text"))
     assert "or cut short (it is empty);" in sentence(write(tmp_path / "d.xml", b""))
-    with pytest.raises(DataNotFound, match="e: is empty; give a CVAT export"):
+    with pytest.raises(DataNotFound, match="e: is empty, so it is not a data set; give a CVAT export"):
         pcm.load_dataset(write(tmp_path / "e", b""))
 
 
