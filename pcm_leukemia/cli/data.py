@@ -155,6 +155,7 @@ def import_(
     patients or diagnoses, unless --replace says so.
     """
     from pcm_leukemia import store
+    from pcm_leukemia.patients import merge, warn_of_spellings
 
     if update_it and replace_it:
         raise WrongUsage("--update keeps what --replace gives up; give one of them")
@@ -164,18 +165,22 @@ def import_(
     reading = {**taxonomy_of(taxonomy), "labels": labels_of(label_map), "images_root": images_root}
     if before and taxonomy is None:
         reading["taxonomy"] = before.taxonomy
+    given = patients_of(patients, patients_csv, patients_tag, patients_attribute)
     read = ds = _read_anew(
         export,
         before.name if before else out.absolute().name,
-        patients_of(patients, patients_csv, patients_tag, patients_attribute),
-        same_patients_of(patients_same),
+        given,
+        {} if before else same_patients_of(patients_same),
         {"clip": clip, "variant": variant, "rows": rows.value if rows else None},
         name=name,
         **reading,
     )
     if before:
+        read = ds = merge(ds, same_patients_of(patients_same), known=before)
         new_classes: Literal["declared"] | None = "declared" if taxonomy is Taxonomies.declared else None
         ds = replace(update(before, ds, taxonomy=new_classes), name=name or before.name)
+    if before or not given:  # otherwise whoever assigned the patients has warned
+        warn_of_spellings(ds)
     copied = export if store.recognises(export) and not update_it else None
     store.write(ds, out, replace=replace_it or update_it, splits_of=copied)
     print(f"{out}: {ds!r}")
@@ -202,7 +207,7 @@ def _read_anew(
 ) -> Dataset:
     """Read what is imported; a canonical folder is taken as it is, and the options of other formats are refused for it."""
     from pcm_leukemia import store
-    from pcm_leukemia.patients import assign, merge, warn_of_spellings
+    from pcm_leukemia.patients import assign, merge
 
     if store.recognises(export):
         if any(of_other_formats.values()):
@@ -221,8 +226,6 @@ def _read_anew(
             **of_other_formats,
             **reading,
         )
-    if not people:  # otherwise whoever assigned them has warned
-        warn_of_spellings(ds)
     return ds
 
 

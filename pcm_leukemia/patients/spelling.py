@@ -134,7 +134,7 @@ def damaged(patients: Iterable[str]) -> list[str]:
     return [patient for patient in patients if _SHORTENED.fullmatch(patient.strip())]
 
 
-def merge(ds: Dataset, same: Mapping[str, str]) -> Dataset:
+def merge(ds: Dataset, same: Mapping[str, str], *, known: Dataset | None = None) -> Dataset:
     """Merge patients that are one under several spellings.
 
     Parameters
@@ -143,6 +143,8 @@ def merge(ds: Dataset, same: Mapping[str, str]) -> Dataset:
         The data set.
     same
         Spelling -> the id that is kept. Both must be ids of the data set.
+    known
+        Another data set whose ids may be kept too, for example the one that `ds` is about to update.
 
     Returns
     -------
@@ -168,7 +170,7 @@ def merge(ds: Dataset, same: Mapping[str, str]) -> Dataset:
     same = {spelling: kept for spelling, kept in same.items() if spelling != kept}
     if not same:
         return ds
-    _require_known(ds, same)
+    _require_known(ds, same, known)
     diagnoses: dict[str, dict[str, str]] = defaultdict(dict)
     for patient in ds.patients:
         if patient.diagnosis is not None:
@@ -188,11 +190,8 @@ def merge(ds: Dataset, same: Mapping[str, str]) -> Dataset:
     def kept(patient: PatientId) -> PatientId:
         return PatientId(same.get(patient, patient))
 
-    patients = (
-        Patient(patient.id, next(iter(diagnoses[patient.id].values()), None))
-        for patient in ds.patients
-        if patient.id not in same
-    )
+    people = dict.fromkeys(kept(patient.id) for patient in ds.patients)
+    patients = (Patient(patient, next(iter(diagnoses[patient].values()), None)) for patient in people)
     split = ds.split and replace(
         ds.split, patient_of={image: kept(patient) for image, patient in ds.split.patient_of.items()}
     )
@@ -200,14 +199,15 @@ def merge(ds: Dataset, same: Mapping[str, str]) -> Dataset:
     return replace(ds, images=tuple(images), patients=tuple(patients), split=split)
 
 
-def _require_known(ds: Dataset, same: Mapping[str, str]) -> None:
-    known = [patient.id for patient in ds.patients]
+def _require_known(ds: Dataset, same: Mapping[str, str], other: Dataset | None) -> None:
+    here = {patient.id for patient in ds.patients}
+    known = here | {patient.id for patient in other.patients} if other else here
     for spelling, kept in same.items():
         where = either(f'same {{"{spelling}": "{kept}"}}', f"--patients-same {spelling}={kept}")
-        for each in (spelling, kept):
-            if each not in known:
+        for each, ids in ((spelling, here), (kept, known)):
+            if each not in ids:
                 raise ValueError(
-                    f'{where}: "{each}" is not a patient of {ds.name}{nearest(each, known)}; give two ids of the data'
+                    f'{where}: "{each}" is not a patient of {ds.name}{nearest(each, sorted(ids))}; give two ids of the data'
                 )
         if kept in same:
             raise ValueError(f'{where}: "{kept}" is to be "{same[kept]}"; replace "{spelling}" by that, too')

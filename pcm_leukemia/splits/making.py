@@ -25,6 +25,7 @@ from pcm_leukemia.splits.leakage import (
     require_known_patients,
     require_patients,
     require_sound,
+    respelled,
     unit_of,
 )
 
@@ -243,6 +244,7 @@ def extend(split: Split, ds: Dataset) -> Split:
         )
     split = _with_renamed(split, ds)
     require_known_patients(ds, split)
+    split = respelled(split, ds)
     old = [image for image in ds.images if image.id in split.part_of]
     new = [image for image in ds.images if image.id not in split.part_of]
     known = leaks(ds.select(images=lambda image: image.id in split.part_of), split) + changed_patients(

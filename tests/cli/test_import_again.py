@@ -277,3 +277,22 @@ def test_the_demo_does_not_write_over_a_data_set(run: Run, data: Path) -> None:
     assert refused.status == 2
     assert "would lose 20 of 20 images" in refused.err
     assert content(data) == before
+
+
+def test_patients_that_an_update_spells_in_another_way_are_named_or_merged(
+    run: Run, data: Path, tmp_path: Path
+) -> None:
+    small = reviewed(tmp_path, "AML/P00/0.png", "AML/P0/9.png")
+    before = content(data)
+    refused = run("import", small, data, "--update", "--patients", PATTERN, "--patients-same", "P0=P99")
+    assert refused.status == 2
+    assert '--patients-same P0=P99: "P99" is not a patient of data, the nearest is "P09"' in refused.err
+    assert content(data) == before
+    merged = run("import", small, data, "--update", "--patients", PATTERN, "--patients-same", "P0=P00")
+    assert (merged.status, len(store.read(data, with_split=False).patients)) == (0, 10)
+    assert run("import", data, tmp_path / "again").status == 0
+    assert run("import", small, tmp_path / "again", "--update", "--patients", PATTERN).status == 1
+    other = reviewed(tmp_path, "AML/P00/0.png", "AML/P1/8.png")
+    done = run("import", other, data, "--update", "--patients", PATTERN)
+    assert '"P01" and "P1"; if they are one, a split may put them into two parts' in done.err
+    assert len(store.read(data, with_split=False).patients) == 11

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import pcm_leukemia as pcm
 from pcm_leukemia import checks, patients, splits
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.errors import DataWarning, InvalidDataset
+from pcm_leukemia.errors import DataWarning, InvalidDataset, LeakySplit
 from pcm_leukemia.schema import Image, ImageId, Patient, PatientId, Split
 from pcm_leukemia.taxonomy import NINE
 
@@ -226,3 +226,31 @@ def test_load_dataset_merges_what_the_data_call_differently(tmp_path: Path) -> N
     assert [patient.id for patient in ds.patients] == ["7", "x"]
     ds = pcm.load_dataset(tmp_path / "data", patients=FOLDER, patients_same={"x": "7", "007": "7"})
     assert [patient.id for patient in ds.patients] == ["7"]
+
+
+# Splits made before
+
+
+def grown(ds: Dataset, *names: str) -> Dataset:
+    """The data set with one more image for each of these patients."""
+    more = (Image(ImageId(f"{name}/b.png"), 64, 48, PatientId(name)) for name in names)
+    return replace(ds, images=(*ds.images, *more))
+
+
+def test_a_split_is_extended_after_spellings_were_merged() -> None:
+    ds = people("007", "7", "x", "y")
+    parts = {image.id: "test" if image.patient == "y" else "train" for image in ds.images}
+    split = Split("demo", parts, patient_of={image.id: image.patient or PatientId("") for image in ds.images})
+    merged = patients.merge(ds, {"007": "7"})
+    extended = splits.extend(split, grown(merged, "7"))
+    assert extended.part_of[ImageId("7/b.png")] == "train"
+    assert set(extended.patient_of.values()) == {"7", "x", "y"}
+    gone = merged.select(images=lambda image: image.id != "007/a.png")
+    with pytest.warns(DataWarning, match="1 of its images"):
+        assert splits.extend(split, grown(gone, "7")).part_of[ImageId("7/b.png")] == "train"
+    torn = replace(split, part_of={**parts, ImageId("7/a.png"): "test"})
+    with pytest.raises(LeakySplit, match='patient "7": is in train'):
+        splits.extend(torn, grown(merged, "7"))
+    renamed = replace(merged, images=tuple(replace(i, patient=PatientId("x")) for i in merged.images))
+    with pytest.raises(LeakySplit, match='belonged to patient "007" when'):
+        splits.extend(split, renamed)
