@@ -159,7 +159,7 @@ def _mark_of(folder: Path) -> tuple[str, dict[str, Any]]:
             mark = json.loads((folder / name).read_text(encoding="utf-8"))
             if mark["written_by"] == "pcm-leukemia" and isinstance(mark["entries"], list):
                 return form or str(mark["format"]), mark
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             continue
     return "", {}
 

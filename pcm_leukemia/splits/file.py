@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.errors import CorruptFile, DataNotFound
+from pcm_leukemia.errors import CorruptFile, DataNotFound, InvalidDataset, Problem
 from pcm_leukemia.schema import ImageId, PatientId, Split
 
 __all__ = ["PART", "read", "write"]
@@ -34,7 +34,7 @@ def write(split: Split, path: str | Path, ds: Dataset) -> None:
 
     Raises
     ------
-    ValueError
+    InvalidDataset
         If a part is not a plain word, or a key of `split.made` is empty or has a colon or a line break.
 
     Examples
@@ -52,10 +52,12 @@ def write(split: Split, path: str | Path, ds: Dataset) -> None:
     """
     for key in split.made:
         if not key.strip() or set(":\n\r") & set(key):
-            raise ValueError(f'split "{split.name}": key "{key}" in `made`; use words without colons')
+            what = f'key "{key}" in `made`'
+            raise InvalidDataset([Problem(f'split "{split.name}"', what, "use words without colons")])
     for part in split.parts:
         if not PART.fullmatch(part):
-            raise ValueError(f'split "{split.name}": part "{part}"; use letters, digits, "_", "-" and "."')
+            fix = 'use letters, digits, "_", "-" and "."'
+            raise InvalidDataset([Problem(f'split "{split.name}"', f'part "{part}"', fix)])
     patient_of = {**split.patient_of, **{image.id: image.patient or "" for image in ds.images}}
     digest_of = {**split.digest_of, **{image.id: image.digest for image in ds.images if image.digest}}
     with_digests = not split.part_of.keys().isdisjoint(digest_of)

@@ -34,7 +34,7 @@ ALIENS: tuple[Any, ...] = (
         "-1",
         "nan",
         "../../etc/passwd",
-        "/",
+        "/nowhere",
         "C:\\a.png",
         "a\\b.png",
         ".",

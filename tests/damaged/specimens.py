@@ -316,8 +316,9 @@ MAKERS: Mapping[str, Maker] = {
 
 WEIGHTS: Mapping[str, float] = {
     **dict.fromkeys(MAKERS, 1.0),
-    **dict.fromkeys(("canonical", "yolo", "coco", *OTHERS), 4.0),
-    **dict.fromkeys(("huggingface", "cvat", "run"), 0.5),
-    **dict.fromkeys(sources.names(), 0.4),
+    **dict.fromkeys(("canonical", "coco", *OTHERS, *BESIDE), 4.0),
+    **dict.fromkeys((name for name in MAKERS if "yolo" in name), 2.0),
+    **dict.fromkeys(("huggingface", "cvat", "run", "bare images"), 0.5),
+    **dict.fromkeys(sources.names(), 0.2),
 }
 """How often each is damaged, so that slow readers do not take most of the time."""
