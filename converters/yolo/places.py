@@ -178,4 +178,5 @@ def _nfc(name: str) -> str:
 
 def _normal(path: Path) -> Path:
     """`path` with ".." resolved and links left alone."""
-    return Path(os.path.normpath(path))
+    text = os.path.normpath(path)
+    return Path(f"/{text.lstrip('/')}" if text.startswith("//") else text)  # POSIX leaves two slashes alone

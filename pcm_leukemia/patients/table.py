@@ -141,6 +141,10 @@ def _unmatched(
         yield Problem(f"{path}:{idle[0].line}", what, "write paths as CVAT shows them")
 
 
+_LONGEST_PATH = 1_024
+"""Characters. CVAT allows no longer names, and `translate` would need minutes for some longer globs."""
+
+
 class PatientTable:
     """The rows, indexed by path, so that looking up 20,000 images is fast.
 
@@ -169,7 +173,9 @@ class PatientTable:
             for path in dict.fromkeys((row.path, _posix(row.path))):
                 self._exact.setdefault(path, []).append(row)
         self._globs = [
-            (re.compile(translate(_posix(row.path))), row) for row in self.rows if set("*?[") & set(row.path)
+            (re.compile(translate(_posix(row.path))), row)
+            for row in self.rows
+            if set("*?[") & set(row.path) and len(row.path) <= _LONGEST_PATH
         ]
         self._near: dict[str, list[PatientRow]] = {}
         self._candidates: dict[int, list[ImageId]] = {}
