@@ -2,35 +2,36 @@
 
 from __future__ import annotations
 
-import re
 import warnings
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-import msgspec
-
-from pcm_leukemia.converters.coco.rows import CocoRow, cell_of, image_of
-from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.errors import DataNotFound, DataWarning, InvalidExport, Problem, UnknownLabel, option, some
-from pcm_leukemia.files import MARKER, leads_outside
-from pcm_leukemia.schema import (
-    IGNORE,
-    PARTS,
-    Cell,
-    Image,
-    ImageId,
-    Patient,
-    PatientId,
-    Split,
-    Taxonomy,
+from pcm_leukemia.converters.coco.annotations import REFUSED, Annotations
+from pcm_leukemia.converters.coco.categories import Classes, classes_of
+from pcm_leukemia.converters.coco.documents import Document, read_documents, refuse_unread_lists
+from pcm_leukemia.converters.coco.ids import id_of
+from pcm_leukemia.converters.coco.layout import Layout, layout_of
+from pcm_leukemia.converters.coco.pictures import (
+    Listed,
+    find_files,
+    measured,
+    named_apart,
+    refuse_unread_files,
 )
-from pcm_leukemia.shapes import Box
-from pcm_leukemia.taxonomy import known, label_map, not_a_class
+from pcm_leukemia.converters.coco.rows import CocoRow, image_of, size_of
+from pcm_leukemia.dataset import Dataset
+from pcm_leukemia.errors import DataWarning, InvalidExport, Problem, UnknownLabel, some
+from pcm_leukemia.files import BAD_CONTENT, Files
+from pcm_leukemia.schema import IGNORE, Cell, Image, ImageId, Patient, PatientId, Split, Taxonomy
+from pcm_leukemia.taxonomy import known
 
-__all__ = ["json_files", "read"]
+__all__ = ["read"]
+
+_MADE = {"method": "read from COCO"}
 
 
 def read(
@@ -40,17 +41,19 @@ def read(
     labels: Mapping[str, str] | None = None,
     clip: bool = False,
     images_root: str | Path | None = None,
+    rows: Literal["box", "outline"] | None = None,
+    check_images: bool = True,
 ) -> Dataset:
-    """Read a COCO file, or a folder with one file for each part of a split.
+    """Read a COCO file, or a folder or zip with one file for each part of a split.
 
     Categories are read in the order of their ids, which may be any numbers. A crowd (``iscrowd`` 1) becomes
     an ignored cell. If an outline has several pieces or is given as run lengths, only its box is kept; a
-    warning counts these outlines.
+    warning counts these outlines. ``attributes.rotation`` turns a box, as in CVAT.
 
     Parameters
     ----------
     path
-        A JSON file, or a folder with JSON files in it or in its ``annotations/``.
+        A JSON file; or a folder or zip with JSON files in ``annotations/``, at its top, or one folder below.
     taxonomy
         The classes; by default (and with "declared") the categories, or the package's nine classes if the
         categories match them.
@@ -60,8 +63,14 @@ def read(
     clip
         Cut boxes at the image's border, instead of rejecting boxes that leave the image.
     images_root
-        A folder or zip with the images; by default ``images/`` beside the JSON or ``annotations/``, if it
-        exists.
+        A folder or zip with the images; by default they are looked for around the JSON file: in ``images/``, in the
+        folder of the part, and beside the file.
+    rows
+        "box" or "outline": what counts in annotations whose box and outline contradict each other by more than 2 px,
+        instead of rejecting them.
+    check_images
+        Whether every image must have its file, if any has one, and whether each file's size is compared with the
+        annotated one.
 
     Raises
     ------
@@ -70,257 +79,217 @@ def read(
     InvalidExport
         If a file is invalid: every problem is listed.
     ValueError
-        If `labels` maps a category to something other than a class or "ignore".
+        If `labels` maps a category to something other than a class or "ignore", or `rows` has another value.
 
     Warns
     -----
     DataWarning
         If boxes were left out, or only the box of an outline was kept.
     """
+    if rows not in (None, "box", "outline"):
+        raise ValueError(f'rows "{rows}": must be box or outline for COCO')
     path = Path(path)
-    files = _files(path)
-    reader = _Reader(taxonomy, labels or {}, clip=clip)
-    for part, file in files.items():
-        reader.read(file, part)
-    root = reader.find_images(path, images_root)
+    reader = _Reader(layout_of(path), clip=clip, rows=rows)
+    reader.read_categories(taxonomy, labels or {})
+    reader.read_images(images_root, check=check_images)
+    reader.read_annotations()
+    reader.refuse_unread()
     if reader.problems:
-        only_labels = len(reader.problems) == reader.unknown_labels
+        only_labels = len(reader.problems) == reader.classes.unknown
         raise (UnknownLabel if only_labels else InvalidExport)(reader.problems)
     reader.warn()
-    return reader.dataset(path, root, [part for part in files if part != "all"])
-
-
-def json_files(folder: Path) -> list[Path]:
-    """The JSON files in ``annotations/`` of a folder; if there are none, those in the folder itself."""
-    inside = folder / "annotations" if any(folder.glob("annotations/*.json")) else folder
-    return [file for file in sorted(inside.glob("*.json")) if file.name != MARKER]
-
-
-def _files(path: Path) -> dict[str, Path]:
-    """The JSON files by part, in the parts' order."""
-    if path.is_file():
-        return {"all": path}
-    found: dict[str, Path] = {}
-    for file in json_files(path):
-        part = re.sub(r"^instances_|_?\d+$", "", file.stem) or file.stem
-        found[part if part not in found else file.stem] = file
-    if not found:
-        raise DataNotFound(f"{path}: no COCO file in it or in its annotations/; give a .json file")
-    return dict(
-        sorted(
-            found.items(),
-            key=lambda item: (item[0] not in PARTS, PARTS.index(item[0]) if item[0] in PARTS else 0),
-        )
-    )
+    return reader.dataset(path, taxonomy)
 
 
 class _Reader:
     """Collects the tables of a data set from its files."""
 
-    def __init__(
-        self, taxonomy: Taxonomy | Literal["declared"] | None, mapping: Mapping[str, str], *, clip: bool
-    ) -> None:
-        self.taxonomy, self.mapping, self.clip = taxonomy, mapping, clip
-        self.given = taxonomy if isinstance(taxonomy, Taxonomy) else None
-        self.classes: Mapping[str, str] = {}
-        self.labels: tuple[str, ...] | None = None
-        self.info: CocoRow = {}
-        self.problems: list[Problem] = []
-        self.unknown_labels = 0
+    def __init__(self, layout: Layout, *, clip: bool, rows: Literal["box", "outline"] | None) -> None:
+        self.layout, self.clip, self.rows = layout, clip, rows
+        documents = read_documents(layout)
+        self.documents, self.aside, self.problems = documents.all, documents.aside, documents.problems
+        self.ours = any(document.ours for document in self.documents)
+        self.classes = Classes({}, (), [], 0)
+        self.listed: list[Listed] = []
         self.images: dict[ImageId, Image] = {}
-        self.part_of: dict[ImageId, str] = {}
         self.cells: list[Cell] = []
         self.patients: dict[str, str | None] = {}
         self.left: Counter[str] = Counter()
+        self.root: Path | None = None
 
-    def read(self, file: Path, part: str) -> None:
-        """Read one file into the tables."""
+    @contextmanager
+    def _row(self, where: str) -> Iterator[None]:
+        """Record the exceptions of a row as a problem."""
         try:
-            content = msgspec.json.decode(file.read_bytes())
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, OSError) as error:
-            self._problem(file.name, f"is not valid JSON, or is truncated ({error})", "write it again")
-            return
-        if not isinstance(content, dict) or not all(
-            isinstance(content.get(key), list) for key in ("images", "annotations", "categories")
-        ):
-            self._problem(
-                file.name,
-                "is not COCO: it has no list of images, annotations or categories",
-                "give a COCO instances file",
-            )
-            return
-        labels = self._categories(file.name, content["categories"])
-        if not self.info and isinstance(content.get("info"), dict):
-            self.info = content["info"]
-        images: dict[object, Image] = {}
-        for index, row in enumerate(content["images"]):
-            self._guarded(
-                f"{file.name} images[{index}]", row, lambda row, where: self._image(row, where, part, images)
-            )
-        numbers: Counter[str] = Counter()
-        for index, row in enumerate(content["annotations"]):
-            self._guarded(
-                f"{file.name} annotations[{index}]",
-                row,
-                lambda row, where: self._cell(row, where, images, labels, numbers),
-            )
-
-    def warn(self) -> None:
-        """Warn of what was left out."""
-        if self.left:
-            warnings.warn(
-                some(f"{count:,} {kind}" for kind, count in self.left.items()), DataWarning, stacklevel=3
-            )
-
-    def find_images(self, path: Path, images_root: str | Path | None) -> Path | None:
-        """Set `Image.file` of images whose file exists; return the root of the files, if there are any."""
-        if images_root is not None:
-            from pcm_leukemia.images import find_at
-
-            images, root, problems = find_at(self.images.values(), images_root)
-            self.problems += problems
-        else:
-            top = path.absolute() if path.is_dir() else path.absolute().parent
-            root = (top.parent if top.name == "annotations" else top) / "images"
-            images = tuple(_with_file(image, root) for image in self.images.values())
-        self.images = {image.id: image for image in images}
-        return root.absolute() if any(image.file for image in images) else None
-
-    def dataset(self, path: Path, root: Path | None, parts: list[str]) -> Dataset:
-        """The tables as a data set."""
-        labels = tuple(dict.fromkeys(label for label in self.classes.values() if label != IGNORE))
-        taxonomy = self.given or known(labels)
-        if (
-            taxonomy.name == "declared"
-            and labels == self.labels
-            and isinstance(self.info.get("taxonomy"), str)
-        ):
-            taxonomy = Taxonomy(self.info["taxonomy"], labels)
-        patients = tuple(
-            Patient(PatientId(patient), diagnosis) for patient, diagnosis in self.patients.items()
-        )
-        name = self.info.get("description")
-        split, made = self.info.get("split"), self.info.get("made")
-        return Dataset(
-            name if isinstance(name, str) and name else path.stem,
-            taxonomy,
-            tuple(self.images.values()),
-            tuple(self.cells),
-            patients,
-            Split.from_record(
-                split if isinstance(split, str) else "official",
-                self.part_of,
-                made if isinstance(made, dict) else {"method": "read from COCO"},
-                {image.id: image.patient for image in self.images.values() if image.patient is not None},
-            )
-            if parts
-            else None,
-            root,
-        )
+            yield
+        except KeyError as error:
+            self._problem(where, f"lacks {error}", "write the file again")
+        except BAD_CONTENT as error:
+            self._problem(where, f"cannot be read ({error})", "write the file again")
 
     def _problem(self, where: str, what: str, fix: str) -> None:
         self.problems.append(Problem(where, what, fix))
 
-    def _guarded(self, where: str, row: object, read: Callable[[CocoRow, str], None]) -> None:
-        """Run `read` on a row; record its exceptions as problems."""
-        try:
-            if not isinstance(row, dict):
-                raise TypeError("not an object")  # noqa: TRY301
-            read(row, where)
-        except KeyError as error:
-            self._problem(where, f"lacks {error}", "write the file again")
-        except (TypeError, ValueError, OverflowError) as error:
-            self._problem(where, f"cannot be read ({error})", "write the file again")
-
-    def _categories(self, file: str, rows: list[Any]) -> dict[object, str]:
-        """Category id -> label, in the order of the ids."""
-        try:
-            ordered = sorted((int(row["id"]), str(row["name"])) for row in rows)
-        except (KeyError, TypeError, ValueError) as error:
-            self._problem(file, f"has a category that cannot be read ({error})", "give each an id and a name")
-            return {}
-        names = tuple(name for _, name in ordered)
-        if len(set(names)) < len(names) or len({number for number, _ in ordered}) < len(names):
-            self._problem(file, "has two categories with the same id or name", "give each its own")
-        if self.labels not in (None, names):
-            self._problem(
-                file,
-                "has different categories from the files before it",
-                "write all parts with the same categories",
-            )
-        if self.labels is None:
-            self.classes = label_map(names, self.taxonomy, self.mapping)
-        self.labels = names
-        for name in names:
-            if self.given and self.classes.get(name) not in (*self.given.labels, IGNORE):
-                self.unknown_labels += 1
-                self.problems.append(not_a_class(file, "category", name, self.given))
-        return {number: self.classes.get(name, name) for number, name in ordered}
-
-    def _image(self, row: CocoRow, where: str, part: str, images: dict[object, Image]) -> None:
-        name = row["file_name"]
-        if not isinstance(name, str) or not name:
-            raise ValueError(f"file_name {name!r}")
-        if row["id"] in images or name in self.images:
-            what = f'image "{name}" occurs twice, by its id or its file_name'
-            self._problem(where, what, "give every image its own")
-            return
-        image = image_of(row)
-        if image.patient is not None:
-            self.patients[image.patient] = row.get("diagnosis")
-        images[row["id"]] = self.images[image.id] = image
-        self.part_of[image.id] = part
-
-    def _cell(
-        self,
-        row: CocoRow,
-        where: str,
-        images: Mapping[object, Image],
-        labels: Mapping[object, str],
-        numbers: Counter[str],
+    def read_categories(
+        self, taxonomy: Taxonomy | Literal["declared"] | None, labels: Mapping[str, str]
     ) -> None:
-        image, label = images.get(row["image_id"]), labels.get(row["category_id"])
-        if image is None or label is None:
-            kind, number = ("image", row["image_id"]) if image is None else ("category", row["category_id"])
-            self._problem(where, f"its {kind} {number} is not in the file", "add it, or drop the annotation")
-            return
-        box = self._box(row, image, f'{where} image "{image.id}"')
-        if box is None:
-            return
-        number = row.get("cell", numbers[image.id])
-        numbers[image.id] = max(numbers[image.id], number) + 1
-        cell = cell_of(row, image.id, int(number), label, box)
-        if cell.shape is None and row.get("segmentation"):
-            self.left["outlines in several pieces or as run lengths: their boxes are kept"] += 1
-        self.cells.append(cell)
+        """Read the categories of all files."""
+        tables = [
+            (each.source.where, each.content["categories"], each.content["annotations"])
+            for each in self.documents
+        ]
+        self.classes, by_id = classes_of(tables, taxonomy, labels)
+        self.problems += self.classes.problems
+        for document, names in zip(self.documents, by_id, strict=True):
+            document.labels = names
+            if len(self.classes.problems) > self.classes.unknown:
+                document.complete.discard("category")
 
-    def _box(self, row: CocoRow, image: Image, where: str) -> Box | None:
-        """The box of a row; None if it is left out or a problem."""
-        x, y, width, height = map(float, row["bbox"])
-        if width == 0 or height == 0:
-            self.left[f"boxes without area, the first {where}: left out"] += 1
+    # Images
+
+    def read_images(self, images_root: str | Path | None, *, check: bool) -> None:
+        """Read the images of all files, and find, measure and compare their image files."""
+        listed = {id(document): self._list(document) for document in self.documents}
+        self.listed = [each for document in self.documents for each in listed[id(document)]]
+        apart = named_apart(self.listed)
+        found = find_files(self.listed, self.layout, images_root, links=self.ours)
+        self.problems += [*(found.missing if check else ()), *found.shared]
+        for document in self.documents:
+            for each in listed[id(document)]:
+                image = self._image(each, Files(found.root), apart=apart)
+                document.images.add(each.key, image or REFUSED)
+        if self.documents and not self.listed and not self.ours and not self.problems:
+            where = self.documents[0].source.where
+            self._problem(where, "lists no images", "give the file with the images and annotations")
+        if any(image.file for image in self.images.values()):
+            self.root = found.root
+            if check:
+                self._compare()
+
+    def _list(self, document: Document) -> list[Listed]:
+        """The rows of ``images`` of a file that have a name and an id."""
+        by_key: dict[object, Listed] = {}
+        by_name: dict[str, Listed] = {}
+        for index, row in enumerate(document.content["images"]):
+            where = f"{document.source.where} images[{index}]"
+            before = len(self.problems)
+            with self._row(where):
+                if not isinstance(row, dict):
+                    raise TypeError("not an object")
+                key, name = id_of(row["id"]), row["file_name"]
+                if not isinstance(name, str) or not name:
+                    raise ValueError(f"file_name {name!r}")
+                if name in by_name:
+                    what = f'image "{name}" occurs twice, first as images[{by_name[name].index}]'
+                    self._problem(where, what, "list every image once")
+                elif key in by_key:
+                    what = f'the id {key} of image "{name}" is also that of "{by_key[key].name}"'
+                    self._problem(where, what, "give every image its own id")
+                else:
+                    listed = Listed(where, index, document.source, row, key, name, ImageId(name))
+                    by_key[key] = by_name[name] = listed
+            if len(self.problems) > before:
+                document.complete.discard("image")
+        return list(by_key.values())
+
+    def _image(self, listed: Listed, files: Files, *, apart: bool) -> Image | None:
+        """The image of a row; None if it is a problem."""
+        with self._row(listed.where):
+            size = size_of(listed.row) or measured(listed, files)
+            subset = listed.source.subset if apart else ""
+            image = replace(image_of(listed.row, listed.id, size, subset), file=listed.file)
+            if image.patient is not None:
+                self._patient(image.patient, listed.row, listed.where)
+            self.images[image.id] = image
+            return image
+        return None
+
+    def _patient(self, patient: PatientId, row: CocoRow, where: str) -> None:
+        diagnosis = row.get("diagnosis")
+        diagnosis = None if diagnosis is None else str(diagnosis)
+        known_as = self.patients.setdefault(patient, diagnosis)
+        if diagnosis is not None and known_as is None:
+            self.patients[patient] = diagnosis
+        elif diagnosis is not None and diagnosis != known_as:
+            what = f'the diagnosis of patient "{patient}" is "{diagnosis}", but "{known_as}" in a row before'
+            self._problem(where, what, "correct one of the two")
+
+    def _compare(self) -> None:
+        """Compare the headers of the image files with the sizes, and record the digests."""
+        from pcm_leukemia.images import compare_files
+
+        assert self.root is not None
+        images, wrong = compare_files(self.images.values(), self.root)
+        self.images = {image.id: image for image in images}
+        self.problems += wrong
+
+    # Cells
+
+    def read_annotations(self) -> None:
+        """Read the annotations of all files."""
+        for document in self.documents:
+            annotations = Annotations(
+                document.source.where,
+                document.images,
+                document.labels,
+                self.classes.of,
+                self.left,
+                complete=document.complete,
+                clip=self.clip,
+                rows=self.rows,
+            )
+            annotations.read(document.content["annotations"], ours=document.ours)
+            self.cells += annotations.cells
+            self.problems += annotations.problems
+
+    # What is left
+
+    def refuse_unread(self) -> None:
+        """Report images in the folder that are not read."""
+        names = {each.name for each in self.listed}
+        self.problems += refuse_unread_lists(self.layout, self.aside, names)
+        if self.layout.whole and not self.ours:
+            self.problems += refuse_unread_files(self.layout, (each.file for each in self.listed))
+
+    def warn(self) -> None:
+        """Warn of what was left out."""
+        lines = [f"{count:,} {kind}" for kind, count in self.left.items()]
+        if self.images and not self.ours and not any(each.content["annotations"] for each in self.documents):
+            lines.append(f"{self.documents[0].source.where}: no image has an annotation")
+        if lines:
+            warnings.warn(some(lines), DataWarning, stacklevel=3)
+
+    def dataset(self, path: Path, taxonomy: Taxonomy | Literal["declared"] | None) -> Dataset:
+        """The tables as a data set."""
+        info: dict[str, Any] = next((each.info for each in self.documents if each.info), {})
+        labels = tuple(dict.fromkeys(label for label in self.classes.of.values() if label != IGNORE))
+        classes = taxonomy if isinstance(taxonomy, Taxonomy) else known(labels)
+        if (
+            classes.name == "declared"
+            and labels == self.classes.names
+            and isinstance(info.get("taxonomy"), str)
+        ):
+            classes = Taxonomy(info["taxonomy"], labels)
+        name = info.get("description")
+        return Dataset(
+            name if isinstance(name, str) and name else path.stem,
+            classes,
+            tuple(self.images.values()),
+            tuple(self.cells),
+            tuple(Patient(PatientId(patient), diagnosis) for patient, diagnosis in self.patients.items()),
+            self._split(info),
+            self.root,
+        )
+
+    def _split(self, info: Mapping[str, Any]) -> Split | None:
+        """The split, if the files are parts of one."""
+        part_of = {each.id: each.source.part for each in self.listed if each.source.part is not None}
+        if not part_of:
             return None
-        # writing may have rounded by 0.001 px
-        x2, y2 = _snap(x + width, image.width), _snap(y + height, image.height)
-        box = Box(x, y, x2, y2)
-        if box.inside(image.width, image.height):
-            return box
-        if not self.clip:
-            what = f"its box {row['bbox']} leaves the image of {image.width} x {image.height}"
-            self._problem(where, what, f"correct it, or pass {option('clip', value=True)}")
-            return None
-        inside = box.clip(image.width, image.height)
-        if inside is None:
-            self.left[f"boxes outside their image, the first {where}: left out"] += 1
-        return inside
-
-
-def _snap(value: float, border: int) -> float:
-    """A side in pixels, moved to the image's border if it is at most 0.001 px beyond it."""
-    value = round(value, 3)
-    return float(border) if border < value <= border + 0.001 else value
-
-
-def _with_file(image: Image, root: Path) -> Image:
-    there = not leads_outside(image.id) and (root / image.id).is_file()
-    return replace(image, file=str(image.id)) if there else image
+        name, made = info.get("split"), info.get("made")
+        return Split.from_record(
+            name if isinstance(name, str) else "official",
+            part_of,
+            {str(key): str(value) for key, value in made.items()} if isinstance(made, dict) else _MADE,
+            {image.id: image.patient for image in self.images.values() if image.patient is not None},
+        )

@@ -1,99 +1,145 @@
-"""Rows of a COCO file as images and cells, with the keys that `write` adds to them."""
+"""The rows of a COCO file as images and cells, with the keys that `write` adds to them."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias
 
 import msgspec
 
 from pcm_leukemia.schema import IGNORE, Attributes, Cell, Image, ImageId, PatientId, Tag
-from pcm_leukemia.shapes import Box, Polygon, Shape, unpack
+from pcm_leukemia.shapes import Box, RotatedBox, Shape
 
-__all__ = ["CocoRow", "cell_of", "image_of"]
+__all__ = ["CocoRow", "cell_of", "image_of", "size_of"]
 
 CocoRow: TypeAlias = Mapping[str, Any]
 """One JSON object of ``images`` or ``annotations``."""
 
 
-def image_of(row: CocoRow) -> Image:
-    """The image of a row of ``images``.
+def size_of(row: CocoRow) -> tuple[int, int] | None:
+    """Width and height in pixels of a row of ``images``; None if the tool did not know them.
 
     Raises
     ------
-    KeyError
-        If a required key is missing.
-    TypeError, ValueError
-        If a value is invalid.
+    ValueError
+        If they are not whole numbers.
     """
-    name, patient, group = row["file_name"], row.get("patient"), row.get("group")
-    diagnosis = row.get("diagnosis" if patient is None else "image_diagnosis")
+    width, height = (_whole(row, key) if row.get(key) is not None else 0 for key in ("width", "height"))
+    return (width, height) if width or height else None
+
+
+def image_of(row: CocoRow, image: ImageId, size: tuple[int, int], subset: str = "") -> Image:
+    """The image of a row of ``images``. `subset` is that of a file, if it is a part of the id.
+
+    Raises
+    ------
+    KeyError, TypeError, ValueError
+        If a value is missing or invalid.
+    """
+    patient, group = _text(row, "patient"), _text(row, "group")
+    if patient == "":
+        raise ValueError("its patient is empty; give the patient's id, or leave the key out")
+    diagnosis = _text(row, "diagnosis" if patient is None else "image_diagnosis")
     return Image(
-        ImageId(name),
-        int(row["width"]),
-        int(row["height"]),
-        None if patient is None else PatientId(str(patient)),
-        row.get("name", name),
-        row.get("subset", ""),
-        tags=tuple(
-            Tag(tag["label"], _pairs(tag["attributes"]), tag["source"], tag["group"])
-            for tag in row.get("tags", ())
-        ),
+        image,
+        *size,
+        None if patient is None else PatientId(patient),
+        _text(row, "name") or row["file_name"],
+        _text(row, "subset") or subset,
+        tags=tuple(map(_tag, row.get("tags") or ())),
         annotation_state=row.get("annotation_state", "complete"),
-        diagnosis=None if diagnosis is None else str(diagnosis),
-        group=None if group is None else str(group),
+        diagnosis=diagnosis,
+        group=group,
         white_level=row.get("white_level"),
     )
 
 
-def cell_of(row: CocoRow, image: ImageId, number: int, label: str, box: Box) -> Cell:
-    """The cell of a row of ``annotations``; it is ignored if the row is a crowd.
+def cell_of(
+    row: CocoRow, image: ImageId, number: int, label: tuple[str, str], box: Box, shape: Shape | None
+) -> Cell:
+    """The cell of a row of ``annotations``; it is ignored if the row is a crowd. `label` is its class and its category.
 
     Raises
     ------
-    KeyError
-        If an attribute or shape is incomplete.
-    TypeError, ValueError
-        If a value is invalid.
+    KeyError, TypeError, ValueError
+        If a value is missing or invalid.
     """
-    track = row.get("track")
+    ignored = any(row.get(key) in (1, "1") for key in ("iscrowd", "ignore"))
+    raw_label = _text(row, "raw_label")
     return Cell(
         image=image,
-        id=number,
-        label=IGNORE if row.get("iscrowd") == 1 else label,
+        id=_whole(row, "cell") if "cell" in row else number,
+        label=IGNORE if ignored else label[0],
         box=box,
-        raw_label=row.get("raw_label", label),
-        shape=_shape(row),
-        occluded=bool(row.get("occluded")),
-        source=row.get("source", ""),
-        z_order=int(row.get("z_order", 0)),
-        group=int(row.get("group", 0)),
-        track=None if track is None else int(track),
-        attributes=_pairs(row.get("attributes")),
+        raw_label=label[1] if raw_label is None else raw_label,
+        shape=shape,
+        occluded=row.get("occluded") in (1, "1", "true"),
+        source=_text(row, "source") or "",
+        z_order=_whole(row, "z_order") if "z_order" in row else 0,
+        group=_whole(row, "group") if "group" in row else 0,
+        track=None if row.get("track") is None else _whole(row, "track"),
+        attributes=_attributes(row.get("attributes"), turned=isinstance(shape, RotatedBox)),
     )
 
 
-def _shape(row: CocoRow) -> Shape | None:
-    """The shape that `write` stored, or else a segmentation that is a single polygon."""
-    if "shape" in row:
-        kind, numbers = row["shape"]
-        return unpack(kind, numbers)
-    match row.get("segmentation"):
-        case [list(numbers)] if len(numbers) >= 6:
-            values = [float(number) for number in numbers]
-            return Polygon(tuple(zip(values[::2], values[1::2], strict=True)))
-        case _:
-            return None
+def _whole(row: CocoRow, key: str) -> int:
+    value = row[key]
+    if isinstance(value, int):
+        return int(value)
+    try:
+        number = float(value)
+        if math.isfinite(number) and number.is_integer():
+            return int(number)
+    except (TypeError, ValueError, OverflowError):
+        pass
+    raise ValueError(f"{key} {value!r} is not a whole number")
 
 
-def _pairs(attributes: object) -> Attributes:
-    """Attributes from a list of pairs, as `write` stores them, or from an object, as CVAT does."""
+def _text(row: CocoRow, key: str) -> str | None:
+    value = row.get(key)
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, int | float):
+        return str(value)
+    raise ValueError(f"{key} {value!r} is not text")
+
+
+def _tag(tag: object) -> Tag:
+    """A tag as `write` stores it, or only its label, as FiftyOne has it."""
+    if isinstance(tag, str) and tag:
+        return Tag(tag)
+    if not isinstance(tag, dict) or not isinstance(tag.get("label"), str):
+        raise TypeError(f"its tags hold {tag!r}, which is neither text nor an object with a label")
+    group = _whole(tag, "group") if "group" in tag else 0
+    return Tag(tag["label"], _attributes(tag.get("attributes")), _text(tag, "source") or "", group)
+
+
+def _attributes(attributes: object, *, turned: bool = False) -> Attributes:
+    """Attributes from an object, as CVAT has them, or a list: of pairs, as `write` stores them, of names and values, or flags.
+
+    The rotation of a box that is `turned` is in its shape.
+    """
     if not attributes:
         return ()
     if isinstance(attributes, dict):
-        return tuple((str(name), _text(value)) for name, value in attributes.items())
-    return tuple((str(name), str(value)) for name, value in cast("list[list[str]]", attributes))
+        pairs = [(str(name), _plain(value)) for name, value in attributes.items()]
+        return tuple(pair for pair in pairs if not (turned and pair[0] == "rotation"))
+    if isinstance(attributes, list):
+        return tuple(map(_attribute, attributes))
+    raise ValueError(f"attributes {attributes!r}: must be an object, or a list of names and values")
 
 
-def _text(value: object) -> str:
+def _attribute(item: object) -> tuple[str, str]:
+    match item:
+        case [name, value]:
+            return _plain(name), _plain(value)
+        case {"name": str(name), "value": value}:
+            return name, _plain(value)
+        case str(name):
+            return name, "true"
+    raise ValueError(f"attribute {item!r}: must be an object with name and value")
+
+
+def _plain(value: object) -> str:
     return value if isinstance(value, str) else msgspec.json.encode(value).decode()

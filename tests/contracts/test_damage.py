@@ -15,8 +15,6 @@ INPUTS = 100
 """For each reader."""
 
 UNFINISHED = (
-    "coco",
-    "other coco",
     "yolo",
     "other yolo",
     "other yolo pose",

@@ -159,7 +159,7 @@ def other_coco(folder: Path) -> Read:
                 {
                     "id": 2,
                     **annotation,
-                    "segmentation": {"counts": [11, 3, 186], "size": [10, 20]},
+                    "segmentation": {"counts": [11, 3, 7, 3, 7, 3, 7, 3, 156], "size": [10, 20]},
                     "iscrowd": 1,
                 },
                 {"id": 3, **annotation, "keypoints": [1, 1, 2], "num_keypoints": 1, "score": 0.5},

@@ -1,0 +1,58 @@
+"""Ids as COCO files of other tools write them: numbers, text, or text here and numbers there."""
+
+from __future__ import annotations
+
+from typing import Generic, TypeVar
+
+__all__ = ["ById", "id_of"]
+
+T = TypeVar("T")
+
+
+def id_of(value: object) -> int | float | str:
+    """An id, checked.
+
+    Raises
+    ------
+    ValueError
+        If it is neither a number nor text.
+    """
+    if isinstance(value, int | float | str):
+        return value
+    raise ValueError(f"id {value!r}: must be a number")
+
+
+class ById(Generic[T]):
+    """Values by id. An id that does not occur as it is written is looked up as a number: "1" and 1.0 are 1.
+
+    Examples
+    --------
+    >>> found = ById[str]()
+    >>> found.add("1", "a.png")
+    >>> found.get(1), found.get(2)
+    ('a.png', None)
+    """
+
+    def __init__(self) -> None:
+        self._exact: dict[object, T] = {}
+        self._numbers: dict[object, T | None] = {}
+
+    def add(self, key: object, value: T) -> None:
+        """Add a value under an id that does not occur yet."""
+        self._exact[key] = value
+        number = _number(key)
+        self._numbers[number] = None if number in self._numbers else value
+
+    def get(self, key: object) -> T | None:
+        """The value of an id, or None if there is none or several can be meant."""
+        try:
+            found = self._exact.get(key)
+            return self._numbers.get(_number(key)) if found is None else found
+        except TypeError:  # a list or an object
+            return None
+
+
+def _number(key: object) -> object:
+    if isinstance(key, str) and key.strip().isdecimal() and len(key) < 20:
+        return int(key)
+    return int(key) if isinstance(key, float) and key.is_integer() else key

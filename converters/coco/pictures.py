@@ -1,0 +1,193 @@
+"""The image files of a COCO data set: found, measured where no size is given, compared, and those that are not read."""
+
+from __future__ import annotations
+
+import posixpath
+import warnings
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pcm_leukemia.converters.coco.layout import Layout, Source, named_part
+from pcm_leukemia.converters.coco.rows import CocoRow
+from pcm_leukemia.errors import DataWarning, PcmError, Problem, option, some
+from pcm_leukemia.files import BAD_FILE, Files, find_images, open_container
+from pcm_leukemia.schema import Image, ImageId
+
+__all__ = ["Listed", "find_files", "measured", "named_apart", "refuse_unread_files"]
+
+
+@dataclass(slots=True)
+class Listed:
+    """A row of ``images``.
+
+    `key` is its id in the JSON file, `id` its id in the data set, and `file` the path of its image file below the root.
+    """
+
+    where: str
+    index: int
+    source: Source
+    row: CocoRow
+    key: object
+    name: str
+    id: ImageId
+    file: str | None = None
+
+
+def named_apart(listed: Sequence[Listed]) -> bool:
+    """Put the subset before the name of each image in its id, if two files list images of one name.
+
+    Otherwise the name is the id. Returns whether ids were changed.
+    """
+    sources: dict[str, Source] = {}
+    if all(sources.setdefault(each.name, each.source) is each.source for each in listed):
+        return False
+    for each in listed:
+        each.id = ImageId(f"{each.source.subset}/{each.name}")
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The root of the image files, and the problems: images without a file, and files that several images share."""
+
+    root: Path
+    missing: list[Problem]
+    shared: list[Problem]
+
+
+def find_files(
+    listed: Sequence[Listed], layout: Layout, images_root: str | Path | None, *, links: bool
+) -> Found:
+    """Set the `file` of each image that has one.
+
+    Parameters
+    ----------
+    listed
+        The images, whose ids are unique.
+    layout
+        Where the JSON files are.
+    images_root
+        Where to look for the images instead.
+    links
+        Whether images below ``images/`` may be links that lead elsewhere, as `write` makes them.
+    """
+    container = layout.container if images_root is None else open_container(images_root)
+    root = container.root.absolute()
+    if links and listed and (root / "images" / listed[0].name).is_symlink():
+        for each in listed:
+            each.file = f"images/{each.name}" if (root / "images" / each.name).is_symlink() else None
+        return _below_images(listed, Found(root, [], []))
+    wanted = [Image(each.id, 1, 1, name=each.name, subset=each.source.subset) for each in listed]
+    bases = {each.id: each.source.base for each in listed if each.source.base} if images_root is None else {}
+    found, problems = find_images(wanted, container, bases, required=images_root is not None)
+    for each, image in zip(listed, found, strict=True):
+        if image.file is not None and not _is_of_another_part(image.file, each):
+            each.file = image.file
+    absent = {f'image "{image.id}"' for image in found if image.file is None}
+    problems = [problem for problem in problems if problem.where in absent]
+    if images_root is not None or any(each.file for each in listed):
+        fix = f"add the file, or name another folder: {option('images_root')}"
+        problems += [
+            Problem(f'image "{each.id}"', f"has no file in {root}: {image.file} is that of another part", fix)
+            for each, image in zip(listed, found, strict=True)
+            if image.file is not None and each.file is None
+        ]
+    problems += container.problems
+    result = Found(root, problems, _shared(listed))
+    return result if images_root is not None else _below_images(listed, result)
+
+
+def _below_images(listed: Sequence[Listed], found: Found) -> Found:
+    """With ``images/`` as the root, if all files are in it."""
+    files = [each.file for each in listed if each.file is not None]
+    if not files or not found.root.is_dir() or not all(file.startswith("images/") for file in files):
+        return found
+    for each in listed:
+        each.file = each.file and each.file.removeprefix("images/")
+    return replace(found, root=found.root / "images")
+
+
+def _is_of_another_part(file: str, listed: Listed) -> bool:
+    """Whether a file lies in the folder of another part than the JSON file is named after."""
+    part = named_part(listed.source.subset)
+    folders = file.split("/")[: -listed.name.count("/") - 1]
+    return part is not None and any(named_part(folder) not in (None, part) for folder in folders)
+
+
+def _shared(listed: Sequence[Listed]) -> list[Problem]:
+    """The problems of files that are those of several images."""
+    owners: defaultdict[str, list[Listed]] = defaultdict(list)
+    for each in listed:
+        if each.file is not None:
+            owners[each.file].append(each)
+    problems = []
+    for file, several in owners.items():
+        for other in several[1:]:
+            first = several[0]
+            where = f'{other.where} image "{other.name}"'
+            if other.source.part != first.source.part:
+                what = (
+                    f"its file {file} is in two parts, {first.source.part} ({first.source.where}) and "
+                    f"{other.source.part} ({other.source.where}), which is a leak"
+                )
+                problems.append(Problem(where, what, "take it out of one of the parts"))
+            else:
+                what = f'its file {file} is also that of {first.where} image "{first.name}"'
+                problems.append(Problem(where, what, "list each file once"))
+    return problems
+
+
+def measured(listed: Listed, files: Files) -> tuple[int, int]:
+    """The size of an image from the header of its file.
+
+    Raises
+    ------
+    ValueError
+        If it has no file, or one that cannot be read.
+    """
+    from pcm_leukemia.images import size
+
+    if listed.file is None:
+        given = " x ".join(str(listed.row.get(side)) for side in ("width", "height"))
+        raise ValueError(f"size {given}, and no file to measure; give pixels, 1 or more, as width and height")
+    try:
+        with files.open(listed.file) as stream:
+            return size(stream, listed.file)
+    except (PcmError, *BAD_FILE) as error:
+        raise ValueError(f"has no size, and its file cannot be measured ({error})") from error
+
+
+def refuse_unread_files(layout: Layout, files: Iterable[str | None]) -> list[Problem]:
+    """The problems of folders with images that are not read; a warning counts single images that no JSON file lists.
+
+    A folder belongs to the data set if it is called after a part, or lies in ``images/``, and nothing is read from it.
+    """
+    read = {file for file in files if file}
+    if not read:
+        return []
+    if not read & set(layout.images):  # their root is images/
+        read = {f"images/{file}" for file in read}
+    folders = {posixpath.dirname(file) for file in read}
+    whole: Counter[str] = Counter()
+    single: Counter[str] = Counter()
+    for image in layout.images:
+        if image in read:
+            continue
+        folder = posixpath.dirname(image)
+        of_the_data = folder.split("/")[0] == "images" or named_part(folder) is not None
+        (whole if of_the_data and folder not in folders else single)[folder] += 1
+    if single:
+        lines = some((f"{folder or '.'}: {count:,}" for folder, count in sorted(single.items())), 5)
+        text = f"{single.total():,} image files are in no COCO file, and are ignored:\n{lines}"
+        warnings.warn(text, DataWarning, stacklevel=4)
+    root = layout.container.root
+    return [
+        Problem(
+            str(root / folder),
+            f"has {count:,} images that no COCO file lists",
+            "add the file with their annotations, or move them elsewhere",
+        )
+        for folder, count in sorted(whole.items())
+    ]
