@@ -16,16 +16,16 @@ from pathlib import Path, PurePosixPath
 from pcm_leukemia.errors import DataNotFound
 from pcm_leukemia.files import (
     BAD_FILE,
-    IMAGE_SUFFIXES,
     MARKER,
     Container,
+    is_image_file,
     open_container,
     open_zip,
     written_as,
 )
 from pcm_leukemia.schema import part_named
 
-__all__ = ["Layout", "Source", "in_folder", "is_image", "layout_of", "named_part", "recognises"]
+__all__ = ["Layout", "Source", "in_folder", "layout_of", "named_part", "recognises"]
 
 _BESIDE = "data"
 """FiftyOne's folder of images, beside its labels.json."""
@@ -98,7 +98,7 @@ def layout_of(path: Path) -> Layout:
     files = in_folder(jsons)
     if not files and not container.problems:
         raise DataNotFound(f"{path}: no COCO file in it or in its annotations/; give a .json file")
-    images = [each for each in paths if is_image(each)]
+    images = [each for each in paths if is_image_file(each)]
     chosen = set(files)
     others = [each for each in jsons if each not in chosen]
     return Layout(container, _sources(files, images, container), others, images, whole=True)
@@ -155,11 +155,6 @@ def named_part(name: str) -> str | None:
     """
     parts = {part_named(word) for word in re.split(r"[\W\d_]+", name)} - {None}
     return parts.pop() if len(parts) == 1 else None
-
-
-def is_image(path: str) -> bool:
-    """Whether a file has the suffix of an image."""
-    return PurePosixPath(path).suffix.lower() in IMAGE_SUFFIXES
 
 
 def _is_hidden(path: str) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import posixpath
-import warnings
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -11,8 +10,8 @@ from pathlib import Path
 
 from pcm_leukemia.converters.coco.layout import Layout, Source, named_part
 from pcm_leukemia.converters.coco.rows import CocoRow
-from pcm_leukemia.errors import DataWarning, PcmError, Problem, option, some
-from pcm_leukemia.files import BAD_FILE, Files, find_images, open_container
+from pcm_leukemia.errors import PcmError, Problem, option
+from pcm_leukemia.files import BAD_FILE, Files, count_unlisted, find_images, is_image_file, open_container
 from pcm_leukemia.schema import Image, ImageId
 
 __all__ = ["Listed", "find_files", "measured", "named_apart", "refuse_unread_files"]
@@ -94,9 +93,25 @@ def find_files(
             for each, image in zip(listed, found, strict=True)
             if image.file is not None and each.file is None
         ]
+    if images_root is None and listed and not any(each.file for each in listed):
+        problems += _none_found(listed, layout)
     problems += container.problems
     result = Found(root, problems, _shared(listed))
     return result if images_root is not None else _below_images(listed, result)
+
+
+def _none_found(listed: Sequence[Listed], layout: Layout) -> list[Problem]:
+    """The problem of a data set of which no image has a file, although there are image files."""
+    files = layout.images
+    if not layout.whole:  # what else is beside a single file may not belong to it
+        near = {"images", "data", *(each.source.subset.casefold() for each in listed)}
+        paths = layout.container.paths(lambda name: name.casefold() in near)
+        files = [path for path in paths if path.partition("/")[0].casefold() in near and is_image_file(path)]
+    if not files:
+        return []
+    what = f'no image has a file, "{listed[0].name}" for example; {count_unlisted(files)}'
+    fix = f"compare their names with those in the JSON, or name another folder: {option('images_root')}"
+    return [Problem(str(layout.container.root), what, fix)]
 
 
 def _below_images(listed: Sequence[Listed], found: Found) -> Found:
@@ -160,9 +175,9 @@ def measured(listed: Listed, files: Files) -> tuple[int, int]:
 
 
 def refuse_unread_files(layout: Layout, files: Iterable[str | None]) -> list[Problem]:
-    """The problems of folders with images that are not read; a warning counts single images that no JSON file lists.
+    """The problems of folders that belong to the data set and of which no image is read.
 
-    A folder belongs to the data set if it is called after a part, or lies in ``images/``, and nothing is read from it.
+    A folder belongs to it if it is called after a part, or lies in ``images/``.
     """
     read = {file for file in files if file}
     if not read:
@@ -170,18 +185,14 @@ def refuse_unread_files(layout: Layout, files: Iterable[str | None]) -> list[Pro
     if not read & set(layout.images):  # their root is images/
         read = {f"images/{file}" for file in read}
     folders = {posixpath.dirname(file) for file in read}
-    whole: Counter[str] = Counter()
-    single: Counter[str] = Counter()
+    unread: Counter[str] = Counter()
     for image in layout.images:
         if image in read:
             continue
         folder = posixpath.dirname(image)
         of_the_data = folder.split("/")[0] == "images" or named_part(folder) is not None
-        (whole if of_the_data and folder not in folders else single)[folder] += 1
-    if single:
-        lines = some((f"{folder or '.'}: {count:,}" for folder, count in sorted(single.items())), 5)
-        text = f"{single.total():,} image files are in no COCO file, and are ignored:\n{lines}"
-        warnings.warn(text, DataWarning, stacklevel=4)
+        if of_the_data and folder not in folders:
+            unread[folder] += 1
     root = layout.container.root
     return [
         Problem(
@@ -189,5 +200,5 @@ def refuse_unread_files(layout: Layout, files: Iterable[str | None]) -> list[Pro
             f"has {count:,} images that no COCO file lists",
             "add the file with their annotations, or move them elsewhere",
         )
-        for folder, count in sorted(whole.items())
+        for folder, count in sorted(unread.items())
     ]

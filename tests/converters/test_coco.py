@@ -176,7 +176,9 @@ def test_images_are_put_beside_it(ds: Dataset, tmp_path: Path) -> None:
         assert again.root == tmp_path / how / "images"
         assert [image.file for image in again.images] == [image.id for image in ds.images]
     assert (tmp_path / "symlink" / "images" / "P0" / "a.png").is_symlink()
-    with pytest.raises(InvalidExport, match="a link that leads out of .*; give the real folder as images_root"):
+    with pytest.raises(
+        InvalidExport, match="a link that leads out of .*; give the real folder as images_root"
+    ):
         coco.read(tmp_path / "symlink")
     assert coco.read(tmp_path / "symlink", images_root=tmp_path / "export").root == tmp_path / "export"
     with zipfile.ZipFile(tmp_path / "export.zip", "w") as archive:
