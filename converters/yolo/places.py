@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from pcm_leukemia.errors import CorruptFile
+from pcm_leukemia.errors import CorruptFile, DataNotFound
 from pcm_leukemia.files import IMAGE_SUFFIXES
 from pcm_leukemia.schema import part_named
 
@@ -26,28 +26,42 @@ class Places:
     folder
         The folder of data.yaml.
     base
-        The ``path`` in data.yaml: the folder that its other paths are relative to.
+        The ``path`` in data.yaml: the folder that its other paths are relative to. If it is not there, `folder` is.
+    images_root
+        The folder that they are relative to, whatever `base` is. Then only lists may be beside data.yaml.
 
     Attributes
     ----------
     elsewhere
         What paths in data.yaml led to that were found by their ends alone.
+
+    Raises
+    ------
+    DataNotFound
+        If `images_root` is not a folder.
     """
 
-    def __init__(self, folder: Path, base: object = None) -> None:
-        self.folder = folder.absolute()
+    def __init__(self, folder: Path, base: object = None, images_root: str | Path | None = None) -> None:
+        self.folder = self.root = folder.absolute()
         self._names: dict[Path, dict[str, list[str]]] = {}
         self.elsewhere: list[str] = []
-        self.root = self.folder
-        if isinstance(base, str | Path) and str(base):
-            inside = self._existing(_normal(self.folder / _slashes(str(base))))
+        if images_root is not None:
+            self.root = Path(images_root).absolute()
+            if not self.root.is_dir():
+                raise DataNotFound(
+                    f"{images_root}: is not a folder; give the folder that train, val and test are relative to"
+                )
+        elif isinstance(base, str) and base:
+            inside = self._existing(_normal(self.folder / _slashes(base)))
             self.root = inside if inside and inside.is_dir() else self.folder
+        self._starts = (self.root, self.folder) if images_root is None else (self.root,)
 
     def folder_or_list(self, place: str) -> Path | None:
         """The folder or file that a path in data.yaml names; None if there is none, or it is the root of the disk."""
-        found = self._find(place)
+        starts = (self.root, self.folder) if place.endswith(".txt") else self._starts
+        found = self._find(place, starts)
         if found is None:
-            found = self._by_end(place)
+            found = self._by_end(place, starts)
             if found is not None and found.suffix != ".txt":
                 self.elsewhere.append(f"{place} is not there; {found} is read instead")
         return None if found is None or found == found.parent else found
@@ -70,8 +84,9 @@ class Places:
                 f"{path}: cannot be read as a list of images ({error}); write it as UTF-8"
             ) from error
         for name in filter(None, map(str.strip, lines)):
-            starts = (path.parent, self.root) if name.startswith("./") else (self.root, path.parent)
-            yield self._find(name, *starts) or self._by_end(name) or _normal(starts[0] / name)
+            starts = (path.parent, *self._starts) if name.startswith("./") else (*self._starts, path.parent)
+            starts = starts if len(self._starts) > 1 else self._starts
+            yield self._find(name, starts) or self._by_end(name, self._starts) or _normal(starts[0] / name)
 
     def labels(self, image: Path) -> Path:
         """The label file of an image: in place of ``images/`` in ``labels/``, or else beside the image.
@@ -86,19 +101,19 @@ class Places:
             places += _labels_of((self.folder / image.relative_to(self.root)).as_posix())
         return next((found for place in places if (found := self._existing(Path(place)))), Path(usual))
 
-    def _find(self, place: str, *starts: Path) -> Path | None:
+    def _find(self, place: str, starts: tuple[Path, ...]) -> Path | None:
         """What a path leads to, with slashes for backslashes, and without leading steps up if need be."""
         inside = _slashes(place)
         while inside.startswith(("./", "../")):
             inside = inside.partition("/")[2]
         for name in dict.fromkeys((place, _slashes(place), inside)):
-            for start in starts or (self.root, self.folder):
+            for start in starts:
                 found = self._existing(_normal(start / name))
                 if found is not None:
                     return found
         return None
 
-    def _by_end(self, place: str) -> Path | None:
+    def _by_end(self, place: str, starts: tuple[Path, ...]) -> Path | None:
         """What the longest end of a path leads to.
 
         A single name is too little to go by, unless it is that of a part or a list.
@@ -108,7 +123,7 @@ class Places:
             end = PurePosixPath(*steps[first:])
             if first == len(steps) - 1 and part_named(end.stem) is None and end.suffix != ".txt":
                 return None
-            for start in (self.root, self.folder):
+            for start in starts:
                 found = self._existing(start / end)
                 if found is not None:
                     return found

@@ -148,9 +148,7 @@ def _others(
     said: description.Description, images_root: str | Path | None, issues: Issues, *, check_images: bool
 ) -> tuple[Path, list[ListedImage], Tree]:
     """The root, the images and the files of a folder of another tool."""
-    places = Places(
-        said.folder, said.content.get("path") if images_root is None else Path(images_root).absolute()
-    )
+    places = Places(said.folder, said.content.get("path"), images_root)
     root, listed, part_of = from_description(said, places, issues)
     if check_images:
         listed = compared(listed, root, issues)

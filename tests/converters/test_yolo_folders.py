@@ -374,6 +374,23 @@ def test_labels_stay_beside_data_yaml_if_the_images_are_elsewhere(tmp_path: Path
     assert len(ds.cells) == 1
 
 
+def test_images_root_is_never_passed_over(tmp_path: Path) -> None:
+    labelled(tmp_path / "set", "images/train/a.png")
+    described(tmp_path / "set", f"train: train.txt{NAMES}")
+    exports.write(tmp_path / "set/train.txt", "images/train/a.png\n")
+    zipped = exports.zipped(tmp_path / "images.zip", {"images/train/a.png": exports.png()})
+    with pytest.raises(
+        DataNotFound, match=r"images.zip: is not a folder; give the folder that train, val and test"
+    ):
+        yolo.read(tmp_path / "set", images_root=zipped)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InvalidExport, match="1 of the images that are listed are not in"):
+        yolo.read(tmp_path / "set", images_root=tmp_path / "empty")
+    described(tmp_path / "set", f"train: images/train{NAMES}")
+    with pytest.raises(DataNotFound, match="names images/train, but .*/empty/images/train does not exist"):
+        yolo.read(tmp_path / "set", images_root=tmp_path / "empty")
+
+
 # Layouts of tools
 
 
