@@ -5,6 +5,7 @@ Each is checked for leaks first. Where patients are unknown, nothing can be chec
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -23,9 +24,14 @@ __all__ = ["from_folders", "from_lists", "from_subsets"]
 
 Parts = dict[ImageId, str]
 
+_DEFAULT = re.compile(r"default(_\d+)?", re.IGNORECASE)
+"""The subset that CVAT writes for a task without one; numbered if a subset is really called default."""
+
 
 def from_subsets(ds: Dataset, *, val_unit: ValUnit = "patient", name: str = "official") -> Split:
     """Take CVAT's subsets as the split; Train, Validation and Test may have their usual spellings.
+
+    CVAT writes "default" for a task without a subset, so that "default" is no part.
 
     Parameters
     ----------
@@ -58,7 +64,8 @@ def from_subsets(ds: Dataset, *, val_unit: ValUnit = "patient", name: str = "off
     part_of: Parts = {}
     problems = []
     for image in ds.images:
-        part = part_named(image.subset) or image.subset
+        subset = image.subset.strip()
+        part = part_named(subset) or ("" if _DEFAULT.fullmatch(subset) else subset)
         if PART.fullmatch(part):
             part_of[image.id] = part
         else:

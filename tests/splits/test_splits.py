@@ -689,6 +689,17 @@ def test_subsets_are_parts_in_the_usual_spellings() -> None:
     }
 
 
+@pytest.mark.parametrize("default", ["default", "Default", "default_1", " "])
+def test_the_default_subset_of_cvat_is_no_part(default: str) -> None:
+    what = "has no subset; give every image a subset in CVAT, such as Train or Test"
+    with pytest.raises(InvalidExport) as caught:
+        splits.from_subsets(subsets(a=default, b=default))
+    assert [str(problem) for problem in caught.value.problems] == [f'all 2 images, the first "a.png": {what}']
+    with pytest.raises(InvalidExport) as caught:
+        splits.from_subsets(subsets(a="Train", b=default, c="TEST "))
+    assert [str(problem) for problem in caught.value.problems] == [f'image "b.png": {what}']
+
+
 def test_every_image_without_a_subset_is_named() -> None:
     with pytest.raises(InvalidExport) as caught:
         splits.from_subsets(subsets(a="", b="Train", c="my/part"))
