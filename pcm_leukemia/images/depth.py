@@ -248,8 +248,8 @@ def _full_range(picture: PIL.Image.Image, values: Values) -> float | None:
 
 def _outside(values: Values, white: float) -> str:
     """Which values are darker than black or lighter than white, and what to do."""
-    smallest, largest = values.min(), values.max()
-    if not np.isfinite(smallest + largest):
+    smallest, largest = float(values.min()), float(values.max())
+    if not math.isfinite(smallest + largest):
         return f"has values that are not finite numbers; {_EIGHT}"
     if smallest < 0:
         return f"has values from {smallest:,.10g} to {largest:,.10g}, and 0 is black; {_EIGHT}"
@@ -267,8 +267,8 @@ def _too_dark(values: Values, white: float) -> str:
 
 def _undecided(values: Values) -> str:
     """Why the white level of a picture is not known, and what to do."""
-    largest = values.max()
-    if not 0 <= values.min() <= largest < float("inf"):
+    largest = float(values.max())
+    if not 0 <= float(values.min()) <= largest < float("inf"):
         return _outside(values, largest)
     return (
         f"has values up to {largest:,.10g}, and its file does not say which value is white; say it, for example "
