@@ -167,7 +167,7 @@ def test_patients_by_every_way(tmp_path: Path) -> None:
     ],
 )
 def test_what_is_no_data_set(tmp_path: Path, name: str, sentence: str) -> None:
-    write(tmp_path / "notes.txt", "")
+    write(tmp_path / "notes.txt", "buy milk")
     (tmp_path / "empty").mkdir()
     write(tmp_path / "zipped" / "e.zip", b"")
     with pytest.raises(DataNotFound, match=sentence):

@@ -145,7 +145,7 @@ def write(
             counted,
             cells,
             {"cells to be ignored": ds.ignored},
-            notes,
+            (*([] if ds.split else ["the data has no split: everything is in all.json"]), *notes),
         )
         made = {
             "name": ds.name,

@@ -272,7 +272,7 @@ def _finish(
             "tags of images": sum(len(job.image.tags) for job in written),
             "attributes of cells": sum(len(cell.attributes) for job in written for cell in job.cells),
         },
-        tuple(_lacking(ds, cells)),
+        tuple(_notes(ds, cells)),
         tuple(failed.values()),
     )
     made = {"name": ds.name, "task": task, "fingerprint": ds.fingerprint, **style._asdict()}
@@ -280,8 +280,10 @@ def _finish(
     return report
 
 
-def _lacking(ds: Dataset, cells: Mapping[str, Mapping[str, int]]) -> Iterator[str]:
-    """Notes on classes that are missing in some parts: ImageFolder would number the classes differently."""
+def _notes(ds: Dataset, cells: Mapping[str, Mapping[str, int]]) -> Iterator[str]:
+    """Notes on a missing split, and on classes missing in some parts: ImageFolder would number them differently."""
+    if ds.split is None:
+        yield 'the data has no split: all crops are in "all", and no patient is held out'
     there = {label for labels in cells.values() for label in labels}
     for part in ds.parts:
         missing = [label for label in ds.taxonomy.labels if label in there - cells.get(part, {}).keys()]

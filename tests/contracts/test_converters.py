@@ -18,7 +18,15 @@ from msgspec import structs
 import pcm_leukemia as pcm
 from pcm_leukemia import NINE, Box, Cell, Dataset, Image, Patient, Split, converters
 from pcm_leukemia.cli.format_options import options_of
-from pcm_leukemia.errors import DataWarning, ExportError, LeakySplit, MissingExtra, PcmError, UnfitForTask
+from pcm_leukemia.errors import (
+    DataWarning,
+    ExportError,
+    LeakySplit,
+    MissingExtra,
+    MissingPatients,
+    PcmError,
+    UnfitForTask,
+)
 from pcm_leukemia.files import MARKER, Report
 from pcm_leukemia.schema import ImageId, PatientId, Tag
 from pcm_leukemia.shapes import Point
@@ -137,6 +145,8 @@ def test_tags_and_attributes_are_kept_or_counted(name: str, pointed: Dataset, tm
 def test_data_without_a_split_are_one_part(name: str, ds: Dataset, tmp_path: Path) -> None:
     report = write(name, ds.with_split(None), tmp_path / "out")
     assert list(report.images.values()) == [4]
+    assert [note for note in report.notes if "the data has no split" in note] or name == "cvat"
+    assert not [note for note in write(name, ds, tmp_path / "split").notes if "no split" in note]
 
 
 @pytest.mark.parametrize("name", converters.names())
@@ -156,6 +166,22 @@ def test_a_split_that_leaks_is_refused(name: str, ds: Dataset, tmp_path: Path) -
     with pytest.raises(LeakySplit, match='patient "P1"'):
         write(name, ds.with_split(leaking), tmp_path / "out")
     assert [path.name for path in tmp_path.iterdir()] == ["pixels"]
+
+
+@pytest.mark.parametrize("name", converters.names())
+def test_a_split_whose_patients_are_lost_is_refused(name: str, ds: Dataset, tmp_path: Path) -> None:
+    assert ds.split is not None
+    known = {image.id: image.patient for image in ds.images if image.patient}
+    split = replace(ds.split, patient_of=known)
+    nobody = replace(
+        ds, images=tuple(replace(image, patient=None) for image in ds.images), patients=(), split=None
+    )
+    with pytest.raises(
+        MissingPatients, match='images that split ".*" places had a patient when it was made and have'
+    ):
+        write(name, nobody.with_split(split), tmp_path / "out")
+    assert [path.name for path in tmp_path.iterdir()] == ["pixels"]
+    assert write(name, nobody, tmp_path / "out").images
 
 
 @pytest.mark.parametrize("name", converters.names())
