@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from pcm_leukemia.splits.file import read, write
 from pcm_leukemia.splits.given import from_folders, from_lists, from_subsets
+from pcm_leukemia.splits.growing import extend
 from pcm_leukemia.splits.leakage import (
     LEARNED_FROM,
     Leak,
@@ -20,7 +21,7 @@ from pcm_leukemia.splits.leakage import (
     separates,
     unit_of,
 )
-from pcm_leukemia.splits.making import by_patient, extend, folds
+from pcm_leukemia.splits.making import by_patient, folds
 from pcm_leukemia.splits.seen import seen
 
 __all__ = [
