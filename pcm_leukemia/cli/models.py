@@ -108,9 +108,11 @@ def train(
     ] = None,
     settings: Settings = None,
     incomplete: Annotated[
-        Incompletes,
-        typer.Option(help="Detectors: refuse or keep images in which cells may be unannotated."),
-    ] = Incompletes.refuse,
+        Incompletes | None,
+        typer.Option(
+            help="Detectors: refuse or keep images in which cells may be unannotated.", show_default="refuse"
+        ),
+    ] = None,
     seed: Seed = 0,
     split_name: SplitName = None,
     device: Device = "auto",
@@ -118,6 +120,8 @@ def train(
     workers: Workers = 4,
 ) -> None:
     """Train a reference model on the parts train and val."""
+    if incomplete is not None and baselines.config.find(baseline).kind != "detector":
+        raise WrongUsage(f"--incomplete does not apply to {baseline}, which is no detector; leave it out")
     trained_before = baselines.is_run(out) and baselines.Run.open(out).done
     run = baselines.train(
         baseline,
@@ -131,7 +135,7 @@ def train(
         device=device,
         devices=devices,
         workers=workers,
-        incomplete=incomplete.value,
+        incomplete=(incomplete or Incompletes.refuse).value,
         progress=True,
     )
     if trained_before:
@@ -189,8 +193,11 @@ def predict(
         Forms, typer.Option("--to", help="COCO results, boxes to correct in CVAT, or pictures.")
     ] = Forms.coco,
     threshold: Annotated[
-        float, typer.Option(min=0, max=1, help="cvat, pictures: the lowest score that is shown.")
-    ] = 0.5,
+        float | None,
+        typer.Option(
+            min=0, max=1, help="cvat, pictures: the lowest score that is shown.", show_default="0.5"
+        ),
+    ] = None,
     device: Device = "auto",
     batch: Batch = 16,
     workers: Workers = 4,
@@ -198,11 +205,19 @@ def predict(
     """Find and classify the cells in new images."""
     prediction = baselines.prediction
 
+    if threshold is not None and to is Forms.coco:
+        raise WrongUsage(
+            "--threshold does not apply to --to coco, which has every prediction with its score; leave it out"
+        )
     prediction.check_out(out, to.value)
     ds = prediction.images_at(images)
     options: dict[str, Any] = {"device": device, "batch": batch, "workers": workers, "progress": True}
     predicted, taxonomy = prediction.predict([baselines.Run.open(run) for run in runs], ds, **options)
-    print(prediction.write(predicted, out, ds, taxonomy, to.value, threshold=threshold))
+    print(
+        prediction.write(
+            predicted, out, ds, taxonomy, to.value, threshold=0.5 if threshold is None else threshold
+        )
+    )
 
 
 def adapt(
@@ -247,6 +262,10 @@ def adapt(
 
     It is scored on the rest.
     """
+    if source and target_only:
+        raise WrongUsage(
+            "--source does not apply to --target-only, which uses no data of the source; leave it out"
+        )
     before = _trained(out, "*/run")
     found = baselines.adapt_over(
         baselines.Run.open(run),
@@ -322,7 +341,9 @@ def reproduce(
         list[int] | None, typer.Option(metavar="TABLE...", help="4, 5, 6 or 7.", show_default="all")
     ] = None,
     preset: Preset = Presets.paper,
-    seeds: Annotated[int, typer.Option(min=1, help="Draws of the target's 10 % in Table 7.")] = 5,
+    seeds: Annotated[
+        int | None, typer.Option(min=1, help="Draws of the target's 10 % in Table 7.", show_default="5")
+    ] = None,
     seed: Seed = 0,
     split_name: SplitName = None,
     device: Device = "auto",
@@ -333,6 +354,10 @@ def reproduce(
 
     DATA is PCM-Leukemia with a split, or data of your own.
     """
+    if variant is not None and lmu is None:
+        raise WrongUsage("--variant is for --lmu; leave it out")
+    if seeds is not None and tables and 7 not in tables:
+        raise WrongUsage("--seeds is for Table 7; leave it out")
     targets = {
         **({"ALL-IDB1": load_dataset(all_idb1)} if all_idb1 else {}),
         **({"LMU": load_dataset(lmu, variant=variant)} if lmu else {}),
@@ -344,7 +369,7 @@ def reproduce(
         targets=targets,
         tables=tuple(tables or (4, 5, 6, 7)),
         preset=preset.value,
-        seeds=seeds,
+        seeds=5 if seeds is None else seeds,
         seed=seed,
         device=device,
         devices=devices,

@@ -9,11 +9,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from commands import Run
 
 from pcm_leukemia import cli, sample, store
 from pcm_leukemia.baselines import training
 from pcm_leukemia.baselines.experiments import adaptation, reproduction
-from pcm_leukemia.baselines.run import Run
+from pcm_leukemia.baselines.run import Run as TrainedRun
 from pcm_leukemia.cvat import read
 
 
@@ -23,7 +24,7 @@ def data(tmp_path: Path) -> Path:
     return tmp_path / "data"
 
 
-def run_of(folder: Path, state: str = "done") -> Run:
+def run_of(folder: Path, state: str = "done") -> TrainedRun:
     folder.mkdir(parents=True)
     asked = {"baseline": "resnet50", "task": "classification", "labels": [], "settings": {}}
     record = {
@@ -34,7 +35,7 @@ def run_of(folder: Path, state: str = "done") -> Run:
         "result": {"f1": 1},
     }
     (folder / "run.json").write_text(json.dumps(record))
-    return Run.open(folder)
+    return TrainedRun.open(folder)
 
 
 def typed(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *words: object) -> str:
@@ -49,7 +50,9 @@ def test_a_training_that_was_done_before_says_so(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = tmp_path / "run"
-    monkeypatch.setattr(training, "train", lambda *_, **__: Run.open(run) if run.exists() else run_of(run))
+    monkeypatch.setattr(
+        training, "train", lambda *_, **__: TrainedRun.open(run) if run.exists() else run_of(run)
+    )
     words = ("train", "resnet50", data, run)
     first = typed(capsys, monkeypatch, *words)
     assert "3 s, peak memory 9 MiB (cpu)\n  f1: 1\n" in first
@@ -106,3 +109,33 @@ def test_options_with_several_values_reach_the_experiment(
     words = ("train", "resnet50", data, tmp_path / "r", "--set", "epochs=1", "lr=0.1", "--preset", "smoke")
     typed(capsys, monkeypatch, *words)
     assert (given["settings"], given["preset"]) == ({"epochs": "1", "lr": "0.1"}, "smoke")
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (
+            ("predict", "run", "{data}", "out", "--threshold", "0.5"),
+            "--threshold does not apply to --to coco, which has",
+        ),
+        (
+            ("train", "resnet50", "{data}", "out", "--incomplete", "refuse"),
+            "--incomplete does not apply to resnet50, which",
+        ),
+        (
+            ("adapt", "run", "{data}", "out", "--target-only", "--source", "{data}"),
+            "--source does not apply to --target-o",
+        ),
+        (("reproduce", "{data}", "out", "--variant", "strict"), "--variant is for --lmu; leave it out"),
+        (
+            ("reproduce", "{data}", "out", "--tables", "4", "5", "--seeds", "5"),
+            "--seeds is for Table 7; leave it out",
+        ),
+    ],
+)
+def test_an_option_that_cannot_act_is_refused_even_with_its_default(
+    run: Run, data: Path, words: tuple[str, ...], sentence: str
+) -> None:
+    refused = run(*(word.format(data=data) for word in words))
+    assert (refused.status, refused.out) == (2, "")
+    assert sentence in refused.err
