@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from pcm_leukemia.errors import CorruptFile, DataNotFound
-from pcm_leukemia.files import IMAGE_SUFFIXES
+from pcm_leukemia.files import IMAGE_SUFFIXES, find_paths, leads_outside, open_container
 from pcm_leukemia.schema import part_named
 
 __all__ = ["Places", "is_image", "walk"]
@@ -61,7 +61,7 @@ class Places:
         starts = (self.root, self.folder) if place.endswith(".txt") else self._starts
         found = self._find(place, starts)
         if found is None:
-            found = self._by_end(place, starts)
+            found = self._by_end(place, starts) or self._folder_alike(place)
             if found is not None and found.suffix != ".txt":
                 self.elsewhere.append(f"{place} is not there; {found} is read instead")
         return None if found is None or found == found.parent else found
@@ -83,10 +83,27 @@ class Places:
             raise CorruptFile(
                 f"{path}: cannot be read as a list of images ({error}); write it as UTF-8"
             ) from error
-        for name in filter(None, map(str.strip, lines)):
-            starts = (path.parent, *self._starts) if name.startswith("./") else (*self._starts, path.parent)
-            starts = starts if len(self._starts) > 1 else self._starts
-            yield self._find(name, starts) or self._by_end(name, self._starts) or _normal(starts[0] / name)
+        names = [name for line in lines if (name := line.strip())]
+        found = [self._listed(name, path.parent) for name in names]
+        missing = [name for name, image in zip(names, found, strict=True) if image is None]
+        alike = iter(find_paths(missing, open_container(self.root)) if missing else ())
+        for name, image in zip(names, found, strict=True):
+            other = None if image else next(alike).path
+            yield image or _normal(self.root / (other or name))
+
+    def _listed(self, name: str, folder: Path) -> Path | None:
+        """The image that a list in a folder names."""
+        starts: tuple[Path, ...] = self._starts
+        if len(starts) > 1:
+            starts = (folder, *starts) if name.startswith("./") else (*starts, folder)
+        return self._find(name, starts) or self._by_end(name, self._starts)
+
+    def _folder_alike(self, place: str) -> Path | None:
+        """The only folder with a name that differs in spelling alone, as in its case."""
+        if leads_outside(place):
+            return None
+        (found,) = find_paths([place], open_container(self.root), folders=True)
+        return self.root / found.path if found.path else None
 
     def labels(self, image: Path) -> Path:
         """The label file of an image: in place of ``images/`` in ``labels/``, or else beside the image.

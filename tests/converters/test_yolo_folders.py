@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import math
 import unicodedata
+import warnings
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -291,18 +292,24 @@ def _nfd(text: str) -> str:
         ("./images/train/", "./images/val/b.png"),
         ("../images/train", "data/images/val/b.png"),
         ("images/train", "b.png"),  # relative to the list
+        ("Images/Train", "IMAGES/val/B.PNG"),  # which is the same on Windows
+        ("images/train", "images/val/b.png "),
+        ("images/train", "images/val/%62.png"),
     ],
 )
 def test_paths_lead_to_the_only_file_that_can_be_meant(tmp_path: Path, place: str, listed: str) -> None:
     labelled(tmp_path, "images/train/a.png", "images/val/b.png")
     exports.write(tmp_path / "images/val/val.txt", f"{listed}\r\n\r\n")
     described(tmp_path, f"path: .\\\ntrain: {place}\nval: images\\val\\val.txt{NAMES}")
-    ds = yolo.read(tmp_path)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        ds = yolo.read(tmp_path)
     assert [(image.id, ds.part_of(image)) for image in ds.images] == [
         ("images/train/a.png", "train"),
         ("images/val/b.png", "val"),
     ]
     assert len(ds.cells) == 2
+    assert len(told) == (place == "Images/Train")
 
 
 @pytest.mark.parametrize(
