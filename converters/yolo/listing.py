@@ -44,7 +44,7 @@ class ListedImage:
 
 
 def from_description(
-    said: Description, places: Places, issues: Issues
+    said: Description, places: Places, issues: Issues, *, check_images: bool
 ) -> tuple[Path, list[ListedImage], dict[Path, str]]:
     """The images that a folder's description names.
 
@@ -88,7 +88,7 @@ def from_description(
                 issues.problems.append(Problem(where, what, "leave it in one part"))
             else:
                 part_of[path] = part
-    images_of = _measured(part_of, root, said.file, issues)
+    images_of = _measured(part_of, root, said.file, issues, check_images=check_images)
     return (
         root,
         [ListedImage(images_of[path], part_of[path], places.labels(path)) for path in images_of],
@@ -181,25 +181,35 @@ def _root(folder: Path, parts: Iterable[list[Path]]) -> Path:
     return Path(os.path.commonpath([str(folder.absolute()), *folders]))
 
 
-def _measured(paths: Iterable[Path], root: Path, file: Path, issues: Issues) -> dict[Path, Image]:
-    """The images with the sizes from their headers; files that cannot be read are problems."""
-    from pcm_leukemia.images import size
+def _measured(
+    paths: Iterable[Path], root: Path, file: Path, issues: Issues, *, check_images: bool
+) -> dict[Path, Image]:
+    """The images with the sizes of their files; files that cannot be read are problems.
+
+    With `check_images`, also what `images.measure_files` finds: links that lead elsewhere, turned images, unknown scales.
+    """
+    from pcm_leukemia.images import measure_files, size
 
     found: dict[Path, Image] = {}
-    missing = []
+    missing, there = [], {}
     for path in paths:
         name = path.relative_to(root).as_posix()
         try:
             name.encode()
-            with path.open("rb") as stream:
-                width, height = size(stream, str(path))
-            found[path] = Image(ImageId(name), width, height, file=name)
-        except FileNotFoundError:
-            missing.append(name)
+            if not path.exists():
+                missing.append(name)
+            elif check_images:
+                there[path] = name
+            else:
+                with path.open("rb") as stream:
+                    found[path] = Image(ImageId(name), *size(stream, str(path)), file=name)
         except UnicodeEncodeError:
             issues.problems.append(Problem(f"image {name!r}", "its name is not UTF-8", "rename the file"))
         except (PcmError, OSError, ValueError) as error:
             issues.problems.append(Problem(f'image "{name}"', str(error), "then read the folder again"))
+    measured, problems = measure_files(there.values(), root)
+    issues.problems += problems
+    found |= {path: image for path, image in zip(there, measured, strict=True) if image}
     if missing:
         what = f"{len(missing):,} of the images that are listed are not in {root}, for example {missing[0]}"
         fix = (

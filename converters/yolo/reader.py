@@ -149,9 +149,7 @@ def _others(
 ) -> tuple[Path, list[ListedImage], Tree]:
     """The root, the images and the files of a folder of another tool."""
     places = Places(said.folder, said.content.get("path"), images_root)
-    root, listed, part_of = from_description(said, places, issues)
-    if check_images:
-        listed = compared(listed, root, issues)
+    root, listed, part_of = from_description(said, places, issues, check_images=check_images)
     tree = Tree(places, part_of)
     refuse_unread(tree, places, part_of, said.file, issues)
     return root, listed, tree

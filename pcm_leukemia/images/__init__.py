@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pcm_leukemia.images.comparing import compare_files, find_at, measure
+from pcm_leukemia.images.comparing import compare_files, find_at, measure, measure_files
 from pcm_leukemia.images.cropping import BORDERS, Border, crop, crop_corners
 from pcm_leukemia.images.depth import WHITE_LEVEL
 from pcm_leukemia.images.encoding import encode
@@ -45,6 +45,7 @@ __all__ = [
     "load",
     "load_bytes",
     "measure",
+    "measure_files",
     "misfit",
     "notes_on_depth",
     "place",

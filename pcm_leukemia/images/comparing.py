@@ -22,7 +22,7 @@ from pcm_leukemia.images.opening import BAD_IMAGE, opened
 from pcm_leukemia.images.pixels import decode_as_annotated, misfit_of, shown_size
 from pcm_leukemia.schema import Image, ImageId
 
-__all__ = ["compare_files", "find_at", "measure"]
+__all__ = ["compare_files", "find_at", "measure", "measure_files"]
 
 _CHUNK = 256
 """Headers that a thread reads at a time: to hand over each alone would take longer than to read it."""
@@ -31,7 +31,7 @@ _SUBFILE, _REDUCED = 254, 1
 
 
 class _Compared(NamedTuple):
-    image: Image
+    image: Image | None
     problem: Problem | None = None
     has_pages: bool = False
 
@@ -81,20 +81,48 @@ def compare_files(
     DataWarning
         If files have several pages or frames, of which only the first is read.
     """
-    files, images = Files(root), list(images)
-    chunks = [images[start : start + _CHUNK] for start in range(0, len(images), _CHUNK)]
+    rows = ((image.file, image) for image in images)
+    compared = _all_compared(Files(root), rows, workers)
+    return tuple(each.image for each in compared if each.image), [
+        each.problem for each in compared if each.problem
+    ]
+
+
+def measure_files(
+    names: Iterable[str], root: Path, workers: int | None = None
+) -> tuple[list[Image | None], list[Problem]]:
+    """The rows of image files of which nothing else is known, by their paths below `root`.
+
+    Parameters and warnings are those of `compare_files`, and nothing is raised.
+
+    Returns
+    -------
+    tuple
+        For each name, an image with the size that is shown in pixels, the `digest` and the `white_level`, or None if the
+        file cannot be read; and the problems.
+    """
+    compared = _all_compared(Files(root), ((name, None) for name in names), workers)
+    return [each.image for each in compared], [each.problem for each in compared if each.problem]
+
+
+def _all_compared(
+    files: Files, rows: Iterable[tuple[str | None, Image | None]], workers: int | None
+) -> list[_Compared]:
+    """Each file as `_compared` has it; warns of files with several pages."""
+    rows = list(rows)
+    chunks = [rows[start : start + _CHUNK] for start in range(0, len(rows), _CHUNK)]
     with ThreadPoolExecutor(workers) as pool:
-        done = pool.map(lambda chunk: [_compared(files, image) for image in chunk], chunks)
+        done = pool.map(lambda chunk: [_compared(files, *row) for row in chunk], chunks)
         compared = [each for chunk in done for each in chunk]
-    paged = [each.image.file for each in compared if each.has_pages]
+    paged = [each.image.file for each in compared if each.image and each.has_pages]
     if paged:
         warnings.warn(
-            f"{root}: {len(paged):,} image files have several pages or frames, and only the first is read, the first file is "
-            f"{paged[0]}; save the page that was annotated as a file of its own, if it is another",
+            f"{files.root}: {len(paged):,} image files have several pages or frames, and only the first is read, the first "
+            f"file is {paged[0]}; save the page that was annotated as a file of its own, if it is another",
             DataWarning,
-            stacklevel=2,
+            stacklevel=3,
         )
-    return tuple(each.image for each in compared), [each.problem for each in compared if each.problem]
+    return compared
 
 
 def find_at(
@@ -115,23 +143,28 @@ def find_at(
     return compared, root, [*problems, *pictures.problems, *wrong]
 
 
-def _compared(files: Files, image: Image) -> _Compared:
-    """An image with what its file says, and why the file cannot be the annotated image."""
-    if image.file is None:
+def _compared(files: Files, file: str | None, image: Image | None) -> _Compared:
+    """An image with what its file says, and why the file cannot be the annotated image.
+
+    Without an `image`, one of the size that the file has.
+    """
+    if file is None:
         return _Compared(image)
+    where = f'image "{image.id if image else file}"'
     try:
-        with files.open(image.file) as stream:
-            with opened(stream, image.file) as picture:
+        with files.open(file) as stream:
+            with opened(stream, file) as picture:
+                image = image or Image(ImageId(file), *shown_size(picture), file=file)
                 problem = misfit_of(picture, image)
                 deep = problem is None and is_deep(picture)
                 paged = problem is None and _has_pages(picture)
-            image = replace(image, digest=files.digest(image.file, stream))
+            image = replace(image, digest=files.digest(file, stream))
         return _Compared(_with_white_level(files, image) if deep else image, problem, paged)
     except PcmError as error:
-        return _Compared(image, Problem(f'image "{image.id}"', str(error), "then import again"))
+        return _Compared(image, Problem(where, str(error), "then import again"))
     except BAD_IMAGE as error:
-        what = f"{image.file}: cannot be read ({error})"
-        return _Compared(image, Problem(f'image "{image.id}"', what, "replace the file, then import again"))
+        what = f"{file}: cannot be read ({error})"
+        return _Compared(image, Problem(where, what, "replace the file, then import again"))
 
 
 def _with_white_level(files: Files, image: Image) -> Image:
