@@ -197,29 +197,10 @@ def _patients(ds: Dataset, split: Split | None) -> Iterator[Finding]:
     for image in ds.images:
         if image.patient is not None:
             images_of[image.patient].append(image.id)
-    diagnosis_of: dict[str, str | None] = {patient.id: patient.diagnosis for patient in ds.patients}
-    for ids in patients.alike(images_of):
-        yield among(
-            ds,
-            split,
-            "patient-spelled-twice",
-            "warning",
-            "may be one patient under several spellings, which count as different",
-            patients.how_to_merge([ids], diagnosis_of),
-            images=[image for patient in ids for image in images_of[patient]],
-            place=f"patients {patients.described(ids, diagnosis_of)}",
-        )
-    for patient in patients.damaged(images_of):
-        yield among(
-            ds,
-            split,
-            "damaged-patient-id",
-            "warning",
-            patients.DAMAGED,
-            patients.SAVED_AS_TEXT,
-            images=images_of[patient],
-            place=f'patient "{patient}"',
-        )
+    for doubt in patients.doubts(ds):
+        where, what, fix = doubt.problem.where, doubt.problem.what, doubt.problem.fix
+        images = [image for patient in doubt.patients for image in images_of[patient]]
+        yield among(ds, split, doubt.kind, "warning", what, fix, images=images, place=where)
 
 
 def _paper(comparison: Comparison) -> Iterator[Finding]:

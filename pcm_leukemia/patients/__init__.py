@@ -2,7 +2,7 @@
 
 They come from a pattern over image paths, a CSV, or CVAT's tags or attributes. Each function returns the
 data set with a patient for every image, or raises an error that lists the images without a patient.
-An id stays the given string, without blanks around it: "007" never becomes 7. `alike` finds ids that may be one patient,
+An id stays the given string, without blanks around it: "007" never becomes 7. `doubts` finds ids that may be one patient,
 and `merge` makes them one.
 """
 
@@ -16,34 +16,22 @@ from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.patients.assigning import DIAGNOSES
 from pcm_leukemia.patients.attributes import from_attribute
 from pcm_leukemia.patients.patterns import from_pattern, from_tags
-from pcm_leukemia.patients.spelling import (
-    DAMAGED,
-    SAVED_AS_TEXT,
-    alike,
-    damaged,
-    described,
-    how_to_merge,
-    merge,
-    warn_of_spellings,
-)
+from pcm_leukemia.patients.spelling import Doubt, alike, doubts, merge, warn_of_spellings
 from pcm_leukemia.patients.table import from_csv
 
 __all__ = [
-    "DAMAGED",
     "DIAGNOSES",
-    "SAVED_AS_TEXT",
     "Attribute",
+    "Doubt",
     "Table",
     "Tag",
     "alike",
     "assign",
-    "damaged",
-    "described",
+    "doubts",
     "from_attribute",
     "from_csv",
     "from_pattern",
     "from_tags",
-    "how_to_merge",
     "merge",
     "warn_of_spellings",
 ]

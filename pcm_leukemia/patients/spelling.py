@@ -13,29 +13,17 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from itertools import pairwise
-from typing import TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import DataWarning, InvalidDataset, Problem, either, nearest, some
 from pcm_leukemia.grouping import groups
 from pcm_leukemia.schema import Patient, PatientId
 
-__all__ = [
-    "DAMAGED",
-    "SAVED_AS_TEXT",
-    "alike",
-    "damaged",
-    "described",
-    "how_to_merge",
-    "merge",
-    "warn_of_spellings",
-]
+__all__ = ["Doubt", "alike", "doubts", "merge", "warn_of_spellings"]
 
 Diagnoses: TypeAlias = Mapping[str, str | None]
 """Patient -> diagnosis."""
-
-DAMAGED = "was replaced or shortened by a spreadsheet, so it may be the id of several patients"
-SAVED_AS_TEXT = "format the column of the ids as text, enter them again and save the table"
 
 _SHORTENED = re.compile(r"\d([.,]\d+)?E\+\d+|#(REF!|N/A|NAME\?|VALUE!|NUM!|DIV/0!|NULL!|#+)")
 """What a spreadsheet shows instead of a long number, and its error values."""
@@ -44,6 +32,73 @@ _THOUSANDS = re.compile(r"\d{1,3}[.,]\d{3}")
 _BETWEEN = "|"
 _LONGEST = 50
 """Digits of a number that is written out; other numbers are compared in the form 12e345."""
+
+
+class Doubt(NamedTuple):
+    """Ids that may be one patient, or one id that may be several patients; `problem` is the sentence for people."""
+
+    kind: Literal["patient-spelled-twice", "damaged-patient-id"]
+    patients: tuple[str, ...]
+    problem: Problem
+
+
+def doubts(ds: Dataset) -> list[Doubt]:
+    """Find patients that may be one under several spellings, and ids that a spreadsheet has damaged.
+
+    Examples
+    --------
+    >>> from pcm_leukemia.taxonomy import NINE
+    >>> people = tuple(Patient(PatientId(id)) for id in ("7", "007", "1.23457E+10"))
+    >>> for doubt in doubts(Dataset("demo", NINE, (), patients=people)):
+    ...     print(doubt.kind, doubt.patients)
+    patient-spelled-twice ('007', '7')
+    damaged-patient-id ('1.23457E+10',)
+    """
+    diagnosis_of: Diagnoses = {patient.id: patient.diagnosis for patient in ds.patients}
+    spelled = [
+        Doubt(
+            "patient-spelled-twice",
+            ids,
+            Problem(
+                f"patients {_described(ids, diagnosis_of)}",
+                "may be one patient under several spellings, which count as different",
+                _how_to_merge([ids], diagnosis_of),
+            ),
+        )
+        for ids in alike(diagnosis_of)
+    ]
+    what = "was replaced or shortened by a spreadsheet, so it may be the id of several patients"
+    fix = "format the column of the ids as text, enter them again and save the table"
+    damaged = (patient for patient in diagnosis_of if _SHORTENED.fullmatch(patient.strip()))
+    return [
+        *spelled,
+        *(
+            Doubt("damaged-patient-id", (patient,), Problem(f'patient "{patient}"', what, fix))
+            for patient in damaged
+        ),
+    ]
+
+
+def warn_of_spellings(ds: Dataset, *, stacklevel: int = 2) -> None:
+    """Warn of the doubts about the patients of a data set, in one warning of each kind."""
+    found = doubts(ds)
+    diagnosis_of: Diagnoses = {patient.id: patient.diagnosis for patient in ds.patients}
+    spelled = [doubt.patients for doubt in found if doubt.kind == "patient-spelled-twice"]
+    if spelled:
+        warnings.warn(
+            f"{ds.name}: patients that differ in case, blanks, punctuation or the form of numbers alone count as "
+            f"different: {some(_described(ids, diagnosis_of) for ids in spelled)}; "
+            + _how_to_merge(spelled[:5], diagnosis_of),
+            DataWarning,
+            stacklevel=stacklevel + 1,
+        )
+    if damaged := [doubt.problem for doubt in found if doubt.kind == "damaged-patient-id"]:
+        lines = some(problem.where for problem in damaged)
+        warnings.warn(
+            f"{ds.name}: {lines}: {damaged[0].what}; {damaged[0].fix}",
+            DataWarning,
+            stacklevel=stacklevel + 1,
+        )
 
 
 def alike(patients: Iterable[str]) -> list[tuple[str, ...]]:
@@ -121,17 +176,6 @@ def _number(whole: str, fraction: str, exponent: int) -> str:
     if 0 <= exponent <= _LONGEST:
         return digits + "0" * exponent
     return f"{digits}e{exponent}"
-
-
-def damaged(patients: Iterable[str]) -> list[str]:
-    """Find the ids that a spreadsheet has replaced by something shorter, which cannot be undone.
-
-    Examples
-    --------
-    >>> damaged(["12345678901", "1.23457E+10", "#N/A", "1E3"])
-    ['1.23457E+10', '#N/A']
-    """
-    return [patient for patient in patients if _SHORTENED.fullmatch(patient.strip())]
 
 
 def merge(ds: Dataset, same: Mapping[str, str], *, known: Dataset | None = None) -> Dataset:
@@ -213,7 +257,7 @@ def _require_known(ds: Dataset, same: Mapping[str, str], other: Dataset | None) 
             raise ValueError(f'{where}: "{kept}" is to be "{same[kept]}"; replace "{spelling}" by that, too')
 
 
-def how_to_merge(spellings: Iterable[tuple[str, ...]], diagnosis_of: Diagnoses) -> str:
+def _how_to_merge(spellings: Iterable[tuple[str, ...]], diagnosis_of: Diagnoses) -> str:
     """What to do if the ids of each group are one patient: merge them into the shortest, unless diagnoses differ."""
     same: dict[str, str] = {}
     for ids in spellings:
@@ -229,7 +273,7 @@ def how_to_merge(spellings: Iterable[tuple[str, ...]], diagnosis_of: Diagnoses) 
     )
 
 
-def described(ids: Iterable[str], diagnosis_of: Diagnoses) -> str:
+def _described(ids: Iterable[str], diagnosis_of: Diagnoses) -> str:
     """Ids in quotes, with their diagnoses if these differ."""
     ids = list(ids)
     differ = _differ(ids, diagnosis_of)
@@ -248,20 +292,3 @@ def _visible(patient: str) -> str:
 
 def _differ(ids: Iterable[str], diagnosis_of: Diagnoses) -> bool:
     return len({diagnosis_of[each] for each in ids} - {None}) > 1
-
-
-def warn_of_spellings(ds: Dataset, *, stacklevel: int = 2) -> None:
-    """Warn of patients that may be one under several spellings, and of ids that a spreadsheet has damaged."""
-    ids: dict[str, str | None] = {patient.id: patient.diagnosis for patient in ds.patients}
-    if found := alike(ids):
-        warnings.warn(
-            f"{ds.name}: patients that differ in case, blanks, punctuation or the form of numbers alone count as "
-            f"different: {some(described(same, ids) for same in found)}; " + how_to_merge(found[:5], ids),
-            DataWarning,
-            stacklevel=stacklevel + 1,
-        )
-    if bad := damaged(ids):
-        lines = some(f'patient "{patient}"' for patient in bad)
-        warnings.warn(
-            f"{ds.name}: {lines}: {DAMAGED}; {SAVED_AS_TEXT}", DataWarning, stacklevel=stacklevel + 1
-        )

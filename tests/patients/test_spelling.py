@@ -81,7 +81,6 @@ def test_any_text_may_be_an_id(ids: list[str]) -> None:
     found = patients.alike(ids)
     assert {each for same in found for each in same} <= set(ids)
     assert found == patients.alike(reversed(ids))
-    patients.damaged(ids)
 
 
 def test_twenty_thousand_patients_are_compared_at_once() -> None:
@@ -136,9 +135,10 @@ def test_check_names_them_with_their_parts_and_stays_a_warning() -> None:
 
 
 def test_ids_that_a_spreadsheet_cannot_have_kept_are_named() -> None:
-    assert patients.damaged(["1.23457E+10", "1E+11", "1,2E+10", "#REF!", "####", "1E3", "7", "P#1"]) == [
-        *("1.23457E+10", "1E+11", "1,2E+10", "#REF!", "####")
-    ]
+    found = patients.doubts(people("1.23457E+10", "1E+11", "1,2E+10", "#REF!", "####", "1E3", "7", "P#1"))
+    assert {doubt.patients for doubt in found if doubt.kind == "damaged-patient-id"} == {
+        *(("1.23457E+10",), ("1E+11",), ("1,2E+10",), ("#REF!",), ("####",))
+    }
     with pytest.warns(DataWarning) as caught:
         splits.folds(people("1.23457E+10", "a", "b"), 2)
     assert [str(warning.message) for warning in caught] == [
