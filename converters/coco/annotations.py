@@ -16,6 +16,7 @@ from pcm_leukemia.converters.coco.geometry import (
     sides_of,
 )
 from pcm_leukemia.converters.coco.ids import ById
+from pcm_leukemia.converters.coco.refused import Refused
 from pcm_leukemia.converters.coco.rows import CocoRow, cell_of
 from pcm_leukemia.errors import Problem, either, option
 from pcm_leukemia.files import BAD_CONTENT
@@ -79,6 +80,8 @@ class Annotations:
             where = f"{self.where} annotations[{index}]"
             try:
                 self._read(row, where)
+            except Refused as refused:
+                self._problem(where, refused.what, refused.fix)
             except KeyError as error:
                 self._problem(where, f"lacks {error}", "write the file again")
             except BAD_CONTENT as error:
@@ -94,7 +97,7 @@ class Annotations:
 
     def _read(self, row: object, where: str) -> None:
         if not isinstance(row, dict):
-            raise TypeError("not an object")
+            raise Refused("is not an object")
         image, category = self.images.get(row["image_id"]), self.labels.get(row["category_id"])
         if image is None or category is None:
             kind = "image" if image is None else "category"
@@ -198,7 +201,7 @@ class Annotations:
                 return False
             try:
                 x1, y1, x2, y2 = corners_of(row.get("bbox"))
-            except ValueError:
+            except Refused:
                 return False
             if not (0 <= x1 < x2 <= image.width and 0 <= y1 < y2 <= image.height):
                 return False

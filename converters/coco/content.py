@@ -8,9 +8,9 @@ from typing import Any
 
 import msgspec
 
-from pcm_leukemia.errors import PcmError
+from pcm_leukemia.converters.coco.refused import Refused
 
-__all__ = ["NotReadable", "images_in", "parse", "why_not_instances"]
+__all__ = ["images_in", "parse", "why_not_instances"]
 
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -22,20 +22,12 @@ _MARKS = (
 _KEYS = ("images", "annotations", "categories")
 
 
-class NotReadable(PcmError):
-    """What is wrong with a file, and how to fix it."""
-
-    def __init__(self, what: str, fix: str) -> None:
-        self.what, self.fix = what, fix
-        super().__init__(f"{what}; {fix}")
-
-
 def parse(data: bytes) -> object:
     """The objects in a JSON file, with or without a byte order mark, and with Python's NaN.
 
     Raises
     ------
-    NotReadable
+    Refused
         If it is not JSON.
     """
     encoding = next((encoding for mark, encoding in _MARKS if data.startswith(mark)), None)
@@ -45,7 +37,7 @@ def parse(data: bytes) -> object:
         text = data.decode(encoding).encode() if encoding else data
         return msgspec.json.decode(text)
     except UnicodeError as error:
-        raise NotReadable(
+        raise Refused(
             f"is not valid JSON: its text is not {encoding or 'utf-8'}", "save it in UTF-8"
         ) from error
     except (msgspec.DecodeError, RecursionError) as error:
@@ -55,8 +47,8 @@ def parse(data: bytes) -> object:
             except (ValueError, RecursionError):
                 pass
         if text.startswith(b"version https://git-lfs"):
-            raise NotReadable("is a pointer of Git LFS, not the file", "run: git lfs pull") from error
-        raise NotReadable(f"is not valid JSON, or is truncated ({error})", "write it again") from error
+            raise Refused("is a pointer of Git LFS, not the file", "run: git lfs pull") from error
+        raise Refused(f"is not valid JSON, or is truncated ({error})", "write it again") from error
 
 
 def why_not_instances(content: object) -> str | None:

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import Any
 
-from pcm_leukemia.converters.coco.content import NotReadable, images_in, parse, why_not_instances
+from pcm_leukemia.converters.coco.content import images_in, parse, why_not_instances
 from pcm_leukemia.converters.coco.ids import ById
 from pcm_leukemia.converters.coco.layout import Layout, Source
+from pcm_leukemia.converters.coco.refused import Refused
 from pcm_leukemia.errors import DataWarning, PcmError, Problem, some
 from pcm_leukemia.files import Files
 from pcm_leukemia.schema import PARTS, Image
@@ -62,7 +63,7 @@ def read_documents(layout: Layout) -> Documents:
     for source in layout.sources:
         try:
             content = parse(files.read(source.file))
-        except NotReadable as error:
+        except Refused as error:
             problems.append(Problem(source.where, error.what, error.fix))
             continue
         except (PcmError, OSError) as error:
@@ -108,7 +109,7 @@ def refuse_unread_lists(
         try:
             data = files.read(file)
             content = parse(data) if b'"images"' in data else None
-        except (PcmError, OSError):
+        except (Refused, PcmError, OSError):
             continue
         unread = [name for name in images_in(content) if name not in names]
         if unread:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any, TypeAlias
 
+from pcm_leukemia.converters.coco.refused import Refused
 from pcm_leukemia.shapes import Polygon, RotatedBox, Shape
 
 __all__ = ["Drawn", "Placed", "Sides", "agree", "are_corners", "corners_of", "drawn", "placed_by", "sides_of"]
@@ -58,7 +59,7 @@ def placed_by(row: Mapping[str, Any], width: int, height: int) -> Placed:
     ------
     KeyError
         If it has neither a box nor an outline.
-    TypeError, ValueError
+    Refused
         If its box or outline is invalid.
 
     Examples
@@ -96,7 +97,7 @@ def sides_of(bbox: object) -> Sides:
 
     Raises
     ------
-    ValueError
+    Refused
         If it is something else.
 
     Examples
@@ -113,13 +114,13 @@ def corners_of(bbox: object) -> Sides:
 
     Raises
     ------
-    ValueError
+    Refused
         If they are not four numbers.
     """
     try:
         x, y, width, height = map(float, bbox)  # type: ignore[call-overload]
     except (TypeError, ValueError, OverflowError) as error:
-        raise ValueError(f"bbox {_short(bbox)}: must be four numbers, [x, y, width, height]") from error
+        raise Refused(f"its bbox {_short(bbox)} cannot be read as [x, y, width, height]") from error
     return x, y, width, height
 
 
@@ -130,7 +131,7 @@ def _turned(row: Mapping[str, Any], sides: Sides) -> RotatedBox | None:
     if isinstance(angle, bool) or not isinstance(angle, int | float):
         return None
     if not math.isfinite(angle):
-        raise ValueError(f"its rotation {angle} is not finite")
+        raise Refused(f"its rotation {angle} is not finite")
     return RotatedBox(*sides, float(angle) % 360) if angle % 360 else None
 
 
@@ -139,7 +140,7 @@ def drawn(segmentation: object, width: int, height: int) -> Drawn:
 
     Raises
     ------
-    TypeError, ValueError
+    Refused
         If it is neither a list of polygons nor run lengths of the image's size.
 
     Examples
@@ -154,7 +155,9 @@ def drawn(segmentation: object, width: int, height: int) -> Drawn:
     if isinstance(segmentation, dict):
         return _run_lengths(segmentation, width, height)
     if not isinstance(segmentation, list):
-        raise TypeError(f"segmentation {_short(segmentation)}: must be a list of polygons, or run lengths")
+        raise Refused(
+            f"its segmentation {_short(segmentation)} is neither a list of polygons nor run lengths"
+        )
     polygons = [points for points in map(_points, _pieces(segmentation)) if points]
     outlines = [points for points in polygons if len(points) > 2]
     if not outlines:
@@ -189,30 +192,30 @@ def _points(piece: object) -> list[tuple[float, float]]:
             numbers = list(chain.from_iterable(numbers))
         values = list(map(float, numbers))
     except (TypeError, ValueError, OverflowError) as error:
-        raise ValueError(f"outline {_short(piece)}: must be numbers, x and y in turn") from error
+        raise Refused(f"its outline {_short(piece)} is not numbers, x and y in turn") from error
     if len(values) % 2:
-        raise ValueError(f"its outline has {len(values)} numbers, but x and y must alternate")
+        raise Refused(f"its outline has {len(values)} numbers, but x and y must alternate")
     if not all(map(math.isfinite, values)):
-        raise ValueError("a point of its outline is not finite")
+        raise Refused("a point of its outline is not finite")
     return list(zip(values[::2], values[1::2], strict=True))
 
 
 def _run_lengths(segmentation: dict[str, Any], width: int, height: int) -> Drawn:
     counts, size = segmentation.get("counts"), segmentation.get("size")
     if counts is None:
-        raise ValueError(f"segmentation {_short(segmentation)}: run lengths need counts and size")
+        raise Refused(f"its segmentation {_short(segmentation)} has no counts, which run lengths need")
     if size is not None and size != [height, width]:
-        raise ValueError(
+        raise Refused(
             f"its run lengths are of {_short(size)}, the image is [{height}, {width}], height first"
         )
     try:
         runs = _uncompressed(counts) if isinstance(counts, str) else list(map(int, counts))
     except (TypeError, ValueError, OverflowError) as error:
-        raise ValueError(
-            f"run lengths {_short(counts)}: must be whole numbers, or text of pycocotools"
+        raise Refused(
+            f"its run lengths {_short(counts)} are neither whole numbers nor text of pycocotools"
         ) from error
     if runs and (min(runs) < 0 or sum(runs) > width * height):
-        raise ValueError(f"its run lengths add up to {sum(runs)} pixels, the image has {width * height}")
+        raise Refused(f"its run lengths add up to {sum(runs)} pixels, the image has {width * height}")
     return Drawn(None, _extent_of_runs(runs, height), _PIECES)
 
 

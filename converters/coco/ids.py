@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Generic, TypeVar
 
+from pcm_leukemia.converters.coco.refused import Refused
+
 __all__ = ["ById", "id_of"]
 
 T = TypeVar("T")
@@ -14,12 +16,12 @@ def id_of(value: object) -> int | float | str:
 
     Raises
     ------
-    ValueError
+    Refused
         If it is neither a number nor text.
     """
     if isinstance(value, int | float | str):
         return value
-    raise ValueError(f"id {value!r}: must be a number")
+    raise Refused(f"its id {value!r} is neither a number nor text")
 
 
 class ById(Generic[T]):

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pcm_leukemia.converters.coco.layout import Layout, Source, named_part
+from pcm_leukemia.converters.coco.refused import Refused
 from pcm_leukemia.converters.coco.rows import CocoRow
 from pcm_leukemia.errors import PcmError, Problem, option
 from pcm_leukemia.files import BAD_FILE, Files, count_unlisted, find_images, is_image_file, open_container
@@ -159,19 +160,21 @@ def measured(listed: Listed, files: Files) -> tuple[int, int]:
 
     Raises
     ------
-    ValueError
+    Refused
         If it has no file, or one that cannot be read.
     """
     from pcm_leukemia.images import size
 
     if listed.file is None:
         given = " x ".join(str(listed.row.get(side)) for side in ("width", "height"))
-        raise ValueError(f"size {given}, and no file to measure; give pixels, 1 or more, as width and height")
+        raise Refused(f"its size is {given}, and there is no file to measure", "give pixels, 1 or more")
     try:
         with files.open(listed.file) as stream:
             return size(stream, listed.file)
     except (PcmError, *BAD_FILE) as error:
-        raise ValueError(f"has no size, and its file cannot be measured ({error})") from error
+        raise Refused(
+            f"has no size, and its file cannot be measured ({error})", "give width and height"
+        ) from error
 
 
 def refuse_unread_files(layout: Layout, files: Iterable[str | None]) -> list[Problem]:

@@ -22,6 +22,7 @@ from pcm_leukemia.converters.coco.pictures import (
     named_apart,
     refuse_unread_files,
 )
+from pcm_leukemia.converters.coco.refused import Refused
 from pcm_leukemia.converters.coco.rows import CocoRow, image_of, size_of
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import DataWarning, InvalidExport, Problem, UnknownLabel, some
@@ -122,6 +123,8 @@ class _Reader:
         """Record the exceptions of a row as a problem."""
         try:
             yield
+        except Refused as refused:
+            self._problem(where, refused.what, refused.fix)
         except KeyError as error:
             self._problem(where, f"lacks {error}", "write the file again")
         except BAD_CONTENT as error:
@@ -175,10 +178,10 @@ class _Reader:
             before = len(self.problems)
             with self._row(where):
                 if not isinstance(row, dict):
-                    raise TypeError("not an object")
+                    raise Refused("is not an object")
                 key, name = id_of(row["id"]), row["file_name"]
                 if not isinstance(name, str) or not name:
-                    raise ValueError(f"file_name {name!r}")
+                    raise Refused(f"its file_name is {name!r}")
                 if name in by_name:
                     what = f'image "{name}" occurs twice, first as images[{by_name[name].index}]'
                     self._problem(where, what, "list every image once")

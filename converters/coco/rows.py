@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
+from pcm_leukemia.converters.coco.refused import Refused
 from pcm_leukemia.schema import IGNORE, Attributes, Cell, Image, ImageId, PatientId, Tag
 from pcm_leukemia.shapes import Box, RotatedBox, Shape
 
@@ -22,7 +23,7 @@ def size_of(row: CocoRow) -> tuple[int, int] | None:
 
     Raises
     ------
-    ValueError
+    Refused
         If they are not whole numbers.
     """
     width, height = (_whole(row, key) if row.get(key) is not None else 0 for key in ("width", "height"))
@@ -34,12 +35,12 @@ def image_of(row: CocoRow, image: ImageId, size: tuple[int, int], subset: str = 
 
     Raises
     ------
-    KeyError, TypeError, ValueError
+    Refused, KeyError, ValueError
         If a value is missing or invalid.
     """
     patient, group = _text(row, "patient"), _text(row, "group")
     if patient == "":
-        raise ValueError("its patient is empty; give the patient's id, or leave the key out")
+        raise Refused("its patient is empty", "give the patient's id, or leave the key out")
     diagnosis = _text(row, "diagnosis" if patient is None else "image_diagnosis")
     return Image(
         image,
@@ -62,7 +63,7 @@ def cell_of(
 
     Raises
     ------
-    KeyError, TypeError, ValueError
+    Refused, KeyError, ValueError
         If a value is missing or invalid.
     """
     ignored = any(row.get(key) in (1, "1") for key in ("iscrowd", "ignore"))
@@ -93,7 +94,7 @@ def _whole(row: CocoRow, key: str) -> int:
             return int(number)
     except (TypeError, ValueError, OverflowError):
         pass
-    raise ValueError(f"{key} {value!r} is not a whole number")
+    raise Refused(f"{key} {value!r} is not a whole number")
 
 
 def _text(row: CocoRow, key: str) -> str | None:
@@ -102,7 +103,7 @@ def _text(row: CocoRow, key: str) -> str | None:
         return value
     if isinstance(value, int | float):
         return str(value)
-    raise ValueError(f"{key} {value!r} is not text")
+    raise Refused(f"{key} {value!r} is not text")
 
 
 def _tag(tag: object) -> Tag:
@@ -110,7 +111,7 @@ def _tag(tag: object) -> Tag:
     if isinstance(tag, str) and tag:
         return Tag(tag)
     if not isinstance(tag, dict) or not isinstance(tag.get("label"), str):
-        raise TypeError(f"its tags hold {tag!r}, which is neither text nor an object with a label")
+        raise Refused(f"its tags hold {tag!r}, which is neither text nor an object with a label")
     group = _whole(tag, "group") if "group" in tag else 0
     return Tag(tag["label"], _attributes(tag.get("attributes")), _text(tag, "source") or "", group)
 
@@ -127,7 +128,7 @@ def _attributes(attributes: object, *, turned: bool = False) -> Attributes:
         return tuple(pair for pair in pairs if not (turned and pair[0] == "rotation"))
     if isinstance(attributes, list):
         return tuple(map(_attribute, attributes))
-    raise ValueError(f"attributes {attributes!r}: must be an object, or a list of names and values")
+    raise Refused(f"attributes {attributes!r}: must be an object, or a list of names and values")
 
 
 def _attribute(item: object) -> tuple[str, str]:
@@ -138,7 +139,7 @@ def _attribute(item: object) -> tuple[str, str]:
             return name, _plain(value)
         case str(name):
             return name, "true"
-    raise ValueError(f"attribute {item!r}: must be an object with name and value")
+    raise Refused(f"attribute {item!r}: must be an object with name and value")
 
 
 def _plain(value: object) -> str:
