@@ -189,10 +189,22 @@ class Annotations:
             what = f"{self._leaving:,} of {len(rows):,} boxes leave their image, and all lie in it if bbox is [x1, y1, x2, y2]"
             self._problem(self.where, what, fix)
             return
+        if self._all_fractions(rows):
+            what = f"all {len(rows):,} boxes lie within 1 pixel of the corner, as if bbox were fractions of the image"
+            self._problem(self.where, what, "write bbox in pixels")
+            return
         self.problems += self._outside
         if self._corners:
             what = f"has the area of [x1, y1, x2, y2], as {len(self._corners):,} boxes of the file have"
             self._problem(self._corners[0], f"its bbox {what}", fix)
+
+    def _all_fractions(self, rows: Sequence[Any]) -> bool:
+        """Whether no box reaches beyond the first pixel, in images of more pixels."""
+        return (
+            bool(self.cells)
+            and all(cell.box.x2 <= 1 and cell.box.y2 <= 1 and cell.shape is None for cell in self.cells)
+            and len(self.cells) == len(rows)
+        )
 
     def _all_fit_as_corners(self, rows: Sequence[Any]) -> bool:
         for row in rows:
@@ -223,5 +235,4 @@ def _shown(sides: Sides) -> str:
 
 def _snap(value: float, border: int) -> float:
     """A side in pixels, moved to the image's border if it is at most 0.001 px beyond it."""
-    value = round(value, 3)
     return float(border) if border < value <= border + 0.001 else value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import posixpath
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
@@ -75,9 +76,9 @@ def find_files(
     """
     container = layout.container if images_root is None else open_container(images_root)
     root = container.root.absolute()
-    if links and listed and (root / "images" / listed[0].name).is_symlink():
+    if links and listed and _is_link(root / "images" / listed[0].name):
         for each in listed:
-            each.file = f"images/{each.name}" if (root / "images" / each.name).is_symlink() else None
+            each.file = f"images/{each.name}" if _is_link(root / "images" / each.name) else None
         return _below_images(listed, Found(root, [], []))
     wanted = [Image(each.id, 1, 1, name=each.name, subset=each.source.subset) for each in listed]
     bases = {each.id: each.source.base for each in listed if each.source.base} if images_root is None else {}
@@ -123,6 +124,10 @@ def _below_images(listed: Sequence[Listed], found: Found) -> Found:
     for each in listed:
         each.file = each.file and each.file.removeprefix("images/")
     return replace(found, root=found.root / "images")
+
+
+def _is_link(path: Path) -> bool:
+    return os.path.islink(path)  # noqa: PTH114 - False for a name that no file can have
 
 
 def _is_of_another_part(file: str, listed: Listed) -> bool:
