@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Mapping
 from typing import Literal
 
@@ -59,7 +60,7 @@ def _names(content: Mapping[str, object], where: str) -> list[str]:
     if not isinstance(names, list) or not names:
         raise InvalidExport([Problem(where, "has no names", "list the classes below names")])
     wrong = [
-        Problem(where, f"name {number} is {name!r:.40}, not text", 'write it in quotes: "..."')
+        Problem(where, f"name {number} is {reprlib.repr(name)}, not text", 'write it in quotes: "..."')
         for number, name in enumerate(names)
         if isinstance(name, bool) or not isinstance(name, str | int | float)
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import reprlib
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -134,7 +135,7 @@ def _images_of(value: object, key: str, said: Description, places: Places) -> It
     for place in value if isinstance(value, list) else [value]:
         if not isinstance(place, str) or not place.strip():
             fix = "write the path of a folder or of a text file with the paths of images"
-            raise InvalidExport([Problem(str(said.file), f"{key} is {place!r:.40}", fix)])
+            raise InvalidExport([Problem(str(said.file), f"{key} is {reprlib.repr(place)}", fix)])
         path = places.folder_or_list(place)
         if path is None:
             raise DataNotFound(

@@ -63,7 +63,8 @@ class Places:
         if found is None:
             found = self._by_end(place, starts) or self._folder_alike(place)
             if found is not None and found.suffix != ".txt":
-                self.elsewhere.append(f"{place} is not there; {found} is read instead")
+                here = found.relative_to(self.root) if found.is_relative_to(self.root) else found
+                self.elsewhere.append(f"{place} is not there, {here} is read instead")
         return None if found is None or found == found.parent else found
 
     def images(self, path: Path) -> Iterator[Path]:

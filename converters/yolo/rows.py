@@ -7,6 +7,7 @@ else. Everything else is refused.
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, get_args
@@ -102,7 +103,7 @@ def declared(content: Mapping[str, Any], rows: Rows | None, where: str) -> Meani
         case [int(points), (2 | 3) as numbers] if points >= 0 and not isinstance(points, bool):
             return Meaning("pose", BOX_COLUMNS + points * numbers, points)
     raise InvalidExport(
-        [Problem(where, f"kpt_shape is {shape!r:.40}", "write [number of key points, 2 or 3]")]
+        [Problem(where, f"kpt_shape is {reprlib.repr(shape)}", "write [number of key points, 2 or 3]")]
     )
 
 

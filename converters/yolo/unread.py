@@ -67,7 +67,7 @@ def refuse_unread(
     """Report images below the folder that are not read.
 
     They are a problem if they belong to the data set: they have labels, or nothing is read from their folder and it is
-    called "images" or after a part. Others are counted in a note.
+    called "images" or after a part. Others are counted by import and check, as in every format, or else in a note.
     """
     texts = set(tree.of(_TEXTS))
     named = {image.as_posix() for image in part_of}
@@ -78,7 +78,10 @@ def refuse_unread(
         ours = image.parent.as_posix() not in folders and (
             _is_of_a_part(image.parent.relative_to(tree.root)) or places.labels(image).as_posix() in texts
         )
-        (missed if ours else other)[image.parent] += 1
+        if ours:
+            missed[image.parent] += 1
+        elif not image.as_posix().startswith(_counted_elsewhere(tree, named)):
+            other[image.parent] += 1
     for folder, count in sorted(missed.items()):
         what = f"has {count:,} images, but {file.name} does not name it"
         fix = f"add it to {file.name} as train, val or test, or move it elsewhere"
@@ -91,6 +94,13 @@ def refuse_unread(
     if tree.others:
         text = f"{len(tree.others):,} other YOLO folders are below {tree.root}, and are not read:\n{some(tree.others, 5)}"
         issues.notes.append(text)
+
+
+def _counted_elsewhere(tree: Tree, named: Iterable[str]) -> str:
+    """The folder whose unlisted images import and check count; see `files.unlisted`."""
+    root = f"{tree.root.as_posix()}/"
+    inside = f"{root}images/"
+    return inside if all(image.startswith(inside) for image in named) else root
 
 
 def _report_other_kinds(tree: Tree, places: Places, texts: set[str], issues: Issues) -> None:

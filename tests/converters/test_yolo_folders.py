@@ -8,6 +8,7 @@ import unicodedata
 import warnings
 from collections import Counter
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import exports
@@ -137,7 +138,7 @@ def test_labelled_images_of_any_folder_belong_to_the_data(tmp_path: Path) -> Non
     assert problem(tmp_path).startswith("batch 2: has 1 images, but data.yaml does not name it")
 
 
-def test_other_images_are_counted(tmp_path: Path) -> None:
+def test_other_images_are_counted_once(tmp_path: Path, run: Run) -> None:
     """Plots of ultralytics, pictures of a README, and images that a list leaves out."""
     labelled(tmp_path, "images/a.png", "images/b.png")
     for name in ("runs/detect/train/results.png", "runs/detect/train/labels.jpg", "logo.png"):
@@ -147,9 +148,20 @@ def test_other_images_are_counted(tmp_path: Path) -> None:
     with pytest.warns(DataWarning) as caught:
         assert len(yolo.read(tmp_path).images) == 1
     assert [str(warning.message).replace(f"{tmp_path}/", "") for warning in caught] == [
-        f"4 image files are not named by data.yaml, and are ignored:\n{tmp_path}: 1\nimages: 1\nruns/detect/train: 2",
+        f"3 image files are not named by data.yaml, and are ignored:\n{tmp_path}: 1\nruns/detect/train: 2",
         "1 label files belong to no image that data.yaml names, and are ignored:\nlabels/b.txt",
     ]
+    told = run("import", tmp_path, tmp_path / "out").out
+    assert "1 image file is not in the annotations: images/b.png" in told
+
+
+def test_other_images_beside_parts_are_counted_by_import(tmp_path: Path, run: Run) -> None:
+    labelled(tmp_path / "set", "train/images/a.png")
+    exports.write(tmp_path / "set/logo.png", exports.png())
+    described(tmp_path / "set", f"train: train/images{NAMES}")
+    assert len(yolo.read(tmp_path / "set").images) == 1
+    status, out, _ = run("import", tmp_path / "set", tmp_path / "out")
+    assert (status, "1 image file is not in the annotations: logo.png" in out) == (0, True)
 
 
 def test_a_data_set_below_is_another_one(tmp_path: Path) -> None:
@@ -323,7 +335,7 @@ def test_paths_of_another_computer_are_read_from_here_and_named(tmp_path: Path, 
         assert parts(yolo.read(tmp_path)) == {"train": 1, "val": 1}
     (warning,) = caught
     assert str(warning.message) == (
-        f"{tmp_path}/data.yaml: {start}images/train is not there; {tmp_path}/images/train is read instead"
+        f"{tmp_path}/data.yaml: {start}images/train is not there, images/train is read instead"
     )
 
 
@@ -608,7 +620,13 @@ def test_foreign_images_that_exif_turns_are_refused(tmp_path: Path) -> None:
         ("names: [1, null]", "name 1 is None, not text"),
         ("names: [{a: 1}]", "name 0 is {'a': 1}, not text"),
         ("names: [yes, no]", "name 0 is True, not text"),
-        ("names: &a [*a]", "name 0 is [[...]], not text"),
+        ("names: &a [*a]", "name 0 is [[["),
+        (
+            "a: &a [x, x]\n"
+            + "".join(f"{y}: &{y} [*{x}, *{x}]\n" for x, y in pairwise("abcdefghijklmnopqrstu"))
+            + "names: *u",
+            "name 0 is [[[",  # which would be 4 MB long, and with more letters fill the memory
+        ),
         ("names: abc", "has no names"),
         ("names: [a]\nnc: 2", "nc is 2, but there are 1 names"),
         ("names: [a]\ntrain: {x: 1}", "train is {'x': 1}; write the path of a folder"),
