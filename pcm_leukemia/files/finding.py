@@ -13,9 +13,10 @@ import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from pathlib import PurePosixPath
+from typing import NamedTuple
 from urllib.parse import unquote
 
 from pcm_leukemia.errors import Problem, option
@@ -30,12 +31,13 @@ _CVAT_SUFFIXES = (".PNG", ".png", ".jpg", ".jpeg")
 
 _START = re.compile(r"^([A-Za-z]:|\w[\w+.-]+://[^/]*)")
 """A drive, or the scheme and host of a URL."""
+_PLAIN = re.compile(r"\w[\w-]*(?:[./]\w[\w-]*)*", re.ASCII)
+"""Matches most paths, whose form differs in case alone."""
 _BLANKS = re.compile(r"\s*/\s*")
 _ABSENT = "add the file, or name another folder: "
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(NamedTuple):
     """The path that a name leads to, below the root of the container.
 
     If it is None, `why` may have the reason, and `fix` what to do if several files can be meant.
@@ -46,8 +48,7 @@ class Found:
     fix: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class _Wanted:
+class _Wanted(NamedTuple):
     """A name to find, the subset of its image, and the folder of its XML file."""
 
     name: str
@@ -284,6 +285,8 @@ def _composed(name: str) -> str:
 
 def common_form(name: str) -> str:
     """The one form of all spellings of a path: relative, without case, escapes, and blanks around its parts."""
+    if _PLAIN.fullmatch(name):
+        return name.lower()
     if "%" in name:
         with suppress(UnicodeDecodeError):
             name = unquote(name, errors="strict")

@@ -6,8 +6,10 @@ import unicodedata
 import zipfile
 from pathlib import Path
 
+import hypothesis.strategies as st
 import pytest
 from exports import box, document, image, png, write, zipped
+from hypothesis import given
 
 from pcm_leukemia import bare_images, cvat
 from pcm_leukemia.files import Files, Found, find_paths, open_container
@@ -195,3 +197,32 @@ def test_files_that_could_be_meant_are_no_export_without_images(tmp_path: Path) 
     write(root / "annotations.xml", document(image("a.png")))
     (problem,) = cvat.inspect(root).problems
     assert problem.what.endswith('"images/A.png" and "images/a.PNG" differ only in case, blanks or escapes')
+
+
+NAMES = st.lists(
+    st.one_of(
+        st.sampled_from([*"/\\.%:?aAbB ", "..", "%2e%2e", "%2F", "%5C", "%FF", "C:", "file://", "images", ".png", MUELLER]),
+        st.text(max_size=2),
+    ),
+    max_size=6,
+).map("".join)  # fmt: skip
+
+
+@given(st.lists(NAMES, min_size=1, max_size=8))
+def test_whatever_a_name_is_only_files_that_are_there_are_found(
+    tmp_path_factory: pytest.TempPathFactory, names: list[str]
+) -> None:
+    root = tmp_path_factory.getbasetemp() / "there"
+    files = {"images/a.png", "b/A.PNG", f"images/{DECOMPOSED}", "b/a/b.png", "a.png"}
+    if not root.exists():
+        folder(tmp_path_factory.getbasetemp(), "outside.png")
+        folder(root, *files)
+    for container in (open_container(root), open_container(write(root / "a.xml", b""))):
+        for each in find_paths(names, container):
+            assert each.path is None or each.path in {*files, "a.xml"}
+        assert {each.path for each in find_paths(names, container, folders=True)} <= {
+            None,
+            "images",
+            "b",
+            "b/a",
+        }
