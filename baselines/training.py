@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from pcm_leukemia import splits
 from pcm_leukemia.baselines import config, run
 from pcm_leukemia.baselines.contract import Job
 from pcm_leukemia.dataset import Dataset
@@ -71,6 +72,11 @@ def train(
     progress
         Whether to show a progress bar.
 
+    Warns
+    -----
+    DataWarning
+        If image files are in more than one part of the split, or there is no cell of a class to train on.
+
     Raises
     ------
     MissingPart
@@ -94,6 +100,7 @@ def train(
     changes = {**(settings or {}), **({"weights": weights} if weights is not None else {})}
     numbers = config.settings(model, preset, changes)
     require(ds)
+    _warn_of_copies(ds)
     train_on, choose_on = _parts(ds, task)
     if model.kind == "detector":
         train_on, choose_on = (_complete(view, incomplete) for view in (train_on, choose_on))
@@ -114,6 +121,19 @@ def train(
     with run.start(out, asked, ds, job.device) as (_, resume, result):
         result.update(model.module.train(replace(job, resume=resume, progress=progress), numbers))
     return run.Run.open(out)
+
+
+def _warn_of_copies(ds: Dataset) -> None:
+    copies = splits.files_in_two_parts(ds)
+    if copies:
+        first, second = copies[0][:2]
+        warnings.warn(
+            f'{ds.name}: {len(copies):,} image files are in more than one part of the split, the first as "{first.id}" and '
+            f'"{second.id}"; scores on them show what was learned by heart; keep each file in one part: '
+            + either("checks.check names them", "pcm-leukemia check names them"),
+            DataWarning,
+            stacklevel=3,
+        )
 
 
 def _parts(ds: Dataset, task: str) -> tuple[Dataset, Dataset]:

@@ -79,10 +79,23 @@ def compare_files(
     Warns
     -----
     DataWarning
-        If files have several pages or frames, of which only the first is read.
+        If files have several pages or frames, of which only the first is read, or files are not those whose digests were
+        recorded.
     """
-    rows = ((image.file, image) for image in images)
-    compared = _all_compared(Files(root), rows, workers)
+    images = list(images)
+    compared = _all_compared(Files(root), [(image.file, image) for image in images], workers)
+    changed = [
+        before.id
+        for before, after in zip(images, compared, strict=True)
+        if before.digest and after.image and after.image.digest != before.digest and not after.problem
+    ]
+    if changed:
+        warnings.warn(
+            f"{root}: {len(changed):,} of {len(images):,} image files are not those that were imported before (their digests "
+            f'differ), the first is that of image "{changed[0]}"; look at the boxes, if this is not intended',
+            DataWarning,
+            stacklevel=2,
+        )
     return tuple(each.image for each in compared if each.image), [
         each.problem for each in compared if each.problem
     ]

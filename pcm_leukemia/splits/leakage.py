@@ -43,6 +43,7 @@ __all__ = [
     "Tie",
     "changed_patients",
     "draw_keys",
+    "files_in_two_parts",
     "leaks",
     "require_known_patients",
     "require_patients",
@@ -312,6 +313,33 @@ def draw_keys(ds: Dataset) -> dict[ImageId, DrawKey]:
         else DrawKey(image, tied=False)
         for image in closer
     }
+
+
+def files_in_two_parts(ds: Dataset) -> list[tuple[Image, ...]]:
+    """The images that have the same file in parts of the split that copies must not share, by file.
+
+    `check` reports them, and training warns of them; `require_sound` lets them pass.
+
+    Examples
+    --------
+    >>> from pcm_leukemia.taxonomy import NINE
+    >>> images = [Image(ImageId(f"{n}.png"), 64, 64, digest=digest) for n, digest in enumerate("aab")]
+    >>> split = Split("demo", dict(zip([image.id for image in images], ["train", "test", "test"])))
+    >>> [[image.id for image in same] for same in files_in_two_parts(Dataset("demo", NINE, tuple(images), split=split))]
+    [['0.png', '1.png']]
+    """
+    if ds.split is None:
+        return []
+    by_file: dict[str, list[Image]] = {}
+    for image in ds.images:
+        if image.digest is not None:
+            by_file.setdefault(image.digest, []).append(image)
+    split = ds.split
+    return [
+        tuple(images)
+        for images in by_file.values()
+        if separates(split, "copy", {split.part_of[image.id] for image in images})
+    ]
 
 
 def _same_file(ds: Dataset) -> Callable[[Image], tuple[Tie, ...]]:

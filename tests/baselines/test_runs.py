@@ -11,7 +11,8 @@ import pytest
 from pcm_leukemia import NINE, Box, Cell, Dataset, Image, Patient, Split, store
 from pcm_leukemia.baselines.evaluation import evaluate
 from pcm_leukemia.baselines.run import Run
-from pcm_leukemia.errors import LeakySplit
+from pcm_leukemia.baselines.training import train
+from pcm_leukemia.errors import DataWarning, LeakySplit
 from pcm_leukemia.joining import concat
 from pcm_leukemia.schema import ImageId, PatientId
 
@@ -89,6 +90,17 @@ def test_the_same_data_under_another_name_is_known_by_its_cells(tmp_path: Path) 
 def test_crops_of_one_size_and_name_in_two_data_sets_are_not_the_same_data(tmp_path: Path) -> None:
     crop = Box(0, 0, 64, 48)
     assert seen(tmp_path, with_cells(HERE, crop), with_cells(THERE, crop)) == set()
+
+
+def test_a_file_in_two_parts_is_warned_of_before_training(tmp_path: Path) -> None:
+    images = tuple(replace(image, digest="same" if n else "first") for n, image in enumerate(HERE.images))
+    with (
+        pytest.warns(
+            DataWarning, match='here: 1 image files are in .* the first as "P1/a.png" and "P2/a.png"'
+        ),
+        pytest.raises(ValueError, match="part train has no cell to learn from"),
+    ):
+        train("resnet50", replace(HERE, images=images), tmp_path / "run", preset="smoke")
 
 
 def test_other_classes_are_refused_with_the_command_that_brings_them_together(tmp_path: Path) -> None:

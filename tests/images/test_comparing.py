@@ -57,6 +57,19 @@ def test_one_page_a_preview_and_a_pyramid_are_not_named(tmp_path: Path) -> None:
         compared(tmp_path, stacked("TIFF", PAGES[:1]), stacked("MPO", PAGES), pyramid())
 
 
+def test_other_files_than_those_on_record_are_named(tmp_path: Path) -> None:
+    known = compared(tmp_path, *(stacked("PNG", [page]) for page in PAGES))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert images.compare_files(known, tmp_path)[0][1].digest == known[1].digest
+    (tmp_path / "1.img").write_bytes(stacked("PNG", PAGES[2:]))
+    with pytest.warns(
+        DataWarning, match=r'1 of 3 image files are not .* the first is that of image "1\.img"; look at'
+    ):
+        found, problems = images.compare_files(known, tmp_path)
+    assert (problems, found[1].digest) == ([], known[2].digest)
+
+
 def test_bare_images_are_scaled_as_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     deep = np.linspace(0, 4095, 2400).reshape(40, 60).astype(np.uint16)
     PIL.Image.fromarray(deep).save(tmp_path / "a.png")
