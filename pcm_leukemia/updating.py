@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -14,7 +14,7 @@ from msgspec import structs
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import DataWarning, InvalidDataset, Problem, UnknownLabel, option
 from pcm_leukemia.files import common_root, way_below
-from pcm_leukemia.schema import IGNORE, Image, ImageId, Patient, Split, Taxonomy
+from pcm_leukemia.schema import IGNORE, Cell, Image, ImageId, Patient, Split, Taxonomy
 from pcm_leukemia.taxonomy import not_a_class
 
 __all__ = ["update"]
@@ -59,7 +59,7 @@ def update(
     Warns
     -----
     DataWarning
-        If images were added to a data set with a split.
+        If images were added to a data set with a split, or attributes, outlines or tracks of cells are lost.
 
     Examples
     --------
@@ -86,6 +86,7 @@ def update(
             _merged(known, brought, drawn=new.id in drawn) if known else brought
         )
     replaced = set(pairs.values())
+    _warn_of_details(ds, corrected, replaced)
     kept = (cell for cell in ds.cells if cell.image not in replaced)
     cells = (
         structs.replace(cell, image=pairs.get(cell.image, cell.image), label=class_of[cell.label])
@@ -256,6 +257,28 @@ def _patients(ds: Dataset, corrected: Dataset) -> tuple[Patient, ...]:
     for patient in corrected.patients:
         diagnoses[patient.id] = diagnoses.get(patient.id) or patient.diagnosis
     return tuple(Patient(patient, diagnosis) for patient, diagnosis in diagnoses.items())
+
+
+def _warn_of_details(ds: Dataset, corrected: Dataset, replaced: Collection[ImageId]) -> None:
+    """Warn of details of cells that `corrected` has not once, since its format cannot hold them."""
+    before = [cell for image in replaced for cell in ds.cells_of(image)]
+    details: dict[str, Callable[[Cell], bool]] = {
+        "attributes": lambda cell: bool(cell.attributes),
+        "outlines or rotations": lambda cell: cell.shape is not None,
+        "tracks": lambda cell: cell.track is not None,
+    }
+    lost = [
+        f"{count:,} have {what}"
+        for what, has in details.items()
+        if (count := sum(map(has, before))) and corrected.cells and not any(map(has, corrected.cells))
+    ]
+    if lost:
+        warnings.warn(
+            f"{ds.name}: of the {len(before):,} cells that are replaced, {' and '.join(lost)}, and no cell of "
+            f"{corrected.name} has; update from a format that can hold them",
+            DataWarning,
+            stacklevel=3,
+        )
 
 
 def _split(ds: Dataset, added: Sequence[Image]) -> Split | None:

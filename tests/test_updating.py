@@ -69,6 +69,7 @@ def export(
     return Dataset("review", taxonomy, images, cells, people, root=root)
 
 
+@pytest.mark.filterwarnings("ignore:.* cells that are replaced:pcm_leukemia.errors.DataWarning")
 @settings(max_examples=200, deadline=None)
 @given(ds=datasets(told=True, points=True), data=st.data())
 def test_what_was_not_corrected_stays(ds: Dataset, data: st.DataObject) -> None:
@@ -243,6 +244,18 @@ def test_labels_are_matched_and_new_ones_are_asked_for(ds: Dataset) -> None:
     assert update(ds, new, taxonomy=given).taxonomy == given
     with pytest.raises(UnknownLabel, match='demo: label "Other" is not a class of mine'):
         update(ds, new, taxonomy=Taxonomy("mine", ("Blast",)))
+
+
+def test_details_that_a_format_cannot_hold_are_not_lost_in_silence(ds: Dataset) -> None:
+    detailed = replace(
+        ds,
+        cells=tuple(structs.replace(each, attributes=(("nucleus", "lobed"),), track=3) for each in ds.cells),
+    )
+    plain = export(smear("P1/a.png"), cells=(cell("P1/a.png", "Monocyte"),))
+    said = "demo: of the 1 cells that are replaced, 1 have attributes and 1 have tracks, and no cell of review has; update"
+    with pytest.warns(DataWarning, match=said):
+        update(detailed, plain)
+    assert update(detailed, export(smear("P1/a.png"))).cells == detailed.cells[1:]  # deleted, not lost
 
 
 def test_files_in_two_places_are_all_found(tmp_path: Path) -> None:
