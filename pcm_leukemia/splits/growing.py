@@ -20,7 +20,6 @@ from pcm_leukemia.splits.leakage import (
     require_known_patients,
     require_patients,
     require_sound,
-    respelled,
     unit_of,
 )
 from pcm_leukemia.splits.making import (
@@ -31,6 +30,7 @@ from pcm_leukemia.splits.making import (
     shares_of,
     warn_of_missing,
 )
+from pcm_leukemia.splits.respelling import respelled
 
 __all__ = ["extend"]
 
@@ -96,10 +96,10 @@ def extend(split: Split, ds: Dataset) -> Split:
     if known:
         raise LeakySplit([leak.problem for leak in known])
     _warn_of_lost(split, ds)
+    warn_of_spellings(ds)
     if not new:
         return split
     require_patients(ds, new)
-    warn_of_spellings(ds)
     targets = _recorded(split)
     by_image = split.val_shares_patients
     unit = dict(targets)

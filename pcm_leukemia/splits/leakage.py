@@ -25,14 +25,13 @@ from __future__ import annotations
 import warnings
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal, NamedTuple, TypeAlias
 
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import DataWarning, LeakySplit, MissingPatients, Problem, either
 from pcm_leukemia.grouping import groups
-from pcm_leukemia.patients import alike
 from pcm_leukemia.schema import Image, ImageId, PatientId, Split
 
 __all__ = [
@@ -48,7 +47,6 @@ __all__ = [
     "require_known_patients",
     "require_patients",
     "require_sound",
-    "respelled",
     "separates",
     "ties",
     "unit_of",
@@ -239,30 +237,6 @@ def require_known_patients(ds: Dataset, split: Split) -> None:
                 "the split again",
             )
         )
-
-
-def respelled(split: Split, ds: Dataset) -> Split:
-    """The split with its recorded patients as `ds` spells them now: merged or corrected ids are not other patients.
-
-    A recorded patient has a new spelling if `ds` has no patient of that id any more, and the images that it had are now all
-    of one patient whose id is alike.
-    """
-    here = {patient.id for patient in ds.patients}
-    now: dict[PatientId, set[PatientId]] = {}
-    for image in ds.images:
-        before = split.patient_of.get(image.id)
-        if before is not None and image.patient is not None and before not in here:
-            now.setdefault(before, set()).add(image.patient)
-    new = {
-        before: patient
-        for before, (patient, *others) in now.items()
-        if not others and alike([before, patient])
-    }
-    if not new:
-        return split
-    return replace(
-        split, patient_of={image: new.get(patient, patient) for image, patient in split.patient_of.items()}
-    )
 
 
 def unit_of(ds: Dataset, *, same_file: bool = False) -> dict[ImageId, PatientId]:
