@@ -7,12 +7,21 @@ import reprlib
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pcm_leukemia.converters.yolo.description import Description
-from pcm_leukemia.converters.yolo.places import Places, is_image, walk
-from pcm_leukemia.errors import DataNotFound, DataWarning, InvalidExport, PcmError, Problem, option
+from pcm_leukemia.converters.yolo.places import Places, is_image
+from pcm_leukemia.errors import (
+    CorruptFile,
+    DataNotFound,
+    DataWarning,
+    InvalidExport,
+    PcmError,
+    Problem,
+    option,
+)
 from pcm_leukemia.files import IMAGE_SUFFIXES
 from pcm_leukemia.schema import Image, ImageId, part_named
 
@@ -110,19 +119,18 @@ def _parts(said: Description, places: Places) -> dict[str, list[Path]]:
     parts: dict[str, tuple[str, list[Path]]] = {}
     problems = []
     for key, value in said.content.items():
-        part = part_named(key)
-        if part is None:
-            if key not in _NO_PLACES and (place := _names_images(value, places)):
-                what = f'"{key}" names images in {place}, but is not a part'
-                problems.append(
-                    Problem(str(said.file), what, "rename the key to train, val or test, or remove it")
-                )
-        elif value:
+        if (part := part_named(key)) and value:
             images = list(_images_of(value, key, said, places))
             other, before = parts.setdefault(part, (key, images))
             if set(before) != set(images):
                 what = f'"{other}" and "{key}" name different images, and both are {part}'
                 problems.append(Problem(str(said.file), what, "list all of them under one key"))
+    read = {image for _, images in parts.values() for image in images}
+    for key, value in said.content.items():
+        if part_named(key) is None and key not in _NO_PLACES and (place := _unread(value, read, places)):
+            what = f'"{key}" names images in {place}, but is not a part'
+            fix = "rename the key to train, val or test, or remove it"
+            problems.append(Problem(str(said.file), what, fix))
     if problems:
         raise InvalidExport(problems)
     if not parts:
@@ -145,23 +153,25 @@ def _images_of(value: object, key: str, said: Description, places: Places) -> It
         yield from places.images(path)
 
 
-def _names_images(value: object, places: Places, depth: int = 3) -> str | None:
-    """The first folder, list or image that a value of data.yaml names, however deep; None if it names none."""
+def _unread(value: object, read: set[Path], places: Places, depth: int = 3) -> str | None:
+    """The first folder, list or image in a value of data.yaml that has images that are not read; None without any."""
     if isinstance(value, Mapping | list) and depth:
         inner = value.values() if isinstance(value, Mapping) else value
-        return next((found for each in inner if (found := _names_images(each, places, depth - 1))), None)
+        return next((found for each in inner if (found := _unread(each, read, places, depth - 1))), None)
     if not isinstance(value, str) or not value.strip() or "\n" in value:
         return None
-    path = places.folder_or_list(value)
+    path = places.there(value)
     if path is None or path == places.folder:
         return None
-    if path.is_dir():
-        return value if any(map(is_image, walk(path))) else None
-    if is_image(value):
-        return value
-    if path.suffix != ".txt":
-        return None
-    return value if any(image.is_file() for image in places.images(path)) else None
+    images = [path]
+    if path.is_dir() or path.suffix == ".txt":
+        with suppress(CorruptFile):  # a text that is not UTF-8 is no list
+            images = list(places.images(path))
+    return (
+        value
+        if any(is_image(image.name) and image not in read and image.is_file() for image in images)
+        else None
+    )
 
 
 def _nothing(said: Description, places: Places) -> Problem:

@@ -58,14 +58,20 @@ class Places:
 
     def folder_or_list(self, place: str) -> Path | None:
         """The folder or file that a path in data.yaml names; None if there is none, or it is the root of the disk."""
-        starts = (self.root, self.folder) if place.endswith(".txt") else self._starts
-        found = self._find(place, starts)
+        found = self.there(place)
         if found is None:
-            found = self._by_end(place, starts) or self._folder_alike(place)
+            found = self._by_end(place, self._starts_of(place)) or self._folder_alike(place)
             if found is not None and found.suffix != ".txt":
                 here = found.relative_to(self.root) if found.is_relative_to(self.root) else found
                 self.elsewhere.append(f"{place} is not there, {here} is read instead")
         return None if found is None or found == found.parent else found
+
+    def there(self, place: str) -> Path | None:
+        """The folder or file at a path of data.yaml itself."""
+        return self._find(place, self._starts_of(place))
+
+    def _starts_of(self, place: str) -> tuple[Path, ...]:
+        return (self.root, self.folder) if place.endswith(".txt") else self._starts
 
     def images(self, path: Path) -> Iterator[Path]:
         """The images in a folder or its subfolders, or those that a text file lists, whether they exist or not.

@@ -15,7 +15,6 @@ from pcm_leukemia.schema import part_named
 
 __all__ = ["Tree", "none_labelled", "refuse_unread", "strays"]
 
-
 _OTHER_KINDS = frozenset({".avif", ".dcm", ".dng", ".gif", ".heic", ".heif", ".jfif", ".jp2", ".mpo", ".svs"})
 """The suffixes of images that are not read."""
 _TEXTS = frozenset({".txt"})
@@ -72,6 +71,7 @@ def refuse_unread(
     texts = set(tree.of(_TEXTS))
     named = {image.as_posix() for image in part_of}
     folders = {image.rpartition("/")[0] for image in named}
+    counted = _counted_elsewhere(tree, named)
     missed: Counter[Path] = Counter()
     other: Counter[Path] = Counter()
     for image in map(Path, (image for image in tree.of(IMAGE_SUFFIXES) if image not in named)):
@@ -80,7 +80,7 @@ def refuse_unread(
         )
         if ours:
             missed[image.parent] += 1
-        elif not image.as_posix().startswith(_counted_elsewhere(tree, named)):
+        elif not image.as_posix().startswith(counted):
             other[image.parent] += 1
     for folder, count in sorted(missed.items()):
         what = f"has {count:,} images, but {file.name} does not name it"

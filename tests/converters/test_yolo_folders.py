@@ -97,10 +97,14 @@ def test_a_key_that_names_images_and_is_no_part_is_refused(tmp_path: Path, key: 
     )
 
 
-def test_keys_that_name_no_images_are_left_alone(tmp_path: Path) -> None:
+def test_keys_that_name_no_other_images_are_left_alone(tmp_path: Path) -> None:
     labelled(tmp_path, "images/train/a.png")
     (tmp_path / "backup").mkdir()
-    keys = (
+    exports.write(tmp_path / "few.txt", "images/train/a.png\nimages/train/gone.png\n")
+    exports.write(tmp_path / "LICENSE.txt", "\xa9 me".encode("latin-1"))
+    keys = "license: LICENSE.txt\n"
+    keys += "few: few.txt\nimages: images\nsite: https://example.org/images/train\nproject: {name: images/train}\n"
+    keys += (
         "backup: backup\nnc: 2\ndownload: images\nroboflow: {version: 1, url: 'https://example.org'}\npath: ."
     )
     described(tmp_path, f"train: images/train\n{keys}\nnames: [images, train]")
