@@ -19,7 +19,7 @@ def respelled(split: Split, ds: Dataset) -> Split:
 
     Examples
     --------
-    >>> from pcm_leukemia.schema import Image, Patient
+    >>> from pcm_leukemia.schema import Image, ImageId, Patient
     >>> from pcm_leukemia.taxonomy import NINE
     >>> image = Image(ImageId("a.png"), 64, 64, PatientId("7"))
     >>> ds = Dataset("demo", NINE, (image,), patients=(Patient(PatientId("7")),))
