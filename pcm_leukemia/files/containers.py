@@ -145,7 +145,7 @@ class _Folder:
         shown = path.encode(errors="replace").decode()
         if shown != path:
             self.problems.append(Problem(str(self.root / shown), "its name is not UTF-8", "rename the file"))
-        return shown != path or self.refuses(path)
+        return shown != path or self.refuses(path) or (self.root / path).is_fifo()
 
     @cached_property
     def _walk(self) -> list[str]:

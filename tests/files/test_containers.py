@@ -177,6 +177,12 @@ def test_links_in_a_circle(tmp_path: Path) -> None:
     assert (problem.where, problem.what[:23]) == (str(path / "c.xml"), "is reached by a link th")
 
 
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    path = folder(tmp_path / "e")
+    os.mkfifo(path / "b.xml")
+    assert [each.id for each in cvat.read(path).images] == ["P1/a.png"]
+
+
 def test_names_that_are_not_utf_8(tmp_path: Path) -> None:
     path = folder(tmp_path / "e")
     for name in (b"images/P1/\xfcber.png", b"M\xfcller.xml"):
