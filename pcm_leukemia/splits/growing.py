@@ -132,17 +132,18 @@ def extend(split: Split, ds: Dataset) -> Split:
 def _with_renamed(split: Split, ds: Dataset) -> Split:
     """The split with the images that were renamed since, each in its part and with its patient on record.
 
-    Several images may be one file, such as an empty field. Such an image is a renamed one if one of its patient is gone,
-    or if all that are gone had one part and one patient, and there are not more of them now.
+    A name may have passed to another image: after the first of many numbered images is deleted, all others may have the
+    next number. Several images may be one file, such as an empty field. Such an image is a renamed one if one of its
+    patient is gone, or if all that are gone had one part and one patient, and there are not more of them now.
     """
-    here = {image.id for image in ds.images}
+    here = {image.id: image.digest for image in ds.images}
     gone: dict[str, list[ImageId]] = defaultdict(list)
     for name, digest in sorted(split.digest_of.items()):
-        if name in split.part_of and name not in here:
+        if name in split.part_of and (name not in here or here[name] not in (None, digest)):
             gone[digest].append(name)
     came: dict[str, list[Image]] = defaultdict(list)
     for image in ds.images:
-        if image.digest in gone and image.id not in split.part_of:
+        if image.digest in gone and split.digest_of.get(image.id) != image.digest:
             came[image.digest].append(image)
     before: dict[ImageId, ImageId] = {}
     for digest, images in came.items():

@@ -571,6 +571,31 @@ def test_a_renamed_image_stays_in_its_part_also_where_single_images_were_drawn(
     assert splits.extend(grown, other) == grown
 
 
+def test_numbers_that_moved_up_after_a_deletion_move_no_image() -> None:
+    ds = with_digests(COHORT)
+    before = splits.by_patient(ds, val_unit="image", seed=3)
+    part_of = {image.digest: before.part_of[image.id] for image in ds.images}
+    moved = []
+    for patient in ds.patients:
+        _, *rest = (image for image in ds.images if image.patient == patient.id)
+        moved += [
+            replace(image, id=ImageId(f"{patient.id}/{n:04d}.png"), name="") for n, image in enumerate(rest)
+        ]
+    grown = splits.extend(before, replace(ds, images=tuple(moved), cells=()))
+    assert {image.digest: grown.part_of[image.id] for image in moved} == {
+        image.digest: part_of[image.digest] for image in moved
+    }
+
+
+def test_a_file_that_was_saved_again_stays_by_its_name() -> None:
+    ds = with_digests(TWO)
+    split = splits.from_lists(ds, {"train": ["A/0000", "A/0001", "A/0002"], "test": ["B/0000", "B/0001"]})
+    again = replace(ds, images=tuple(replace(image, digest=f"a{n}") for n, image in enumerate(ds.images)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert splits.extend(split, again).part_of == split.part_of
+
+
 def test_a_renamed_image_needs_no_patient_if_it_had_none() -> None:
     ds = with_digests(TWO)
     nobody = replace(ds, images=tuple(replace(image, patient=None) for image in ds.images), patients=())
