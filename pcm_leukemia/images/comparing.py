@@ -1,17 +1,19 @@
 """Compares image files with the rows of a data set, and records what the files say about themselves.
 
-Headers are read, and nothing is decoded, except images of more than 8 bits a channel: whether their scale is known can
-depend on their pixels.
+Headers are read, and nothing is decoded, with two exceptions. Whether the scale of an image of more than 8 bits a channel is
+known can depend on its pixels, and a file that does not end as it should may be cut short.
 """
 
 from __future__ import annotations
 
+import os
 import warnings
+import zipfile
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, Any, NamedTuple
 
 import PIL.Image
 
@@ -28,6 +30,12 @@ _CHUNK = 256
 """Headers that a thread reads at a time: to hand over each alone would take longer than to read it."""
 _SUBFILE, _REDUCED = 254, 1
 """TIFF's tag NewSubfileType, and its bit for a page that is a smaller copy of another."""
+
+
+_STRIPS = ((273, 279), (324, 325))
+"""TIFF's tags with where strips and tiles begin, and with how long they are."""
+_TAIL = 64
+"""Bytes at the end of a file in which the mark of its end is looked for."""
 
 
 class _Compared(NamedTuple):
@@ -73,8 +81,8 @@ def compare_files(
     Returns
     -------
     tuple
-        The images with their `digest` and `white_level`, and a problem for each file that is missing, unreadable, of another
-        size, turned under its boxes, or of an unknown scale.
+        The images with their `digest` and `white_level`, and a problem for each file that is missing, unreadable, cut short,
+        of another size, turned under its boxes, or of an unknown scale.
 
     Warns
     -----
@@ -170,8 +178,11 @@ def _compared(files: Files, file: str | None, image: Image | None) -> _Compared:
                 image = image or Image(ImageId(file), *shown_size(picture), file=file)
                 problem = misfit_of(picture, image)
                 deep = problem is None and is_deep(picture)
+                cut = problem is None and _may_be_cut_short(stream, picture)
                 paged = problem is None and _has_pages(picture)
             image = replace(image, digest=files.digest(file, stream))
+        if cut:
+            decode_as_annotated(files.read(file), image)
         return _Compared(_with_white_level(files, image) if deep else image, problem, paged)
     except PcmError as error:
         return _Compared(image, Problem(where, str(error), "then import again"))
@@ -197,6 +208,33 @@ def _with_white_level(files: Files, image: Image) -> Image:
     if declared is None:
         return given
     return replace(image, white_level=None if declared == 65535 else declared)
+
+
+def _may_be_cut_short(stream: IO[bytes], picture: PIL.Image.Image) -> bool:
+    """Whether a JPEG, PNG or TIFF lacks its end, or has something behind it.
+
+    Members of zips are not looked at: to move to the end of one may read all of it, and a zip has checksums.
+    """
+    if isinstance(stream, zipfile.ZipExtFile):
+        return False
+    length = stream.seek(0, os.SEEK_END)
+    if picture.format == "TIFF":
+        tags = picture.tag_v2  # type: ignore[attr-defined]
+        return any(
+            start + count > length
+            for starts, counts in _STRIPS
+            for start, count in zip(_several(tags.get(starts)), _several(tags.get(counts)), strict=False)
+        )
+    if picture.format not in ("JPEG", "MPO", "PNG"):
+        return False
+    raw = getattr(stream, "raw", stream)  # a file's own buffer would read more
+    raw.seek(max(length - _TAIL, 0))
+    tail = raw.read(_TAIL).rstrip(b"\0")
+    return b"IEND" not in tail if picture.format == "PNG" else not tail.endswith(b"\xff\xd9")
+
+
+def _several(value: Any) -> tuple[Any, ...]:
+    return value if isinstance(value, tuple) else () if value is None else (value,)
 
 
 def _has_pages(picture: PIL.Image.Image) -> bool:

@@ -91,3 +91,32 @@ def test_exports_of_whole_files_note_images_that_others_show_black() -> None:
     assert note.startswith(
         "2 images have more than 8 bits a channel and use only some of them: other programs"
     )
+
+
+GRAIN = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("form", "options"),
+    [
+        ("JPEG", {}),
+        ("JPEG", {"progressive": True}),
+        ("PNG", {}),
+        ("TIFF", {}),
+    ],
+)
+def test_a_file_that_is_cut_short_is_a_problem(tmp_path: Path, form: str, options: dict[str, Any]) -> None:
+    out = io.BytesIO()
+    PIL.Image.fromarray(GRAIN).save(out, form, **options)
+    whole = out.getvalue()
+    row = Image(ImageId("a"), 60, 40, file="a")
+    for data, cut in (
+        (whole, False),
+        (whole + b"more", False),
+        (whole + bytes(99), False),
+        (whole[:-300], True),
+    ):
+        (tmp_path / "a").write_bytes(data)
+        _, problems = images.compare_files([row], tmp_path)
+        assert bool(problems) == cut
+    assert "a: cannot be decoded" in problems[0].what
