@@ -73,7 +73,7 @@ def from_description(
         If a list of images cannot be read as text.
     """
     named = _parts(said, places)
-    parts = {part: sorted(set(images)) for part, images in named.items()}
+    parts = {part: sorted(set(images), key=os.fspath) for part, images in named.items()}
     if not any(parts.values()):
         raise InvalidExport([_nothing(said, places)])
     empty = [part for part, images in parts.items() if not images]
@@ -203,11 +203,13 @@ def _measured(
 
     found: dict[Path, Image] = {}
     missing, there = [], {}
+    below = f"{root}{os.sep}".replace(2 * os.sep, os.sep)
     for path in paths:
-        name = path.relative_to(root).as_posix()
+        place = os.fspath(path)
+        name = place.removeprefix(below).replace(os.sep, "/")
         try:
             name.encode()
-            if not path.exists():
+            if not os.path.exists(place):  # noqa: PTH110 - in half the time of Path.exists
                 missing.append(name)
             elif check_images:
                 there[path] = name

@@ -196,7 +196,8 @@ def walk(folder: Path) -> Iterator[str]:
 
 def is_image(file: str) -> bool:
     """Whether a file has the suffix of an image."""
-    return PurePosixPath(file).suffix.lower() in IMAGE_SUFFIXES
+    name = file.rpartition("/")[2]
+    return f".{name.rpartition('.')[2].lower()}" in IMAGE_SUFFIXES and not name.startswith(".")
 
 
 def _labels_of(image: str) -> tuple[str, str]:
