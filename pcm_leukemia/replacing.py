@@ -37,6 +37,10 @@ def _losses(before: Dataset, after: Dataset, splits: Iterable[Split]) -> Iterato
     gone = [image for image in before.images if image.id not in now]
     if gone:
         yield _of(len(gone), len(before.images), "images", len(after.images))
+    kept = [image for image in before.images if image.id in now]
+    other = sum(_differ(image.digest, now[image.id].digest) for image in kept)
+    if other:
+        yield f"the file of {_images(other)}, whose name another file has now"
     lost_patient = [
         image for image in before.images if image.patient and not (image.id in now and now[image.id].patient)
     ]
@@ -49,7 +53,6 @@ def _losses(before: Dataset, after: Dataset, splits: Iterable[Split]) -> Iterato
     unnamed = sum(image.id in now and image.patient not in people for image in lost_patient)
     if unnamed:
         yield f"the patient of {_images(unnamed)}"
-    kept = [image for image in before.images if image.id in now]
     undiagnosed = sum(
         before.diagnosis_of(image) is not None
         and after.diagnosis_of(now[image.id]) is None
@@ -67,6 +70,11 @@ def _losses(before: Dataset, after: Dataset, splits: Iterable[Split]) -> Iterato
         placed = sum(image.id in split.part_of for image in gone)
         if placed:
             yield f'{_images(placed)} that split "{split.name}" places'
+
+
+def _differ(one: str | None, other: str | None) -> bool:
+    """Whether two digests are known and not the same."""
+    return None not in (one, other) and one != other
 
 
 def _images(count: int) -> str:

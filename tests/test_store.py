@@ -130,6 +130,19 @@ def test_a_data_set_is_not_written_over_by_a_smaller_one(tmp_path: Path, ds: Dat
         assert store.read(folder) == after
 
 
+def test_an_image_is_not_written_over_by_another_file_of_its_name(tmp_path: Path, ds: Dataset) -> None:
+    def of_files(digest: str | None) -> Dataset:
+        return replace(ds, images=(replace(ds.images[0], digest=digest), ds.images[1]))
+
+    store.write(of_files("1"), tmp_path / "data")
+    with pytest.raises(
+        DataLoss, match="would lose the file of 1 image, whose name another file has now; write"
+    ):
+        store.write(of_files("2"), tmp_path / "data")
+    for same in ("1", None, "2"):
+        store.write(of_files(same), tmp_path / "data")
+
+
 def test_a_split_is_not_written_over_by_another_of_its_name(tmp_path: Path, ds: Dataset) -> None:
     folder = tmp_path / "data"
     first, second = (image.id for image in ds.images)
