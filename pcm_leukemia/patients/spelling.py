@@ -258,11 +258,11 @@ def _require_known(ds: Dataset, same: Mapping[str, str], other: Dataset | None) 
 
 
 def _how_to_merge(spellings: Iterable[tuple[str, ...]], diagnosis_of: Diagnoses) -> str:
-    """What to do if the ids of each group are one patient: merge them into the shortest, unless diagnoses differ."""
+    """What to do if the ids of each group are one patient: merge them into the plainest, unless diagnoses differ."""
     same: dict[str, str] = {}
     for ids in spellings:
         if not _differ(ids, diagnosis_of):
-            kept = min(ids, key=lambda each: (len(each), each))
+            kept = min(ids, key=lambda each: (not each.isdecimal(), len(each), each))
             same |= {each: kept for each in ids if each != kept}
     if not same:
         return "if they are one, a split may put them into two parts: correct the ids and the diagnoses"

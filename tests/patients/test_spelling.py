@@ -156,6 +156,16 @@ def test_ids_that_look_the_same_are_told_apart() -> None:
         splits.folds(people("7", "7\u200b"), 2)
 
 
+def test_the_plainest_spelling_is_the_one_to_keep() -> None:
+    for ids, kept in (
+        (("1E3", "1000"), "1000"),
+        (("2024-01-02", "20240102"), "20240102"),
+        (("P-1", "P1"), "P1"),
+    ):
+        (doubt,) = patients.doubts(people(*ids))
+        assert doubt.problem.fix.endswith(f'": "{kept}"}})')
+
+
 # Merging
 
 
