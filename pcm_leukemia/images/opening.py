@@ -213,7 +213,7 @@ def _what_it_is(head: bytes) -> tuple[str, str]:
     for form, (_, accepts) in _FORMATS.items():
         if accepts is not None and accepts(head[:16]) is True:
             return (
-                f"begins as {form}, but its header cannot be read: it is damaged, cut short or of an unusual kind",
+                f"begins like a {form} file, but its header cannot be read: it is damaged, cut short or of an unusual kind",
                 f"{again}, or save it as PNG, 8 bits a channel",
             )
     return "is not an image that can be read", "save it as PNG, JPEG or TIFF, 8 bits a channel"

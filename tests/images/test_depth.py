@@ -204,9 +204,15 @@ REFUSED = {
         with_bits(jpeg_2000(COLOUR), 12),
         "is a colour JPEG 2000 of more than 8 bits",
     ),
-    "half floats": (tiff(FLOAT.astype("f2"), form=3), "begins as TIFF, but its header cannot be read"),
-    "doubles": (tiff(FLOAT.astype("f8"), form=3), "begins as TIFF, but its header cannot be read"),
-    "colour, floats": (tiff(COLOUR.astype("f4"), form=3), "begins as TIFF, but its header cannot be read"),
+    "half floats": (
+        tiff(FLOAT.astype("f2"), form=3),
+        "begins like a TIFF file, but its header cannot be read",
+    ),
+    "doubles": (tiff(FLOAT.astype("f8"), form=3), "begins like a TIFF file, but its header cannot be read"),
+    "colour, floats": (
+        tiff(COLOUR.astype("f4"), form=3),
+        "begins like a TIFF file, but its header cannot be read",
+    ),
 }
 
 

@@ -56,9 +56,9 @@ def header_of(width: int, height: int) -> bytes:
         (b"8BPS\x00\x01", "is a Photoshop document; save"),
         (bytes(128) + b"DICM\x02\x00", "is a DICOM file; save"),
         (b"ZISRAWFILE\x00\x00", "is a CZI of Zeiss; save"),
-        (picture(60, 40, "JPEG")[:20], "begins as JPEG, but its header cannot be read"),
-        (picture(60, 40, "PNG")[:20], "begins as PNG, but its header cannot be read"),
-        (picture(60, 40, "TIFF")[:8], "begins as TIFF, but its header cannot be read"),
+        (picture(60, 40, "JPEG")[:20], "begins like a JPEG file, but its header cannot be read"),
+        (picture(60, 40, "PNG")[:20], "begins like a PNG file, but its header cannot be read"),
+        (picture(60, 40, "TIFF")[:8], "begins like a TIFF file, but its header cannot be read"),
         (b"a note of mine", "is not an image that can be read; save it as PNG, JPEG or TIFF"),
     ],
 )
