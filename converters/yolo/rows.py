@@ -23,10 +23,10 @@ _TASKS: Mapping[str, Rows] = {"segment": "outline", "obb": "obb", "pose": "pose"
 """The tasks of ultralytics that fix the rows; to detect, it accepts boxes and outlines."""
 _TOLERANCE = 0.01
 """By which a coordinate may leave the image, as a share of its size; ultralytics allows as much."""
-_FEW = 0.2
-"""The share of rows that may be exceptions: boxes that stray from their image, or points that do."""
-_NEIGHBOURS = 0.9
-"""The share of rows whose second point must be near the others."""
+_STRAY = 0.05
+"""By which a box may leave the image; tools that do not cut boxes leave more of it outside, but seldom."""
+_FEW, _MOST, _NEARLY_ALL = 0.2, 0.5, 0.9
+"""Shares of rows. A few may be exceptions: boxes or points that stray from their image."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +140,10 @@ def _no_outlines(rows: Sequence[Row]) -> tuple[Row, str] | None:
         return rows[0], f"and the last {flags} are 0 or 1, so they may be a box and attributes"
     boxes = [row for row in rows if _can_be_box(row.values)]
     beyond = [row for row in rows if not all(map(_is_fraction, row.values))]
-    if len(beyond) <= _FEW * len(rows) and (len(boxes) <= (1 - _FEW) * len(rows) or _are_contours(rows)):
+    shapes = sum(_begins_with_neighbours(row.values) for row in rows) / len(rows)
+    no_boxes = not boxes or (len(boxes) <= (1 - _FEW) * len(rows) and shapes >= _MOST)
+    contours = len({len(row.values) for row in rows}) > 1 and shapes >= _NEARLY_ALL
+    if len(beyond) <= _FEW * len(rows) and (no_boxes or contours):
         return None
     if beyond:
         value = next(value for value in beyond[0].values if not _is_fraction(value))
@@ -155,7 +158,7 @@ def _is_fraction(value: float) -> bool:
 def _can_be_box(values: Sequence[float]) -> bool:
     """Whether a row can begin with the centre and size of a box in the image."""
     return all(
-        size > 0 and centre - size / 2 >= -_TOLERANCE and centre + size / 2 <= 1 + _TOLERANCE
+        size > 0 and centre - size / 2 >= -_STRAY and centre + size / 2 <= 1 + _STRAY
         for centre, size in zip(values[:2], values[2:4], strict=True)
     )
 
@@ -170,18 +173,11 @@ def _flags(values: Sequence[float]) -> int:
     return count
 
 
-def _are_contours(rows: Sequence[Row]) -> bool:
-    """Whether rows differ in length, as outlines do and key points do not, and begin with two points of one shape."""
-    if len({len(row.values) for row in rows}) == 1:
-        return False
-    return sum(_begins_with_neighbours(row.values) for row in rows) >= _NEIGHBOURS * len(rows)
-
-
 def _begins_with_neighbours(values: Sequence[float]) -> bool:
-    """Whether the second point is no further from the first than the whole shape without it extends."""
+    """Whether the second point is about as near to the first as the other points are."""
     for axis in (0, 1):
         others = (values[axis], *values[axis + 4 :: 2])
-        if abs(values[axis] - values[axis + 2]) > max(others) - min(others):
+        if abs(values[axis] - values[axis + 2]) > 1.5 * (max(others) - min(others)):
             return False
     return True
 

@@ -68,7 +68,12 @@ def refusal(path: Path, rows: Rows | None = None) -> str:
         ((f"0 {BOX} .93 .88",), "has 7 columns, and 2 to 5 can be the centre"),
         # a box that strays from its image, as some tools leave it, does not make outlines of the rest
         (
-            (*(f"0 {BOX} .{n}1 .41 .59 .59" for n in range(1, 9)), "0 .02 .5 .1 .2 .03 .5 .04 .5"),
+            (*(f"0 {BOX} .{n}1 .41 .59 .59" for n in range(1, 9)), "0 .02 .5 .2 .2 .03 .5 .04 .5"),
+            "has 9 columns, and 2 to 5 can be the centre",
+        ),
+        # nor do many that stray far, since their second point is a size
+        (
+            (*(f"0 {BOX} .{n}1 .41 .59 .59" for n in range(1, 4)), "0 .02 .5 .2 .2 .03 .5 .04 .5"),
             "has 9 columns, and 2 to 5 can be the centre",
         ),
         # as many boxes without more columns do not
@@ -102,6 +107,7 @@ def test_rows_of_one_kind_are_one_problem(tmp_path: Path) -> None:
             circle(0.3, 0.3, 0.1, 12),
         ),  # one of three is no box
         (circle(0.3, 0.3, 0.1, 12), circle(0.2, 0.3, 0.1, 15)),  # as many points as the shape needs
+        ("0 .1 .1 .5 .1 .3 .5",),  # a triangle
         ("0 .4 .2 .5 .2 .5 .3 .4 .3",),  # a rectangle
         ("0 .4 .2 .5 .25 .47 .31 .37 .26",),  # a turned rectangle, that need not be as wide as the image
         ("0 0 0 0 1 1 1 1.000002 0",),  # rounded over the border
