@@ -16,10 +16,9 @@ from pcm_leukemia.converters.coco.geometry import (
     sides_of,
 )
 from pcm_leukemia.converters.coco.ids import ById
-from pcm_leukemia.converters.coco.refused import Refused
+from pcm_leukemia.converters.coco.refused import BAD_ROW, Refused, problem_of
 from pcm_leukemia.converters.coco.rows import CocoRow, cell_of
 from pcm_leukemia.errors import Problem, either, option
-from pcm_leukemia.files import BAD_CONTENT
 from pcm_leukemia.schema import Cell, Image, ImageId
 from pcm_leukemia.shapes import Box, RotatedBox, Shape, unpack
 
@@ -67,6 +66,8 @@ class Annotations:
         self.complete, self.clip, self.rows = complete, clip, rows
         self.problems: list[Problem] = []
         self.cells: list[Cell] = []
+        self._index = 0
+        self._image: Image | None = None
         self._numbers: Counter[ImageId] = Counter()
         self._absent: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
         self._firsts: dict[str, str] = {}
@@ -77,35 +78,37 @@ class Annotations:
     def read(self, rows: Sequence[Any], *, ours: bool) -> None:
         """Read all rows. Those that `write` wrote are not compared with what other tools get wrong."""
         for index, row in enumerate(rows):
-            where = f"{self.where} annotations[{index}]"
+            self._index, self._image = index, None
             try:
-                self._read(row, where)
-            except Refused as refused:
-                self._problem(where, refused.what, refused.fix)
-            except KeyError as error:
-                self._problem(where, f"lacks {error}", "write the file again")
-            except BAD_CONTENT as error:
-                self._problem(where, f"cannot be read ({error})", "write the file again")
+                self._read(row)
+            except BAD_ROW as error:
+                self.problems.append(problem_of(self._here(), error))
         self._report_absent()
         if ours:
             self.problems += self._outside
         else:
             self._report_outside(rows)
 
+    def _here(self) -> str:
+        """The place of the row that is being read."""
+        place = f"{self.where} annotations[{self._index}]"
+        return place if self._image is None else f'{place} image "{self._image.id}"'
+
     def _problem(self, where: str, what: str, fix: str) -> None:
         self.problems.append(Problem(where, what, fix))
 
-    def _read(self, row: object, where: str) -> None:
+    def _read(self, row: object) -> None:
         if not isinstance(row, dict):
             raise Refused("is not an object")
         image, category = self.images.get(row["image_id"]), self.labels.get(row["category_id"])
         if image is None or category is None:
             kind = "image" if image is None else "category"
-            self._absent[kind, str(row[f"{kind}_id"])].append(where)
+            self._absent[kind, str(row[f"{kind}_id"])].append(self._here())
             return
         if isinstance(image, str):
             return
-        found = self._geometry(row, image, f'{where} image "{image.id}"')
+        self._image = image
+        found = self._geometry(row, image)
         if found is None:
             return
         box, shape = found
@@ -119,7 +122,7 @@ class Annotations:
 
     # Boxes and outlines
 
-    def _geometry(self, row: CocoRow, image: Image, where: str) -> tuple[Box, Shape | None] | None:
+    def _geometry(self, row: CocoRow, image: Image) -> tuple[Box, Shape | None] | None:
         """The box and the shape of a row; None if it is left out or a problem."""
         if "shape" in row:  # ours: the box may differ from what was drawn
             placed = Placed(sides_of(row["bbox"]), unpack(*row["shape"]))
@@ -128,33 +131,31 @@ class Annotations:
         sides, shape = placed.sides, placed.shape
         if placed.contradicting is not None:
             if self.rows is None:
-                self._contradiction(row, placed, (image.width, image.height), where)
+                self._contradiction(row, placed, (image.width, image.height))
                 return None
-            self._count("boxes with an outline elsewhere", where, f"the {self.rows} is kept")
+            self._count("boxes with an outline elsewhere", f"the {self.rows} is kept")
             sides, shape = (sides, None) if self.rows == "box" else (placed.contradicting, shape)
         elif placed.why_not_kept:
             self.left[placed.why_not_kept] += 1
-        if shape is None and are_corners(sides, row.get("area")):
-            self._corners.append(where)
-        box = self._inside(row, sides, shape, image, where)
+        if shape is None and "area" in row and are_corners(sides, row.get("area")):
+            self._corners.append(self._here())
+        box = self._inside(row, sides, shape, image)
         return None if box is None else (box, shape)
 
-    def _contradiction(self, row: CocoRow, placed: Placed, size: tuple[int, int], where: str) -> None:
+    def _contradiction(self, row: CocoRow, placed: Placed, size: tuple[int, int]) -> None:
         outline = placed.contradicting
         assert outline is not None
         what = f"its bbox is {_shown(placed.sides)}, its outline is within {_shown(outline)} (x1, y1, x2, y2)"
         if agree(corners_of(row["bbox"]), outline, size):
             what += ", as if bbox were [x1, y1, x2, y2] and not [x, y, width, height]"
         choice = either('rows="outline" or rows="box"', "--rows outline or --rows box")
-        self._problem(where, what, f"correct it, or pass {choice} for the one that counts")
+        self._problem(self._here(), what, f"correct it, or pass {choice} for the one that counts")
 
-    def _inside(
-        self, row: CocoRow, sides: Sides, shape: Shape | None, image: Image, where: str
-    ) -> Box | None:
+    def _inside(self, row: CocoRow, sides: Sides, shape: Shape | None, image: Image) -> Box | None:
         """The box with these sides; None if it is left out or a problem."""
         x1, y1, x2, y2 = sides
         if x1 == x2 or y1 == y2:
-            self._count("boxes without area", where, "left out")
+            self._count("boxes without area", "left out")
             return None
         # writing may have rounded by 0.001 px
         box = Box(x1, y1, _snap(x2, image.width), _snap(y2, image.height))
@@ -162,16 +163,18 @@ class Annotations:
             return box
         self._leaving += 1
         if not self.clip:
-            self._outside.append(_outside(row, box, shape, image, where))
+            self._outside.append(_outside(row, box, shape, image, self._here()))
             return None
         inside = box.clip(image.width, image.height)
         if inside is None:
-            self._count("boxes outside their image", where, "left out")
+            self._count("boxes outside their image", "left out")
         return inside
 
-    def _count(self, kind: str, where: str, outcome: str) -> None:
+    def _count(self, kind: str, outcome: str) -> None:
         """Count a row of a kind, under the place of the first."""
-        self.left[self._firsts.setdefault(kind, f"{kind}, the first {where}: {outcome}")] += 1
+        if kind not in self._firsts:
+            self._firsts[kind] = f"{kind}, the first {self._here()}: {outcome}"
+        self.left[self._firsts[kind]] += 1
 
     # Causes that rows share
 

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from itertools import chain
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from pcm_leukemia.converters.coco.refused import Refused
 from pcm_leukemia.shapes import Polygon, RotatedBox, Shape
@@ -26,8 +25,7 @@ TOLERANCE = 2.0
 centres of pixels and the box from their borders."""
 
 
-@dataclass(frozen=True, slots=True)
-class Drawn:
+class Drawn(NamedTuple):
     """What the outline of an annotation says: the shape to keep, its extent, and why an outline is not kept."""
 
     shape: Polygon | None = None
@@ -38,8 +36,7 @@ class Drawn:
 _NOTHING = Drawn()
 
 
-@dataclass(frozen=True, slots=True)
-class Placed:
+class Placed(NamedTuple):
     """The sides and the shape of an annotation.
 
     `contradicting` is the extent of an outline that is not where the box is, and `why_not_kept` why an outline is not
@@ -67,7 +64,8 @@ def placed_by(row: Mapping[str, Any], width: int, height: int) -> Placed:
     >>> placed_by({"bbox": [10, 15, 40, 10], "attributes": {"rotation": 90.0}}, 60, 40).sides
     (25.0, 0.0, 35.0, 40.0)
     """
-    outline = drawn(row.get("segmentation"), width, height)
+    segmentation = row.get("segmentation")
+    outline = drawn(segmentation, width, height) if segmentation else _NOTHING
     if outline.extent is not None and not row.get("bbox"):
         return Placed(outline.extent, outline.shape, None, outline.why_not_kept)
     sides = sides_of(row["bbox"])

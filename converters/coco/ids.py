@@ -37,21 +37,28 @@ class ById(Generic[T]):
 
     def __init__(self) -> None:
         self._exact: dict[object, T] = {}
-        self._numbers: dict[object, T | None] = {}
+        self._numbers: dict[object, T | None] | None = None
 
     def add(self, key: object, value: T) -> None:
         """Add a value under an id that does not occur yet."""
         self._exact[key] = value
-        number = _number(key)
-        self._numbers[number] = None if number in self._numbers else value
+        self._numbers = None
 
     def get(self, key: object) -> T | None:
         """The value of an id, or None if there is none or several can be meant."""
         try:
             found = self._exact.get(key)
-            return self._numbers.get(_number(key)) if found is None else found
+            return self._as_numbers().get(_number(key)) if found is None else found
         except TypeError:  # a list or an object
             return None
+
+    def _as_numbers(self) -> dict[object, T | None]:
+        if self._numbers is None:
+            self._numbers = {}
+            for key, value in self._exact.items():
+                number = _number(key)
+                self._numbers[number] = None if number in self._numbers else value
+        return self._numbers
 
 
 def _number(key: object) -> object:

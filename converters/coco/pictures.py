@@ -26,7 +26,6 @@ class Listed:
     `key` is its id in the JSON file, `id` its id in the data set, and `file` the path of its image file below the root.
     """
 
-    where: str
     index: int
     source: Source
     row: CocoRow
@@ -34,6 +33,11 @@ class Listed:
     name: str
     id: ImageId
     file: str | None = None
+
+    @property
+    def where(self) -> str:
+        """Its place in messages."""
+        return f"{self.source.where} images[{self.index}]"
 
 
 def named_apart(listed: Sequence[Listed]) -> bool:
@@ -80,6 +84,8 @@ def find_files(
         for each in listed:
             each.file = f"images/{each.name}" if _is_link(root / "images" / each.name) else None
         return _below_images(listed, Found(root, [], []))
+    if images_root is None and layout.whole and not layout.images:
+        return Found(root, list(container.problems), [])
     wanted = [Image(each.id, 1, 1, name=each.name, subset=each.source.subset) for each in listed]
     bases = {each.id: each.source.base for each in listed if each.source.base} if images_root is None else {}
     found, problems = find_images(wanted, container, bases, required=images_root is not None)

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,11 +20,11 @@ from pcm_leukemia.converters.coco.pictures import (
     named_apart,
     refuse_unread_files,
 )
-from pcm_leukemia.converters.coco.refused import Refused
-from pcm_leukemia.converters.coco.rows import CocoRow, image_of, size_of
+from pcm_leukemia.converters.coco.refused import BAD_ROW, Refused, problem_of
+from pcm_leukemia.converters.coco.rows import image_of, size_of
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import DataWarning, InvalidExport, Problem, UnknownLabel, some
-from pcm_leukemia.files import BAD_CONTENT, Files
+from pcm_leukemia.files import Files
 from pcm_leukemia.schema import IGNORE, Cell, Image, ImageId, Patient, PatientId, Split, Taxonomy
 from pcm_leukemia.taxonomy import known
 
@@ -118,18 +116,6 @@ class _Reader:
         self.left: Counter[str] = Counter()
         self.root: Path | None = None
 
-    @contextmanager
-    def _row(self, where: str) -> Iterator[None]:
-        """Record the exceptions of a row as a problem."""
-        try:
-            yield
-        except Refused as refused:
-            self._problem(where, refused.what, refused.fix)
-        except KeyError as error:
-            self._problem(where, f"lacks {error}", "write the file again")
-        except BAD_CONTENT as error:
-            self._problem(where, f"cannot be read ({error})", "write the file again")
-
     def _problem(self, where: str, what: str, fix: str) -> None:
         self.problems.append(Problem(where, what, fix))
 
@@ -157,10 +143,15 @@ class _Reader:
         apart = named_apart(self.listed)
         found = find_files(self.listed, self.layout, images_root, links=self.ours)
         self.problems += [*(found.missing if check else ()), *found.shared]
+        files = Files(found.root)
         for document in self.documents:
             for each in listed[id(document)]:
-                image = self._image(each, Files(found.root), apart=apart)
-                document.images.add(each.key, image or REFUSED)
+                try:
+                    image: Image | str = self._image(each, files, apart=apart)
+                except BAD_ROW as error:
+                    self.problems.append(problem_of(each.where, error))
+                    image = REFUSED
+                document.images.add(each.key, image)
         if self.documents and not self.listed and not self.ours and not self.problems:
             where = self.documents[0].source.where
             self._problem(where, "lists no images", "give the file with the images and annotations")
@@ -174,9 +165,7 @@ class _Reader:
         by_key: dict[object, Listed] = {}
         by_name: dict[str, Listed] = {}
         for index, row in enumerate(document.content["images"]):
-            where = f"{document.source.where} images[{index}]"
-            before = len(self.problems)
-            with self._row(where):
+            try:
                 if not isinstance(row, dict):
                     raise Refused("is not an object")
                 key, name = id_of(row["id"]), row["file_name"]
@@ -184,38 +173,36 @@ class _Reader:
                     raise Refused(f"its file_name is {name!r}")
                 if name in by_name:
                     what = f'image "{name}" occurs twice, first as images[{by_name[name].index}]'
-                    self._problem(where, what, "list every image once")
-                elif key in by_key:
+                    raise Refused(what, "list every image once")
+                if key in by_key:
                     what = f'the id {key} of image "{name}" is also that of "{by_key[key].name}"'
-                    self._problem(where, what, "give every image its own id")
-                else:
-                    listed = Listed(where, index, document.source, row, key, name, ImageId(name))
-                    by_key[key] = by_name[name] = listed
-            if len(self.problems) > before:
+                    raise Refused(what, "give every image its own id")
+                listed = Listed(index, document.source, row, key, name, ImageId(name))
+                by_key[key] = by_name[name] = listed
+            except BAD_ROW as error:
+                self.problems.append(problem_of(f"{document.source.where} images[{index}]", error))
                 document.complete.discard("image")
         return list(by_key.values())
 
-    def _image(self, listed: Listed, files: Files, *, apart: bool) -> Image | None:
-        """The image of a row; None if it is a problem."""
-        with self._row(listed.where):
-            size = size_of(listed.row) or measured(listed, files)
-            subset = listed.source.subset if apart else ""
-            image = replace(image_of(listed.row, listed.id, size, subset), file=listed.file)
-            if image.patient is not None:
-                self._patient(image.patient, listed.row, listed.where)
-            self.images[image.id] = image
-            return image
-        return None
+    def _image(self, listed: Listed, files: Files, *, apart: bool) -> Image:
+        """The image of a row."""
+        size = size_of(listed.row) or measured(listed, files)
+        subset = listed.source.subset if apart else ""
+        image = image_of(listed.row, listed.id, size, subset=subset, file=listed.file)
+        if image.patient is not None:
+            self._patient(image.patient, listed)
+        self.images[image.id] = image
+        return image
 
-    def _patient(self, patient: PatientId, row: CocoRow, where: str) -> None:
-        diagnosis = row.get("diagnosis")
+    def _patient(self, patient: PatientId, listed: Listed) -> None:
+        diagnosis = listed.row.get("diagnosis")
         diagnosis = None if diagnosis is None else str(diagnosis)
         known_as = self.patients.setdefault(patient, diagnosis)
         if diagnosis is not None and known_as is None:
             self.patients[patient] = diagnosis
         elif diagnosis is not None and diagnosis != known_as:
             what = f'the diagnosis of patient "{patient}" is "{diagnosis}", but "{known_as}" in a row before'
-            self._problem(where, what, "correct one of the two")
+            self._problem(listed.where, what, "correct one of the two")
 
     def _compare(self) -> None:
         """Compare the headers of the image files with the sizes, and record the digests."""

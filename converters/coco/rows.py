@@ -17,6 +17,8 @@ __all__ = ["CocoRow", "cell_of", "image_of", "size_of"]
 CocoRow: TypeAlias = Mapping[str, Any]
 """One JSON object of ``images`` or ``annotations``."""
 
+_YES = (1, "1", "true")
+
 
 def size_of(row: CocoRow) -> tuple[int, int] | None:
     """Width and height in pixels of a row of ``images``; None if the tool did not know them.
@@ -30,8 +32,12 @@ def size_of(row: CocoRow) -> tuple[int, int] | None:
     return (width, height) if width or height else None
 
 
-def image_of(row: CocoRow, image: ImageId, size: tuple[int, int], subset: str = "") -> Image:
-    """The image of a row of ``images``. `subset` is that of a file, if it is a part of the id.
+def image_of(
+    row: CocoRow, image: ImageId, size: tuple[int, int], *, subset: str = "", file: str | None = None
+) -> Image:
+    """The image of a row of ``images``.
+
+    `subset` is that of its JSON file, if it is a part of the id; `file` is the path of the image file.
 
     Raises
     ------
@@ -48,7 +54,8 @@ def image_of(row: CocoRow, image: ImageId, size: tuple[int, int], subset: str = 
         None if patient is None else PatientId(patient),
         _text(row, "name") or row["file_name"],
         _text(row, "subset") or subset,
-        tags=tuple(map(_tag, row.get("tags") or ())),
+        file,
+        tags=tuple(map(_tag, row["tags"] or ())) if "tags" in row else (),
         annotation_state=row.get("annotation_state", "complete"),
         diagnosis=diagnosis,
         group=group,
@@ -66,17 +73,15 @@ def cell_of(
     Refused, KeyError, ValueError
         If a value is missing or invalid.
     """
-    ignored = any(row.get(key) in (1, "1") for key in ("iscrowd", "ignore"))
-    raw_label = _text(row, "raw_label")
     return Cell(
         image=image,
         id=_whole(row, "cell") if "cell" in row else number,
-        label=IGNORE if ignored else label[0],
+        label=IGNORE if row.get("iscrowd") in _YES or row.get("ignore") in _YES else label[0],
         box=box,
-        raw_label=label[1] if raw_label is None else raw_label,
+        raw_label=label[1] if row.get("raw_label") is None else _text(row, "raw_label") or "",
         shape=shape,
-        occluded=row.get("occluded") in (1, "1", "true"),
-        source=_text(row, "source") or "",
+        occluded=row.get("occluded") in _YES,
+        source=_text(row, "source") or "" if "source" in row else "",
         z_order=_whole(row, "z_order") if "z_order" in row else 0,
         group=_whole(row, "group") if "group" in row else 0,
         track=None if row.get("track") is None else _whole(row, "track"),
