@@ -24,6 +24,7 @@ KINDS: Mapping[str, str] = {
     "no-images": "problem",
     "patient-in-two-parts": "problem",
     "group-in-two-parts": "problem",
+    "file-in-another-part": "problem",
     "in-no-part": "problem",
     "unknown-patient": "warning",
     "patient-spelled-twice": "warning",

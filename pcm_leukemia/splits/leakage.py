@@ -56,7 +56,12 @@ LEARNED_FROM = ("train", "val")
 """The parts that training looks at: train for the weights, val for the epoch that is kept."""
 
 LeakKind: TypeAlias = Literal[
-    "patient-in-two-parts", "group-in-two-parts", "in-no-part", "patient-changed", "learned-from"
+    "patient-in-two-parts",
+    "group-in-two-parts",
+    "file-in-another-part",
+    "in-no-part",
+    "patient-changed",
+    "learned-from",
 ]
 TieKind: TypeAlias = Literal["patient", "group", "copy"]
 
@@ -132,8 +137,8 @@ def leaks(ds: Dataset, split: Split) -> list[Leak]:
     Returns
     -------
     list of Leak
-        Empty if the split is sound; patients in the order of their ids, then groups, then one leak for all images
-        without a part.
+        Empty if the split is sound; patients in the order of their ids, then groups, then one leak for all images whose
+        file the split recorded in another part, and one for all images without a part.
 
     Examples
     --------
@@ -165,6 +170,7 @@ def leaks(ds: Dataset, split: Split) -> list[Leak]:
         for tie, by_part in sorted(images_of.items(), key=lambda item: (item[0].kind != "patient", item[0]))
         if separates(split, tie.kind, by_part)
     ]
+    found += _moved(split, ds)
     if in_no_part:
         problem = Problem(
             f'split "{split.name}"',
@@ -173,6 +179,37 @@ def leaks(ds: Dataset, split: Split) -> list[Leak]:
         )
         found.append(Leak("in-no-part", tuple(in_no_part), (), problem))
     return found
+
+
+def _moved(split: Split, ds: Dataset) -> list[Leak]:
+    """One leak for all images whose name has passed to a file that the split placed elsewhere, under a name it has lost."""
+    names: dict[str, list[ImageId]] = {}
+    for name, digest in split.digest_of.items():
+        if name in split.part_of:
+            names.setdefault(digest, []).append(name)
+    times = Counter(image.digest for image in ds.images)
+    here = {image.id: image.digest for image in ds.images}
+    moved = []
+    for image in ds.images:
+        known = names.get(image.digest or "", ())
+        if len(known) != 1 or times[image.digest] > 1 or image.id not in split.part_of:
+            continue
+        lost = known[0] not in here or here[known[0]] is not None  # another file, since this one is here once
+        if lost and separates(split, "copy", {split.part_of[image.id], split.part_of[known[0]]}):
+            moved.append((image.id, known[0]))
+    if not moved:
+        return []
+    now, before = moved[0]
+    problem = Problem(
+        f'split "{split.name}"',
+        f"{len(moved):,} images have the file of an image that was placed in another part: "
+        f'"{now}" was "{before}" when the split was made',
+        either("move the names with splits.extend", "move the names: pcm-leukemia split DATA --extend"),
+    )
+    parts = tuple(
+        part for part in split.parts if part in {split.part_of[each] for pair in moved for each in pair}
+    )
+    return [Leak("file-in-another-part", tuple(now for now, _ in moved), parts, problem)]
 
 
 def _torn(split: Split, tie: Tie, by_part: Mapping[str, list[ImageId]], *, recorded: bool) -> Leak:

@@ -581,10 +581,35 @@ def test_numbers_that_moved_up_after_a_deletion_move_no_image() -> None:
         moved += [
             replace(image, id=ImageId(f"{patient.id}/{n:04d}.png"), name="") for n, image in enumerate(rest)
         ]
-    grown = splits.extend(before, replace(ds, images=tuple(moved), cells=()))
+    now = replace(ds, images=tuple(moved), cells=())
+    with pytest.raises(
+        LeakySplit, match=r'images have the file of an image that was placed in another part: "P'
+    ):
+        splits.require_sound(now.with_split(before))
+    grown = splits.extend(before, now)
+    splits.require_sound(now.with_split(grown))
     assert {image.digest: grown.part_of[image.id] for image in moved} == {
         image.digest: part_of[image.digest] for image in moved
     }
+
+
+def test_two_images_that_swapped_names_are_named_with_their_parts() -> None:
+    ds = with_digests(TWO)
+    split = splits.from_lists(ds, {"train": ["A/0000", "A/0001", "A/0002"], "test": ["B/0000", "B/0001"]})
+    digest = {"A/0000.png": ds.image("B/0000.png").digest, "B/0000.png": ds.image("A/0000.png").digest}
+    swapped = replace(
+        ds, images=tuple(replace(i, digest=digest.get(i.id, i.digest), patient=None) for i in ds.images)
+    )
+    (leak,) = splits.leaks(swapped, replace(split, patient_of={}))
+    assert (leak.kind, leak.images, leak.parts) == (
+        "file-in-another-part",
+        ("A/0000.png", "B/0000.png"),
+        ("train", "test"),
+    )
+    grown = splits.extend(replace(split, patient_of={}), swapped)
+    assert [grown.part_of[ImageId(name)] for name in ("A/0000.png", "B/0000.png")] == ["test", "train"]
+    copied = replace(swapped, images=tuple(replace(i, digest=None) for i in swapped.images))
+    assert splits.leaks(copied, replace(split, patient_of={})) == []
 
 
 def test_a_file_that_was_saved_again_stays_by_its_name() -> None:
