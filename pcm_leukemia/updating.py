@@ -274,8 +274,8 @@ def _warn_of_details(ds: Dataset, corrected: Dataset, replaced: Collection[Image
     ]
     if lost:
         warnings.warn(
-            f"{ds.name}: of the {len(before):,} cells that are replaced, {' and '.join(lost)}, and no cell of "
-            f"{corrected.name} has; update from a format that can hold them",
+            f"{ds.name}: of the {len(before):,} cells that are replaced, {' and '.join(lost)}, and none of the corrected "
+            "cells has any; update from a format that can hold them",
             DataWarning,
             stacklevel=3,
         )

@@ -252,7 +252,7 @@ def test_details_that_a_format_cannot_hold_are_not_lost_in_silence(ds: Dataset) 
         cells=tuple(structs.replace(each, attributes=(("nucleus", "lobed"),), track=3) for each in ds.cells),
     )
     plain = export(smear("P1/a.png"), cells=(cell("P1/a.png", "Monocyte"),))
-    said = "demo: of the 1 cells that are replaced, 1 have attributes and 1 have tracks, and no cell of review has; update"
+    said = "demo: of the 1 cells that are replaced, 1 have attributes and 1 have tracks, and none of the corrected cells has any; update"
     with pytest.warns(DataWarning, match=said):
         update(detailed, plain)
     assert update(detailed, export(smear("P1/a.png"))).cells == detailed.cells[1:]  # deleted, not lost

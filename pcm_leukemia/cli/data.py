@@ -381,6 +381,8 @@ def diff(
     one, other = (
         _told_apart(data, taxonomy, label_map, clip=clip and _clips(data)) for data in (before, after)
     )
+    if label_map:  # it leaves out a class that it ignores, unless the classes are given
+        one, other = _with_classes_of(one, other), _with_classes_of(other, one)
     found = (
         review.agreement(one, other, iou=iou, by=by)  # type: ignore[arg-type]  # refused if it is neither
         if agreement
@@ -404,6 +406,12 @@ def _told_apart(
     for each in told:
         warnings.warn(f"{data}: {each.message}", each.category, stacklevel=2)
     return ds
+
+
+def _with_classes_of(ds: Dataset, other: Dataset) -> Dataset:
+    """The data set with the classes of another, if they are its own and more."""
+    more = set(ds.taxonomy.labels) < set(other.taxonomy.labels)
+    return replace(ds, taxonomy=other.taxonomy) if more else ds
 
 
 def _say_unlisted(ds: Dataset) -> None:

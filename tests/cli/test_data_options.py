@@ -125,6 +125,14 @@ def test_both_sides_of_a_diff_are_read_with_the_options(
     assert f'{tmp_path / "nine"}: label map: "lymphocyte" is not a label in this data' in mapped.err
 
 
+def test_a_class_that_diff_ignores_is_ignored_on_both_sides(run: Run, export: Path, tmp_path: Path) -> None:
+    assert run("import", export, tmp_path / "data").status == 0
+    for before, after in ((tmp_path / "data", export), (export, tmp_path / "data")):
+        same = run("diff", before, after, "--map", "Other=ignore", "--json")
+        assert same.status == 0, same.err
+        assert json.loads(same.out)["unchanged"] == 30
+
+
 def test_options_that_diff_cannot_use_are_refused(run: Run, ds: Dataset, tmp_path: Path) -> None:
     store.write(ds, tmp_path / "data")
     for words, sentence in (
