@@ -148,8 +148,7 @@ def _parse(
         x1, x2 = (cx - w / 2) * width, (cx + w / 2) * width
         y1, y2 = (cy - h / 2) * height, (cy + h / 2) * height
     else:
-        if meaning.rows == "obb":
-            del values[8:]
+        del values[8 if meaning.rows == "obb" else len(values) // 2 * 2 :]
         xs = [round(x * width, 3) for x in values[::2]]
         ys = [round(y * height, 3) for y in values[1::2]]
         outline = Polygon(tuple(zip(xs, ys, strict=True)))

@@ -57,7 +57,8 @@ class Meaning:
         if self.rows == "obb":
             return columns >= CORNER_COLUMNS
         if self.rows == "outline":
-            return columns == BOX_COLUMNS or (columns > BOX_COLUMNS + 1 and columns % 2 == 1)
+            whole = columns % 2 == 1 or self.declared  # a column behind declared points is left out
+            return columns == BOX_COLUMNS or (columns > BOX_COLUMNS + 1 and whole)
         return columns >= BOX_COLUMNS
 
     def left_out(self, counts: Mapping[int, int]) -> list[str]:
@@ -71,7 +72,9 @@ class Meaning:
             mixed = (
                 f"{boxes:,} rows are boxes and {longer:,} are outlines; ultralytics would ignore the outlines"
             )
-            return [mixed] if boxes and not self.declared else []
+            odd = sum(count for columns, count in counts.items() if columns % 2 == 0)
+            left = f"{odd:,} rows have a column behind their points, perhaps a confidence, which is not read"
+            return [mixed] * (boxes > 0 and not self.declared) + [left] * (odd > 0)
         if self.rows == "pose" and self.points is not None:
             return [f"{self.points * longer:,} key points of {longer:,} boxes are not read, only the boxes"]
         what = "corners" if self.rows == "obb" else "box"
@@ -237,7 +240,7 @@ def _refused(known: Meaning, where: str, columns: int, others: int = 0) -> Probl
             "four corners have 9",
             f"write class x1 y1 ... x4 y4, or read boxes: {option('rows', 'box')}",
         ),
-        "outline": ("points have 7, 9, 11 ...", "write class x1 y1 x2 y2 x3 y3 ..."),
+        "outline": ("points have 7 or more", "write class x1 y1 x2 y2 x3 y3 ..."),
         "pose": (
             f"kpt_shape in data.yaml makes it {known.columns}",
             f"correct it, or read the boxes alone: {option('rows', 'box')}",

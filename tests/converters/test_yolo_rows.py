@@ -237,11 +237,15 @@ def test_the_task_in_data_yaml_is_a_declaration(tmp_path: Path, task: str, shape
     assert "2 to 5 can be" in refusal(folder(tmp_path / "detect", f"0 {BOX} .4 .4 .6 .6", task="detect"))
 
 
-def test_an_even_number_of_columns_is_no_declared_outline(tmp_path: Path) -> None:
+def test_a_column_behind_declared_points_is_counted(tmp_path: Path) -> None:
     path = folder(tmp_path, "0 .1 .1 .5 .1 .5 .9 .87")
-    assert "has 8 columns; points have 7, 9, 11 ...; write class x1 y1 x2 y2 x3 y3" in refusal(
-        path, "outline"
-    )
+    assert "has 8 columns, an even number, so they are not a class and points" in refusal(path)
+    with pytest.warns(
+        DataWarning, match="1 rows have a column behind their points, perhaps a confidence, which"
+    ):
+        assert boxes(yolo.read(path, rows="outline")) == [Box(20, 10, 100, 90)]
+    path = folder(tmp_path / "short", f"0 {BOX} .87")
+    assert "has 6 columns; points have 7 or more; write class x1 y1 x2 y2 x3 y3" in refusal(path, "outline")
 
 
 # The option
