@@ -32,8 +32,8 @@ def seen(learned: Dataset, scored: Dataset, where: str) -> Iterator[Leak]:
 
     An image with the digest of one that was learned from is the same image. Where one of them has no digest, ids are
     compared, within data sets of the same name, since others may use the same ids for something else. Data sets that
-    `concat` joined are known by the names they had, on both sides. Two files are also taken for one image if it has the
-    same id, size and boxes in both: it was saved again.
+    `concat` joined are known by the names they had, on both sides. Where images of the same id have the same boxes in
+    both and other files, the data were saved again, and ids decide.
 
     Patients and groups are compared by their ids within data sets of the same name. Data sets of other names are of one
     source if they share an image: then the ids of patients are compared if the shared images have the same ones in
@@ -79,8 +79,9 @@ class _Comparison:
         }
         self._files = _Files(learned, scored)
         self._aliases = _aliases(self._files.shared())
-        same = _same_boxes_somewhere(learned, scored)
+        same = list(_with_same_boxes(learned, scored))
         self._name = learned.name if same else _source(learned.name, self._aliases) or scored.name
+        self._saved_again = any(one.digest != other.digest for one, other in same)
         self._held_out = 0
 
     def learned_from(self, image: Image) -> tuple[str, str] | None:
@@ -96,8 +97,10 @@ class _Comparison:
         if any(each.digest is None or image.digest is None for each in named):
             what = "it, judged by its name because a digest of its file is missing"
             return what, f"{_ELSEWHERE}; if it is another image, {_name_it()}"
-        if any(_same_boxes(self._learned, each, self._scored, image) for each in named):
-            return "it, saved again: name, size and boxes are the same", _ELSEWHERE
+        if self._saved_again and any(
+            (each.width, each.height) == (image.width, image.height) for each in named
+        ):
+            return "it, saved again: names and boxes of these data are the same", _ELSEWHERE
         if tie:
             return (
                 tie,
@@ -243,23 +246,17 @@ def _source(learned: str, aliases: Mapping[Tie, set[Tie]]) -> str | None:
     return next(iter(names)) or None if len(names) == 1 else None
 
 
-def _same_boxes_somewhere(one: Dataset, other: Dataset) -> bool:
-    """Whether an image of both has the same cells in it."""
+def _with_same_boxes(one: Dataset, other: Dataset) -> Iterator[tuple[Image, Image]]:
+    """The images of one id and size that have the same boxes in both; a box that is the whole image says nothing."""
     theirs = {image.id: image for image in other.images}
-    return any(
-        image.id in theirs and _same_boxes(one, image, other, theirs[image.id]) for image in one.images
-    )
-
-
-def _same_boxes(one: Dataset, image: Image, other: Dataset, twin: Image) -> bool:
-    """Whether an image has the same size and boxes in two data sets; a box that is the whole image says nothing."""
-    if (image.width, image.height) != (twin.width, twin.height):
-        return False
-    whole = (0, 0, image.width, image.height)
-    here, there = (
-        sorted(astuple(cell.box) for cell in ds.cells_of(each)) for ds, each in ((one, image), (other, twin))
-    )
-    return here == there and any(box != whole for box in here)
+    for image in one.images:
+        twin = theirs.get(image.id)
+        if twin is None or (image.width, image.height) != (twin.width, twin.height):
+            continue
+        whole = (0, 0, image.width, image.height)
+        here, there = (sorted(astuple(cell.box) for cell in ds.cells_of(image.id)) for ds in (one, other))
+        if here == there and any(box != whole for box in here):
+            yield image, twin
 
 
 def _ends(path: str) -> Iterator[str]:

@@ -105,15 +105,14 @@ def test_files_without_a_digest_are_warned_of(side: str) -> None:
         assert refused(learned, scored) == {}
 
 
-def test_an_image_saved_again_is_known_by_its_boxes() -> None:
+def test_data_saved_again_are_known_by_their_boxes() -> None:
     def with_cell(ds: Dataset, box: Box) -> Dataset:
         return replace(ds, cells=(Cell(ImageId("a.png"), 0, "Other", box),))
 
     learned = with_cell(LEARNED, Box(1, 2, 30.5, 40))
-    scored = rows("there", {"a.png": "8"})
-    assert refused(learned, with_cell(scored, Box(1, 2, 30.5, 40))) == {
-        "a.png": "it, saved again: name, size and boxes are the same"
-    }
+    scored = rows("there", {"a.png": "8", "b.png": "9", "c.png": "10"})
+    said = "it, saved again: names and boxes of these data are the same"
+    assert refused(learned, with_cell(scored, Box(1, 2, 30.5, 40))) == {"a.png": said, "b.png": said}
     assert refused(learned, with_cell(replace(scored, name="here"), Box(1, 2, 30, 40))) == {}
 
 
