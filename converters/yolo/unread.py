@@ -43,7 +43,7 @@ class Tree:
     def __init__(self, places: Places, images: Iterable[Path]) -> None:
         self.root = places.root
         inside = {image.parent for image in images if image.is_relative_to(self.root)}
-        ours = {above for folder in inside for above in (folder, *folder.parents)}
+        ours = {above for folder in (*inside, places.folder) for above in (folder, *folder.parents)}
         files = list(walk(self.root)) if inside else []
         described = (PurePosixPath(file) for file in files if file.endswith(tuple(FILES)))
         self.others = sorted(
@@ -129,13 +129,14 @@ def strays(tree: Tree, listed: Sequence[ListedImage]) -> list[str]:
     folders = {Path(folder) for folder in {label.rpartition("/")[0] for label in labels}}
     beside = (file.as_posix() for folder in folders for file in folder.glob("*.txt"))
     below = (text for text in tree.of(_TEXTS) if "/labels/" in text.removeprefix(tree.root.as_posix()))
-    lost = [
-        text
-        for text in sorted({*beside, *below} - labels)
-        if (name := PurePosixPath(text)).name != "classes.txt" and part_named(name.stem) is None
-    ]
+    lost = [text for text in sorted({*beside, *below} - labels) if not _is_no_label_file(PurePosixPath(text))]
     text = f"{len(lost):,} label files belong to no image that data.yaml names, and are ignored:\n{some(lost, 5)}"
     return [text] if lost else []
+
+
+def _is_no_label_file(text: PurePosixPath) -> bool:
+    """Whether a text file is called after a part, like a list, or is one of names, or hidden."""
+    return text.name == "classes.txt" or text.name.startswith(".") or part_named(text.stem) is not None
 
 
 def none_labelled(tree: Tree, listed: Sequence[ListedImage], file: Path) -> Problem:
@@ -151,8 +152,8 @@ def none_labelled(tree: Tree, listed: Sequence[ListedImage], file: Path) -> Prob
     if moved:
         what += f", but there is {tree.root / moved[0]}"
         fix = f"move the label files to {first.labels.parent}"
-        if "/images/" not in f"/{first.image.id}" and "labels/" in moved[0]:
-            fix = 'call the folder of the images "images", as that of the labels is called "labels"'
+        if "/images/" not in f"/{first.image.id}" and "labels/" in moved[0].lower():
+            fix = 'call the folder of the images "images", and that of the labels "labels"'
     elif archives:
         fix = f"unzip {tree.root / archives[0]}, if they are in it"
     elif found := [suffix for suffix in (".xml", ".json", ".csv") if others[suffix]]:

@@ -247,13 +247,31 @@ def test_a_folder_without_any_label_file_is_refused_with_the_cause(
     assert run("import", tmp_path, tmp_path / "out").status == 1
 
 
-def test_a_folder_of_images_with_another_name_is_the_cause(tmp_path: Path) -> None:
-    exports.write(tmp_path / "image/a.png", exports.png())
-    exports.write(tmp_path / "labels/a.txt", BOX)
-    described(tmp_path, f"train: image{NAMES}")
-    assert problem(tmp_path).endswith(
-        'call the folder of the images "images", as that of the labels is called "labels"'
+@pytest.mark.parametrize(
+    ("images", "labels"), [("image", "labels"), ("Images", "Labels"), ("img/train", "labels/train")]
+)
+def test_a_folder_of_images_with_another_name_is_the_cause(tmp_path: Path, images: str, labels: str) -> None:
+    exports.write(tmp_path / images / "a.png", exports.png())
+    exports.write(tmp_path / labels / "a.txt", BOX)
+    described(tmp_path, f"train: {images}{NAMES}")
+    text = problem(tmp_path)
+    assert text.startswith(
+        f"data.yaml: none of 1 images has a label file; that of {images}/a.png would be {images}/a.txt"
     )
+    assert text.endswith('call the folder of the images "images", and that of the labels "labels"')
+
+
+def test_what_macos_leaves_and_a_description_in_a_folder_of_its_own(tmp_path: Path) -> None:
+    labelled(tmp_path, "images/train/a.png")
+    for name in (
+        "images/train/._a.png",
+        "labels/train/._a.txt",
+        "__MACOSX/images/train/b.png",
+        ".cache/images/c.png",
+    ):
+        exports.write(tmp_path / name, "\0\5\26\7")
+    described(tmp_path / "config", f"path: ..\ntrain: images/train{NAMES}")
+    assert len(yolo.read(tmp_path / "config/data.yaml").images) == 1
 
 
 def test_pointers_of_git_lfs_are_the_cause(tmp_path: Path) -> None:
