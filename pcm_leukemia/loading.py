@@ -75,7 +75,8 @@ def load_dataset(
     variant
         A public data set: the reading of its labels; see ``sources.get(NAME).variants``.
     rows
-        YOLO: the meaning of the columns of its label files, if data.yaml does not say it.
+        YOLO: the meaning of the columns of its label files, if data.yaml does not say it. COCO: "box" or "outline", which
+        of the two counts where an annotation's box is not that of its outline.
     name
         The data set's name.
 

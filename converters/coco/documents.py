@@ -10,7 +10,7 @@ from typing import Any
 
 from pcm_leukemia.converters.coco.content import images_in, parse, why_not_instances
 from pcm_leukemia.converters.coco.ids import ById
-from pcm_leukemia.converters.coco.layout import Layout, Source
+from pcm_leukemia.converters.coco.layout import Layout, Source, sources_of, where_of
 from pcm_leukemia.converters.coco.refused import Refused
 from pcm_leukemia.errors import DataWarning, PcmError, Problem, some
 from pcm_leukemia.files import Files
@@ -47,10 +47,14 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class Documents:
-    """The files that are COCO instances, in the order of their parts; what the others are; and the problems."""
+    """The files that are COCO instances, in the order of their parts.
+
+    `level` are the files that were looked at last, `aside` is file -> what it is and holds, if it is something else.
+    """
 
     all: list[Document]
-    aside: list[tuple[Source, str, object]]
+    level: list[str]
+    aside: dict[str, tuple[str, object]]
     problems: list[Problem]
 
 
@@ -58,32 +62,51 @@ def read_documents(layout: Layout) -> Documents:
     """Parse the JSON files of a layout. Files that are not COCO instances are put aside if there are others that are."""
     files = Files(layout.container.root)
     problems: list[Problem] = []
-    documents: list[Document] = []
-    aside: list[tuple[Source, str, object]] = []
-    for source in layout.sources:
-        try:
-            content = parse(files.read(source.file))
-        except Refused as error:
-            problems.append(Problem(source.where, error.what, error.fix))
-            continue
-        except (PcmError, OSError) as error:
-            problems.append(Problem(source.where, f"cannot be read ({error})", "check the file"))
-            continue
-        what = why_not_instances(content)
-        if what is None and isinstance(content, dict):
-            document = Document(source, content)
-            documents.append(_as_written(document, layout) if document.ours else document)
-        else:
-            aside.append((source, what or "is not COCO", content))
-    if not documents:
-        problems += [Problem(source.where, what, "give a COCO instances file") for source, what, _ in aside]
-        aside = []
+    found: dict[str, dict[str, Any]] = {}
+    level: list[str] = []
+    aside: dict[str, tuple[str, object]] = {}
+    for level in layout.levels:
+        for file in level:
+            try:
+                content = parse(files.read(file))
+            except Refused as error:
+                problems.append(Problem(where_of(file), error.what, error.fix))
+                continue
+            except (PcmError, OSError) as error:
+                problems.append(Problem(where_of(file), f"cannot be read ({error})", "check the file"))
+                continue
+            what = why_not_instances(content)
+            if what is None and isinstance(content, dict):
+                found[file] = content
+            else:
+                aside[file] = what or "is not COCO", content
+        if found or problems:
+            break
+    for file in _of_other_tasks(found):
+        aside[file] = "holds another task of COCO than the instances beside it", found.pop(file)
+    if not found:
+        problems += [
+            Problem(where_of(file), what, "give a COCO instances file") for file, (what, _) in aside.items()
+        ]
+    documents = [
+        _as_written(Document(each, found[each.file]), layout) for each in sources_of([*found], layout)
+    ]
     documents.sort(key=lambda each: _order(each.source.part))
-    return Documents(documents, aside, problems)
+    return Documents(documents, level, aside, problems)
+
+
+def _of_other_tasks(files: Iterable[str]) -> list[str]:
+    """The files of the official tree that describe the same images for another task."""
+    stems = {file: PurePosixPath(file).stem for file in files}
+    if not any(stem.startswith("instances_") for stem in stems.values()):
+        return []
+    return [file for file, stem in stems.items() if stem.startswith(("person_keypoints_", "stuff_"))]
 
 
 def _as_written(document: Document, layout: Layout) -> Document:
-    """A file that `write` wrote: it is called exactly after its part, and its images are in ``images/``."""
+    """The file as it is meant if `write` wrote it: called exactly after its part, with its images in ``images/``."""
+    if not document.ours:
+        return document
     of_split = layout.whole and document.info.get("split") is not None
     part = PurePosixPath(document.source.file).stem if of_split else None
     return replace(document, source=replace(document.source, part=part, subset="", base=""))
@@ -93,19 +116,22 @@ def _order(part: str | None) -> tuple[bool, int]:
     return part not in PARTS, PARTS.index(part) if part in PARTS else 0
 
 
-def refuse_unread_lists(
-    layout: Layout, aside: Iterable[tuple[Source, str, object]], names: set[str]
-) -> list[Problem]:
+def refuse_unread_lists(layout: Layout, documents: Documents, names: set[str]) -> list[Problem]:
     """The problems of JSON files that list images which are not read; a warning names the other files put aside."""
+    if not documents.all:
+        return []
     problems, ignored = [], []
-    for source, what, content in aside:
+    for file, (what, content) in documents.aside.items():
         unread = [name for name in images_in(content) if name not in names]
         if unread:
-            problems.append(_lists(source.where, f"{what}, and lists", unread))
+            problems.append(_lists(where_of(file), f"{what}, and lists", unread))
         else:
-            ignored.append(f"{source.where}: {what}: ignored")
+            ignored.append(f"{where_of(file)}: {what}: ignored")
     files = Files(layout.container.root)
-    for file in layout.others:
+    read = {*documents.level, *documents.aside}
+    for file in layout.jsons:
+        if file in read:
+            continue
         try:
             data = files.read(file)
             content = parse(data) if b'"images"' in data else None
@@ -113,8 +139,7 @@ def refuse_unread_lists(
             continue
         unread = [name for name in images_in(content) if name not in names]
         if unread:
-            read = layout.sources[0].file
-            problems.append(_lists(file, f"is not read beside {read}, and lists", unread))
+            problems.append(_lists(file, f"is not read beside {documents.level[0]}, and lists", unread))
     if ignored:
         warnings.warn(some(ignored), DataWarning, stacklevel=4)
     return problems

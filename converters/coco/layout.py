@@ -25,7 +25,7 @@ from pcm_leukemia.files import (
 )
 from pcm_leukemia.schema import part_named
 
-__all__ = ["Layout", "Source", "in_folder", "layout_of", "named_part", "recognises"]
+__all__ = ["Layout", "Source", "layout_of", "named_part", "recognises", "sources_of", "where_of"]
 
 _BESIDE = "data"
 """FiftyOne's folder of images, beside its labels.json."""
@@ -48,35 +48,21 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The JSON files to read, and all other files below the root of a folder or zip.
+    """The JSON files and the image files of a folder or zip, as paths below its root.
 
-    `others` are JSON files that are not read; `images` are image files. Both are empty if one JSON file was named, and
-    `whole` is then False.
+    The files of the first of the `levels` that has COCO files are the data set. If one JSON file was named, it is the only
+    one, and `whole` is False.
     """
 
     container: Container
-    sources: list[Source]
-    others: list[str]
+    levels: list[list[str]]
+    jsons: list[str]
     images: list[str]
     whole: bool
 
 
-def in_folder(paths: Iterable[str]) -> list[str]:
-    """The JSON files to read among the paths of all files of a folder."""
-    levels: dict[int, list[str]] = {1: [], 2: [], 3: []}
-    for path in sorted(paths):
-        folders = [folder.casefold() for folder in PurePosixPath(path).parts[:-1]]
-        if folders == ["annotations"]:
-            levels[1].append(path)
-        elif not folders:
-            levels[2].append(path)
-        elif len(folders) == 1 or (len(folders) == 2 and folders[1] == "annotations"):
-            levels[3].append(path)
-    return levels[1] or levels[2] or levels[3]
-
-
 def layout_of(path: Path) -> Layout:
-    """Find the JSON files of a data set.
+    """Find the JSON files that may be a data set.
 
     Raises
     ------
@@ -87,42 +73,64 @@ def layout_of(path: Path) -> Layout:
         inside = path.absolute().parent.name.casefold() == "annotations"
         container = open_container(path.absolute().parent.parent if inside else path)
         file = f"{path.absolute().parent.name}/{path.name}" if inside else path.name
-        subset = _subset(file, below=False)
-        base = _BESIDE if container.listing(_BESIDE) else ""
-        return Layout(container, [Source(file, path.name, base, subset, None)], [], [], whole=False)
+        return Layout(container, [[file]], [file], [], whole=False)
+    nothing = f"{path}: no COCO file in it or in its annotations/; give a .json file"
     if not path.exists():
-        raise DataNotFound(f"{path}: no COCO file in it or in its annotations/; give a .json file")
+        raise DataNotFound(nothing)
     container = open_container(path)
     paths = [each for each in container.paths(lambda _: True) if not _is_hidden(each)]
     jsons = [each for each in paths if each.lower().endswith(".json") and not container.refuses(each)]
-    files = in_folder(jsons)
-    if not files and not container.problems:
-        raise DataNotFound(f"{path}: no COCO file in it or in its annotations/; give a .json file")
-    images = [each for each in paths if is_image_file(each)]
-    chosen = set(files)
-    others = [each for each in jsons if each not in chosen]
-    return Layout(container, _sources(files, images, container), others, images, whole=True)
+    levels = levels_of(jsons)
+    if not levels and not container.problems:
+        raise DataNotFound(nothing)
+    return Layout(container, levels, jsons, [each for each in paths if is_image_file(each)], whole=True)
 
 
-def _sources(files: list[str], images: list[str], container: Container) -> list[Source]:
-    below = all("/" in file and not file.casefold().startswith("annotations/") for file in files)
-    subsets = {file: _subset(file, below=below) for file in files}
-    repeated = {subset for subset, count in Counter(subsets.values()).items() if count > 1}
+def levels_of(paths: Iterable[str]) -> list[list[str]]:
+    """The JSON files in ``annotations/``, those at the top, and those one folder below, without levels that have none."""
+    levels: list[list[str]] = [[], [], []]
+    for path in sorted(paths):
+        folders = [folder.casefold() for folder in PurePosixPath(path).parts[:-1]]
+        if folders == ["annotations"]:
+            levels[0].append(path)
+        elif not folders:
+            levels[1].append(path)
+        elif len(folders) == 1 or folders[1:] == ["annotations"]:
+            levels[2].append(path)
+    return [level for level in levels if level]
+
+
+def where_of(file: str) -> str:
+    """The name of a JSON file in messages."""
+    return file if _is_below(file) else PurePosixPath(file).name
+
+
+def sources_of(files: list[str], layout: Layout) -> list[Source]:
+    """What the names of the files of one level tell of them. A lone file that is not called after a part is no split."""
+    subsets = {file: _subset(file) for file in files}
+    counts = Counter(subsets.values())
     subsets = {
-        file: str(PurePosixPath(file).with_suffix("")) if subset in repeated else subset
+        file: str(PurePosixPath(file).with_suffix("")) if counts[subset] > 1 else subset
         for file, subset in subsets.items()
     }
-    tops = {_top(image) for image in images}
+    folders = {_top(image) for image in layout.images}
     sources = []
-    parts = {file: named_part(subset) for file, subset in subsets.items()}
     for file, subset in subsets.items():
-        part = parts[file] or (None if len(files) == 1 or below else _unnumbered(file, files))
-        base = PurePosixPath(file).parts[0] if below else ""
-        base = next((each for each in (f"{base}/{_BESIDE}".strip("/"),) if container.listing(each)), base)
-        alike = [top for top in sorted(tops) if parts[file] and named_part(top) == parts[file]]
-        folder = subset if subset in tops or not alike else alike[0]
-        sources.append(Source(file, file if below else PurePosixPath(file).name, base, folder, part))
+        named = named_part(subset) if layout.whole else None
+        part = named or (None if len(files) == 1 or _is_below(file) else _unnumbered(file, files))
+        base = PurePosixPath(file).parts[0] if _is_below(file) else ""
+        data = f"{base}/{_BESIDE}".strip("/")
+        alike = sorted(folder for folder in folders if named and named_part(folder) == named)
+        folder = subset if subset in folders or not alike else alike[0]
+        sources.append(
+            Source(file, where_of(file), data if layout.container.listing(data) else base, folder, part)
+        )
     return sources
+
+
+def _is_below(file: str) -> bool:
+    """Whether a JSON file is in a folder other than ``annotations/``."""
+    return "/" in file and PurePosixPath(file).parts[0].casefold() != "annotations"
 
 
 def _top(image: str) -> str:
@@ -132,10 +140,10 @@ def _top(image: str) -> str:
     return steps[0] if steps else ""
 
 
-def _subset(file: str, *, below: bool) -> str:
+def _subset(file: str) -> str:
     """What a tool calls the images of a file."""
     path = PurePosixPath(file)
-    return path.parts[0] if below else re.sub(r"^instances_", "", path.stem) or path.stem
+    return path.parts[0] if _is_below(file) else re.sub(r"^(instances|person_keypoints)_", "", path.stem)
 
 
 def _unnumbered(file: str, files: list[str]) -> str:
@@ -204,5 +212,9 @@ def _is_zip_of_json(path: Path) -> bool:
         return False
     if any(name.lower().endswith((".xml", ".yaml", ".csv")) for name in names):
         return False
-    files = in_folder(name for name in names if name.lower().endswith(".json"))
+    files = [
+        file
+        for level in levels_of(name for name in names if name.lower().endswith(".json"))
+        for file in level
+    ]
     return any(named_part(file) or _is_called_coco(file) for file in files)

@@ -144,26 +144,26 @@ def _is_of_another_part(file: str, listed: Listed) -> bool:
 
 
 def _shared(listed: Sequence[Listed]) -> list[Problem]:
-    """The problems of files that are those of several images."""
-    owners: defaultdict[str, list[Listed]] = defaultdict(list)
+    """The problems of files that are those of several images: one for each pair of JSON files."""
+    first: dict[str, Listed] = {}
+    pairs: defaultdict[tuple[Source, Source], list[tuple[Listed, Listed]]] = defaultdict(list)
     for each in listed:
-        if each.file is not None:
-            owners[each.file].append(each)
-    problems = []
-    for file, several in owners.items():
-        for other in several[1:]:
-            first = several[0]
-            where = f'{other.where} image "{other.name}"'
-            if other.source.part != first.source.part:
-                what = (
-                    f"its file {file} is in two parts, {first.source.part} ({first.source.where}) and "
-                    f"{other.source.part} ({other.source.where}), which is a leak"
-                )
-                problems.append(Problem(where, what, "take it out of one of the parts"))
-            else:
-                what = f'its file {file} is also that of {first.where} image "{first.name}"'
-                problems.append(Problem(where, what, "list each file once"))
-    return problems
+        if each.file is not None and (other := first.setdefault(each.file, each)) is not each:
+            pairs[other.source, each.source].append((other, each))
+    return [_of_both(*sources, images) for sources, images in pairs.items()]
+
+
+def _of_both(one: Source, other: Source, images: list[tuple[Listed, Listed]]) -> Problem:
+    before, here = images[0]
+    number = f"{len(images):,} images are" if len(images) > 1 else "1 image is"
+    if one is other:
+        what = f'{number} listed twice, the first is {here.file}, as "{before.name}" and "{here.name}"'
+        return Problem(other.where, what, "list each file once")
+    both = f"{number} also in {one.where}, the first is {here.file}"
+    if one.part == other.part:
+        return Problem(other.where, both, "list each file once, or give one of the two JSON files")
+    what = f"{both}: one file in two parts, {one.part} and {other.part}, is a leak"
+    return Problem(other.where, what, "take these images out of one of the parts")
 
 
 def measured(listed: Listed, files: Files) -> tuple[int, int]:

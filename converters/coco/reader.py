@@ -105,8 +105,8 @@ class _Reader:
 
     def __init__(self, layout: Layout, *, clip: bool, rows: Literal["box", "outline"] | None) -> None:
         self.layout, self.clip, self.rows = layout, clip, rows
-        documents = read_documents(layout)
-        self.documents, self.aside, self.problems = documents.all, documents.aside, documents.problems
+        self.read_files = read_documents(layout)
+        self.documents, self.problems = self.read_files.all, self.read_files.problems
         self.ours = any(document.ours for document in self.documents)
         self.classes = Classes({}, (), [], 0)
         self.listed: list[Listed] = []
@@ -115,6 +115,7 @@ class _Reader:
         self.patients: dict[str, str | None] = {}
         self.left: Counter[str] = Counter()
         self.root: Path | None = None
+        self.apart = False
 
     def _problem(self, where: str, what: str, fix: str) -> None:
         self.problems.append(Problem(where, what, fix))
@@ -140,14 +141,14 @@ class _Reader:
         """Read the images of all files, and find, measure and compare their image files."""
         listed = {id(document): self._list(document) for document in self.documents}
         self.listed = [each for document in self.documents for each in listed[id(document)]]
-        apart = named_apart(self.listed)
+        self.apart = named_apart(self.listed)
         found = find_files(self.listed, self.layout, images_root, links=self.ours)
         self.problems += [*(found.missing if check else ()), *found.shared]
         files = Files(found.root)
         for document in self.documents:
             for each in listed[id(document)]:
                 try:
-                    image: Image | str = self._image(each, files, apart=apart)
+                    image: Image | str = self._image(each, files, apart=self.apart)
                 except BAD_ROW as error:
                     self.problems.append(problem_of(each.where, error))
                     image = REFUSED
@@ -237,13 +238,17 @@ class _Reader:
     def refuse_unread(self) -> None:
         """Report images in the folder that are not read."""
         names = {each.name for each in self.listed}
-        self.problems += refuse_unread_lists(self.layout, self.aside, names)
+        self.problems += refuse_unread_lists(self.layout, self.read_files, names)
         if self.layout.whole and not self.ours:
             self.problems += refuse_unread_files(self.layout, (each.file for each in self.listed))
 
     def warn(self) -> None:
         """Warn of what was left out."""
         lines = [f"{count:,} {kind}" for kind, count in self.left.items()]
+        if self.apart and self.root is None:
+            lines.append(
+                "files of several parts list images of the same names, which are read as different images"
+            )
         if self.images and not self.ours and not any(each.content["annotations"] for each in self.documents):
             lines.append(f"{self.documents[0].source.where}: no image has an annotation")
         if lines:

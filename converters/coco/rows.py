@@ -142,6 +142,8 @@ def _attribute(item: object) -> tuple[str, str]:
             return _plain(name), _plain(value)
         case {"name": str(name), "value": value}:
             return name, _plain(value)
+        case {"groupName": str(name), "name": value}:  # SuperAnnotate
+            return name, _plain(value)
         case str(name):
             return name, "true"
     raise Refused(f"attribute {item!r}: must be an object with name and value")

@@ -75,7 +75,7 @@ class ValUnit(StrEnum):
 
 
 class Rows(StrEnum):
-    """The meaning of a row in a YOLO label file."""
+    """The meaning of a row in a YOLO label file; box and outline also for COCO."""
 
     box = "box"
     outline = "outline"
@@ -126,7 +126,11 @@ MapOption = Annotated[
 ClipOption = Annotated[bool, typer.Option("--clip", help="Cut boxes that leave their image at its border.")]
 RowsOption = Annotated[
     Rows | None,
-    typer.Option("--rows", help="What the rows of YOLO label files are, if data.yaml does not say it."),
+    typer.Option(
+        "--rows",
+        help="YOLO: what a row of a label file is, if data.yaml does not say it. COCO: box or outline, whichever counts where "
+        "they contradict each other.",
+    ),
 ]
 ImagesRoot = Annotated[
     Path | None, typer.Option("--images-root", exists=True, help="Folder or zip with the images.")

@@ -291,8 +291,8 @@ def test_one_file_in_two_parts_leaks(tmp_path: Path) -> None:
     for name in "abc":
         picture(tmp_path / "images" / f"{name}.png")
     (problem,) = refused(tmp_path)
-    assert problem.startswith('val.json images[0] image "b.png": its file ')
-    assert "is in two parts, train (train.json) and val (val.json), which is a leak" in problem
+    what = "1 image is also in train.json, the first is images/b.png: one file in two parts, train and val, is a leak"
+    assert problem == f"val.json: {what}; take these images out of one of the parts"
 
 
 def test_a_file_of_another_part_is_not_taken(tmp_path: Path) -> None:
@@ -309,6 +309,24 @@ def test_a_file_of_another_part_is_not_taken(tmp_path: Path) -> None:
 def test_a_lone_file_of_another_name_is_no_split(tmp_path: Path, name: str) -> None:
     write(tmp_path / name, "a.png")
     assert coco.read(tmp_path).split is None
+
+
+@pytest.mark.filterwarnings("ignore:package.json", "ignore:categories without")
+def test_other_json_files_do_not_count(tmp_path: Path) -> None:
+    cvat_task(tmp_path)
+    (tmp_path / "annotations" / "package.json").write_text("{}")
+    assert coco.read(tmp_path).split is None
+    roboflow(tmp_path / "robo")
+    (tmp_path / "robo" / "package.json").write_text("{}")
+    with pytest.warns(DataWarning, match="package.json: is not COCO"):
+        assert coco.read(tmp_path / "robo").parts == ("train", "val", "test")
+
+
+def test_names_in_two_parts_without_files_are_said(tmp_path: Path) -> None:
+    write(tmp_path / "train.json", "a.png")
+    write(tmp_path / "val.json", "a.png")
+    with pytest.warns(DataWarning, match="list images of the same names, which are read as different images"):
+        assert len(coco.read(tmp_path).images) == 2
 
 
 def test_spellings_of_parts(tmp_path: Path) -> None:
@@ -337,6 +355,9 @@ def test_json_files_that_are_not_instances(tmp_path: Path) -> None:
     with pytest.warns(
         DataWarning, match=r"captions_train2017.json: holds COCO captions.*: ignored\npackage.json: is not"
     ):
+        assert len(coco.read(tmp_path).images) == 2
+    write(annotations / "person_keypoints_train2017.json", "train.png")
+    with pytest.warns(DataWarning, match="person_keypoints_train2017.json: holds another task of COCO"):
         assert len(coco.read(tmp_path).images) == 2
     unread = {"images": [listed(1, "t.png"), listed(2, "train.png")], "categories": []}
     (annotations / "image_info_test2017.json").write_text(json.dumps(unread))
