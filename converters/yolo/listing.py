@@ -142,7 +142,7 @@ def _images_of(value: object, key: str, said: Description, places: Places) -> It
     """The images of a key: in folders, or in text files that list them."""
     for place in value if isinstance(value, list) else [value]:
         if not isinstance(place, str) or not place.strip():
-            fix = "write the path of a folder or of a text file with the paths of images"
+            fix = "write the path of a folder, of a text file with the paths of images, or of an image"
             raise InvalidExport([Problem(str(said.file), f"{key} is {reprlib.repr(place)}", fix)])
         path = places.folder_or_list(place)
         if path is None:
@@ -163,15 +163,12 @@ def _unread(value: object, read: set[Path], places: Places, depth: int = 3) -> s
     path = places.there(value)
     if path is None or path == places.folder:
         return None
-    images = [path]
-    if path.is_dir() or path.suffix == ".txt":
+    images: list[Path] = []
+    if path.is_dir() or path.suffix == ".txt" or is_image(path.name):
         with suppress(CorruptFile):  # a text that is not UTF-8 is no list
             images = list(places.images(path))
-    return (
-        value
-        if any(is_image(image.name) and image not in read and image.is_file() for image in images)
-        else None
-    )
+    unread = (image for image in images if image not in read and is_image(image.name))
+    return value if any(image.is_file() for image in unread) else None
 
 
 def _nothing(said: Description, places: Places) -> Problem:

@@ -74,7 +74,7 @@ class Places:
         return (self.root, self.folder) if place.endswith(".txt") else self._starts
 
     def images(self, path: Path) -> Iterator[Path]:
-        """The images in a folder or its subfolders, or those that a text file lists, whether they exist or not.
+        """The images in a folder or its subfolders, those that a text file lists, whether they exist or not, or one image.
 
         Raises
         ------
@@ -83,6 +83,9 @@ class Places:
         """
         if path.is_dir():
             yield from (path / name for name in walk(path) if is_image(name))
+            return
+        if is_image(path.name):
+            yield path
             return
         try:
             lines = path.read_text(encoding="utf-8-sig").splitlines()

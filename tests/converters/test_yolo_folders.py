@@ -61,6 +61,15 @@ def test_parts_are_named_as_everywhere(tmp_path: Path, keys: tuple[str, ...]) ->
     assert len(ds.cells) == 3
 
 
+@pytest.mark.parametrize(
+    "train", ["[images/a.png, images/b.png]", "[images/a.png, list.txt]", "[list.txt, images]"]
+)
+def test_a_part_may_be_a_list_of_images_lists_and_folders(tmp_path: Path, train: str) -> None:
+    labelled(tmp_path, "images/a.png", "images/b.png")
+    exports.write(tmp_path / "list.txt", "images/b.png\n")
+    assert parts(yolo.read(described(tmp_path, f"train: {train}{NAMES}"))) == {"train": 2}
+
+
 def test_two_keys_for_one_part_must_agree(tmp_path: Path) -> None:
     for place in ("train", "val", "valid"):
         labelled(tmp_path, f"{place}/images/{place}.png")
