@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import csv
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from pcm_leukemia.converters.yolo.listing import Issues, ListedImage, with_images
 from pcm_leukemia.converters.yolo.names import labels_file
@@ -25,7 +26,7 @@ TABLE = ("file", "image", "part", "width", "height", "patient", "diagnosis")
 def marker(folder: Path) -> dict[str, Any]:
     """The record that `write` left in the folder; empty if another tool made the folder."""
     try:
-        mark = json.loads((folder / MARKER).read_text(encoding="utf-8"))
+        mark = msgspec.json.decode((folder / MARKER).read_bytes())
     except (OSError, ValueError, RecursionError):
         return {}
     ours = isinstance(mark, dict) and mark.get("format") == "yolo" and (folder / "images.csv").is_file()

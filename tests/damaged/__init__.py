@@ -80,7 +80,7 @@ class Damaged:
         with _quiet(), self._damaged(file, rng), _in_time():
             try:
                 found = self.read(rng)
-                if isinstance(found, Dataset) and rng.random() < 0.05:
+                if isinstance(found, Dataset) and rng.random() < 0.1:
                     _used(found)
             except PcmError as error:
                 return type(error).__name__
