@@ -53,7 +53,8 @@ class Places:
                 )
         elif isinstance(base, str) and base:
             inside = self._existing(_normal(self.folder / _slashes(base)))
-            self.root = inside if inside and inside.is_dir() else self.folder
+            usable = inside and inside.is_dir() and inside != inside.parent  # the whole disk is no data set
+            self.root = inside if inside and usable else self.folder
         self._starts = (self.root, self.folder) if images_root is None else (self.root,)
 
     def folder_or_list(self, place: str) -> Path | None:

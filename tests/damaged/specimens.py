@@ -294,7 +294,7 @@ BESIDE: Mapping[str, Maker] = {
     "run": run_record,
 }
 OTHERS: Mapping[str, Maker] = {
-    "other yolo": other_yolo("0 0.5 0.5 0.2 0.2\n1 0.1 0.1 0.3 0.1 0.3 0.4\n"),
+    "other yolo": other_yolo("0 0.5 0.5 0.2 0.2\n1 0.8 0.8 0.95 0.8 0.95 0.95\n"),
     "other yolo pose": other_yolo("0 0.5 0.5 0.2 0.2 0.5 0.5 2\n", "kpt_shape: [1, 3]\nflip_idx: [0]\n"),
     "other yolo detection": other_yolo("0 0.5 0.5 0.2 0.2\n", "path: .\ntest:\nroboflow:\n  version: 1\n"),
     "other coco": other_coco,
