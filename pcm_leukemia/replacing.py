@@ -1,13 +1,56 @@
-"""`losses`: what a data set on disk has that another, written in its place, would not have."""
+"""`require_no_loss`: refuses to write a data set in the place of one that has more."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from pcm_leukemia.dataset import Dataset
+from pcm_leukemia.errors import DataLoss, either
 from pcm_leukemia.schema import Split
 
-__all__ = ["losses"]
+__all__ = ["losses", "require_no_loss"]
+
+
+def require_no_loss(
+    out: str, before: Dataset, after: Dataset, splits: Mapping[str, Split], brought: Mapping[str, Split]
+) -> None:
+    """Refuse to write `after` in the place of `before`, if anything would be lost.
+
+    Parameters
+    ----------
+    out
+        The folder, for the message.
+    before, after
+        The data set that is there, and the one that would replace it.
+    splits, brought
+        The splits that are there, by name, and those that would be written there too.
+
+    Raises
+    ------
+    DataLoss
+        If `before` has what `after` lacks, or a split of the same name is another.
+    """
+    new = {**brought, **({after.split.name: after.split} if after.split else {})}
+    here = {image.id for image in before.images}
+    lost = losses(before, after, splits.values())
+    for name in sorted(splits.keys() & new.keys()):
+        placed = {image: part for image, part in splits[name].part_of.items() if image in here}
+        if any(new[name].part_of.get(image, part) != part for image, part in placed.items()):
+            lost.append(f'split "{name}", which has other parts in the new data')
+    if not lost:
+        return
+    ways_on = either(
+        "write what pcm.update returns to change the images that are in both and keep the rest, pass replace=True to "
+        "replace it",
+        "--update changes the images of the new data and keeps the rest, --replace replaces it",
+    )
+    sentence = f"{out}: would lose {', '.join(lost)}; {ways_on}, or name another folder"
+    if before.patients and not after.patients:
+        sentence += (
+            f"\n{out}: has patient ids, and without them nothing keeps a patient in one part; give them again "
+            + either("(patients=...)", "(--patients, --patients-csv, --patients-tag or --patients-attribute)")
+        )
+    raise DataLoss(sentence)
 
 
 def losses(before: Dataset, after: Dataset, splits: Iterable[Split] = ()) -> list[str]:

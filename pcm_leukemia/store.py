@@ -57,7 +57,7 @@ from pcm_leukemia.files import (
     new_folder,
     read_text,
 )
-from pcm_leukemia.replacing import losses
+from pcm_leukemia.replacing import require_no_loss
 from pcm_leukemia.schema import (
     AnnotationState,
     Attributes,
@@ -180,38 +180,16 @@ def _same(one: Path, other: Path) -> bool:
 
 def _require_no_loss(ds: Dataset, out: Path, brought: Mapping[str, Split]) -> None:
     """Refuse to write over a data set that has what `ds` lacks, or a split that `ds` or `brought` would replace."""
-    replaced = either("pass replace=True to replace it", "--replace replaces it")
     try:
         before = read(out, with_split=False, verify=False)
         there = {name: read_split(out, name) for name in split_names(out)}
     except PcmError as error:
         first = str(error).splitlines()[0]
         raise DataLoss(
-            f"{out}: holds a data set that cannot be read, so what would be lost is unknown ({first}); {replaced}"
+            f"{out}: holds a data set that cannot be read, so what would be lost is unknown ({first}); "
+            + either("pass replace=True to replace it", "--replace replaces it")
         ) from error
-    lost = losses(before, ds, there.values())
-    new = {**brought, **({ds.split.name: ds.split} if ds.split else {})}
-    here = {image.id for image in before.images}
-    for name in there.keys() & new.keys():
-        placed = {image: part for image, part in there[name].part_of.items() if image in here}
-        if any(new[name].part_of.get(image, part) != part for image, part in placed.items()):
-            lost.append(f'split "{name}", which has other parts in the new data')
-    if not lost:
-        return
-    sentence = (
-        f"{out}: would lose {', '.join(lost)}; "
-        + either(
-            "write what pcm.update returns to change the images that are in both and keep the rest",
-            "--update changes the images of the new data and keeps the rest",
-        )
-        + f", {replaced}, or name another folder"
-    )
-    if before.patients and not ds.patients:
-        sentence += (
-            f"\n{out}: has patient ids, and without them nothing keeps a patient in one part; give them again "
-            + either("(patients=...)", "(--patients, --patients-csv, --patients-tag or --patients-attribute)")
-        )
-    raise DataLoss(sentence)
+    require_no_loss(str(out), before, ds, there, brought)
 
 
 def read(

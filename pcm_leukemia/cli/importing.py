@@ -1,0 +1,169 @@
+"""The command that reads data into a canonical folder: a new one, or one that is there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from pcm_leukemia.cli.options import (
+    ClipOption,
+    Data,
+    ImagesRoot,
+    MapOption,
+    PatientsAttribute,
+    PatientsCsv,
+    PatientsPattern,
+    PatientsSame,
+    PatientsTag,
+    RowsOption,
+    Taxonomies,
+    TaxonomyOption,
+    Variant,
+    WrongUsage,
+    labels_of,
+    patients_of,
+    same_patients_of,
+    taxonomy_of,
+)
+from pcm_leukemia.dataset import Dataset
+from pcm_leukemia.files import count_unlisted, unlisted
+from pcm_leukemia.loading import load_dataset
+from pcm_leukemia.patients import Attribute, Table, Tag
+from pcm_leukemia.sources import split_name
+from pcm_leukemia.updating import update
+
+__all__ = ["import_"]
+
+
+def import_(
+    export: Data,
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="The canonical folder to write.")],
+    *,
+    patients: PatientsPattern = None,
+    patients_csv: PatientsCsv = None,
+    patients_tag: PatientsTag = None,
+    patients_attribute: PatientsAttribute = None,
+    patients_same: PatientsSame = None,
+    label_map: MapOption = None,
+    taxonomy: TaxonomyOption = None,
+    clip: ClipOption = False,
+    images_root: ImagesRoot = None,
+    variant: Variant = None,
+    rows: RowsOption = None,
+    name: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="The data set's name; by default that of OUT, or of the public data set."
+        ),
+    ] = None,
+    update_it: Annotated[
+        bool,
+        typer.Option("--update", help="Bring corrected images into the data set in OUT, and keep the rest."),
+    ] = False,
+    replace_it: Annotated[
+        bool,
+        typer.Option("--replace", help="Replace the data set in OUT, even if it has more than DATA."),
+    ] = False,
+) -> None:
+    """Read an export or a public data set into a canonical folder.
+
+    The data are checked first. Another canonical folder is copied with its splits, and its tables are taken as they
+    are, even if they were edited by hand. A data set that is in OUT already keeps its splits, and must not lose images,
+    patients or diagnoses, unless --replace says so.
+    """
+    from pcm_leukemia import store
+    from pcm_leukemia.patients import merge, warn_of_spellings
+
+    if update_it and replace_it:
+        raise WrongUsage("--update keeps what --replace gives up; give one of them")
+    if update_it and not store.recognises(out):
+        raise WrongUsage(f"{out}: holds no data set to update; leave out --update")
+    before = store.read(out, with_split=False) if update_it else None
+    reading = {**taxonomy_of(taxonomy), "labels": labels_of(label_map), "images_root": images_root}
+    if before and taxonomy is None:
+        reading["taxonomy"] = before.taxonomy
+    given = patients_of(patients, patients_csv, patients_tag, patients_attribute)
+    read = ds = _read_anew(
+        export,
+        before.name if before else out.absolute().name,
+        given,
+        {} if before else same_patients_of(patients_same),
+        {"clip": clip, "variant": variant, "rows": rows.value if rows else None},
+        name=name,
+        **reading,
+    )
+    if before:
+        read = ds = merge(ds, same_patients_of(patients_same), known=before)
+        new_classes: Literal["declared"] | None = "declared" if taxonomy is Taxonomies.declared else None
+        ds = replace(update(before, ds, taxonomy=new_classes), name=name or before.name)
+    if before or not given:  # otherwise whoever assigned the patients has warned
+        warn_of_spellings(ds)
+    copied = export if store.recognises(export) and not update_it else None
+    store.write(ds, out, replace=replace_it or update_it, splits_of=copied)
+    print(f"{out}: {ds!r}")
+    if before:
+        _say_updated(before, ds, out)
+    if not any(image.file for image in ds.images):
+        print("  annotations only: no image file was found; name their folder with --images-root")
+    elif read.root and not split_name(export):  # a public data set has files that its authors left out
+        _say_unlisted(read)
+    if copied and export.resolve() != out.resolve():
+        print(f"  splits: {', '.join(store.split_names(export)) or 'none'}")
+    _say_ignored(ds)
+
+
+def _read_anew(
+    export: Path,
+    usual_name: str,
+    people: str | Table | Tag | Attribute | None,
+    same: Mapping[str, str],
+    of_other_formats: Mapping[str, Any],
+    *,
+    name: str | None,
+    **reading: Any,
+) -> Dataset:
+    """Read what is imported; a canonical folder is taken as it is, and the options of other formats are refused for it."""
+    from pcm_leukemia import store
+    from pcm_leukemia.patients import assign, merge
+
+    if store.recognises(export):
+        if any(of_other_formats.values()):
+            raise WrongUsage(
+                f"{export}: is a canonical folder; --clip, --variant and --rows are for other data"
+            )
+        ds = store.read(export, with_split=False, verify=False, check_images=True, **reading)
+        ds = replace(ds, name=name or ds.name)
+        ds = assign(ds, people, same=same) if people else merge(ds, same)
+    else:
+        ds = load_dataset(
+            export,
+            patients=people,
+            patients_same=same,
+            name=name or (None if split_name(export) else usual_name),
+            **of_other_formats,
+            **reading,
+        )
+    return ds
+
+
+def _say_updated(before: Dataset, after: Dataset, out: Path) -> None:
+    changed = sum(before.cells_of(image) != after.cells_of(image) for image in before.images)
+    print(f"  changed: the cells of {changed:,} of {len(before.images):,} images")
+    if added := len(after.images) - len(before.images):
+        print(f"  added: {added:,} images; place them in a split: pcm-leukemia split {out} --extend")
+
+
+def _say_unlisted(ds: Dataset) -> None:
+    assert ds.root is not None
+    files = unlisted(ds.root, [image.file for image in ds.images if image.file])
+    if files:
+        print(f"  {count_unlisted(files)}")
+
+
+def _say_ignored(ds: Dataset) -> None:
+    if ds.ignored:
+        print(f"  {ds.ignored:,} cells are to be ignored: they are kept, and written for CVAT alone")
