@@ -276,7 +276,7 @@ def _notes(
     if ds.root is not None and ds.root.exists() and readings:
         files = unlisted(ds.root, [image.file for image in ds.images if image.file])
         if files:
-            yield f"{count_unlisted(files)}; they were not checked"
+            yield f"not checked: {count_unlisted(files)}"
     if readings and not pixels:
         yield "no image was decoded: copies were not searched for"
     featureless_images, featureless_cells = count_featureless(readings)

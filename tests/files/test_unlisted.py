@@ -40,7 +40,7 @@ def test_they_are_counted_everywhere(export: Path, tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["import", str(export), str(tmp_path / "data")])
     assert (done.exit_code, f"  {SAID}\n" in done.output) == (0, True)
     notes = checks.check(pcm.load_dataset(tmp_path / "data")).notes
-    assert f"{SAID}; they were not checked" in notes
+    assert f"not checked: {SAID}" in notes
 
 
 def test_nothing_is_said_if_all_are_listed(tmp_path: Path) -> None:
