@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Literal
@@ -157,6 +158,10 @@ class Annotations:
         if x1 == x2 or y1 == y2:
             self._count("boxes without area", "left out")
             return None
+        if not (-math.inf < x1 < x2 < math.inf and -math.inf < y1 < y2 < math.inf):
+            raise Refused(
+                f"its box {row.get('bbox')} has no area or is not finite", "draw it again, or drop it"
+            )
         # writing may have rounded by 0.001 px
         box = Box(x1, y1, _snap(x2, image.width), _snap(y2, image.height))
         if box.inside(image.width, image.height):

@@ -180,13 +180,14 @@ def recognises(path: Path) -> bool:
         return path.suffix.lower() == ".json" or _is_zip_of_json(path)
     if not path.is_dir() or written_as(path) not in ("", "coco") or _has(path, "*.[xX][mM][lL]"):
         return False
-    if _has(path, "annotations/*.json") or _has(path, "*.json"):
+    if _has(path, f"{_ANNOTATIONS}/{_JSON}") or _has(path, _JSON):
         return True
     found = (file.relative_to(path).as_posix() for pattern in _BELOW for file in path.glob(pattern))
     return not _has(path, "*/*.[xX][mM][lL]") and any(map(_is_called_coco, found))
 
 
-_BELOW = ("*/*.json", "*/annotations/*.json")
+_JSON, _ANNOTATIONS = "*.[jJ][sS][oO][nN]", "[aA]nnotations"
+_BELOW = (f"*/{_JSON}", f"*/{_ANNOTATIONS}/{_JSON}")
 
 
 def _has(folder: Path, pattern: str) -> bool:

@@ -189,6 +189,11 @@ def mmdetection(folder: Path) -> None:
         picture(folder / part / f"{part}.png")
 
 
+def capitals(folder: Path) -> None:
+    write(folder / "Annotations" / "instances_Train.JSON", "a.png")
+    picture(folder / "Images" / "a.png")
+
+
 def one_folder_in_a_zip(folder: Path) -> None:
     official(folder / "coco")
 
@@ -217,6 +222,7 @@ LAYOUTS: dict[Callable[[Path], None], tuple[dict[str, str], dict[str, str]]] = {
         {"train.png": "train/train.png", "val.png": "val/val.png"},
         {"train.png": "train", "val.png": "val"},
     ),
+    capitals: ({"a.png": "Images/a.png"}, {"a.png": "train"}),
     one_folder_in_a_zip: (
         {"train.png": "coco/train2017/train.png", "val.png": "coco/val2017/val.png"},
         {"train.png": "train", "val.png": "val"},
