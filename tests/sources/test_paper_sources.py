@@ -595,7 +595,8 @@ def test_image_folder_names_every_folder_that_is_no_class(tmp_path: Path) -> Non
     with (
         pytest.warns(DataWarning),
         pytest.raises(
-            ValueError, match='label map: "Blast" is not a class of pcm-leukemia; use one of Lymph'
+            ValueError,
+            match='label map: "Blast" is not a class of pcm-leukemia, the nearest is "Lymphoblast"; use one of Lymph',
         ),
     ):
         image_folder.read(facts.root, labels={"debris": "Blast"})
