@@ -26,7 +26,7 @@ FILES = frozenset((*_YAML, _DARKNET))
 class Description:
     """What a folder says of itself, with the keys of data.yaml.
 
-    `file` is in `folder` or below it. `undivided` is the folder or list with all images, if there are no parts.
+    `file` is in `folder` or below it. `undivided` is the folder or list with all images, if no parts are named.
     """
 
     file: Path

@@ -115,7 +115,7 @@ def _parts(said: Description, places: Places) -> dict[str, list[Path]]:
     Two keys for one part, as "val" and "valid", must name the same images: other tools would read one of them alone.
     """
     if said.undivided is not None:
-        return {"all": list(_images_of(said.undivided, "images", said, places))}
+        return _by_folder(list(_images_of(said.undivided, "images", said, places)), places.root)
     parts: dict[str, tuple[str, list[Path]]] = {}
     problems = []
     for key, value in said.content.items():
@@ -136,6 +136,19 @@ def _parts(said: Description, places: Places) -> dict[str, list[Path]]:
     if not parts:
         raise InvalidExport([Problem(str(said.file), "names no images", "write train, val and test")])
     return {part: parts[part][1] for part in ("train", "val", "test") if part in parts}
+
+
+def _by_folder(images: list[Path], root: Path) -> dict[str, list[Path]]:
+    """Images by the part that their folder is called after, if all are in such folders; otherwise they have no parts."""
+    parts: dict[str, list[Path]] = {}
+    for image in images:
+        inside = image.relative_to(root).parts[:-1] if image.is_relative_to(root) else ()
+        steps = [step for step in inside if step != "images"]
+        part = part_named(steps[0]) if steps else None
+        if part is None:
+            return {"all": images}
+        parts.setdefault(part, []).append(image)
+    return {part: parts[part] for part in ("train", "val", "test") if part in parts}
 
 
 def _images_of(value: object, key: str, said: Description, places: Places) -> Iterator[Path]:

@@ -579,6 +579,13 @@ def test_labelimg(tmp_path: Path, layout: str) -> None:
     assert (ds.split, len(ds.images), len(ds.cells)) == (None, 1, 1)
 
 
+@pytest.mark.parametrize("images", ["images/{}/a.png", "{}/images/a.png"])
+def test_folders_called_after_parts_are_parts_beside_classes_txt(tmp_path: Path, images: str) -> None:
+    labelled(tmp_path, *(images.format(part) for part in ("train", "valid")))
+    exports.write(tmp_path / "classes.txt", "a\n")
+    assert parts(pcm.load_dataset(tmp_path)) == {"train": 1, "val": 1}
+
+
 @pytest.mark.parametrize("name", ["data.yml", "dataset.yml", "blood.yaml"])
 def test_a_description_of_another_name(tmp_path: Path, name: str) -> None:
     labelled(tmp_path, "images/train/a.png")
