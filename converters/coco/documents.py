@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import Any
@@ -85,14 +85,22 @@ def read_documents(layout: Layout) -> Documents:
     for file in _of_other_tasks(found):
         aside[file] = "holds another task of COCO than the instances beside it", found.pop(file)
     if not found:
-        problems += [
-            Problem(where_of(file), what, "give a COCO instances file") for file, (what, _) in aside.items()
-        ]
+        problems += _nothing_else(aside)
     documents = [
         _as_written(Document(each, found[each.file]), layout) for each in sources_of([*found], layout)
     ]
     documents.sort(key=lambda each: _order(each.source.part))
     return Documents(documents, level, aside, problems)
+
+
+def _nothing_else(aside: Mapping[str, tuple[str, object]]) -> Iterator[Problem]:
+    """The problems of files that all hold something else, one for each kind."""
+    kinds: dict[str, list[str]] = {}
+    for file, (what, _) in aside.items():
+        kinds.setdefault(what, []).append(where_of(file))
+    for what, files in kinds.items():
+        others = f" ({len(files) - 1:,} more files too)" if len(files) > 1 else ""
+        yield Problem(files[0], what + others, "give a COCO instances file")
 
 
 def _of_other_tasks(files: Iterable[str]) -> list[str]:

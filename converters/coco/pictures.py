@@ -49,7 +49,7 @@ def named_apart(listed: Sequence[Listed]) -> bool:
     if all(sources.setdefault(each.name, each.source) is each.source for each in listed):
         return False
     for each in listed:
-        each.id = ImageId(f"{each.source.subset}/{each.name}")
+        each.id = ImageId(f"{each.source.subset or each.source.part}/{each.name}")
     return True
 
 

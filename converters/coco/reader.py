@@ -190,6 +190,8 @@ class _Reader:
         size = size_of(listed.row) or measured(listed, files)
         subset = listed.source.subset if apart else ""
         image = image_of(listed.row, listed.id, size, subset=subset, file=listed.file)
+        if image.id in self.images or (apart and self.ours):  # `write` never writes an image twice
+            raise Refused(f'image "{listed.name}" is also in another file', "list every image once")
         if image.patient is not None:
             self._patient(image.patient, listed)
         self.images[image.id] = image

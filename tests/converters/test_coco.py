@@ -226,6 +226,16 @@ def test_ignored_cells_are_counted(ds: Dataset, tmp_path: Path) -> None:
     assert len(coco.read(tmp_path / "coco").cells) == 6
 
 
+def test_a_part_that_was_copied_is_refused(ds: Dataset, tmp_path: Path) -> None:
+    coco.write(ds, tmp_path / "coco")
+    annotations = tmp_path / "coco" / "annotations"
+    (annotations / "test.json").write_bytes((annotations / "val.json").read_bytes())
+    with pytest.raises(
+        InvalidExport, match='image "P2/a.png" is also in another file; list every image once'
+    ):
+        coco.read(tmp_path / "coco")
+
+
 def test_a_leaking_split_is_refused(ds: Dataset, tmp_path: Path) -> None:
     leaking = replace(ds, images=tuple(replace(image, patient=PatientId("P0")) for image in ds.images))
     with pytest.raises(LeakySplit, match='patient "P0": is in train'):

@@ -394,6 +394,13 @@ def test_files_that_hold_something_else(tmp_path: Path, text: str, what: str) ->
     assert refused(tmp_path / "c.json")[0].startswith(f"c.json: {what}")
 
 
+def test_many_files_that_hold_something_else_are_one_problem(tmp_path: Path) -> None:
+    for number in range(30):
+        (tmp_path / f"{number}.json").write_text('{"shapes": [], "imagePath": "a.png"}')
+    what = "0.json: is LabelMe's own JSON, not COCO (29 more files too)"
+    assert refused(tmp_path) == [f"{what}; give a COCO instances file"]
+
+
 def test_a_folder_without_coco(tmp_path: Path) -> None:
     (tmp_path / "src" / "node").mkdir(parents=True)
     (tmp_path / "src" / "package.json").write_text("{}")
