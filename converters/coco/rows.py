@@ -29,7 +29,7 @@ def size_of(row: CocoRow) -> tuple[int, int] | None:
         If they are not whole numbers.
     """
     width, height = (_whole(row, key) if row.get(key) is not None else 0 for key in ("width", "height"))
-    return (width, height) if width or height else None
+    return (width, height) if width and height else None
 
 
 def image_of(
@@ -80,13 +80,19 @@ def cell_of(
         box=box,
         raw_label=label[1] if row.get("raw_label") is None else _text(row, "raw_label") or "",
         shape=shape,
-        occluded=row.get("occluded") in _YES,
+        occluded=row.get("occluded") in _YES or _occluded_in_cvat(row),
         source=_text(row, "source") or "" if "source" in row else "",
         z_order=_whole(row, "z_order") if "z_order" in row else 0,
         group=_whole(row, "group") if "group" in row else 0,
         track=None if row.get("track") is None else _whole(row, "track"),
         attributes=_attributes(row.get("attributes"), turned=isinstance(shape, RotatedBox)),
     )
+
+
+def _occluded_in_cvat(row: CocoRow) -> bool:
+    """Whether a cell is occluded according to CVAT, which puts it among the attributes, as true or false."""
+    attributes = row.get("attributes")
+    return isinstance(attributes, dict) and attributes.get("occluded") is True
 
 
 def _whole(row: CocoRow, key: str) -> int:

@@ -430,6 +430,30 @@ def test_a_box_is_turned_as_in_the_xml_of_cvat(tmp_path: Path, angle: float) -> 
     assert read.attributes == (("occluded", "false"),)
 
 
+def test_occluded_among_the_attributes_of_cvat_is_that_of_the_cell(tmp_path: Path) -> None:
+    given: list[Any] = [
+        {"occluded": True},
+        {"occluded": False},
+        {"occluded": "yes"},
+        {},
+        [["occluded", "true"]],
+    ]
+    read = [coco.read(one(tmp_path, attributes=each)).cells[0] for each in given]
+    assert [each.occluded for each in read] == [True, False, False, False, False]
+    assert read[0].attributes == (("occluded", "true"),)
+
+
+@pytest.mark.parametrize("size", [(None, HEIGHT), (WIDTH, None), (0, HEIGHT), (None, None)])
+def test_a_size_of_which_one_side_is_missing_is_measured(
+    tmp_path: Path, size: tuple[int | None, int | None]
+) -> None:
+    picture(tmp_path / "images/a.png")
+    rows = [{**listed(1, "a.png"), "width": size[0], "height": size[1]}]
+    write(tmp_path / "c.json", "a.png", images=rows)
+    (read,) = coco.read(tmp_path).images
+    assert (read.width, read.height) == (WIDTH, HEIGHT)
+
+
 def test_a_turned_box_survives_writing(tmp_path: Path) -> None:
     ds = coco.read(one(tmp_path, bbox=[20, 15, 20, 10], attributes={"rotation": 30.0}))
     coco.write(ds, tmp_path / "out")
