@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import posixpath
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -189,24 +188,19 @@ def measured(listed: Listed, files: Files) -> tuple[int, int]:
 
 
 def refuse_unread_files(layout: Layout, files: Iterable[str | None]) -> list[Problem]:
-    """The problems of folders that belong to the data set and of which no image is read.
+    """The problems of folders that are called after a part and of which no image is read.
 
-    A folder belongs to it if it is called after a part, or lies in ``images/``.
+    Other image files that no JSON file lists are counted by `import` and `check`.
     """
     read = {file for file in files if file}
     if not read:
         return []
     if not read & set(layout.images):  # their root is images/
         read = {f"images/{file}" for file in read}
-    folders = {posixpath.dirname(file) for file in read}
-    unread: Counter[str] = Counter()
-    for image in layout.images:
-        if image in read:
-            continue
-        folder = posixpath.dirname(image)
-        of_the_data = folder.split("/")[0] == "images" or named_part(folder) is not None
-        if of_the_data and folder not in folders:
-            unread[folder] += 1
+    folders = set(map(_folder_of_part, read))
+    unread = Counter(
+        folder for image in layout.images if (folder := _folder_of_part(image)) and folder not in folders
+    )
     root = layout.container.root
     return [
         Problem(
@@ -216,3 +210,10 @@ def refuse_unread_files(layout: Layout, files: Iterable[str | None]) -> list[Pro
         )
         for folder, count in sorted(unread.items())
     ]
+
+
+def _folder_of_part(file: str) -> str:
+    """The folder above a file that is called after a part; empty if there is none."""
+    steps = file.split("/")[:-1]
+    depth = next((depth for depth, step in enumerate(steps, 1) if named_part(step)), 0)
+    return "/".join(steps[:depth])

@@ -92,7 +92,7 @@ def read(
     reader.read_categories(taxonomy, labels or {})
     reader.read_images(images_root, check=check_images)
     reader.read_annotations()
-    reader.refuse_unread()
+    reader.refuse_unread(elsewhere=images_root is not None)
     if reader.problems:
         only_labels = len(reader.problems) == reader.classes.unknown
         raise (UnknownLabel if only_labels else InvalidExport)(reader.problems)
@@ -237,11 +237,11 @@ class _Reader:
 
     # What is left
 
-    def refuse_unread(self) -> None:
-        """Report images in the folder that are not read."""
+    def refuse_unread(self, *, elsewhere: bool) -> None:
+        """Report images in the folder that are not read; their files only if these are not `elsewhere`."""
         names = {each.name for each in self.listed}
         self.problems += refuse_unread_lists(self.layout, self.read_files, names)
-        if self.layout.whole and not self.ours:
+        if not self.ours and not elsewhere:
             self.problems += refuse_unread_files(self.layout, (each.file for each in self.listed))
 
     def warn(self) -> None:

@@ -346,9 +346,13 @@ def test_spellings_of_parts(tmp_path: Path) -> None:
 
 def test_images_that_are_not_read_are_named(tmp_path: Path) -> None:
     official(tmp_path)
+    picture(tmp_path / "images" / "P3" / "unlisted.png")
+    picture(tmp_path / "train2017" / "P3" / "unlisted.png")
+    assert len(coco.read(tmp_path).images) == 2
     picture(tmp_path / "test2017" / "t.png")
     (problem,) = refused(tmp_path)
     assert problem.startswith(f"{tmp_path / 'test2017'}: has 1 images that no COCO file lists")
+    assert len(coco.read(tmp_path, images_root=tmp_path).images) == 2
 
 
 @pytest.mark.filterwarnings("ignore:captions_train2017")
