@@ -84,6 +84,7 @@ def evaluate(
     ds: Dataset,
     part: str | None = None,
     *,
+    threshold: float = 0.5,
     device: str = "auto",
     batch: int = 16,
     workers: int = 4,
@@ -100,6 +101,8 @@ def evaluate(
     part
         By default "test", or the whole of a data set without a split. "train" and "val" show how well the model fits
         what it has learned from. In any other part, images and patients that it has learned from are refused.
+    threshold
+        The lowest score at which a detector has found a cell, 0 to 1; average precision uses all scores.
 
     Raises
     ------
@@ -120,7 +123,7 @@ def evaluate(
         detector = run.detector(device)
         rules = (detector.multi_label, False)
         scored, found = inference.detect_by(detector, view, rules, batch=batch, **options)
-        result = replace(result, **_detection(view, scored, found))
+        result = replace(result, **_detection(view, scored, found, threshold))
     else:
         named = inference.classify(run.classifier(device), view, batch=4 * batch, **options)
         truths = [view.taxonomy.ids[cell.label] for cell in named.cells]
@@ -137,6 +140,7 @@ def evaluate_two_stage(
     ds: Dataset,
     part: str | None = None,
     *,
+    threshold: float = 0.5,
     device: str = "auto",
     batch: int = 16,
     workers: int = 4,
@@ -154,7 +158,7 @@ def evaluate_two_stage(
     scored = {image: each.scored for image, each in labelled.items()}
     found = {image: each.found for image, each in labelled.items()}
     alone = Evaluation((detector.folder,), ds.name, part, ds.fingerprint, reading_of(ds))
-    alone = replace(alone, **_detection(view, scored, found))
+    alone = replace(alone, **_detection(view, scored, found, threshold))
     _keep(detector, alone)
     on_truth = evaluate(classifier, ds, part, device=device, batch=batch, workers=workers, progress=progress)
     nine = chosen.task("detection")
@@ -167,6 +171,7 @@ def evaluate_two_stage(
             nine,
             {image: each.as_found(other) for image, each in labelled.items()},
             counted={image: each.as_found(other, ranked=False) for image, each in labelled.items()},
+            threshold=threshold,
         ),
     )
     _keep(classifier, result)
@@ -174,10 +179,10 @@ def evaluate_two_stage(
 
 
 def _detection(
-    view: Dataset, scored: dict[ImageId, Detections], found: dict[ImageId, Detections]
+    view: Dataset, scored: dict[ImageId, Detections], found: dict[ImageId, Detections], threshold: float
 ) -> dict[str, Any]:
     """A detector's scores by its own rule, `scored`, and its average precision with one label a box, `found`."""
-    scores = detection_scores.score(view, scored, counted=found)
+    scores = detection_scores.score(view, scored, counted=found, threshold=threshold)
     return {"detection": scores, "one_label": detection_scores.score(view, found, draws=0).overall}
 
 

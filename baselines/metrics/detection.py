@@ -10,7 +10,7 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -24,6 +24,11 @@ from pcm_leukemia.errors import InvalidDataset, Problem
 from pcm_leukemia.schema import IGNORE, ImageId
 
 __all__ = ["AveragePrecision", "Curve", "DetectionScores", "from_coco_results", "score", "to_coco_results"]
+
+
+Confusion: TypeAlias = tuple[tuple[int, ...], ...]
+RECALLS = (0.05, 0.25, 0.5)
+"""The scores at which recall is given: the lowest that the pipeline classifies, ultralytics' default, and ours."""
 
 
 class AveragePrecision(NamedTuple):
@@ -59,7 +64,8 @@ class DetectionScores:
     COCO's twelve numbers to their values. `confusion` has a row for each class and a last one for predictions
     without a cell (spurious); a column for each predicted class and a last one for cells without a prediction
     (missed). `found` of `findable` cells were found, in any class. `negatives` counts the images without a cell
-    that counts, `ignored` the ignored cells. `patients` is None if an image has no patient: the intervals then
+    that counts, `ignored` the ignored cells. `recalls` maps several lowest scores to the share of cells found, in any class:
+    how many are found depends on where the line is drawn. `patients` is None if an image has no patient: the intervals then
     come from drawing images, and are narrower than they should be, because images of one patient are alike.
     """
 
@@ -79,6 +85,7 @@ class DetectionScores:
     confusion: tuple[tuple[int, ...], ...]
     found: int
     findable: int
+    recalls: Mapping[float, float | None]
 
     @property
     def recall(self) -> float | None:
@@ -102,6 +109,7 @@ class DetectionScores:
             "found": self.found,
             "findable": self.findable,
             "recall": self.recall,
+            "recalls": {f"{lowest:g}": share for lowest, share in self.recalls.items()},
             "confusion": {
                 "rows": [*self.labels, "spurious"],
                 "columns": [*self.labels, "missed"],
@@ -117,10 +125,12 @@ class DetectionScores:
         cells = sum(self.cells.values())
         ap, ap50 = _percent(whole.ap, whole.interval), _percent(whole.ap50, whole.interval50)
         share = f"{self.found:,} of {self.findable:,} ({_percent(self.recall)})"
+        others = (f"{_percent(recall)} at {lowest:g}" for lowest, recall in self.recalls.items())
         lines = [
             f"{patients}{self.images:,} images ({self.negatives:,} without cells), {cells:,} cells{ignored}",
             f"mAP 50-95 {ap}, AP50 {ap50}, AP75 {_percent(whole.ap75)}",
             f"found, in any class: {share} at score {self.threshold:g}, IoU {self.iou:g}",
+            f"found at other scores: {', '.join(others)}",
             f"{'':16}{'cells':>8}{'AP':>8}{'AP50':>8}{'right':>8}{'missed':>8}",
         ]
         for row, label in enumerate(self.labels):
@@ -214,6 +224,15 @@ def score(
     labels = ds.taxonomy.labels
     counts = Counter(cell.label for cell in ds.cells)
     findable = [row for row, label in enumerate(labels) if label != other]
+
+    def found_of(table: Confusion) -> int:
+        return sum(sum(table[row][:-1]) for row in findable)
+
+    cells_to_find = sum(sum(confusion[row]) for row in findable)
+    recalls = {
+        lowest: found_of(_confusion(ds, counted, lowest, iou)[0]) / cells_to_find if cells_to_find else None
+        for lowest in RECALLS
+    }
     return DetectionScores(
         labels=labels,
         images=len(ds.images),
@@ -233,14 +252,15 @@ def score(
             if counts[label]
         },
         confusion=confusion,
-        found=sum(sum(confusion[row][:-1]) for row in findable),
-        findable=sum(sum(confusion[row]) for row in findable),
+        found=found_of(confusion),
+        findable=cells_to_find,
+        recalls=recalls,
     )
 
 
 def _confusion(
     ds: Dataset, found: Mapping[ImageId, Detections], threshold: float, iou: float
-) -> tuple[tuple[tuple[int, ...], ...], int]:
+) -> tuple[Confusion, int]:
     """The confusion matrix, and the number of images without a cell that counts."""
     ids = ds.taxonomy.ids
     table = np.zeros((len(ids) + 1, len(ids) + 1), np.int64)

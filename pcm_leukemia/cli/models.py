@@ -155,6 +155,10 @@ def evaluate(
     data: Data,
     *,
     part: Part = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="Detectors: the lowest score of a found cell.", show_default="0.5"),
+    ] = None,
     as_json: AsJson = False,
     variant: Variant = None,
     split_name: SplitName = None,
@@ -169,6 +173,10 @@ def evaluate(
     opened = [baselines.Run.open(run) for run in runs]
     ds = load_dataset(data, split_name=split_name, variant=variant)
     options: dict[str, Any] = {"device": device, "batch": batch, "workers": workers, "progress": not as_json}
+    if threshold is not None:
+        if not any(run.baseline.kind == "detector" for run in opened):
+            raise WrongUsage("--threshold is for detectors; leave it out")
+        options["threshold"] = threshold
     if len(opened) == 1:
         found = baselines.evaluate(opened[0], ds, part, **options)
     elif len(opened) == 2:

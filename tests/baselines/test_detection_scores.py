@@ -360,7 +360,8 @@ def test_as_text_and_as_json() -> None:
     share = f"{100 * scores.found / scores.findable:.1f}"
     found_line = f"found, in any class: {scores.found} of {cells} ({share}) at score 0.5, IoU 0.5"
     assert lines[2] == found_line
-    assert lines[4].split()[:2] == ["WBC", str(counts["WBC"])]
+    assert lines[3].startswith("found at other scores: ")
+    assert lines[5].split()[:2] == ["WBC", str(counts["WBC"])]
 
 
 @pytest.mark.parametrize(
@@ -450,3 +451,22 @@ print(score(ds, from_coco_results(sys.argv[2], ds), draws=0).overall.ap)
         [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True
     )
     assert float(done.stdout) == pytest.approx(1)
+
+
+def test_recall_is_given_at_several_scores() -> None:
+    """Three cells, found at 0.9, 0.3 and 0.1."""
+    image = Image(ImageId("a.png"), 200, 100)
+    sides = [(10, 10, 50, 50), (60, 10, 90, 50), (100, 10, 140, 50)]
+    cells = tuple(Cell(image.id, number, "Monocyte", Box(*each)) for number, each in enumerate(sides))
+    ds = Dataset("demo", NINE, (image,), cells)
+    found = {
+        image.id: Detections(
+            np.array(sides, np.float32), np.array([0.9, 0.3, 0.1], np.float32), np.full(3, 5)
+        )
+    }
+    scores = score(ds, found, draws=0)
+    assert scores.recalls == {0.05: 1.0, 0.25: pytest.approx(2 / 3), 0.5: pytest.approx(1 / 3)}
+    assert scores.to_json()["recalls"] == {"0.05": 1.0, "0.25": 2 / 3, "0.5": 1 / 3}
+    assert "found at other scores: 100.0 at 0.05, 66.7 at 0.25, 33.3 at 0.5" in str(scores)
+    assert score(ds, found, threshold=0.25, draws=0).found == 2
+    assert score(replace(ds, cells=()), found, draws=0).recalls == {0.05: None, 0.25: None, 0.5: None}

@@ -139,3 +139,10 @@ def test_an_option_that_cannot_act_is_refused_even_with_its_default(
     refused = run(*(word.format(data=data) for word in words))
     assert (refused.status, refused.out) == (2, "")
     assert sentence in refused.err
+
+
+def test_the_lowest_score_is_for_detectors(run: Run, data: Path, tmp_path: Path) -> None:
+    run_of(tmp_path / "run")
+    refused = run("evaluate", tmp_path / "run", data, "--threshold", "0.5")
+    assert (refused.status, refused.out) == (2, "")
+    assert "--threshold is for detectors; leave it out" in refused.err
