@@ -20,7 +20,7 @@ from msgspec import structs
 
 from pcm_leukemia.errors import InvalidDataset, MissingExtra, MissingPart, Problem, UnknownPart, nearest, some
 from pcm_leukemia.schema import IGNORE, Cell, Image, Patient, Split, Taxonomy
-from pcm_leukemia.shapes import pack
+from pcm_leukemia.shapes import Mask, pack
 from pcm_leukemia.taxonomy import check_classes
 
 if TYPE_CHECKING:
@@ -408,6 +408,9 @@ def _contradictions(ds: Dataset) -> Iterator[Problem]:
             yield Problem(_place(cell), "its image is not in the table", "add the image, or drop the cell")
         elif box.x1 < 0 or box.y1 < 0 or box.x2 > size[0] or box.y2 > size[1]:
             yield Problem(_place(cell), f"{box} leaves the image of {size[0]} x {size[1]}", "clip the box")
+        elif type(cell.shape) is Mask and (cell.shape.width > size[0] or cell.shape.height > size[1]):
+            what = f"its mask of {cell.shape.width} x {cell.shape.height} is larger than the image"
+            yield Problem(_place(cell), what, "draw it again")
         if cell.label not in labels:
             yield Problem(
                 _place(cell),

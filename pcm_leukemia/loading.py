@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from inspect import signature
 from pathlib import Path
@@ -11,12 +13,15 @@ from typing import Literal
 from pcm_leukemia import converters, sources
 from pcm_leukemia.classes import in_classes
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.errors import DataNotFound, ImpossibleValue, InvalidExport, option
-from pcm_leukemia.files import UNPACK, other_archive
+from pcm_leukemia.errors import CorruptFile, DataNotFound, ImpossibleValue, InvalidExport, option
+from pcm_leukemia.files import GIT_LFS, IMAGE_SUFFIXES, UNPACK, other_archive
 from pcm_leukemia.patients import Attribute, Table, Tag, assign, merge
 from pcm_leukemia.schema import Taxonomy
 
 __all__ = ["load_dataset"]
+
+_POINTER = 1024
+"""Bytes; Git LFS makes no longer pointers."""
 
 
 def load_dataset(
@@ -136,11 +141,30 @@ def _read(path: str | Path, options: dict[str, object], *, check_images: bool | 
         options["check_images"] = checked
     try:
         ds: Dataset = reader(place, **options)
+    except (InvalidExport, CorruptFile, DataNotFound) as error:
+        if (pointer := _pointer(Path(place))) is None:
+            raise
+        what = (
+            "is a Git LFS pointer in place of the file; run git lfs pull in the repository that it came from"
+        )
+        raise CorruptFile(f"{pointer}: {what}") from error
     except ImpossibleValue as error:
         raise ImpossibleValue(f"{path}: {error}") from error
     if not ds.images:
         raise DataNotFound(f"{path}: was read as {title}, and holds no image; give data with images")
     return _with_digests(ds) if checked else ds
+
+
+def _pointer(path: Path) -> Path | None:
+    """The first table or archive at a path that is only a pointer of Git LFS; None if there is none."""
+    files = (
+        [path] if path.is_file() else [Path(top, file) for top, _, files in os.walk(path) for file in files]
+    )
+    for file in sorted(file for file in files if file.suffix.lower() not in IMAGE_SUFFIXES):
+        with suppress(OSError):
+            if file.is_file() and file.stat().st_size < _POINTER and file.read_bytes().startswith(GIT_LFS):
+                return file
+    return None
 
 
 def _public(name: str) -> Callable[..., Dataset]:

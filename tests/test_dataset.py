@@ -13,6 +13,7 @@ from msgspec import structs
 from pcm_leukemia import IGNORE, NINE, Box, Cell, Dataset, Image, Patient, Split, Taxonomy
 from pcm_leukemia.errors import InvalidDataset, UnknownPart
 from pcm_leukemia.schema import ImageId, PatientId
+from pcm_leukemia.shapes import Mask
 from pcm_leukemia.taxonomy import known
 
 
@@ -363,3 +364,21 @@ def test_to_pandas(ds: Dataset) -> None:
 
 def test_a_cell_is_changed_by_replacing_it(ds: Dataset) -> None:
     assert structs.replace(ds.cells[0], label="Other").label == "Other"
+
+
+def test_a_mask_is_not_larger_than_its_image() -> None:
+    """Otherwise a file of a few bytes could fill the memory."""
+    image = Image(ImageId("a.png"), 200, 100)
+    mask = Mask(0, 0, 100_000, 100_000, (0, 10_000_000_000))
+    with pytest.raises(
+        InvalidDataset, match="its mask of 100000 x 100000 is larger than the image; draw it again"
+    ):
+        Dataset("demo", NINE, (image,), (Cell(image.id, 0, "Other", Box(0, 0, 200, 100), shape=mask),))
+
+
+def test_a_name_that_is_not_text_is_named() -> None:
+    """As os.listdir gives names of other systems."""
+    with pytest.raises(
+        InvalidDataset, match=r'image "\\udce4\.png": its name is not in UTF-8; rename the file'
+    ):
+        Dataset("demo", NINE, (Image(ImageId("\udce4.png"), 200, 100),))

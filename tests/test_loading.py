@@ -8,10 +8,12 @@ from types import ModuleType
 from typing import cast
 
 import pytest
+from damaged.mutations import LFS_POINTER
 from exports import box, document, image, png, write, zipped
 
 import pcm_leukemia as pcm
-from pcm_leukemia.errors import DataNotFound, InvalidDataset, InvalidExport, UnknownPart
+from pcm_leukemia import NINE, Dataset, load_dataset, store
+from pcm_leukemia.errors import DataNotFound, InvalidDataset, InvalidExport, PcmError, UnknownPart
 
 PATTERN = r"(?P<patient>[^/]+)/"
 NAMES = ("P1/a.png", "P2/a.png", "P3/a.png")
@@ -184,3 +186,25 @@ def test_headers_of_images_are_looked_at_unless_told_not_to(tmp_path: Path) -> N
     assert problem.what == "is annotated as 200 x 100 pixels, its file is 9 x 9"
     ds = pcm.load_dataset(export, check_images=False)
     assert replace(ds.images[0], file=None) == ds.images[0]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["a.xml", "a.zip", "a.json", "data.yaml", "dataset.json", "detection/train-00000-of-00001.parquet"],
+)
+def test_a_pointer_of_git_lfs_is_named(name: str, tmp_path: Path) -> None:
+    """A clone without `git lfs pull` has such files in place of the large ones."""
+    file = tmp_path / "data" / name
+    file.parent.mkdir(parents=True)
+    file.write_bytes(LFS_POINTER)
+    place = file if len(file.relative_to(tmp_path).parts) == 2 and name[0] == "a" else tmp_path / "data"
+    with pytest.raises(
+        PcmError, match=r"(is a Git LFS pointer|is a pointer of Git LFS).* run:? git lfs pull"
+    ):
+        load_dataset(place)
+
+
+def test_data_without_images_are_refused(tmp_path: Path) -> None:
+    store.write(Dataset("empty", NINE, ()), tmp_path / "empty")
+    with pytest.raises(DataNotFound, match="holds no image; give data with images"):
+        load_dataset(tmp_path / "empty")
