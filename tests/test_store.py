@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import csv
 import json
+import tempfile
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from strategies import datasets
 
 from pcm_leukemia import NINE, Box, Cell, Dataset, Image, Patient, Split, store
@@ -19,6 +22,7 @@ from pcm_leukemia.errors import (
     DataWarning,
     ExportError,
     InvalidDataset,
+    PcmError,
     UnknownPart,
 )
 from pcm_leukemia.schema import ImageId, PatientId
@@ -234,3 +238,79 @@ def test_a_table_with_other_columns(tmp_path: Path, ds: Dataset) -> None:
         CorruptFile, match=r"patients\.csv:1: its columns are id,diagnosis; they must be patient,diagnosis"
     ):
         store.read(folder, verify=False)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"taxonomy": None},
+        {"taxonomy": {"name": "a", "labels": "abc"}},
+        {"taxonomy": {"name": "a", "labels": ["Other", "Other"]}},
+        {"taxonomy": {"name": "a", "labels": [], "tasks": 7}},
+        {"sha256": []},
+        {"sha256": {"cells.csv": None}},
+        {"images_root": 5},
+        {"schema_version": "3"},
+        {"schema_version": None},
+        {"name": {}},
+        {"name": "\ud800"},
+    ],
+    ids=str,
+)
+def test_a_header_of_another_shape_is_named(change: dict[str, object], tmp_path: Path, ds: Dataset) -> None:
+    folder = store.write(ds, tmp_path / "data").out
+    header = json.loads((folder / "dataset.json").read_text())
+    (folder / "dataset.json").write_text(json.dumps(header | change))
+    with pytest.raises(
+        CorruptFile,
+        match=r"dataset\.json: is not the header of a canonical folder \(.+\); import the export again",
+    ):
+        store.read(folder)
+
+
+@pytest.mark.parametrize("content", [b"[]", b"null", b'"a"', b"7", b"", b"{", b"[" * 100_000, b"\xff", b"\0"])
+def test_a_header_that_is_no_object_is_named(content: bytes, tmp_path: Path, ds: Dataset) -> None:
+    folder = store.write(ds, tmp_path / "data").out
+    (folder / "dataset.json").write_bytes(content)
+    with pytest.raises(
+        CorruptFile, match=r"dataset\.json: is not (the header of a canonical folder|text in UTF-8)"
+    ):
+        store.read(folder)
+
+
+@pytest.mark.parametrize(
+    ("table", "old", "new"),
+    [
+        ("images.csv", ",100,", ",99999999999,"),
+        ("cells.csv", "Monocyte,1.25", "Monocyte,inf"),
+        ("cells.csv", "mono,", "mono,mask,0 0 9 9 inf"),
+        ("cells.csv", "mono,", '"mo"no,'),
+    ],
+)
+def test_a_row_that_cannot_be_is_named(table: str, old: str, new: str, tmp_path: Path, ds: Dataset) -> None:
+    folder = store.write(ds, tmp_path / "data").out
+    text = (folder / table).read_bytes().decode()
+    assert old in text
+    (folder / table).write_bytes(text.replace(old, new).encode())
+    with pytest.raises((CorruptFile, InvalidDataset), match=table.replace(".", r"\.") + r":?\d*: "):
+        store.read(folder, verify=False)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@given(data=st.data())
+def test_any_value_in_the_header_is_read_or_refused(data: st.DataObject) -> None:
+    with tempfile.TemporaryDirectory() as place:
+        image = Image(ImageId("a.png"), 20, 10)
+        folder = store.write(Dataset("small", NINE, (image,)), Path(place, "data")).out
+        header = json.loads((folder / "dataset.json").read_text())
+        inside = data.draw(st.sampled_from((header, header["taxonomy"], header["taxonomy"]["tasks"][0])))
+        inside[data.draw(st.sampled_from(sorted(inside)))] = data.draw(JSON)
+        (folder / "dataset.json").write_text(json.dumps(header))
+        with suppress(PcmError):
+            store.read(folder)
