@@ -29,6 +29,9 @@ cell keeps its raw label in all variants. A single-cell crop is an image with on
 cell without a box, which box tasks refuse. A label of a whole image is its diagnosis. Images that may have
 unannotated cells are marked, and detectors refuse them by default.
 
+Images that cannot be read are left out with a warning if they are half of the files or fewer. If they are more, the reader
+refuses the folder and names each cause once. After a `git clone`, files may be pointers of Git LFS: run `git lfs pull`.
+
 `pcm_leukemia.concat` joins several data sets and keeps their ids, patients and groups apart.
 
 ## At a glance
