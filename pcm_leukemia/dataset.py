@@ -18,7 +18,16 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 from msgspec import structs
 
-from pcm_leukemia.errors import InvalidDataset, MissingExtra, MissingPart, Problem, UnknownPart, nearest, some
+from pcm_leukemia.errors import (
+    InvalidDataset,
+    MissingExtra,
+    MissingPart,
+    Problem,
+    UnknownPart,
+    either,
+    nearest,
+    some,
+)
 from pcm_leukemia.schema import IGNORE, Cell, Image, Patient, Split, Taxonomy
 from pcm_leukemia.shapes import Mask, pack
 from pcm_leukemia.taxonomy import check_classes
@@ -200,8 +209,12 @@ class Dataset:
         if name == "detection" or self.taxonomy.name.endswith(f"/{name}"):
             return self
         known = ", ".join(dict.fromkeys(["detection", *(task.name for task in self.taxonomy.tasks)]))
+        nine = either("taxonomy=NINE, with labels", "--taxonomy pcm-leukemia, with --map")
+        way = (
+            "" if self.taxonomy.tasks else f", or read the data into the nine classes: {nine} for other names"
+        )
         raise ValueError(
-            f'task "{name}": the classes {", ".join(self.taxonomy.labels)} have no such task; use one of: {known}'
+            f'task "{name}": the classes {", ".join(self.taxonomy.labels)} have no such task; use one of: {known}{way}'
         )
 
     def relabel(

@@ -14,7 +14,7 @@ from pcm_leukemia import converters, sources
 from pcm_leukemia.classes import in_classes
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import CorruptFile, DataNotFound, ImpossibleValue, InvalidExport, option
-from pcm_leukemia.files import GIT_LFS, IMAGE_SUFFIXES, UNPACK, other_archive
+from pcm_leukemia.files import GIT_LFS, IMAGE_SUFFIXES, UNPACK, is_image_file, other_archive
 from pcm_leukemia.patients import Attribute, Table, Tag, assign, merge
 from pcm_leukemia.schema import Taxonomy
 
@@ -212,4 +212,6 @@ def _not_found(path: Path) -> DataNotFound:
         return DataNotFound(f"{path}: no such file or folder; {known}")
     zips = sorted(path.glob("*.zip"))
     hint = f"; unzip {zips[0].name}, or give its path" if zips else ""
+    if any(is_image_file(file.name) for level in ("*/*", "*/*/*") for file in path.glob(level)):
+        hint += f"; if it has a folder of images for each class, give image_folder:{path}"
     return DataNotFound(f"{path}: contains no data set{hint}; {known}")

@@ -11,7 +11,7 @@ import pytest
 from msgspec import structs
 
 from pcm_leukemia import IGNORE, NINE, Box, Cell, Dataset, Image, Patient, Split, Taxonomy
-from pcm_leukemia.errors import InvalidDataset, UnknownPart
+from pcm_leukemia.errors import InvalidDataset, UnknownPart, for_the_command_line
 from pcm_leukemia.schema import ImageId, PatientId
 from pcm_leukemia.shapes import Mask
 from pcm_leukemia.taxonomy import known
@@ -187,7 +187,16 @@ def test_tasks(ds: Dataset) -> None:
 def test_declared_classes_have_no_wbc_task() -> None:
     declared = Dataset("x", Taxonomy("declared", ("RBC", "WBC")), (an_image("a"),), (a_cell("a", 0, "RBC"),))
     assert declared.task("detection") == declared
-    with pytest.raises(ValueError, match='task "wbc": the classes RBC, WBC have no such task'):
+    with pytest.raises(
+        ValueError,
+        match='task "wbc": the classes RBC, WBC have no such task; use one of: detection, or read the data into the nine '
+        "classes: taxonomy=NINE, with labels for other names",
+    ):
+        declared.task("wbc")
+    with (
+        for_the_command_line(),
+        pytest.raises(ValueError, match="nine classes: --taxonomy pcm-leukemia, with --map for other names"),
+    ):
         declared.task("wbc")
 
 

@@ -166,12 +166,22 @@ def test_patients_by_every_way(tmp_path: Path) -> None:
         ("notes.txt", "is not a data set; give a CVAT export"),
         ("empty", "contains no data set; give a CVAT export"),
         ("zipped", r"contains no data set; unzip e\.zip, or give its path"),
+        (
+            "crops",
+            "contains no data set; if it has a folder of images for each class, give image_folder:.*crops",
+        ),
+        (
+            "crops_in_parts",
+            "contains no data set; if it has a folder of images for each class, give image_folder:",
+        ),
     ],
 )
 def test_what_is_no_data_set(tmp_path: Path, name: str, sentence: str) -> None:
     write(tmp_path / "notes.txt", "buy milk")
     (tmp_path / "empty").mkdir()
     write(tmp_path / "zipped" / "e.zip", b"")
+    write(tmp_path / "crops" / "Monocyte" / "a.PNG", b"")
+    write(tmp_path / "crops_in_parts" / "train" / "Monocyte" / "a.jpg", b"")
     with pytest.raises(DataNotFound, match=sentence):
         pcm.load_dataset(tmp_path / name)
 

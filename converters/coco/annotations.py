@@ -173,6 +173,8 @@ class Annotations:
         inside = box.clip(image.width, image.height)
         if inside is None:
             self._count("boxes outside their image", "left out")
+        else:
+            self._count("boxes that leave their image", "cut at its border")
         return inside
 
     def _count(self, kind: str, outcome: str) -> None:

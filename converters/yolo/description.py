@@ -77,7 +77,8 @@ def _in_zip(path: Path) -> str | None:
         return None
     if any(name.lower().endswith(".xml") for name in names):
         return None
-    return next((name for name in names if name.rpartition("/")[2] in (*_YAML, _DARKNET)), None)
+    usual = (*_YAML, _DARKNET, *_NAMES)
+    return next((name for name in names if name.rpartition("/")[2] in usual), None)
 
 
 def read(path: Path) -> Description:

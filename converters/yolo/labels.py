@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from pcm_leukemia.converters.yolo.listing import Issues, ListedImage
 from pcm_leukemia.converters.yolo.rows import Meaning, Row
-from pcm_leukemia.errors import Problem
+from pcm_leukemia.errors import Problem, option
 from pcm_leukemia.schema import Cell, Image
 from pcm_leukemia.shapes import Box, Polygon, RotatedBox
 
@@ -157,10 +157,12 @@ def _parse(
             raise _BadRow("the outline has no area", "draw it again, or drop the row")
         shape = _turned(outline) if meaning.rows == "obb" else outline
     leaves = max(-x1, -y1, x2 - width, y2 - height)
-    if (leaves > _ROUNDING and not clip) or x1 >= width or y1 >= height or x2 <= 0 or y2 <= 0:
+    elsewhere = x1 >= width or y1 >= height or x2 <= 0 or y2 <= 0
+    if (leaves > _ROUNDING and not clip) or elsewhere:
+        way = "" if elsewhere else f", or pass {option('clip', value=True)}"
         raise _BadRow(
             f"the box leaves the image of {width} x {height} by {leaves:.2f} px",
-            "correct it; coordinates are fractions of the image's size, 0 to 1",
+            f"correct it{way}; coordinates are fractions of the image's size, 0 to 1",
         )
     x1, x2 = _span(x1, x2, width)
     y1, y2 = _span(y1, y2, height)

@@ -17,6 +17,8 @@ from pcm_leukemia.schema import Image, ImageId
 
 __all__ = ["PatientTable", "from_csv"]
 
+_NAMES = "write the names of the images, or patterns such as *P012_3*"
+
 
 def from_csv(ds: Dataset, path: str | Path, *, same: Mapping[str, str] | None = None) -> Dataset:
     r"""Take the ids from a table: a path, a folder or a glob to a patient, and a diagnosis.
@@ -86,7 +88,7 @@ def from_csv(ds: Dataset, path: str | Path, *, same: Mapping[str, str] | None = 
         raise InvalidExport(problems)
     if idle := [f'{path}:{row.line}: "{row.path}"{table.doubt(row)}' for row in table.idle]:
         what = "no such image, or several" if table.doubtful else "no such image"
-        warnings.warn(f"{some(idle)}: {what}; write paths as CVAT shows them", DataWarning, stacklevel=2)
+        warnings.warn(f"{some(idle)}: {what}; {_NAMES}", DataWarning, stacklevel=2)
     return with_patients(ds, found, f"no row of {path} fits it", "add a row for it or its folder", same=same)
 
 
@@ -121,7 +123,7 @@ def _unmatched(
         rows = " and ".join(f'"{row.path}"' for row in table.rows[:2])
         images = " and ".join(f'"{image}"' for image in lost[:2])
         what = f"none of its {len(table.rows):,} rows fits any of the {len(lost):,} images: it has {rows}"
-        fix = "write paths as CVAT shows them, or give the table of this data set"
+        fix = f"{_NAMES}, or give the table of this data set"
         yield Problem(f"{path}", f"{what}, and the images are called {images}", fix)
         return
     if table.doubtful:
@@ -138,7 +140,7 @@ def _unmatched(
             yield Problem(f'image "{image}"', f"no row of {path} fits it", fix)
     if idle := [row for row in table.idle if not table.candidates(row)]:
         what = f'{len(idle):,} of its rows fit no image, the first "{idle[0].path}"'
-        yield Problem(f"{path}:{idle[0].line}", what, "write paths as CVAT shows them")
+        yield Problem(f"{path}:{idle[0].line}", what, _NAMES)
 
 
 _LONGEST_PATH = 1_024

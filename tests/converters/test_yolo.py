@@ -424,7 +424,7 @@ def test_every_wrong_row_is_listed(tmp_path: Path) -> None:
         "0 .5 .5 .1 nan": "has a number that is not finite; write class cx cy w h, or class x1 y1 x2 y2 x3 y3 ...",
         "0 .5 .5 0 .1": "the box is 0 wide and .1 high; draw it again, or drop the row",
         "0 .1 .1 .1 .5 .1 .9": "the outline has no area; draw it again, or drop the row",
-        "0 .99 .5 .1 .1": "the box leaves the image of 200 x 100 by 8.00 px; correct it; coordinates are fractions of the image's size, 0 to 1",
+        "0 .99 .5 .1 .1": "the box leaves the image of 200 x 100 by 8.00 px; correct it, or pass clip=True; coordinates are fractions of the image's size, 0 to 1",
         "0 100 50 20 20": "the box leaves the image of 200 x 100 by 21800.00 px; correct it; coordinates are fractions of the image's size, 0 to 1",
     }
     folder = foreign(tmp_path, {"train/a.png": "\n".join(["1 .5 .5 .1 .1", *rows])})

@@ -525,7 +525,7 @@ def test_labels_beside_images_in_a_folder_called_images(tmp_path: Path) -> None:
     assert len(yolo.read(tmp_path).cells) == 1
 
 
-@pytest.mark.parametrize("file", ["data.yaml", "obj.data"])
+@pytest.mark.parametrize("file", ["data.yaml", "obj.data", "classes.txt", "obj.names"])
 def test_a_zip_is_to_be_unpacked(tmp_path: Path, file: str) -> None:
     path = exports.zipped(
         tmp_path / "export.zip", {f"job/{file}": "names: [a]", "job/labels/train/a.txt": BOX}

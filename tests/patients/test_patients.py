@@ -248,7 +248,7 @@ def test_rows_that_fit_no_image_are_named(tmp_path: Path) -> None:
     with pytest.warns(DataWarning) as caught:
         patients.from_csv(paths("a/1.png"), file)
     assert [str(warning.message) for warning in caught] == [
-        f'{file}:4: "gone/2.png"\n{file}:5: "gone/*": no such image; write paths as CVAT shows them'
+        f'{file}:4: "gone/2.png"\n{file}:5: "gone/*": no such image; write the names of the images, or patterns such as *P012_3*'
     ]
 
 

@@ -68,7 +68,8 @@ def test_an_exact_name_goes_before_a_near_one_and_a_folder_after_it(tmp_path: Pa
     ds = paths("a/1.png", "a/2.png", "b/1.png")
     file = table(tmp_path, "path,patient", "a,A", "2,near", "b/1.png,exact", "b/1,idle")
     with pytest.warns(
-        DataWarning, match=r'patients.csv:5: "b/1": no such image; write paths as CVAT shows them'
+        DataWarning,
+        match=r'patients.csv:5: "b/1": no such image; write the names of the images, or patterns such as \*P012_3\*',
     ):
         assert list(patient_of(ds, file).values()) == ["A", "near", "exact"]
 
@@ -84,7 +85,7 @@ def test_names_that_several_images_end_with_are_named_once(tmp_path: Path) -> No
     ]
     file = table(tmp_path, "path,patient", "0.png,P1", "a,P2", "b,P3")
     with pytest.warns(
-        DataWarning, match='"0.png" fits 2 images, such as .*: no such image, or several; write paths'
+        DataWarning, match='"0.png" fits 2 images, such as .*: no such image, or several; write the names'
     ):
         patients.from_csv(ds, file)
 
@@ -97,7 +98,7 @@ def test_the_table_of_another_data_set_is_one_problem(tmp_path: Path) -> None:
     assert problems(paths(*(f"P1/{n}.png" for n in range(10, 60))), file) == [
         (
             f'{file}: none of its 50 rows fits any of the 50 images: it has "slide 0.tif" and "slide 1.tif", and the images are '
-            'called "P1/10.png" and "P1/11.png"; write paths as CVAT shows them, or give the table of this data set'
+            'called "P1/10.png" and "P1/11.png"; write the names of the images, or patterns such as *P012_3*, or give the table of this data set'
         )
     ]
 
@@ -106,7 +107,7 @@ def test_where_rows_and_images_are_left_the_rows_are_counted_once(tmp_path: Path
     file = table(tmp_path, "path,patient", "a.png,A", *(f"x{n}.tif,{n}" for n in range(30)))
     assert problems(paths("a.png", "b.png"), file) == [
         f'image "b.png": no row of {file} fits it; add a row for it or its folder',
-        f'{file}:3: 30 of its rows fit no image, the first "x0.tif"; write paths as CVAT shows them',
+        f'{file}:3: 30 of its rows fit no image, the first "x0.tif"; write the names of the images, or patterns such as *P012_3*',
     ]
 
 
