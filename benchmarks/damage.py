@@ -13,7 +13,9 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -29,22 +31,23 @@ Crash = tuple[int, str, str]
 Counts = Counter[tuple[str, str]]
 
 
-@cache
-def folder() -> Path:
-    """A folder of this process, in memory where that is possible."""
+_PLACE: list[str] = []
+"""The folder of the inputs, set in each process."""
+
+
+@contextmanager
+def place() -> Iterator[str]:
+    """A folder for the inputs of all processes, in memory where that is possible."""
     memory = Path("/dev/shm")
-    made = tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None, prefix="damage-")
-    _KEPT.append(made)
-    return Path(made.name)
-
-
-_KEPT: list[tempfile.TemporaryDirectory[str]] = []
+    with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None, prefix="damage-") as made:
+        _PLACE.append(made)
+        yield made
 
 
 @cache
 def specimen(name: str) -> Damaged:
     """The input of a reader; made once in each process."""
-    return Damaged(name, folder())
+    return Damaged(name, Path(tempfile.mkdtemp(dir=_PLACE[0])))
 
 
 def attempts(
@@ -100,13 +103,17 @@ def main() -> int:
     names = sorted(given.readers)
     if given.only is not None:
         name, key = chosen(given.seed, given.only, names)
-        print(name, specimen(name).attempt(key))
+        with place():
+            print(name, specimen(name).attempt(key))
         return 0
     found: Counts = Counter()
     seconds: dict[str, float] = dict.fromkeys(names, 0.0)
     crashes: list[Crash] = []
     began = time.perf_counter()
-    with ProcessPoolExecutor(given.jobs) as pool:
+    with (
+        place() as made,
+        ProcessPoolExecutor(given.jobs, initializer=_PLACE.append, initargs=(made,)) as pool,
+    ):
         starts = range(0, given.inputs, CHUNK)
         tasks = [
             pool.submit(attempts, given.seed, start, min(start + CHUNK, given.inputs), names)
