@@ -99,6 +99,8 @@ def from_description(
             else:
                 part_of[path] = part
     images_of = _measured(part_of, root, said.file, issues, check_images=check_images)
+    if images_of and root != said.folder.absolute():
+        root = _nearest_root(root, places, images_of)
     return (
         root,
         [ListedImage(images_of[path], part_of[path], places.labels(path)) for path in images_of],
@@ -200,6 +202,22 @@ def _root(folder: Path, parts: Iterable[list[Path]]) -> Path:
     """The folder of data.yaml, or the nearest folder above it that holds all images."""
     folders = {str(image.parent) for images in parts for image in images}
     return Path(os.path.commonpath([str(folder.absolute()), *folders]))
+
+
+def _nearest_root(root: Path, places: Places, images_of: dict[Path, Image]) -> Path:
+    """The folder that holds all images if data.yaml is elsewhere; `root` may be the whole disk, with much else in it.
+
+    The files of the images are set to be below it, unless some are links that lead out of it. Ids stay as they are.
+    """
+    nearest = places.root
+    if not all(path.is_relative_to(nearest) for path in images_of):
+        nearest = Path(os.path.commonpath([path.parent for path in images_of]))
+    real = nearest.resolve()
+    if all(path.resolve().is_relative_to(real) for path in images_of):
+        for path, image in images_of.items():
+            images_of[path] = replace(image, file=path.relative_to(nearest).as_posix())
+        return nearest
+    return root
 
 
 def _measured(

@@ -21,6 +21,7 @@ import pcm_leukemia as pcm
 from pcm_leukemia import NINE, Cell, Dataset, Image
 from pcm_leukemia.converters import yolo
 from pcm_leukemia.errors import CorruptFile, DataNotFound, DataWarning, InvalidExport, PcmError
+from pcm_leukemia.files import unlisted
 from pcm_leukemia.schema import ImageId
 from pcm_leukemia.shapes import Box, Polygon, RotatedBox
 
@@ -422,6 +423,34 @@ def test_labels_stay_beside_data_yaml_if_the_images_are_elsewhere(tmp_path: Path
     described(tmp_path / "set", f"train: images/train{NAMES}")
     ds = yolo.read(tmp_path / "set", images_root=tmp_path / "disk")
     assert len(ds.cells) == 1
+
+
+def test_files_are_below_the_folder_of_the_images_if_data_yaml_is_elsewhere(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    for name in ("images/train/a.png", "images/val/b.png"):
+        labelled(disk, name)
+    exports.write(tmp_path / "other.png", exports.png())
+    described(tmp_path / "job", f"path: {disk}\ntrain: images/train\nval: images/val{NAMES}")
+    exports.write(tmp_path / "list/train.txt", f"{disk}/images/train/a.png\n{disk}/images/val/b.png\n")
+    described(tmp_path / "list", f"train: train.txt{NAMES}")
+    for folder, root in (("job", disk), ("list", disk / "images")):
+        ds = yolo.read(tmp_path / folder)
+        assert [image.id for image in ds.images] == ["disk/images/train/a.png", "disk/images/val/b.png"]
+        assert ds.root == root
+        assert unlisted(root, [image.file for image in ds.images if image.file]) == []
+    assert yolo.read(tmp_path / "job", check_images=False).root == disk
+
+
+def test_links_out_of_the_folder_of_the_images_stay_readable_if_data_yaml_is_elsewhere(
+    tmp_path: Path,
+) -> None:
+    exports.write(tmp_path / "raw/a.png", exports.png())
+    labelled(tmp_path / "disk", "images/b.png")
+    exports.write(tmp_path / "disk/labels/a.txt", BOX)
+    (tmp_path / "disk/images/a.png").symlink_to(tmp_path / "raw/a.png")
+    described(tmp_path / "job", f"path: {tmp_path / 'disk'}\ntrain: images{NAMES}")
+    ds = yolo.read(tmp_path / "job")
+    assert (len(ds.images), ds.root) == (2, tmp_path)
 
 
 def test_images_root_is_never_passed_over(tmp_path: Path) -> None:
