@@ -7,10 +7,12 @@ The model and the terms of the loss come from transformers, devices and precisio
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
+from lightning import Fabric
 
 from pcm_leukemia.baselines import stain
 from pcm_leukemia.baselines.contract import Job
@@ -48,8 +50,16 @@ def train(job: Job, settings: Settings) -> dict[str, Any]:
         If the loss is not finite.
     """
     job.out.mkdir(parents=True, exist_ok=True)
-    fabric = fabric_of(job, settings.precision)
-    fabric.launch()
+    if job.devices > 1:
+        starting_model(
+            settings, job.train.taxonomy.labels
+        )  # in another process, its errors would be tracebacks
+    result: dict[str, Any] = fabric_of(job, settings.precision).launch(partial(_fit, job, settings))
+    return result
+
+
+def _fit(job: Job, settings: Settings, fabric: Fabric) -> dict[str, Any]:
+    """Train in this process, one of several if there are several devices; returns what `train` returns."""
     fabric.seed_everything(job.seed, verbose=False)
     start = starting_model(settings, job.train.taxonomy.labels)
     recolours = _recolours(job, settings)

@@ -13,6 +13,7 @@ from typing import Any, cast
 
 import torch
 from lightning import Fabric
+from lightning.fabric.strategies.ddp import DDPStrategy
 from rich.progress import track
 from torch import nn
 from torch.nn.functional import interpolate
@@ -71,10 +72,15 @@ def fabric_of(job: Job, precision: str) -> Fabric:
     return Fabric(
         accelerator="cuda" if cuda else job.device,
         devices=[int(index)] if index else job.devices,
-        # denoising has no part in a batch without cells
-        strategy="ddp_find_unused_parameters_true" if job.devices > 1 else "auto",
+        strategy=_several() if job.devices > 1 else "auto",
         precision=precision_of(precision, job.device),  # type: ignore[arg-type]
     )
+
+
+def _several() -> DDPStrategy:
+    """Processes that are started from this one: to start the command again would meet the run that it has begun."""
+    # denoising has no part in a batch without cells
+    return DDPStrategy(start_method="spawn", find_unused_parameters=True)
 
 
 class Training:
