@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,7 @@ import msgspec
 from pcm_leukemia.classes import in_classes
 from pcm_leukemia.converters.huggingface.columns import CellRest, ImageRest, corners, pyarrow
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.errors import CorruptFile, DataNotFound, InvalidDataset, PcmError, Problem
+from pcm_leukemia.errors import CorruptFile, DataNotFound, DataWarning, InvalidDataset, PcmError, Problem
 from pcm_leukemia.files import BAD_CONTENT, digest
 from pcm_leukemia.schema import Cell, Image, ImageId, Patient, PatientId, Split, Tag, Taxonomy
 from pcm_leukemia.shapes import Box, unpack
@@ -128,6 +129,11 @@ def read(
         If pyarrow is not installed.
     ValueError
         If `labels` maps a class to something other than a class or "ignore".
+
+    Warns
+    -----
+    DataWarning
+        If the dataset card names splits of which there are no files.
     """
     found = _Contents(Path(path), check_images=check_images and images_root is None)
     pa = pyarrow()
@@ -248,7 +254,26 @@ def _files(path: Path) -> list[Path]:
                 raise CorruptFile(
                     f"{folder / sibling}: is missing; copy it again, or leave out the whole split"
                 )
+    absent = [
+        split for split in _splits_of_card(path) if not any(name.startswith(f"{split}-") for name in there)
+    ]
+    if absent:
+        warnings.warn(
+            f"{path}: README.md names the splits {', '.join(absent)}, but detection/ has no files of them; copy these files, too, "
+            "unless you left them out on purpose",
+            DataWarning,
+            stacklevel=4,
+        )
     return files
+
+
+def _splits_of_card(path: Path) -> list[str]:
+    """The splits of the configuration detection that the dataset card names; none without a card."""
+    try:
+        card = (path / "README.md").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return []
+    return re.findall(r"^ +path: detection/(.+)-\*\.parquet$", card, re.MULTILINE)
 
 
 def _metadata_of(file: Path, schema: Any) -> _Metadata:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pcm_leukemia.images.comparing import compare_files, find_at, measure, measure_files
+from pcm_leukemia.images.comparing import compare_files, find_at, measure, measure_files, misfit
 from pcm_leukemia.images.cropping import BORDERS, Border, crop, crop_corners
 from pcm_leukemia.images.depth import WHITE_LEVEL
 from pcm_leukemia.images.encoding import encode
@@ -16,7 +16,6 @@ from pcm_leukemia.images.pixels import (
     files_of,
     load,
     load_bytes,
-    misfit,
     size,
     varies,
 )

@@ -6,6 +6,7 @@ known can depend on its pixels, and a file that does not end as it should may be
 
 from __future__ import annotations
 
+import io
 import os
 import warnings
 import zipfile
@@ -24,7 +25,7 @@ from pcm_leukemia.images.opening import BAD_IMAGE, opened
 from pcm_leukemia.images.pixels import decode_as_annotated, misfit_of, shown_size
 from pcm_leukemia.schema import Image, ImageId
 
-__all__ = ["compare_files", "find_at", "measure", "measure_files"]
+__all__ = ["compare_files", "find_at", "measure", "measure_files", "misfit"]
 
 _CHUNK = 256
 """Headers that a thread reads at a time: to hand over each alone would take longer than to read it."""
@@ -162,6 +163,22 @@ def find_at(
     root = pictures.root.absolute()
     compared, wrong = compare_files(found, root)
     return compared, root, [*problems, *pictures.problems, *wrong]
+
+
+def misfit(data: bytes, image: Image) -> Problem | None:
+    """Why the bytes of a file cannot be the annotated `image`, as in `compare_files`; None if they can.
+
+    Raises
+    ------
+    CorruptFile
+        If the file is not an image, or is cut short.
+    """
+    with opened(data, str(image.file)) as picture:
+        problem = misfit_of(picture, image)
+        cut = problem is None and _may_be_cut_short(io.BytesIO(data), picture)
+    if cut:
+        decode_as_annotated(data, image)
+    return problem
 
 
 def _compared(files: Files, file: str | None, image: Image | None) -> _Compared:

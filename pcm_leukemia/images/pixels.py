@@ -38,7 +38,6 @@ __all__ = [
     "files_of",
     "load",
     "load_bytes",
-    "misfit",
     "misfit_of",
     "shown_size",
     "size",
@@ -92,18 +91,6 @@ def load(files: Files, image: Image) -> Pixels:
         If the file cannot be decoded, or has another size than recorded.
     """
     return decode_as_annotated(_bytes_of(files, image), image)
-
-
-def misfit(data: bytes, image: Image) -> Problem | None:
-    """Why a file cannot be the annotated `image`, as in `images.compare_files`; None if it can.
-
-    Raises
-    ------
-    CorruptFile
-        If the file is not an image.
-    """
-    with opened(data, str(image.file)) as picture:
-        return misfit_of(picture, image)
 
 
 def load_bytes(files: Files, image: Image) -> bytes:

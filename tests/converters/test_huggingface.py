@@ -8,6 +8,7 @@ import io
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -491,6 +492,17 @@ def test_one_split_alone_is_read(ds: Dataset, folder: Path, tmp_path: Path) -> N
     assert again.parts == ("test",)
 
 
+def test_splits_of_the_card_without_a_file_are_named(ds: Dataset, folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder, tmp_path / "hf")
+    for file in (tmp_path / "hf" / "detection").glob("test-*"):
+        file.unlink()
+    with pytest.warns(
+        DataWarning, match=r"README\.md names the splits test, but detection/ has no files of them"
+    ):
+        again = huggingface.read(tmp_path / "hf")
+    assert set(again.images) == set(ds.images) - set(ds.part("test").images)
+
+
 def test_what_cannot_be_read(ds: Dataset, tmp_path: Path) -> None:
     with pytest.raises(DataNotFound, match=r"no detection/\*\.parquet in it; give a folder"):
         huggingface.read(tmp_path)
@@ -529,8 +541,9 @@ def test_what_cannot_be_read(ds: Dataset, tmp_path: Path) -> None:
         (lambda row: row["image"].update(bytes=turned(row)), "has EXIF orientation 3"),
         (lambda row: row["image"].update(bytes=LFS_POINTER), "Git LFS"),
         (lambda row: row["image"].update(bytes=None), 'image "P0/a.png": '),
+        (lambda row: row["image"].update(bytes=row["image"]["bytes"][:-60]), "is truncated"),
     ],
-    ids=["another size", "turned", "pointer", "none"],
+    ids=["another size", "turned", "pointer", "none", "cut short"],
 )
 def test_images_are_compared_with_their_rows(
     change: Callable[[dict[str, Any]], None], said: str, ds: Dataset, tmp_path: Path
