@@ -32,7 +32,7 @@ from pcm_leukemia.converters.crops.table import row_of, write_table
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import DataWarning, ExportError, PcmError, Problem, either, some
 from pcm_leukemia.files import Report, ahead, check_target, counts, portable_name
-from pcm_leukemia.images import BORDERS, Border, Files, crop, encode, files_of, load
+from pcm_leukemia.images import BORDERS, Border, Files, crop, encode, files_of, load, reason
 from pcm_leukemia.requirements import require
 from pcm_leukemia.schema import IGNORE, Cell, Image, ImageId
 
@@ -220,7 +220,7 @@ def _cut(files: Files, work: Path, style: _CropStyle, job: _ImageCrops) -> tuple
         pixels = load(files, job.image)
     except PcmError as error:
         return job.image.id, Problem(
-            f'image "{job.image.id}"', str(error), f"its {len(job.cells)} crops are missing"
+            f'image "{job.image.id}"', reason(job.image, error), f"its {len(job.cells)} crops are missing"
         )
     for cell, path in zip(job.cells, job.targets, strict=True):
         target = work / path

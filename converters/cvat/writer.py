@@ -205,17 +205,17 @@ def _add_images(
 ) -> None:
     if not images or ds.root is None:
         return
-    from pcm_leukemia.images import Files
+    from pcm_leukemia.images import files_of, load_bytes, reason
 
-    files = Files(ds.root)
-    missing = []
+    files = files_of(ds)
+    problems = []
     for image in track(images, "images", disable=not progress, transient=True):
         try:
-            archive.writestr(_member(layout.places[image.id].file), files.read(str(image.file)))
+            archive.writestr(_member(layout.places[image.id].file), load_bytes(files, image))
         except (DataNotFound, CorruptFile) as error:
-            missing.append(f'image "{image.id}": {error}')
-    if missing:
-        raise ExportError(some(missing))
+            problems.append(f'image "{image.id}": {reason(image, error)}')
+    if problems:
+        raise ExportError(some(problems))
 
 
 def _add_annotations(

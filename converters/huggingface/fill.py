@@ -25,7 +25,7 @@ from pcm_leukemia.converters.huggingface.shards import Shards
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import ExportError, PcmError, Problem, either, some
 from pcm_leukemia.files import ahead
-from pcm_leukemia.images import Files, crop, decode_as_annotated, encode, load_bytes
+from pcm_leukemia.images import Files, crop, decode_as_annotated, encode, load_bytes, reason
 from pcm_leukemia.schema import IGNORE, Cell, Image
 
 __all__ = ["CONFIGS", "Config", "ExportPlan", "write_shards"]
@@ -131,7 +131,7 @@ def _make(files: Files, plan: ExportPlan, image: Image) -> _ReadImage | Problem:
     except PcmError as error:
         return Problem(
             f'image "{image.id}"',
-            str(error),
+            reason(image, error),
             "repair its file, or leave the image out" + either(" with Dataset.select", ""),
         )
     return _ReadImage(

@@ -16,6 +16,7 @@ from pcm_leukemia.images.pixels import (
     files_of,
     load,
     load_bytes,
+    reason,
     size,
     varies,
 )
@@ -49,6 +50,7 @@ __all__ = [
     "notes_on_depth",
     "place",
     "place_all",
+    "reason",
     "size",
     "strip_identifiers",
     "varies",

@@ -19,7 +19,7 @@ import PIL.Image
 import PIL.ImageOps
 
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.errors import CorruptFile, DataNotFound, Problem, option
+from pcm_leukemia.errors import CorruptFile, DataNotFound, PcmError, Problem, option
 from pcm_leukemia.files import Files
 from pcm_leukemia.images.depth import given_white, is_deep, samples_of, to_8_bits
 from pcm_leukemia.images.opening import BAD_IMAGE, decoding, opened
@@ -39,6 +39,8 @@ __all__ = [
     "load",
     "load_bytes",
     "misfit_of",
+    "reason",
+    "require_fit",
     "shown_size",
     "size",
     "varies",
@@ -107,6 +109,26 @@ def load_bytes(files: Files, image: Image) -> bytes:
     with opened(data, str(image.file)) as picture:
         _require_fit(picture, image)
     return data
+
+
+def reason(image: Image, error: PcmError) -> str:
+    """What an error says about the file of an image, without the image's name, with which some begin."""
+    return str(error).removeprefix(f'image "{image.id}": ')
+
+
+def require_fit(files: Files, image: Image) -> None:
+    """Refuse a file whose header says that it is not the annotated `image`, as `images.compare_files` does.
+
+    Raises
+    ------
+    DataNotFound
+        If its file does not exist.
+    CorruptFile
+        If the file is not an image, has another size than recorded, or is turned under its boxes.
+    """
+    where = str(image.file)
+    with files.open(where) as stream, opened(stream, where) as picture:
+        _require_fit(picture, image)
 
 
 def decode_as_annotated(data: bytes, image: Image) -> Pixels:

@@ -11,10 +11,10 @@ from typing import Literal
 from rich.progress import track
 
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.errors import DataNotFound, ExportError, option, some
+from pcm_leukemia.errors import CorruptFile, DataNotFound, ExportError, option, some
 from pcm_leukemia.files import Files
 from pcm_leukemia.images.metadata import strip_identifiers
-from pcm_leukemia.images.pixels import files_of
+from pcm_leukemia.images.pixels import files_of, reason, require_fit
 from pcm_leukemia.schema import Image, ImageId
 
 __all__ = ["Placing", "check_placing", "notes_on_depth", "place", "place_all"]
@@ -111,21 +111,23 @@ def place_all(
     Raises
     ------
     ExportError
-        If files are missing (all of them are listed), or cannot be linked or stripped.
+        If files are missing or cannot be the annotated images (all of them are listed), or cannot be linked or stripped.
     CorruptFile
         If `strip` is set and a file is damaged.
     """
-    files, missing = files_of(ds), []
+    files, problems = files_of(ds), []
     with_file = [image for image in ds.images if image.file]
     for image in track(with_file, "images", disable=not progress, transient=True):
         target = targets[image.id]
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
-            place(files, str(image.file), target, how, strip=strip)
-        except DataNotFound as error:
-            missing.append(f'image "{image.id}": {error}')
-    if missing:
-        raise ExportError(some(missing))
+            require_fit(files, image)
+        except (DataNotFound, CorruptFile) as error:
+            problems.append(f'image "{image.id}": {reason(image, error)}')
+            continue
+        place(files, str(image.file), target, how, strip=strip)
+    if problems:
+        raise ExportError(some(problems))
     notes = []
     if strip:
         notes.append("the images are copied without metadata; their pixels are the same")

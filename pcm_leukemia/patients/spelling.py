@@ -27,6 +27,8 @@ Diagnoses: TypeAlias = Mapping[str, str | None]
 
 _SHORTENED = re.compile(r"\d([.,]\d+)?E\+\d+|#(REF!|N/A|NAME\?|VALUE!|NUM!|DIV/0!|NULL!|#+)")
 """What a spreadsheet shows instead of a long number, and its error values."""
+_MISSING = re.compile(r"nan|nat|none|null|n\.?/?a\.?|<na>|unknown|unbekannt|[-–—?.]+", re.IGNORECASE)
+"""What programs and people write where they have no id."""
 _NUMBER = re.compile(r"(\d+)(?:[.,](\d*))?(?:e([+-]?\d{1,6}))?")
 _THOUSANDS = re.compile(r"\d{1,3}[.,]\d{3}")
 _BETWEEN = "|"
@@ -43,7 +45,7 @@ class Doubt(NamedTuple):
 
 
 def doubts(ds: Dataset) -> list[Doubt]:
-    """Find patients that may be one under several spellings, and ids that a spreadsheet has damaged.
+    """Find patients that may be one under several spellings, and ids that are missing or damaged by a spreadsheet.
 
     Examples
     --------
@@ -67,16 +69,20 @@ def doubts(ds: Dataset) -> list[Doubt]:
         )
         for ids in alike(diagnosis_of)
     ]
-    what = "was replaced or shortened by a spreadsheet, so it may be the id of several patients"
-    fix = "format the column of the ids as text, enter them again and save the table"
-    damaged = (patient for patient in diagnosis_of if _SHORTENED.fullmatch(patient.strip()))
-    return [
-        *spelled,
-        *(
-            Doubt("damaged-patient-id", (patient,), Problem(f'patient "{patient}"', what, fix))
-            for patient in damaged
-        ),
-    ]
+    return [*spelled, *(doubt for patient in diagnosis_of if (doubt := _damaged(patient)))]
+
+
+def _damaged(patient: str) -> Doubt | None:
+    """The doubt about an id that a spreadsheet has damaged, or that says that there is no id."""
+    if _SHORTENED.fullmatch(patient.strip()):
+        what = "was replaced or shortened by a spreadsheet, so it may be the id of several patients"
+        fix = "format the column of the ids as text, enter them again and save the table"
+    elif _MISSING.fullmatch(patient.strip()):
+        what = "looks like a missing id, so it may be several patients, who may have images in other parts"
+        fix = "enter their ids"
+    else:
+        return None
+    return Doubt("damaged-patient-id", (patient,), Problem(f'patient "{patient}"', what, fix))
 
 
 def warn_of_spellings(ds: Dataset, *, stacklevel: int = 2) -> None:
@@ -92,13 +98,10 @@ def warn_of_spellings(ds: Dataset, *, stacklevel: int = 2) -> None:
             DataWarning,
             stacklevel=stacklevel + 1,
         )
-    if damaged := [doubt.problem for doubt in found if doubt.kind == "damaged-patient-id"]:
-        lines = some(problem.where for problem in damaged)
-        warnings.warn(
-            f"{ds.name}: {lines}: {damaged[0].what}; {damaged[0].fix}",
-            DataWarning,
-            stacklevel=stacklevel + 1,
-        )
+    damaged = [doubt.problem for doubt in found if doubt.kind == "damaged-patient-id"]
+    for what, fix in dict.fromkeys((problem.what, problem.fix) for problem in damaged):
+        lines = some(problem.where for problem in damaged if problem.what == what)
+        warnings.warn(f"{ds.name}: {lines}: {what}; {fix}", DataWarning, stacklevel=stacklevel + 1)
 
 
 def alike(patients: Iterable[str]) -> list[tuple[str, ...]]:

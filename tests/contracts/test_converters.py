@@ -13,6 +13,7 @@ from typing import Any, cast
 
 import PIL.Image
 import pytest
+from damaged.mutations import LFS_POINTER
 from msgspec import structs
 
 import pcm_leukemia as pcm
@@ -281,6 +282,36 @@ def test_images_that_are_gone_leave_nothing_half_written(name: str, ds: Dataset,
         assert [path.name for path in tmp_path.iterdir()] == ["pixels"]
     else:
         assert len(report.problems) == 4
+
+
+def half_a_turn(file: Path) -> None:
+    exif = PIL.Image.Exif()
+    exif[0x0112] = 3
+    with PIL.Image.open(file) as picture:
+        picture.load()
+        picture.save(file, exif=exif)
+
+
+REPLACED: dict[str, Callable[[Path], object]] = {
+    "another size": lambda file: PIL.Image.new("RGB", (70, 90)).save(file),
+    "turned": half_a_turn,
+    "pointer": lambda file: file.write_bytes(LFS_POINTER),
+}
+
+
+@pytest.mark.parametrize("replaced", REPLACED)
+@pytest.mark.parametrize("name", converters.names())
+@pytest.mark.filterwarnings("ignore:image .*:pcm_leukemia.errors.DataWarning")
+def test_files_that_are_not_the_annotated_images_are_refused(
+    name: str, replaced: str, ds: Dataset, tmp_path: Path
+) -> None:
+    REPLACED[replaced](tmp_path / "pixels" / "P1" / "a.png")
+    try:
+        said = [str(problem) for problem in write(name, ds, tmp_path / "out").problems]
+    except PcmError as error:
+        said = str(error).splitlines()
+        assert [path.name for path in tmp_path.iterdir()] == ["pixels"]
+    assert [line.count('image "P1/a.png"') for line in said] == [1]
 
 
 # Describing

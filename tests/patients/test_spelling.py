@@ -149,6 +149,18 @@ def test_ids_that_a_spreadsheet_cannot_have_kept_are_named() -> None:
     ]
 
 
+def test_words_for_a_missing_id_are_named_and_not_taken_for_one_patient() -> None:
+    words = ("nan", "None", "NULL", "N/A", "n.a.", "<NA>", "NaT", "unknown", "-", "?")
+    found = patients.doubts(people(*words, "Nancy", "Na1", "A-1", "00"))
+    assert {doubt.patients[0] for doubt in found if doubt.kind == "damaged-patient-id"} == set(words)
+    with pytest.warns(DataWarning) as caught:
+        splits.folds(people("nan", "1E+11", "b"), 2)
+    assert [str(warning.message).split(", so")[0] for warning in caught] == [
+        'demo: patient "1E+11": was replaced or shortened by a spreadsheet',
+        'demo: patient "nan": looks like a missing id',
+    ]
+
+
 def test_ids_that_look_the_same_are_told_apart() -> None:
     with pytest.warns(DataWarning, match=r'different: "Jos\\xe9|different: "Jose\\u0301" and "José"; if'):
         splits.folds(people("José", unicodedata.normalize("NFD", "José")), 2)
