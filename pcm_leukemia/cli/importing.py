@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -33,7 +34,9 @@ from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.files import count_unlisted, unlisted
 from pcm_leukemia.loading import load_dataset
 from pcm_leukemia.patients import Attribute, Table, Tag
+from pcm_leukemia.schema import Split
 from pcm_leukemia.sources import split_name
+from pcm_leukemia.splits import leaks
 from pcm_leukemia.updating import update
 
 __all__ = ["import_"]
@@ -113,6 +116,8 @@ def import_(
         _say_unlisted(read)
     if copied and export.resolve() != out.resolve():
         print(f"  splits: {', '.join(store.split_names(export)) or 'none'}")
+    elif ds.split and not before:
+        _say_split(ds, ds.split, out)
     _say_ignored(ds)
 
 
@@ -155,6 +160,17 @@ def _say_updated(before: Dataset, after: Dataset, out: Path) -> None:
     print(f"  changed: the cells of {changed:,} of {len(before.images):,} images")
     if added := len(after.images) - len(before.images):
         print(f"  added: {added:,} images; place them in a split: pcm-leukemia split {out} --extend")
+
+
+def _say_split(ds: Dataset, split: Split, out: Path) -> None:
+    images = Counter(split.part_of.values())
+    counts = ", ".join(f"{part} {images[part]:,}" for part in split.parts)
+    said = f'split "{split.name}" came with the data: {counts} images'
+    apart = {leak.patient for leak in leaks(ds, split)} - {None}
+    if apart:
+        are = "patients are" if len(apart) > 1 else "patient is"
+        said += f"; {len(apart):,} {are} in several parts, so make one by patient: pcm-leukemia split {out} --replace"
+    print(f"  {said}")
 
 
 def _say_unlisted(ds: Dataset) -> None:
