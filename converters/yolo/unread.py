@@ -10,13 +10,11 @@ from pcm_leukemia.converters.yolo.description import FILES
 from pcm_leukemia.converters.yolo.listing import Issues, ListedImage
 from pcm_leukemia.converters.yolo.places import Places, walk
 from pcm_leukemia.errors import Problem, some
-from pcm_leukemia.files import IMAGE_SUFFIXES
+from pcm_leukemia.files import IMAGE_SUFFIXES, UNREAD_SUFFIXES
 from pcm_leukemia.schema import part_named
 
 __all__ = ["Tree", "none_labelled", "refuse_unread", "strays"]
 
-_OTHER_KINDS = frozenset({".avif", ".dcm", ".dng", ".gif", ".heic", ".heif", ".jfif", ".jp2", ".mpo", ".svs"})
-"""The suffixes of images that are not read."""
 _TEXTS = frozenset({".txt"})
 
 
@@ -106,7 +104,7 @@ def _counted_elsewhere(tree: Tree, named: Iterable[str]) -> str:
 def _report_other_kinds(tree: Tree, places: Places, texts: set[str], issues: Issues) -> None:
     """Report images of a kind that is not read: as a problem if they have labels."""
     kinds: dict[str, list[Path]] = {}
-    for image in map(Path, tree.of(_OTHER_KINDS)):
+    for image in map(Path, tree.of(UNREAD_SUFFIXES)):
         kinds.setdefault(image.suffix.lower(), []).append(image)
     for kind, images in sorted(kinds.items()):
         what = f"{len(images):,} {kind} files are not read"

@@ -9,7 +9,15 @@ from pcm_leukemia.files.digests import digest
 from pcm_leukemia.files.finding import Found, common_form, find_images, find_paths
 from pcm_leukemia.files.naming import ImageNames
 from pcm_leukemia.files.paths import leads_outside, portable_name
-from pcm_leukemia.files.reading import BAD_CONTENT, BAD_FILE, GIT_LFS, IMAGE_SUFFIXES, Files, read_text
+from pcm_leukemia.files.reading import (
+    BAD_CONTENT,
+    BAD_FILE,
+    GIT_LFS,
+    IMAGE_SUFFIXES,
+    UNREAD_SUFFIXES,
+    Files,
+    read_text,
+)
 from pcm_leukemia.files.roots import common_root, way_below
 from pcm_leukemia.files.unlisted import count_unlisted, first_of, is_image_file, unlisted
 from pcm_leukemia.files.writing import (
@@ -43,6 +51,7 @@ __all__ = [
     "IMAGE_SUFFIXES",
     "MARKER",
     "UNPACK",
+    "UNREAD_SUFFIXES",
     "Container",
     "Document",
     "Files",

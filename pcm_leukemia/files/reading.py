@@ -18,10 +18,29 @@ from pcm_leukemia.files.digests import digest
 from pcm_leukemia.files.paths import leads_outside
 from pcm_leukemia.files.zips import open_zip
 
-__all__ = ["BAD_CONTENT", "BAD_FILE", "GIT_LFS", "IMAGE_SUFFIXES", "Files", "read_text"]
+__all__ = ["BAD_CONTENT", "BAD_FILE", "GIT_LFS", "IMAGE_SUFFIXES", "UNREAD_SUFFIXES", "Files", "read_text"]
 
 IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 """The suffixes of image files, in lower case: those that Pillow and ultralytics 8.3 and later can open."""
+UNREAD_SUFFIXES = frozenset(
+    {
+        ".avif",
+        ".czi",
+        ".dcm",
+        ".dng",
+        ".gif",
+        ".heic",
+        ".heif",
+        ".jfif",
+        ".jp2",
+        ".mpo",
+        ".nd2",
+        ".ndpi",
+        ".pgm",
+    }
+    | {".pnm", ".ppm", ".psd", ".svs"}
+)
+"""The suffixes of other image files, which are not read, in lower case."""
 
 BAD_FILE = (OSError, EOFError, ValueError, RuntimeError, struct.error, zlib.error, zipfile.BadZipFile)
 """The exceptions on reading from a disk or a damaged zip; RuntimeError: encrypted, or an unknown compression."""

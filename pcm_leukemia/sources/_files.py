@@ -117,8 +117,8 @@ def _readable(folder: str | Path) -> Iterator[None]:
         ) from error
 
 
-def listing(root: Path, suffixes: Collection[str] = IMAGE_SUFFIXES) -> list[str]:
-    """List all files below `root` with one of the suffixes, as sorted POSIX paths relative to `root`.
+def listing(root: Path, suffixes: Collection[str] | None = IMAGE_SUFFIXES) -> list[str]:
+    """List all files below `root` with one of the suffixes, or with any, as sorted POSIX paths relative to `root`.
 
     Names that begin with a dot, and ``__MACOSX`` folders, are skipped.
     """
@@ -132,7 +132,7 @@ def listing(root: Path, suffixes: Collection[str] = IMAGE_SUFFIXES) -> list[str]
                     continue
                 if is_folder(entry):
                     folders.append((f"{inner}{entry.name}/", entry.path))
-                elif os.path.splitext(entry.name)[1].lower() in suffixes:  # noqa: PTH122 - faster, and called for every file
+                elif suffixes is None or os.path.splitext(entry.name)[1].lower() in suffixes:  # noqa: PTH122 - faster, and called for every file
                     found.append(inner + entry.name)
     return sorted(found)
 

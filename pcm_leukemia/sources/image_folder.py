@@ -11,13 +11,14 @@ Use it for a lab's own cells, and for data sets in this layout.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from pcm_leukemia import patients as people
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.errors import Problem, UnknownLabel, either
+from pcm_leukemia.errors import InvalidExport, Problem, UnknownLabel, either, some
+from pcm_leukemia.files import IMAGE_SUFFIXES, UNREAD_SUFFIXES
 from pcm_leukemia.schema import IGNORE, Taxonomy, part_named
 from pcm_leukemia.sources._files import find_root, listing, not_found, warn
 from pcm_leukemia.sources._labels import LabelMap, Rule, read_map
@@ -79,6 +80,8 @@ def read(
     ------
     DataNotFound
         If no folder has images in it.
+    InvalidExport
+        If no image of a folder can be read, or a folder has only files of other kinds.
     UnknownLabel
         If a folder is not a class; all are listed.
     ValueError
@@ -87,7 +90,7 @@ def read(
     Warns
     -----
     DataWarning
-        If files are not images or not in a class folder, and are left out, or `labels` names a folder that is absent.
+        If files are of a kind that is not read, are not images or not in a class folder, and are left out, or `labels` names a folder that is absent.
 
     Examples
     --------
@@ -121,10 +124,53 @@ def read(
     if taxonomy == "declared":
         given = labels or {}
         names = [given.get(raw, raw) for raw in sorted({row.raw for row in rows})]
-        classes = dict.fromkeys(name for name in (*names, *given.values()) if name != IGNORE)
-        taxonomy = Taxonomy("declared", tuple(classes))
-    ds = crops(SOURCE, folder, rows, _map(rows, labels or {}, taxonomy, str(root)), workers=workers)
+        new = dict.fromkeys(name for name in (*names, *given.values()) if name != IGNORE)
+        taxonomy = Taxonomy("declared", tuple(new))
+    classes = _map(rows, labels or {}, taxonomy, str(root))
+    _refuse_unread(folder, {row.raw for row in rows}, depth, (*(labels or {}), *taxonomy.labels))
+    ds = crops(SOURCE, folder, rows, classes, workers=workers)
+    _refuse_lost(folder, rows, ds)
     return ds if patients is None else people.assign(ds, patients)
+
+
+def _refuse_unread(folder: Path, read: Collection[str], depth: int, classes: Iterable[str]) -> None:
+    """Refuse class folders none of whose files is read, and warn of images of other kinds in the others."""
+    known = {name.casefold() for name in classes}
+    kinds: dict[str, Counter[str]] = {}
+    for file in listing(folder, None):
+        steps, kind = file.split("/"), PurePosixPath(file).suffix.lower()
+        if len(steps) > depth and kind not in IMAGE_SUFFIXES:
+            raw = steps[depth - 1]
+            if kind in UNREAD_SUFFIXES or (raw not in read and raw.casefold() in known):
+                kinds.setdefault(raw, Counter())[kind or "other"] += 1
+    described = {
+        raw: ", ".join(f"{count:,} {kind}" for kind, count in counts.items())
+        for raw, counts in sorted(kinds.items())
+    }
+    fix = "save them as PNG, JPEG or TIFF, or move the folder elsewhere"
+    if problems := [
+        Problem(f'{folder} folder "{raw}"', f"has no image that is read, but {what} files", fix)
+        for raw, what in described.items()
+        if raw not in read
+    ]:
+        raise InvalidExport(problems)
+    if described:
+        warn(
+            f"{folder}: files of these kinds are not read: {some(f'{raw}: {what}' for raw, what in described.items())}"
+        )
+
+
+def _refuse_lost(folder: Path, rows: Iterable[Crop], ds: Dataset) -> None:
+    """Refuse class folders none of whose images can be read."""
+    lost = Counter(row.raw for row in rows)
+    for cell in ds.cells:
+        lost.pop(cell.raw_label, None)
+    if lost:
+        fix = "repair these files, or move the folder elsewhere"
+        raise InvalidExport(
+            Problem(f'{folder} folder "{raw}"', f"none of its {count:,} images can be read", fix)
+            for raw, count in sorted(lost.items())
+        )
 
 
 def _map(rows: list[Crop], given: Mapping[str, str], taxonomy: Taxonomy, where: str) -> LabelMap:

@@ -610,6 +610,36 @@ def test_image_folder_names_every_folder_that_is_no_class(tmp_path: Path) -> Non
         image_folder.read(facts.root, labels={"debris": "ignore", "debrs": "ignore"})
 
 
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("Neutrophil/a.heic", "has no image that is read, but 1 .heic files; save them as PNG"),
+        ("drawings/a.gif", "has no image that is read, but 1 .gif files; save them as PNG"),
+        ("Neutrophil/a", "has no image that is read, but 1 other files; save them as PNG"),
+        ("Neutrophil/a.png", "none of its 1 images can be read; repair these files"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:.* unreadable files are left out")
+def test_image_folder_loses_no_class(name: str, said: str, tmp_path: Path) -> None:
+    for read in ("Lymphocyte/a.png", "Monocyte/a.png"):
+        picture(tmp_path / read)
+    lost = tmp_path / name
+    lost.parent.mkdir()
+    lost.write_bytes(b"no image")
+    with pytest.raises(InvalidExport, match=f'folder "{lost.parent.name}": {said}'):
+        image_folder.read(tmp_path)
+
+
+def test_image_folder_counts_files_of_other_kinds(tmp_path: Path) -> None:
+    for file in ("Lymphocyte/a.png", "Lymphocyte/readme.txt", "scripts/cut.py", "Lymphocyte/b.heic"):
+        picture(tmp_path / "a.png")
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        (tmp_path / "a.png").rename(tmp_path / file)
+    with pytest.warns(DataWarning, match=r"files of these kinds are not read: Lymphocyte: 1 \.heic$"):
+        ds = image_folder.read(tmp_path)
+    assert [image.id for image in ds.images] == ["Lymphocyte/a.png"]
+
+
 def test_image_folder_without_parts_and_with_other_classes(tmp_path: Path) -> None:
     for name in ("blast/1.png", "blast/deeper/2.png", "no blast/1.png"):
         picture(tmp_path / name)
