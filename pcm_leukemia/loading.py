@@ -199,6 +199,10 @@ def _with_digests(ds: Dataset) -> Dataset:
     return replace(ds, images=images)
 
 
+_HUGGING_FACE = ("*.parquet", "metadata.jsonl", "metadata.csv")
+"""Files of Hugging Face data sets."""
+
+
 def _not_found(path: Path) -> DataNotFound:
     """The error for a path that no format recognises."""
     titles = [*(form.TITLE for form in reversed(converters.readable())), "NAME:ROOT of a public data set"]
@@ -212,6 +216,14 @@ def _not_found(path: Path) -> DataNotFound:
         return DataNotFound(f"{path}: no such file or folder; {known}")
     zips = sorted(path.glob("*.zip"))
     hint = f"; unzip {zips[0].name}, or give its path" if zips else ""
-    if any(is_image_file(file.name) for level in ("*/*", "*/*/*") for file in path.glob(level)):
+    others = sorted(
+        file for name in _HUGGING_FACE for level in (name, f"*/{name}") for file in path.glob(level)
+    )
+    if others:
+        hint += (
+            f"; {others[0].relative_to(path)} is of a Hugging Face data set that pcm-leukemia did not write: open it with "
+            "datasets.load_dataset, and write it as COCO"
+        )
+    elif any(is_image_file(file.name) for level in ("*/*", "*/*/*") for file in path.glob(level)):
         hint += f"; if it has a folder of images for each class, give image_folder:{path}"
     return DataNotFound(f"{path}: contains no data set{hint}; {known}")
