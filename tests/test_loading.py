@@ -167,6 +167,14 @@ def test_patients_by_every_way(tmp_path: Path) -> None:
         ("empty", "contains no data set; give a CVAT export"),
         ("zipped", r"contains no data set; unzip e\.zip, or give its path"),
         (
+            "parquet",
+            "contains no data set; data/train.parquet is of a Hugging Face data set that pcm-leukemia did",
+        ),
+        (
+            "jsonl",
+            "contains no data set; train/metadata.jsonl is of a Hugging Face data set that pcm-leukemia",
+        ),
+        (
             "crops",
             "contains no data set; if it has a folder of images for each class, give image_folder:.*crops",
         ),
@@ -180,6 +188,9 @@ def test_what_is_no_data_set(tmp_path: Path, name: str, sentence: str) -> None:
     write(tmp_path / "notes.txt", "buy milk")
     (tmp_path / "empty").mkdir()
     write(tmp_path / "zipped" / "e.zip", b"")
+    write(tmp_path / "parquet" / "data" / "train.parquet", b"")
+    write(tmp_path / "jsonl" / "train" / "metadata.jsonl", b"")
+    write(tmp_path / "jsonl" / "train" / "a.png", b"")
     write(tmp_path / "crops" / "Monocyte" / "a.PNG", b"")
     write(tmp_path / "crops_in_parts" / "train" / "Monocyte" / "a.jpg", b"")
     with pytest.raises(DataNotFound, match=sentence):
