@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import reprlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from itertools import islice
+from pathlib import Path
 from typing import Literal
 
+from pcm_leukemia.converters.yolo import description
 from pcm_leukemia.converters.yolo.description import Description
 from pcm_leukemia.errors import InvalidExport, Problem, UnknownLabel
 from pcm_leukemia.schema import IGNORE, Taxonomy
 from pcm_leukemia.taxonomy import known, label_map, not_a_class
 
-__all__ = ["read_classes"]
+__all__ = ["contradictions", "read_classes"]
 
 
 def read_classes(
@@ -46,6 +50,22 @@ def read_classes(
     if unknown:
         raise UnknownLabel(unknown)
     return labels, taxonomy
+
+
+def contradictions(said: Description, folders: Iterable[Path]) -> list[str]:
+    """Notes on other lists of the classes, beside the description or in `folders`, that give an id to another class."""
+    names = _names(said.content, str(said.file))
+    notes = []
+    for other in description.others(said, folders):
+        with suppress(InvalidExport):
+            theirs = _names(other.content, str(other.file))
+            differing = (
+                f'class {number} is "{name}" in {said.file}, which is read, and "{their}" in {other.file}'
+                for number, (name, their) in enumerate(zip(names, theirs, strict=False))
+                if name.strip().casefold() != their.strip().casefold()
+            )
+            notes += [f"{first}; look at some cells of this class" for first in islice(differing, 1)]
+    return notes
 
 
 def _names(content: Mapping[str, object], where: str) -> list[str]:

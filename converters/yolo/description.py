@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import yaml
 
 from pcm_leukemia.errors import CorruptFile, DataNotFound, InvalidExport, Problem
 
-__all__ = ["FILES", "Description", "describes", "find", "read"]
+__all__ = ["FILES", "Description", "describes", "find", "others", "read"]
 
 _YAML = ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml")
 _DARKNET = "obj.data"
@@ -47,6 +48,15 @@ def find(folder: Path) -> Path | None:
         if (folder / name).is_file() and (has_labels or _labels_beside(folder)):
             return folder / name
     return None
+
+
+def others(said: Description, folders: Iterable[Path]) -> Iterator[Description]:
+    """What other files beside a description, or in `folders`, say of the classes; those that cannot be read are left out."""
+    places = {said.folder / name for name in (*_YAML, *_NAMES)} | {folder / _NAMES[0] for folder in folders}
+    for file in sorted(places - {said.file}):
+        if file.is_file():
+            with suppress(CorruptFile):
+                yield read(file)
 
 
 def _labels_beside(folder: Path) -> bool:

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pcm_leukemia.converters.yolo import description
-from pcm_leukemia.converters.yolo.classes import read_classes
+from pcm_leukemia.converters.yolo.classes import contradictions, read_classes
 from pcm_leukemia.converters.yolo.labels import read_cells, read_file, rows_to_judge
 from pcm_leukemia.converters.yolo.listing import Issues, ListedImage, compared, from_description
 from pcm_leukemia.converters.yolo.places import Places
 from pcm_leukemia.converters.yolo.rows import Meaning, Rows, declared, meaning_of
 from pcm_leukemia.converters.yolo.table import at_images_root, from_table, marker, refuse_missing
-from pcm_leukemia.converters.yolo.unread import Tree, none_labelled, refuse_unread, strays
+from pcm_leukemia.converters.yolo.unread import Tree, none_labelled, refuse_unread, shared, strays
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import DataWarning, InvalidExport, some
 from pcm_leukemia.schema import Patient, Split, Taxonomy
@@ -104,7 +104,8 @@ def read(
     if issues.problems:
         raise InvalidExport(issues.problems)
     if not mark:
-        issues.notes += strays(tree, listed)
+        issues.notes += [*strays(tree, listed), *shared(listed)]
+        issues.notes += contradictions(said, {each.labels.parent for each in listed})
     _warn(issues, meaning, listed)
     made = mark.get("made")
     diagnoses = {e.image.patient: e.diagnosis or None for e in listed if e.image.patient is not None}

@@ -13,7 +13,7 @@ from pcm_leukemia.errors import Problem, some
 from pcm_leukemia.files import IMAGE_SUFFIXES, UNREAD_SUFFIXES
 from pcm_leukemia.schema import part_named
 
-__all__ = ["Tree", "none_labelled", "refuse_unread", "strays"]
+__all__ = ["Tree", "none_labelled", "refuse_unread", "shared", "strays"]
 
 _TEXTS = frozenset({".txt"})
 
@@ -130,6 +130,16 @@ def strays(tree: Tree, listed: Sequence[ListedImage]) -> list[str]:
     lost = [text for text in sorted({*beside, *below} - labels) if not _is_no_label_file(PurePosixPath(text))]
     text = f"{len(lost):,} label files belong to no image that data.yaml names, and are ignored:\n{some(lost, 5)}"
     return [text] if lost else []
+
+
+def shared(listed: Iterable[ListedImage]) -> list[str]:
+    """A note on images that share a label file, because their names differ in the extension alone."""
+    images: dict[Path, list[str]] = {}
+    for each in listed:
+        images.setdefault(each.labels, []).append(each.image.id)
+    both = [" and ".join(sorted(ids)) for ids in images.values() if len(ids) > 1]
+    text = f"{len(both):,} label files belong to several images, which get the same cells:\n{some(both, 5)}"
+    return [text] if both else []
 
 
 def _is_no_label_file(text: PurePosixPath) -> bool:

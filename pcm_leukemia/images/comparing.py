@@ -22,7 +22,7 @@ from pcm_leukemia.errors import DataWarning, PcmError, Problem
 from pcm_leukemia.files import Files, find_images, open_container
 from pcm_leukemia.images.depth import declared_white, given_white, is_deep
 from pcm_leukemia.images.opening import BAD_IMAGE, opened
-from pcm_leukemia.images.pixels import decode_as_annotated, misfit_of, shown_size
+from pcm_leukemia.images.pixels import decode_as_annotated, misfit_of, shown_size, stored_size
 from pcm_leukemia.schema import Image, ImageId
 
 __all__ = ["compare_files", "find_at", "measure", "measure_files", "misfit"]
@@ -43,6 +43,7 @@ class _Compared(NamedTuple):
     image: Image | None
     problem: Problem | None = None
     has_pages: bool = False
+    is_turned: bool = False
 
 
 def measure(files: Files, file: str) -> Image:
@@ -115,7 +116,7 @@ def measure_files(
 ) -> tuple[list[Image | None], list[Problem]]:
     """The rows of image files of which nothing else is known, by their paths below `root`.
 
-    Parameters and warnings are those of `compare_files`, and nothing is raised.
+    Parameters and warnings are those of `compare_files`, with one more if files are turned, and nothing is raised.
 
     Returns
     -------
@@ -124,6 +125,14 @@ def measure_files(
         file cannot be read; and the problems.
     """
     compared = _all_compared(Files(root), ((name, None) for name in names), workers)
+    turned = [each.image.file for each in compared if each.image and each.is_turned]
+    if turned:
+        warnings.warn(
+            f"{root}: {len(turned):,} image files are turned by their EXIF orientation, the first is {turned[0]}; their "
+            "annotations are read as those of the image as it is shown: look at the boxes",
+            DataWarning,
+            stacklevel=2,
+        )
     return [each.image for each in compared], [each.problem for each in compared if each.problem]
 
 
@@ -197,10 +206,11 @@ def _compared(files: Files, file: str | None, image: Image | None) -> _Compared:
                 deep = problem is None and is_deep(picture)
                 cut = problem is None and _may_be_cut_short(stream, picture)
                 paged = problem is None and _has_pages(picture)
+                turned = shown_size(picture) != stored_size(picture)
             image = replace(image, digest=files.digest(file, stream))
         if cut:
             decode_as_annotated(files.read(file), image)
-        return _Compared(_with_white_level(files, image) if deep else image, problem, paged)
+        return _Compared(_with_white_level(files, image) if deep else image, problem, paged, turned)
     except PcmError as error:
         return _Compared(image, Problem(where, str(error), "then import again"))
     except BAD_IMAGE as error:

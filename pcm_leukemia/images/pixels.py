@@ -43,6 +43,7 @@ __all__ = [
     "require_fit",
     "shown_size",
     "size",
+    "stored_size",
     "varies",
 ]
 
@@ -178,11 +179,11 @@ def varies(data: bytes, where: str) -> bool:
 
 def shown_size(picture: PIL.Image.Image) -> tuple[int, int]:
     """Width and height in pixels after EXIF orientation."""
-    width, height = _stored_size(picture)
+    width, height = stored_size(picture)
     return (height, width) if _orientation(picture) in _SWAPS else (width, height)
 
 
-def _stored_size(picture: PIL.Image.Image) -> tuple[int, int]:
+def stored_size(picture: PIL.Image.Image) -> tuple[int, int]:
     """Width and height before EXIF orientation; for a TIFF, Pillow gives those after it."""
     if picture.format == "TIFF":
         return int(picture.tag_v2[256]), int(picture.tag_v2[257])  # type: ignore[attr-defined]
@@ -201,7 +202,7 @@ def _orientation(picture: PIL.Image.Image) -> int:
 def misfit_of(picture: PIL.Image.Image, image: Image) -> Problem | None:
     """Why an opened file cannot be the annotated image; None if it can."""
     where, orientation = f'image "{image.id}"', _orientation(picture)
-    width, height = _stored_size(picture)
+    width, height = stored_size(picture)
     turned = ""
     if orientation in _SWAPS:
         width, height = height, width
@@ -255,7 +256,7 @@ def _decode_jpeg(data: bytes) -> Pixels | None:
 
 def _as_shown(rgb: PIL.Image.Image, picture: PIL.Image.Image) -> PIL.Image.Image:
     """Turn the pixels of a picture as its EXIF orientation says, which Pillow has done already for a TIFF."""
-    if rgb.size != _stored_size(picture):
+    if rgb.size != stored_size(picture):
         return rgb
     rgb.getexif()[_ORIENTATION] = _orientation(picture)
     return PIL.ImageOps.exif_transpose(rgb)

@@ -15,7 +15,7 @@ import exports
 import PIL.Image
 import pytest
 from commands import Run
-from yolo_folders import BOX, described, labelled
+from yolo_folders import BOX, described, foreign, labelled
 
 import pcm_leukemia as pcm
 from pcm_leukemia import NINE, Cell, Dataset, Image
@@ -679,6 +679,56 @@ def test_foreign_images_that_exif_turns_are_refused(tmp_path: Path) -> None:
 
 
 # Damage
+
+
+def test_foreign_images_that_exif_gives_another_size_are_named(tmp_path: Path) -> None:
+    labelled(tmp_path, "images/train/a.jpg")
+    exif = PIL.Image.Exif()
+    exif[0x0112] = 6
+    PIL.Image.new("RGB", (60, 40)).save(tmp_path / "images/train/a.jpg", exif=exif)
+    described(tmp_path, "train: images/train\nnames: [RBC]\n")
+    with pytest.warns(
+        DataWarning, match="1 image files are turned by their EXIF orientation, the first is .*a.jpg"
+    ):
+        (image,) = yolo.read(tmp_path).images
+    assert (image.width, image.height) == (40, 60)
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "said"),
+    [
+        (
+            "labels/classes.txt",
+            "WBC\nRBC\n",
+            'class 0 is "RBC" in .*data.yaml, which is read, and "WBC" in .*labels/classes',
+        ),
+        (
+            "labels/train/classes.txt",
+            "RBC\ndog\nWBC\n",
+            'class 1 is "WBC" in .* and "dog" in .*labels/train/classes.txt',
+        ),
+        (
+            "dataset.yaml",
+            "names: [RBC, Platelet]",
+            'class 1 is "WBC" in .* and "Platelet" in .*dataset.yaml; look',
+        ),
+    ],
+)
+def test_another_list_of_the_classes_that_contradicts_is_named(
+    tmp_path: Path, file: str, text: str, said: str
+) -> None:
+    foreign(tmp_path, {"train/a.png": BOX})
+    exports.write(tmp_path / file, "rbc\nWBC \nPlatelet\n" if file.endswith(".txt") else "names: {0: RBC}")
+    yolo.read(tmp_path)
+    exports.write(tmp_path / file, text)
+    with pytest.warns(DataWarning, match=said):
+        assert yolo.read(tmp_path).cells[0].label == "RBC"
+
+
+def test_images_that_share_a_label_file_are_named(tmp_path: Path) -> None:
+    foreign(tmp_path, {"train/a.png": BOX, "train/b.png": BOX, "train/a.bmp": BOX})
+    with pytest.warns(DataWarning, match=r"1 label files belong to several images.*\n.*a.bmp and .*a.png$"):
+        assert len(yolo.read(tmp_path).cells) == 3
 
 
 @pytest.mark.parametrize(
