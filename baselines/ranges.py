@@ -47,7 +47,7 @@ def require_in_range(
             continue
         low, high = (1 if name in counts else 0), (1 if name in fractions else math.inf)
         rule = "0 to 1" if name in fractions else f"{low} or more"
-        holds = low <= value <= high and math.isfinite(value)
+        holds = low <= value <= high and value < math.inf
         if name in positive:
             rule, holds = "more than 0", holds and value > 0
         if not holds:

@@ -7,12 +7,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from pcm_leukemia import NINE, Box, Cell, Dataset, Image, Split
 from pcm_leukemia.baselines import config, training
 from pcm_leukemia.baselines.classifiers import resnet50
 from pcm_leukemia.baselines.contract import Job
+from pcm_leukemia.baselines.ranges import require_in_range
 from pcm_leukemia.baselines.run import Run
 from pcm_leukemia.errors import ExportError
 from pcm_leukemia.schema import ImageId
@@ -99,3 +101,11 @@ def _cells() -> Dataset:
     images = tuple(Image(image, 32, 32) for image in ids)
     split = Split("official", dict(zip(ids, ("train", "val"), strict=True)))
     return Dataset("cells", NINE, images, cells, split=split)
+
+
+def test_a_number_too_large_for_a_float_is_refused_or_taken() -> None:
+    """As in a damaged record of a run."""
+    whole = msgspec.defstruct("Settings", [("lr", float, 10**400), ("epochs", int, 10**400)])()
+    require_in_range(whole, counts=["epochs"], positive=["lr"])
+    with pytest.raises(ValueError, match="setting epochs: is inf; give 1 or more"):
+        require_in_range(msgspec.structs.replace(whole, epochs=float("inf")), counts=["epochs"])
