@@ -190,9 +190,10 @@ def _nothing(said: Description, places: Places) -> Problem:
     """The problem of a folder where nothing is read."""
     named = {key: value for key, value in said.content.items() if part_named(key)}
     where = said.undivided or ", ".join(f"{value} ({key})" for key, value in named.items())
+    where = f"{places.root}" if where == "." else f"{where}, below {places.root}"
     kinds = ", ".join(sorted(IMAGE_SUFFIXES))
     fix = f"export the labels with their images, or name the folder of the images: {option('images_root')}"
-    return Problem(str(said.file), f"no image files ({kinds}) in {where}, below {places.root}", fix)
+    return Problem(str(said.file), f"no image files ({kinds}) in {where}", fix)
 
 
 # The files

@@ -303,6 +303,12 @@ def test_a_part_without_any_label_file_is_named(tmp_path: Path) -> None:
         yolo.read(tmp_path)
 
 
+def test_labels_alone_are_refused(tmp_path: Path) -> None:
+    exports.write(tmp_path / "labels/a.txt", BOX)
+    exports.write(tmp_path / "classes.txt", "RBC\n")
+    assert f"(.bmp, .jpeg, .jpg, .png, .tif, .tiff, .webp) in {tmp_path}; export the" in problem(tmp_path)
+
+
 @pytest.mark.parametrize("text", ["train: images\nval: images", "train: images/train"])
 def test_a_folder_without_images_is_refused(tmp_path: Path, text: str) -> None:
     exports.write(tmp_path / "labels/train/a.txt", BOX)
