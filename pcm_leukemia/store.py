@@ -229,7 +229,7 @@ def read(
     Raises
     ------
     DataNotFound
-        If `path` is not a canonical folder.
+        If `path` is not a canonical folder, or the images are compared and their folder or zip does not exist.
     CorruptFile
         If a table was changed after it was written, or its version is newer than this package.
     InvalidDataset
@@ -260,6 +260,8 @@ def read(
         if images_root is not None:
             images, root, problems = find_at(ds.images, images_root)
         elif root is not None:
+            if not root.exists():
+                raise DataNotFound(f"{root}: the images are not there; give {option('images_root')}")
             images, problems = compare_files(ds.images, root)
         if problems:
             raise InvalidDataset(problems)

@@ -314,3 +314,13 @@ def test_any_value_in_the_header_is_read_or_refused(data: st.DataObject) -> None
         (folder / "dataset.json").write_text(json.dumps(header))
         with suppress(PcmError):
             store.read(folder)
+
+
+def test_images_that_moved_are_one_message(tmp_path: Path) -> None:
+    images = tuple(Image(ImageId(name), 200, 100, file=name) for name in ("a.png", "b.png"))
+    (tmp_path / "in").mkdir()
+    store.write(Dataset("demo", NINE, images, root=tmp_path / "in"), tmp_path / "out")
+    (tmp_path / "in").rename(tmp_path / "moved")
+    assert len(store.read(tmp_path / "out").images) == 2
+    with pytest.raises(DataNotFound, match=r"in: the images are not there; give images_root$"):
+        store.read(tmp_path / "out", check_images=True)

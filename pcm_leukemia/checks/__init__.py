@@ -26,6 +26,7 @@ KINDS: Mapping[str, str] = {
     "group-in-two-parts": "problem",
     "file-in-another-part": "problem",
     "in-no-part": "problem",
+    "lost-patient": "problem",
     "unknown-patient": "warning",
     "patient-spelled-twice": "warning",
     "damaged-patient-id": "warning",
@@ -179,6 +180,12 @@ def _split(ds: Dataset, split: Split | None) -> Iterator[Finding]:
         images = [image for image in leak.images if image in here]
         yield among(ds, split, leak.kind, "problem", what, fix, images=images, place=leak.problem.where)
     unknown = [image.id for image in ds.images if image.patient is None]
+    lost = [image for image in unknown if image in split.part_of and split.patient_of.get(image)]
+    if lost:
+        what = "had a patient when the split was made and has none now, so the split cannot be used"
+        fix = "give the patients again, or make the split again"
+        yield among(ds, split, "lost-patient", "problem", what, fix, images=lost)
+    unknown = [image for image in unknown if image not in lost]
     if unknown:
         yield among(
             ds,

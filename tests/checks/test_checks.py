@@ -316,6 +316,16 @@ def test_a_split_that_lost_images(drawn: Dataset) -> None:
     assert "1 of 28 images are in no part" in finding.what
 
 
+def test_patients_that_the_split_knew_and_the_data_lost_are_a_problem(drawn: Dataset) -> None:
+    assert drawn.split
+    known = {image.id: image.patient for image in drawn.images if image.patient}
+    split = replace(drawn.split, patient_of=known)
+    images = tuple(replace(image, patient=None) for image in drawn.images)
+    found = checks.check(replace(drawn, images=images, patients=(), split=split), pixels=False).findings
+    assert [(each.kind, each.severity) for each in found] == [("lost-patient", "problem")]
+    assert set(found[0].images) == {image.id for image in images}
+
+
 def test_images_of_unknown_patients_are_a_warning(drawn: Dataset) -> None:
     unknown = replace(drawn, images=(replace(drawn.images[0], patient=None), *drawn.images[1:]))
     (finding,) = checks.check(unknown, pixels=False).findings
