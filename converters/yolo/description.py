@@ -36,6 +36,10 @@ class Description:
     undivided: str | None = None
 
 
+_LARGEST = 2**20
+"""Bytes of a data.yaml that are read: PyYAML would take minutes for many more."""
+
+
 def find(folder: Path) -> Path | None:
     """The file that describes a folder, judged by names only; None if it has none."""
     for name in (*_YAML, _DARKNET):
@@ -117,6 +121,8 @@ def read(path: Path) -> Description:
 
 def _yaml(file: Path) -> dict[str, Any]:
     wrong = "is not valid YAML; write train, val and names"
+    if file.stat().st_size > _LARGEST:
+        raise CorruptFile(f"{file}: has more than {_LARGEST:,} bytes; write train, val and names")
     try:
         content = yaml.safe_load(file.read_text(encoding="utf-8-sig"))
     except yaml.YAMLError as error:

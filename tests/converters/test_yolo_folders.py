@@ -857,3 +857,10 @@ def test_the_nine_classes_are_matched_by_spelling_on_the_command_line(tmp_path: 
     assert '--map "RBC=CLASS"' in told
     options = ("--taxonomy", "pcm-leukemia", "--map", "RBC=ignore")
     assert run("import", tmp_path / "yolo", tmp_path / "mapped", *options).status == 0
+
+
+def test_a_description_that_would_take_minutes_is_refused(tmp_path: Path) -> None:
+    labelled(tmp_path, "images/a.png")
+    described(tmp_path, f"train: images{NAMES}\n# {'x' * 2**20}")
+    with pytest.raises(CorruptFile, match=r"data\.yaml: has more than 1,048,576 bytes; write train, val"):
+        yolo.read(tmp_path)
