@@ -13,7 +13,7 @@ from pcm_leukemia.loading import load_dataset
 from pcm_leukemia.schema import IGNORE, Cell, Image, Patient, Split, Taxonomy
 from pcm_leukemia.shapes import Box
 from pcm_leukemia.taxonomy import NINE
-from pcm_leukemia.updating import update
+from pcm_leukemia.store.updating import update
 
 if TYPE_CHECKING:
     from pcm_leukemia import (

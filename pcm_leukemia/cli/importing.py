@@ -37,7 +37,7 @@ from pcm_leukemia.patients import Attribute, Table, Tag
 from pcm_leukemia.schema import Split
 from pcm_leukemia.sources import split_name
 from pcm_leukemia.splits import leaks
-from pcm_leukemia.updating import update
+from pcm_leukemia.store.updating import update
 
 __all__ = ["import_"]
 

@@ -57,7 +57,7 @@ from pcm_leukemia.files import (
     new_folder,
     read_text,
 )
-from pcm_leukemia.replacing import require_no_loss
+from pcm_leukemia.store.losses import require_no_loss
 from pcm_leukemia.schema import (
     AnnotationState,
     Attributes,
