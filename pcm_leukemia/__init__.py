@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING
 
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.files import Report
-from pcm_leukemia.joining import concat
+from pcm_leukemia.joining import concat, update
 from pcm_leukemia.loading import load_dataset
 from pcm_leukemia.schema import IGNORE, Cell, Image, Patient, Split, Taxonomy
 from pcm_leukemia.shapes import Box
 from pcm_leukemia.taxonomy import NINE
-from pcm_leukemia.store.updating import update
 
 if TYPE_CHECKING:
     from pcm_leukemia import (

@@ -32,12 +32,12 @@ from pcm_leukemia.cli.options import (
 )
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.files import count_unlisted, unlisted
+from pcm_leukemia.joining import update
 from pcm_leukemia.loading import load_dataset
 from pcm_leukemia.patients import Attribute, Table, Tag
 from pcm_leukemia.schema import Split
 from pcm_leukemia.sources import split_name
 from pcm_leukemia.splits import leaks
-from pcm_leukemia.store.updating import update
 
 __all__ = ["import_"]
 

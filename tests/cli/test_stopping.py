@@ -15,7 +15,8 @@ import pytest
 from commands import Run
 from exports import box, document, image, png, write, zipped
 
-from pcm_leukemia import cvat, store
+from pcm_leukemia import cvat
+from pcm_leukemia.store import writer
 
 PATTERN = r"(?P<diagnosis>[^/]+)/(?P<patient>[^/]+)/"
 
@@ -32,7 +33,7 @@ def test_ctrl_c_while_writing_leaves_what_was_there(
     if there:
         assert run("import", export, data, "--patients", PATTERN).status == 0
     before = {path.name: path.read_bytes() for path in data.glob("*.*")}
-    monkeypatch.setattr(store, "_cell_row", stop)
+    monkeypatch.setattr(writer, "cell_row", stop)
     stopped = run("import", export, data, "--patients", PATTERN)
     assert stopped == (130, "", "stopped: nothing was written; run the command again to begin anew\n")
     assert {path.name: path.read_bytes() for path in data.glob("*.*")} == before

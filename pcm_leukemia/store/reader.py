@@ -1,0 +1,97 @@
+"""Reads a canonical folder."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+from pcm_leukemia.classes import in_classes
+from pcm_leukemia.dataset import Dataset
+from pcm_leukemia.errors import DataNotFound, InvalidDataset, Problem, option
+from pcm_leukemia.schema import Patient, PatientId, Taxonomy
+from pcm_leukemia.store.header import read_header, require_unchanged
+from pcm_leukemia.store.split_files import with_chosen_split
+from pcm_leukemia.store.tables import Tables, cell_of, image_of
+
+__all__ = ["read"]
+
+
+def read(
+    path: str | Path,
+    *,
+    taxonomy: Taxonomy | Literal["declared"] | None = None,
+    labels: Mapping[str, str] | None = None,
+    images_root: str | Path | None = None,
+    check_images: bool = False,
+    split_name: str | None = None,
+    with_split: bool = True,
+    verify: bool = True,
+) -> Dataset:
+    """Read a canonical folder.
+
+    Parameters
+    ----------
+    path
+        The folder.
+    taxonomy
+        The classes; by default, and with "declared", those of the folder.
+    labels
+        Class of the folder -> class of the data or of the nine, or "ignore"; also a new class with
+        ``taxonomy="declared"``.
+    images_root
+        The folder or zip with the images, if they have moved.
+    check_images
+        Whether to compare every image file with its row, as for `images_root`, and to record its digest.
+    split_name
+        The split to use; by default the only one, or the one called "official".
+    with_split
+        Whether to read a split at all.
+    verify
+        Whether to compare the tables with their checksums. Otherwise, tables that were edited by hand are
+        accepted if they still fit together.
+
+    Raises
+    ------
+    DataNotFound
+        If `path` is not a canonical folder, or the images are compared and their folder or zip does not exist.
+    CorruptFile
+        If a table was changed after it was written, or its version is newer than this package.
+    InvalidDataset
+        If rows cannot be read, or contradict each other, or images are not at `images_root`.
+    UnknownLabel
+        If cells have a label that is not a class of `taxonomy`.
+    UnknownPart
+        If the named split does not exist, or does not place every image; or if there are several splits,
+        no name is given and none is called "official".
+    """
+    path = Path(path)
+    header = read_header(path)
+    if verify:
+        require_unchanged(path, header)
+    rows = Tables(path, header.schema_version)
+    ds = Dataset(
+        header.name,
+        header.taxonomy,
+        tuple(rows.read("images.csv", image_of)),
+        tuple(rows.read("cells.csv", cell_of)),
+        tuple(rows.read("patients.csv", lambda row: Patient(PatientId(row[0]), row[1] or None))),
+        root=Path(os.path.normpath(path.resolve() / header.images_root)) if header.images_root else None,
+    )
+    if images_root is not None or check_images:
+        from pcm_leukemia.images import compare_files, find_at
+
+        images, root, problems = ds.images, ds.root, list[Problem]()
+        if images_root is not None:
+            images, root, problems = find_at(ds.images, images_root)
+        elif root is not None:
+            if not root.exists():
+                raise DataNotFound(f"{root}: the images are not there; give {option('images_root')}")
+            images, problems = compare_files(ds.images, root)
+        if problems:
+            raise InvalidDataset(problems)
+        ds = dataclasses.replace(ds, images=images, root=root)
+    ds = in_classes(ds, taxonomy, labels)
+    return with_chosen_split(ds, path, split_name) if with_split else ds

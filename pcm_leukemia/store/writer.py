@@ -1,0 +1,94 @@
+"""Writes a canonical folder, and refuses to write one in the place of a data set that has more."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+
+from pcm_leukemia import splits
+from pcm_leukemia.dataset import Dataset
+from pcm_leukemia.errors import DataLoss, PcmError, either
+from pcm_leukemia.files import CANONICAL, HEADER, Report, counts, new_folder
+from pcm_leukemia.schema import Split
+from pcm_leukemia.store.header import header_of, recognises
+from pcm_leukemia.store.losses import require_no_loss
+from pcm_leukemia.store.reader import read
+from pcm_leukemia.store.split_files import read_split, split_file, split_names
+from pcm_leukemia.store.tables import cell_row, image_row, write_table
+
+__all__ = ["write"]
+
+
+def write(
+    ds: Dataset, out: str | Path, *, replace: bool = False, splits_of: str | Path | None = None
+) -> Report:
+    """Write `ds` as a canonical folder.
+
+    The splits in a folder that is written anew are kept, except those that `ds` and `splits_of` bring under the same
+    name. To bring corrected images into a data set, write what `update` returns.
+
+    Parameters
+    ----------
+    ds
+        The data set; its split, if it has one, becomes ``splits/<name>.csv``.
+    out
+        A new folder, or a canonical folder to write anew.
+    replace
+        Whether a data set in `out` may lose what `ds` lacks: images, patients, diagnoses, groups, and images that its
+        splits place.
+    splits_of
+        A canonical folder whose splits are copied.
+
+    Raises
+    ------
+    DataLoss
+        If the data set in `out` would lose anything and `replace` is false.
+    ExportError
+        If `out` holds something else, or cannot be written.
+    """
+    out = Path(out)
+    copied = [] if splits_of is None or _same(Path(splits_of), out) else split_names(splits_of)
+    if recognises(out) and not replace:
+        _require_no_loss(ds, out, {name: read_split(str(splits_of), name) for name in copied})
+    with new_folder(out, CANONICAL) as folder:
+        write_table(folder, "patients.csv", ((p.id, p.diagnosis or "") for p in ds.patients))
+        write_table(folder, "images.csv", map(image_row, ds.images))
+        write_table(folder, "cells.csv", map(cell_row, ds.cells))
+        if (out / "splits").is_dir():
+            shutil.copytree(out / "splits", folder / "splits")
+        (folder / "splits").mkdir(exist_ok=True)
+        for name in copied:
+            shutil.copyfile(split_file(Path(str(splits_of)), name), split_file(folder, name))
+        if ds.split:
+            splits.write(ds.split, split_file(folder, ds.split.name), ds)
+        header = header_of(ds, folder, out)
+        text = json.dumps(header, indent=1, ensure_ascii=False) + "\n"
+        (folder / HEADER).write_text(text, encoding="utf-8")
+    return _report(ds, out)
+
+
+def _same(one: Path, other: Path) -> bool:
+    return one.resolve() == other.resolve()
+
+
+def _require_no_loss(ds: Dataset, out: Path, brought: Mapping[str, Split]) -> None:
+    """Refuse to write over a data set that has what `ds` lacks, or a split that `ds` or `brought` would replace."""
+    try:
+        before = read(out, with_split=False, verify=False)
+        there = {name: read_split(out, name) for name in split_names(out)}
+    except PcmError as error:
+        first = str(error).splitlines()[0]
+        raise DataLoss(
+            f"{out}: holds a data set that cannot be read, so what would be lost is unknown ({first}); "
+            + either("pass replace=True to replace it", "--replace replaces it")
+        ) from error
+    require_no_loss(str(out), before, ds, there, brought)
+
+
+def _report(ds: Dataset, out: Path) -> Report:
+    parts = {image.id: ds.part_of(image) for image in ds.images}
+    cells = counts((parts[cell.image], cell.label) for cell in ds.cells)
+    return Report(CANONICAL, out, dict(Counter(parts.values())), cells)
