@@ -22,6 +22,9 @@ _NOISE = 2
 _BLACK = 16
 """Pixels below this level of 255 are black to the eye."""
 
+_BORDER = 2
+"""Pixels at the sides of the thumbnail of a box that show what is around the box, too."""
+
 
 class Blank(NamedTuple):
     """What shows nothing in an image: the whole of it, and how, or the cells with these numbers."""
@@ -59,9 +62,15 @@ def look_for_blank(
     cells = [
         number
         for (number, box), thumbnail in zip(boxes, thumbnails[1:], strict=True)
-        if _may_be_blank(thumbnail) and _shown(images.crop(decoded, box, 0))
+        if _may_be_blank(_inside(thumbnail, box)) and _shown(images.crop(decoded, box, 0))
     ]
     return Blank("", tuple(cells)) if cells else NOT_BLANK
+
+
+def _inside(thumbnail: npt.NDArray[np.uint8], box: Box) -> npt.NDArray[np.uint8]:
+    """A thumbnail of a box without its border, into which the surroundings are mixed; of a small box, all of it may be."""
+    small = min(box.width, box.height) < len(thumbnail)
+    return np.zeros((1, 1), np.uint8) if small else thumbnail[_BORDER:-_BORDER, _BORDER:-_BORDER]
 
 
 def _may_be_blank(thumbnail: npt.NDArray[np.uint8]) -> bool:

@@ -103,3 +103,22 @@ def test_a_deep_image_that_its_own_file_makes_black_is_lost(tmp_path: Path) -> N
     data = b"P5 100 80 4095\n" + deep.astype(">u2").tobytes()
     (finding,) = found(tmp_path, data)
     assert finding.severity == "problem"
+
+
+@pytest.mark.parametrize("side", [3, 20, 31, 40, 70])
+@pytest.mark.parametrize("level", [0, 128])
+def test_a_cell_of_one_colour_is_a_warning_whatever_is_around_it(
+    tmp_path: Path, side: int, level: int
+) -> None:
+    rng = np.random.default_rng(side)
+    smear = rng.integers(60, 240, (80, 100, 3), dtype=np.uint8)
+    smear[5 : 5 + side, 5 : 5 + side] = level
+    PIL.Image.fromarray(smear).save(tmp_path / "a.png")
+    row = Image(ImageId("a.png"), 100, 80, file="a.png")
+    cells = (
+        Cell(row.id, 3, "Other", Box(5, 5, 5 + side, 5 + side)),
+        Cell(row.id, 4, "Other", Box(4, 4, 76, 76)),
+    )
+    result = checks.check(Dataset("x", NINE, (row,), cells, root=tmp_path))
+    (finding,) = (each for each in result.findings if each.kind == "blank")
+    assert (finding.severity, finding.cells) == ("warning", (("a.png", 3),))
