@@ -6,6 +6,7 @@ images (Label Studio, FiftyOne); or else those one folder below (Roboflow: ``tra
 
 from __future__ import annotations
 
+import json
 import re
 import zipfile
 from collections import Counter
@@ -25,7 +26,16 @@ from pcm_leukemia.files import (
 )
 from pcm_leukemia.schema import part_named
 
-__all__ = ["Layout", "Source", "layout_of", "named_part", "recognises", "sources_of", "where_of"]
+__all__ = [
+    "Layout",
+    "Source",
+    "layout_of",
+    "named_part",
+    "parts_without_file",
+    "recognises",
+    "sources_of",
+    "where_of",
+]
 
 _BESIDE = "data"
 """FiftyOne's folder of images, beside its labels.json."""
@@ -169,6 +179,18 @@ def _is_hidden(path: str) -> bool:
     """Whether a file is an operating system's or our own record."""
     steps = PurePosixPath(path).parts
     return steps[-1] == MARKER or any(step.startswith(".") or step == "__MACOSX" for step in steps)
+
+
+def parts_without_file(layout: Layout) -> list[str]:
+    """The parts of which `write` counted images in the folder, and whose JSON file is not there."""
+    try:
+        record = json.loads((layout.container.root / MARKER).read_text(encoding="utf-8"))
+        counted = dict(record["images"]) if layout.whole and record["format"] == "coco" else {}
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return []
+    return [
+        part for part, images in counted.items() if images and f"annotations/{part}.json" not in layout.jsons
+    ]
 
 
 def recognises(path: Path) -> bool:

@@ -12,7 +12,7 @@ from pcm_leukemia.converters.coco.annotations import REFUSED, Annotations
 from pcm_leukemia.converters.coco.categories import Classes, classes_of
 from pcm_leukemia.converters.coco.documents import Document, read_documents, refuse_unread_lists
 from pcm_leukemia.converters.coco.ids import id_of
-from pcm_leukemia.converters.coco.layout import Layout, layout_of
+from pcm_leukemia.converters.coco.layout import Layout, layout_of, parts_without_file
 from pcm_leukemia.converters.coco.pictures import (
     Listed,
     find_files,
@@ -83,7 +83,7 @@ def read(
     Warns
     -----
     DataWarning
-        If boxes were left out, or only the box of an outline was kept.
+        If boxes were left out, only the box of an outline was kept, or the file of a part that `write` wrote is not there.
     """
     if rows not in (None, "box", "outline"):
         raise ValueError(f'rows "{rows}": must be box or outline for COCO')
@@ -253,6 +253,11 @@ class _Reader:
             )
         if self.images and not self.ours and not any(each.content["annotations"] for each in self.documents):
             lines.append(f"{self.documents[0].source.where}: no image has an annotation")
+        if parts := parts_without_file(self.layout):
+            lines.append(
+                f"{self.layout.container.root}: the files of {' and '.join(parts)} are not there; copy them, too, unless you left "
+                "them out on purpose"
+            )
         if lines:
             warnings.warn(some(lines), DataWarning, stacklevel=3)
 

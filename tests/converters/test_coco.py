@@ -74,6 +74,15 @@ def test_ids(ds: Dataset, tmp_path: Path) -> None:
     )
 
 
+def test_a_part_whose_file_is_not_there_is_named(ds: Dataset, tmp_path: Path) -> None:
+    coco.write(ds, tmp_path / "coco")
+    assert len(coco.read(tmp_path / "coco").images) == 4
+    (tmp_path / "coco" / "annotations" / "val.json").unlink()
+    with pytest.warns(DataWarning, match="coco: the files of val are not there; copy them, too"):
+        assert len(coco.read(tmp_path / "coco").images) == 3
+    coco.read(tmp_path / "coco" / "annotations" / "test.json")  # one file is what was asked for
+
+
 def test_zero_based_categories(ds: Dataset, tmp_path: Path) -> None:
     coco.write(ds, tmp_path / "coco", first_category=0)
     file = tmp_path / "coco" / "annotations" / "val.json"
