@@ -129,11 +129,12 @@ def sources_of(files: list[str], layout: Layout) -> list[Source]:
         named = named_part(subset) if layout.whole else None
         part = named or (None if len(files) == 1 or _is_below(file) else _unnumbered(file, files))
         base = PurePosixPath(file).parts[0] if _is_below(file) else ""
-        data = f"{base}/{_BESIDE}".strip("/")
+        own = f"{base}/images/{PurePosixPath(file).stem.removeprefix('instances_')}"  # as CVAT has it
+        inner = (f"{base}/{_BESIDE}".strip("/"), own.strip("/"))
         alike = sorted(folder for folder in folders if named and named_part(folder) == named)
         folder = subset if subset in folders or not alike else alike[0]
         sources.append(
-            Source(file, where_of(file), data if layout.container.listing(data) else base, folder, part)
+            Source(file, where_of(file), next(filter(layout.container.listing, inner), base), folder, part)
         )
     return sources
 

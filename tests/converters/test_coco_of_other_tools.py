@@ -160,6 +160,12 @@ def fiftyone(folder: Path) -> None:
     picture(folder / "data" / "P1" / "a.png")
 
 
+def cvat_tasks(folder: Path) -> None:
+    for task in ("t1", "t2"):
+        picture(folder / task / "images/default/frame_0.png", shade=len(task) + int(task[1]))
+        write(folder / task / "annotations/instances_default.json", "frame_0.png")
+
+
 def fiftyone_parts(folder: Path) -> None:
     for part in ("train", "validation"):
         write(folder / part / "labels.json", "a.png")
@@ -217,6 +223,10 @@ LAYOUTS: dict[Callable[[Path], None], tuple[dict[str, str], dict[str, str]]] = {
     cvat_project: (
         {f"{part}/frame_000000.png": f"{part}/frame_000000.png" for part in ("Train", "Validation")},
         {"Train/frame_000000.png": "train", "Validation/frame_000000.png": "val"},
+    ),
+    cvat_tasks: (
+        {f"{task}/frame_0.png": f"{task}/images/default/frame_0.png" for task in ("t1", "t2")},
+        {},
     ),
     mmdetection: (
         {"train.png": "train/train.png", "val.png": "val/val.png"},
