@@ -50,6 +50,7 @@ __all__ = [
     "UnfitForTask",
     "UnknownLabel",
     "UnknownPart",
+    "counted",
     "either",
     "for_the_command_line",
     "nearest",
@@ -173,6 +174,17 @@ def some(lines: Iterable[object], shown: int = SHOWN) -> str:
     if len(texts) > shown:
         texts[shown:] = [f"... and {len(texts) - shown:,} more"]
     return "\n".join(texts)
+
+
+def counted(number: int, noun: str) -> str:
+    """Write a number and its noun, whose plural ends in "s".
+
+    Examples
+    --------
+    >>> counted(1, "image"), counted(1200, "image")
+    ('1 image', '1,200 images')
+    """
+    return f"{number:,} {noun}{'s' * (number != 1)}"
 
 
 def nearest(name: str, names: Iterable[str]) -> str:

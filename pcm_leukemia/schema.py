@@ -162,6 +162,10 @@ class Image:
             if getattr(self, name) == "":
                 object.__setattr__(self, name, None)
 
+    def has_other_file_than(self, other: Image) -> bool:
+        """Whether the files of two images are known to differ: both have a digest, and not the same."""
+        return None not in (self.digest, other.digest) and self.digest != other.digest
+
 
 class Cell(msgspec.Struct, frozen=True, gc=False):
     """One annotated cell.

@@ -19,7 +19,7 @@ from pcm_leukemia.converters.coco.geometry import (
 from pcm_leukemia.converters.coco.ids import ById
 from pcm_leukemia.converters.coco.refused import BAD_ROW, Refused, problem_of
 from pcm_leukemia.converters.coco.rows import CocoRow, cell_of
-from pcm_leukemia.errors import Problem, either, option
+from pcm_leukemia.errors import Problem, counted, either, option
 from pcm_leukemia.schema import Cell, Image, ImageId
 from pcm_leukemia.shapes import Box, RotatedBox, Shape, unpack
 
@@ -188,7 +188,9 @@ class Annotations:
     def _report_absent(self) -> None:
         for (kind, number), places in self._absent.items():
             if kind in self.complete:
-                others = f", nor that of {len(places) - 1:,} more annotations" if len(places) > 1 else ""
+                others = (
+                    f", nor that of {counted(len(places) - 1, 'more annotation')}" if len(places) > 1 else ""
+                )
                 fix = "add it, or drop the annotation" if not others else "add it, or drop the annotations"
                 self._problem(places[0], f"its {kind} {number} is not in the file{others}", fix)
 

@@ -12,7 +12,7 @@ from pcm_leukemia.converters.coco.content import images_in, parse, why_not_insta
 from pcm_leukemia.converters.coco.ids import ById
 from pcm_leukemia.converters.coco.layout import Layout, Source, sources_of, where_of
 from pcm_leukemia.converters.coco.refused import Refused
-from pcm_leukemia.errors import DataWarning, PcmError, Problem, some
+from pcm_leukemia.errors import DataWarning, PcmError, Problem, counted, some
 from pcm_leukemia.files import Files
 from pcm_leukemia.schema import PARTS, Image
 
@@ -99,7 +99,7 @@ def _nothing_else(aside: Mapping[str, tuple[str, object]]) -> Iterator[Problem]:
     for file, (what, _) in aside.items():
         kinds.setdefault(what, []).append(where_of(file))
     for what, files in kinds.items():
-        others = f" ({len(files) - 1:,} more files too)" if len(files) > 1 else ""
+        others = f" ({counted(len(files) - 1, 'more file')} too)" if len(files) > 1 else ""
         yield Problem(files[0], what + others, "give a COCO instances file")
 
 

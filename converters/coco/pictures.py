@@ -11,7 +11,7 @@ from pathlib import Path
 from pcm_leukemia.converters.coco.layout import Layout, Source, named_part
 from pcm_leukemia.converters.coco.refused import Refused
 from pcm_leukemia.converters.coco.rows import CocoRow
-from pcm_leukemia.errors import PcmError, Problem, option
+from pcm_leukemia.errors import PcmError, Problem, counted, option
 from pcm_leukemia.files import BAD_FILE, Files, count_unlisted, find_images, is_image_file, open_container
 from pcm_leukemia.schema import Image, ImageId
 
@@ -205,7 +205,7 @@ def refuse_unread_files(layout: Layout, files: Iterable[str | None]) -> list[Pro
     return [
         Problem(
             str(root / folder),
-            f"has {count:,} images that no COCO file lists",
+            f"has {counted(count, 'image')} that no COCO file lists",
             "add the file with their annotations, or move them elsewhere",
         )
         for folder, count in sorted(unread.items())

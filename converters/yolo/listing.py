@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pcm_leukemia.converters.yolo.description import Description
-from pcm_leukemia.converters.yolo.places import Places, is_image
+from pcm_leukemia.converters.yolo.places import Places
 from pcm_leukemia.errors import (
     CorruptFile,
     DataNotFound,
@@ -22,7 +22,7 @@ from pcm_leukemia.errors import (
     Problem,
     option,
 )
-from pcm_leukemia.files import IMAGE_SUFFIXES
+from pcm_leukemia.files import IMAGE_SUFFIXES, is_image_file
 from pcm_leukemia.schema import Image, ImageId, part_named
 
 __all__ = ["Issues", "ListedImage", "compared", "from_description", "with_images"]
@@ -179,10 +179,10 @@ def _unread(value: object, read: set[Path], places: Places, depth: int = 3) -> s
     if path is None or path == places.folder:
         return None
     images: list[Path] = []
-    if path.is_dir() or path.suffix == ".txt" or is_image(path.name):
+    if path.is_dir() or path.suffix == ".txt" or is_image_file(path.name):
         with suppress(CorruptFile):  # a text that is not UTF-8 is no list
             images = list(places.images(path))
-    unread = (image for image in images if image not in read and is_image(image.name))
+    unread = (image for image in images if image not in read and is_image_file(image.name))
     return value if any(image.is_file() for image in unread) else None
 
 

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from pcm_leukemia.errors import CorruptFile, DataNotFound
-from pcm_leukemia.files import IMAGE_SUFFIXES, find_paths, leads_outside, open_container
+from pcm_leukemia.files import find_paths, is_image_file, leads_outside, open_container
 from pcm_leukemia.schema import part_named
 
-__all__ = ["Places", "is_image", "walk"]
+__all__ = ["Places", "walk"]
 
 
 class Places:
@@ -83,9 +83,9 @@ class Places:
             If the list cannot be read as text.
         """
         if path.is_dir():
-            yield from (path / name for name in walk(path) if is_image(name))
+            yield from (path / name for name in walk(path) if is_image_file(name))
             return
-        if is_image(path.name):
+        if is_image_file(path.name):
             yield path
             return
         try:
@@ -196,12 +196,6 @@ def walk(folder: Path) -> Iterator[str]:
         inside = Path(above).relative_to(folder).as_posix()
         start = "" if inside == "." else f"{inside}/"
         yield from (f"{start}{file}" for file in files if not file.startswith("."))
-
-
-def is_image(file: str) -> bool:
-    """Whether a file has the suffix of an image."""
-    name = file.rpartition("/")[2]
-    return f".{name.rpartition('.')[2].lower()}" in IMAGE_SUFFIXES and not name.startswith(".")
 
 
 def _labels_of(image: str) -> tuple[str, str]:

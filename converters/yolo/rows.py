@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, get_args
 
-from pcm_leukemia.errors import InvalidExport, Problem, option
+from pcm_leukemia.errors import InvalidExport, Problem, counted, option
 
 __all__ = ["Meaning", "Row", "Rows", "declared", "meaning_of"]
 
@@ -246,5 +246,5 @@ def _refused(known: Meaning, where: str, columns: int, others: int = 0) -> Probl
             f"correct it, or read the boxes alone: {option('rows', 'box')}",
         ),
     }[known.rows]
-    more = f" (and {others:,} more such rows)" if others else ""
+    more = f" (and {counted(others, 'more such row')})" if others else ""
     return Problem(where, f"has {columns} columns; {needs}{more}", fix)

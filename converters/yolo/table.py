@@ -12,9 +12,9 @@ import msgspec
 
 from pcm_leukemia.converters.yolo.listing import Issues, ListedImage, with_images
 from pcm_leukemia.converters.yolo.names import labels_file
-from pcm_leukemia.converters.yolo.places import is_image, walk
+from pcm_leukemia.converters.yolo.places import walk
 from pcm_leukemia.errors import CorruptFile, Problem, option
-from pcm_leukemia.files import MARKER
+from pcm_leukemia.files import MARKER, is_image_file
 from pcm_leukemia.schema import Image, ImageId, PatientId
 
 __all__ = ["TABLE", "at_images_root", "from_table", "marker", "refuse_missing"]
@@ -61,7 +61,7 @@ def from_table(folder: Path, issues: Issues) -> list[ListedImage]:
                     )
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise CorruptFile(f"{table}: cannot be read ({error}); convert the data again") from error
-    strays = [f"images/{file}" for file in images - files if is_image(file)]
+    strays = [f"images/{file}" for file in images - files if is_image_file(file)]
     expected = {labels_file(file) for file in files}
     strays += [f"labels/{file}" for file in labels - expected if file.endswith(".txt")]
     fix = "add images to the export and convert it again"

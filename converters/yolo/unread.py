@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from pcm_leukemia.converters.yolo.description import FILES
 from pcm_leukemia.converters.yolo.listing import Issues, ListedImage
 from pcm_leukemia.converters.yolo.places import Places, walk
-from pcm_leukemia.errors import Problem, some
+from pcm_leukemia.errors import Problem, counted, some
 from pcm_leukemia.files import IMAGE_SUFFIXES, UNREAD_SUFFIXES
 from pcm_leukemia.schema import part_named
 
@@ -69,7 +69,7 @@ def refuse_unread(
     texts = set(tree.of(_TEXTS))
     named = {image.as_posix() for image in part_of}
     folders = {image.rpartition("/")[0] for image in named}
-    counted = _counted_elsewhere(tree, named)
+    elsewhere = _counted_elsewhere(tree, named)
     missed: Counter[Path] = Counter()
     other: Counter[Path] = Counter()
     for image in map(Path, (image for image in tree.of(IMAGE_SUFFIXES) if image not in named)):
@@ -78,10 +78,10 @@ def refuse_unread(
         )
         if ours:
             missed[image.parent] += 1
-        elif not image.as_posix().startswith(counted):
+        elif not image.as_posix().startswith(elsewhere):
             other[image.parent] += 1
     for folder, count in sorted(missed.items()):
-        what = f"has {count:,} images, but {file.name} does not name it"
+        what = f"has {counted(count, 'image')}, but {file.name} does not name it"
         fix = f"add it to {file.name} as train, val or test, or move it elsewhere"
         issues.problems.append(Problem(str(folder), what, fix))
     _report_other_kinds(tree, places, texts, issues)

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from pcm_leukemia import images
 from pcm_leukemia.checks.findings import Finding, among
 from pcm_leukemia.dataset import Dataset
+from pcm_leukemia.errors import counted
 from pcm_leukemia.images import Pixels
 from pcm_leukemia.schema import Cell, Image, Split
 from pcm_leukemia.shapes import Box
@@ -113,6 +114,6 @@ def find_blank(
         cell for image, blank in found if blank.cells for cell in ds.cells_of(image) if cell.id in blank.cells
     ]
     if cells:
-        more = f" and those of {len(cells) - 1:,} other cells" if cells[1:] else ""
+        more = f" and those of {counted(len(cells) - 1, 'other cell')}" if cells[1:] else ""
         what = f"its box{more} show one colour or black" if more else "its box shows one colour or black"
         yield among(ds, split, "blank", "warning", what, "correct the box, or delete it", cells=cells)

@@ -31,6 +31,7 @@ from pcm_leukemia.cli.options import (
     taxonomy_of,
 )
 from pcm_leukemia.dataset import Dataset
+from pcm_leukemia.errors import counted
 from pcm_leukemia.files import count_unlisted, unlisted
 from pcm_leukemia.joining import update
 from pcm_leukemia.loading import load_dataset
@@ -157,9 +158,9 @@ def _read_anew(
 
 def _say_updated(before: Dataset, after: Dataset, out: Path) -> None:
     changed = sum(before.cells_of(image) != after.cells_of(image) for image in before.images)
-    print(f"  changed: the cells of {changed:,} of {len(before.images):,} images")
+    print(f"  changed: the cells of {changed:,} of {counted(len(before.images), 'image')}")
     if added := len(after.images) - len(before.images):
-        print(f"  added: {added:,} images; place them in a split: pcm-leukemia split {out} --extend")
+        print(f"  added: {counted(added, 'image')}; place them in a split: pcm-leukemia split {out} --extend")
 
 
 def _say_split(ds: Dataset, split: Split, out: Path) -> None:

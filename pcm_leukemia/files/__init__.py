@@ -8,7 +8,7 @@ from pcm_leukemia.files.containers import Container, Document, open_container
 from pcm_leukemia.files.digests import digest
 from pcm_leukemia.files.finding import Found, common_form, find_images, find_paths
 from pcm_leukemia.files.naming import ImageNames
-from pcm_leukemia.files.paths import leads_outside, portable_name
+from pcm_leukemia.files.paths import leads_outside, path_ends, portable_name
 from pcm_leukemia.files.reading import (
     BAD_CONTENT,
     BAD_FILE,
@@ -79,6 +79,7 @@ __all__ = [
     "open_container",
     "open_zip",
     "other_archive",
+    "path_ends",
     "portable_name",
     "put_in_place",
     "read_text",

@@ -21,7 +21,7 @@ from urllib.parse import unquote
 
 from pcm_leukemia.errors import Problem, option
 from pcm_leukemia.files.containers import Container
-from pcm_leukemia.files.paths import leads_outside
+from pcm_leukemia.files.paths import leads_outside, path_ends
 from pcm_leukemia.schema import Image, ImageId
 
 __all__ = ["Found", "common_form", "find_images", "find_paths"]
@@ -187,9 +187,8 @@ class _Alike:
         for path in paths:
             form = common_form(path)
             self.whole.setdefault(form, []).append(path)
-            while form:
-                self.endings.setdefault(form, []).append(path)
-                form = form.partition("/")[2]
+            for end in path_ends(form):
+                self.endings.setdefault(end, []).append(path)
 
     def find(self) -> list[Found]:
         """What each name leads to, in order."""

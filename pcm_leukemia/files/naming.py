@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from functools import cached_property
 from pathlib import PurePosixPath
 
 from pcm_leukemia.files.finding import common_form
+from pcm_leukemia.files.paths import path_ends
 from pcm_leukemia.schema import Image, ImageId
 
 __all__ = ["ImageNames"]
@@ -53,13 +54,13 @@ class _Index:
                 for spelled in _with_and_without_extension(form(path)):
                     _add(self.whole, spelled, image.id)
             for spelled in _with_and_without_extension(form(image.id)):
-                for end in _ends(spelled):
+                for end in path_ends(spelled):
                     _add(self.ends, end, image.id)
 
     def find(self, entry: str) -> list[ImageId]:
         """The images with this whole path, with this end of the path, or whose whole path is an end of the entry."""
         found = self.whole.get(entry) or self.ends.get(entry)
-        return found or next((self.whole[end] for end in _ends(entry) if end in self.whole), [])
+        return found or next((self.whole[end] for end in path_ends(entry) if end in self.whole), [])
 
 
 def _with_and_without_extension(path: str) -> Iterable[str]:
@@ -70,10 +71,3 @@ def _add(table: dict[str, list[ImageId]], key: str, image: ImageId) -> None:
     images = table.setdefault(key, [])
     if image not in images[-1:]:  # the names of one image come together
         images.append(image)
-
-
-def _ends(path: str) -> Iterator[str]:
-    """'b/c.png' and 'c.png' of 'a/b/c.png'."""
-    while "/" in path:
-        path = path.partition("/")[2]
-        yield path

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
-__all__ = ["leads_outside", "portable_name"]
+__all__ = ["leads_outside", "path_ends", "portable_name"]
 
 _REFUSED = re.compile(r'[<>:"|?*\\\x00-\x1f\x7f]')
 _OUTSIDE = re.compile(r"(^|[/\\])\.\.([/\\]|$)|^[/\\]|^[A-Za-z]:|\0")
@@ -19,6 +20,19 @@ def leads_outside(path: str) -> bool:
     [False, True, True, True]
     """
     return _OUTSIDE.search(path) is not None
+
+
+def path_ends(path: str) -> Iterator[str]:
+    """The path, and what is left of it after each slash.
+
+    Examples
+    --------
+    >>> list(path_ends("a/b/c.png"))
+    ['a/b/c.png', 'b/c.png', 'c.png']
+    """
+    while path:
+        yield path
+        path = path.partition("/")[2]
 
 
 def portable_name(name: str) -> str:

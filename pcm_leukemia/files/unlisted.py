@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
+from pcm_leukemia.errors import counted
 from pcm_leukemia.files.containers import open_container
 from pcm_leukemia.files.reading import IMAGE_SUFFIXES
 from pcm_leukemia.files.writing import MARKER
@@ -23,7 +24,8 @@ def is_image_file(path: str) -> bool:
     [True, False, False, False]
     """
     hidden = path.startswith((".", "__MACOSX")) or "/." in path or "/__MACOSX" in path
-    return not hidden and PurePosixPath(path).suffix.lower() in IMAGE_SUFFIXES
+    _, dot, suffix = path.rpartition("/")[2].rpartition(".")
+    return not hidden and dot + suffix.lower() in IMAGE_SUFFIXES
 
 
 def unlisted(root: Path, listed: Iterable[str]) -> list[str]:
@@ -72,8 +74,8 @@ def count_unlisted(files: Sequence[str]) -> str:
     >>> count_unlisted(["a.png", "b.png", "c.png", "d.png"])
     '4 image files are not in the annotations: a.png, b.png, c.png and 1 more'
     """
-    what = "image file is" if len(files) == 1 else "image files are"
-    return f"{len(files):,} {what} not in the annotations: {first_of(files)}"
+    verb = "is" if len(files) == 1 else "are"
+    return f"{counted(len(files), 'image file')} {verb} not in the annotations: {first_of(files)}"
 
 
 def first_of(files: Sequence[str]) -> str:

@@ -13,7 +13,7 @@ from msgspec import structs
 
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import DataWarning, InvalidDataset, Problem, UnknownLabel, option
-from pcm_leukemia.files import common_root, way_below
+from pcm_leukemia.files import common_root, path_ends, way_below
 from pcm_leukemia.schema import IGNORE, Cell, Image, ImageId, Patient, Split, Taxonomy
 from pcm_leukemia.taxonomy import not_a_class
 
@@ -136,7 +136,7 @@ def _matches(ds: Dataset, corrected: Dataset) -> tuple[dict[ImageId, ImageId], l
                 known
                 and known.id not in pairs
                 and theirs.get(key(new)) is new
-                and not _of_other_files(known, new)
+                and not known.has_other_file_than(new)
             ):
                 pairs[new.id] = known.id
         left = [new for new in left if new.id not in pairs]
@@ -148,7 +148,7 @@ def _matches(ds: Dataset, corrected: Dataset) -> tuple[dict[ImageId, ImageId], l
     ends: dict[str, ImageId] = {}
     for image in ds.images:
         if image.id not in taken:
-            ends |= dict.fromkeys((*_ends(image.id), image.name), image.id)
+            ends |= dict.fromkeys((*path_ends(image.id), image.name), image.id)
     return pairs, [
         Problem(
             f'image "{new.id}"',
@@ -156,7 +156,7 @@ def _matches(ds: Dataset, corrected: Dataset) -> tuple[dict[ImageId, ImageId], l
             "give it the same path if it is, and another name if it is not",
         )
         for new in left
-        if (like := next((ends[end] for end in (*_ends(new.id), new.name) if end in ends), None))
+        if (like := next((ends[end] for end in (*path_ends(new.id), new.name) if end in ends), None))
     ]
 
 
@@ -175,16 +175,6 @@ def _unique(images: Iterable[Image], key: Callable[[Image], str | None]) -> dict
     return {key(image): image for image in images if key(image) and often[key(image)] == 1}
 
 
-def _of_other_files(one: Image, other: Image) -> bool:
-    return None not in (one.digest, other.digest) and one.digest != other.digest
-
-
-def _ends(path: str) -> list[str]:
-    """The path, and what is left of it without its first folders."""
-    steps = path.split("/")
-    return ["/".join(steps[start:]) for start in range(len(steps))]
-
-
 def _contradictions(ds: Dataset, corrected: Dataset, pairs: Mapping[ImageId, ImageId]) -> Iterator[Problem]:
     """What `ds` and `corrected` say differently about the images and patients that are in both."""
     known = {patient.id: patient.diagnosis for patient in ds.patients}
@@ -201,7 +191,7 @@ def _contradictions(ds: Dataset, corrected: Dataset, pairs: Mapping[ImageId, Ima
                 (where, "diagnosis", old.diagnosis, new.diagnosis),
                 (where, "group", old.group, new.group),
             ]
-            if _of_other_files(old, new):
+            if old.has_other_file_than(new):
                 yield Problem(
                     where,
                     f"its file is not the file of this image in {ds.name}",

@@ -14,7 +14,7 @@ from msgspec.structs import astuple
 
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import CorruptFile, DataNotFound, DataWarning, Problem, either
-from pcm_leukemia.files import Files
+from pcm_leukemia.files import Files, path_ends
 from pcm_leukemia.schema import Image
 from pcm_leukemia.splits import leakage
 from pcm_leukemia.splits.leakage import LEARNED_FROM, Leak, Tie
@@ -160,7 +160,7 @@ class _Known:
         self._single: dict[str, list[str]] = defaultdict(list)
         for whole, each in self._whole.items():
             self._single[_single(whole)].append(each)
-            for end in _ends(whole):
+            for end in path_ends(whole):
                 self._ending[end].append(each)
 
     def find(self, name: str, each: str) -> list[str]:
@@ -168,7 +168,7 @@ class _Known:
         whole = f"{name}/{each}"
         found = (
             *self._ending.get(whole, ()),  # "lmu/a.png" was learned as "here+lmu/lmu/a.png"
-            *(self._whole[end] for end in _ends(whole) if end in self._whole),  # and the other way round
+            *(self._whole[end] for end in path_ends(whole) if end in self._whole),  # and the other way round
             *self._single.get(_single(whole), ()),  # "here+lmu/lmu/a.png" as "there+lmu/lmu/a.png"
         )
         return list(dict.fromkeys(found))
@@ -257,13 +257,6 @@ def _with_same_boxes(one: Dataset, other: Dataset) -> Iterator[tuple[Image, Imag
         here, there = (sorted(astuple(cell.box) for cell in ds.cells_of(image.id)) for ds in (one, other))
         if here == there and any(box != whole for box in here):
             yield image, twin
-
-
-def _ends(path: str) -> Iterator[str]:
-    """The path, and what is left of it after each slash."""
-    while path:
-        yield path
-        path = path.partition("/")[2]
 
 
 def _single(path: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.errors import DataLoss, either
+from pcm_leukemia.errors import DataLoss, counted, either
 from pcm_leukemia.schema import Split
 
 __all__ = ["losses", "require_no_loss"]
@@ -79,11 +79,11 @@ def _losses(before: Dataset, after: Dataset, splits: Iterable[Split]) -> Iterato
     now = {image.id: image for image in after.images}
     gone = [image for image in before.images if image.id not in now]
     if gone:
-        yield _of(len(gone), len(before.images), "images", len(after.images))
+        yield _of(len(gone), len(before.images), "image", len(after.images))
     kept = [image for image in before.images if image.id in now]
-    other = sum(_differ(image.digest, now[image.id].digest) for image in kept)
+    other = sum(image.has_other_file_than(now[image.id]) for image in kept)
     if other:
-        yield f"the file of {_images(other)}, whose name another file has now"
+        yield f"the file of {counted(other, 'image')}, whose name another file has now"
     lost_patient = [
         image for image in before.images if image.patient and not (image.id in now and now[image.id].patient)
     ]
@@ -92,10 +92,10 @@ def _losses(before: Dataset, after: Dataset, splits: Iterable[Split]) -> Iterato
     people |= {patient.id for patient in before.patients if patient.id not in with_images}
     people -= {patient.id for patient in after.patients}
     if people:
-        yield _of(len(people), len(before.patients), "patients", len(after.patients))
+        yield _of(len(people), len(before.patients), "patient", len(after.patients))
     unnamed = sum(image.id in now and image.patient not in people for image in lost_patient)
     if unnamed:
-        yield f"the patient of {_images(unnamed)}"
+        yield f"the patient of {counted(unnamed, 'image')}"
     undiagnosed = sum(
         before.diagnosis_of(image) is not None
         and after.diagnosis_of(now[image.id]) is None
@@ -103,26 +103,17 @@ def _losses(before: Dataset, after: Dataset, splits: Iterable[Split]) -> Iterato
         for image in kept
     )
     if undiagnosed:
-        yield f"the diagnosis of {_images(undiagnosed)}"
+        yield f"the diagnosis of {counted(undiagnosed, 'image')}"
     ungrouped = sum(image.group is not None and now[image.id].group is None for image in kept)
     if ungrouped:
-        yield f"the group of {_images(ungrouped)}"
+        yield f"the group of {counted(ungrouped, 'image')}"
     if before.cells and not after.cells:
-        yield _of(len(before.cells), len(before.cells), "cells", 0)
+        yield _of(len(before.cells), len(before.cells), "cell", 0)
     for split in splits:
         placed = sum(image.id in split.part_of for image in gone)
         if placed:
-            yield f'{_images(placed)} that split "{split.name}" places'
-
-
-def _differ(one: str | None, other: str | None) -> bool:
-    """Whether two digests are known and not the same."""
-    return None not in (one, other) and one != other
-
-
-def _images(count: int) -> str:
-    return f"{count:,} image{'s' * (count != 1)}"
+            yield f'{counted(placed, "image")} that split "{split.name}" places'
 
 
 def _of(lost: int, all_of_them: int, what: str, left: int) -> str:
-    return f"{lost:,} of {all_of_them:,} {what} ({all_of_them:,} -> {left:,})"
+    return f"{lost:,} of {counted(all_of_them, what)} ({all_of_them:,} -> {left:,})"

@@ -89,7 +89,7 @@ def test_cells_whose_box_shows_nothing(tmp_path: Path, level: int) -> None:
     (finding,) = found(tmp_path, encoded(SMEAR), encoded(pixels), encoded(pixels))
     assert (finding.severity, finding.cells) == ("warning", (("1.png", 7), ("2.png", 7)))
     assert str(finding) == (
-        'image "1.png" cell 7: its box and those of 1 other cells show one colour or black; correct the box, or delete it'
+        'image "1.png" cell 7: its box and those of 1 other cell show one colour or black; correct the box, or delete it'
     )
     pixels[40, 40] = 90  # the box ends before its lower corner
     (finding,) = found(tmp_path, encoded(pixels))

@@ -230,7 +230,7 @@ def test_new_images_of_an_update_are_placed_by_extend(run: Run, data: Path, tmp_
     small = reviewed(tmp_path, "AML/P00/0.png", "AML/P00/2.png")
     done = run("import", small, data, "--update", "--patients", PATTERN)
     assert done.status == 0, done.err
-    assert "added: 1 images; place them in a split: pcm-leukemia split" in done.out
+    assert "added: 1 image; place them in a split: pcm-leukemia split" in done.out
     before = store.read_split(data, "official")
     assert run("split", data, "--extend").status == 0
     after = store.read_split(data, "official")

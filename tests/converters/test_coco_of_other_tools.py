@@ -361,7 +361,7 @@ def test_images_that_are_not_read_are_named(tmp_path: Path) -> None:
     assert len(coco.read(tmp_path).images) == 2
     picture(tmp_path / "test2017" / "t.png")
     (problem,) = refused(tmp_path)
-    assert problem.startswith(f"{tmp_path / 'test2017'}: has 1 images that no COCO file lists")
+    assert problem.startswith(f"{tmp_path / 'test2017'}: has 1 image that no COCO file lists")
     assert len(coco.read(tmp_path, images_root=tmp_path).images) == 2
 
 

@@ -141,7 +141,7 @@ def test_a_folder_of_images_that_no_key_names_is_refused(tmp_path: Path, images:
         exports.write(tmp_path / images, exports.png())
     described(tmp_path, f"train: images/train{NAMES}")
     assert problem(tmp_path) == (
-        f"{images.rpartition('/')[0]}: has 1 images, but data.yaml does not name it; add it to data.yaml as train, val "
+        f"{images.rpartition('/')[0]}: has 1 image, but data.yaml does not name it; add it to data.yaml as train, val "
         "or test, or move it elsewhere"
     )
 
@@ -149,7 +149,7 @@ def test_a_folder_of_images_that_no_key_names_is_refused(tmp_path: Path, images:
 def test_labelled_images_of_any_folder_belong_to_the_data(tmp_path: Path) -> None:
     labelled(tmp_path, "images/train/a.png", "batch 2/a.png")
     described(tmp_path, f"train: images/train{NAMES}")
-    assert problem(tmp_path).startswith("batch 2: has 1 images, but data.yaml does not name it")
+    assert problem(tmp_path).startswith("batch 2: has 1 image, but data.yaml does not name it")
 
 
 def test_other_images_are_counted_once(tmp_path: Path, run: Run) -> None:
