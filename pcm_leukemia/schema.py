@@ -305,7 +305,7 @@ class Split:
         return cls(
             name,
             part_of,
-            {key: text for key, text in record.items() if key != _SHARED},
+            {str(key): str(text) for key, text in record.items() if key != _SHARED},
             patient_of or {},
             digest_of=digest_of or {},
             val_shares_patients=record.get(_SHARED, by_image) == "yes",

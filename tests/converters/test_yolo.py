@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, example, given, settings
 from strategies import datasets
 from yolo_folders import foreign
 
+from pcm_leukemia import cvat, sample, store
 from pcm_leukemia.converters import yolo
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import (
@@ -597,3 +598,18 @@ def test_ultralytics_trains_on_a_moved_folder(tmp_path: Path) -> None:
     assert sorted(found["detection/train"]["rows"].values()) == [[], [0.0], [1.0], [2.0]]
     assert found["detection/val"]["rows"] == {"v.png": [4.0]}
     assert sorted(found["wbc/train"]["rows"].values()) == [[], [0.0], [0.0], [0.0]]
+
+
+def test_how_a_split_was_made_is_text_whatever_the_record_holds(tmp_path: Path) -> None:
+    """As in a damaged record, whose values may be of any type."""
+    ds = cvat.read(sample.write(tmp_path / "s.zip", patients=2, images=4))
+    split = Split("official", {image.id: "train" for image in ds.images}, {"method": "by hand"})
+    yolo.write(ds.with_split(split), tmp_path / "yolo")
+    record = json.loads((tmp_path / "yolo" / "pcm-leukemia.json").read_text())
+    record["made"] = {"method": None, "seed": 3}
+    (tmp_path / "yolo" / "pcm-leukemia.json").write_text(json.dumps(record))
+    read = yolo.read(tmp_path / "yolo")
+    assert read.split is not None
+    assert read.split.made == {"method": "None", "seed": "3"}
+    store.write(read, tmp_path / "data")
+    assert store.read_split(tmp_path / "data", "official").made == read.split.made
