@@ -372,7 +372,7 @@ def _ids(given: Collection[str]) -> frozenset[str]:
 
 
 def _among(given: Collection[str], there: Mapping[str, object], kind: str, ds: Dataset) -> frozenset[str]:
-    """The given ids, each of which must be there."""
+    """The given ids; each must exist."""
     ids = _ids(given)
     unknown = sorted(ids - there.keys())
     if unknown:

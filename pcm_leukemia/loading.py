@@ -14,7 +14,7 @@ from pcm_leukemia import converters, sources
 from pcm_leukemia.classes import in_classes
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import CorruptFile, DataNotFound, ImpossibleValue, InvalidExport, option
-from pcm_leukemia.files import GIT_LFS, IMAGE_SUFFIXES, UNPACK, is_image_file, other_archive
+from pcm_leukemia.files import GIT_LFS, IMAGE_SUFFIXES, PULL, UNPACK, is_image_file, other_archive
 from pcm_leukemia.patients import Attribute, Table, Tag, assign, merge
 from pcm_leukemia.schema import Taxonomy
 
@@ -144,10 +144,7 @@ def _read(path: str | Path, options: dict[str, object], *, check_images: bool | 
     except (InvalidExport, CorruptFile, DataNotFound) as error:
         if (pointer := _pointer(Path(place))) is None:
             raise
-        what = (
-            "is a Git LFS pointer in place of the file; run git lfs pull in the repository that it came from"
-        )
-        raise CorruptFile(f"{pointer}: {what}") from error
+        raise CorruptFile(f"{pointer}: is a Git LFS pointer in place of the file; {PULL}") from error
     except ImpossibleValue as error:
         raise ImpossibleValue(f"{path}: {error}") from error
     if not ds.images:
@@ -156,7 +153,7 @@ def _read(path: str | Path, options: dict[str, object], *, check_images: bool | 
 
 
 def _pointer(path: Path) -> Path | None:
-    """The first table or archive at a path that is only a pointer of Git LFS; None if there is none."""
+    """The first table or archive at a path that is only a Git LFS pointer, or None."""
     files = (
         [path] if path.is_file() else [Path(top, file) for top, _, files in os.walk(path) for file in files]
     )

@@ -59,7 +59,7 @@ _PART_NAMES = {
 
 
 def part_named(name: str) -> str | None:
-    """The part that a folder, a subset, a file or a key is called after, in any case; None if it is none of the three.
+    """The part that a folder, subset, file or key is named after, in upper or lower case; None for any other name.
 
     Every reader goes by these spellings: those of CVAT's subsets, ultralytics, Roboflow and Hugging Face.
 

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from pcm_leukemia.converters.coco.refused import Refused
+from pcm_leukemia.files import GIT_LFS, PULL
 
 __all__ = ["images_in", "parse", "why_not_instances"]
 
@@ -46,8 +47,8 @@ def parse(data: bytes) -> object:
                 return json.loads(text)
             except (ValueError, RecursionError):
                 pass
-        if text.startswith(b"version https://git-lfs"):
-            raise Refused("is a pointer of Git LFS, not the file", "run: git lfs pull") from error
+        if text.startswith(GIT_LFS):
+            raise Refused("is a Git LFS pointer in place of the file", PULL) from error
         raise Refused(f"is not valid JSON, or is truncated ({error})", "write it again") from error
 
 

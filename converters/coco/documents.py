@@ -35,7 +35,7 @@ class Document:
 
     @property
     def info(self) -> dict[str, Any]:
-        """The object ``info``; empty if there is none."""
+        """The object ``info``, or an empty one."""
         info = self.content.get("info")
         return info if isinstance(info, dict) else {}
 

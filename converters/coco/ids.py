@@ -45,7 +45,7 @@ class ById(Generic[T]):
         self._numbers = None
 
     def get(self, key: object) -> T | None:
-        """The value of an id, or None if there is none or several can be meant."""
+        """The value of an id; None if it is unknown or ambiguous."""
         try:
             found = self._exact.get(key)
             return self._as_numbers().get(_number(key)) if found is None else found

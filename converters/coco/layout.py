@@ -1,4 +1,4 @@
-"""Which JSON files of a folder or zip are one data set, of which part each is, and where its images are.
+"""Which JSON files of a folder or zip are one data set, the part of each, and where its images are.
 
 Read are the files in ``annotations/`` (ours, CVAT, the official tree, MMDetection); or else those beside the folder's own
 images (Label Studio, FiftyOne); or else those one folder below (Roboflow: ``train/``, ``valid/`` and ``test/``).
@@ -19,6 +19,7 @@ from pcm_leukemia.files import (
     BAD_FILE,
     MARKER,
     Container,
+    is_hidden,
     is_image_file,
     open_container,
     open_zip,
@@ -116,7 +117,7 @@ def where_of(file: str) -> str:
 
 
 def sources_of(files: list[str], layout: Layout) -> list[Source]:
-    """What the names of the files of one level tell of them. A lone file that is not called after a part is no split."""
+    """What the file names of one level say. A single file that is not named after a part is no split."""
     subsets = {file: _subset(file) for file in files}
     counts = Counter(subsets.values())
     subsets = {
@@ -158,14 +159,14 @@ def _subset(file: str) -> str:
 
 
 def _unnumbered(file: str, files: list[str]) -> str:
-    """The name of a part that is none of the three: that of the file, without a number that tells nothing."""
+    """The name of a part other than train, val and test: that of the file, without a number that only counts."""
     short = [re.sub(r"^instances_|_?\d+$", "", PurePosixPath(each).stem) for each in files]
     mine = short[files.index(file)]
     return mine if mine and short.index(mine) == files.index(file) else PurePosixPath(file).stem
 
 
 def named_part(name: str) -> str | None:
-    """The part that a word in a name is called after, if only one is.
+    """The part that words in a name stand for, if it is only one.
 
     Examples
     --------
@@ -179,11 +180,11 @@ def named_part(name: str) -> str | None:
 def _is_hidden(path: str) -> bool:
     """Whether a file is an operating system's or our own record."""
     steps = PurePosixPath(path).parts
-    return steps[-1] == MARKER or any(step.startswith(".") or step == "__MACOSX" for step in steps)
+    return steps[-1] == MARKER or any(map(is_hidden, steps))
 
 
 def parts_without_file(layout: Layout) -> list[str]:
-    """The parts of which `write` counted images in the folder, and whose JSON file is not there."""
+    """The parts that have images according to `write`'s record, but no JSON file."""
     try:
         record = json.loads((layout.container.root / MARKER).read_text(encoding="utf-8"))
         counted = dict(record["images"]) if layout.whole and record["format"] == "coco" else {}

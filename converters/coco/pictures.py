@@ -108,7 +108,7 @@ def find_files(
 
 
 def _none_found(listed: Sequence[Listed], layout: Layout) -> list[Problem]:
-    """The problem of a data set of which no image has a file, although there are image files."""
+    """The problem of a data set without a file for any image, although there are image files."""
     files = layout.images
     if not layout.whole:  # what else is beside a single file may not belong to it
         near = {"images", "data", *(each.source.subset.casefold() for each in listed)}
@@ -188,7 +188,7 @@ def measured(listed: Listed, files: Files) -> tuple[int, int]:
 
 
 def refuse_unread_files(layout: Layout, files: Iterable[str | None]) -> list[Problem]:
-    """The problems of folders that are called after a part and of which no image is read.
+    """The problems of folders that are named after a part, if none of their images is read.
 
     Other image files that no JSON file lists are counted by `import` and `check`.
     """
@@ -213,7 +213,7 @@ def refuse_unread_files(layout: Layout, files: Iterable[str | None]) -> list[Pro
 
 
 def _folder_of_part(file: str) -> str:
-    """The folder above a file that is called after a part; empty if there is none."""
+    """The folder above a file that is named after a part, or an empty text."""
     steps = file.split("/")[:-1]
     depth = next((depth for depth, step in enumerate(steps, 1) if named_part(step)), 0)
     return "/".join(steps[:depth])

@@ -133,7 +133,7 @@ def read(
     Warns
     -----
     DataWarning
-        If the dataset card names splits of which there are no files.
+        If the dataset card names splits that have no files.
     """
     found = _Contents(Path(path), check_images=check_images and images_root is None)
     pa = pyarrow()

@@ -141,7 +141,7 @@ def _parts(said: Description, places: Places) -> dict[str, list[Path]]:
 
 
 def _by_folder(images: list[Path], root: Path) -> dict[str, list[Path]]:
-    """Images by the part that their folder is called after, if all are in such folders; otherwise they have no parts."""
+    """Images by the part that their folder is named after, if all are in such folders; otherwise without parts."""
     parts: dict[str, list[Path]] = {}
     for image in images:
         inside = image.relative_to(root).parts[:-1] if image.is_relative_to(root) else ()

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from pcm_leukemia.errors import CorruptFile, DataNotFound
-from pcm_leukemia.files import find_paths, is_image_file, leads_outside, open_container
+from pcm_leukemia.files import find_paths, is_hidden, is_image_file, leads_outside, open_container
 from pcm_leukemia.schema import part_named
 
 __all__ = ["Places", "walk"]
@@ -58,7 +58,7 @@ class Places:
         self._starts = (self.root, self.folder) if images_root is None else (self.root,)
 
     def folder_or_list(self, place: str) -> Path | None:
-        """The folder or file that a path in data.yaml names; None if there is none, or it is the root of the disk."""
+        """The folder or file that a path in data.yaml names; None if it does not exist, or is the root of the disk."""
         found = self.there(place)
         if found is None:
             found = self._by_end(place, self._starts_of(place)) or self._folder_alike(place)
@@ -192,10 +192,10 @@ def walk(folder: Path) -> Iterator[str]:
             folders.clear()
             continue
         seen.add(real)
-        folders[:] = sorted(name for name in folders if not name.startswith(".") and name != "__MACOSX")
+        folders[:] = sorted(name for name in folders if not is_hidden(name))
         inside = Path(above).relative_to(folder).as_posix()
         start = "" if inside == "." else f"{inside}/"
-        yield from (f"{start}{file}" for file in files if not file.startswith("."))
+        yield from (f"{start}{file}" for file in files if not is_hidden(file))
 
 
 def _labels_of(image: str) -> tuple[str, str]:

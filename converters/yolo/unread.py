@@ -116,7 +116,7 @@ def _report_other_kinds(tree: Tree, places: Places, texts: set[str], issues: Iss
 
 
 def _is_of_a_part(folder: Path) -> bool:
-    """Whether a folder is one of images, or called after a part, as those of a YOLO data set are."""
+    """Whether a folder is named like those of a YOLO data set: "images", or after a part."""
     steps = folder.parts
     return "images" in steps or (bool(steps) and all(part_named(step) for step in steps))
 
@@ -143,12 +143,12 @@ def shared(listed: Iterable[ListedImage]) -> list[str]:
 
 
 def _is_no_label_file(text: PurePosixPath) -> bool:
-    """Whether a text file is called after a part, like a list, or is one of names, or hidden."""
+    """Whether a text file is hidden, holds names, or is named after a part, like a list."""
     return text.name == "classes.txt" or text.name.startswith(".") or part_named(text.stem) is not None
 
 
 def none_labelled(tree: Tree, listed: Sequence[ListedImage], file: Path) -> Problem:
-    """The problem of a folder of which no image has a label file, with the likely cause."""
+    """The problem of a folder without a label file for any image, with the likely cause."""
     first = listed[0]
     what = (
         f"none of {len(listed):,} images has a label file; that of {first.image.id} would be {first.labels}"

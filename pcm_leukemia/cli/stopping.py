@@ -1,4 +1,4 @@
-"""What a command that was stopped (Ctrl-C) leaves behind, and how it goes on."""
+"""What a command that was stopped (Ctrl-C) leaves behind, and how to resume it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LEFT = {
     "demo": "what was written is whole",
     "crops": "the crops that were cut are kept",
 }
-"""Command, or format of `convert`, that goes on where it was stopped -> what it leaves."""
+"""Command, or format of `convert`, that resumes where it was stopped -> what it leaves."""
 _READING = ("check", "diff", "evaluate", "info", "inspect", "sources", "validate")
 
 
@@ -27,12 +27,12 @@ def what_is_left(command: str, words: Collection[str]) -> str:
     Examples
     --------
     >>> print(what_is_left("convert", ["data", "out", "--to", "yolo"]))
-    stopped: nothing was written; run the command again to begin anew
+    stopped: nothing was written; run the command again to start over
     >>> print(what_is_left("convert", ["data", "out", "--to", "crops"]))
-    stopped: the crops that were cut are kept; run the same command again to go on
+    stopped: the crops that were cut are kept; run the same command again to resume
     """
     kind = "crops" if command == "convert" and {"crops", "--to=crops"} & set(words) else command
     if kind in _LEFT:
-        return f"stopped: {_LEFT[kind]}; run the same command again to go on"
+        return f"stopped: {_LEFT[kind]}; run the same command again to resume"
     left = "nothing was changed" if command in _READING else "nothing was written"
-    return f"stopped: {left}; run the command again to begin anew"
+    return f"stopped: {left}; run the command again to start over"

@@ -1,4 +1,4 @@
-"""Frames on which a track goes on without a box.
+"""Frames on which a track continues without a box.
 
 CVAT writes a shape for every frame of a track until it ends with `outside`, also between the frames that someone drew
 (`keyframe`). Other tools write the drawn frames alone, or no end; in CVAT, the object is on the frames between them, too.
@@ -49,7 +49,7 @@ class Track:
 
 
 def gaps(track: Track, frames: Frames, annotated: Sequence[int]) -> Problem | None:
-    """A warning if a track goes on without a box.
+    """A warning if a track continues without a box.
 
     Parameters
     ----------

@@ -8,12 +8,13 @@ from pcm_leukemia.files.containers import Container, Document, open_container
 from pcm_leukemia.files.digests import digest
 from pcm_leukemia.files.finding import Found, common_form, find_images, find_paths
 from pcm_leukemia.files.naming import ImageNames
-from pcm_leukemia.files.paths import leads_outside, path_ends, portable_name
+from pcm_leukemia.files.paths import is_hidden, leads_outside, path_ends, portable_name
 from pcm_leukemia.files.reading import (
     BAD_CONTENT,
     BAD_FILE,
     GIT_LFS,
     IMAGE_SUFFIXES,
+    PULL,
     UNREAD_SUFFIXES,
     Files,
     read_text,
@@ -50,6 +51,7 @@ __all__ = [
     "HEADER",
     "IMAGE_SUFFIXES",
     "MARKER",
+    "PULL",
     "UNPACK",
     "UNREAD_SUFFIXES",
     "Container",
@@ -70,6 +72,7 @@ __all__ = [
     "find_images",
     "find_paths",
     "first_of",
+    "is_hidden",
     "is_image_file",
     "leads_outside",
     "looks_like_zip",

@@ -5,10 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-__all__ = ["leads_outside", "path_ends", "portable_name"]
+__all__ = ["is_hidden", "leads_outside", "path_ends", "portable_name"]
 
 _REFUSED = re.compile(r'[<>:"|?*\\\x00-\x1f\x7f]')
 _OUTSIDE = re.compile(r"(^|[/\\])\.\.([/\\]|$)|^[/\\]|^[A-Za-z]:|\0")
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder is hidden, or one that macOS adds to zips; `name` is without its folders."""
+    return name.startswith(".") or name == "__MACOSX"
 
 
 def leads_outside(path: str) -> bool:

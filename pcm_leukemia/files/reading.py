@@ -18,7 +18,16 @@ from pcm_leukemia.files.digests import digest
 from pcm_leukemia.files.paths import leads_outside
 from pcm_leukemia.files.zips import open_zip
 
-__all__ = ["BAD_CONTENT", "BAD_FILE", "GIT_LFS", "IMAGE_SUFFIXES", "UNREAD_SUFFIXES", "Files", "read_text"]
+__all__ = [
+    "BAD_CONTENT",
+    "BAD_FILE",
+    "GIT_LFS",
+    "IMAGE_SUFFIXES",
+    "PULL",
+    "UNREAD_SUFFIXES",
+    "Files",
+    "read_text",
+]
 
 IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 """The suffixes of image files, in lower case: those that Pillow and ultralytics 8.3 and later can open."""
@@ -47,6 +56,8 @@ BAD_FILE = (OSError, EOFError, ValueError, RuntimeError, struct.error, zlib.erro
 
 GIT_LFS = b"version https://git-lfs"
 """How the file begins that Git LFS leaves in place of a large one until ``git lfs pull``."""
+PULL = "run git lfs pull in the repository that it came from"
+"""What to do about it."""
 BAD_CONTENT = (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError, RecursionError)
 """The exceptions on parsing JSON or YAML of any shape and converting its values."""
 
@@ -79,9 +90,7 @@ def read_text(path: Path) -> str:
         reason = getattr(error, "strerror", None) or error
         raise CorruptFile(f"{path}: cannot be read ({reason}); check the file and its permissions") from error
     if text.startswith(GIT_LFS.decode()):
-        raise CorruptFile(
-            f"{path}: is a Git LFS pointer in place of the file; run git lfs pull in the repository that it came from"
-        )
+        raise CorruptFile(f"{path}: is a Git LFS pointer in place of the file; {PULL}")
     return text
 
 

@@ -1,4 +1,4 @@
-"""Image files that stand beside those of a data set and belong to none of its images."""
+"""Image files beside those of a data set that belong to none of its images."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pcm_leukemia.errors import counted
 from pcm_leukemia.files.containers import open_container
+from pcm_leukemia.files.paths import is_hidden
 from pcm_leukemia.files.reading import IMAGE_SUFFIXES
 from pcm_leukemia.files.writing import MARKER
 
@@ -23,9 +24,9 @@ def is_image_file(path: str) -> bool:
     >>> [is_image_file(path) for path in ("P1/a.JPG", "a.txt", ".cache/a.png", "__MACOSX/._a.png")]
     [True, False, False, False]
     """
-    hidden = path.startswith((".", "__MACOSX")) or "/." in path or "/__MACOSX" in path
-    _, dot, suffix = path.rpartition("/")[2].rpartition(".")
-    return not hidden and dot + suffix.lower() in IMAGE_SUFFIXES
+    steps = path.split("/")
+    _, dot, suffix = steps[-1].rpartition(".")
+    return dot + suffix.lower() in IMAGE_SUFFIXES and not any(map(is_hidden, steps))
 
 
 def unlisted(root: Path, listed: Iterable[str]) -> list[str]:

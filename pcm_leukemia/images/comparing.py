@@ -47,7 +47,7 @@ class _Compared(NamedTuple):
 
 
 def measure(files: Files, file: str) -> Image:
-    """The row of an image file of which nothing else is known: its size in pixels as it is shown, its digest, its white level.
+    """The row of an image file without annotations: its displayed size in pixels, its digest and its white level.
 
     Raises
     ------
@@ -114,7 +114,7 @@ def compare_files(
 def measure_files(
     names: Iterable[str], root: Path, workers: int | None = None
 ) -> tuple[list[Image | None], list[Problem]]:
-    """The rows of image files of which nothing else is known, by their paths below `root`.
+    """The rows of image files without annotations, by their paths below `root`.
 
     Parameters and warnings are those of `compare_files`, with one more if files are turned, and nothing is raised.
 

@@ -217,7 +217,7 @@ def samples_of(data: bytes, picture: PIL.Image.Image, where: str) -> Values:
 
 
 def _low_bytes(data: bytes, where: str) -> Values:
-    """The low bytes of 16 bits in each of three channels, of which Pillow reads only the high ones.
+    """The low bytes of three channels of 16 bits; Pillow reads only the high ones.
 
     The file is read as if it had the other order of bytes.
     """

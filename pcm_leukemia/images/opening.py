@@ -26,7 +26,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from pcm_leukemia.errors import CorruptFile, either, option
-from pcm_leukemia.files import BAD_FILE, GIT_LFS
+from pcm_leukemia.files import BAD_FILE, GIT_LFS, PULL
 from pcm_leukemia.schema import LONGEST
 
 __all__ = ["BAD_IMAGE", "MAX_PIXELS", "decoding", "opened", "picture_of", "setting"]
@@ -58,7 +58,7 @@ _OTHERS: tuple[tuple[bytes, str, str], ...] = (
     (
         GIT_LFS,
         "is a Git LFS pointer in place of the image",
-        "run git lfs pull in the repository that it came from",
+        PULL,
     ),
     (
         b"\x00\x05\x16\x07",

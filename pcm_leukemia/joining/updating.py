@@ -195,7 +195,7 @@ def _contradictions(ds: Dataset, corrected: Dataset, pairs: Mapping[ImageId, Ima
                 yield Problem(
                     where,
                     f"its file is not the file of this image in {ds.name}",
-                    "give the annotations without the images if it was only saved anew, and rename it if not",
+                    "give the annotations without the images if it was only saved again; otherwise rename it",
                 )
     for where, what, before, after in facts:
         if None not in (before, after) and before != after:

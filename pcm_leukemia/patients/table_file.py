@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pcm_leukemia.errors import CorruptFile, DataNotFound, DataWarning, InvalidExport, Problem, some
+from pcm_leukemia.files import GIT_LFS, PULL
 from pcm_leukemia.schema import letters
 
 __all__ = ["PatientRow", "read"]
@@ -25,7 +26,7 @@ _OTHER_FILES = {
     b"\x1f\x8b": ("a gzip file", "unpack it"),
     b"<": ("an HTML or XML file", _SAVE),
     b"{": ("a JSON file", _SAVE),
-    b"version https://git-lfs": ("a Git LFS pointer", "run git lfs pull in the repository that it came from"),
+    GIT_LFS: ("a Git LFS pointer", PULL),
 }
 """First bytes -> what people give in place of a CSV, and what to do."""
 _SPREADSHEETS = {b"xl/": "an Excel file", b"opendocument": "a LibreOffice file", b"Index/": "a Numbers file"}

@@ -18,7 +18,7 @@ from itertools import islice
 from pathlib import Path
 
 from pcm_leukemia.errors import CorruptFile, DataNotFound, DataWarning, InvalidExport, PcmError, Problem, some
-from pcm_leukemia.files import IMAGE_SUFFIXES, read_text
+from pcm_leukemia.files import IMAGE_SUFFIXES, is_hidden, read_text
 from pcm_leukemia.sources._source import Source
 
 __all__ = [
@@ -49,7 +49,7 @@ def _instead(root: Path) -> str:
     """What a folder holds, by suffix; "" if it does not exist."""
     if not root.is_dir():
         return ""
-    files = (Path(file) for _, _, files in os.walk(root) for file in files if not _is_stray(file))
+    files = (Path(file) for _, _, files in os.walk(root) for file in files if not is_hidden(file))
     found = Counter(file.suffix.lower() or file.name for file in islice(files, _MOST_FILES))
     kinds = ", ".join(f"{count:,} {suffix}" for suffix, count in found.most_common(3))
     zipped = "; unzip it first" if found[".zip"] and not found.keys() & IMAGE_SUFFIXES else ""
@@ -91,7 +91,7 @@ def find_root(source: Source, root: str | Path, fits: Callable[[Path], bool], wh
 def _folders(path: Path) -> list[Path]:
     with _readable(path):
         return sorted(
-            Path(entry) for entry in os.scandir(path) if is_folder(entry) and not _is_stray(entry.name)
+            Path(entry) for entry in os.scandir(path) if is_folder(entry) and not is_hidden(entry.name)
         )
 
 
@@ -128,17 +128,13 @@ def listing(root: Path, suffixes: Collection[str] | None = IMAGE_SUFFIXES) -> li
         inner, path = folders.pop()
         with _readable(path), os.scandir(path) as entries:
             for entry in entries:
-                if _is_stray(entry.name):
+                if is_hidden(entry.name):
                     continue
                 if is_folder(entry):
                     folders.append((f"{inner}{entry.name}/", entry.path))
                 elif suffixes is None or os.path.splitext(entry.name)[1].lower() in suffixes:  # noqa: PTH122 - faster, and called for every file
                     found.append(inner + entry.name)
     return sorted(found)
-
-
-def _is_stray(name: str) -> bool:
-    return name.startswith(".") or name == "__MACOSX"
 
 
 def table_rows(table: Path, columns: Sequence[str], fix: str) -> Iterator[tuple[int, dict[str, str]]]:

@@ -1,4 +1,4 @@
-"""`require_no_loss`: refuses to write a data set in the place of one that has more."""
+"""`require_no_loss`: refuses to replace a data set by one that lacks some of it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["losses", "require_no_loss"]
 def require_no_loss(
     out: str, before: Dataset, after: Dataset, splits: Mapping[str, Split], brought: Mapping[str, Split]
 ) -> None:
-    """Refuse to write `after` in the place of `before`, if anything would be lost.
+    """Refuse to replace `before` by `after` if anything would be lost.
 
     Parameters
     ----------
@@ -39,12 +39,12 @@ def require_no_loss(
             lost.append(f'split "{name}", which has other parts in the new data')
     if not lost:
         return
-    ways_on = either(
+    ways_out = either(
         "write what pcm.update returns to change the images that are in both and keep the rest, pass replace=True to "
         "replace it",
         "--update changes the images of the new data and keeps the rest, --replace replaces it",
     )
-    sentence = f"{out}: would lose {', '.join(lost)}; {ways_on}, or name another folder"
+    sentence = f"{out}: would lose {', '.join(lost)}; {ways_out}, or name another folder"
     if before.patients and not after.patients:
         sentence += (
             f"\n{out}: has patient ids, and without them nothing keeps a patient in one part; give them again "
@@ -54,9 +54,9 @@ def require_no_loss(
 
 
 def losses(before: Dataset, after: Dataset, splits: Iterable[Split] = ()) -> list[str]:
-    """List what would go if `after` were written in the place of `before`, with the counts.
+    """List what would be lost if `after` replaced `before`, with the counts.
 
-    Changed cells and labels, and other ids of patients, are no loss; neither are images that come anew.
+    Changed cells, labels and patient ids are no loss, nor are new images.
 
     Parameters
     ----------

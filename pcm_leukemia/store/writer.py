@@ -1,4 +1,4 @@
-"""Writes a canonical folder, and refuses to write one in the place of a data set that has more."""
+"""Writes a canonical folder, and refuses to overwrite a data set that has more."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def write(
 ) -> Report:
     """Write `ds` as a canonical folder.
 
-    The splits in a folder that is written anew are kept, except those that `ds` and `splits_of` bring under the same
+    When a folder is overwritten, its splits are kept, except those that `ds` and `splits_of` bring under the same
     name. To bring corrected images into a data set, write what `update` returns.
 
     Parameters
@@ -35,7 +35,7 @@ def write(
     ds
         The data set; its split, if it has one, becomes ``splits/<name>.csv``.
     out
-        A new folder, or a canonical folder to write anew.
+        A new folder, or a canonical folder to overwrite.
     replace
         Whether a data set in `out` may lose what `ds` lacks: images, patients, diagnoses, groups, and images that its
         splits place.

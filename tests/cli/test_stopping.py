@@ -35,7 +35,7 @@ def test_ctrl_c_while_writing_leaves_what_was_there(
     before = {path.name: path.read_bytes() for path in data.glob("*.*")}
     monkeypatch.setattr(writer, "cell_row", stop)
     stopped = run("import", export, data, "--patients", PATTERN)
-    assert stopped == (130, "", "stopped: nothing was written; run the command again to begin anew\n")
+    assert stopped == (130, "", "stopped: nothing was written; run the command again to start over\n")
     assert {path.name: path.read_bytes() for path in data.glob("*.*")} == before
     assert not list(tmp_path.glob(".data*"))
 
@@ -45,7 +45,7 @@ def test_ctrl_c_while_reading_changes_nothing(
 ) -> None:
     monkeypatch.setattr(cvat, "read_document", stop)
     stopped = run("inspect", export)
-    assert stopped == (130, "", "stopped: nothing was changed; run the command again to begin anew\n")
+    assert stopped == (130, "", "stopped: nothing was changed; run the command again to start over\n")
 
 
 def test_crops_go_on_after_ctrl_c(tmp_path: Path) -> None:
@@ -68,7 +68,7 @@ def test_crops_go_on_after_ctrl_c(tmp_path: Path) -> None:
     assert started.returncode == 130
     assert (
         said.splitlines()[-1]
-        == "stopped: the crops that were cut are kept; run the same command again to go on"
+        == "stopped: the crops that were cut are kept; run the same command again to resume"
     )
     assert "Traceback" not in said
     assert list(partial.rglob("*.png"))

@@ -400,7 +400,7 @@ def test_json_files_that_are_not_instances(tmp_path: Path) -> None:
         ('{"images": [], "annotations": [{"segments_info": []}], "categories": []}', "holds COCO panoptic"),
         ('{"images": [], "annotations": [{"caption": "x"}]}', "holds COCO captions"),
         ('{"images": [], "annotations": [], "categories": []}', "lists no images"),
-        ("version https://git-lfs.github.com/spec/v1", "is a pointer of Git LFS"),
+        ("version https://git-lfs.github.com/spec/v1", "is a Git LFS pointer in place of the file"),
     ],
 )
 def test_files_that_hold_something_else(tmp_path: Path, text: str, what: str) -> None:
