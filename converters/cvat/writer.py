@@ -40,10 +40,10 @@ from pcm_leukemia.converters.cvat.labels import CvatLabel, LabelChoice, LabelTex
 from pcm_leukemia.converters.cvat.layout import ANNOTATIONS, LABELS, PATIENTS, Layout, Subsets, lay_out
 from pcm_leukemia.converters.cvat.losses import lost, notes
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.errors import CorruptFile, DataNotFound, ExportError, either, option, some
+from pcm_leukemia.errors import CorruptFile, DataNotFound, ExportError, either, option
 from pcm_leukemia.files import MARKER, Report, check_zip, counts, new_zip, zip_name
 from pcm_leukemia.requirements import require
-from pcm_leukemia.schema import Image
+from pcm_leukemia.schema import Image, ImageId
 
 __all__ = ["check_out", "write"]
 
@@ -205,17 +205,17 @@ def _add_images(
 ) -> None:
     if not images or ds.root is None:
         return
-    from pcm_leukemia.images import files_of, load_bytes, reason
+    from pcm_leukemia.images import files_of, load_bytes, reason, unfit
 
     files = files_of(ds)
-    problems = []
+    problems = dict[str, list[ImageId]]()
     for image in track(images, "images", disable=not progress, transient=True):
         try:
             archive.writestr(_member(layout.places[image.id].file), load_bytes(files, image))
         except (DataNotFound, CorruptFile) as error:
-            problems.append(f'image "{image.id}": {reason(image, error)}')
+            problems.setdefault(reason(image, error), []).append(image.id)
     if problems:
-        raise ExportError(some(problems))
+        raise ExportError(unfit(problems))
 
 
 def _add_annotations(

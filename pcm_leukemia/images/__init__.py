@@ -20,7 +20,7 @@ from pcm_leukemia.images.pixels import (
     size,
     varies,
 )
-from pcm_leukemia.images.placing import Placing, check_placing, notes_on_depth, place, place_all
+from pcm_leukemia.images.placing import Placing, check_placing, notes_on_depth, place, place_all, unfit
 
 __all__ = [
     "BORDERS",
@@ -53,5 +53,6 @@ __all__ = [
     "reason",
     "size",
     "strip_identifiers",
+    "unfit",
     "varies",
 ]

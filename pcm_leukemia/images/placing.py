@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -17,7 +17,7 @@ from pcm_leukemia.images.metadata import strip_identifiers
 from pcm_leukemia.images.pixels import files_of, reason, require_fit
 from pcm_leukemia.schema import Image, ImageId
 
-__all__ = ["Placing", "check_placing", "notes_on_depth", "place", "place_all"]
+__all__ = ["Placing", "check_placing", "notes_on_depth", "place", "place_all", "unfit"]
 
 Placing = Literal["copy", "hardlink", "symlink"]
 
@@ -115,7 +115,7 @@ def place_all(
     CorruptFile
         If `strip` is set and a file is damaged.
     """
-    files, problems = files_of(ds), []
+    files, problems = files_of(ds), dict[str, list[ImageId]]()
     with_file = [image for image in ds.images if image.file]
     for image in track(with_file, "images", disable=not progress, transient=True):
         target = targets[image.id]
@@ -123,17 +123,31 @@ def place_all(
         try:
             require_fit(files, image)
         except (DataNotFound, CorruptFile) as error:
-            problems.append(f'image "{image.id}": {reason(image, error)}')
+            problems.setdefault(reason(image, error), []).append(image.id)
             continue
         place(files, str(image.file), target, how, strip=strip)
     if problems:
-        raise ExportError(some(problems))
+        raise ExportError(unfit(problems))
     notes = []
     if strip:
         notes.append("the images are copied without metadata; their pixels are the same")
     if how == "symlink":
         notes.append(f"the images are links into {files.root.absolute()}; they break if that moves")
     return [*notes, *notes_on_depth(with_file)]
+
+
+def unfit(problems: Mapping[str, Sequence[ImageId]]) -> str:
+    """The message about files that cannot be the annotated images: one line for each reason, with its images.
+
+    Examples
+    --------
+    >>> unfit({"in.zip: is cut short": [ImageId("a.png"), ImageId("b.png")]})
+    'image "a.png" and 1 more: in.zip: is cut short'
+    """
+    return some(
+        f'image "{ids[0]}"{f" and {len(ids) - 1:,} more" if ids[1:] else ""}: {what}'
+        for what, ids in problems.items()
+    )
 
 
 def notes_on_depth(images: Iterable[Image]) -> list[str]:

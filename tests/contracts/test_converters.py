@@ -314,6 +314,17 @@ def test_files_that_are_not_the_annotated_images_are_refused(
     assert [line.count('image "P1/a.png"') for line in said] == [1]
 
 
+@pytest.mark.parametrize("name", ["yolo", "coco", "cvat"])
+def test_a_zip_cut_short_since_import_is_one_message(name: str, ds: Dataset, tmp_path: Path) -> None:
+    packed = tmp_path / "pixels.zip"
+    with zipfile.ZipFile(packed, "w") as archive:
+        for file in (tmp_path / "pixels").rglob("*.png"):
+            archive.write(file, file.relative_to(tmp_path / "pixels").as_posix())
+    packed.write_bytes(packed.read_bytes()[:-200])
+    with pytest.raises(ExportError, match=r'^image "P1/a.png" and 3 more: .*pixels.zip: cannot be read.*$'):
+        write(name, replace(ds, root=packed), tmp_path / "out")
+
+
 # Describing
 
 
