@@ -14,16 +14,15 @@ from pcm_leukemia.splits.leakage import (
     LEARNED_FROM,
     Leak,
     LeakKind,
-    draw_keys,
     files_in_two_parts,
     leaks,
     require_known_patients,
     require_sound,
     separates,
-    unit_of,
 )
 from pcm_leukemia.splits.making import by_patient, folds
 from pcm_leukemia.splits.seen import seen
+from pcm_leukemia.splits.units import draw_keys, unit_of
 
 __all__ = [
     "LEARNED_FROM",

@@ -15,12 +15,10 @@ from pcm_leukemia.splits.balance import reached
 from pcm_leukemia.splits.leakage import (
     LEARNED_FROM,
     changed_patients,
-    draw_keys,
     leaks,
     require_known_patients,
     require_patients,
     require_sound,
-    unit_of,
 )
 from pcm_leukemia.splits.making import (
     digests,
@@ -31,6 +29,7 @@ from pcm_leukemia.splits.making import (
     warn_of_missing,
 )
 from pcm_leukemia.splits.respelling import respelled
+from pcm_leukemia.splits.units import draw_keys, unit_of
 
 __all__ = ["extend"]
 

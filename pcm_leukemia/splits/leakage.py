@@ -8,8 +8,8 @@ it:
 - `leaks` finds ties that a split separates, and images without a part; `changed_patients` finds images that had
   another patient when the split was made;
 - `separates` says which parts may share a tie: none, except train and val where the split says so;
-- `unit_of` says what a split must keep together, and `draw_keys` what a draw of single images must;
-- `seen` finds images that a model has already learned from, in a data set of any name;
+- `units.unit_of` says what a split must keep together, and `units.draw_keys` what a draw of single images must;
+- `seen.seen` finds images that a model has already learned from, in a data set of any name;
 - `require_sound`, `require_known_patients` and `require_patients` are the gates.
 
 Images with the same file (`Image.digest`) are no tie here: an empty field is one file in many patients, and public data
@@ -24,24 +24,20 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Literal, NamedTuple, TypeAlias
 
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import DataWarning, LeakySplit, MissingPatients, Problem, either
-from pcm_leukemia.grouping import groups
 from pcm_leukemia.schema import Image, ImageId, PatientId, Split
 
 __all__ = [
     "LEARNED_FROM",
-    "DrawKey",
     "Leak",
     "LeakKind",
     "Tie",
     "changed_patients",
-    "draw_keys",
     "files_in_two_parts",
     "leaks",
     "require_known_patients",
@@ -49,7 +45,6 @@ __all__ = [
     "require_sound",
     "separates",
     "ties",
-    "unit_of",
 ]
 
 LEARNED_FROM = ("train", "val")
@@ -64,8 +59,6 @@ LeakKind: TypeAlias = Literal[
     "learned-from",
 ]
 TieKind: TypeAlias = Literal["patient", "group", "copy"]
-
-_GROUP = "\0"
 
 
 class Tie(NamedTuple):
@@ -276,56 +269,6 @@ def require_known_patients(ds: Dataset, split: Split) -> None:
         )
 
 
-def unit_of(ds: Dataset, *, same_file: bool = False) -> dict[ImageId, PatientId]:
-    """The unit of every image that has a tie: what no split may separate, named after a patient where it has one.
-
-    Patients who share a group are one unit: separating them would separate the group. With `same_file`, so are patients
-    who share a file (`Image.digest`).
-
-    Examples
-    --------
-    >>> from pcm_leukemia.schema import Patient
-    >>> from pcm_leukemia.taxonomy import NINE
-    >>> people = Patient(PatientId("P1")), Patient(PatientId("P2"))
-    >>> images = (
-    ...     Image(ImageId("a.png"), 64, 64, PatientId("P1"), group="cell 7"),
-    ...     Image(ImageId("b.png"), 64, 64, PatientId("P2")),
-    ...     Image(ImageId("c.png"), 64, 64, group="cell 7"),
-    ... )
-    >>> unit_of(Dataset("demo", NINE, images, patients=people))
-    {'a.png': 'P1', 'b.png': 'P2', 'c.png': 'P1'}
-    """
-    more = _same_file(ds) if same_file else lambda _: ()
-    return _units({image.id: (*ties(image), *more(image)) for image in ds.images})
-
-
-class DrawKey(NamedTuple):
-    """What decides the draw of an image: the name of what it is `tied` to, or else its own id."""
-
-    key: str
-    tied: bool
-
-
-def draw_keys(ds: Dataset) -> dict[ImageId, DrawKey]:
-    """What decides the draw of each image where single images are drawn: images of one key stay together.
-
-    The patient does not count: this is for draws that may separate the images of a patient. Images with the same file
-    (`Image.digest`) have one key.
-    """
-    same_file = _same_file(ds)
-    closer = {
-        image.id: (*(tie for tie in ties(image) if tie.kind != "patient"), *same_file(image))
-        for image in ds.images
-    }
-    units = _units(closer)
-    return {
-        image: DrawKey(units[image].removeprefix(_GROUP), tied=True)
-        if image in units
-        else DrawKey(image, tied=False)
-        for image in closer
-    }
-
-
 def files_in_two_parts(ds: Dataset) -> list[tuple[Image, ...]]:
     """The images that have the same file in parts of the split that copies must not share, by file.
 
@@ -351,28 +294,6 @@ def files_in_two_parts(ds: Dataset) -> list[tuple[Image, ...]]:
         for images in by_file.values()
         if separates(split, "copy", {split.part_of[image.id] for image in images})
     ]
-
-
-def _same_file(ds: Dataset) -> Callable[[Image], tuple[Tie, ...]]:
-    """What ties an image to others with the same file; nothing if there are none."""
-    times = Counter(image.digest for image in ds.images)
-    return lambda image: (
-        (Tie("group", f"file {image.digest}"),) if image.digest and times[image.digest] > 1 else ()
-    )
-
-
-def _units(ties_of: Mapping[ImageId, tuple[Tie, ...]]) -> dict[ImageId, PatientId]:
-    """The unit of every image with a tie, named after the last of its ties; patients come after groups."""
-    names = {image: [_unit_name(tie) for tie in tied] for image, tied in ties_of.items() if tied}
-    unit: dict[str, str] = {}
-    for together in groups(pair for tied in names.values() for pair in pairwise(tied)):
-        unit |= dict.fromkeys(together, max(together))
-    return {image: PatientId(unit.get(tied[0], tied[0])) for image, tied in names.items()}
-
-
-def _unit_name(tie: Tie) -> str:
-    """The patient's id, or a group's name after a character that no patient's id begins with and that sorts first."""
-    return tie.id if tie.kind == "patient" else f"{_GROUP}{tie.id}"
 
 
 def require_sound(ds: Dataset) -> None:

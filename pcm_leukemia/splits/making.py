@@ -15,12 +15,10 @@ from pcm_leukemia.patients import warn_of_spellings
 from pcm_leukemia.schema import Image, ImageId, PatientId, Split
 from pcm_leukemia.splits.balance import Ints, assign, counts, place, reached
 from pcm_leukemia.splits.leakage import (
-    DrawKey,
-    draw_keys,
     require_patients,
     require_sound,
-    unit_of,
 )
+from pcm_leukemia.splits.units import DrawKey, draw_keys, unit_of
 
 __all__ = [
     "ValUnit",
