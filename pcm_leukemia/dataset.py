@@ -24,6 +24,7 @@ from pcm_leukemia.errors import (
     MissingPart,
     Problem,
     UnknownPart,
+    counted,
     either,
     nearest,
     some,
@@ -392,7 +393,7 @@ def _require_classes(name: str, cells: Iterable[Cell], taxonomy: Taxonomy) -> No
         raise InvalidDataset(
             Problem(
                 f'{name}: label "{label}"',
-                f"is not a class of {taxonomy.name}{nearest(label, taxonomy.labels)} ({count:,} cells have it)",
+                f"is not a class of {taxonomy.name}{nearest(label, taxonomy.labels)} (of {counted(count, 'cell')})",
                 f'give its class ({", ".join(taxonomy.labels)} or {IGNORE}): {{"{label}": CLASS}}',
             )
             for label, count in lost.items()

@@ -284,11 +284,11 @@ def test_labels_that_new_classes_lack_are_counted(ds: Dataset) -> None:
         ds.relabel({"Monocyte": "WBC"}, Taxonomy("two", ("WBC", "Others")))
     assert [str(problem) for problem in caught.value.problems] == [
         (
-            'demo: label "Lymphoblast": is not a class of two (1 cells have it); give its class (WBC, Others or ignore): '
+            'demo: label "Lymphoblast": is not a class of two (of 1 cell); give its class (WBC, Others or ignore): '
             '{"Lymphoblast": CLASS}'
         ),
         (
-            'demo: label "Other": is not a class of two, the nearest is "Others" (1 cells have it); give its class (WBC, '
+            'demo: label "Other": is not a class of two, the nearest is "Others" (of 1 cell); give its class (WBC, '
             'Others or ignore): {"Other": CLASS}'
         ),
     ]

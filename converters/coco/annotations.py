@@ -188,9 +188,7 @@ class Annotations:
     def _report_absent(self) -> None:
         for (kind, number), places in self._absent.items():
             if kind in self.complete:
-                others = (
-                    f", nor that of {counted(len(places) - 1, 'more annotation')}" if len(places) > 1 else ""
-                )
+                others = f" ({counted(len(places) - 1, 'more annotation')} too)" if len(places) > 1 else ""
                 fix = "add it, or drop the annotation" if not others else "add it, or drop the annotations"
                 self._problem(places[0], f"its {kind} {number} is not in the file{others}", fix)
 

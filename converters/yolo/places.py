@@ -64,7 +64,7 @@ class Places:
             found = self._by_end(place, self._starts_of(place)) or self._folder_alike(place)
             if found is not None and found.suffix != ".txt":
                 here = found.relative_to(self.root) if found.is_relative_to(self.root) else found
-                self.elsewhere.append(f"{place} is not there, {here} is read instead")
+                self.elsewhere.append(f"{place} does not exist; {here} is read instead")
         return None if found is None or found == found.parent else found
 
     def there(self, place: str) -> Path | None:

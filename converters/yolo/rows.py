@@ -57,7 +57,7 @@ class Meaning:
         if self.rows == "obb":
             return columns >= CORNER_COLUMNS
         if self.rows == "outline":
-            whole = columns % 2 == 1 or self.declared  # a column behind declared points is left out
+            whole = columns % 2 == 1 or self.declared  # a column after declared points is left out
             return columns == BOX_COLUMNS or (columns > BOX_COLUMNS + 1 and whole)
         return columns >= BOX_COLUMNS
 
@@ -73,13 +73,13 @@ class Meaning:
                 f"{boxes:,} rows are boxes and {longer:,} are outlines; ultralytics would ignore the outlines"
             )
             odd = sum(count for columns, count in counts.items() if columns % 2 == 0)
-            left = f"{odd:,} rows have a column behind their points, perhaps a confidence, which is not read"
+            left = f"{odd:,} rows have a column after their points, perhaps a confidence, that is not read"
             return [mixed] * (boxes > 0 and not self.declared) + [left] * (odd > 0)
         if self.rows == "pose" and self.points is not None:
             return [f"{self.points * longer:,} key points of {longer:,} boxes are not read, only the boxes"]
         what = "corners" if self.rows == "obb" else "box"
         return [
-            f"{longer:,} rows have columns behind their {what} ({max(counts) - kept} at most), which are not read"
+            f"{longer:,} rows have columns after their {what} ({max(counts) - kept} at most), which are not read"
         ]
 
 
@@ -206,9 +206,9 @@ def _odd(rows: Sequence[Row]) -> Problem:
 
 def _problem(rows: Sequence[Row], row: Row, what: str) -> Problem:
     """One problem for rows of one kind, at the row that shows it."""
-    alike = f" ({len(rows):,} rows are like that)" if len(rows) > 1 else ""
+    alike = f" ({len(rows):,} such rows)" if len(rows) > 1 else ""
     fix = (
-        f"say what the rows are: {option('rows', 'box')} (columns behind the box are counted, not read), outline, obb or "
+        f"say what the rows are: {option('rows', 'box')} (columns after the box are counted, not read), outline, obb or "
         "pose"
     )
     return Problem(row.where, f"has {len(row.values) + 1} columns, {what}{alike}", fix)

@@ -639,7 +639,7 @@ def test_a_cause_is_named_once(tmp_path: Path) -> None:
     images[2:] = []
     problems = refused(write(tmp_path / "c.json", images=images, annotations=rows))
     where = "c.json annotations[50]"
-    what = "its image 9 is not in the file, nor that of 29 more annotations"
+    what = "its image 9 is not in the file (29 more annotations too)"
     assert problems[1:] == [f"{where}: {what}; add it, or drop the annotations"]
 
 

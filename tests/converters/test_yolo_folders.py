@@ -373,7 +373,7 @@ def test_paths_of_another_computer_are_read_from_here_and_named(tmp_path: Path, 
         assert parts(yolo.read(tmp_path)) == {"train": 1, "val": 1}
     (warning,) = caught
     assert str(warning.message) == (
-        f"{tmp_path}/data.yaml: {start}images/train is not there, images/train is read instead"
+        f"{tmp_path}/data.yaml: {start}images/train does not exist; images/train is read instead"
     )
 
 

@@ -86,12 +86,12 @@ def test_rows_that_need_not_be_points_are_refused_with_the_option(
     text = refusal(folder(tmp_path, *rows))
     assert text.startswith("labels/train/0.txt:")
     assert what in text
-    assert 'say what the rows are: rows="box" (columns behind the box are counted, not read), outline' in text
+    assert 'say what the rows are: rows="box" (columns after the box are counted, not read), outline' in text
 
 
 def test_rows_of_one_kind_are_one_problem(tmp_path: Path) -> None:
     text = refusal(folder(tmp_path, f"0 {BOX} 0 1\n" * 30, f"0 {BOX} 1 1\n"))
-    assert "(31 rows are like that)" in text
+    assert "(31 such rows)" in text
 
 
 # Outlines
@@ -154,7 +154,7 @@ def test_an_outline_that_strays_is_named_as_one(tmp_path: Path) -> None:
 def test_declared_boxes_are_read_and_what_is_behind_them_is_counted(tmp_path: Path, behind: str) -> None:
     path = folder(tmp_path, f"0 {BOX} {behind}\n0 {BOX}", f"1 {BOX} {behind}")
     count = len(behind.split())
-    with pytest.warns(DataWarning, match=rf"2 rows have columns behind their box \({count} at most\), which"):
+    with pytest.warns(DataWarning, match=rf"2 rows have columns after their box \({count} at most\), which"):
         ds = yolo.read(path, rows="box")
     assert boxes(ds) == [MIDDLE] * 3
 
@@ -195,7 +195,7 @@ def test_a_kpt_shape_that_is_none_is_refused(tmp_path: Path, shape: object) -> N
 
 def test_declared_pose_without_kpt_shape_needs_rows_of_one_length(tmp_path: Path) -> None:
     path = folder(tmp_path / "even", f"0 {BOX} .41 .41 .59 .59")
-    with pytest.warns(DataWarning, match=r"1 rows have columns behind their box \(4 at most\)"):
+    with pytest.warns(DataWarning, match=r"1 rows have columns after their box \(4 at most\)"):
         assert boxes(yolo.read(path, rows="pose")) == [MIDDLE]
     path = folder(tmp_path / "uneven", f"0 {BOX} .41 .41 .59 .59", f"0 {BOX} .41 .41")
     assert "1.txt:1: has 7 columns, but " in refusal(path, "pose")
@@ -223,7 +223,7 @@ def test_four_corners_are_turned_boxes_if_declared_and_outlines_otherwise(tmp_pa
 
 def test_columns_behind_four_corners_are_counted(tmp_path: Path) -> None:
     path = folder(tmp_path, "0 .2 .2 .6 .2 .6 .6 .2 .6 .87")
-    with pytest.warns(DataWarning, match=r"1 rows have columns behind their corners \(1 at most\)"):
+    with pytest.warns(DataWarning, match=r"1 rows have columns after their corners \(1 at most\)"):
         assert boxes(yolo.read(path, rows="obb")) == [Box(40, 20, 120, 60)]
 
 
@@ -241,7 +241,7 @@ def test_a_column_behind_declared_points_is_counted(tmp_path: Path) -> None:
     path = folder(tmp_path, "0 .1 .1 .5 .1 .5 .9 .87")
     assert "has 8 columns, an even number, so they are not a class and points" in refusal(path)
     with pytest.warns(
-        DataWarning, match="1 rows have a column behind their points, perhaps a confidence, which"
+        DataWarning, match="1 rows have a column after their points, perhaps a confidence, that"
     ):
         assert boxes(yolo.read(path, rows="outline")) == [Box(20, 10, 100, 90)]
     path = folder(tmp_path / "short", f"0 {BOX} .87")
@@ -255,7 +255,7 @@ def test_rows_on_the_command_line(tmp_path: Path, run: Run) -> None:
     path = folder(tmp_path / "yolo", f"0 {BOX} 0 1 0 1 0 1")
     status, _, told = run("import", path, tmp_path / "data")
     assert status == 1
-    assert "--rows box (columns behind the box are counted, not read), outline, obb or pose" in told
+    assert "--rows box (columns after the box are counted, not read), outline, obb or pose" in told
     assert not (tmp_path / "data").exists()
     status, _, told = run("import", path, tmp_path / "data", "--rows", "box")
     assert (status, "(6 at most)" in told) == (0, True)
