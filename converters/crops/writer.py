@@ -32,7 +32,17 @@ from pcm_leukemia.converters.crops.table import row_of, write_table
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import DataWarning, ExportError, PcmError, Problem, either, some
 from pcm_leukemia.files import Report, ahead, check_target, counts, portable_name
-from pcm_leukemia.images import BORDERS, Border, Files, crop, encode, files_of, load, reason
+from pcm_leukemia.images import (
+    BORDERS,
+    Border,
+    Files,
+    crop,
+    encode,
+    files_of,
+    load,
+    reason,
+    warn_of_changed_files,
+)
 from pcm_leukemia.requirements import require
 from pcm_leukemia.schema import IGNORE, Cell, Image, ImageId
 
@@ -117,13 +127,14 @@ def write(
     Warns
     -----
     DataWarning
-        If images cannot be read.
+        If images cannot be read, or are not those that were imported.
     """
     ds = ds.task(task) if task else ds
     require(ds, boxes=True)
     style = _style(padding, border, format, quality)
     target = check_target(out, "crops")
     files = files_of(ds)
+    warn_of_changed_files(ds.images, files)
     jobs = list(_jobs(ds, style))
     state = {**source_of(ds), **style._asdict(), "version": version("pcm-leukemia")}
     with resumable_folder(target, state) as work:

@@ -205,7 +205,7 @@ def _add_images(
 ) -> None:
     if not images or ds.root is None:
         return
-    from pcm_leukemia.images import files_of, load_bytes, reason, unfit
+    from pcm_leukemia.images import files_of, load_bytes, reason, unfit, warn_of_changed_files
 
     files = files_of(ds)
     problems = dict[str, list[ImageId]]()
@@ -216,6 +216,7 @@ def _add_images(
             problems.setdefault(reason(image, error), []).append(image.id)
     if problems:
         raise ExportError(unfit(problems))
+    warn_of_changed_files(images, files)
 
 
 def _add_annotations(

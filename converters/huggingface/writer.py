@@ -31,7 +31,7 @@ from pcm_leukemia.converters.huggingface.names import split_names
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import MissingExtra
 from pcm_leukemia.files import Report, counts, new_folder
-from pcm_leukemia.images import files_of, notes_on_depth
+from pcm_leukemia.images import files_of, notes_on_depth, warn_of_changed_files
 from pcm_leukemia.requirements import Incomplete, require
 from pcm_leukemia.schema import IGNORE
 
@@ -231,6 +231,7 @@ def _write(
     ds = ds.task(task) if task else ds
     require(ds, boxes=True, incomplete=incomplete if "detection" in configs else None)
     files = files_of(ds)
+    warn_of_changed_files(ds.images, files)
     has_task = any(each.name == "classification" for each in ds.taxonomy.tasks)
     plan = ExportPlan(ds, ds.task("classification") if has_task else ds, configs, padding, split_names(ds))
     with new_folder(out, "huggingface") as folder:

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from pcm_leukemia.images.comparing import compare_files, find_at, measure, measure_files, misfit
+from pcm_leukemia.images.comparing import (
+    compare_files,
+    find_at,
+    measure,
+    measure_files,
+    misfit,
+    warn_of_changed_files,
+)
 from pcm_leukemia.images.cropping import BORDERS, Border, crop, crop_corners
 from pcm_leukemia.images.depth import WHITE_LEVEL
 from pcm_leukemia.images.encoding import encode
@@ -55,4 +62,5 @@ __all__ = [
     "strip_identifiers",
     "unfit",
     "varies",
+    "warn_of_changed_files",
 ]

@@ -10,7 +10,7 @@ import io
 import os
 import warnings
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -25,7 +25,7 @@ from pcm_leukemia.images.opening import BAD_IMAGE, opened
 from pcm_leukemia.images.pixels import decode_as_annotated, misfit_of, shown_size, stored_size
 from pcm_leukemia.schema import Image, ImageId
 
-__all__ = ["compare_files", "find_at", "measure", "measure_files", "misfit"]
+__all__ = ["compare_files", "find_at", "measure", "measure_files", "misfit", "warn_of_changed_files"]
 
 _CHUNK = 256
 """Headers that a thread reads at a time: to hand over each alone would take longer than to read it."""
@@ -99,16 +99,43 @@ def compare_files(
         for before, after in zip(images, compared, strict=True)
         if before.digest and after.image and after.image.digest != before.digest and not after.problem
     ]
-    if changed:
-        warnings.warn(
-            f"{root}: {len(changed):,} of {len(images):,} image files are not those that were imported before (their digests "
-            f'differ), the first is that of image "{changed[0]}"; look at the boxes, if this is not intended',
-            DataWarning,
-            stacklevel=2,
-        )
+    _warn_of_changed(root, len(images), changed)
     return tuple(each.image for each in compared if each.image), [
         each.problem for each in compared if each.problem
     ]
+
+
+def warn_of_changed_files(images: Iterable[Image], files: Files) -> None:
+    """Warn of files that are not those whose digests were recorded; files that cannot be read are left out.
+
+    Parameters
+    ----------
+    images
+        The images; those without a file or a digest are left out.
+    files
+        The folder or zip with the files.
+    """
+    known = [image for image in images if image.file and image.digest]
+
+    def is_changed(image: Image) -> bool:
+        try:
+            return files.digest_of(str(image.file)) != image.digest
+        except PcmError:
+            return False
+
+    with ThreadPoolExecutor() as pool:
+        changed = [image.id for image, other in zip(known, pool.map(is_changed, known), strict=True) if other]
+    _warn_of_changed(files.root, len(known), changed)
+
+
+def _warn_of_changed(root: Path, total: int, changed: Sequence[ImageId]) -> None:
+    if changed:
+        warnings.warn(
+            f"{root}: {len(changed):,} of {total:,} image files are not those that were imported before (their digests "
+            f'differ), the first is that of image "{changed[0]}"; look at the boxes, if this is not intended',
+            DataWarning,
+            stacklevel=3,
+        )
 
 
 def measure_files(

@@ -13,6 +13,7 @@ from rich.progress import track
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import CorruptFile, DataNotFound, ExportError, option, some
 from pcm_leukemia.files import Files
+from pcm_leukemia.images.comparing import warn_of_changed_files
 from pcm_leukemia.images.metadata import strip_identifiers
 from pcm_leukemia.images.pixels import files_of, reason, require_fit
 from pcm_leukemia.schema import Image, ImageId
@@ -114,6 +115,11 @@ def place_all(
         If files are missing or cannot be the annotated images (all of them are listed), or cannot be linked or stripped.
     CorruptFile
         If `strip` is set and a file is damaged.
+
+    Warns
+    -----
+    DataWarning
+        If files are not those that were imported.
     """
     files, problems = files_of(ds), dict[str, list[ImageId]]()
     with_file = [image for image in ds.images if image.file]
@@ -128,6 +134,7 @@ def place_all(
         place(files, str(image.file), target, how, strip=strip)
     if problems:
         raise ExportError(unfit(problems))
+    warn_of_changed_files(with_file, files)
     notes = []
     if strip:
         notes.append("the images are copied without metadata; their pixels are the same")

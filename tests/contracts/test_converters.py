@@ -29,6 +29,7 @@ from pcm_leukemia.errors import (
     UnfitForTask,
 )
 from pcm_leukemia.files import MARKER, Report
+from pcm_leukemia.images import compare_files
 from pcm_leukemia.schema import ImageId, PatientId, Tag
 from pcm_leukemia.shapes import Point
 
@@ -312,6 +313,19 @@ def test_files_that_are_not_the_annotated_images_are_refused(
         said = str(error).splitlines()
         assert [path.name for path in tmp_path.iterdir()] == ["pixels"]
     assert [line.count('image "P1/a.png"') for line in said] == [1]
+
+
+@pytest.mark.parametrize("name", converters.names())
+def test_files_that_are_not_those_imported_are_warned_of(name: str, ds: Dataset, tmp_path: Path) -> None:
+    images, problems = compare_files(ds.images, tmp_path / "pixels")
+    assert not problems
+    imported = replace(ds, images=images)
+    write(name, imported, tmp_path / "before")
+    PIL.Image.new("RGB", (200, 100), (9, 8, 7)).save(tmp_path / "pixels" / "P1" / "a.png")
+    with pytest.warns(
+        DataWarning, match=r'pixels: 1 of 4 image files are not those .* image "P1/a\.png"; look at'
+    ):
+        write(name, imported, tmp_path / "after")
 
 
 @pytest.mark.parametrize("name", ["yolo", "coco", "cvat"])
