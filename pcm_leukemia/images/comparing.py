@@ -14,6 +14,7 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from time import perf_counter
 from typing import IO, Any, NamedTuple
 
 import PIL.Image
@@ -29,6 +30,8 @@ __all__ = ["compare_files", "find_at", "measure", "measure_files", "misfit", "wa
 
 _CHUNK = 256
 """Headers that a thread reads at a time: to hand over each alone would take longer than to read it."""
+_QUICK = 5e-4
+"""Seconds for a file that is in memory already: threads then wait for each other, and one alone is faster."""
 _SUBFILE, _REDUCED = 254, 1
 """TIFF's tag NewSubfileType, and its bit for a page that is a smaller copy of another."""
 
@@ -78,7 +81,7 @@ def compare_files(
     root
         The folder or zip with the files.
     workers
-        Threads; by default one for each core.
+        Threads; by default one if the first files come quickly, otherwise several.
 
     Returns
     -------
@@ -168,10 +171,14 @@ def _all_compared(
 ) -> list[_Compared]:
     """Each file as `_compared` has it; warns of files with several pages."""
     rows = list(rows)
-    chunks = [rows[start : start + _CHUNK] for start in range(0, len(rows), _CHUNK)]
+    begun = perf_counter()
+    compared = [_compared(files, *row) for row in rows[:_CHUNK]]
+    if workers is None and perf_counter() - begun < _QUICK * len(compared):
+        workers = 1
+    chunks = [rows[start : start + _CHUNK] for start in range(_CHUNK, len(rows), _CHUNK)]
     with ThreadPoolExecutor(workers) as pool:
-        done = pool.map(lambda chunk: [_compared(files, *row) for row in chunk], chunks)
-        compared = [each for chunk in done for each in chunk]
+        for done in pool.map(lambda chunk: [_compared(files, *row) for row in chunk], chunks):
+            compared += done
     paged = [each.image.file for each in compared if each.image and each.has_pages]
     if paged:
         warnings.warn(
