@@ -91,7 +91,7 @@ def import_(
     if before and taxonomy is None:
         reading["taxonomy"] = before.taxonomy
     given = patients_of(patients, patients_csv, patients_tag, patients_attribute)
-    read = ds = _read_anew(
+    read = ds = _read(
         export,
         before.name if before else out.absolute().name,
         given,
@@ -108,21 +108,10 @@ def import_(
         warn_of_spellings(ds)
     copied = export if store.recognises(export) and not update_it else None
     store.write(ds, out, replace=replace_it or update_it, splits_of=copied)
-    print(f"{out}: {ds!r}")
-    if before:
-        _say_updated(before, ds, out)
-    if not any(image.file for image in ds.images):
-        print("  annotations only: no image file was found; name their folder with --images-root")
-    elif read.root and not split_name(export):  # a public data set has files that its authors left out
-        _say_unlisted(read)
-    if copied and export.resolve() != out.resolve():
-        print(f"  splits: {', '.join(store.split_names(export)) or 'none'}")
-    elif ds.split and not before:
-        _say_split(ds, ds.split, out)
-    _say_ignored(ds)
+    _say_imported(read, ds, out, before=before, splits_of=copied, public=bool(split_name(export)))
 
 
-def _read_anew(
+def _read(
     export: Path,
     usual_name: str,
     people: str | Table | Tag | Attribute | None,
@@ -154,6 +143,26 @@ def _read_anew(
             **reading,
         )
     return ds
+
+
+def _say_imported(
+    read: Dataset, ds: Dataset, out: Path, *, before: Dataset | None, splits_of: Path | None, public: bool
+) -> None:
+    """Print what is in `out` now; `read` is what was read, before an update."""
+    from pcm_leukemia import store
+
+    print(f"{out}: {ds!r}")
+    if before:
+        _say_updated(before, ds, out)
+    if not any(image.file for image in ds.images):
+        print("  annotations only: no image file was found; name their folder with --images-root")
+    elif read.root and not public:  # a public data set has files that its authors left out
+        _say_unlisted(read)
+    if splits_of and splits_of.resolve() != out.resolve():
+        print(f"  splits: {', '.join(store.split_names(splits_of)) or 'none'}")
+    elif ds.split and not before:
+        _say_split(ds, ds.split, out)
+    _say_ignored(ds)
 
 
 def _say_updated(before: Dataset, after: Dataset, out: Path) -> None:
