@@ -16,7 +16,7 @@ from pcm_leukemia.classes import in_classes
 from pcm_leukemia.converters.huggingface.columns import CellRest, ImageRest, corners, pyarrow
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import CorruptFile, DataNotFound, DataWarning, InvalidDataset, PcmError, Problem
-from pcm_leukemia.files import BAD_CONTENT, GIT_LFS, digest
+from pcm_leukemia.files import BAD_CONTENT, digest
 from pcm_leukemia.schema import Cell, Image, ImageId, Patient, PatientId, Split, Tag, Taxonomy
 from pcm_leukemia.shapes import Box, unpack
 
@@ -184,10 +184,6 @@ class _Contents:
         except (pa.ArrowException, OSError, *BAD_CONTENT) as error:
             if isinstance(error, CorruptFile):
                 raise
-            if _is_pointer(file):
-                raise CorruptFile(
-                    f"{file}: is a Git LFS pointer in place of the file; run git lfs pull in the repository that it came from"
-                ) from error
             raise CorruptFile(
                 f"{place}: cannot be read ({error}); write it again, or copy it again"
             ) from error
@@ -278,14 +274,6 @@ def _splits_of_card(path: Path) -> list[str]:
     except OSError:
         return []
     return re.findall(r"^ +path: detection/(.+)-\*\.parquet$", card, re.MULTILINE)
-
-
-def _is_pointer(file: Path) -> bool:
-    try:
-        with file.open("rb") as stream:
-            return stream.read(len(GIT_LFS)) == GIT_LFS
-    except OSError:
-        return False
 
 
 def _metadata_of(file: Path, schema: Any) -> _Metadata:
