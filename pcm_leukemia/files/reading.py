@@ -125,10 +125,10 @@ class Files:
 
     def open(self, file: str) -> IO[bytes]:
         """Open a file for reading."""
-        path = self.path(file)
+        place = self._place(file)
         try:
-            if path is not None:
-                return path.open("rb")
+            if place is not None:
+                return open(place, "rb")  # noqa: PTH123 - called for every file; the caller closes it
             if self._archive is not None:
                 return self._archive.open(file)
             archive, member = self._through_zip(file) or (None, file)
@@ -187,16 +187,21 @@ class Files:
 
     def path(self, file: str) -> Path | None:
         """The path of the file on disk; None inside a zip."""
+        place = self._place(file)
+        return None if place is None else Path(place)
+
+    def _place(self, file: str) -> str | None:
+        """The path of the file on disk as text, since a `Path` for every file would take longer than to open it."""
         if leads_outside(file):
             raise DataNotFound(f"{file!r}: leads out of {self.root}; import the export again")
         if self._archive is not None or self._through_zip(file):
             return None
-        path = self.root / file
-        if not f"{self._real(file)}{os.sep}".startswith(f"{self._real_root}{os.sep}"):
+        place = os.path.join(self._root, file)  # noqa: PTH118
+        if not f"{self._real(place, file)}{os.sep}".startswith(f"{self._real_root}{os.sep}"):
             raise DataNotFound(
-                f"{path}: is a link that leads out of {self.root}; give the real folder as images_root"
+                f"{place}: is a link that leads out of {self.root}; give the real folder as images_root"
             )
-        return path
+        return place
 
     @cached_property
     def _inner(self) -> _Archives:
@@ -215,14 +220,17 @@ class Files:
         return None
 
     @cached_property
+    def _root(self) -> str:
+        return os.fspath(self.root)
+
+    @cached_property
     def _real_root(self) -> str:
         return os.path.realpath(self.root).rstrip(os.sep)
 
-    def _real(self, file: str) -> str:
+    def _real(self, place: str, file: str) -> str:
         """Where a path leads in the end; the folder is followed once for all files in it."""
-        path = os.path.join(self.root, file)  # noqa: PTH118 - this and the next: called for every file
-        if os.path.islink(path):  # noqa: PTH114
-            return os.path.realpath(path)
+        if os.path.islink(place):  # noqa: PTH114
+            return os.path.realpath(place)
         folder, _, name = file.rpartition("/")
         real = self._folders.get(folder)
         if real is None:
