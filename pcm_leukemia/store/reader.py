@@ -10,7 +10,8 @@ from typing import Literal
 
 from pcm_leukemia.classes import in_classes
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.errors import DataNotFound, InvalidDataset, Problem, option
+from pcm_leukemia.errors import CorruptFile, DataNotFound, InvalidDataset, Problem, option
+from pcm_leukemia.files import HEADER
 from pcm_leukemia.schema import Patient, PatientId, Taxonomy
 from pcm_leukemia.store.header import read_header, require_unchanged
 from pcm_leukemia.store.split_files import with_chosen_split
@@ -78,7 +79,7 @@ def read(
         tuple(rows.read("images.csv", image_of)),
         tuple(rows.read("cells.csv", cell_of)),
         tuple(rows.read("patients.csv", lambda row: Patient(PatientId(row[0]), row[1] or None))),
-        root=Path(os.path.normpath(path.resolve() / header.images_root)) if header.images_root else None,
+        root=_root(path, header.images_root) if header.images_root else None,
     )
     if images_root is not None or check_images:
         from pcm_leukemia.images import compare_files, find_at
@@ -95,3 +96,14 @@ def read(
         ds = dataclasses.replace(ds, images=images, root=root)
     ds = in_classes(ds, taxonomy, labels)
     return with_chosen_split(ds, path, split_name) if with_split else ds
+
+
+def _root(path: Path, images_root: str) -> Path:
+    """The folder or zip with the images; it may have moved, but its path must be one."""
+    root = Path(os.path.normpath(path.resolve() / images_root))
+    try:
+        root.exists()
+    except (OSError, ValueError) as error:
+        what = f"its images_root is not a path ({getattr(error, 'strerror', None) or error})"
+        raise CorruptFile(f"{path / HEADER}: {what}; import the export again") from error
+    return root

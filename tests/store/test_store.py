@@ -324,3 +324,12 @@ def test_images_that_moved_are_one_message(tmp_path: Path) -> None:
     assert len(store.read(tmp_path / "out").images) == 2
     with pytest.raises(DataNotFound, match=r"in: the images are not there; give images_root$"):
         store.read(tmp_path / "out", check_images=True)
+
+
+@pytest.mark.parametrize("images_root", ["x" * 5000, "a\0b"])
+def test_a_root_that_is_no_path_is_named(tmp_path: Path, ds: Dataset, images_root: str) -> None:
+    folder = store.write(ds, tmp_path / "data").out
+    header = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
+    (folder / "dataset.json").write_text(json.dumps(header | {"images_root": images_root}), encoding="utf-8")
+    with pytest.raises(CorruptFile, match=r"dataset\.json: .*; import the export again"):
+        store.read(folder, check_images=True)
