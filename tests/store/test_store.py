@@ -326,10 +326,11 @@ def test_images_that_moved_are_one_message(tmp_path: Path) -> None:
         store.read(tmp_path / "out", check_images=True)
 
 
-@pytest.mark.parametrize("images_root", ["x" * 5000, "a\0b"])
-def test_a_root_that_is_no_path_is_named(tmp_path: Path, ds: Dataset, images_root: str) -> None:
+def test_a_root_that_is_no_path_is_named(tmp_path: Path, ds: Dataset) -> None:
     folder = store.write(ds, tmp_path / "data").out
     header = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
-    (folder / "dataset.json").write_text(json.dumps(header | {"images_root": images_root}), encoding="utf-8")
-    with pytest.raises(CorruptFile, match=r"dataset\.json: .*; import the export again"):
+    (folder / "dataset.json").write_text(json.dumps(header | {"images_root": "x" * 5000}), encoding="utf-8")
+    with pytest.raises(
+        CorruptFile, match=r"dataset\.json: its images_root is not a path \(File name too long\)"
+    ):
         store.read(folder, check_images=True)
