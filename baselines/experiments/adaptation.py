@@ -203,12 +203,11 @@ def adapt(
     unit = unit or ("patient" if all(image.patient for image in target.images) else "image")
     split = draw(target, fraction, seed, unit=unit, stratified=stratified)
     target = replace(target, split=None).with_split(split)
+    pieces = [_source(run, target.name, source)] if with_source else []
     run.require_unseen(target.part(TEST))
     folder = Path(out)
     _keep_draw(split, folder, target)
-    pieces = [_to_learn_from(target, seed, unit)]
-    if with_source:
-        pieces.insert(0, _source(run, target.name, source))
+    pieces.append(_to_learn_from(target, seed, unit))
     asked = run.record["asked"]
     adapted = training.train(
         asked["baseline"],
