@@ -48,7 +48,8 @@ def read_file(listed: ListedImage, issues: Issues, *, must_exist: bool) -> Label
         Whether a missing label file is a problem or an image without cells.
     """
     try:
-        text = listed.labels.read_text(encoding="utf-8-sig")
+        with open(listed.labels, encoding="utf-8-sig") as stream:  # noqa: PTH123 - called for every image
+            text = stream.read()
     except FileNotFoundError:
         if must_exist:
             what = f'the labels of image "{listed.image.id}" are missing'

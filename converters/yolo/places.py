@@ -83,7 +83,8 @@ class Places:
             If the list cannot be read as text.
         """
         if path.is_dir():
-            yield from (path / name for name in walk(path) if is_image_file(name))
+            start = os.path.join(path, "")  # noqa: PTH118 - to add to a Path takes twice as long
+            yield from (Path(start + name) for name in walk(path) if is_image_file(name))
             return
         if is_image_file(path.name):
             yield path
