@@ -211,7 +211,7 @@ class Taxonomy:
     Raises
     ------
     ImpossibleValue
-        If a label is empty, repeated or the reserved word "ignore", or an alias has an unknown label.
+        If a label is empty, repeated, the reserved word "ignore" or not text, or an alias has an unknown label.
 
     Examples
     --------
@@ -229,11 +229,12 @@ class Taxonomy:
 
     def __post_init__(self) -> None:
         wrong = [label for label in self.labels if not label.strip() or label == IGNORE]
+        wrong += [label for label in self.labels if label.encode("utf-8", "replace").decode() != label]
         wrong += [label for label, count in Counter(self.labels).items() if count > 1]
         wrong += [alias for alias, label in self.aliases.items() if label not in self.labels]
         if wrong:
             raise ImpossibleValue(
-                f'taxonomy "{self.name}": {some(wrong)!r}: empty, repeated, reserved, or an alias of an '
+                f'taxonomy "{self.name}": {some(wrong)!r}: empty, repeated, reserved, not text, or an alias of an '
                 "unknown label; give every class one name"
             )
 

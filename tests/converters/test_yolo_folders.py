@@ -864,3 +864,11 @@ def test_a_description_that_would_take_minutes_is_refused(tmp_path: Path) -> Non
     described(tmp_path, f"train: images{NAMES}\n# {'x' * 2**20}")
     with pytest.raises(CorruptFile, match=r"data\.yaml: has more than 1,048,576 bytes; write train, val"):
         yolo.read(tmp_path)
+
+
+def test_a_name_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    """A lone surrogate, which YAML can escape and no file can hold."""
+    labelled(tmp_path, "images/a.png")
+    described(tmp_path, 'train: images\nnames: [Lymphocyte, "\\ud800"]')
+    with pytest.raises(InvalidExport, match=r"'\\ud800': empty, repeated, reserved, not text, or an alias"):
+        yolo.read(tmp_path)
