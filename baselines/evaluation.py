@@ -183,7 +183,7 @@ def _detection(
 ) -> dict[str, Any]:
     """A detector's scores by its own rule, `scored`, and its average precision with one label a box, `found`."""
     scores = detection_scores.score(view, scored, counted=found, threshold=threshold)
-    return {"detection": scores, "one_label": detection_scores.score(view, found, draws=0).overall}
+    return {"detection": scores, "one_label": detection_scores.overall(view, found)}
 
 
 def part_to_score(ds: Dataset, part: str | None) -> tuple[Dataset, str]:

@@ -23,7 +23,15 @@ from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import InvalidDataset, Problem
 from pcm_leukemia.schema import IGNORE, ImageId
 
-__all__ = ["AveragePrecision", "Curve", "DetectionScores", "from_coco_results", "score", "to_coco_results"]
+__all__ = [
+    "AveragePrecision",
+    "Curve",
+    "DetectionScores",
+    "from_coco_results",
+    "overall",
+    "score",
+    "to_coco_results",
+]
 
 
 Confusion: TypeAlias = tuple[tuple[int, ...], ...]
@@ -229,10 +237,11 @@ def score(
         return sum(sum(table[row][:-1]) for row in findable)
 
     cells_to_find = sum(sum(confusion[row]) for row in findable)
-    recalls = {
-        lowest: found_of(_confusion(ds, counted, lowest, iou)[0]) / cells_to_find if cells_to_find else None
-        for lowest in RECALLS
-    }
+    recalls: dict[float, float | None] = dict.fromkeys(RECALLS)
+    if cells_to_find:
+        for lowest in RECALLS:
+            table = confusion if lowest == threshold else _confusion(ds, counted, lowest, iou)[0]
+            recalls[lowest] = found_of(table) / cells_to_find
     return DetectionScores(
         labels=labels,
         images=len(ds.images),
@@ -256,6 +265,12 @@ def score(
         findable=cells_to_find,
         recalls=recalls,
     )
+
+
+def overall(ds: Dataset, found: Mapping[ImageId, Detections]) -> AveragePrecision:
+    """The average precision of `score` over all classes, without intervals and counts."""
+    ap, ap50, ap75 = evaluate(ds, found).twelve[:3].tolist()
+    return AveragePrecision(_number(ap), _number(ap50), _number(ap75))
 
 
 def _confusion(

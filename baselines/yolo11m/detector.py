@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from copy import deepcopy
 from typing import Any
 
 import cv2
@@ -52,7 +51,8 @@ class Yolo:
     @torch.inference_mode()
     def forward(self, batch: torch.Tensor) -> Any:
         """What the network says of prepared images, uint8, ``(batch, 3, image_size, image_size)``."""
-        return self.model(batch.to(self.device, non_blocking=True).float().div_(255))
+        raw = self.model(batch.to(self.device, non_blocking=True).float().div_(255))
+        return raw[0] if isinstance(raw, list | tuple) else raw  # the rest is for the loss
 
     @torch.inference_mode()
     def detections(
@@ -61,7 +61,7 @@ class Yolo:
         """The detections of each image, in pixels of the image as annotated, best first; see `contract.Detector`."""
         settings = self.settings
         rows = ultralytics.non_max_suppression(
-            deepcopy(raw),  # it writes into what it is given
+            raw.clone(),  # it writes into what it is given
             settings.confidence,
             settings.nms_iou,
             multi_label=multi_label,

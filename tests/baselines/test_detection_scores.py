@@ -111,9 +111,10 @@ def evaluate(truth: dict[str, Any], results: list[dict[str, Any]]) -> COCOeval:
         data = COCO()
         data.dataset = truth
         data.createIndex()
-        # loadRes takes no empty list
-        none = np.zeros((0, 7))
-        ran = COCOeval(data, data.loadRes(results or none), "bbox")
+        none = COCO()  # loadRes takes no empty list
+        none.dataset = {**truth, "annotations": []}
+        none.createIndex()
+        ran = COCOeval(data, data.loadRes(results) if results else none, "bbox")
         ran.evaluate()
         ran.accumulate()
         ran.summarize()
