@@ -23,6 +23,7 @@ import pcm_leukemia as pcm
 from pcm_leukemia import Dataset, images, splits, store
 from pcm_leukemia.baselines import evaluation, inference, prediction, training
 from pcm_leukemia.baselines.experiments import adaptation, cross_domain, reproduction
+from pcm_leukemia.baselines.metrics import detection
 from pcm_leukemia.baselines.metrics.detection import from_coco_results
 from pcm_leukemia.baselines.run import Run
 from pcm_leukemia.baselines.two_stage import TwoStage
@@ -258,6 +259,14 @@ def test_two_stages_score_all_that_the_detector_found(world: World) -> None:
     ours = row(world, "Table 6", "DinoBloom (LP+FT)", "PCM-Leukemia", "accuracy").ours
     assert 100 * both.classification.accuracy == pytest.approx(ours)
     assert both.end_to_end is not None
+    # a cell is counted by the detector's score, and ranked by the product
+    test = world.ds.part("test")
+    labelled = TwoStage.of(detector, classifier, device="cpu").predict(test, workers=0)
+    ranked = {image: each.as_found(8) for image, each in labelled.items()}
+    counted = {image: each.as_found(8, ranked=False) for image, each in labelled.items()}
+    expected = detection.score(test, ranked, counted=counted, draws=0)
+    assert both.end_to_end.confusion == expected.confusion
+    assert both.end_to_end.overall.ap == expected.overall.ap
     assert both.end_to_end.cells == {
         label: sum(cell.label == label for cell in world.ds.part("test").cells) for label in pcm.NINE.labels
     }
