@@ -6,15 +6,16 @@ drawing whole patients.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from pcm_leukemia.baselines.metrics.bootstrap import Interval, interval, times_drawn
+from pcm_leukemia.baselines.metrics import confusions
+from pcm_leukemia.baselines.metrics.bootstrap import Estimate, Interval, interval, percent, plain
+from pcm_leukemia.baselines.metrics.confusions import COUNTED, Counted, Counts, Floats
 from pcm_leukemia.dataset import Dataset
 
 __all__ = [
@@ -28,20 +29,6 @@ __all__ = [
     "macro_f1",
     "score",
 ]
-
-Counted: TypeAlias = Literal["present", "union", "all"]
-"""The classes that a macro F1 averages: those with cells in the truth; these and those that were predicted
-(scikit-learn's default); or all, where a class that is neither counts 0."""
-COUNTED: tuple[Counted, ...] = ("present", "union", "all")
-Counts: TypeAlias = npt.NDArray[np.int64]
-Floats: TypeAlias = npt.NDArray[np.float64]
-
-
-class Estimate(NamedTuple):
-    """A score, 0 to 1, and its interval; None with fewer than two groups."""
-
-    value: float
-    interval: Interval | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,15 +83,15 @@ class ClassificationScores:
         width = max(len(label) for label in self.labels)
         lines = [
             f"{self.cells:,} cells of {self.groups:,} {self.unit}",
-            f"accuracy {_percent(self.accuracy)}{_between(self.accuracy_interval)}",
-            f"balanced accuracy {_estimate(self.balanced_accuracy)}",
+            f"accuracy {percent(self.accuracy)}{_between(self.accuracy_interval)}",
+            f"balanced accuracy {self.balanced_accuracy}",
             *self._macro_lines(),
-            f"weighted F1 {_estimate(self.weighted_f1)}",
+            f"weighted F1 {self.weighted_f1}",
             self._how_sure(),
             f"{'':{width}}  precision  recall      F1   cells",
         ]
         for row in self.classes:
-            numbers = f"{_percent(row.precision):>9}{_percent(row.recall):>8}{_percent(row.f1):>8}"
+            numbers = f"{percent(row.precision):>9}{percent(row.recall):>8}{percent(row.f1):>8}"
             lines.append(
                 f"{row.label:{width}}  {numbers}{row.support:8,}{_between(row.f1_interval, ', F1 ')}"
             )
@@ -124,7 +111,7 @@ class ClassificationScores:
         skipped = {counted for counted, is_next in same if is_next}
         for counted in COUNTED:
             if counted not in skipped:
-                yield f"macro F1 {_estimate(self.macro_f1s[counted])}, over {which[counted]}"
+                yield f"macro F1 {self.macro_f1s[counted]}, over {which[counted]}"
 
     def _how_sure(self) -> str:
         if self.accuracy_interval is None:
@@ -138,19 +125,19 @@ class ClassificationScores:
         """The scores as plain values; None for 0/0 and for a missing interval."""
         return {
             "cells": self.cells,
-            "accuracy": _plain(self.accuracy),
+            "accuracy": plain(self.accuracy),
             "accuracy_interval": _pair(self.accuracy_interval),
-            "macro_f1": _plain(self.macro_f1),
+            "macro_f1": plain(self.macro_f1),
             "macro_f1_interval": _pair(self.macro_f1_interval),
             "macro_f1_over": list(self.counted),
-            "macro_f1s": {counted: _plain_estimate(each) for counted, each in self.macro_f1s.items()},
-            "balanced_accuracy": _plain_estimate(self.balanced_accuracy),
-            "weighted_f1": _plain_estimate(self.weighted_f1),
+            "macro_f1s": {counted: each.to_json() for counted, each in self.macro_f1s.items()},
+            "balanced_accuracy": self.balanced_accuracy.to_json(),
+            "weighted_f1": self.weighted_f1.to_json(),
             "classes": {
                 row.label: {
-                    "precision": _plain(row.precision),
-                    "recall": _plain(row.recall),
-                    "f1": _plain(row.f1),
+                    "precision": plain(row.precision),
+                    "recall": plain(row.recall),
+                    "f1": plain(row.f1),
                     "f1_interval": _pair(row.f1_interval),
                     "cells": row.support,
                 }
@@ -215,14 +202,15 @@ def score(
     _check(true, chance, classes, groups)
     guessed = chance.argmax(axis=1) if len(chance) else np.zeros(0, np.int64)
     names = [str(number) for number in range(len(true))] if groups is None else list(groups)
-    tables = _tables(true.astype(np.int64), guessed, names, classes)
+    tables = confusions.by_group(true.astype(np.int64), guessed, names, classes)
     confusion = tables.sum(axis=0)
-    drawn = _drawn(tables, draws, seed)
+    drawn = confusions.drawn(tables, draws, seed)
     # a class that a draw has no cells of says nothing about itself there
-    f1s = np.where(drawn.sum(axis=2) > 0, _f1s(drawn), np.nan)
+    f1s = np.where(drawn.sum(axis=2) > 0, confusions.f1s(drawn), np.nan)
     support = confusion.sum(axis=1)
     macro_f1s = {
-        each: Estimate(macro_f1(confusion, each), interval(_macro_f1s(drawn, each))) for each in COUNTED
+        each: Estimate(macro_f1(confusion, each), interval(confusions.macro_f1s(drawn, each)))
+        for each in COUNTED
     }
     counts = {"present": support > 0, "union": (support > 0) | (confusion.sum(axis=0) > 0)}
     counted = counts.get(count, np.ones(classes, bool))
@@ -230,13 +218,13 @@ def score(
         labels=tuple(labels),
         confusion=confusion,
         accuracy=accuracy(confusion),
-        accuracy_interval=interval(_accuracies(drawn)),
+        accuracy_interval=interval(confusions.accuracies(drawn)),
         macro_f1=macro_f1s[count].value,
         macro_f1_interval=macro_f1s[count].interval,
         counted=tuple(label for label, counts in zip(labels, counted, strict=True) if counts),
         macro_f1s=macro_f1s,
-        balanced_accuracy=_estimated(_balanced, confusion, drawn),
-        weighted_f1=_estimated(_weighted_f1s, confusion, drawn),
+        balanced_accuracy=_estimated(confusions.balanced_accuracies, confusion, drawn),
+        weighted_f1=_estimated(confusions.weighted_f1s, confusion, drawn),
         classes=tuple(
             ClassScore(label, precision, recall, f1, int(cells), interval(f1_draws))
             for label, (precision, recall, f1), cells, f1_draws in zip(
@@ -274,7 +262,7 @@ def accuracy(confusion: npt.NDArray[Any]) -> float:
     >>> accuracy(np.array([[3, 1], [0, 0]]))
     0.75
     """
-    return float(_accuracies(confusion[None])[0])
+    return float(confusions.accuracies(confusion[None])[0])
 
 
 def macro_f1(confusion: npt.NDArray[Any], count: Counted = "present") -> float:
@@ -286,43 +274,7 @@ def macro_f1(confusion: npt.NDArray[Any], count: Counted = "present") -> float:
     >>> round(macro_f1(confusion), 3), round(macro_f1(confusion, "all"), 3)
     (0.857, 0.429)
     """
-    return float(_macro_f1s(confusion[None], count)[0])
-
-
-# ----------------------------------------------------------------------------------------------
-# Many confusion matrices at once, ``(m, k, k)``
-
-
-def _accuracies(tables: npt.NDArray[Any]) -> Floats:
-    return _ratio(np.trace(tables, axis1=1, axis2=2), tables.sum(axis=(1, 2)))
-
-
-def _f1s(tables: npt.NDArray[Any]) -> Floats:
-    """The F1 of each class, ``(m, k)``."""
-    right = np.diagonal(tables, axis1=1, axis2=2)
-    return _ratio(2 * right, tables.sum(axis=1) + tables.sum(axis=2))
-
-
-def _macro_f1s(tables: npt.NDArray[Any], count: Counted) -> Floats:
-    f1s, there = np.nan_to_num(_f1s(tables), nan=0.0), tables.sum(axis=2) > 0
-    if count == "union":
-        there = there | (tables.sum(axis=1) > 0)
-    if count == "all":
-        return np.where(there.any(axis=1), f1s.mean(axis=1), np.nan)
-    return _ratio((f1s * there).sum(axis=1), there.sum(axis=1))
-
-
-def _balanced(tables: npt.NDArray[Any]) -> Floats:
-    """The mean recall of the classes that have cells."""
-    cells = tables.sum(axis=2)
-    recalls = _ratio(np.diagonal(tables, axis1=1, axis2=2), cells)
-    return _ratio(np.nansum(recalls, axis=1), (cells > 0).sum(axis=1))
-
-
-def _weighted_f1s(tables: npt.NDArray[Any]) -> Floats:
-    """The mean F1 of the classes, each weighted by its cells."""
-    cells = tables.sum(axis=2)
-    return _ratio((np.nan_to_num(_f1s(tables), nan=0.0) * cells).sum(axis=1), cells.sum(axis=1))
+    return float(confusions.macro_f1s(confusion[None], count)[0])
 
 
 def _estimated(measure: Callable[[npt.NDArray[Any]], Floats], confusion: Counts, drawn: Counts) -> Estimate:
@@ -332,31 +284,8 @@ def _estimated(measure: Callable[[npt.NDArray[Any]], Floats], confusion: Counts,
 def _of_classes(confusion: Counts) -> Floats:
     """Precision, recall and F1 of each class, ``(3, k)``."""
     right = np.diagonal(confusion)
-    precision, recall = (_ratio(right, confusion.sum(axis=axis)) for axis in (0, 1))
-    return np.stack([precision, recall, _f1s(confusion[None])[0]])
-
-
-def _ratio(part: npt.NDArray[Any], whole: npt.NDArray[Any]) -> Floats:
-    """`part` divided by `whole`; 0/0 is NaN, without a warning."""
-    out: Floats = np.full(np.shape(whole), np.nan)
-    np.divide(part, whole, out=out, where=np.asarray(whole) != 0)
-    return out
-
-
-def _tables(true: Counts, guessed: Counts, groups: Sequence[str], classes: int) -> Counts:
-    """The confusion matrix of each group, ``(groups, k, k)``, in the order of their names."""
-    numbers = {name: number for number, name in enumerate(sorted(set(groups)))}
-    of = np.array([numbers[name] for name in groups], np.int64)
-    cells = np.bincount((of * classes + true) * classes + guessed, minlength=len(numbers) * classes**2)
-    return cells.reshape(-1, classes, classes).astype(np.int64)
-
-
-def _drawn(tables: Counts, draws: int, seed: int) -> Counts:
-    """The confusion matrix of each draw of whole groups, with replacement; none with fewer than two groups."""
-    groups, classes = tables.shape[:2]
-    if groups < 2 or not draws:
-        return np.zeros((0, classes, classes), np.int64)
-    return (times_drawn(groups, draws, seed) @ tables.reshape(groups, -1)).reshape(draws, classes, classes)
+    precision, recall = (confusions.ratio(right, confusion.sum(axis=axis)) for axis in (0, 1))
+    return np.stack([precision, recall, confusions.f1s(confusion[None])[0]])
 
 
 def _check(true: npt.NDArray[Any], chance: Floats, classes: int, groups: Sequence[str] | None) -> None:
@@ -375,24 +304,8 @@ def _check(true: npt.NDArray[Any], chance: Floats, classes: int, groups: Sequenc
         raise ValueError("scores: a probability is not a number; check the model's weights")
 
 
-def _percent(share: float) -> str:
-    return "–" if math.isnan(share) else f"{100 * share:.2f}"
-
-
-def _estimate(estimate: Estimate) -> str:
-    return f"{_percent(estimate.value)}{_between(estimate.interval)}"
-
-
-def _plain_estimate(estimate: Estimate) -> dict[str, Any]:
-    return {"value": _plain(estimate.value), "interval": _pair(estimate.interval)}
-
-
 def _between(interval: Interval | None, before: str = " ") -> str:
     return f"{before}({interval})" if interval else ""
-
-
-def _plain(share: float) -> float | None:
-    return None if math.isnan(share) else share
 
 
 def _pair(interval: Interval | None) -> list[float] | None:
