@@ -9,7 +9,7 @@ from typing import Any
 
 from pcm_leukemia import files, sources
 from pcm_leukemia.baselines import inference
-from pcm_leukemia.baselines.contract import Detections
+from pcm_leukemia.baselines.inference import Classified, Detected
 from pcm_leukemia.baselines.metrics import classification as classification_scores
 from pcm_leukemia.baselines.metrics import detection as detection_scores
 from pcm_leukemia.baselines.metrics.classification import ClassificationScores
@@ -19,10 +19,19 @@ from pcm_leukemia.baselines.two_stage import OTHER, TwoStage
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import Problem, UnfitForTask, either
 from pcm_leukemia.requirements import require
-from pcm_leukemia.schema import ImageId
 from pcm_leukemia.splits import LEARNED_FROM
 
-__all__ = ["Evaluation", "evaluate", "evaluate_two_stage", "part_to_score", "reading_of"]
+__all__ = [
+    "Evaluation",
+    "evaluate",
+    "evaluate_two_stage",
+    "keep",
+    "part_to_score",
+    "predictions",
+    "reading_of",
+    "scores_of",
+    "view_for",
+]
 
 
 @dataclass(frozen=True)
@@ -116,21 +125,11 @@ def evaluate(
         If the classes of the data are not those of the model.
     """
     chosen, part = part_to_score(ds, part)
-    view = _view(run, chosen, part)
-    options: dict[str, Any] = {"workers": workers, "progress": progress}
+    view = view_for(run, chosen, part)
+    predicted = predictions(run, view, device=device, batch=batch, workers=workers, progress=progress)
     result = Evaluation((run.folder,), ds.name, part, ds.fingerprint, reading_of(ds))
-    if run.baseline.kind == "detector":
-        detector = run.detector(device)
-        rules = (detector.multi_label, False)
-        scored, found = inference.detect_by(detector, view, rules, batch=batch, **options)
-        result = replace(result, **_detection(view, scored, found, threshold))
-    else:
-        named = inference.classify(run.classifier(device), view, batch=4 * batch, **options)
-        truths = [view.taxonomy.ids[cell.label] for cell in named.cells]
-        whose, unit = classification_scores.groups_of(view, [cell.image for cell in named.cells])
-        scores = classification_scores.score(truths, named.probabilities, run.labels, whose, unit=unit)
-        result = replace(result, classification=scores)
-    _keep(run, result)
+    result = replace(result, **scores_of(view, predicted, threshold))
+    keep(run, result)
     return result
 
 
@@ -151,15 +150,17 @@ def evaluate_two_stage(
     Parameters and errors are those of `evaluate`.
     """
     chosen, part = part_to_score(ds, part)
-    view = _view(detector, chosen, part)
-    _view(classifier, chosen, part)
+    view = view_for(detector, chosen, part)
+    view_for(classifier, chosen, part)
     pipeline = TwoStage.of(detector, classifier, device=device)
     labelled = pipeline.predict(chosen, batch=batch, workers=workers, progress=progress)
-    scored = {image: each.scored for image, each in labelled.items()}
-    found = {image: each.found for image, each in labelled.items()}
+    detected = Detected(
+        {image: each.scored for image, each in labelled.items()},
+        {image: each.found for image, each in labelled.items()},
+    )
     alone = Evaluation((detector.folder,), ds.name, part, ds.fingerprint, reading_of(ds))
-    alone = replace(alone, **_detection(view, scored, found, threshold))
-    _keep(detector, alone)
+    alone = replace(alone, **scores_of(view, detected, threshold))
+    keep(detector, alone)
     on_truth = evaluate(classifier, ds, part, device=device, batch=batch, workers=workers, progress=progress)
     nine = chosen.task("detection")
     other = nine.taxonomy.ids[OTHER]
@@ -174,16 +175,36 @@ def evaluate_two_stage(
             threshold=threshold,
         ),
     )
-    _keep(classifier, result)
+    keep(classifier, result)
     return result
 
 
-def _detection(
-    view: Dataset, scored: dict[ImageId, Detections], found: dict[ImageId, Detections], threshold: float
-) -> dict[str, Any]:
-    """A detector's scores by its own rule, `scored`, and its average precision with one label a box, `found`."""
-    scores = detection_scores.score(view, scored, counted=found, threshold=threshold)
-    return {"detection": scores, "one_label": detection_scores.overall(view, found)}
+def predictions(
+    run: Run, view: Dataset, *, device: str, batch: int, workers: int, progress: bool
+) -> Detected | Classified:
+    """What a model predicts for data of its task, as from `view_for`."""
+    options: dict[str, Any] = {"workers": workers, "progress": progress}
+    if run.baseline.kind == "detector":
+        detector = run.detector(device)
+        rules = (detector.multi_label, False)
+        return Detected(*inference.detect_by(detector, view, rules, batch=batch, **options))
+    return inference.classify(run.classifier(device), view, batch=4 * batch, **options)
+
+
+def scores_of(view: Dataset, predicted: Detected | Classified, threshold: float) -> dict[str, Any]:
+    """The scores of predictions, by their names in `Evaluation`."""
+    if isinstance(predicted, Detected):
+        scored, found = predicted
+        scores = detection_scores.score(view, scored, counted=found, threshold=threshold)
+        return {"detection": scores, "one_label": detection_scores.overall(view, found)}
+    truths = [view.taxonomy.ids[cell.label] for cell in predicted.cells]
+    whose, unit = classification_scores.groups_of(view, [cell.image for cell in predicted.cells])
+    labels = view.taxonomy.labels
+    return {
+        "classification": classification_scores.score(
+            truths, predicted.probabilities, labels, whose, unit=unit
+        )
+    }
 
 
 def part_to_score(ds: Dataset, part: str | None) -> tuple[Dataset, str]:
@@ -201,7 +222,7 @@ def reading_of(ds: Dataset) -> str:
     return " or ".join(sources.readings_of(source, ds)) if len(source.variants) > 1 else ""
 
 
-def _view(run: Run, chosen: Dataset, part: str) -> Dataset:
+def view_for(run: Run, chosen: Dataset, part: str) -> Dataset:
     """The data to score, reduced to the task; it must suit the task and be unseen."""
     if part not in LEARNED_FROM:
         run.require_unseen(chosen)
@@ -222,7 +243,7 @@ def _view(run: Run, chosen: Dataset, part: str) -> Dataset:
     return view
 
 
-def _keep(run: Run, result: Evaluation) -> None:
+def keep(run: Run, result: Evaluation) -> None:
     """Write the scores to the run's folder."""
     folder = run.folder / "scores"
     name = re.sub(r"[^\w.-]+", "_", f"{result.data}-{result.part}")

@@ -21,7 +21,7 @@ from pcm_leukemia.files import ahead
 from pcm_leukemia.schema import IGNORE, Cell, ImageId
 from pcm_leukemia.torchdata import Frames
 
-__all__ = ["Classified", "batches", "classify", "detect", "detect_by"]
+__all__ = ["Classified", "Detected", "batches", "classify", "detect", "detect_by"]
 
 One = TypeVar("One")
 
@@ -31,6 +31,16 @@ class Classified(NamedTuple):
 
     cells: tuple[Cell, ...]
     probabilities: npt.NDArray[np.float32]
+
+
+class Detected(NamedTuple):
+    """A detector's result for each image: `scored` by its own rule, `found` with one label for each box.
+
+    Average precision is that of `scored`; cells are found and missed by `found`.
+    """
+
+    scored: dict[ImageId, Detections]
+    found: dict[ImageId, Detections]
 
 
 def detect(

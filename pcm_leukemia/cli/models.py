@@ -1,4 +1,4 @@
-"""The commands that train, score and use the reference models; nothing is decided here.
+"""The commands that train and use the reference models; nothing is decided here. `scoring` has those that score them.
 
 The models' libraries are imported when a command runs, so that `--help` stays fast and works without them.
 """
@@ -17,12 +17,15 @@ from pcm_leukemia.cli.decoding import decodes_images
 from pcm_leukemia.cli.options import (
     DATA_HELP,
     AsJson,
+    Batch,
     Data,
+    Device,
     Seed,
     SplitName,
     Tasks,
     ValUnit,
     Variant,
+    Workers,
     WrongUsage,
     there,
 )
@@ -61,13 +64,7 @@ ResumedFolder = Annotated[
     Path, typer.Argument(metavar="OUT", help="A folder; what is done there already is not done again.")
 ]
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.")]
-Device = Annotated[str, typer.Option(metavar="DEVICE", help="auto, cpu, cuda or cuda:1.")]
 Devices = Annotated[int, typer.Option(min=1, help="How many GPUs.")]
-Workers = Annotated[int, typer.Option(min=0, help="Processes that load images.")]
-Batch = Annotated[int, typer.Option(min=1, help="Images in a batch.")]
-Part = Annotated[
-    str | None, typer.Option(metavar="PART", help="The part.", show_default="test; all if there is no split")
-]
 Preset = Annotated[Presets, typer.Option(help="The paper's numbers, or a smaller run.")]
 Settings = Annotated[
     list[str] | None,
@@ -85,7 +82,7 @@ def _all_there(paths: list[Path]) -> list[Path]:
 
 def add_to(app: typer.Typer) -> None:
     """Give the command line these commands."""
-    for command in (train, evaluate, predict, adapt, cross, reproduce):
+    for command in (train, predict, adapt, cross, reproduce):
         app.command()(decodes_images(command))
 
 
@@ -146,45 +143,6 @@ def train(
         )
     for key, value in run.record["result"].items():
         print(f"  {key}: {value}")
-
-
-def evaluate(
-    runs: Annotated[
-        list[Path], typer.Argument(metavar="RUN", help="One run; or a detector's and a classifier's.")
-    ],
-    data: Data,
-    *,
-    part: Part = None,
-    threshold: Annotated[
-        float | None,
-        typer.Option(min=0, max=1, help="Detectors: the lowest score of a found cell.", show_default="0.5"),
-    ] = None,
-    as_json: AsJson = False,
-    variant: Variant = None,
-    split_name: SplitName = None,
-    device: Device = "auto",
-    batch: Batch = 16,
-    workers: Workers = 4,
-) -> None:
-    """Score a model on a part that it has not learned from.
-
-    Two runs, a detector's and a classifier's, are scored as a two-stage pipeline.
-    """
-    opened = [baselines.Run.open(run) for run in runs]
-    ds = load_dataset(data, split_name=split_name, variant=variant)
-    options: dict[str, Any] = {"device": device, "batch": batch, "workers": workers, "progress": not as_json}
-    if threshold is not None:
-        if not any(run.baseline.kind == "detector" for run in opened):
-            raise WrongUsage("--threshold is for detectors; leave it out")
-        options["threshold"] = threshold
-    if len(opened) == 1:
-        found = baselines.evaluate(opened[0], ds, part, **options)
-    elif len(opened) == 2:
-        detector, classifier = sorted(opened, key=lambda run: run.baseline.kind != "detector")
-        found = baselines.evaluate_two_stage(detector, classifier, ds, part, **options)
-    else:
-        raise WrongUsage("give one run, or a detector's and a classifier's")
-    print(json.dumps(found.to_json(), ensure_ascii=False, indent=1) if as_json else found)
 
 
 def predict(

@@ -20,12 +20,15 @@ from pcm_leukemia.taxonomy import NINE
 __all__ = [
     "DATA_HELP",
     "AsJson",
+    "Batch",
     "ClipOption",
     "Data",
+    "Device",
     "Export",
     "Format",
     "ImagesRoot",
     "MapOption",
+    "Part",
     "PatientsAttribute",
     "PatientsCsv",
     "PatientsPattern",
@@ -40,6 +43,7 @@ __all__ = [
     "Threads",
     "ValUnit",
     "Variant",
+    "Workers",
     "WrongUsage",
     "labels_of",
     "load",
@@ -180,6 +184,12 @@ Variant = Annotated[
 Seed = Annotated[int, typer.Option(help="Seed of the random draws.")]
 Threads = Annotated[
     int | None, typer.Option("--workers", min=1, help="Threads.", show_default="one per core")
+]
+Device = Annotated[str, typer.Option(metavar="DEVICE", help="auto, cpu, cuda or cuda:1.")]
+Workers = Annotated[int, typer.Option(min=0, help="Processes that load images.")]
+Batch = Annotated[int, typer.Option(min=1, help="Images in a batch.")]
+Part = Annotated[
+    str | None, typer.Option(metavar="PART", help="The part.", show_default="test; all if there is no split")
 ]
 
 

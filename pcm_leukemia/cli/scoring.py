@@ -1,0 +1,71 @@
+"""The commands that score runs; nothing is decided here."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from pcm_leukemia import baselines
+from pcm_leukemia.cli.decoding import decodes_images
+from pcm_leukemia.cli.options import (
+    AsJson,
+    Batch,
+    Data,
+    Device,
+    Part,
+    SplitName,
+    Variant,
+    Workers,
+    WrongUsage,
+)
+from pcm_leukemia.loading import load_dataset
+
+__all__ = ["add_to"]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Give the command line these commands."""
+    for command in (evaluate,):
+        app.command()(decodes_images(command))
+
+
+def evaluate(
+    runs: Annotated[
+        list[Path], typer.Argument(metavar="RUN", help="One run; or a detector's and a classifier's.")
+    ],
+    data: Data,
+    *,
+    part: Part = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="Detectors: the lowest score of a found cell.", show_default="0.5"),
+    ] = None,
+    as_json: AsJson = False,
+    variant: Variant = None,
+    split_name: SplitName = None,
+    device: Device = "auto",
+    batch: Batch = 16,
+    workers: Workers = 4,
+) -> None:
+    """Score a model on a part that it has not learned from.
+
+    Two runs, a detector's and a classifier's, are scored as a two-stage pipeline.
+    """
+    opened = [baselines.Run.open(run) for run in runs]
+    ds = load_dataset(data, split_name=split_name, variant=variant)
+    options: dict[str, Any] = {"device": device, "batch": batch, "workers": workers, "progress": not as_json}
+    if threshold is not None:
+        if not any(run.baseline.kind == "detector" for run in opened):
+            raise WrongUsage("--threshold is for detectors; leave it out")
+        options["threshold"] = threshold
+    if len(opened) == 1:
+        found = baselines.evaluate(opened[0], ds, part, **options)
+    elif len(opened) == 2:
+        detector, classifier = sorted(opened, key=lambda run: run.baseline.kind != "detector")
+        found = baselines.evaluate_two_stage(detector, classifier, ds, part, **options)
+    else:
+        raise WrongUsage("give one run, or a detector's and a classifier's")
+    print(json.dumps(found.to_json(), ensure_ascii=False, indent=1) if as_json else found)
