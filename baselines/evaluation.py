@@ -42,7 +42,8 @@ class Evaluation:
     label for each box. `one_label` is its average precision if a box has only its best label, `classification` a classifier's scores on the annotated cells.
     `end_to_end` has the scores of the pipeline over all classes: each white cell is located by the detector and labelled
     by the classifier. There, a cell counts as found by the detector's score, and the product of both scores ranks the cells
-    for average precision. `reading` says how the labels of a public data set were read, if there are several ways.
+    for average precision. `reading` says how the labels of a public data set were read, if there are several ways, and
+    `started_from` from which weights the training of each run started.
     """
 
     runs: tuple[Path, ...]
@@ -50,6 +51,7 @@ class Evaluation:
     part: str
     fingerprint: str
     reading: str = ""
+    started_from: tuple[str, ...] = ()
     detection: DetectionScores | None = None
     one_label: AveragePrecision | None = None
     classification: ClassificationScores | None = None
@@ -68,6 +70,7 @@ class Evaluation:
             "part": self.part,
             "fingerprint": self.fingerprint,
             "reading": self.reading,
+            "started_from": list(self.started_from),
             **{name: each.to_json() for name, each in scores.items() if each is not None},
             **({"one_label": {"mAP": self.one_label._asdict()}} if self.one_label else {}),
         }
@@ -80,6 +83,8 @@ class Evaluation:
         }
         read = f", labels read as {self.reading}" if self.reading else ""
         lines = [f"{' and '.join(str(run) for run in self.runs)} on {self.data}, part {self.part}{read}"]
+        if self.started_from:
+            lines.append(f"started from: {' and '.join(self.started_from)}")
         for title, scores in titles.items():
             if scores is not None:
                 lines += [f"{title}:", *(f"  {line}" for line in str(scores).splitlines())]
@@ -127,8 +132,15 @@ def evaluate(
     chosen, part = part_to_score(ds, part)
     view = view_for(run, chosen, part)
     predicted = predictions(run, view, device=device, batch=batch, workers=workers, progress=progress)
-    result = Evaluation((run.folder,), ds.name, part, ds.fingerprint, reading_of(ds))
-    result = replace(result, **scores_of(view, predicted, threshold))
+    result = Evaluation(
+        (run.folder,),
+        ds.name,
+        part,
+        ds.fingerprint,
+        reading_of(ds),
+        (run.started_from,),
+        **scores_of(view, predicted, threshold),
+    )
     keep(run, result)
     return result
 
@@ -158,8 +170,15 @@ def evaluate_two_stage(
         {image: each.scored for image, each in labelled.items()},
         {image: each.found for image, each in labelled.items()},
     )
-    alone = Evaluation((detector.folder,), ds.name, part, ds.fingerprint, reading_of(ds))
-    alone = replace(alone, **scores_of(view, detected, threshold))
+    alone = Evaluation(
+        (detector.folder,),
+        ds.name,
+        part,
+        ds.fingerprint,
+        reading_of(ds),
+        (detector.started_from,),
+        **scores_of(view, detected, threshold),
+    )
     keep(detector, alone)
     on_truth = evaluate(classifier, ds, part, device=device, batch=batch, workers=workers, progress=progress)
     nine = chosen.task("detection")
@@ -167,6 +186,7 @@ def evaluate_two_stage(
     result = replace(
         alone,
         runs=(detector.folder, classifier.folder),
+        started_from=(detector.started_from, classifier.started_from),
         classification=on_truth.classification,
         end_to_end=detection_scores.score(
             nine,

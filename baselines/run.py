@@ -141,6 +141,12 @@ class Run:
             ) from error
 
     @property
+    def started_from(self) -> str:
+        """The weights that training started from: in the words of its record, or else the setting ``weights``."""
+        asked = self.record["asked"]["settings"].get("weights", "none")
+        return str(self.record.get("result", {}).get("weights", asked))
+
+    @property
     def done(self) -> bool:
         """Whether training has finished."""
         return bool(self.record["state"] == "done")

@@ -55,7 +55,8 @@ def train(
     preset
         "paper", or "quick" or "smoke" for smaller runs.
     weights
-        The weights to start from: a name on the hub, a file or folder, or "none"; by default those of the preset.
+        The weights to start from: a name on the hub, a file or folder, or "none"; by default those of the preset. The
+        settings of each model say what else it takes.
     settings
         Settings of the model to change, by their names in its .toml.
     seed

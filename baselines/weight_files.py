@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, Literal
+from urllib.error import URLError
 
 import torch
 from safetensors import SafetensorError
@@ -16,7 +17,7 @@ from torch import nn
 
 from pcm_leukemia.errors import CorruptFile, DataNotFound, some
 
-__all__ = ["fill", "from_hub", "is_hub_name", "origin", "read"]
+__all__ = ["downloaded", "fill", "from_hub", "is_hub_name", "origin", "read"]
 
 _BAD_FILE = (
     OSError,
@@ -86,6 +87,36 @@ def read(path: Path, sha256: str = "") -> dict[str, Any]:
             f"{path}: holds a {type(content).__name__}, not a table of weights; give a file with a state_dict written by torch.save"
         )
     return content
+
+
+def downloaded(name: str, url: str, sha256: str = "") -> Path:
+    """The file at `url` in torch's cache; it is downloaded unless it is already there.
+
+    Parameters
+    ----------
+    name
+        What the setting ``weights`` calls the file, for errors.
+    url
+        The last part names the file in the cache.
+    sha256
+        The expected checksum of a new download in hexadecimal; "" if unknown.
+
+    Raises
+    ------
+    DataNotFound
+        If the download fails, or has another checksum.
+    """
+    path = Path(torch.hub.get_dir()) / "checkpoints" / url.rpartition("/")[2]
+    if not path.is_file():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            torch.hub.download_url_to_file(url, str(path), hash_prefix=sha256 or None, progress=False)
+        except (URLError, OSError, RuntimeError) as error:
+            raise DataNotFound(
+                f'weights "{name}": cannot be downloaded from {url} ({error}); download the file on another computer and '
+                "give its path, or none to train from scratch"
+            ) from error
+    return path
 
 
 def fill(model: nn.Module, weights: Mapping[str, Any], path: str | Path) -> None:

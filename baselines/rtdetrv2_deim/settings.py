@@ -18,9 +18,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     model
         The size, if `weights` does not decide on it: "r50vd", "r34vd", "r18vd", or "tiny" for trials on a CPU.
     weights
-        What training starts from: a name on the Hugging Face hub; a folder that transformers or an earlier run wrote;
-        a checkpoint (.pth) of the authors of RT-DETRv2 or DEIM, or of only their backbone; or "none". Weights of a
-        whole model decide on its size.
+        What training starts from: "imagenet", the backbone of this size trained on ImageNet, downloaded from the authors'
+        release; a checkpoint (.pth) of the authors of RT-DETRv2 or DEIM, or of only their backbone; a name on the Hugging
+        Face hub; a folder that transformers or an earlier run wrote; or "none". Weights of a whole model decide on its
+        size, and on its heads: those of RT-DETRv2, such as PekingU/rtdetr_v2_r50vd, differ from DEIM's.
     epochs
         Passes over the training images.
     batch

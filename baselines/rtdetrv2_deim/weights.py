@@ -1,4 +1,4 @@
-"""What training of RT-DETRv2 starts from: weights from the hub, a folder, the authors' checkpoints, or none."""
+"""What training of RT-DETRv2 starts from: the authors' backbone or checkpoints, the hub, a folder, or nothing."""
 
 from __future__ import annotations
 
@@ -16,7 +16,25 @@ from pcm_leukemia.baselines.rtdetrv2_deim import model as models
 from pcm_leukemia.baselines.rtdetrv2_deim.settings import Settings
 from pcm_leukemia.errors import CorruptFile, DataNotFound
 
-__all__ = ["StartingModel", "starting_model"]
+__all__ = ["IMAGENET", "StartingModel", "starting_model"]
+
+IMAGENET = {
+    "r50vd": (
+        "ResNet50_vd_ssld_v2_pretrained_from_paddle.pth",
+        "641dc59835d5228e6013ac45acb633592ec825144fb3d78055bc07699f404353",
+    ),
+    "r34vd": (
+        "ResNet34_vd_pretrained_from_paddle.pth",
+        "4354120509368b59e0ab07e3e829e08c917012e478371830ff3a09e56d353fe9",
+    ),
+    "r18vd": (
+        "ResNet18_vd_pretrained_from_paddle.pth",
+        "911a745b62e173c8f4b9af513c2ea295428cf23f1bbfe9048381500f140fd720",
+    ),
+}
+"""The file of each size's backbone trained on ImageNet, and its SHA-256; DEIM's engine/backbone/presnet.py names them."""
+
+_RELEASE = "https://github.com/lyuwenyu/storage/releases/download/v0.1"
 
 HEADS = (
     "class_embed.",
@@ -46,8 +64,8 @@ class _Source(NamedTuple):
 def starting_model(settings: Settings, labels: Sequence[str]) -> StartingModel:
     """The model that training starts from, for classes with these labels; draws from torch's generator.
 
-    The weights decide on the size of the model, except for a checkpoint of only the authors' backbone, trained on
-    ImageNet, whose size must be that of the settings.
+    "imagenet" is DEIM's own start: the authors' backbone, trained on ImageNet, and random weights elsewhere. A backbone
+    has the size of the settings; weights of a whole model decide on the size.
 
     The heads that score classes are kept if the weights have the same labels, or have the same number of classes and
     no labels. Otherwise they are drawn at random, and `origin` says so.
@@ -55,22 +73,18 @@ def starting_model(settings: Settings, labels: Sequence[str]) -> StartingModel:
     Raises
     ------
     ValueError
-        If the model has no such size.
+        If the model has no such size, or there is no backbone of that size.
     DataNotFound
-        If the weights are missing, or the hub cannot be reached.
+        If the weights are missing, or cannot be downloaded.
     CorruptFile
         If they are damaged, or are not those of an RT-DETRv2.
     """
     name = settings.weights
-    part = official.backbone(Path(name)) if Path(name).is_file() else None
-    if name == "none" or part is not None:
-        config = _with_costs(models.configuration(settings.model, labels), settings)
-        model = models.build(config)
-        models.initialise(model)
-        if part is None:
-            return StartingModel(model, f"{settings.model} from scratch")
-        weight_files.fill(model, model.state_dict() | part, name)
-        return StartingModel(model, f"{settings.model} from scratch, except its backbone: {name}")
+    if name == "none":
+        return StartingModel(_drawn(settings, labels), f"{settings.model} from scratch")
+    path = _on_imagenet(settings.model) if name == "imagenet" else Path(name)
+    if path.is_file() and (part := official.backbone(path)) is not None:
+        return _with_backbone(settings, labels, part, path)
     source = _source(name)
     config = _with_costs(models.adapted(source.config, labels, source.heads), settings)
     model = models.build(config)
@@ -86,6 +100,40 @@ def starting_model(settings: Settings, labels: Sequence[str]) -> StartingModel:
     weight_files.fill(model, weights, name)
     heads = "with its heads for classes" if same else f"except its heads for {count} other classes"
     return StartingModel(model, f"{name}, {heads}")
+
+
+def _drawn(settings: Settings, labels: Sequence[str]) -> RTDetrV2ForObjectDetection:
+    """A model with random weights and DEIM's heads."""
+    model = models.build(_with_costs(models.configuration(settings.model, labels), settings))
+    models.initialise(model)
+    return model
+
+
+def _with_backbone(
+    settings: Settings, labels: Sequence[str], backbone: Mapping[str, torch.Tensor], path: Path
+) -> StartingModel:
+    """A model with random weights around a given backbone, as DEIM starts."""
+    model = _drawn(settings, labels)
+    # published backbones lack the counter of batches
+    own = {
+        key: value
+        for key, value in model.state_dict().items()
+        if not key.startswith("model.backbone.") or key.endswith("num_batches_tracked")
+    }
+    weight_files.fill(model, {**own, **backbone}, path)
+    named = f"imagenet ({path.name})" if settings.weights == "imagenet" else settings.weights
+    return StartingModel(model, f"{settings.model} from scratch, except its backbone: {named}")
+
+
+def _on_imagenet(size: str) -> Path:
+    """The file of the authors' backbone of a size, trained on ImageNet."""
+    if size not in IMAGENET:
+        raise ValueError(
+            f'weights "imagenet": there is no backbone for the model {size}; use weights none, or one of the models '
+            f"{', '.join(IMAGENET)}"
+        )
+    name, sha256 = IMAGENET[size]
+    return weight_files.downloaded("imagenet", f"{_RELEASE}/{name}", sha256)
 
 
 def _source(name: str) -> _Source:

@@ -17,12 +17,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.error import URLError
 
 import PIL.Image
 import torch
 from torch import nn
 
+from pcm_leukemia.baselines import weight_files
 from pcm_leukemia.errors import CorruptFile, DataNotFound
 
 _HOME = tempfile.mkdtemp(prefix="pcm-leukemia-ultralytics-")
@@ -178,17 +178,7 @@ def _fetched(name: str) -> Path:
             f'weights "{name}": neither a file nor the name of one that ultralytics offers; give a .pt file, a name '
             "such as yolo11m.pt, or none to train from scratch"
         )
-    path = Path(torch.hub.get_dir()) / "checkpoints" / name
-    if not path.is_file():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            torch.hub.download_url_to_file(f"{_RELEASE}/{name}", str(path), progress=False)
-        except (URLError, OSError) as error:
-            raise DataNotFound(
-                f'weights "{name}": cannot be downloaded from {_RELEASE} ({error}); download the file on another '
-                "computer and give its path, or none to train from scratch"
-            ) from error
-    return path
+    return weight_files.downloaded(name, f"{_RELEASE}/{name}")
 
 
 def _no_detector(name: str) -> str:

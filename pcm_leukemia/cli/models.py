@@ -99,7 +99,7 @@ def train(
         str | None,
         typer.Option(
             metavar="WEIGHTS",
-            help='The pretrained weights: a hub name, a path, or "none".',
+            help='The pretrained weights: a hub name, a path, or "none"; rtdetrv2_deim: also "imagenet".',
             show_default="the preset's",
         ),
     ] = None,

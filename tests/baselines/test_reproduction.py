@@ -255,6 +255,7 @@ def test_two_stages_score_all_that_the_detector_found(world: World) -> None:
     detector, classifier = world.run(DETECTOR), world.run(CLASSIFIER)
     both = evaluation.evaluate_two_stage(detector, classifier, world.ds, workers=0)
     assert both.detection == evaluation.evaluate(detector, world.ds, workers=0).detection
+    assert both.started_from == ("tiny from scratch", "none")
     assert both.classification is not None
     ours = row(world, "Table 6", "DinoBloom (LP+FT)", "PCM-Leukemia", "accuracy").ours
     assert 100 * both.classification.accuracy == pytest.approx(ours)

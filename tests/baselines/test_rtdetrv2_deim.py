@@ -461,6 +461,8 @@ def test_a_detector_is_for_the_labels_that_it_was_trained_for(tmp_path: Path) ->
 
 def test_the_paper_s_numbers() -> None:
     made = settings("paper")
+    assert (made.model, made.weights) == ("r50vd", "imagenet")
+    assert (settings("smoke").model, settings("smoke").weights) == ("tiny", "none")
     assert (made.epochs, made.batch, made.image_size) == (60, 16, 640)
     assert (made.backbone_lr, made.backbone_lr * made.final_lr_fraction, made.lr) == (2e-5, 1e-5, 2e-4)
     assert (made.no_augment_first, made.flat_epochs, made.no_augment_last) == (4, 34, 2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from itertools import pairwise
 from pathlib import Path
@@ -16,6 +17,7 @@ from transformers import RTDetrV2ForObjectDetection
 from pcm_leukemia.baselines import config
 from pcm_leukemia.baselines.rtdetrv2_deim import Settings
 from pcm_leukemia.baselines.rtdetrv2_deim import model as models
+from pcm_leukemia.baselines.rtdetrv2_deim import weights as origins
 from pcm_leukemia.baselines.rtdetrv2_deim.checkpoints import read, translated
 from pcm_leukemia.baselines.rtdetrv2_deim.weights import starting_model
 from pcm_leukemia.errors import CorruptFile, DataNotFound
@@ -207,6 +209,15 @@ def random_weights(shapes: dict[str, tuple[int, ...]]) -> dict[str, torch.Tensor
     }
 
 
+def backbone_of(depth: int) -> dict[str, torch.Tensor]:
+    """A checkpoint of the backbone alone, as the authors publish it: without the batch norms' counters."""
+    return {
+        name.removeprefix("backbone."): value
+        for name, value in random_weights(layout(depth)).items()
+        if name.startswith("backbone.") and not name.endswith("num_batches_tracked")
+    }
+
+
 def test_the_layout_is_the_authors() -> None:
     for shapes, pinned in (
         (layout(50), R50),
@@ -306,11 +317,7 @@ def test_the_places_that_weights_are_found_in(tmp_path: Path, wrap: str) -> None
 
 
 def test_a_backbone_alone_begins_a_model_of_the_size_asked_for(tmp_path: Path) -> None:
-    weights = {
-        name.removeprefix("backbone."): value
-        for name, value in random_weights(layout(18)).items()
-        if name.startswith("backbone.")
-    }
+    weights = backbone_of(18)
     path = tmp_path / "resnet18.pth"
     torch.save(weights, path)
     start = starting_model(settings(weights=str(path), model="r18vd"), LABELS)
@@ -320,9 +327,62 @@ def test_a_backbone_alone_begins_a_model_of_the_size_asked_for(tmp_path: Path) -
     assert torch.equal(state[name], weights["res_layers.3.blocks.1.branch2b.conv.weight"])
     assert state["class_embed.0.bias"].sigmoid().tolist() == pytest.approx([0.01, 0.01])
     with pytest.raises(
-        CorruptFile, match=r"resnet18.pth: does not fit the model: it has model.backbone.model.encoder"
+        CorruptFile, match=r"resnet18.pth: does not fit the model: .*; it has model.backbone.model.encoder"
     ):
         starting_model(settings(weights=str(path), model="r50vd"), LABELS)
+
+
+def test_a_backbone_that_lacks_layers_is_refused(tmp_path: Path) -> None:
+    """R18vd's layers all fit R34vd, which has more of them."""
+    torch.save(backbone_of(18), tmp_path / "resnet18.pth")
+    with pytest.raises(
+        CorruptFile,
+        match=r"resnet18.pth: does not fit the model: it lacks model.backbone.model.encoder.stages.0",
+    ):
+        starting_model(settings(weights=str(tmp_path / "resnet18.pth"), model="r34vd"), LABELS)
+
+
+def test_training_starts_from_the_backbone_trained_on_imagenet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release, weights = tmp_path / "release", backbone_of(18)
+    release.mkdir()
+    name, published = origins.IMAGENET["r18vd"]
+    torch.save(weights, release / name)
+    monkeypatch.setattr(origins, "_RELEASE", release.as_uri())
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
+    made = settings(model="r18vd", weights="imagenet")
+    # another file than the published one
+    with pytest.raises(
+        DataNotFound,
+        match=rf'weights "imagenet": cannot be downloaded from file:.*{name} \(invalid hash value .*{published}.*\); '
+        "download the file on another computer and give its path, or none to train from scratch",
+    ):
+        starting_model(made, LABELS)
+    digest = hashlib.sha256((release / name).read_bytes()).hexdigest()
+    monkeypatch.setitem(origins.IMAGENET, "r18vd", (name, digest))
+    start = starting_model(made, LABELS)
+    assert start.origin == f"r18vd from scratch, except its backbone: imagenet ({name})"
+    first = "model.backbone.model.embedder.embedder.0.convolution.weight"
+    assert torch.equal(start.model.state_dict()[first], weights["conv1.conv1_1.conv.weight"])
+    # DEIM's rt_deim.yml: activation and mlp_act silu, query_pos_method as_reg, unfrozen batch norms
+    config = start.model.config
+    assert (config.decoder_activation_function, getattr(config, models.HEADS)) == ("silu", "deim")
+    assert not config.freeze_backbone_batch_norms
+    assert [tuple(layer.weight.shape) for layer in start.model.model.decoder.query_pos_head.layers] == [
+        (256, 4),
+        (256, 256),
+        (256, 256),
+    ]
+    # it is fetched once
+    (release / name).unlink()
+    assert starting_model(made, LABELS).origin == start.origin
+    with pytest.raises(
+        ValueError,
+        match='^weights "imagenet": there is no backbone for the model tiny; use weights none, or one of the models '
+        "r50vd, r34vd, r18vd$",
+    ):
+        starting_model(settings(weights="imagenet"), LABELS)
 
 
 def test_what_is_no_checkpoint_of_theirs_is_refused(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pcm_leukemia import NINE, Box, Cell, Dataset, Image, Patient, Split, store
-from pcm_leukemia.baselines.evaluation import evaluate
+from pcm_leukemia.baselines.evaluation import Evaluation, evaluate
 from pcm_leukemia.baselines.run import Run
 from pcm_leukemia.baselines.training import train
 from pcm_leukemia.errors import DataWarning, LeakySplit
@@ -110,3 +110,18 @@ def test_other_classes_are_refused_with_the_command_that_brings_them_together(tm
         ValueError, match=r"was trained for Blast, Other; bring the data to the same classes: Dataset.relabel"
     ):
         evaluate(Run(tmp_path / "run", {"asked": asked}), THERE)
+
+
+def test_scores_name_the_weights_that_training_started_from(tmp_path: Path) -> None:
+    asked = {"baseline": "rtdetrv2_deim", "settings": {"weights": "imagenet"}}
+    given = Run(tmp_path, {"asked": asked})
+    found = Run(
+        tmp_path, {"asked": asked, "result": {"weights": "r50vd from scratch, except its backbone: a.pth"}}
+    )
+    assert given.started_from == "imagenet"
+    assert found.started_from == "r50vd from scratch, except its backbone: a.pth"
+    one = Evaluation((tmp_path,), "here", "test", "", started_from=(given.started_from,))
+    assert str(one).splitlines() == [f"{tmp_path} on here, part test", "started from: imagenet"]
+    both = replace(one, started_from=(given.started_from, "hub"))
+    assert "started from: imagenet and hub" in str(both)
+    assert both.to_json()["started_from"] == ["imagenet", "hub"]
