@@ -14,7 +14,7 @@ from typing import Literal
 from pcm_leukemia.errors import DataWarning, Problem, either, nearest, option
 from pcm_leukemia.schema import IGNORE, Task, Taxonomy
 
-__all__ = ["NINE", "check_classes", "known", "label_map", "not_a_class", "warn_of_absent"]
+__all__ = ["BLASTS", "NINE", "NORMAL", "check_classes", "known", "label_map", "not_a_class", "warn_of_absent"]
 
 _LABELS = (
     "Lymphocyte",
@@ -47,6 +47,12 @@ NINE = Taxonomy(
     ),
 )
 """The nine classes, in the paper's order, with the tasks detection, wbc and classification."""
+
+NORMAL = ("Lymphocyte", "Neutrophil", "Basophil", "Eosinophil", "Monocyte")
+"""The normal white cells, as in Appendix A of the paper; "Other" is neither normal nor a blast."""
+
+BLASTS = ("Lymphoblast", "Myeloblast_AML", "Myeloblast_APL")
+"""The leukemic cells, as in Appendix A of the paper; the promyelocytes of APL count as blasts."""
 
 
 def known(labels: tuple[str, ...]) -> Taxonomy:

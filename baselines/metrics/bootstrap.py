@@ -6,12 +6,23 @@ The cells of one patient are alike, so drawing single cells would give intervals
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Estimate", "Interval", "interval", "percent", "plain", "times_drawn"]
+__all__ = [
+    "Estimate",
+    "Interval",
+    "Resampling",
+    "interval",
+    "numbered",
+    "percent",
+    "plain",
+    "resampling",
+    "times_drawn",
+]
 
 
 class Interval(NamedTuple):
@@ -30,12 +41,65 @@ class Estimate(NamedTuple):
     value: float
     interval: Interval | None
 
+    @classmethod
+    def of(cls, values: npt.NDArray[np.floating[Any]]) -> Estimate:
+        """The estimate from the score of all cells, followed by that of each draw."""
+        return cls(float(values[0]), interval(values[1:]))
+
     def __str__(self) -> str:
         return percent(self.value) + (f" ({self.interval})" if self.interval else "")
 
     def to_json(self) -> dict[str, Any]:
         """The score as plain values; None for 0/0 and for a missing interval."""
         return {"value": plain(self.value), "interval": list(self.interval) if self.interval else None}
+
+
+class Resampling(NamedTuple):
+    """Draws of whole groups of cells.
+
+    `group` is the number of each cell's group, ``(n,)``; `times` how often each draw contains each group,
+    ``(draws, groups)``.
+    """
+
+    group: npt.NDArray[np.int64]
+    times: npt.NDArray[np.int64]
+
+    def blocks(self, most: int = 8_000_000) -> Iterator[npt.NDArray[np.int32]]:
+        """How often each group counts, ``(groups, m)``: once in the first column of all, then as in each draw.
+
+        A block has so few columns, m, that a number for each cell and column is at most `most` numbers.
+        """
+        once = np.ones((1, self.times.shape[1]), np.int32)
+        columns = np.concatenate([once, self.times.astype(np.int32)]).T
+        width = max(1, most // max(len(self.group), 1))
+        for start in range(0, columns.shape[1], width):
+            yield np.ascontiguousarray(columns[:, start : start + width])
+
+
+def numbered(groups: Sequence[str]) -> tuple[npt.NDArray[np.int64], int]:
+    """The number of each cell's group, in the order of the groups' names, and how many groups there are.
+
+    Examples
+    --------
+    >>> numbers, groups = numbered(["P2", "P1", "P2"])
+    >>> numbers.tolist(), groups
+    ([1, 0, 1], 2)
+    """
+    numbers = {name: number for number, name in enumerate(sorted(set(groups)))}
+    return np.array([numbers[name] for name in groups], np.int64), len(numbers)
+
+
+def resampling(groups: Sequence[str], draws: int, seed: int) -> Resampling:
+    """Draw groups with replacement, given the group of each cell; with fewer than two groups there is no draw.
+
+    Examples
+    --------
+    >>> resampling(["P1", "P1"], 1000, seed=0).times.shape
+    (0, 1)
+    """
+    numbers, count = numbered(groups)
+    times = times_drawn(count, draws, seed) if count > 1 else np.zeros((0, count), np.int64)
+    return Resampling(numbers, times)
 
 
 def percent(share: float) -> str:

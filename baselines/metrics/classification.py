@@ -13,9 +13,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pcm_leukemia.baselines.metrics import confusions
-from pcm_leukemia.baselines.metrics.bootstrap import Estimate, Interval, interval, percent, plain
+from pcm_leukemia.baselines.metrics import auroc, blasts, calibration, confusions, coverage
+from pcm_leukemia.baselines.metrics.auroc import Auroc
+from pcm_leukemia.baselines.metrics.blasts import BlastErrors
+from pcm_leukemia.baselines.metrics.bootstrap import Estimate, Interval, interval, percent, plain, resampling
+from pcm_leukemia.baselines.metrics.calibration import Calibration
 from pcm_leukemia.baselines.metrics.confusions import COUNTED, Counted, Counts, Floats
+from pcm_leukemia.baselines.metrics.coverage import Selective
 from pcm_leukemia.dataset import Dataset
 
 __all__ = [
@@ -54,7 +58,8 @@ class ClassificationScores:
     `confusion` counts cells, ``(k, k)``: a row for each true class, a column for each predicted class, in the
     order of `labels`. `macro_f1` averages the F1 of the classes in `counted`, and `macro_f1s` has it over each choice of
     classes (see `Counted`): papers rarely say which they take. `balanced_accuracy` is the mean recall of the classes that
-    have cells, `weighted_f1` the mean F1 weighted by their cells. The intervals come from `draws` draws of `groups`
+    have cells, `weighted_f1` the mean F1 weighted by their cells. `blasts` is None if the classes do not include both blasts
+    and normal cells. The intervals come from `draws` draws of `groups`
     groups; `unit` says what a group is: "patients", "images" or "cells". They are None with fewer than two groups.
     """
 
@@ -68,6 +73,10 @@ class ClassificationScores:
     macro_f1s: Mapping[Counted, Estimate]
     balanced_accuracy: Estimate
     weighted_f1: Estimate
+    auroc: Auroc
+    blasts: BlastErrors | None
+    calibration: Calibration
+    selective: Selective
     classes: tuple[ClassScore, ...]
     unit: str
     groups: int
@@ -87,11 +96,17 @@ class ClassificationScores:
             f"balanced accuracy {self.balanced_accuracy}",
             *self._macro_lines(),
             f"weighted F1 {self.weighted_f1}",
+            str(self.auroc),
+            *(self.blasts.lines() if self.blasts else ()),
+            *self.calibration.lines(),
+            *self.selective.lines(),
             self._how_sure(),
-            f"{'':{width}}  precision  recall      F1   cells",
+            f"{'':{width}}  precision  recall      F1   AUROC   cells",
         ]
         for row in self.classes:
-            numbers = f"{percent(row.precision):>9}{percent(row.recall):>8}{percent(row.f1):>8}"
+            area = self.auroc.of[row.label].value
+            shares = f"{percent(row.recall):>8}{percent(row.f1):>8}{percent(area):>8}"
+            numbers = f"{percent(row.precision):>9}{shares}"
             lines.append(
                 f"{row.label:{width}}  {numbers}{row.support:8,}{_between(row.f1_interval, ', F1 ')}"
             )
@@ -133,6 +148,10 @@ class ClassificationScores:
             "macro_f1s": {counted: each.to_json() for counted, each in self.macro_f1s.items()},
             "balanced_accuracy": self.balanced_accuracy.to_json(),
             "weighted_f1": self.weighted_f1.to_json(),
+            "auroc": self.auroc.to_json(),
+            "blasts": self.blasts and self.blasts.to_json(),
+            "calibration": self.calibration.to_json(),
+            "selective": self.selective.to_json(),
             "classes": {
                 row.label: {
                     "precision": plain(row.precision),
@@ -163,6 +182,7 @@ def score(
     count: Counted = "present",
     draws: int = 1000,
     seed: int = 0,
+    temperature: float | None = None,
 ) -> ClassificationScores:
     """Score a classifier; the most probable class of a cell is its prediction, the first of equal ones.
 
@@ -184,6 +204,8 @@ def score(
         Number of bootstrap draws; 0 for no intervals.
     seed
         Seed of the draws.
+    temperature
+        The temperature that was fitted on validation, for a second calibration error.
 
     Raises
     ------
@@ -200,11 +222,13 @@ def score(
     true, chance = np.asarray(truths), np.asarray(probabilities, np.float64)
     classes = len(labels)
     _check(true, chance, classes, groups)
+    true = true.astype(np.int64)
     guessed = chance.argmax(axis=1) if len(chance) else np.zeros(0, np.int64)
     names = [str(number) for number in range(len(true))] if groups is None else list(groups)
-    tables = confusions.by_group(true.astype(np.int64), guessed, names, classes)
+    tables = confusions.by_group(true, guessed, names, classes)
     confusion = tables.sum(axis=0)
     drawn = confusions.drawn(tables, draws, seed)
+    sampled = resampling(names, draws, seed)
     # a class that a draw has no cells of says nothing about itself there
     f1s = np.where(drawn.sum(axis=2) > 0, confusions.f1s(drawn), np.nan)
     support = confusion.sum(axis=1)
@@ -225,6 +249,10 @@ def score(
         macro_f1s=macro_f1s,
         balanced_accuracy=_estimated(confusions.balanced_accuracies, confusion, drawn),
         weighted_f1=_estimated(confusions.weighted_f1s, confusion, drawn),
+        auroc=auroc.score(true, chance, labels, sampled),
+        blasts=blasts.score(confusion, drawn, labels),
+        calibration=calibration.score(true, chance, sampled, temperature),
+        selective=coverage.score(true, chance, sampled),
         classes=tuple(
             ClassScore(label, precision, recall, f1, int(cells), interval(f1_draws))
             for label, (precision, recall, f1), cells, f1_draws in zip(

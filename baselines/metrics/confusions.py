@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from pcm_leukemia.baselines.metrics.bootstrap import times_drawn
+from pcm_leukemia.baselines.metrics.bootstrap import numbered, times_drawn
 
 __all__ = [
     "COUNTED",
@@ -54,9 +54,8 @@ def by_group(true: Counts, guessed: Counts, groups: Sequence[str], classes: int)
     >>> by_group(np.array([0, 0, 1]), np.array([0, 1, 1]), ["P2", "P1", "P1"], 2).tolist()
     [[[0, 1], [0, 1]], [[1, 0], [0, 0]]]
     """
-    numbers = {name: number for number, name in enumerate(sorted(set(groups)))}
-    of = np.array([numbers[name] for name in groups], np.int64)
-    cells = np.bincount((of * classes + true) * classes + guessed, minlength=len(numbers) * classes**2)
+    of, count = numbered(groups)
+    cells = np.bincount((of * classes + true) * classes + guessed, minlength=count * classes**2)
     return cells.reshape(-1, classes, classes).astype(np.int64)
 
 

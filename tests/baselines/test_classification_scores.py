@@ -128,8 +128,19 @@ def test_what_is_printed_and_kept() -> None:
     assert lines[4].endswith("over the 3 classes that have cells or were predicted, as in scikit-learn")
     assert lines[5].endswith("over all 4 classes")
     assert lines[6].startswith("weighted F1 58.33 (")
-    assert lines[-1] == "Monocyte            –       –       –       0"
+    assert lines[7].startswith("AUROC 62.50 (")
+    assert lines[8].startswith("calibration error (ECE) 50.00 (")
+    assert lines[9].startswith("accuracy of the surest 90 %: 50.00 (")
+    assert lines[10].startswith("area under the risk-coverage curve 50.00 (")
+    assert lines[12].split() == ["precision", "recall", "F1", "AUROC", "cells"]
+    assert lines[13].startswith("Lymphocyte     100.00   50.00   66.67   75.00       2, F1 (")
+    assert lines[-1] == "Monocyte            –       –       –       –       0"
     kept = json.loads(json.dumps(found.to_json(), allow_nan=False))
+    assert kept["auroc"]["macro"]["value"] == 0.625
+    assert kept["blasts"] is None
+    assert kept["calibration"]["ece"]["value"] == 0.5
+    assert kept["calibration"]["bins"][-1]["cells"] == 4
+    assert kept["selective"]["accuracy_at"][0]["value"] == 0.5
     assert kept["macro_f1_over"] == ["Lymphocyte", "Neutrophil"]
     assert kept["macro_f1s"]["union"]["value"] == pytest.approx(kept["macro_f1"] * 2 / 3)
     assert kept["weighted_f1"]["interval"][0] <= kept["weighted_f1"]["value"]
@@ -145,6 +156,20 @@ def test_what_is_printed_and_kept() -> None:
     assert (
         found.to_json() == score([0, 0, 1, 1], sure([0, 1, 1, 2]), LABELS, list("ABBC"), draws=50).to_json()
     )
+
+
+def test_the_dangerous_errors_and_the_temperature_are_printed() -> None:
+    labels = ("Lymphocyte", "Lymphoblast")
+    chances = np.array([[0.9, 0.1], [0.8, 0.2], [0.9, 0.1], [0.1, 0.9]])
+    found = score([0, 0, 1, 1], chances, labels, ["A", "B", "B", "C"], draws=50, temperature=2.0)
+    text = str(found)
+    assert "\nblasts taken for normal cells: 1 of 2 (50.00 %, " in text
+    assert "\nnormal cells taken for blasts: 0 of 2 (0.00 %, 0.00 to 0.00)" in text
+    assert "\n  at temperature 2.00, fitted on validation: " in text
+    kept = found.to_json()
+    assert kept["blasts"]["blasts_as_normal"]["wrong"] == 1
+    assert kept["calibration"]["temperature"] == 2.0
+    assert kept["calibration"]["scaled"]["ece"]["value"] < kept["calibration"]["ece"]["value"]
 
 
 def test_one_patient_says_nothing_of_others() -> None:
