@@ -6,6 +6,7 @@ libraries when it is first used. If one is missing, ``MissingExtra`` names it an
 
 from __future__ import annotations
 
+import tomllib
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -85,15 +86,17 @@ def settings_file(name: str) -> Path:
 
 
 def module(name: str) -> ModuleType:
-    """The code of a model, with its libraries.
+    """The code of a model, with its libraries: what its .toml calls ``code``, or else the module of its own name.
 
     Raises
     ------
     MissingExtra
         If a library of the model is not installed.
     """
-    folder = _MODELS[name].relative_to(Path(__path__[0])).parent
-    return _imported(".".join(folder.parts if folder.name == name else (*folder.parts, name)))
+    file = _MODELS[name]
+    folder = file.relative_to(Path(__path__[0])).parent
+    code = tomllib.loads(file.read_text(encoding="utf-8")).get("code", name)
+    return _imported(".".join(folder.parts if folder.name == code else (*folder.parts, code)))
 
 
 def __getattr__(name: str) -> Any:

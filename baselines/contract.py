@@ -1,7 +1,8 @@
 """What a reference model must offer and what it receives: read this page before you add one.
 
 A detector is the folder `baselines/NAME/`, a classifier of single cells the file `baselines/classifiers/NAME.py`.
-`NAME.toml` is beside the code: in the folder, or next to the file. The module has
+`NAME.toml` is beside the code: in the folder, or next to the file. If a model is only other settings of the same code, as
+ResNet50 is of `timm`, it has no module: its .toml names that of the other (``code = "timm"``). The module has
 
 - ``Settings``: a frozen msgspec Struct, one field for each number of the .toml;
 - ``train(job, settings)``: trains, and writes to ``job.out`` what `load` needs;

@@ -7,7 +7,7 @@ import pickle
 import warnings
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 from urllib.error import URLError
 
 import torch
@@ -18,6 +18,8 @@ from torch import nn
 from pcm_leukemia.errors import CorruptFile, DataNotFound, some
 
 __all__ = ["downloaded", "fill", "from_hub", "is_hub_name", "origin", "read"]
+
+Fetched = TypeVar("Fetched")
 
 _BAD_FILE = (
     OSError,
@@ -182,8 +184,8 @@ def origin(weights: str | Path) -> Literal["none", "hub", "file"]:
     return "hub" if named and not Path(weights).is_file() else "file"
 
 
-def from_hub(name: str, fetch: Callable[[], nn.Module]) -> nn.Module:
-    """Call `fetch` to load a model from the hub, and explain a failure.
+def from_hub(name: str, fetch: Callable[[], Fetched]) -> Fetched:
+    """Call `fetch` to load a model, or what describes it, from the hub, and explain a failure.
 
     Raises
     ------

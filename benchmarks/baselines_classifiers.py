@@ -85,11 +85,8 @@ class Bench:
     def network(self) -> networks.Network:
         """A new network, with the same weights each time."""
         settings: Any = self.settings
-        build: Any = vars(self.model.module)["backbone"]
         with loop.seeded(0, self.asked.device):
-            return networks.starting_network(
-                build, LABELS, settings.model, "none", image_size=settings.image_size
-            )
+            return networks.starting_network(LABELS, settings.model, "none", image_size=settings.image_size)
 
     def job(self) -> Job:
         """A job with a folder of its own and no data: the cells come from the file of crops."""

@@ -4,60 +4,50 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from torch import nn
 
 from pcm_leukemia.baselines import stain, weight_files
 from pcm_leukemia.baselines.classifiers import crops as crop_cache
+from pcm_leukemia.baselines.classifiers import dinobloom_weights as dinobloom
 from pcm_leukemia.baselines.classifiers import loop
+from pcm_leukemia.baselines.classifiers.backbones import Architecture, Backbone, backbone, build
 from pcm_leukemia.baselines.precision import precision_of
 from pcm_leukemia.errors import CorruptFile, DataNotFound
 from pcm_leukemia.files import new_file
 from pcm_leukemia.images import Pixels
 
-__all__ = ["FILE", "Build", "CellClassifier", "Network", "read", "save", "starting_network"]
+__all__ = ["FILE", "CellClassifier", "Network", "read", "save", "starting_network"]
 
 FILE = "classifier.safetensors"
 _KIND = "classifier of pcm-leukemia"
-
-
-class Build(Protocol):
-    """Builds a backbone, which maps normalised pixels, ``(n, 3, s, s)``, to features, ``(n, width)``."""
-
-    def __call__(self, model: str, weights: str, *, image_size: int, sha256: str = "") -> nn.Module:
-        """The module; `num_features` is its width."""
-        ...
 
 
 class Network(nn.Module):
     """Maps pixels to logits: normalisation, the backbone, and a linear head.
 
     Takes uint8, or float32 from 0 to 1, ``(n, 3, s, s)``, and returns ``(n, k)``. Mean and standard deviation are those
-    of the backbone's pretraining, or ImageNet's if it names none, and are saved with the weights.
+    of the backbone's pretraining, and are saved with the weights.
     """
 
     mean: torch.Tensor
     deviation: torch.Tensor
 
-    def __init__(self, backbone: nn.Module, classes: int) -> None:
+    def __init__(self, backbone: Backbone, classes: int) -> None:
         super().__init__()
-        self.backbone = backbone
-        self.head = nn.Linear(int(backbone.num_features), classes)  # type: ignore[arg-type]
+        self.architecture, self.image_size = backbone.architecture, backbone.image_size
+        self.backbone = backbone.module
+        self.head = nn.Linear(backbone.width, classes)
         nn.init.trunc_normal_(self.head.weight, std=0.01)
         nn.init.zeros_(self.head.bias)
-        pretraining: Mapping[str, Any] = getattr(backbone, "pretrained_cfg", {})
-        for name, key, default in (
-            ("mean", "mean", IMAGENET_DEFAULT_MEAN),
-            ("deviation", "std", IMAGENET_DEFAULT_STD),
-        ):
-            self.register_buffer(name, torch.tensor(pretraining.get(key, default)).view(1, 3, 1, 1))
+        self.register_buffer("mean", torch.tensor(backbone.mean).view(1, 3, 1, 1))
+        self.register_buffer("deviation", torch.tensor(backbone.deviation).view(1, 3, 1, 1))
         self.to(memory_format=torch.channels_last)
 
     def features(self, pixels: torch.Tensor) -> torch.Tensor:
@@ -101,7 +91,7 @@ class CellClassifier:
 
 
 def starting_network(
-    build: Build, labels: tuple[str, ...], model: str, weights: str, *, image_size: int, sha256: str = ""
+    labels: tuple[str, ...], model: str, weights: str, *, image_size: int = 0, sha256: str = ""
 ) -> Network:
     """The network that training starts from: a new head, and a backbone with the given weights.
 
@@ -117,13 +107,15 @@ def starting_network(
     path = Path(weights)
     about = _about(path) if path.suffix == ".safetensors" and path.is_file() else None
     if about is None:
-        return Network(build(model, weights, image_size=image_size, sha256=sha256), len(labels))
-    if (about["model"], about["image_size"]) != (model, image_size):
+        return Network(backbone(model, weights, image_size=image_size, sha256=sha256), len(labels))
+    same = _plain(about["model"]) == _plain(model)
+    if not same or image_size not in (0, about["image_size"]):
+        asked = f"{model} at {image_size} px" if image_size else model
         raise CorruptFile(
-            f"{path}: is {about['model']} at {about['image_size']} px, not {model} at {image_size} px; set model "
-            "and image_size to those of the file"
+            f"{path}: is {about['model']} at {about['image_size']} px, not {asked}; set model and image_size to those of "
+            "the file"
         )
-    network = Network(build(model, "none", image_size=image_size), len(labels))
+    network = _empty(about, len(labels))
     found = weight_files.read(path, sha256)
     if tuple(about["labels"]) != labels:
         found |= {name: value for name, value in network.state_dict().items() if name.startswith("head.")}
@@ -144,6 +136,7 @@ def save(
     about = {
         "is": _KIND,
         "model": model,
+        "architecture": asdict(network.architecture),
         "labels": list(labels),
         "image_size": preparation.image_size,
         "padding": padding,
@@ -156,7 +149,7 @@ def save(
         save_file(weights, work, {"about": json.dumps(about, ensure_ascii=False)})
 
 
-def read(folder: Path, build: Build, labels: tuple[str, ...], device: str, precision: str) -> CellClassifier:
+def read(folder: Path, labels: tuple[str, ...], device: str, precision: str) -> CellClassifier:
     """Read the classifier that `save` wrote to a folder; on a device, in evaluation mode.
 
     Raises
@@ -179,7 +172,7 @@ def read(folder: Path, build: Build, labels: tuple[str, ...], device: str, preci
             f"{path}: has the classes {', '.join(about['labels'])}, not {', '.join(labels)}; copy the run again, or "
             "train it again"
         )
-    network = Network(build(about["model"], "none", image_size=about["image_size"]), len(labels))
+    network = _empty(about, len(labels))
     weight_files.fill(network, weight_files.read(path), path)
     reference = stain.Reference.from_json(about["reference"]) if about["reference"] else None
     return CellClassifier(
@@ -190,6 +183,20 @@ def read(folder: Path, build: Build, labels: tuple[str, ...], device: str, preci
         device,
         precision_of(precision, device, without_bfloat16="16-mixed"),
     )
+
+
+def _empty(about: Mapping[str, Any], classes: int) -> Network:
+    """The network that `save` described, with random weights."""
+    size = about["image_size"]
+    # files of earlier versions have the model's name alone
+    known = about.get("architecture")
+    made = build(Architecture(**known), size) if known else backbone(about["model"], "none", image_size=size)
+    return Network(made, classes)
+
+
+def _plain(model: str) -> str:
+    """One name for a model that has several."""
+    return dinobloom.size_of(model) or model
 
 
 def _about(path: Path) -> dict[str, Any] | None:

@@ -37,12 +37,12 @@ class Course:
     val: Pictures
 
     def run(self) -> dict[str, Any]:
-        """Run both phases of "lp+ft", or the single one of "direct"; returns what to record."""
+        """Run the phases of the strategy; returns what to record."""
         record: dict[str, Any] = {}
-        if self.settings.strategy == "lp+ft" and self.settings.probe_epochs:
+        if self.settings.strategy != "direct" and self.settings.probe_epochs:
             probed = self._probe()
             record = {**probed, "probe": probed}
-        if self.settings.epochs:
+        if self.settings.strategy != "lp" and self.settings.epochs:
             record |= self._tune()
         return record
 

@@ -18,15 +18,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     Parameters
     ----------
     model
-        The name of the network, as the module's `backbone` describes.
+        Any image model of timm, a name on the Hugging Face hub, a folder in its layout, or DinoBloom; see
+        `backbones.backbone`.
     weights
-        The weights to start from: "hub", a name on the Hugging Face hub, a file, or "none" for random weights. From
-        the ``classifier.safetensors`` of a run, training takes the backbone and, if the classes are the same, the
-        head.
+        The weights to start from: "hub" (the model's own), a name on the Hugging Face hub, a file, or "none" for random
+        weights. From the ``classifier.safetensors`` of a run, training takes the backbone and, if the classes are the
+        same, the head.
     sha256
         The SHA-256 of the weight file; "" to skip the check.
     strategy
-        "lp+ft" (linear probing, then fine-tuning) or "direct".
+        "lp" (linear probing: the backbone stays as it is), "lp+ft" (linear probing, then fine-tuning) or "direct"
+        (fine-tuning from the start).
     probe_epochs, probe_lr
         Epochs and peak learning rate of linear probing.
     augment_probe
@@ -37,7 +39,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     batch
         Cells in a batch, over all devices.
     image_size
-        The side of the square to which crops are resized, in pixels.
+        The side of the square to which crops are resized, in pixels; 0 for the model's own.
     padding
         Pixels around a cell's box that belong to the crop.
     weight_decay
@@ -68,7 +70,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     model: str
     weights: str
     sha256: str
-    strategy: Literal["lp+ft", "direct"]
+    strategy: Literal["lp", "lp+ft", "direct"]
     probe_epochs: int
     probe_lr: float
     augment_probe: bool
@@ -87,8 +89,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     deterministic: bool
 
     def __post_init__(self) -> None:
-        require_in_range(
-            self, counts=("batch", "image_size"), fractions=("color_jitter",), positive=("lr", "probe_lr")
-        )
-        if not self.epochs and not (self.strategy == "lp+ft" and self.probe_epochs):
+        require_in_range(self, counts=("batch",), fractions=("color_jitter",), positive=("lr", "probe_lr"))
+        if self.strategy == "lp" and not self.probe_epochs:
+            raise ValueError("setting probe_epochs: is 0; give 1 or more to probe")
+        if not self.epochs and not (self.strategy != "direct" and self.probe_epochs):
             raise ValueError("setting epochs: is 0; give 1 or more, or 0 after linear probing")

@@ -23,8 +23,10 @@ from smoke_runs import SmokeRuns
 from pcm_leukemia import IGNORE, NINE, Box, Cell, Dataset, Image
 from pcm_leukemia.baselines import config, inference, stain
 from pcm_leukemia.baselines.classifiers import crops as crop_cache
-from pcm_leukemia.baselines.classifiers import loop, resnet50
+from pcm_leukemia.baselines.classifiers import loop
+from pcm_leukemia.baselines.classifiers import timm as classifiers
 from pcm_leukemia.baselines.classifiers.augmentation import augment
+from pcm_leukemia.baselines.classifiers.backbones import backbone
 from pcm_leukemia.baselines.classifiers.network import CellClassifier, Network
 from pcm_leukemia.baselines.classifiers.phases import features
 from pcm_leukemia.baselines.contract import Classifier, Job
@@ -126,7 +128,7 @@ def test_other_is_never_among_the_classes(smears: Dataset, dots: Dataset, tmp_pa
     with pytest.raises(
         ValueError, match="dots: Other is among the classes, but is not a kind of cell; train on the task"
     ):
-        resnet50.train(job(nine, tmp_path), numbers(**TINY))
+        classifiers.train(job(nine, tmp_path), numbers(**TINY))
 
 
 # ----------------------------------------------------------------------------------------------
@@ -150,7 +152,7 @@ def test_linear_probing_leaves_the_backbone_as_it_was(
     more: dict[str, Any], dots: Dataset, beginning: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     changes = {**TINY, "weights": str(beginning), "strategy": "lp+ft", "probe_epochs": 3, "epochs": 0}
-    resnet50.train(job(dots, tmp_path), numbers(**changes, **more, probe_lr=0.01))
+    classifiers.train(job(dots, tmp_path), numbers(**changes, **more, probe_lr=0.01))
     kept = load_file(tmp_path / "classifier.safetensors")
     before = torch.load(beginning, weights_only=True)["state_dict"]
     for name, value in before.items():
@@ -168,8 +170,8 @@ def test_fine_tuning_begins_with_the_probed_head_and_changes_everything(
     dots: Dataset, beginning: Path, tmp_path: Path
 ) -> None:
     changes = {**TINY, "weights": str(beginning), "strategy": "lp+ft", "probe_epochs": 3, "probe_lr": 0.1}
-    resnet50.train(job(dots, tmp_path / "probed"), numbers(**changes, epochs=0))
-    record = resnet50.train(job(dots, tmp_path / "tuned"), numbers(**changes, epochs=1, lr=1e-5))
+    classifiers.train(job(dots, tmp_path / "probed"), numbers(**changes, epochs=0))
+    record = classifiers.train(job(dots, tmp_path / "tuned"), numbers(**changes, epochs=1, lr=1e-5))
     assert epochs(tmp_path / "tuned", "probe") == epochs(tmp_path / "probed", "probe")
     probed, tuned = (load_file(tmp_path / run / "classifier.safetensors") for run in ("probed", "tuned"))
     # at so low a rate, hardly: but each of them moved
@@ -181,7 +183,7 @@ def test_fine_tuning_begins_with_the_probed_head_and_changes_everything(
 
 
 def test_cached_features_are_those_of_the_network(dots: Dataset, tmp_path: Path) -> None:
-    network = Network(resnet50.backbone("resnet10t", "none", image_size=32), 8).eval()
+    network = Network(backbone("resnet10t", "none", image_size=32), 8).eval()
     pictures = crop_cache.write(dots, tmp_path, crop_cache.Prepare(32), 50)
     batches = crop_cache.loader(pictures, crop_cache.Draws(len(pictures), 5), "cpu", 0)
     found = features(network, batches, "cpu")
@@ -201,10 +203,10 @@ def test_the_same_seed_gives_the_same_weights(dots: Dataset, tmp_path: Path) -> 
     for run in ("one", "two"):
         torch.manual_seed(len(run))  # whatever was drawn before
         state = torch.get_rng_state()
-        resnet50.train(job(dots, tmp_path / run, seed=7), settings)
+        classifiers.train(job(dots, tmp_path / run, seed=7), settings)
         assert torch.equal(torch.get_rng_state(), state)
         assert not torch.are_deterministic_algorithms_enabled()
-    resnet50.train(job(dots, tmp_path / "other", seed=8), settings)
+    classifiers.train(job(dots, tmp_path / "other", seed=8), settings)
     one, two, other = (
         (tmp_path / run / "classifier.safetensors").read_bytes() for run in ("one", "two", "other")
     )
@@ -222,7 +224,7 @@ def test_a_killed_run_goes_on_at_the_same_losses(
     phase: str, epoch: int, dots: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = numbers(**TINY, strategy="lp+ft", probe_epochs=3, epochs=4, warmup_epochs=1.5)
-    whole = resnet50.train(job(dots, tmp_path / "whole"), settings)
+    whole = classifiers.train(job(dots, tmp_path / "whole"), settings)
     begin = loop.Learner.on_train_epoch_start
     begun: list[tuple[str, int]] = []
 
@@ -237,11 +239,11 @@ def test_a_killed_run_goes_on_at_the_same_losses(
 
     monkeypatch.setattr(loop.Learner, "on_train_epoch_start", kill)
     with pytest.raises(Killed):
-        resnet50.train(job(dots, tmp_path / "killed"), settings)
+        classifiers.train(job(dots, tmp_path / "killed"), settings)
     assert not (tmp_path / "killed" / "classifier.safetensors").exists()
     begun.clear()
     monkeypatch.setattr(loop.Learner, "on_train_epoch_start", killing)
-    resumed = resnet50.train(job(dots, tmp_path / "killed", resume=True), settings)
+    resumed = classifiers.train(job(dots, tmp_path / "killed", resume=True), settings)
     assert begun[0] == (phase, epoch + 1)  # and not from the start
     for part in ("probe", "tune"):
         assert epochs(tmp_path / "killed", part) == epochs(tmp_path / "whole", part)
@@ -256,14 +258,14 @@ def test_without_resume_it_begins_anew(dots: Dataset, tmp_path: Path) -> None:
     stale = tmp_path / "checkpoints" / "tune"
     stale.mkdir(parents=True)
     (stale / "ended").touch()
-    resnet50.train(job(dots, tmp_path), settings)
+    classifiers.train(job(dots, tmp_path), settings)
     assert len(epochs(tmp_path)) == 2
 
 
 @pytest.mark.trains
 def test_patience_ends_it_early(dots: Dataset, tmp_path: Path) -> None:
     # at such a rate nothing gets better
-    record = resnet50.train(job(dots, tmp_path), numbers(**TINY, epochs=9, lr=1e-12, patience=2))
+    record = classifiers.train(job(dots, tmp_path), numbers(**TINY, epochs=9, lr=1e-12, patience=2))
     assert record["epochs"] == 3
     assert record["best_epoch"] == 1
 
@@ -271,12 +273,12 @@ def test_patience_ends_it_early(dots: Dataset, tmp_path: Path) -> None:
 @pytest.mark.trains
 def test_the_epoch_kept_is_the_best_on_val(dots: Dataset, tmp_path: Path) -> None:
     settings = numbers(**TINY, epochs=5, lr=3e-3)
-    record = resnet50.train(job(dots, tmp_path), settings)
+    record = classifiers.train(job(dots, tmp_path), settings)
     table = [line.split(",") for line in epochs(tmp_path)]
     column = [float(row[table[0].index("val_macro_f1")]) for row in table[1:]]
     assert record["val_macro_f1"] == max(column)
     assert record["best_epoch"] == 1 + column.index(max(column))
-    classifier = resnet50.load(tmp_path, settings, EIGHT, "cpu")
+    classifier = classifiers.load(tmp_path, settings, EIGHT, "cpu")
     val = job(dots, tmp_path).val
     said = inference.classify(classifier, val, workers=1)
     found = scores.score([EIGHT.index(cell.label) for cell in said.cells], said.probabilities, EIGHT)
@@ -288,12 +290,12 @@ def test_two_devices_learn_together(dots: Dataset, tmp_path: Path) -> None:
     settings = numbers(**TINY, strategy="lp+ft", epochs=2)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="torch")
-        record = resnet50.train(job(dots, tmp_path, devices=2), settings)
+        record = classifiers.train(job(dots, tmp_path, devices=2), settings)
     assert record["epochs"] == 2
     assert len(epochs(tmp_path)) == 3
     losses = [float(line.split(",")[2]) for line in epochs(tmp_path)[1:]]
     assert losses[1] < losses[0]
-    assert resnet50.load(tmp_path, settings, EIGHT, "cpu").labels == EIGHT
+    assert classifiers.load(tmp_path, settings, EIGHT, "cpu").labels == EIGHT
 
 
 # ----------------------------------------------------------------------------------------------
@@ -304,14 +306,14 @@ def test_two_devices_learn_together(dots: Dataset, tmp_path: Path) -> None:
 def trained(dots: Dataset, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
     out = tmp_path_factory.mktemp("trained")
     settings = numbers(**TINY, epochs=2, padding=7)
-    resnet50.train(job(dots, out), settings)
+    classifiers.train(job(dots, out), settings)
     return out, settings
 
 
 @pytest.mark.trains
 def test_prediction_normalises_as_training_did(dots: Dataset, trained: tuple[Path, Any]) -> None:
     out, settings = trained
-    classifier = resnet50.load(out, settings, EIGHT, "cpu")
+    classifier = classifiers.load(out, settings, EIGHT, "cpu")
     crops = Crops(dots, padding=classifier.padding)
     batch = torch.stack([classifier.prepare(np.asarray(crops[number][0])) for number in range(3)])
     assert batch.dtype == torch.uint8
@@ -336,7 +338,7 @@ def test_prediction_normalises_as_training_did(dots: Dataset, trained: tuple[Pat
 def test_crops_are_prepared_alike_in_training_and_prediction(
     dots: Dataset, trained: tuple[Path, Any], tmp_path: Path
 ) -> None:
-    classifier = resnet50.load(*trained, EIGHT, "cpu")
+    classifier = classifiers.load(*trained, EIGHT, "cpu")
     assert isinstance(classifier, CellClassifier)
     pictures = crop_cache.write(dots, tmp_path, classifier.preparation, classifier.padding, workers=2)
     crops = Crops(dots, padding=classifier.padding)
@@ -352,7 +354,7 @@ def test_crops_are_prepared_alike_in_training_and_prediction(
 def test_cells_to_be_ignored_are_left_out_and_counted(dots: Dataset, tmp_path: Path) -> None:
     first, *rest = dots.cells
     some = replace(dots, cells=(structs.replace(first, label=IGNORE), *rest))
-    record = resnet50.train(job(some, tmp_path), numbers(**TINY, epochs=1))
+    record = classifiers.train(job(some, tmp_path), numbers(**TINY, epochs=1))
     assert record["ignored"] == {"train": 1, "val": 0}
     assert record["cells"] == {"train": 23, "val": 8}
 
@@ -363,17 +365,17 @@ def test_what_is_no_classifier_of_these_classes(trained: tuple[Path, Any], tmp_p
     with pytest.raises(
         CorruptFile, match="classifier.safetensors: has the classes Lymphocyte, .*, not A, B; copy the run"
     ):
-        resnet50.load(out, settings, ("A", "B"), "cpu")
+        classifiers.load(out, settings, ("A", "B"), "cpu")
     with pytest.raises(
         DataNotFound, match="classifier.safetensors: the trained weights are missing; copy the run"
     ):
-        resnet50.load(tmp_path, settings, EIGHT, "cpu")
+        classifiers.load(tmp_path, settings, EIGHT, "cpu")
     save_file({"a": torch.zeros(1)}, tmp_path / "classifier.safetensors")
     with pytest.raises(CorruptFile, match="is not a classifier of pcm-leukemia; copy the run again"):
-        resnet50.load(tmp_path, settings, EIGHT, "cpu")
+        classifiers.load(tmp_path, settings, EIGHT, "cpu")
     (tmp_path / "classifier.safetensors").write_bytes((out / "classifier.safetensors").read_bytes()[:5000])
     with pytest.raises(CorruptFile, match="is not a classifier of pcm-leukemia; copy the run again"):
-        resnet50.load(tmp_path, settings, EIGHT, "cpu")
+        classifiers.load(tmp_path, settings, EIGHT, "cpu")
 
 
 # ----------------------------------------------------------------------------------------------
@@ -385,37 +387,37 @@ def test_a_trained_classifier_to_begin_with(dots: Dataset, trained: tuple[Path, 
     file = trained[0] / "classifier.safetensors"
     before = load_file(file)
     settings = numbers(**{**TINY, "weights": str(file)}, epochs=1, lr=1e-9)
-    resnet50.train(job(dots, tmp_path / "same"), settings)
+    classifiers.train(job(dots, tmp_path / "same"), settings)
     after = load_file(tmp_path / "same" / "classifier.safetensors")
     torch.testing.assert_close(after["head.weight"], before["head.weight"], rtol=0, atol=1e-6)
     torch.testing.assert_close(after["backbone.conv1.0.weight"], before["backbone.conv1.0.weight"])
     # of other classes, the backbone alone
     three = dots.relabel({label: label if label in EIGHT[:3] else None for label in EIGHT})
     assert three.taxonomy.labels == EIGHT[:3]
-    resnet50.train(job(three, tmp_path / "three"), settings)
+    classifiers.train(job(three, tmp_path / "three"), settings)
     after = load_file(tmp_path / "three" / "classifier.safetensors")
     assert after["head.weight"].shape[0] == 3
     torch.testing.assert_close(after["backbone.conv1.0.weight"], before["backbone.conv1.0.weight"])
     with pytest.raises(
         CorruptFile, match="is resnet10t at 32 px, not resnet18 at 32 px; set model and image_size to"
     ):
-        resnet50.train(job(dots, tmp_path / "other"), structs.replace(settings, model="resnet18"))
+        classifiers.train(job(dots, tmp_path / "other"), structs.replace(settings, model="resnet18"))
 
 
 def test_weights_of_another_model(beginning: Path, tmp_path: Path) -> None:
     with pytest.raises(CorruptFile, match="backbone.pth: does not fit the model: it lacks conv1.weight"):
-        resnet50.backbone("resnet18", beginning)
+        backbone("resnet18", beginning)
     with_head = {**timm.create_model("resnet10t").state_dict()}
     torch.save(with_head, tmp_path / "whole.pth")
-    taken = resnet50.backbone("resnet10t", tmp_path / "whole.pth").state_dict()
+    taken = backbone("resnet10t", tmp_path / "whole.pth").module.state_dict()
     assert torch.equal(taken["conv1.0.weight"], with_head["conv1.0.weight"])
     with pytest.raises(
         ValueError,
-        match='model "vit_base_patch16_224": timm has no residual network of that name; use resnet50',
+        match='model "resnet5O": timm has no image model of that name; did you mean resnet50',
     ):
-        resnet50.backbone("vit_base_patch16_224")
+        backbone("resnet5O")
     with pytest.raises(DataNotFound, match="/nowhere.pth: no such file of weights"):
-        resnet50.backbone("resnet18", "/nowhere.pth")
+        backbone("resnet18", "/nowhere.pth")
 
 
 @pytest.mark.parametrize(
@@ -426,14 +428,14 @@ def test_weights_of_another_model(beginning: Path, tmp_path: Path) -> None:
         ({"batch": 0}, "setting batch: is 0; give 1 or more"),
         ({"color_jitter": 2}, "setting color_jitter: is 2.0; give 0 to 1"),
         ({"padding": -1}, "setting padding: is -1; give 0 or more"),
-        ({"image_size": 16}, "image_size 16: a residual network halves it five times; give 32 or more"),
+        ({"image_size": 16}, "image_size 16: resnet10t makes pictures 32 times smaller; give 32 or more"),
     ],
 )
 def test_settings_out_of_their_range(
     changes: dict[str, Any], sentence: str, dots: Dataset, tmp_path: Path
 ) -> None:
     with pytest.raises(ValueError, match=sentence):
-        resnet50.train(job(dots, tmp_path), numbers(**{**TINY, **changes}))
+        classifiers.train(job(dots, tmp_path), numbers(**{**TINY, **changes}))
 
 
 def test_parts_without_cells_or_of_other_classes(dots: Dataset, tmp_path: Path) -> None:
@@ -441,13 +443,13 @@ def test_parts_without_cells_or_of_other_classes(dots: Dataset, tmp_path: Path) 
     with pytest.raises(
         ValueError, match="dots: val has too few cells to classify; use a split with more cells in val"
     ):
-        resnet50.train(replace(given_job, val=dots.select(labels=[])), numbers(**TINY))
+        classifiers.train(replace(given_job, val=dots.select(labels=[])), numbers(**TINY))
     other = dots.relabel({EIGHT[0]: EIGHT[1]})
     with pytest.raises(
         ValueError,
         match="dots: val has the classes Neutrophil, .*, but train has .*; give both the same task",
     ):
-        resnet50.train(replace(given_job, val=other), numbers(**TINY))
+        classifiers.train(replace(given_job, val=other), numbers(**TINY))
 
 
 def test_a_full_disk_is_told_before_it_is_full(
@@ -457,7 +459,7 @@ def test_a_full_disk_is_told_before_it_is_full(
     with pytest.raises(
         ExportError, match="the prepared crops need 0.0 GB while training, but 0.0 GB are free; put the"
     ):
-        resnet50.train(job(dots, tmp_path), numbers(**TINY))
+        classifiers.train(job(dots, tmp_path), numbers(**TINY))
 
 
 # ----------------------------------------------------------------------------------------------
@@ -528,7 +530,7 @@ def test_balance_weighs_the_loss_or_the_draw(
     monkeypatch.setattr(loop, "run", look)
     for balance in ("none", "loss", "draw"):
         with pytest.raises(Killed):
-            resnet50.train(given_job, numbers(**TINY, balance=balance))
+            classifiers.train(given_job, numbers(**TINY, balance=balance))
     assert seen["none"] == (None, None)
     crops = Crops(given_job.train, padding=50)
     weights, drawn = seen["loss"][0], seen["draw"][1]
@@ -578,8 +580,8 @@ def test_hed_gives_an_epoch_the_same_pictures_whoever_loads_them(dots: Dataset, 
 def test_normalised_stain_is_normalised_in_prediction_too(kind: str, smears: Dataset, tmp_path: Path) -> None:
     few = smears.select(images=[image.id for image in smears.images if smears.cells_of(image)][:4])
     settings = numbers(**TINY, epochs=1, stain=kind)
-    resnet50.train(job(few, tmp_path), settings)
-    classifier = resnet50.load(tmp_path, settings, EIGHT, "cpu")
+    classifiers.train(job(few, tmp_path), settings)
+    classifier = classifiers.load(tmp_path, settings, EIGHT, "cpu")
     assert isinstance(classifier, CellClassifier)
     reference = classifier.preparation.reference
     assert reference is not None
@@ -609,9 +611,9 @@ def test_precision_is_what_the_device_has(monkeypatch: pytest.MonkeyPatch) -> No
 @pytest.mark.trains
 def test_mixed_precision_trains_and_predicts(dots: Dataset, tmp_path: Path) -> None:
     settings = numbers(**{**TINY, "precision": "bf16-mixed"}, epochs=1)
-    record = resnet50.train(job(dots, tmp_path), settings)
+    record = classifiers.train(job(dots, tmp_path), settings)
     assert record["epochs"] == 1
-    classifier = resnet50.load(tmp_path, settings, EIGHT, "cpu")
+    classifier = classifiers.load(tmp_path, settings, EIGHT, "cpu")
     found = classifier.probabilities(torch.zeros(2, 3, 32, 32, dtype=torch.uint8))
     assert found.dtype == torch.float32
     torch.testing.assert_close(found.sum(1), torch.ones(2))

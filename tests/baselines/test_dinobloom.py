@@ -15,7 +15,8 @@ from timm.layers.mlp import SwiGLUPacked
 from timm.models.vision_transformer import VisionTransformer
 from transformers import Dinov2Config, Dinov2Model
 
-from pcm_leukemia.baselines.classifiers import dinobloom
+from pcm_leukemia.baselines.classifiers import backbones, dinobloom_weights
+from pcm_leukemia.baselines.classifiers.backbones import backbone
 from pcm_leukemia.errors import CorruptFile, DataNotFound
 
 HEADS = {"dino_head.last_layer.weight_g": torch.ones(3, 1), "ibot_head.mlp.0.weight": torch.ones(3, 3)}
@@ -95,7 +96,7 @@ def checkpoint(small: Dinov2Model, tmp_path_factory: pytest.TempPathFactory) -> 
 
 def test_the_same_features_as_the_architecture_it_came_from(small: Dinov2Model, checkpoint: Path) -> None:
     pictures = torch.randn(2, 3, 224, 224)
-    ours = dinobloom.backbone("small", weights=checkpoint).eval()
+    ours = backbone("small", weights=checkpoint).module.eval()
     with torch.no_grad():
         features, theirs = ours(pictures), small(pictures).last_hidden_state[:, 0]
     assert features.shape == (2, 384)
@@ -106,7 +107,7 @@ def test_the_same_features_as_the_architecture_it_came_from(small: Dinov2Model, 
 def test_blocks_in_chunks_are_the_same_blocks(small: Dinov2Model, checkpoint: Path, tmp_path: Path) -> None:
     path = tmp_path / "chunked.pth"
     torch.save(published(in_dinov2_s_names(small, chunk=4)), path)
-    whole, chunked = (dinobloom.backbone("small", file).state_dict() for file in (checkpoint, path))
+    whole, chunked = (backbone("small", file).module.state_dict() for file in (checkpoint, path))
     assert all(torch.equal(value, chunked[name]) for name, value in whole.items())
 
 
@@ -128,7 +129,7 @@ def test_the_giant_s_gated_layers(tmp_path: Path) -> None:
         mlp_layer=SwiGLUPacked,  # type: ignore[arg-type]
         act_layer=torch.nn.SiLU,
     ).eval()
-    dinobloom.fill(ours, path)
+    backbones.fill(ours, path, published=True)
     pictures = torch.randn(2, 3, 224, 224)
     with torch.no_grad():
         torch.testing.assert_close(
@@ -136,25 +137,25 @@ def test_the_giant_s_gated_layers(tmp_path: Path) -> None:
         )
 
 
-@pytest.mark.parametrize(("size", "width"), list(dinobloom.SIZES.items()))
+@pytest.mark.parametrize(("size", "width"), list(dinobloom_weights.SIZES.items()))
 def test_the_sizes_are_timm_s(size: str, width: int) -> None:
     with torch.device("meta"):
         assert timm.create_model(f"vit_{size}_patch14_dinov2", img_size=224).num_features == width
 
 
 def test_another_image_size_interpolates_the_positions(checkpoint: Path) -> None:
-    ours = dinobloom.backbone("small", checkpoint, image_size=112).eval()
+    ours = backbone("small", checkpoint, image_size=112).module.eval()
     assert ours.pos_embed.shape == (1, 65, 384)
     assert ours(torch.zeros(1, 3, 112, 112)).shape == (1, 384)
 
 
 def test_the_checksum(checkpoint: Path) -> None:
     right = hashlib.sha256(checkpoint.read_bytes()).hexdigest()
-    dinobloom.backbone("small", checkpoint, sha256=right.upper())
+    backbone("small", checkpoint, sha256=right.upper())
     with pytest.raises(
         CorruptFile, match=f"DinoBloom-S.pth: its SHA-256 is {right}, not abc; download it again, or correct"
     ):
-        dinobloom.backbone("small", checkpoint, sha256="abc")
+        backbone("small", checkpoint, sha256="abc")
 
 
 def test_another_size(checkpoint: Path) -> None:
@@ -162,7 +163,7 @@ def test_another_size(checkpoint: Path) -> None:
         CorruptFile,
         match=r"has 384 features \(DinoBloom: small\), but the model has 768 \(base\); set model to the size",
     ):
-        dinobloom.backbone("base", checkpoint)
+        backbone("base", checkpoint)
 
 
 def wrong(weights: dict[str, torch.Tensor]) -> dict[str, tuple[Any, str]]:
@@ -214,7 +215,7 @@ def test_anything_else_is_refused(wrong_files: dict[str, tuple[Any, str]], case:
     path = tmp_path / "DinoBloom-S.pth"
     torch.save(content, path)
     with pytest.raises(CorruptFile, match=f"^{path}: .*{sentence}"):
-        dinobloom.backbone("small", path)
+        backbone("small", path)
 
 
 class Evil:
@@ -233,10 +234,10 @@ def test_a_file_that_would_run_code_is_refused_and_does_not(
     with pytest.raises(
         CorruptFile, match="cannot be read as a file of weights alone .*do not use a file that needs to"
     ):
-        dinobloom.backbone("small", path)
+        backbone("small", path)
     path.write_bytes(pickle.dumps(Evil()))
     with pytest.raises(CorruptFile, match="cannot be read as a file of weights alone"):
-        dinobloom.backbone("small", path)
+        backbone("small", path)
     assert not (tmp_path / "ran").exists()
 
 
@@ -245,27 +246,29 @@ def test_a_broken_download(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "DinoBloom-S.pth"
     path.write_bytes(content)
     with pytest.raises(CorruptFile, match="cannot be read as a file of weights alone .*; download it again"):
-        dinobloom.backbone("small", path)
+        backbone("small", path)
 
 
 def test_what_is_not_there() -> None:
     with pytest.raises(
         DataNotFound, match="/nowhere/DinoBloom-B.pth: no such file of weights; give the path"
     ):
-        dinobloom.backbone("base", "/nowhere/DinoBloom-B.pth")
+        backbone("base", "/nowhere/DinoBloom-B.pth")
 
 
 def test_settings_that_cannot_be() -> None:
     with pytest.raises(
-        ValueError, match='model "tiny": unknown size of DinoBloom; use one of: small, base, large, giant'
+        ValueError, match='model "dinobloom_tiny": timm has no image model of that name; timm.list_models'
     ):
-        dinobloom.backbone("tiny")
-    with pytest.raises(ValueError, match="image_size 100: .* patches are 14 px wide; give a multiple of 14"):
-        dinobloom.backbone("small", "none", image_size=100)
+        backbone("dinobloom_tiny")
+    with pytest.raises(
+        ValueError, match="image_size 100: small has patches of 14 px; give a multiple of 14, such as 224"
+    ):
+        backbone("small", "none", image_size=100)
     with pytest.raises(
         ValueError, match="model giant: is not on the hub; download DinoBloom-G.pth from https://zenodo"
     ):
-        dinobloom.backbone("giant", "hub")
+        backbone("giant", "hub")
 
 
 def test_without_a_network_it_says_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -276,4 +279,4 @@ def test_without_a_network_it_says_what_to_do(monkeypatch: pytest.MonkeyPatch, t
         match='weights "1aurent/vit_small_patch14_224.dinobloom": cannot be downloaded from the Hugging Face hub '
         ".*download them where there is a network and give the path of the file, or none",
     ):
-        dinobloom.backbone("small", "hub")
+        backbone("small", "hub")

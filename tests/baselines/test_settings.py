@@ -12,7 +12,7 @@ import pytest
 
 from pcm_leukemia import NINE, Box, Cell, Dataset, Image, Split
 from pcm_leukemia.baselines import config, training
-from pcm_leukemia.baselines.classifiers import resnet50
+from pcm_leukemia.baselines.classifiers import timm as classifiers
 from pcm_leukemia.baselines.contract import Job
 from pcm_leukemia.baselines.ranges import require_in_range
 from pcm_leukemia.baselines.run import Run
@@ -62,11 +62,11 @@ def test_a_run_with_old_names_is_the_same_run(
 ) -> None:
     jobs: list[Job] = []
 
-    def train(job: Job, settings: resnet50.Settings) -> Mapping[str, Any]:
+    def train(job: Job, settings: classifiers.Settings) -> Mapping[str, Any]:
         jobs.append(job)
         return {"epochs": settings.epochs}
 
-    monkeypatch.setattr(resnet50, "train", train)
+    monkeypatch.setattr(classifiers, "train", train)
     ds, out = _cells(), tmp_path / "run"
     first = training.train("resnet50", ds, out, device="cpu")
     file = out / "run.json"

@@ -1,8 +1,8 @@
-"""Training and loading of a classifier: single cells, cut with 50 px around them, to one of the classes.
+"""The classifier: single cells, cut with 50 px around them, to one of the classes, by any image model of timm.
 
-The paper (section 2.3.2) has two strategies: "lp+ft" trains a linear head on the frozen backbone and then the whole
-network at a reduced learning rate; "direct" trains the whole network from the start. Both keep the first epoch with
-the highest macro F1 on val.
+ResNet50 and DinoBloom, the paper's two, are settings of it. The paper (section 2.3.2) has two strategies: "lp+ft"
+trains a linear head on the frozen backbone and then the whole network at a reduced learning rate; "direct" trains the
+whole network from the start. Each phase keeps its first epoch with the highest macro F1 on val.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pcm_leukemia.baselines import stain
 from pcm_leukemia.baselines.classifiers import crops as crop_cache
 from pcm_leukemia.baselines.classifiers import loop
 from pcm_leukemia.baselines.classifiers import network as networks
-from pcm_leukemia.baselines.classifiers.network import Build, CellClassifier
+from pcm_leukemia.baselines.classifiers.network import CellClassifier
 from pcm_leukemia.baselines.classifiers.phases import Course
 from pcm_leukemia.baselines.classifiers.settings import Settings
 from pcm_leukemia.baselines.contract import Job
@@ -24,13 +24,13 @@ from pcm_leukemia.baselines.cutting import cut_cells
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.schema import IGNORE
 
-__all__ = ["load", "train"]
+__all__ = ["Settings", "load", "train"]
 
 CROPS = 256
 """The largest number of crops that a stain reference is computed from."""
 
 
-def train(job: Job, settings: Settings, build: Build) -> Mapping[str, Any]:
+def train(job: Job, settings: Settings) -> Mapping[str, Any]:
     """Train a classifier on the job's cells; leaves ``classifier.safetensors`` and the logs in its folder.
 
     With `job.resume`, a run that was killed resumes from its last completed epoch. The prepared crops and the
@@ -52,14 +52,13 @@ def train(job: Job, settings: Settings, build: Build) -> Mapping[str, Any]:
     labels = job.train.taxonomy.labels
     with loop.seeded(job.seed, job.device):
         network = networks.starting_network(
-            build,
             labels,
             settings.model,
             settings.weights,
             image_size=settings.image_size,
             sha256=settings.sha256,
         )
-        prepare = _preparation(job.train, settings, job.workers)
+        prepare = _preparation(job.train, settings, network.image_size, job.workers)
         train, val = (
             crop_cache.write(
                 ds, job.out / "cache", prepare, settings.padding, workers=job.workers, progress=job.progress
@@ -78,9 +77,7 @@ def train(job: Job, settings: Settings, build: Build) -> Mapping[str, Any]:
     }
 
 
-def load(
-    folder: Path, settings: Settings, labels: tuple[str, ...], device: str, build: Build
-) -> CellClassifier:
+def load(folder: Path, settings: Settings, labels: tuple[str, ...], device: str) -> CellClassifier:
     """The classifier that `train` left in `folder`, on a device, in evaluation mode.
 
     Raises
@@ -90,7 +87,7 @@ def load(
     CorruptFile
         If it cannot be read, or has other classes.
     """
-    return networks.read(folder, build, labels, device, settings.precision)
+    return networks.read(folder, labels, device, settings.precision)
 
 
 def _check(job: Job, settings: Settings) -> None:
@@ -115,15 +112,15 @@ def _check(job: Job, settings: Settings) -> None:
         )
 
 
-def _preparation(ds: Dataset, settings: Settings, workers: int) -> crop_cache.Prepare:
+def _preparation(ds: Dataset, settings: Settings, image_size: int, workers: int) -> crop_cache.Prepare:
     """How each crop is prepared; a stain reference is computed from training crops."""
     if settings.stain not in stain.NORMALISING:
-        return crop_cache.Prepare(settings.image_size)
+        return crop_cache.Prepare(image_size)
     cells = [cell for cell in ds.cells if cell.label != IGNORE]
     chosen = [cells[place] for place in stain.spread(len(cells), CROPS)]
     reference = stain.Reference.of(cut_cells(ds, chosen, settings.padding, lambda crop: crop, workers))
     stain.augmentation(settings.stain, reference)  # fails now if the reference is unusable
-    return crop_cache.Prepare(settings.image_size, settings.stain, reference)
+    return crop_cache.Prepare(image_size, settings.stain, reference)
 
 
 def _remove(out: Path) -> None:
