@@ -11,10 +11,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias, cast
 
 import torch
+from torch import nn
 from transformers import RTDetrV2Config
 from transformers.loss.loss_deimv2 import Deimv2Loss
 from transformers.loss.loss_rt_detr import RTDetrHungarianMatcher, RTDetrLoss
-from transformers.models.rt_detr_v2.modeling_rt_detr_v2 import RTDetrV2ModelOutput
+from transformers.models.rt_detr_v2.modeling_rt_detr_v2 import RTDetrV2ModelOutput, inverse_sigmoid
 
 __all__ = ["DeimLoss", "Targets", "layers_of"]
 
@@ -70,14 +71,14 @@ class DeimLoss(Deimv2Loss):
         self.use_dense_one_to_one = False
 
 
-def layers_of(outputs: RTDetrV2ModelOutput) -> dict[str, Any]:
+def layers_of(outputs: RTDetrV2ModelOutput, heads: nn.ModuleList) -> dict[str, Any]:
     """The outputs of the model in training, in the form that the loss takes: last layer, other layers, denoised queries.
 
-    transformers keeps denoised and real queries in one tensor, ``(batch, layer, query, ...)``.
+    transformers keeps denoised and real queries in one tensor, ``(batch, layer, query, ...)``. `heads` are the model's
+    heads for boxes, one for each layer.
     """
-    logits, boxes = outputs.intermediate_logits, outputs.intermediate_reference_points
+    logits, boxes = outputs.intermediate_logits, _refined(outputs, heads)
     assert logits is not None
-    assert boxes is not None
     result: dict[str, Any] = {}
     if (noise := outputs.denoising_meta_values) is not None:
         noisy_logits, logits = logits.split_with_sizes(noise["dn_num_split"], 2)
@@ -87,6 +88,22 @@ def layers_of(outputs: RTDetrV2ModelOutput) -> dict[str, Any]:
     encoder = {"logits": outputs.enc_topk_logits, "pred_boxes": outputs.enc_topk_bboxes}
     *others, last = _each(logits, boxes)
     return {**last, "auxiliary_outputs": [*others, encoder], **result}
+
+
+def _refined(outputs: RTDetrV2ModelOutput, heads: nn.ModuleList) -> torch.Tensor:
+    """The boxes of all layers, which look forward twice: each layer also learns from the error of the next.
+
+    A layer shifts the boxes of the layer before, which transformers detaches. As in DEIM's rtdetrv2_decoder.py, the
+    loss gets the same boxes with gradients for both layers.
+    """
+    refined, hidden = outputs.intermediate_reference_points, outputs.intermediate_hidden_states
+    assert refined is not None
+    assert hidden is not None
+    boxes = [refined[:, 0]]
+    for layer in range(1, len(heads)):
+        shift = heads[layer](hidden[:, layer])
+        boxes.append((shift + inverse_sigmoid(refined[:, layer - 1])).sigmoid())  # type: ignore[no-untyped-call]
+    return torch.stack(boxes, 1)
 
 
 def _each(logits: torch.Tensor, boxes: torch.Tensor) -> Sequence[dict[str, torch.Tensor]]:

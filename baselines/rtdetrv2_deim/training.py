@@ -45,7 +45,7 @@ from pcm_leukemia.baselines.rtdetrv2_deim.settings import Settings
 from pcm_leukemia.baselines.stain import Recolour
 from pcm_leukemia.torchdata import Detection
 
-__all__ = ["MODEL", "Training", "fabric_of"]
+__all__ = ["MODEL", "Learner", "Training", "fabric_of"]
 
 MODEL = "model"
 """The folder of the best weights, in that of the run."""
@@ -53,7 +53,7 @@ MODEL = "model"
 LOSSES = ("loss_mal", "loss_bbox", "loss_giou")
 
 
-class _Learner(nn.Module):
+class Learner(nn.Module):
     """The model without transformers' loss, which the model's own call would also compute."""
 
     def __init__(self, model: RTDetrV2ForObjectDetection) -> None:
@@ -61,8 +61,9 @@ class _Learner(nn.Module):
         self.detector = model
 
     def forward(self, images: torch.Tensor, targets: Targets) -> dict[str, Any]:
+        """What the model says of images, ``(batch, 3, height, width)``, in the form that `DeimLoss` takes."""
         outputs: RTDetrV2ModelOutput = self.detector.model(images, labels=targets)
-        return layers_of(outputs)
+        return layers_of(outputs, self.detector.bbox_embed)
 
 
 def fabric_of(job: Job, precision: str) -> Fabric:
@@ -119,7 +120,7 @@ class Training:
         # with float16, a fused optimizer unscales the gradients itself, too late for clipping
         fused = job.device.startswith("cuda") and settings.precision not in {"16", "16-mixed"}
         optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.999), fused=fused)
-        self.learner, self.optimizer = fabric.setup(_Learner(model), optimizer)
+        self.learner, self.optimizer = fabric.setup(Learner(model), optimizer)
         self.average = WeightAverage(model, settings.ema_decay, settings.ema_warmup_steps)
         self.detector = RtDetr(
             self.average.module,  # type: ignore[arg-type]
