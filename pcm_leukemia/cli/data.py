@@ -71,11 +71,18 @@ def sample(
     patients: Annotated[int, typer.Option("--n-patients", min=1, help="How many patients.")] = 12,
     images: Annotated[int, typer.Option("--n-images", min=1, help="How many images in all.")] = 48,
     seed: Seed = 0,
+    site: Annotated[
+        str,
+        typer.Option(
+            metavar="SITE",
+            help="The hospital: home; eosin, azure (stain only); archive, clinic (everything).",
+        ),
+    ] = "home",
 ) -> None:
     """Draw synthetic smears and write them as a CVAT project export."""
     from pcm_leukemia import sample as drawing
 
-    print(drawing.write(out, patients=patients, images=images, seed=seed, progress=True))
+    print(drawing.write(out, patients=patients, images=images, seed=seed, site=site, progress=True))
 
 
 def inspect(

@@ -11,7 +11,7 @@ import json
 import xml.etree.ElementTree as ET
 import zipfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,10 +20,11 @@ import PIL.Image
 from rich.progress import track
 
 from pcm_leukemia.files import check_zip, new_zip, zip_name
-from pcm_leukemia.sample import smear
+from pcm_leukemia.sample import sites, smear
+from pcm_leukemia.sample.sites import HOME, SITES, Site
 from pcm_leukemia.taxonomy import NINE
 
-__all__ = ["DIAGNOSES", "SUBSET", "write"]
+__all__ = ["DIAGNOSES", "SITES", "SUBSET", "Site", "write"]
 
 SUBSET = "Synthetic"
 DATE = (
@@ -88,9 +89,18 @@ class _View:
 
 
 def write(
-    out: str | Path, *, patients: int = 12, images: int = 48, seed: int = 0, progress: bool = False
+    out: str | Path,
+    *,
+    patients: int = 12,
+    images: int = 48,
+    seed: int = 0,
+    site: str | Site = "home",
+    progress: bool = False,
 ) -> Path:
     """Draw `images` smears of 1920 x 1080 pixels, of `patients` patients, into the zip file `out`.
+
+    `site` is the hospital that stains and photographs them: a name in `SITES`, or a `Site`. Another site has images of
+    another size if its camera has another resolution; the patients and the classes of their cells stay the same.
 
     Patients have different numbers of images, at least one each. A path inside the export,
     ``ALL/SYN-P001/synthetic_0001.jpg``, holds the diagnosis and the patient, for the pattern
@@ -99,7 +109,7 @@ def write(
     Raises
     ------
     ValueError
-        If there are fewer images than patients, or no patients, or the seed is negative.
+        If there are fewer images than patients, or no patients, or the seed is negative, or the site is unknown.
     ExportError
         If `out` exists and is not an earlier sample, or cannot be written.
 
@@ -117,6 +127,7 @@ def write(
         raise ValueError(f"sample: {images} images for {patients} patients; give each patient 1 or more")
     if seed < 0:
         raise ValueError(f"sample: the seed is {seed}; give 0 or more")
+    hospital = sites.find(site)
     path = check_zip(zip_name(out), SEALED, " and is not a synthetic sample")
     views = _cohort(patients, images, seed)
     annotations: list[ET.Element] = []
@@ -124,12 +135,14 @@ def write(
         for number, view in track(
             list(enumerate(views)), description="drawing", disable=not progress, transient=True
         ):
-            image, drawn = _draw(view, seed)
-            _add(archive, f"images/{SUBSET}/{view.name}", _jpeg(image))
-            annotations.append(_image_element(number, view, drawn))
+            image, drawn = _draw(view, seed, hospital)
+            _add(archive, f"images/{SUBSET}/{view.name}", _jpeg(image, hospital.quality))
+            annotations.append(_image_element(number, view, image.size, drawn))
         _add(archive, "annotations.xml", _document(views, annotations))
-        arguments = json.dumps({"patients": patients, "images": images, "seed": seed})
-        _add(archive, "README.txt", README.format(arguments=arguments).encode())
+        drawn_with: dict[str, object] = {"patients": patients, "images": images, "seed": seed}
+        if hospital != HOME:
+            drawn_with["site"] = asdict(hospital)
+        _add(archive, "README.txt", README.format(arguments=json.dumps(drawn_with)).encode())
     return path
 
 
@@ -188,17 +201,18 @@ def _wanted(label: str, mix: Mapping[str, int], rng: np.random.Generator) -> sme
     return smear.Wanted(label)
 
 
-def _draw(view: _View, seed: int) -> tuple[PIL.Image.Image, list[smear.DrawnCell]]:
+def _draw(view: _View, seed: int, site: Site) -> tuple[PIL.Image.Image, list[smear.DrawnCell]]:
     """Draw a view, from random numbers that do not depend on other views."""
     style = smear.Style.random(np.random.default_rng([seed, view.patient, 0]))
-    return smear.draw(style, view.cells, np.random.default_rng([seed, view.patient, 1 + view.index]))
+    rng = np.random.default_rng([seed, view.patient, 1 + view.index])
+    return smear.draw(style, view.cells, rng, site)
 
 
-def _jpeg(image: PIL.Image.Image) -> bytes:
+def _jpeg(image: PIL.Image.Image, quality: int) -> bytes:
     exif = PIL.Image.Exif()
     exif[PIL.ExifTags.Base.ImageDescription] = ABOUT
     out = io.BytesIO()
-    image.save(out, "JPEG", quality=90, exif=exif, comment=ABOUT)
+    image.save(out, "JPEG", quality=quality, exif=exif, comment=ABOUT)
     return out.getvalue()
 
 
@@ -252,15 +266,17 @@ def _label(
         _leaves(element, default_value=values.partition("\n")[0], values=values)
 
 
-def _image_element(number: int, view: _View, drawn: list[smear.DrawnCell]) -> ET.Element:
+def _image_element(
+    number: int, view: _View, size: tuple[int, int], drawn: list[smear.DrawnCell]
+) -> ET.Element:
     image = ET.Element(
         "image",
         id=str(number),
         name=view.name,
         subset=SUBSET,
         task_id=str(_task(view.diagnosis)),
-        width=str(smear.WIDTH),
-        height=str(smear.HEIGHT),
+        width=str(size[0]),
+        height=str(size[1]),
     )
     rotation = view.rotation
     for wanted, cell in zip(view.cells, drawn, strict=True):

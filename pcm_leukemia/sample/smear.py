@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +20,8 @@ import PIL.ImageFilter
 import PIL.ImageFont
 
 from pcm_leukemia.sample import cells
-from pcm_leukemia.sample.canvas import Canvas, Stamp
+from pcm_leukemia.sample.canvas import Canvas, Colour, Stamp
+from pcm_leukemia.sample.sites import HOME, Site, on_slide, photographed
 from pcm_leukemia.shapes import Box
 
 __all__ = ["HEIGHT", "MARK", "WIDTH", "DrawnCell", "Style", "Wanted", "draw"]
@@ -32,7 +33,6 @@ MARK = "SYNTHETIC"
 CORNER = (250.0, HEIGHT - 64.0)
 """The right and upper bounds of the mark, in pixels."""
 
-GLASS = (238, 231, 229)
 RED_CELL = (219, 165, 168)
 DENSITY_STEPS = 100
 VISIBLE = 96
@@ -105,9 +105,11 @@ class DrawnCell:
 
 
 def draw(
-    style: Style, wanted: Sequence[Wanted], rng: np.random.Generator
+    style: Style, wanted: Sequence[Wanted], rng: np.random.Generator, site: Site = HOME
 ) -> tuple[PIL.Image.Image, list[DrawnCell]]:
-    """One field of view of 1920 x 1080 pixels, and the wanted white cells in it, in order.
+    """One field of view, and the wanted white cells in it, in order.
+
+    The image has 1920 x 1080 pixels, or as many as the site's camera takes of the same field.
 
     Examples
     --------
@@ -116,12 +118,13 @@ def draw(
     >>> image.size, cell.box.inside(*image.size)
     ((1920, 1080), True)
     """
-    stamps = [cells.draw(cell.label, rng, edge=style.edge) for cell in wanted]
+    stamps = [on_slide(cells.draw(cell.label, rng, edge=style.edge), site) for cell in wanted]
+    style = replace(style, red_cells=round(style.red_cells * site.crowding))
     circles: list[tuple[float, float, float]] = []
     for cell, stamp in zip(wanted, stamps, strict=True):
         place = _at_edge if cell.cut else _in_field
         circles.append(place(stamp, circles, rng))
-    image = _red_cells(style, circles, rng)
+    image = _red_cells(style, site.glass, circles, rng)
     _platelets(image, style, circles, rng)
     drawn = []
     for index, (stamp, circle) in enumerate(zip(stamps, circles, strict=True)):
@@ -130,8 +133,8 @@ def draw(
             math.dist(circle[:2], other[:2]) < (circle[2] + other[2]) * OCCLUDED
             for other in circles[index + 1 :]
         )
-        drawn.append(DrawnCell(box, stamp.traits, covered))
-    return _photograph(image, style, rng), drawn
+        drawn.append(DrawnCell(_scaled(box, site.scale), stamp.traits, covered))
+    return _photograph(image, style, site, rng), drawn
 
 
 # ----------------------------------------------------------------------------------------------
@@ -212,12 +215,28 @@ def _by_hand(box: Box, rng: np.random.Generator) -> Box:
     )
 
 
+def _scaled(box: Box, scale: float) -> Box:
+    """The box in the pixels of a site's image, inside it, two decimals."""
+    if scale == 1:
+        return box
+    width, height = round(WIDTH * scale), round(HEIGHT * scale)
+    return Box(
+        round(box.x1 * scale, 2),
+        round(box.y1 * scale, 2),
+        round(min(box.x2 * scale, width), 2),
+        round(min(box.y2 * scale, height), 2),
+    )
+
+
 # ----------------------------------------------------------------------------------------------
 # Around the white cells
 
 
 def _red_cells(
-    style: Style, circles: Sequence[tuple[float, float, float]], rng: np.random.Generator
+    style: Style,
+    glass_colour: Colour,
+    circles: Sequence[tuple[float, float, float]],
+    rng: np.random.Generator,
 ) -> PIL.Image.Image:
     """The glass with red cells, which the white cells push aside."""
     density = np.zeros((HEIGHT, WIDTH), np.float32)
@@ -236,7 +255,7 @@ def _red_cells(
             continue
         taken = np.vstack([taken, (x, y, radius)])
         _red_cell(density, x, y, radius, style, rng)
-    glass = np.array(GLASS, np.float64)
+    glass = np.array(glass_colour, np.float64)
     absorbed = np.log(glass / np.array(RED_CELL))
     colours = glass * np.exp(-np.arange(256)[:, None] / DENSITY_STEPS * absorbed)
     image = PIL.Image.fromarray(np.clip(density * DENSITY_STEPS, 0, 255).astype(np.uint8), "L")
@@ -295,8 +314,10 @@ def _platelets(
 # Stain, light and camera
 
 
-def _photograph(image: PIL.Image.Image, style: Style, rng: np.random.Generator) -> PIL.Image.Image:
-    """The image with this patient's stain, lamp and camera, and with the mark in its corner."""
+def _photograph(
+    image: PIL.Image.Image, style: Style, site: Site, rng: np.random.Generator
+) -> PIL.Image.Image:
+    """The image with this patient's and this site's stain, lamp and camera, and with the mark in its corner."""
     level = np.arange(256) / 255
     curves = [255 * light * level**stain for stain, light in zip(style.stain, style.light, strict=True)]
     image = image.point([round(min(value, 255)) for curve in curves for value in curve.tolist()])
@@ -305,8 +326,10 @@ def _photograph(image: PIL.Image.Image, style: Style, rng: np.random.Generator) 
     flat = PIL.Image.fromarray(grain.clip(0, 255).astype(np.uint8), "L")
     soft = flat.resize((WIDTH, HEIGHT), PIL.Image.Resampling.BILINEAR)
     image = PIL.ImageChops.add(image, PIL.Image.merge("RGB", (soft, soft, soft)), offset=-128)
-    pen, font = PIL.ImageDraw.Draw(image), PIL.ImageFont.load_default(30)
-    pen.text((22, HEIGHT - 20), MARK, fill=(60, 40, 70), font=font, anchor="ls")
+    image = photographed(image, site, rng)
+    pen, font = PIL.ImageDraw.Draw(image), PIL.ImageFont.load_default(30 * site.scale)
+    place = (22 * site.scale, image.height - 20 * site.scale)
+    pen.text(place, MARK, fill=(60, 40, 70), font=font, anchor="ls")
     return image
 
 

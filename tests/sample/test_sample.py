@@ -20,6 +20,7 @@ from pcm_leukemia.errors import ExportError
 from pcm_leukemia.loading import load_dataset
 from pcm_leukemia.sample import cells, smear
 from pcm_leukemia.sample.canvas import Stamp
+from pcm_leukemia.sample.sites import HOME
 from pcm_leukemia.shapes import RotatedBox
 from pcm_leukemia.taxonomy import NINE
 
@@ -221,8 +222,8 @@ def test_boxes_are_tight(wanted: smear.Wanted) -> None:
     for seed in range(4):
         image, (cell,) = smear.draw(STYLE, [wanted], np.random.default_rng(seed))
         rgb = np.asarray(image).astype(int)
-        rgb[int(smear.CORNER[1]) :, : int(smear.CORNER[0])] = smear.GLASS
-        differs = np.abs(rgb - np.array(smear.GLASS)).max(axis=2) > 12
+        rgb[int(smear.CORNER[1]) :, : int(smear.CORNER[0])] = HOME.glass
+        differs = np.abs(rgb - np.array(HOME.glass)).max(axis=2) > 12
         rows, columns = np.flatnonzero(differs.any(1)), np.flatnonzero(differs.any(0))
         seen = (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1)
         box = cell.box
