@@ -67,8 +67,9 @@ def _fit(job: Job, settings: Settings, fabric: Fabric) -> dict[str, Any]:
     if job.resume and training.checkpoint.is_file():
         training.load()
     training.fit()
-    # several times larger than the model, because it also holds the optimizer
-    training.checkpoint.unlink(missing_ok=True)
+    # several times larger than the model, because they also hold the optimizer
+    for checkpoint in (training.checkpoint, training.best_checkpoint):
+        checkpoint.unlink(missing_ok=True)
     best = training.best
     return {
         "weights": start.origin,

@@ -1,15 +1,16 @@
-"""DEIM's schedule: the groups of weights, the learning rate over time, and the moving average of the weights."""
+"""DEIM's schedule: groups of weights, learning rate, returns to the best epoch, moving average of the weights."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from copy import deepcopy
 from typing import Any
 
 import torch
 from torch import nn
 
-__all__ = ["WeightAverage", "flat_cosine", "parameter_groups"]
+__all__ = ["WeightAverage", "flat_cosine", "parameter_groups", "returns_to_best"]
 
 
 def flat_cosine(step: int, *, warmup: int, flat: int, plain: int, total: int, end: float = 0.5) -> float:
@@ -45,6 +46,35 @@ def flat_cosine(step: int, *, warmup: int, flat: int, plain: int, total: int, en
     if step >= total - plain:
         return end
     return end + (1 - end) * 0.5 * (1 + math.cos(math.pi * (step - flat) / (total - flat - plain)))
+
+
+def returns_to_best(scores: Sequence[float], plain_from: int) -> bool:
+    """Whether the next epoch starts from the best epoch that had augmentation, instead of from the last epoch.
+
+    As in DEIM's engine/solver/det_solver.py, the first epoch without augmentation does, and each that follows an epoch
+    which was worse than the best. The epoch after a return is compared with no other. (DEIM also lowers the decay of the
+    moving average then, but its average goes on with the decay that it was made with.)
+
+    Parameters
+    ----------
+    scores
+        The scores of all epochs so far.
+    plain_from
+        The first epoch without augmentation, from 0.
+
+    Examples
+    --------
+    >>> scores = [0.3, 0.5, 0.4, 0.6, 0.5, 0.4, 0.3]
+    >>> [epoch for epoch in range(8) if returns_to_best(scores[:epoch], plain_from=3)]
+    [3, 5, 7]
+    """
+    if not 0 < plain_from <= len(scores):
+        return False
+    returns, best = True, max(scores[:plain_from])
+    for score in scores[plain_from:]:
+        returns = score < best
+        best = -math.inf if returns else score
+    return returns
 
 
 def parameter_groups(

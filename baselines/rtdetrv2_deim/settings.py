@@ -46,7 +46,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     flat_epochs
         The epoch until which the learning rates stay at their peak, and mosaics and mixup are used.
     no_augment_last
-        Epochs at the end with no augmentation but flips, and with all images of one size.
+        Epochs at the end with no augmentation but flips, and with all images of one size; they start from the best epoch
+        before them.
     ema_decay, ema_warmup_steps
         Decay and warmup of the moving average of the weights.
     gamma

@@ -1,6 +1,7 @@
 """The training loop of RT-DETRv2 with DEIM's recipe, on Lightning Fabric (devices, precision, several processes).
 
-Each epoch ends with an evaluation of the averaged weights, and with a checkpoint from which a killed run resumes. All
+Each epoch ends with an evaluation of the averaged weights, and with a checkpoint from which a killed run resumes. The
+epochs without augmentation, at the end, start from the best epoch before them. All
 random numbers are seeded by epoch, image and step, so that a resumed run equals an uninterrupted one.
 """
 
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 import math
 import random
+import shutil
 from pathlib import Path
 from typing import Any, cast
 
@@ -40,9 +42,15 @@ from pcm_leukemia.baselines.rtdetrv2_deim.data import (
 )
 from pcm_leukemia.baselines.rtdetrv2_deim.detector import Prepare, RtDetr, scaled
 from pcm_leukemia.baselines.rtdetrv2_deim.loss import DeimLoss, Targets, layers_of
-from pcm_leukemia.baselines.rtdetrv2_deim.schedule import WeightAverage, flat_cosine, parameter_groups
+from pcm_leukemia.baselines.rtdetrv2_deim.schedule import (
+    WeightAverage,
+    flat_cosine,
+    parameter_groups,
+    returns_to_best,
+)
 from pcm_leukemia.baselines.rtdetrv2_deim.settings import Settings
 from pcm_leukemia.baselines.stain import Recolour
+from pcm_leukemia.files import new_file
 from pcm_leukemia.torchdata import Detection
 
 __all__ = ["MODEL", "Learner", "Training", "fabric_of"]
@@ -135,16 +143,18 @@ class Training:
         self.epoch = self.step = 0
         self.best: dict[str, float] = {"epoch": -1, "AP": -1.0, "AP50": -1.0}
         self.rows: list[dict[str, float]] = []
-
-    @property
-    def checkpoint(self) -> Path:
+        self.checkpoint = job.out / "last.ckpt"
         """The file from which a killed run resumes."""
-        return self.job.out / "last.ckpt"
+        self.best_checkpoint = job.out / "best.ckpt"
+        """The same of the best epoch with augmentation, from which the epochs without it start."""
+        self.plain_from = settings.epochs - settings.no_augment_last
 
     def fit(self) -> None:
         """Train the remaining epochs."""
         log = self._log()
         while self.epoch < self.settings.epochs:
+            if returns_to_best([row["val_AP"] for row in self.rows], self.plain_from):
+                self._return_to_best()
             row = self._one_epoch()
             ap, ap50 = self.evaluate()
             row |= {"val_AP": ap, "val_AP50": ap50}
@@ -274,15 +284,28 @@ class Training:
         }
         self.fabric.save(part, state)
         if self.fabric.is_global_zero:
+            if self.best["epoch"] == self.epoch - 1 and self.epoch <= self.plain_from < self.settings.epochs:
+                with new_file(self.best_checkpoint) as work:
+                    shutil.copyfile(part, work)
             part.replace(self.checkpoint)
         self.fabric.barrier()
 
     def load(self) -> None:
         """Restore the checkpoint."""
-        state: dict[str, Any] = {"learner": self.learner, "optimizer": self.optimizer}
-        rest = self.fabric.load(self.checkpoint, state, weights_only=True)
-        self.average.load_state_dict(rest["average"])
+        rest = self._weights_from(self.checkpoint)
         self.epoch, self.step, self.best, self.rows = rest["epoch"], rest["step"], rest["best"], rest["rows"]
+
+    def _return_to_best(self) -> None:
+        """Restore the weights, their average and the optimizer of the best epoch with augmentation."""
+        if self.best_checkpoint.is_file():  # a run that an earlier version began may have none
+            self._weights_from(self.best_checkpoint)
+
+    def _weights_from(self, checkpoint: Path) -> dict[str, Any]:
+        """Restore the weights, their average and the optimizer; returns the rest of the checkpoint."""
+        state: dict[str, Any] = {"learner": self.learner, "optimizer": self.optimizer}
+        rest = self.fabric.load(checkpoint, state, weights_only=True)
+        self.average.load_state_dict(rest["average"])
+        return rest
 
     def _training_loader(self, recolour: Recolour | None) -> Any:
         of, job = self.settings, self.job

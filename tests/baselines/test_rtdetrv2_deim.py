@@ -285,6 +285,76 @@ def test_a_killed_run_goes_on_as_if_it_had_not_been(tmp_path: Path, monkeypatch:
     assert other[1] != whole[1]
 
 
+PLAIN: dict[str, Any] = {"epochs": 6, "no_augment_last": 3}
+"""Three epochs with augmentation, and three without."""
+
+
+def scored(monkeypatch: pytest.MonkeyPatch, scores: Sequence[float]) -> None:
+    monkeypatch.setattr(Training, "evaluate", lambda training: (scores[training.epoch], 0.9))
+
+
+@pytest.mark.trains
+def test_epochs_without_augmentation_start_from_the_best_before_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in DEIM: the first of them does, and each after a worse one; not from the best of themselves."""
+    scored(monkeypatch, [0.5, 0.2, 0.3, 0.6, 0.1, 0.2])
+    before, after, steps = [], [], []
+    one_epoch = Training._one_epoch
+
+    def state(training: Training) -> list[torch.Tensor]:
+        optimizer = training.optimizer.state_dict()["state"]
+        return [
+            torch.tensor(training.average.updates),
+            *(each.clone() for each in training.learner.state_dict().values()),
+            *(each.clone() for each in training.average.module.state_dict().values()),
+            *(
+                optimizer[n][name].clone()
+                for n in sorted(optimizer)
+                for name in ("step", "exp_avg", "exp_avg_sq")
+            ),
+        ]
+
+    def told(training: Training) -> dict[str, float]:
+        before.append(state(training))
+        steps.append(training.step)
+        row = one_epoch(training)
+        after.append(state(training))
+        return row
+
+    def same(one: list[torch.Tensor], other: list[torch.Tensor]) -> bool:
+        return all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+
+    monkeypatch.setattr(Training, "_one_epoch", told)
+    record, _, _ = run(tmp_path / "out", smears(tmp_path / "data", count=4), **PLAIN)
+    begins = [[n for n, there in enumerate(after) if same(now, there)] for now in before[1:]]
+    assert begins == [[0], [1], [0], [3], [0]]
+    # the schedule goes on, and so do the draws of what is random
+    assert steps == [0, 2, 4, 6, 8, 10]
+    assert record["best_epoch"] == 4
+    assert not list((tmp_path / "out").glob("*.ckpt"))
+
+
+@pytest.mark.trains
+def test_a_run_that_is_killed_after_a_return_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scored(monkeypatch, [0.5, 0.2, 0.3, 0.4, 0.1, 0.6])
+    ds = smears(tmp_path / "data", count=4)
+    whole = run(tmp_path / "whole", ds, **PLAIN)
+    one_step = Training.one_step
+    for step in (7, 9):  # in the first and second epoch without augmentation
+
+        def killed(self: Training, batch: Any, step: int = step) -> torch.Tensor:
+            if self.step == step:
+                raise KeyboardInterrupt
+            return one_step(self, batch)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Training, "one_step", killed)
+            with pytest.raises(KeyboardInterrupt):
+                run(tmp_path / "killed", ds, resume=True, **PLAIN)
+    assert run(tmp_path / "killed", ds, resume=True, **PLAIN) == whole
+
+
 @pytest.mark.trains
 def test_the_steps_that_are_taken(tmp_path: Path) -> None:
     ds = smears(tmp_path / "data")
