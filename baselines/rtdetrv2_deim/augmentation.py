@@ -1,9 +1,8 @@
-"""The augmentation of RT-DETRv2's training images: cropping, mosaics, rotation, colours, flips and mixup.
+"""The augmentation of RT-DETRv2's training images: cropping, mosaics, rotation, flips and mixup; `distortion` has colours.
 
-The steps and their probabilities are DEIM's (engine/data/transforms, configs/base/rt_deim.yml). Three things are done
-differently to the same end. Images are resized before their colours are changed, which leaves a sixth of the pixels.
-They are resampled once. The box of a rotated cell is that of the rotated ellipse in its box, because cells are round;
-the box of the rotated box would be a sixth too wide at 10 degrees.
+The steps and their probabilities are DEIM's (engine/data/transforms, configs/base/rt_deim.yml). Two things are done
+differently to the same end: images are resampled once, and the box of a rotated cell is that of the rotated ellipse in its
+box, because cells are round; the box of the rotated box would be a sixth too wide at 10 degrees.
 
 Boxes are x1, y1, x2, y2 in pixels, origin at the top left, y down. Random numbers come from torch's generator.
 """
@@ -14,17 +13,22 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import cv2
 import numpy as np
-import PIL.Image
 import torch
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional
 
+from pcm_leukemia.baselines.rtdetrv2_deim.distortion import Distortion
 from pcm_leukemia.baselines.rtdetrv2_deim.loss import Targets
 from pcm_leukemia.baselines.stain import Recolour
 
 __all__ = ["Picture", "cut", "flipped", "mixed", "mosaic", "recoloured", "scales", "turned", "whole"]
+
+cv2.setNumThreads(
+    0
+)  # OpenCV's threads do not survive the fork of a loader's worker, which could wait for them forever
 
 Window = tuple[float, float, float, float]
 """x1, y1, x2, y2 in pixels of an image; may reach beyond it."""
@@ -34,26 +38,42 @@ class Picture(NamedTuple):
     """An image, uint8, ``(3, height, width)``, with its boxes, float32, ``(n, 4)``, and class ids, ``(n,)``.
 
     `stretch` is the size of a pixel of the original in pixels of this image, across and down; only their ratio counts.
+    `coverage` says how much of each pixel belongs to the original, 0 to 255, uint8, ``(height, width)``; the rest is
+    black. None is all of it. `recolour` changes the stain when the picture is resized, and `distortion` is how its colours
+    are to be changed in the batch.
     """
 
     pixels: torch.Tensor
     boxes: torch.Tensor
     labels: torch.Tensor
     stretch: tuple[float, float] = (1.0, 1.0)
+    coverage: torch.Tensor | None = None
+    recolour: Recolour | None = None
+    distortion: Distortion | None = None
+
+    @property
+    def covered(self) -> torch.Tensor:
+        """The coverage of each pixel, even if it is None."""
+        if self.coverage is None:
+            return torch.full(self.pixels.shape[1:], 255, dtype=torch.uint8)
+        return self.coverage
 
 
-def whole(picture: Picture, size: int, recolour: Recolour | None = None) -> Picture:
+def whole(picture: Picture, size: int) -> Picture:
     """Resize the picture to `size` x `size` pixels, whatever its shape, as in evaluation."""
     height, width = picture.pixels.shape[1:]
-    return cut(picture, (0, 0, width, height), size, recolour)
+    return cut(picture, (0, 0, width, height), size)
 
 
-def cut(picture: Picture, window: Window, size: int, recolour: Recolour | None = None) -> Picture:
+def cut(picture: Picture, window: Window, size: int) -> Picture:
     """Cut out `window` and resize it to `size` x `size` pixels; it is black outside the picture."""
     x1, y1, x2, y2 = window
-    canvas = torch.zeros(3, size, size, dtype=torch.uint8)
-    boxes = _paste(canvas, picture, window, (0, 0, size, size), recolour)
-    return _kept(Picture(canvas, boxes, picture.labels, (size / (x2 - x1), size / (y2 - y1))))
+    canvas = torch.zeros(4, size, size, dtype=torch.uint8)
+    boxes = _paste(canvas, picture, window, (0, 0, size, size))
+    stretch = (size / (x2 - x1), size / (y2 - y1))
+    return _kept(
+        picture._replace(pixels=canvas[:3], boxes=boxes, stretch=stretch, coverage=canvas[3], recolour=None)
+    )
 
 
 def zoomed_out(width: int, height: int, most: float = 4.0) -> Window:
@@ -89,7 +109,7 @@ def cropped(boxes: torch.Tensor, window: Window) -> tuple[Window, torch.Tensor]:
     return (left, top, left + drawn["width"], top + drawn["height"]), drawn["is_within_crop_area"]
 
 
-def mosaic(pictures: Sequence[Picture], size: int, recolour: Recolour | None = None) -> Picture:
+def mosaic(pictures: Sequence[Picture], size: int) -> Picture:
     """Join four pictures in two rows, each scaled so that its shorter side has half of `size`, then fitted to `size`.
 
     Each picture is at the top left of its quarter, which is black where the picture is smaller than the largest.
@@ -105,26 +125,22 @@ def mosaic(pictures: Sequence[Picture], size: int, recolour: Recolour | None = N
     scale = [size / 2 / min(shape) for shape in shapes]
     high = max(shape[0] * factor for shape, factor in zip(shapes, scale, strict=True))
     wide = max(shape[1] * factor for shape, factor in zip(shapes, scale, strict=True))
-    canvas = torch.zeros(3, size, size, dtype=torch.uint8)
+    canvas = torch.zeros(4, size, size, dtype=torch.uint8)
     half = size // 2
     boxes = []
     for number, (picture, (height, width), factor) in enumerate(zip(pictures, shapes, scale, strict=True)):
         left, top = half * (number % 2), half * (number // 2)
         right = left + max(1, round(width * factor / wide * half))
         bottom = top + max(1, round(height * factor / high * half))
-        boxes.append(_paste(canvas, picture, (0, 0, width, height), (left, top, right, bottom), recolour))
+        boxes.append(_paste(canvas, picture, (0, 0, width, height), (left, top, right, bottom)))
     labels = torch.cat([picture.labels for picture in pictures])
-    return _kept(Picture(canvas, torch.cat(boxes), labels, (half / wide, half / high)))
+    return _kept(Picture(canvas[:3], torch.cat(boxes), labels, (half / wide, half / high), canvas[3]))
 
 
 def _paste(
-    canvas: torch.Tensor,
-    picture: Picture,
-    window: Window,
-    area: tuple[int, int, int, int],
-    recolour: Recolour | None,
+    canvas: torch.Tensor, picture: Picture, window: Window, area: tuple[int, int, int, int]
 ) -> torch.Tensor:
-    """Fill an area of the canvas with a window of the picture; returns the boxes on the canvas."""
+    """Fill an area of the canvas, colours and coverage, with a window of the picture; returns the boxes on the canvas."""
     x1, y1, x2, y2 = window
     left, top, right, bottom = area
     across, down = (right - left) / (x2 - x1), (bottom - top) / (y2 - y1)
@@ -141,14 +157,19 @@ def _paste(
     if a2 <= a1 or b2 <= b1 or u2 <= u1 or v2_ <= v1:
         return torch.full_like(picture.boxes, -1.0)
     part = functional.resize(picture.pixels[:, b1:b2, a1:a2], [v2_ - v1, u2 - u1], antialias=True)
-    if recolour is not None:
-        part = torch.from_numpy(np.ascontiguousarray(recolour(part.permute(1, 2, 0).numpy()))).permute(
-            2, 0, 1
-        )
-    canvas[:, v1:v2_, u1:u2] = part
+    canvas[:3, v1:v2_, u1:u2] = recoloured(part, picture.recolour)
+    canvas[3, v1:v2_, u1:u2] = 255
     # by the rounded pixels, so that boxes stay on their cells
     factor = torch.tensor([(u2 - u1) / (a2 - a1), (v2_ - v1) / (b2 - b1)]).repeat(2)
     return (picture.boxes - torch.tensor([a1, b1]).repeat(2)) * factor + torch.tensor([u1, v1]).repeat(2)
+
+
+def recoloured(pixels: torch.Tensor, recolour: Recolour | None) -> torch.Tensor:
+    """Change the stain of pixels, uint8, ``(3, height, width)``; without `recolour`, they are returned as they are."""
+    if recolour is None:
+        return pixels
+    changed = recolour(np.ascontiguousarray(pixels.permute(1, 2, 0).numpy()))
+    return torch.from_numpy(np.ascontiguousarray(changed)).permute(2, 0, 1)
 
 
 def turned(
@@ -171,40 +192,33 @@ def turned(
     linear = scale * np.array([[cosine, -sine * across / down], [sine * down / across, cosine]])
     centre = np.full(2, size / 2)
     offset = centre + np.array(shift) - linear @ centre
-    back = np.linalg.inv(linear)
-    rows = np.column_stack([back, -back @ offset])
-    image = PIL.Image.fromarray(picture.pixels.permute(1, 2, 0).numpy())
-    image = image.transform(
-        (size, size), PIL.Image.Transform.AFFINE, rows.ravel().tolist(), PIL.Image.Resampling.BILINEAR
-    )
-    pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1)
+    # OpenCV counts from the centre of a pixel
+    rows = np.column_stack([linear, offset + linear.sum(1) / 2 - 0.5])
+    layers = torch.cat([picture.pixels, picture.covered[None]]).permute(1, 2, 0)
+    moved = cv2.warpAffine(np.ascontiguousarray(layers.numpy()), rows, (size, size), flags=cv2.INTER_LINEAR)
+    pixels = torch.from_numpy(moved).permute(2, 0, 1)
     matrix = torch.from_numpy(linear).float()
     middle = (picture.boxes[:, :2] + picture.boxes[:, 2:]) / 2 @ matrix.T + torch.from_numpy(offset).float()
     # the half sides of the ellipse's box are the lengths of the matrix's rows, scaled by the half axes
     half = ((picture.boxes[:, None, 2:] - picture.boxes[:, None, :2]) / 2 * matrix).square().sum(-1).sqrt()
-    return _kept(picture._replace(pixels=pixels, boxes=torch.cat([middle - half, middle + half], 1)))
+    boxes = torch.cat([middle - half, middle + half], 1)
+    return _kept(picture._replace(pixels=pixels[:3], boxes=boxes, coverage=pixels[3]))
 
 
 def flipped(picture: Picture, *, across: bool, down: bool) -> Picture:
     """Mirror the picture left to right, upside down, or both."""
     size = picture.pixels.shape[1]
-    pixels, boxes = picture.pixels, picture.boxes
+    x1, y1, x2, y2 = picture.boxes.unbind(1)
     if across:
-        pixels, boxes = (
-            pixels.flip(2),
-            torch.stack([size - boxes[:, 2], boxes[:, 1], size - boxes[:, 0], boxes[:, 3]], 1),
-        )
+        x1, x2 = size - x2, size - x1
     if down:
-        pixels, boxes = (
-            pixels.flip(1),
-            torch.stack([boxes[:, 0], size - boxes[:, 3], boxes[:, 2], size - boxes[:, 1]], 1),
-        )
-    return picture._replace(pixels=pixels, boxes=boxes)
-
-
-def recoloured(picture: Picture, chance: float) -> Picture:
-    """Change brightness, contrast, saturation, hue and channels at random, each with this probability."""
-    return picture._replace(pixels=v2.RandomPhotometricDistort(p=chance)(picture.pixels))
+        y1, y2 = size - y2, size - y1
+    mirrored = [axis for axis, turn in ((-1, across), (-2, down)) if turn]
+    return picture._replace(
+        pixels=picture.pixels.flip(mirrored),
+        boxes=torch.stack([x1, y1, x2, y2], 1),
+        coverage=picture.covered.flip(mirrored),
+    )
 
 
 def _kept(picture: Picture) -> Picture:

@@ -13,13 +13,16 @@ import numpy as np
 import torch
 from torch.utils.data import Sampler
 
+from pcm_leukemia.baselines import stain
 from pcm_leukemia.baselines.rtdetrv2_deim import augmentation as augment
+from pcm_leukemia.baselines.rtdetrv2_deim import distortion
 from pcm_leukemia.baselines.rtdetrv2_deim.augmentation import Picture
+from pcm_leukemia.baselines.rtdetrv2_deim.distortion import Distortion
 from pcm_leukemia.baselines.rtdetrv2_deim.loss import Targets
 from pcm_leukemia.baselines.stain import Recolour
 from pcm_leukemia.torchdata import Detection
 
-__all__ = ["Batch", "Chances", "Order", "Views", "collate", "seed_of", "targets_of"]
+__all__ = ["Batch", "Chances", "Order", "Views", "collate", "images_of", "seed_of", "targets_of"]
 
 DEGREES, SHIFT, SCALE = 10.0, 0.1, (0.5, 1.5)
 """How far a mosaic is rotated, shifted and scaled, from DEIM's configs/base/rt_deim.yml."""
@@ -79,16 +82,23 @@ class Views(torch.utils.data.Dataset[Picture]):
         changing = of.first <= epoch < of.last
         if changing and epoch < of.flat and _chance(of.mosaic):
             others = torch.randint(len(self), (3,)).tolist()
-            picture = augment.mosaic([self._load(n) for n in (number, *others)], of.size, self.recolour)
+            picture = augment.mosaic([self._load(n) for n in (number, *others)], of.size)
             shift = (_between(-SHIFT, SHIFT) * of.size, _between(-SHIFT, SHIFT) * of.size)
             picture = augment.turned(picture, _between(-DEGREES, DEGREES), _between(*SCALE), shift)
+            # the colours of a mosaic change as a whole, with the black around its pictures
+            picture = self._to_distort(picture._replace(coverage=None))
         elif changing:
-            picture = self._cut(self._load(number))
+            # the colours of a single image change before it is zoomed out and cropped
+            picture = self._cut(self._to_distort(self._load(number)))
         else:
-            picture = augment.whole(self._load(number), of.size, self.recolour)
-        if changing:
-            picture = augment.recoloured(picture, of.photometric_distort)
+            picture = augment.whole(self._load(number), of.size)
         return augment.flipped(picture, across=_chance(of.flip_horizontal), down=_chance(of.flip_vertical))
+
+    def _to_distort(self, picture: Picture) -> Picture:
+        if not self.chances.photometric_distort:
+            return picture
+        sample = augment.recoloured(distortion.sampled(picture.pixels), picture.recolour)
+        return picture._replace(distortion=distortion.draw(self.chances.photometric_distort, sample))
 
     def _cut(self, picture: Picture) -> Picture:
         of = self.chances
@@ -99,13 +109,18 @@ class Views(torch.utils.data.Dataset[Picture]):
         if _chance(of.iou_crop):
             window, inside = augment.cropped(picture.boxes, window)
             picture = picture._replace(boxes=picture.boxes[inside], labels=picture.labels[inside])
-        picture = augment.cut(picture, window, of.size, self.recolour)
+        picture = augment.cut(picture, window, of.size)
         return augment.turned(picture, _between(-of.rotation, of.rotation)) if of.rotation else picture
 
     def _load(self, number: int) -> Picture:
         image, target = self.images[number]
         boxes = target["boxes"].as_subclass(torch.Tensor)
-        return Picture(image.as_subclass(torch.Tensor), boxes, target["labels"])
+        picture = Picture(image.as_subclass(torch.Tensor), boxes, target["labels"])
+        if self.recolour is None:
+            return picture
+        # what is cut out changes as the whole image does in evaluation
+        whole = augment.whole(picture, self.chances.size).pixels.permute(1, 2, 0)
+        return picture._replace(recolour=stain.fitted(self.recolour, np.ascontiguousarray(whole.numpy())))
 
 
 def _chance(chance: float) -> bool:
@@ -145,13 +160,16 @@ class Batch(NamedTuple):
     """Images, uint8, ``(batch, 3, size, size)``, and all their cells; `counts` is the number of cells of each image.
 
     Boxes are centre and size, as fractions of the image's size. The cells of all images share one tensor, because
-    sending many small tensors to a GPU is slow.
+    sending many small tensors to a GPU is slow. `coverage` and `distortion` are for `distortion.distorted`; without a
+    distortion, the colours stay as they are.
     """
 
     images: torch.Tensor
     boxes: torch.Tensor
     labels: torch.Tensor
     counts: list[int]
+    coverage: torch.Tensor
+    distortion: Distortion | None
 
 
 def collate(pictures: Sequence[Picture]) -> Batch:
@@ -159,12 +177,22 @@ def collate(pictures: Sequence[Picture]) -> Batch:
     size = pictures[0].pixels.shape[1]
     boxes = torch.cat([picture.boxes for picture in pictures]) / size
     centred = torch.cat([(boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]], 1)
+    changes = [picture.distortion for picture in pictures if picture.distortion is not None]
     return Batch(
         torch.stack([picture.pixels for picture in pictures]),
         centred,
         torch.cat([picture.labels for picture in pictures]),
         [len(picture.labels) for picture in pictures],
+        torch.stack([picture.covered for picture in pictures]),
+        Distortion(*map(torch.stack, zip(*changes, strict=True))) if changes else None,
     )
+
+
+def images_of(batch: Batch) -> torch.Tensor:
+    """The images of a batch with their colours changed, 0 to 255."""
+    if batch.distortion is None:
+        return batch.images
+    return distortion.distorted(batch.images, batch.coverage, batch.distortion)
 
 
 def targets_of(batch: Batch) -> Targets:

@@ -37,6 +37,7 @@ from pcm_leukemia.baselines.rtdetrv2_deim.data import (
     Order,
     Views,
     collate,
+    images_of,
     seed_of,
     targets_of,
 )
@@ -242,9 +243,9 @@ class Training:
         )
 
     def _prepared(self, batch: Batch) -> tuple[torch.Tensor, Targets]:
-        """The images and targets of a batch, with mixup and multi-scale in the epochs that have them."""
+        """The images and targets of a batch, with the colours, mixup and sizes that this step draws."""
         of = self.settings
-        images, targets = scaled(batch.images, imagenet=of.imagenet_normalize), targets_of(batch)
+        images, targets = scaled(images_of(batch), imagenet=of.imagenet_normalize), targets_of(batch)
         rng = random.Random(seed_of(self.job.seed, self.step, self.fabric.global_rank, 1))  # noqa: S311 - no secret
         if of.no_augment_first <= self.epoch < of.flat_epochs and rng.random() < of.mixup:
             images, targets = augment.mixed(images, targets, rng.uniform(0.45, 0.55))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 
@@ -30,6 +31,7 @@ __all__ = [
     "Recolour",
     "Reference",
     "augmentation",
+    "fitted",
     "spread",
 ]
 
@@ -154,9 +156,14 @@ class Jitter:
 
     def __call__(self, pixels: Pixels) -> Pixels:
         """The pixels with their stain changed."""
+        return self.fitted()(pixels)
+
+    def fitted(self) -> Recolour:
+        """One change, with the same random numbers at each call."""
         drawn = int(torch.randint(1 << 62, ()).item())
-        rng = np.random.default_rng([self.seed, drawn])
-        return colours.jitter(pixels, rng, sigma=self.sigma, bias=self.bias)
+        return lambda pixels: colours.jitter(
+            pixels, np.random.default_rng([self.seed, drawn]), sigma=self.sigma, bias=self.bias
+        )
 
 
 class Normalisation:
@@ -186,15 +193,20 @@ class Normalisation:
 
     def __call__(self, pixels: Pixels) -> Pixels:
         """The pixels in the reference's colours; the same array if they cannot be normalised."""
+        return self.fitted(pixels)(pixels)
+
+    def fitted(self, whole: Pixels) -> Recolour:
+        """The change that brings `whole` to the reference; it can be made to a part of it."""
+        change: Recolour | None = None
         if isinstance(self.wanted, ColourStats):
-            changed = colours.match_stats(pixels, self.wanted)
-        else:
-            changed = colours.match_stains(pixels, self.wanted)
-        if changed is None:
+            if (stats := colours.colour_stats(whole)) is not None:
+                change = partial(colours.from_stats, seen=stats, wanted=self.wanted)
+        elif (stains := colours.stains(whole)) is not None:
+            change = partial(colours.from_stains, seen=stains, wanted=self.wanted)
+        if change is None:
             worker = get_worker_info()
             self._left[0 if worker is None else 1 + worker.id % (_SLOTS - 1)].add_(1)
-            return pixels
-        return changed
+        return change or _as_is
 
 
 def augmentation(
@@ -240,6 +252,23 @@ def augmentation(
     if reference is None:
         raise ValueError(f'stain "{kind}": the reference is missing; give Reference.of(training images)')
     return Normalisation(kind, reference)
+
+
+def fitted(recolour: Recolour, whole: Pixels) -> Recolour:
+    """The change that `recolour` makes to the image `whole`, for parts of that image: the same colours change alike.
+
+    A function of another kind is returned as it is.
+
+    Examples
+    --------
+    >>> smear = np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)
+    >>> reinhard = augmentation("reinhard", Reference.of([smear // 2]))
+    >>> np.array_equal(fitted(reinhard, smear)(smear[:9, :9]), reinhard(smear)[:9, :9])
+    True
+    """
+    if isinstance(recolour, Normalisation):
+        return recolour.fitted(whole)
+    return recolour.fitted() if isinstance(recolour, Jitter) else recolour
 
 
 def spread(count: int, most: int = SAMPLES) -> list[int]:

@@ -24,6 +24,8 @@ __all__ = [
     "Stains",
     "colour_stats",
     "from_hed",
+    "from_stains",
+    "from_stats",
     "jitter",
     "match_stains",
     "match_stats",
@@ -193,13 +195,28 @@ def match_stats(pixels: Pixels, wanted: ColourStats) -> Pixels | None:
         If the pixels are not RGB, uint8.
     """
     seen = colour_stats(pixels)
-    if seen is None:
-        return None
+    return None if seen is None else from_stats(pixels, seen, wanted)
+
+
+def from_stats(pixels: Pixels, seen: ColourStats, wanted: ColourStats) -> Pixels:
+    """Change the pixels as `match_stats` does, by the mean and deviation of the image that they are a part of.
+
+    Raises
+    ------
+    ValueError
+        If the pixels are not RGB, uint8.
+
+    Examples
+    --------
+    >>> one = ColourStats((-1.0, 0.1, 0.0), (0.2, 0.1, 0.1))
+    >>> from_stats(np.full((1, 1, 3), 99, np.uint8), one, one).tolist()
+    [[[99, 99, 99]]]
+    """
     factors = np.clip(np.divide(wanted.deviation, np.maximum(seen.deviation, 1e-6)), 1 / MOST, MOST)
     # l-alpha-beta is a rotation of log LMS, so the change is one matrix and one offset there
     matrix = _LAB * factors.astype(np.float32) @ _LAB.T
     offset = (np.array(wanted.mean) - seen.mean * factors).astype(np.float32) @ _LAB.T
-    log_lms = _log_lms(pixels) @ matrix
+    log_lms = _log_lms(_checked(pixels)) @ matrix
     log_lms += offset
     # 5 is far above white and far below overflow
     np.exp(np.minimum(log_lms, 5, out=log_lms), out=log_lms)
@@ -263,8 +280,23 @@ def match_stains(pixels: Pixels, wanted: Stains) -> Pixels | None:
         If the pixels are not RGB, uint8.
     """
     seen = stains(pixels)
-    if seen is None:
-        return None
+    return None if seen is None else from_stains(pixels, seen, wanted)
+
+
+def from_stains(pixels: Pixels, seen: Stains, wanted: Stains) -> Pixels:
+    """Change the pixels as `match_stains` does, by the lamp and stains of the image that they are a part of.
+
+    Raises
+    ------
+    ValueError
+        If the pixels are not RGB, uint8.
+
+    Examples
+    --------
+    >>> one = Stains((240, 240, 240), ((0.7, 0.6, 0.3), (0.1, 0.9, 0.3)), (1.0, 1.0))
+    >>> from_stains(np.full((1, 1, 3), 240, np.uint8), one, one).tolist()
+    [[[240, 240, 240]]]
+    """
     factors = np.clip(np.divide(wanted.amounts, seen.amounts), 1 / MOST, MOST)
     matrix = np.linalg.pinv(seen.vectors) * factors @ np.array(wanted.vectors)
     offset = np.log(np.divide(seen.lamp, 255)) @ matrix - np.log(np.divide(wanted.lamp, 255))

@@ -21,14 +21,14 @@ from torch.utils.data import DataLoader
 from transformers import RTDetrImageProcessor
 
 from pcm_leukemia import NINE, Box, Cell, Dataset, Image
-from pcm_leukemia.baselines import config, rtdetrv2_deim
+from pcm_leukemia.baselines import config, rtdetrv2_deim, stain
 from pcm_leukemia.baselines.contract import Detections, Detector, Job
 from pcm_leukemia.baselines.metrics.average_precision import Cells
 from pcm_leukemia.baselines.metrics.average_precision import of_arrays as average_precision
 from pcm_leukemia.baselines.rtdetrv2_deim import Settings
 from pcm_leukemia.baselines.rtdetrv2_deim.augmentation import Picture
-from pcm_leukemia.baselines.rtdetrv2_deim.data import Chances, Order, Views, collate
-from pcm_leukemia.baselines.rtdetrv2_deim.detector import RtDetr, scaled
+from pcm_leukemia.baselines.rtdetrv2_deim.data import Chances, Order, Views, collate, images_of
+from pcm_leukemia.baselines.rtdetrv2_deim.detector import Prepare, RtDetr, scaled
 from pcm_leukemia.baselines.rtdetrv2_deim.training import Training, fabric_of
 from pcm_leukemia.baselines.rtdetrv2_deim.weights import starting_model
 from pcm_leukemia.errors import CorruptFile, DataNotFound
@@ -83,6 +83,12 @@ def test_an_item_is_the_same_whoever_makes_it(tmp_path: Path) -> None:
     loader = DataLoader(views, batch_size=1, sampler=order, num_workers=2, collate_fn=collate)
     for (_, number), batch in zip(order, loader, strict=True):
         assert torch.equal(batch.images[0], alone[number].pixels)
+        assert torch.equal(batch.coverage[0], alone[number].covered)
+        drawn = alone[number].distortion
+        assert batch.distortion is not None
+        assert drawn is not None
+        for theirs, ours in zip(batch.distortion, drawn, strict=True):
+            assert torch.equal(theirs[0], ours)
         assert batch.labels.tolist() == alone[number].labels.tolist()
     assert not torch.equal(views[1, 0].pixels, views[2, 0].pixels)
     assert not torch.equal(Views(views.images, EVERYTHING, seed=4)[2, 0].pixels, alone[0].pixels)
@@ -113,8 +119,9 @@ def test_what_is_done_in_which_epoch(tmp_path: Path) -> None:
     flipped = Views(images, always._replace(flip_horizontal=1.0), seed=0)
     assert torch.equal(flipped[0, 0].pixels, plain.pixels.flip(2))
     coloured = Views(images, always._replace(photometric_distort=1.0), seed=0)
-    assert torch.equal(coloured[4, 0].pixels, plain.pixels)
-    assert not torch.equal(coloured[3, 0].pixels, plain.pixels)
+    assert torch.equal(images_of(collate([coloured[4, 0]]))[0], plain.pixels)
+    assert not torch.equal(images_of(collate([coloured[3, 0]]))[0], plain.pixels)
+    assert torch.equal(coloured[3, 0].pixels, plain.pixels)
     assert torch.equal(coloured[3, 0].boxes, plain.boxes)
 
 
@@ -125,6 +132,39 @@ def test_colours_are_changed_as_the_stain_says(tmp_path: Path) -> None:
     )
     light = Views(images, EVERYTHING._replace(flip_horizontal=0.0, flip_vertical=0.0), 0)
     assert torch.equal(dark[0, 0].pixels, light[0, 0].pixels // 2)
+
+
+@pytest.mark.parametrize("kind", ["reinhard", "macenko"])
+@pytest.mark.parametrize("mosaic", [0.0, 1.0])
+def test_a_part_is_normalised_as_the_whole_image_is_when_scored(
+    tmp_path: Path, kind: stain.Kind, mosaic: float
+) -> None:
+    """Frames of flat tiles, whose stain gets stronger from left to right, so that parts have other numbers."""
+    amounts = np.stack(np.meshgrid(np.linspace(0, 1.4, 6), [0.1, 0.9, 0.2, 0.5], [0.0]), -1)[..., 0, :2]
+    light = np.array([240, 235, 225]) * np.exp(-amounts @ np.array([[0.73, 0.66, 0.18], [0.15, 0.8, 0.58]]))
+    tiles = light.round().astype(np.uint8).repeat(40, 0).repeat(40, 1)
+    ds = smears(tmp_path / "a", count=2, width=240, height=160)
+    for number in range(2):
+        PIL.Image.fromarray(tiles).save(tmp_path / "a" / f"{number}.png")
+    normalise = stain.augmentation(kind, stain.Reference.of([tiles // 2 + 40]))
+    when_scored = Prepare(64, normalise)(tiles).flatten(1)
+    known = {tuple(colour) for colour in when_scored.T.tolist()}
+    crops = EVERYTHING._replace(mosaic=mosaic, photometric_distort=0.5, iou_crop=1.0, rotation=0.0)
+    views = Views(Detection(ds), crops, 0, normalise)
+    for epoch in range(1, 3):
+        for number in range(2):
+            picture = views[epoch, number]
+            inside = picture.pixels[:, (picture.pixels > 0).any(0)]
+            colours, counts = inside.unique(dim=1, return_counts=True)  # type: ignore[no-untyped-call]
+            # the colours of tiles, not those between two tiles
+            flat = colours[:, counts.topk(2).indices].T.tolist()
+            assert {tuple(colour) for colour in flat} <= known
+            assert picture.distortion is not None
+    # contrast, too, knows the image in its new colours
+    torch.manual_seed(0)
+    (alone,) = [Views(Detection(ds), crops._replace(mosaic=0.0), 0, normalise)[3, 0].distortion]
+    assert alone is not None
+    assert {tuple(colour) for colour in alone.sample.flatten(1).T.tolist()} <= known
 
 
 # --------------------------------------------------------------------------------------------- the detector
@@ -400,6 +440,24 @@ def test_mixup_and_sizes_come_in_their_epochs(tmp_path: Path) -> None:
             assert [len(target["boxes"]) for target in targets] == (expected if mixes else counts)
             sides.add(images.shape[-1])
         assert sides == ({128} if epoch == 3 else {96, 128, 160})
+
+
+def test_images_are_mixed_after_their_colours_have_changed(tmp_path: Path) -> None:
+    ds = smears(tmp_path / "data")
+    made = settings(
+        **{**SHORT, "mixup": 1.0, "multi_scale": False, "photometric_distort": 1.0, "zoom_out": 1.0}
+    )
+    job = Job(ds, ds, tmp_path / "out")
+    training = Training(fabric_of(job, "32"), job, made, starting_model(made, ("WBC", "Other")).model)
+    training.epoch = training.order.epoch = 1
+    batch = next(iter(training.loader))
+    images, _ = training._prepared(batch)
+    own = scaled(images_of(batch))
+    before = own.roll(1, 0)
+    share = ((images - before) / (own - before))[(own - before).abs() > 0.05]
+    assert 0.45 <= share.min() <= share.max() <= 0.55
+    assert share.max() - share.min() < 1e-3
+    assert not torch.equal(own, scaled(batch.images))
 
 
 def test_a_loss_that_is_no_number_ends_training(tmp_path: Path) -> None:
