@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from pcm_leukemia.errors import MissingExtra
 
 if TYPE_CHECKING:
+    from pcm_leukemia.baselines.comparison import PairedComparison, compare
     from pcm_leukemia.baselines.contract import Classifier, Detections, Detector, Job
     from pcm_leukemia.baselines.evaluation import Evaluation, evaluate, evaluate_two_stage
     from pcm_leukemia.baselines.experiments.adaptation import adapt, adapt_over
@@ -32,9 +33,11 @@ __all__ = [
     "Detector",
     "Evaluation",
     "Job",
+    "PairedComparison",
     "Run",
     "adapt",
     "adapt_over",
+    "compare",
     "cross",
     "evaluate",
     "evaluate_two_stage",
@@ -53,9 +56,11 @@ _HOME = {
     "Detector": "contract",
     "Evaluation": "evaluation",
     "Job": "contract",
+    "PairedComparison": "comparison",
     "Run": "run",
     "adapt": "experiments.adaptation",
     "adapt_over": "experiments.adaptation",
+    "compare": "comparison",
     "cross": "experiments.cross_domain",
     "evaluate": "evaluation",
     "evaluate_two_stage": "evaluation",

@@ -130,7 +130,7 @@ def evaluate(
         If the classes of the data are not those of the model.
     """
     chosen, part = part_to_score(ds, part)
-    view = view_for(run, chosen, part)
+    view = view_for(run, chosen, unseen=part not in LEARNED_FROM)
     predicted = predictions(run, view, device=device, batch=batch, workers=workers, progress=progress)
     result = Evaluation(
         (run.folder,),
@@ -162,8 +162,8 @@ def evaluate_two_stage(
     Parameters and errors are those of `evaluate`.
     """
     chosen, part = part_to_score(ds, part)
-    view = view_for(detector, chosen, part)
-    view_for(classifier, chosen, part)
+    view = view_for(detector, chosen, unseen=part not in LEARNED_FROM)
+    view_for(classifier, chosen, unseen=part not in LEARNED_FROM)
     pipeline = TwoStage.of(detector, classifier, device=device)
     labelled = pipeline.predict(chosen, batch=batch, workers=workers, progress=progress)
     detected = Detected(
@@ -242,9 +242,9 @@ def reading_of(ds: Dataset) -> str:
     return " or ".join(sources.readings_of(source, ds)) if len(source.variants) > 1 else ""
 
 
-def view_for(run: Run, chosen: Dataset, part: str) -> Dataset:
-    """The data to score, reduced to the task; it must suit the task and be unseen."""
-    if part not in LEARNED_FROM:
+def view_for(run: Run, chosen: Dataset, *, unseen: bool = True) -> Dataset:
+    """The data to score, reduced to the task; it must suit the task and, with `unseen`, not have been learned from."""
+    if unseen:
         run.require_unseen(chosen)
     view = chosen.task(run.task)
     if view.taxonomy.labels != run.labels:

@@ -10,15 +10,15 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from pcm_leukemia.baselines.contract import Detections
+from pcm_leukemia.baselines.metrics import matching
 from pcm_leukemia.baselines.metrics.average_precision import NAMES, bootstrap, evaluate
-from pcm_leukemia.baselines.metrics.bootstrap import Interval, interval
+from pcm_leukemia.baselines.metrics.bootstrap import Interval, interval, times_drawn
 from pcm_leukemia.baselines.metrics.coco_results import from_coco_results, to_coco_results
-from pcm_leukemia.baselines.metrics.matching import match
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import InvalidDataset, Problem
 from pcm_leukemia.schema import IGNORE, ImageId
@@ -34,7 +34,6 @@ __all__ = [
 ]
 
 
-Confusion: TypeAlias = tuple[tuple[int, ...], ...]
 RECALLS = (0.05, 0.25, 0.5)
 """The scores at which recall is given: the lowest that the pipeline classifies, ultralytics' default, and ours."""
 
@@ -73,7 +72,7 @@ class DetectionScores:
     without a cell (spurious); a column for each predicted class and a last one for cells without a prediction
     (missed). `found` of `findable` cells were found, in any class. `negatives` counts the images without a cell
     that counts, `ignored` the ignored cells. `recalls` maps several lowest scores to the share of cells found, in any class:
-    how many are found depends on where the line is drawn. `patients` is None if an image has no patient: the intervals then
+    how many are found depends on where the line is drawn. `recall_interval` is the bootstrap interval of `recall`. `patients` is None if an image has no patient: the intervals then
     come from drawing images, and are narrower than they should be, because images of one patient are alike.
     """
 
@@ -94,6 +93,7 @@ class DetectionScores:
     found: int
     findable: int
     recalls: Mapping[float, float | None]
+    recall_interval: Interval | None
 
     @property
     def recall(self) -> float | None:
@@ -117,6 +117,7 @@ class DetectionScores:
             "found": self.found,
             "findable": self.findable,
             "recall": self.recall,
+            "recall_interval": self.recall_interval,
             "recalls": {f"{lowest:g}": share for lowest, share in self.recalls.items()},
             "confusion": {
                 "rows": [*self.labels, "spurious"],
@@ -132,7 +133,7 @@ class DetectionScores:
         ignored = f", {self.ignored:,} ignored" if self.ignored else ""
         cells = sum(self.cells.values())
         ap, ap50 = _percent(whole.ap, whole.interval), _percent(whole.ap50, whole.interval50)
-        share = f"{self.found:,} of {self.findable:,} ({_percent(self.recall)})"
+        share = f"{self.found:,} of {self.findable:,} ({_percent(self.recall, self.recall_interval)})"
         others = (f"{_percent(recall)} at {lowest:g}" for lowest, recall in self.recalls.items())
         lines = [
             f"{patients}{self.images:,} images ({self.negatives:,} without cells), {cells:,} cells{ignored}",
@@ -158,7 +159,7 @@ def score(
     counted: Mapping[ImageId, Detections] | None = None,
     threshold: float = 0.5,
     iou: float = 0.5,
-    other: str = "Other",
+    other: str = matching.OTHER,
     draws: int = 1000,
     seed: int = 0,
 ) -> DetectionScores:
@@ -221,31 +222,30 @@ def score(
     whose = [str(image.patient) if known else image.id for image in ds.images]
     rows = [*averages.of.tolist(), averages.twelve[:3].tolist()]
     intervals: list[tuple[Interval | None, Interval | None]] = [(None, None)] * len(rows)
-    if len(set(whose)) > 1 and draws:
+    groups = len(set(whose))
+    draws = draws if groups > 1 else 0
+    if draws:
         drawn = bootstrap(ds, found, whose, draws, seed)
         intervals = [(interval(values[:, 0]), interval(values[:, 1])) for values in drawn.transpose(1, 0, 2)]
     precisions = [
         AveragePrecision(_number(ap), _number(ap50), _number(ap75), *pair)
         for (ap, ap50, ap75), pair in zip(rows, intervals, strict=True)
     ]
-    confusion, negatives = _confusion(ds, counted, threshold, iou)
     labels = ds.taxonomy.labels
     counts = Counter(cell.label for cell in ds.cells)
     findable = [row for row, label in enumerate(labels) if label != other]
-
-    def found_of(table: Confusion) -> int:
-        return sum(sum(table[row][:-1]) for row in findable)
-
-    cells_to_find = sum(sum(confusion[row]) for row in findable)
-    recalls: dict[float, float | None] = dict.fromkeys(RECALLS)
-    if cells_to_find:
-        for lowest in RECALLS:
-            table = confusion if lowest == threshold else _confusion(ds, counted, lowest, iou)[0]
-            recalls[lowest] = found_of(table) / cells_to_find
+    tables = {
+        lowest: matching.by_group(ds, counted, whose, threshold=lowest, iou=iou)
+        for lowest in {threshold, *RECALLS}
+    }
+    confusion = tables[threshold].sum(axis=0)
+    found_at = {lowest: int(table[:, findable, :-1].sum()) for lowest, table in tables.items()}
+    cells_to_find = int(confusion[findable].sum())
+    recalls = {lowest: found_at[lowest] / cells_to_find if cells_to_find else None for lowest in RECALLS}
     return DetectionScores(
         labels=labels,
         images=len(ds.images),
-        negatives=negatives,
+        negatives=sum(all(cell.label == IGNORE for cell in ds.cells_of(image)) for image in ds.images),
         cells={label: counts[label] for label in labels},
         ignored=counts[IGNORE],
         patients=len(patients) if known else None,
@@ -260,10 +260,15 @@ def score(
             for row, label in enumerate(labels)
             if counts[label]
         },
-        confusion=confusion,
-        found=found_of(confusion),
+        confusion=tuple(map(tuple, confusion.tolist())),
+        found=found_at[threshold],
         findable=cells_to_find,
         recalls=recalls,
+        recall_interval=interval(
+            matching.recalls(times_drawn(groups, draws, seed), tables[threshold], findable)
+        )
+        if draws
+        else None,
     )
 
 
@@ -271,26 +276,6 @@ def overall(ds: Dataset, found: Mapping[ImageId, Detections]) -> AveragePrecisio
     """The average precision of `score` over all classes, without intervals and counts."""
     ap, ap50, ap75 = evaluate(ds, found).twelve[:3].tolist()
     return AveragePrecision(_number(ap), _number(ap50), _number(ap75))
-
-
-def _confusion(
-    ds: Dataset, found: Mapping[ImageId, Detections], threshold: float, iou: float
-) -> tuple[Confusion, int]:
-    """The confusion matrix, and the number of images without a cell that counts."""
-    ids = ds.taxonomy.ids
-    table = np.zeros((len(ids) + 1, len(ids) + 1), np.int64)
-    negatives = 0
-    for image in ds.images:
-        cells, here = ds.cells_of(image), found[image.id]
-        negatives += all(cell.label == IGNORE for cell in cells)
-        pairs, missed, spurious = match(cells, here, threshold=threshold, iou=iou)
-        for cell, prediction in pairs:
-            table[ids[cells[cell].label], here.labels[prediction]] += 1
-        for cell in missed:
-            table[ids[cells[cell].label], -1] += 1
-        for prediction in spurious:
-            table[-1, here.labels[prediction]] += 1
-    return tuple(tuple(row) for row in table.tolist()), negatives
 
 
 def _problems(ds: Dataset, found: Mapping[ImageId, Detections]) -> Iterator[Problem]:

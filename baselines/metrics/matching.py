@@ -6,7 +6,7 @@ second stage of a pipeline need another matching: at one score, with at most one
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -14,11 +14,16 @@ import numpy.typing as npt
 from hotcoco import primitives
 
 from pcm_leukemia.baselines.contract import Detections
-from pcm_leukemia.schema import IGNORE, Cell
+from pcm_leukemia.baselines.metrics.confusions import ratio
+from pcm_leukemia.dataset import Dataset
+from pcm_leukemia.schema import IGNORE, Cell, ImageId
 
-__all__ = ["Matches", "match", "sides"]
+__all__ = ["OTHER", "Matches", "by_group", "match", "recalls", "sides"]
 
 Floats = npt.NDArray[np.float64]
+
+OTHER = "Other"
+"""The class left out of the cells to find: the paper counts white blood cells ("691 of 701")."""
 
 
 class Matches(NamedTuple):
@@ -80,6 +85,81 @@ def match(cells: Sequence[Cell], found: Detections, *, threshold: float = 0.5, i
         tuple(place for place, left in zip(targets, free.tolist(), strict=True) if left),
         tuple(prediction for prediction, on in zip(alone, on_ignored, strict=True) if not on),
     )
+
+
+def by_group(
+    ds: Dataset,
+    found: Mapping[ImageId, Detections],
+    groups: Sequence[str],
+    *,
+    threshold: float = 0.5,
+    iou: float = 0.5,
+) -> npt.NDArray[np.int64]:
+    """The confusion matrix of each group, ``(groups, k + 1, k + 1)``, in the order of the groups' names.
+
+    A row for each true class and a last one for predictions without a cell (spurious); a column for each predicted class
+    and a last one for cells without a prediction (missed).
+
+    Parameters
+    ----------
+    ds
+        Images and cells; class ids follow the order of its taxonomy.
+    found
+        The detections of each image.
+    groups
+        The group (patient) of each image.
+    threshold, iou
+        As in `match`.
+
+    Examples
+    --------
+    >>> from pcm_leukemia import Box, Image, Taxonomy
+    >>> images = tuple(Image(ImageId(name), 90, 60) for name in "ab")
+    >>> cells = (Cell(ImageId("a"), 0, "Blast", Box(5, 5, 30, 30)), Cell(ImageId("b"), 0, "Blast", Box(5, 5, 30, 30)))
+    >>> one = Detections(np.array([[5, 5, 30, 30]], np.float32), np.ones(1, np.float32), np.zeros(1, np.int64))
+    >>> none = Detections(*(each[:0] for each in one))
+    >>> ds = Dataset("demo", Taxonomy("demo", ("Blast",)), images, cells)
+    >>> by_group(ds, {ImageId("a"): one, ImageId("b"): none}, ["P2", "P1"]).tolist()
+    [[[0, 1], [0, 0]], [[1, 0], [0, 0]]]
+    """
+    ids = ds.taxonomy.ids
+    numbers = {group: number for number, group in enumerate(sorted(set(groups)))}
+    tables = np.zeros((len(numbers), len(ids) + 1, len(ids) + 1), np.int64)
+    for image, group in zip(ds.images, groups, strict=True):
+        table, cells, here = tables[numbers[group]], ds.cells_of(image), found[image.id]
+        pairs, missed, spurious = match(cells, here, threshold=threshold, iou=iou)
+        for cell, prediction in pairs:
+            table[ids[cells[cell].label], here.labels[prediction]] += 1
+        for cell in missed:
+            table[ids[cells[cell].label], -1] += 1
+        for prediction in spurious:
+            table[-1, here.labels[prediction]] += 1
+    return tables
+
+
+def recalls(
+    times: npt.NDArray[np.int64], tables: npt.NDArray[np.int64], classes: Sequence[int]
+) -> npt.NDArray[np.float64]:
+    """The share of the cells that were found, in any class, in each draw of groups, ``(draws,)``; NaN without cells.
+
+    Parameters
+    ----------
+    times
+        How often each draw contains each group, ``(draws, groups)``.
+    tables
+        The confusion matrix of each group, as from `by_group`.
+    classes
+        The ids of the classes whose cells are to be found.
+
+    Examples
+    --------
+    >>> tables = np.array([[[0, 1], [0, 0]], [[1, 0], [0, 0]]])
+    >>> recalls(np.array([[1, 1], [2, 0]]), tables, [0]).tolist()
+    [0.5, 0.0]
+    """
+    cells = tables[:, classes].sum(axis=(1, 2))
+    found = tables[:, classes, :-1].sum(axis=(1, 2))
+    return ratio(times @ found, times @ cells)
 
 
 def sides(boxes: npt.NDArray[np.float32]) -> Floats:

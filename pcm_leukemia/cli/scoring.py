@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,10 +26,15 @@ from pcm_leukemia.loading import load_dataset
 
 __all__ = ["add_to"]
 
+Threshold = Annotated[
+    float | None,
+    typer.Option(min=0, max=1, help="Detectors: the lowest score of a found cell.", show_default="0.5"),
+]
+
 
 def add_to(app: typer.Typer) -> None:
     """Give the command line these commands."""
-    for command in (evaluate,):
+    for command in (evaluate, compare):
         app.command()(decodes_images(command))
 
 
@@ -39,10 +45,7 @@ def evaluate(
     data: Data,
     *,
     part: Part = None,
-    threshold: Annotated[
-        float | None,
-        typer.Option(min=0, max=1, help="Detectors: the lowest score of a found cell.", show_default="0.5"),
-    ] = None,
+    threshold: Threshold = None,
     as_json: AsJson = False,
     variant: Variant = None,
     split_name: SplitName = None,
@@ -57,10 +60,7 @@ def evaluate(
     opened = [baselines.Run.open(run) for run in runs]
     ds = load_dataset(data, split_name=split_name, variant=variant)
     options: dict[str, Any] = {"device": device, "batch": batch, "workers": workers, "progress": not as_json}
-    if threshold is not None:
-        if not any(run.baseline.kind == "detector" for run in opened):
-            raise WrongUsage("--threshold is for detectors; leave it out")
-        options["threshold"] = threshold
+    options |= _threshold(threshold, opened)
     if len(opened) == 1:
         found = baselines.evaluate(opened[0], ds, part, **options)
     elif len(opened) == 2:
@@ -69,3 +69,40 @@ def evaluate(
     else:
         raise WrongUsage("give one run, or a detector's and a classifier's")
     print(json.dumps(found.to_json(), ensure_ascii=False, indent=1) if as_json else found)
+
+
+def compare(
+    first: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.")],
+    second: Annotated[
+        Path, typer.Argument(metavar="RUN", help="The folder of another run of the same task.")
+    ],
+    data: Data,
+    *,
+    part: Part = None,
+    threshold: Threshold = None,
+    as_json: AsJson = False,
+    variant: Variant = None,
+    split_name: SplitName = None,
+    device: Device = "auto",
+    batch: Batch = 16,
+    workers: Workers = 4,
+) -> None:
+    """Compare two models on a part that neither has learned from.
+
+    Every difference of their scores has a 95 % interval over patients.
+    """
+    opened = (baselines.Run.open(first), baselines.Run.open(second))
+    ds = load_dataset(data, split_name=split_name, variant=variant)
+    options: dict[str, Any] = {"device": device, "batch": batch, "workers": workers, "progress": not as_json}
+    options |= _threshold(threshold, opened)
+    found = baselines.compare(*opened, ds, part, **options)
+    print(json.dumps(found.to_json(), ensure_ascii=False, indent=1) if as_json else found)
+
+
+def _threshold(threshold: float | None, runs: Sequence[baselines.Run]) -> dict[str, float]:
+    """--threshold as an argument, if it was given."""
+    if threshold is None:
+        return {}
+    if not any(run.baseline.kind == "detector" for run in runs):
+        raise WrongUsage("--threshold is for detectors; leave it out")
+    return {"threshold": threshold}

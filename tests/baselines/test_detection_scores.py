@@ -358,7 +358,12 @@ def test_as_text_and_as_json() -> None:
     assert lines[0] == about
     assert scores.overall.ap
     assert lines[1].startswith(f"mAP 50-95 {100 * scores.overall.ap:.1f} (")
-    share = f"{100 * scores.found / scores.findable:.1f}"
+    assert scores.recall is not None
+    assert scores.recall_interval is not None
+    assert 0 < scores.recall_interval.low < scores.recall < scores.recall_interval.high < 1
+    assert given["recall_interval"] == list(scores.recall_interval)
+    low, high = (f"{100 * end:.1f}" for end in scores.recall_interval)
+    share = f"{100 * scores.found / scores.findable:.1f} ({low} to {high})"
     found_line = f"found, in any class: {scores.found} of {cells} ({share}) at score 0.5, IoU 0.5"
     assert lines[2] == found_line
     assert lines[3].startswith("found at other scores: ")

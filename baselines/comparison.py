@@ -1,0 +1,181 @@
+"""Compares two runs of one task on the same part of a data set, which neither has learned from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pcm_leukemia.baselines.evaluation import part_to_score, predictions, reading_of, view_for
+from pcm_leukemia.baselines.inference import Classified, Detected
+from pcm_leukemia.baselines.metrics.classification import groups_of
+from pcm_leukemia.baselines.metrics.differences import (
+    Difference,
+    Drawn,
+    differences,
+    of_classifier,
+    of_detector,
+)
+from pcm_leukemia.baselines.run import Run
+from pcm_leukemia.dataset import Dataset
+
+__all__ = ["PairedComparison", "compare"]
+
+DRAWS = 1000
+SEED = 0
+
+
+@dataclass(frozen=True)
+class PairedComparison:
+    """The scores of two runs on one part of one data set, and their differences, by the name of the score.
+
+    The intervals come from `draws` draws of `groups` groups, the same for both runs; `unit` says what a group is: "patients"
+    or "images". `reading` says how the labels of a public data set were read, if there are several ways.
+    """
+
+    runs: tuple[Path, Path]
+    data: str
+    part: str
+    fingerprint: str
+    reading: str
+    scores: Mapping[str, Difference]
+    unit: str
+    groups: int
+    draws: int = DRAWS
+    seed: int = SEED
+
+    def to_json(self) -> dict[str, Any]:
+        """The scores as plain dictionaries and lists."""
+        return {
+            "runs": [str(run) for run in self.runs],
+            "data": self.data,
+            "part": self.part,
+            "fingerprint": self.fingerprint,
+            "reading": self.reading,
+            "scores": {name: each._asdict() for name, each in self.scores.items()},
+            "intervals": {
+                "over": self.unit,
+                "groups": self.groups,
+                "draws": self.draws,
+                "seed": self.seed,
+                "paired": True,
+            },
+        }
+
+    def __str__(self) -> str:
+        first, second = self.runs
+        read = f", labels read as {self.reading}" if self.reading else ""
+        width = max(map(len, self.scores), default=0)
+        lines = [
+            f"first: {first}, second: {second}, on {self.data}, part {self.part}{read}",
+            f"{'':{width}}{'first':>8}{'second':>8}  difference{'95 % interval':>20}{'second better':>15}",
+        ]
+        for name, each in self.scores.items():
+            line = (
+                f"{name:{width}}{100 * each.first:8.2f}{100 * each.second:8.2f}{100 * each.difference:+12.2f}"
+            )
+            if each.interval is not None and each.second_better is not None:
+                line += f"{each.interval!s:>20}{100 * each.second_better:13.1f} %"
+            lines.append(line)
+        lines.append(self._how_sure())
+        return "\n".join(lines)
+
+    def _how_sure(self) -> str:
+        if self.groups < 2:
+            return f"no intervals: they need at least two {self.unit}"
+        more = (
+            "" if self.unit == "patients" else "; without patient ids, they are narrower than they should be"
+        )
+        return (
+            f"difference: second less first. 95 % interval, and share of draws in which the second is better: {self.draws:,} "
+            f"draws of {self.groups:,} {self.unit}, the same for both, seed {self.seed}{more}"
+        )
+
+
+def compare(
+    first: Run,
+    second: Run,
+    ds: Dataset,
+    part: str | None = None,
+    *,
+    threshold: float = 0.5,
+    device: str = "auto",
+    batch: int = 16,
+    workers: int = 4,
+    progress: bool = False,
+) -> PairedComparison:
+    """Compare two models of one task, with 95 % intervals of the difference from a paired bootstrap over patients.
+
+    Classifiers are compared by accuracy, balanced accuracy, macro F1 over the classes that have cells, weighted F1, and the
+    F1 of each class; detectors by mAP 50-95, AP50, recall, and the AP of each class. Classes without cells are left out.
+    If an image has no patient, images are drawn.
+
+    Parameters
+    ----------
+    first, second
+        The trained models. The differences are those of the second less the first.
+    ds
+        A data set with their classes.
+    part
+        By default "test", or the whole of a data set without a split.
+    threshold
+        The lowest score at which a detector has found a cell, 0 to 1, for recall.
+    device, batch, workers, progress
+        As in `baselines.evaluate`.
+
+    Raises
+    ------
+    LeakySplit
+        If either model has learned from these images or their patients.
+    UnfitForTask
+        If cells have no box, or detectors would be scored on images that are annotated in part.
+    UnknownPart
+        If there is no such part.
+    ValueError
+        If the models differ in task or classes, or the classes of the data are not theirs.
+    """
+    if first.task != second.task:
+        raise ValueError(
+            f"{first.folder} was trained for {first.task}, {second.folder} for {second.task}; compare runs of one task"
+        )
+    if first.labels != second.labels:
+        raise ValueError(
+            f"{first.folder} has the classes {', '.join(first.labels)}, {second.folder} has {', '.join(second.labels)}; "
+            "compare runs of the same classes"
+        )
+    chosen, part = part_to_score(ds, part)
+    second.require_unseen(chosen)
+    view = view_for(first, chosen)
+    options: dict[str, Any] = {"device": device, "batch": batch, "workers": workers, "progress": progress}
+    one, other = (predictions(run, view, **options) for run in (first, second))
+    groups, unit = _groups(view, one)
+    scores = differences(_drawn(view, one, groups, threshold), _drawn(view, other, groups, threshold))
+    return PairedComparison(
+        runs=(first.folder, second.folder),
+        data=ds.name,
+        part=part,
+        fingerprint=ds.fingerprint,
+        reading=reading_of(ds),
+        scores=scores,
+        unit=unit,
+        groups=len(set(groups)),
+    )
+
+
+def _groups(view: Dataset, predicted: Detected | Classified) -> tuple[list[str], str]:
+    """The group of each image that was searched, or of each cell that was classified, and what a group is."""
+    if isinstance(predicted, Detected):
+        return groups_of(view, [image.id for image in view.images])
+    return groups_of(view, [cell.image for cell in predicted.cells])
+
+
+def _drawn(
+    view: Dataset, predicted: Detected | Classified, groups: list[str], threshold: float
+) -> dict[str, Drawn]:
+    """A model's scores with their draws."""
+    if isinstance(predicted, Detected):
+        return of_detector(view, *predicted, groups, threshold=threshold, draws=DRAWS, seed=SEED)
+    truths = [view.taxonomy.ids[cell.label] for cell in predicted.cells]
+    labels = view.taxonomy.labels
+    return of_classifier(truths, predicted.probabilities, labels, groups, draws=DRAWS, seed=SEED)
