@@ -267,7 +267,7 @@ def test_two_classifiers_on_the_same_patients(pair: tuple[Run, Run]) -> None:
     assert compared.scores["accuracy"] == (0.5, 1.0, 0.5, (0.5, 0.5), 1.0)
     assert compared.scores["F1 of Lymphocyte"].difference == 1
     text = str(compared)
-    assert text.splitlines()[2].split() == "accuracy 50.00 100.00 +50.00 50.00 to 50.00 100.0 %".split()
+    assert " ".join(text.splitlines()[2].split()) == "accuracy 50.00 100.00 +50.00 50.00 to 50.00 100.0 %"
     assert text.endswith("1,000 draws of 2 patients, the same for both, seed 0")
     given = json.loads(json.dumps(compared.to_json()))
     assert given["scores"]["accuracy"]["interval"] == [0.5, 0.5]
