@@ -42,7 +42,8 @@ class Baseline(NamedTuple):
     """A reference model as its .toml describes it.
 
     `kind` is "detector" or "classifier", `paper` is its name in the paper's tables, and `presets` maps the name of each
-    preset to the `values` that it changes.
+    preset to the `values` that it changes. `pretrained_on` names the public data sets that its published weights have seen
+    without labels.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Baseline(NamedTuple):
     paper: str
     values: Mapping[str, Any]
     presets: Mapping[str, Mapping[str, Any]]
+    pretrained_on: tuple[str, ...] = ()
 
     @property
     def module(self) -> Module:
@@ -76,7 +78,15 @@ def find(name: str) -> Baseline:
         raise ValueError(f'baseline "{name}": no such model; use one of: {", ".join(known)}')
     table = tomllib.loads(baselines.settings_file(name).read_text(encoding="utf-8"))
     presets = {"paper": {}, **table.get("presets", {})}
-    return Baseline(name, table["kind"], tuple(table["tasks"]), table["paper"], table["settings"], presets)
+    return Baseline(
+        name,
+        table["kind"],
+        tuple(table["tasks"]),
+        table["paper"],
+        table["settings"],
+        presets,
+        tuple(table.get("pretrained_on", ())),
+    )
 
 
 def settings(baseline: Baseline, preset: str = "paper", changes: Mapping[str, Any] | None = None) -> Any:

@@ -9,7 +9,8 @@ ResNet50 is of `timm`, it has no module: its .toml names that of the other (``co
 - ``load(folder, settings, labels, device)``: the trained model, a `Detector` or a `Classifier`.
 
 The .toml has ``kind`` ("detector" or "classifier"), ``tasks``, ``paper`` (its name in the paper's tables),
-``[settings]`` with the paper's values, and ``[presets.quick]`` and ``[presets.smoke]`` with what they change.
+``[settings]`` with the paper's values, and ``[presets.quick]`` and ``[presets.smoke]`` with what they change. If its
+published weights have seen public data sets of `sources`, ``pretrained_on`` names these.
 """
 
 from __future__ import annotations
@@ -25,11 +26,26 @@ import numpy.typing as npt
 
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.images import Pixels
+from pcm_leukemia.schema import IGNORE, ImageId
 
 if TYPE_CHECKING:
     import torch  # predictions are scored without it
 
-__all__ = ["Classifier", "Detections", "Detector", "Job", "Module", "inside"]
+__all__ = ["DOMAINS", "Classifier", "Detections", "Detector", "Job", "Module", "Target", "inside"]
+
+DOMAINS = ("source", "target")
+"""The two domains of an adaptation, in the order of their numbers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The images of another hospital, in train and val, to which a model is adapted.
+
+    `share` is the expected share of a training batch that is drawn from them, 0 to 1. None draws all cells equally often.
+    """
+
+    images: frozenset[ImageId]
+    share: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +53,8 @@ class Job:
     """What to learn from, and where to put the result.
 
     `train` and `val` are views of one task: their taxonomy has the classes to learn, in the order of their ids. `device`
-    is torch's name of the device ("cuda", "cpu"); `devices` is the number of devices.
+    is torch's name of the device ("cuda", "cpu"); `devices` is the number of devices. If there is a `target`, the epoch to
+    keep is the one with the highest mean of the scores on each of `domains`.
     """
 
     train: Dataset
@@ -49,6 +66,15 @@ class Job:
     workers: int = 0
     resume: bool = False
     progress: bool = False
+    target: Target | None = None
+
+    @property
+    def domains(self) -> tuple[str, ...]:
+        """`DOMAINS` if both have cells in val; otherwise none, and val is scored as a whole."""
+        if self.target is None:
+            return ()
+        sides = {cell.image in self.target.images for cell in self.val.cells if cell.label != IGNORE}
+        return DOMAINS if len(sides) == len(DOMAINS) else ()
 
 
 class Detections(NamedTuple):

@@ -14,6 +14,7 @@ from pcm_leukemia.baselines.metrics import classification as classification_scor
 from pcm_leukemia.baselines.metrics import detection as detection_scores
 from pcm_leukemia.baselines.metrics.classification import ClassificationScores
 from pcm_leukemia.baselines.metrics.detection import AveragePrecision, DetectionScores
+from pcm_leukemia.baselines.pretraining import note_on
 from pcm_leukemia.baselines.run import Run
 from pcm_leukemia.baselines.two_stage import OTHER, TwoStage
 from pcm_leukemia.dataset import Dataset
@@ -43,7 +44,8 @@ class Evaluation:
     `end_to_end` has the scores of the pipeline over all classes: each white cell is located by the detector and labelled
     by the classifier. There, a cell counts as found by the detector's score, and the product of both scores ranks the cells
     for average precision. `reading` says how the labels of a public data set were read, if there are several ways, and
-    `started_from` from which weights the training of each run started.
+    `started_from` from which weights the training of each run started. `pretraining` says so if these weights may
+    have seen the data set without labels.
     """
 
     runs: tuple[Path, ...]
@@ -56,6 +58,7 @@ class Evaluation:
     one_label: AveragePrecision | None = None
     classification: ClassificationScores | None = None
     end_to_end: DetectionScores | None = None
+    pretraining: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """All scores as plain dictionaries and lists."""
@@ -73,6 +76,7 @@ class Evaluation:
             "started_from": list(self.started_from),
             **{name: each.to_json() for name, each in scores.items() if each is not None},
             **({"one_label": {"mAP": self.one_label._asdict()}} if self.one_label else {}),
+            **({"pretraining": self.pretraining} if self.pretraining else {}),
         }
 
     def __str__(self) -> str:
@@ -85,6 +89,8 @@ class Evaluation:
         lines = [f"{' and '.join(str(run) for run in self.runs)} on {self.data}, part {self.part}{read}"]
         if self.started_from:
             lines.append(f"started from: {' and '.join(self.started_from)}")
+        if self.pretraining:
+            lines.append(f"note: {self.pretraining}")
         for title, scores in titles.items():
             if scores is not None:
                 lines += [f"{title}:", *(f"  {line}" for line in str(scores).splitlines())]
@@ -139,6 +145,7 @@ def evaluate(
         ds.fingerprint,
         reading_of(ds),
         (run.started_from,),
+        pretraining=note_on(run, ds),
         **scores_of(view, predicted, threshold),
     )
     keep(run, result)
@@ -188,6 +195,7 @@ def evaluate_two_stage(
         runs=(detector.folder, classifier.folder),
         started_from=(detector.started_from, classifier.started_from),
         classification=on_truth.classification,
+        pretraining=on_truth.pretraining,
         end_to_end=detection_scores.score(
             nine,
             {image: each.as_found(other) for image, each in labelled.items()},

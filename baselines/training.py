@@ -13,10 +13,11 @@ import msgspec
 
 from pcm_leukemia import splits
 from pcm_leukemia.baselines import config, run
-from pcm_leukemia.baselines.contract import Job
+from pcm_leukemia.baselines.contract import Job, Target
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import DataWarning, MissingPart, Problem, UnfitForTask, either
 from pcm_leukemia.requirements import Incomplete, require
+from pcm_leukemia.schema import Split
 
 __all__ = ["train"]
 
@@ -35,6 +36,7 @@ def train(
     devices: int = 1,
     workers: int = 4,
     incomplete: Incomplete = "refuse",
+    target: Target | None = None,
     progress: bool = False,
 ) -> run.Run:
     """Train a reference model on the part "train" of a data set, and choose its best epoch on "val".
@@ -70,6 +72,8 @@ def train(
     incomplete
         What a detector does with images that may have cells without an annotation: "refuse" them, or "keep" them and
         learn such cells as background.
+    target
+        The images of another hospital among `ds`, to which the model is adapted: the epoch is chosen on both domains alike.
     progress
         Whether to show a progress bar.
 
@@ -90,13 +94,17 @@ def train(
     ExportError
         If `out` holds something else.
     ValueError
-        If the model does not do the task, or a setting is unknown.
+        If the model does not do the task, a setting is unknown, or a detector is to draw a share from the target.
     """
     model = config.find(baseline)
     task = task or model.tasks[0]
     if task not in model.tasks:
         raise ValueError(
             f'task "{task}": {baseline} does {" and ".join(model.tasks)}; use {" or ".join(model.tasks)}'
+        )
+    if target is not None and target.share is not None and model.kind != "classifier":
+        raise ValueError(
+            f"target_share {target.share}: {baseline} is a detector, which draws every image once in an epoch; leave it out"
         )
     changes = {**(settings or {}), **({"weights": weights} if weights is not None else {})}
     numbers = config.settings(model, preset, changes)
@@ -105,7 +113,7 @@ def train(
     train_on, choose_on = _parts(ds, task)
     if model.kind == "detector":
         train_on, choose_on = (_complete(view, incomplete) for view in (train_on, choose_on))
-    job = Job(train_on, choose_on, Path(out), seed, run.device_of(device), devices, workers)
+    job = Job(train_on, choose_on, Path(out), seed, run.device_of(device), devices, workers, target=target)
     assert ds.split is not None
     asked = {
         "baseline": baseline,
@@ -117,6 +125,9 @@ def train(
         "data": ds.fingerprint,
         "split": run.split_fingerprint(ds.split),
     }
+    if target is not None:
+        images = run.split_fingerprint(Split("target", dict.fromkeys(target.images, "target")))
+        asked["target"] = {"images": images, "share": target.share}
     if run.is_run(out) and (there := run.Run.open(out)).done and there.record["asked"] == asked:
         return there
     with run.start(out, asked, ds, job.device) as (_, resume, result):

@@ -26,6 +26,7 @@ from rich.progress import track
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from pcm_leukemia.baselines import stain
+from pcm_leukemia.baselines.contract import Target
 from pcm_leukemia.baselines.cutting import cut_cells
 from pcm_leukemia.dataset import Dataset as Cells
 from pcm_leukemia.errors import ExportError
@@ -37,7 +38,8 @@ __all__ = ["Draw", "Draws", "Pictures", "Prepare", "Rows", "loader", "write"]
 
 Draw: TypeAlias = tuple[int, list[int]]
 """One batch: the epoch that it is drawn for, and the numbers of its items."""
-Batch: TypeAlias = tuple[torch.Tensor, torch.Tensor]
+Batch: TypeAlias = tuple[torch.Tensor, ...]
+"""Inputs, labels and, of data with domains, the number of each item's domain."""
 
 
 @dataclass(frozen=True)
@@ -70,11 +72,19 @@ class Prepare:
 
 
 def write(
-    ds: Cells, folder: Path, prepare: Prepare, padding: int, *, workers: int = 0, progress: bool = False
+    ds: Cells,
+    folder: Path,
+    prepare: Prepare,
+    padding: int,
+    *,
+    target: Target | None = None,
+    workers: int = 0,
+    progress: bool = False,
 ) -> Pictures:
     """Cut and prepare the cells of `ds` into a file in `folder`, or use the file that is already there.
 
-    The items are those of `torchdata.Crops`, in the same order and with the same pixels before `prepare`.
+    The items are those of `torchdata.Crops`, in the same order and with the same pixels before `prepare`. If there is a
+    `target`, the domain of a cell is 1 in its images and 0 in others.
 
     Raises
     ------
@@ -103,13 +113,15 @@ def write(
             for place, picture in enumerate(bar):
                 array[place] = picture.numpy()
             array.flush()
-    return Pictures(file, np.array([ds.taxonomy.ids[cell.label] for cell in cells], np.int64))
+    labels = np.array([ds.taxonomy.ids[cell.label] for cell in cells], np.int64)
+    domains = None if target is None else np.array([cell.image in target.images for cell in cells], np.int64)
+    return Pictures(file, labels, domains=domains)
 
 
 class Pictures(Dataset[Batch]):
     """Batches from a file of `write`: item ``(epoch, [i, ...])`` is (uint8 ``(n, 3, s, s)``, int64 ``(n,)``).
 
-    `change` may give each picture other colours. Before each call, torch is seeded from `seed`, the epoch and the
+    `domains` has the number of each picture's domain; if given, it is the third tensor of a batch, int64 ``(n,)``. `change` may give each picture other colours. Before each call, torch is seeded from `seed`, the epoch and the
     picture's number, so that an epoch has the same pictures whichever process loads them.
     """
 
@@ -119,8 +131,10 @@ class Pictures(Dataset[Batch]):
         labels: npt.NDArray[np.int64],
         change: Callable[[Pixels], Pixels] | None = None,
         seed: int = 0,
+        domains: npt.NDArray[np.int64] | None = None,
     ) -> None:
         self.file, self.labels, self.change, self.seed = file, labels, change, seed
+        self.domains = domains
         self._opened: npt.NDArray[np.uint8] | None = None
 
     def __len__(self) -> int:
@@ -142,20 +156,32 @@ class Pictures(Dataset[Batch]):
                     torch.default_generator.manual_seed(int(seeds.generate_state(1)[0]))
                     seen = np.ascontiguousarray(pictures[place].transpose(1, 2, 0))
                     pictures[place] = self.change(seen).transpose(2, 0, 1)
-        return torch.from_numpy(pictures), torch.from_numpy(self.labels[numbers])
+        return torch.from_numpy(pictures), *_labels(self, numbers)
 
 
 class Rows(Dataset[Batch]):
     """Batches of features, ``(n, width)``, drawn like those of `Pictures`."""
 
-    def __init__(self, features: torch.Tensor, labels: npt.NDArray[np.int64]) -> None:
-        self.features, self.labels = features, labels
+    def __init__(
+        self,
+        features: torch.Tensor,
+        labels: npt.NDArray[np.int64],
+        domains: npt.NDArray[np.int64] | None = None,
+    ) -> None:
+        self.features, self.labels, self.domains = features, labels, domains
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def __getitem__(self, draw: Draw) -> Batch:
-        return self.features[draw[1]], torch.from_numpy(self.labels[draw[1]])
+        return self.features[draw[1]], *_labels(self, draw[1])
+
+
+def _labels(data: Pictures | Rows, numbers: list[int]) -> Iterator[torch.Tensor]:
+    """The labels of the items and, if there are any, their domains."""
+    yield torch.from_numpy(data.labels[numbers])
+    if data.domains is not None:
+        yield torch.from_numpy(data.domains[numbers])
 
 
 class Draws(Sampler[Draw]):

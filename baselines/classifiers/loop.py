@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from statistics import fmean
+from typing import Any, TypeAlias
 
 import lightning.pytorch as pl
 import numpy as np
@@ -30,10 +31,15 @@ from pcm_leukemia.baselines.contract import Job
 from pcm_leukemia.baselines.epoch_log import write_epochs
 from pcm_leukemia.baselines.metrics import classification as scores
 
-__all__ = ["BEST", "Learner", "Phase", "autocast", "ended", "result", "run", "seeded"]
+__all__ = ["BEST", "Learner", "Phase", "autocast", "chosen_by", "ended", "result", "run", "seeded"]
 
 BEST = "val_macro_f1"
-"""The score that chooses the epoch to keep (the first one with the highest), over the classes present in val."""
+"""The score that chooses the epoch to keep (the first one with the highest), over the classes present in val.
+
+If val has several domains, it is the mean of the scores of each domain, which are logged as ``val_macro_f1_DOMAIN``.
+"""
+
+Batch: TypeAlias = tuple[torch.Tensor, ...]
 
 FLOOR = 0.01
 """The learning rate ends at this fraction of its peak."""
@@ -62,7 +68,8 @@ class Phase:
 class Learner(pl.LightningModule):
     """What Lightning trains: a model from batches to logits, parts of which may be frozen.
 
-    Frozen parts stay in evaluation mode, so that a frozen batch norm also keeps its statistics.
+    Frozen parts stay in evaluation mode, so that a frozen batch norm also keeps its statistics. If there are `domains`,
+    validation batches have the number of each item's domain as their third tensor.
     """
 
     confusion: torch.Tensor
@@ -77,13 +84,15 @@ class Learner(pl.LightningModule):
         steps: int,
         augment: Callable[[torch.Tensor], torch.Tensor] | None = None,
         class_weights: torch.Tensor | None = None,
+        domains: tuple[str, ...] = (),
     ) -> None:
         super().__init__()
         self.model, self.phase, self.augment = model, phase, augment
-        self.seed, self.steps, self.classes = seed, steps, classes
+        self.seed, self.steps, self.classes, self.domains = seed, steps, classes, domains
         # not saved with the weights
         self.register_buffer("class_weights", class_weights, persistent=False)
-        self.register_buffer("confusion", torch.zeros(classes, classes, dtype=torch.long), persistent=False)
+        counts = torch.zeros(len(domains) or 1, classes, classes, dtype=torch.long)
+        self.register_buffer("confusion", counts, persistent=False)
 
     def on_train_epoch_start(self) -> None:
         """Seed the epoch, and put frozen parts in evaluation mode."""
@@ -93,34 +102,38 @@ class Learner(pl.LightningModule):
             if not any(weight.requires_grad for weight in part.parameters()):
                 part.eval()
 
-    def training_step(self, batch: tuple[torch.Tensor, torch.Tensor], _: int) -> torch.Tensor:
+    def training_step(self, batch: Batch, _: int) -> torch.Tensor:
         """The loss of a batch."""
-        inputs, labels = batch
+        inputs, labels, *_ignored = batch
         logits = self.model(inputs if self.augment is None else self.augment(inputs))
         weights: Any = self.class_weights
         loss = functional.cross_entropy(logits.float(), labels, weight=weights)
         self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(labels), sync_dist=True)
         return loss
 
-    def validation_step(self, batch: tuple[torch.Tensor, torch.Tensor], _: int) -> None:
-        """Add a batch to the confusion matrix."""
-        inputs, labels = batch
+    def validation_step(self, batch: Batch, _: int) -> None:
+        """Add a batch to the confusion matrix of each domain."""
+        inputs, labels, *more = batch
         logits = self.model(inputs).float()
         loss = functional.cross_entropy(logits, labels)
         self.log("val_loss", loss, on_step=False, on_epoch=True, batch_size=len(labels), sync_dist=True)
         # in whole numbers: under autocast, a product of matrices would round counts above 256
-        pairs = labels * self.classes + logits.argmax(1)
-        counts = torch.bincount(pairs, minlength=self.classes**2)
-        self.confusion += counts.reshape(self.classes, self.classes)
+        rows = labels + more[0] * self.classes if self.domains else labels
+        pairs = rows * self.classes + logits.argmax(1)
+        counts = torch.bincount(pairs, minlength=self.confusion.numel())
+        self.confusion += counts.reshape(self.confusion.shape)
 
     def on_validation_epoch_end(self) -> None:
-        """Score the confusion matrix, summed over all processes."""
+        """Score the confusion matrices, summed over all processes."""
         summed = self.trainer.strategy.reduce(self.confusion.clone(), reduce_op="sum")
         assert isinstance(summed, torch.Tensor)
         self.confusion.zero_()
-        matrix = summed.cpu().numpy()
-        self.log("val_accuracy", scores.accuracy(matrix))
-        self.log(BEST, scores.macro_f1(matrix))
+        matrices = summed.cpu().numpy()
+        self.log("val_accuracy", scores.accuracy(matrices.sum(axis=0)))
+        of_domains = [scores.macro_f1(matrix) for matrix in matrices]
+        for domain, score in zip(self.domains, of_domains, strict=False):
+            self.log(f"{BEST}_{domain}", score)
+        self.log(BEST, fmean(of_domains))
 
     def configure_optimizers(self) -> Any:
         """AdamW, without weight decay on biases and norms."""
@@ -159,7 +172,9 @@ class _EpochLog(pl.Callback):
         seen = trainer.callback_metrics
         rate = trainer.optimizers[0].param_groups[0]["lr"]
         row = {"epoch": trainer.current_epoch + 1, "rate": float(rate)}
-        self.rows.append({**row, **{key: float(seen[key]) for key in self.LOGGED}})
+        domains: tuple[str, ...] = pl_module.domains  # type: ignore[assignment]
+        logged = (*self.LOGGED, *(f"{BEST}_{domain}" for domain in domains))
+        self.rows.append({**row, **{key: float(seen[key]) for key in logged}})
         if pl_module.global_rank == 0:
             write_epochs(self.file, self.rows)
 
@@ -205,8 +220,13 @@ def result(learner: Learner, job: Job) -> Mapping[str, Any]:
         "epochs": len(rows),
         "best_epoch": int(row["epoch"]),
         "val_accuracy": float(row["val_accuracy"]),
-        BEST: float(row[BEST]),
+        **{name: float(value) for name, value in row.items() if name.startswith(BEST)},
     }
+
+
+def chosen_by(job: Job) -> str:
+    """What chose the epoch, in words for the record."""
+    return f"{BEST}, the mean of {' and '.join(job.domains)}" if job.domains else BEST
 
 
 def _folder(phase: Phase, job: Job) -> Path:

@@ -15,6 +15,7 @@ from torch import nn
 from pcm_leukemia.baselines import stain
 from pcm_leukemia.baselines.classifiers import loop
 from pcm_leukemia.baselines.classifiers.augmentation import augment
+from pcm_leukemia.baselines.classifiers.balance import class_weights, draw_weights
 from pcm_leukemia.baselines.classifiers.crops import Draws, Pictures, Rows, loader
 from pcm_leukemia.baselines.classifiers.network import Network
 from pcm_leukemia.baselines.classifiers.settings import Settings
@@ -91,25 +92,26 @@ class Course:
     ) -> Mapping[str, Any]:
         """Run one phase, unless it had finished before; leaves the weights of its best epoch in the model."""
         settings, job = self.settings, self.job
-        # the same total weight for each class that occurs; over all cells, the mean weight is 1
-        cells = np.bincount(self.train.labels, minlength=self.network.head.out_features)
-        even = np.zeros(len(cells))
-        even[cells > 0] = len(self.train) / np.count_nonzero(cells) / cells[cells > 0]
-        seed = int(np.random.SeedSequence([job.seed, phase.number]).generate_state(1)[0])
-        draws = Draws(
-            len(self.train),
-            settings.batch,
-            seed,
-            even[self.train.labels] if settings.balance == "draw" else None,
+        classes = self.network.head.out_features
+        drawn = draw_weights(
+            self.train.labels,
+            classes,
+            by_class=settings.balance == "draw",
+            domains=self.train.domains,
+            target_share=job.target.share if job.target else None,
         )
+        even = class_weights(self.train.labels, classes, drawn)
+        seed = int(np.random.SeedSequence([job.seed, phase.number]).generate_state(1)[0])
+        draws = Draws(len(self.train), settings.batch, seed, drawn)
         learner = loop.Learner(
             model,
             phase,
-            classes=len(cells),
+            classes=classes,
             seed=job.seed,
             steps=len(draws),
             augment=partial(augment, colour=settings.color_jitter) if model is self.network else None,
             class_weights=torch.tensor(even, dtype=torch.float32) if settings.balance == "loss" else None,
+            domains=job.domains,
         )
         if not loop.ended(phase, job):
             train, val = data()
@@ -126,8 +128,8 @@ class Course:
         """The pictures of both parts; for "hed", the stain of those to train on changes in every epoch."""
         if self.settings.stain != "hed":
             return self.train, self.val
-        change = stain.augmentation("hed")
-        return Pictures(self.train.file, self.train.labels, change, self.job.seed), self.val
+        train, change = self.train, stain.augmentation("hed")
+        return Pictures(train.file, train.labels, change, self.job.seed, train.domains), self.val
 
     def _features(self) -> tuple[Rows, Rows]:
         """The frozen backbone's features of both parts, without augmentation; computed once."""
@@ -138,12 +140,13 @@ class Course:
         for pictures in (self.train, self.val):
             batches = loader(pictures, Draws(len(pictures), batch), device, self.job.workers)
             with loop.autocast(precision, device):
-                rows.append(Rows(features(self.network, batches, device), pictures.labels))
+                found = features(self.network, batches, device)
+            rows.append(Rows(found, pictures.labels, pictures.domains))
         return rows[0], rows[1]
 
 
 def features(network: Network, batches: Any, device: str) -> torch.Tensor:
     """The features of all pictures, from a network in evaluation mode: float32, ``(n, width)``, on the CPU."""
     with torch.no_grad():
-        found = [network.features(pictures.to(device, non_blocking=True)).float() for pictures, _ in batches]
+        found = [network.features(pictures.to(device, non_blocking=True)).float() for pictures, *_ in batches]
         return torch.cat(found).cpu()

@@ -61,7 +61,13 @@ def train(job: Job, settings: Settings) -> Mapping[str, Any]:
         prepare = _preparation(job.train, settings, network.image_size, job.workers)
         train, val = (
             crop_cache.write(
-                ds, job.out / "cache", prepare, settings.padding, workers=job.workers, progress=job.progress
+                ds,
+                job.out / "cache",
+                prepare,
+                settings.padding,
+                target=job.target,
+                workers=job.workers,
+                progress=job.progress,
             )
             for ds in (job.train, job.val)
         )
@@ -71,7 +77,7 @@ def train(job: Job, settings: Settings) -> Mapping[str, Any]:
     ignored = {part: ds.ignored for part, ds in (("train", job.train), ("val", job.val))}
     return {
         **record,
-        "chosen_by": loop.BEST,
+        "chosen_by": loop.chosen_by(job),
         "cells": {"train": len(train), "val": len(val)},
         "ignored": ignored,
     }

@@ -1,42 +1,41 @@
 """Adaptation to another hospital with a few of its labels: section 2.3.3 and Table 7 of the paper.
 
 A share of the target is drawn at random and added to the training data; the model is trained again and scored on the
-rest of the target only. A file keeps the draw, and no score ever comes from the drawn images.
+rest of the target only. A fifth of the share chooses the epoch together with the source's validation part: by the mean of
+the scores on both. A file keeps the draw, and no score ever comes from the drawn images.
 """
 
 from __future__ import annotations
 
-import random
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any, Literal
 
-from pcm_leukemia import files, splits
+from pcm_leukemia import files
 from pcm_leukemia.baselines import training
+from pcm_leukemia.baselines.contract import Target
 from pcm_leukemia.baselines.evaluation import Evaluation, evaluate
-from pcm_leukemia.baselines.run import Run, is_run
+from pcm_leukemia.baselines.experiments.share import TEST, Size, Unit, draw, keep, size, to_learn_from
+from pcm_leukemia.baselines.run import Run
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.errors import ExportError, Problem, UnfitForTask, option
 from pcm_leukemia.joining import concat
-from pcm_leukemia.schema import IGNORE, ImageId, Split
-from pcm_leukemia.splits import LEARNED_FROM, draw_keys, unit_of
+from pcm_leukemia.schema import ImageId
+from pcm_leukemia.splits import LEARNED_FROM
 
-__all__ = ["Adaptation", "Adapted", "Start", "Unit", "adapt", "adapt_over", "draw", "mean_and_spread"]
+__all__ = ["Adaptation", "Adapted", "Size", "Start", "Unit", "adapt", "adapt_over", "draw", "mean_and_spread"]
 
-Unit = Literal["patient", "image"]
 Start = Literal["afresh", "run"]
-
-ADAPT, TEST = "adapt", "test"
 
 
 @dataclass(frozen=True)
 class Adapted:
     """One adaptation: the run, and its scores on the unseen part of the target.
 
-    `before` has the scores of the original model on the same images.
+    `before` has the scores of the original model on the same images. `train` and `val` are what was drawn from the target
+    to train on and to choose the epoch.
     """
 
     fraction: float
@@ -44,99 +43,13 @@ class Adapted:
     run: Run
     before: Evaluation
     after: Evaluation
+    train: Size
+    val: Size
 
-
-def draw(
-    ds: Dataset, fraction: float, seed: int = 0, *, unit: Unit = "image", stratified: bool = False
-) -> Split:
-    """Draw a share of a data set to adapt to (part "adapt"); the rest (part "test") is scored.
-
-    Parameters
-    ----------
-    ds
-        The target. Images without cells are drawn like any other.
-    fraction
-        The share, between 0 and 1; at least one image or patient is drawn, and at least one is left.
-    seed
-        The seed of the draw.
-    unit
-        "image" draws images, as in the paper: a patient may be on both sides, so the scores are an upper bound.
-        "patient" draws whole patients. A group of images stays together either way, and so do images with the same
-        file, with their patients: else the model would be scored on what it has learned from.
-    stratified
-        Whether to draw from every class separately, by the most frequent class of the image or patient.
-
-    Raises
-    ------
-    ValueError
-        If `fraction` is not between 0 and 1, there are fewer than two units to draw from, or an image has no patient
-        and patients are drawn.
-
-    Examples
-    --------
-    >>> from pcm_leukemia import NINE, Image
-    >>> ds = Dataset("demo", NINE, tuple(Image(ImageId(f"{n}.png"), 8, 8) for n in range(10)))
-    >>> split = draw(ds, 0.2)
-    >>> sorted(split.part_of.values()).count("adapt")
-    2
-    """
-    if not 0 < fraction < 1:
-        raise ValueError(f"fraction {fraction}: must be between 0 and 1, such as 0.1")
-    units = _units(ds, unit)
-    if len(units) < 2:
-        what = f"has {len(units)} {unit}s"
-        raise UnfitForTask(
-            [Problem(ds.name, what, "at least two are needed, one to adapt to and one to score on")]
-        )
-    strata: dict[str, list[str]] = defaultdict(list)
-    for name, images in units.items():
-        strata[_class_of(ds, images) if stratified else ""].append(name)
-    drawn: set[str] = set()
-    for stratum, names in sorted(strata.items()):
-        chance = random.Random(f"{seed}/{stratum}")  # noqa: S311 - to be repeated, not to be secret
-        drawn.update(chance.sample(sorted(names), round(fraction * len(names))))
-    chance = random.Random(f"{seed}/one")  # noqa: S311
-    if not drawn:
-        drawn = {chance.choice(sorted(units))}
-    elif len(drawn) == len(units):
-        drawn.remove(chance.choice(sorted(drawn)))
-    part_of = {image: ADAPT if name in drawn else TEST for name, images in units.items() for image in images}
-    made = {
-        "method": f"{'stratified' if stratified else 'random'} draw by {unit}",
-        "fraction": str(fraction),
-        "seed": str(seed),
-    }
-    if unit == "image" and any(image.patient for image in ds.images):
-        made["patients"] = "may be on both sides: scores are an upper bound"
-    patient_of = {image.id: image.patient for image in ds.images if image.patient}
-    return Split("adaptation", part_of, made, patient_of)
-
-
-def _units(ds: Dataset, unit: Unit) -> dict[str, list[ImageId]]:
-    """The units to draw, by name: patients or images, each with everything in the same group and of the same file."""
-    patients = {image.id for image in ds.images if image.patient is not None}
-    lacking = next((image.id for image in ds.images if image.id not in patients), None)
-    if unit == "patient" and lacking is not None:
-        raise ValueError(
-            f'{ds.name}: image "{lacking}" has no patient; draw by image: {option("unit", "image")}'
-        )
-    if unit == "patient":
-        whole: Mapping[ImageId, str] = unit_of(ds, same_file=True)
-    else:
-        keys = draw_keys(ds)
-        whole = {image.id: f"group {keys[image.id].key}" for image in ds.images if keys[image.id].tied}
-    units: dict[str, list[ImageId]] = defaultdict(list)
-    for image in ds.images:
-        units[whole.get(image.id, f"image {image.id}")].append(image.id)
-    return units
-
-
-def _class_of(ds: Dataset, images: Sequence[ImageId]) -> str:
-    counts: dict[str, int] = defaultdict(int)
-    for image in images:
-        for cell in ds.cells_of(image):
-            counts[cell.label] += cell.label != IGNORE
-    return max(sorted(counts), key=counts.__getitem__, default="")
+    @property
+    def chosen_by(self) -> str:
+        """The score that chose the epoch, as the run recorded it."""
+        return str(self.run.record["result"].get("chosen_by", ""))
 
 
 def adapt(
@@ -150,6 +63,7 @@ def adapt(
     stratified: bool = False,
     with_source: bool = True,
     start: Start = "afresh",
+    target_share: float | None = None,
     source: Dataset | None = None,
     device: str = "auto",
     devices: int = 1,
@@ -158,8 +72,8 @@ def adapt(
 ) -> Adapted:
     """Train a run's model again with a share of the target added, and score it on the rest of the target.
 
-    A fifth of the share, together with the source's validation part, selects the best epoch; the paper draws validation
-    in the same way. The rest of the target is in neither.
+    Four fifths of the share are trained on. The other fifth and the source's validation part choose the epoch, by the mean
+    of the scores on both (`yolo11m`: by the score on all of their images together). The rest of the target is in neither.
 
     Parameters
     ----------
@@ -178,6 +92,9 @@ def adapt(
     start
         "afresh" starts from the weights that the run started from, "run" from its trained weights. The paper speaks of
         a "model adapted" and of "10 % incorporated into the training process".
+    target_share
+        Classifiers: the expected share of cells of the target in a training batch, between 0 and 1. By default, all cells
+        are drawn equally often, whichever side they are from.
     source
         The training data of the run, if its images have moved.
     device, devices, workers, progress
@@ -188,11 +105,13 @@ def adapt(
     LeakySplit
         If the run has learned from the rest of the target or its patients.
     ValueError
-        If the target has other classes or is too small to draw from, the source is not the training data of the run, or
-        a detector would start from its run.
+        If the target has other classes or is too small to draw from, the source is not the training data of the run,
+        `target_share` is out of range or given without the source's data, or a detector would start from its run or
+        draw a share.
     ExportError
         If `out` holds something else, such as another draw.
     """
+    _check_share(run, target_share, with_source=with_source)
     settings = dict(run.record["asked"]["settings"])
     if start == "run":
         if run.baseline.kind != "classifier":
@@ -206,12 +125,14 @@ def adapt(
     pieces = [_source(run, target.name, source)] if with_source else []
     run.require_unseen(target.part(TEST))
     folder = Path(out)
-    _keep_draw(split, folder, target)
-    pieces.append(_to_learn_from(target, seed, unit))
+    drawn = to_learn_from(target, seed, unit)
+    keep(split, drawn, folder, target)
+    joined = concat([*pieces, drawn])
+    theirs = frozenset(ImageId(f"{drawn.name}/{image.id}") for image in drawn.images)
     asked = run.record["asked"]
     adapted = training.train(
         asked["baseline"],
-        concat(pieces),
+        joined,
         folder / "run",
         task=run.task,
         preset=asked["preset"],
@@ -220,43 +141,29 @@ def adapt(
         device=device,
         devices=devices,
         workers=workers,
+        target=Target(theirs, target_share) if with_source else None,
         progress=progress,
     )
     options: dict[str, Any] = {"device": device, "workers": workers, "progress": progress}
     before, after = (evaluate(each, target, TEST, **options) for each in (run, adapted))
-    return Adapted(fraction, seed, adapted, before, after)
+    sizes = (size(drawn, part, run.task) for part in LEARNED_FROM)
+    return Adapted(fraction, seed, adapted, before, after, *sizes)
 
 
-def _keep_draw(split: Split, folder: Path, target: Dataset) -> None:
-    """Write the draw; a draw beside a run is what that run has learned from, and is not replaced."""
-    file = folder / "draw.csv"
-    if is_run(folder / "run") and file.exists():
-        before = splits.read(file, split.name)
-        if (before.part_of, before.made) != (split.part_of, dict(split.made)):
-            raise ExportError(
-                f"{file}: holds another draw, which the run beside it has learned from; name another folder"
-            )
+def _check_share(run: Run, share: float | None, *, with_source: bool) -> None:
+    if share is None:
         return
-    with files.disk_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        with files.new_file(file) as work:
-            splits.write(split, work, target)
-
-
-def _to_learn_from(target: Dataset, seed: int, unit: Unit) -> Dataset:
-    """The drawn share of the target, a fifth of it for validation."""
-    drawn = replace(target.part(ADAPT), split=None)
-    by_image = unit == "image"
-    if len(_units(drawn, unit)) < 2:  # a single unit is for training; the source selects the epoch
-        part_of = {image.id: "train" for image in drawn.images}
-        return drawn.with_split(
-            Split("adaptation", part_of, {"val_unit": unit}, val_shares_patients=by_image)
+    if not 0 < share < 1:
+        raise ValueError(f"target_share {share}: must be between 0 and 1, such as 0.5")
+    if not with_source:
+        raise ValueError(
+            f"target_share {share}: the target is all that is trained on without the source; leave it out"
         )
-    parts = draw(drawn, 0.2, seed, unit=unit).part_of
-    names = {ADAPT: "val", TEST: "train"}
-    made = {"val_unit": unit, "method": "a share of another data set, a fifth of it for validation"}
-    part_of = {image: names[part] for image, part in parts.items()}
-    return drawn.with_split(Split("adaptation", part_of, made, val_shares_patients=by_image))
+    if run.baseline.kind != "classifier":
+        raise ValueError(
+            f"target_share {share}: {run.folder} is the run of a detector, which draws every image once in an epoch; leave "
+            "it out"
+        )
 
 
 def _source(run: Run, target: str, given: Dataset | None) -> Dataset:
@@ -287,6 +194,8 @@ class Adaptation:
         return {
             "target": self.zero_shot.data,
             "reading": self.zero_shot.reading,
+            **({"pretraining": self.zero_shot.pretraining} if self.zero_shot.pretraining else {}),
+            "target_share": self.target_share,
             "zero_shot": _numbers(self.zero_shot),
             "fractions": [
                 {
@@ -294,11 +203,26 @@ class Adaptation:
                     "seeds": [one.seed for one in those],
                     "before": _spread([_numbers(one.before) for one in those]),
                     "after": _spread([_numbers(one.after) for one in those]),
-                    "each": [{"seed": one.seed, **_numbers(one.after)} for one in those],
+                    "each": [
+                        {
+                            "seed": one.seed,
+                            **_numbers(one.after),
+                            "train": one.train._asdict(),
+                            "val": one.val._asdict(),
+                            "chosen_by": one.chosen_by,
+                        }
+                        for one in those
+                    ],
                 }
                 for fraction, those in self._by_fraction().items()
             ],
         }
+
+    @property
+    def target_share(self) -> float | None:
+        """The expected share of the target in a training batch; None if all cells are drawn equally often."""
+        share: float | None = self.each[0].run.record["asked"].get("target", {}).get("share")
+        return share
 
     def _by_fraction(self) -> dict[float, list[Adapted]]:
         groups: dict[float, list[Adapted]] = defaultdict(list)
@@ -322,6 +246,12 @@ class Adaptation:
                     f"{100 * spread[name]['mean']:.2f} ± {100 * spread[name]['sd']:.2f}" for name in names
                 )
                 lines.append(f"{title:26}" + "".join(f"{cell:>20}" for cell in cells))
+            lines.append(f"  {_drawn(those)}")
+        lines.append(f"epochs chosen by {self.each[0].chosen_by}")
+        if self.zero_shot.pretraining:
+            lines.append(f"note: {self.zero_shot.pretraining}")
+        if self.target_share is not None:
+            lines.append(f"drawn from the target: {self.target_share:.0%} of each training batch, on average")
         return "\n".join(lines)
 
 
@@ -336,6 +266,7 @@ def adapt_over(
     stratified: bool = False,
     with_source: bool = True,
     start: Start = "afresh",
+    target_share: float | None = None,
     source: Dataset | None = None,
     device: str = "auto",
     devices: int = 1,
@@ -359,6 +290,7 @@ def adapt_over(
             stratified=stratified,
             with_source=with_source,
             start=start,
+            target_share=target_share,
             source=source,
             devices=devices,
             **options,
@@ -381,6 +313,21 @@ def _numbers(evaluation: Evaluation) -> dict[str, float]:
         "mAP50-95": evaluation.detection.overall.ap or 0.0,
         "AP50": evaluation.detection.overall.ap50 or 0.0,
     }
+
+
+def _drawn(those: Sequence[Adapted]) -> str:
+    """How much of the share of the target is trained on, and how much chooses the epoch."""
+
+    def sizes(part: Sequence[Size]) -> str:
+        return f"{_range([each.images for each in part])} images with {_range([each.cells for each in part])} cells"
+
+    train, val = ([getattr(one, part) for one in those] for part in LEARNED_FROM)
+    return f"of the target, {sizes(train)} train the model, {sizes(val)} choose the epoch"
+
+
+def _range(counts: Sequence[int]) -> str:
+    least, most = min(counts), max(counts)
+    return f"{least:,}" if least == most else f"{least:,} to {most:,}"
 
 
 def _spread(rows: Sequence[dict[str, float]]) -> dict[str, dict[str, float]]:

@@ -11,6 +11,7 @@ from typing import Any
 from pcm_leukemia import files, paper
 from pcm_leukemia.baselines.evaluation import evaluate, part_to_score, reading_of
 from pcm_leukemia.baselines.experiments.reproduction import EXPERIMENTS
+from pcm_leukemia.baselines.pretraining import note_on
 from pcm_leukemia.baselines.run import Run, device_of
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import LeakySplit, UnfitForTask
@@ -29,7 +30,7 @@ class Entry:
 
     The score is over `classes`, which both sides have, and over `cells` cells. `left_out` counts the cells of classes
     that the model has never seen. `paper` is the paper's number for the same case, and `reading` says how the labels of
-    the target were read.
+    the target were read, and `pretraining` says so if the model's pretrained weights may have seen the target.
     """
 
     run: str
@@ -43,6 +44,7 @@ class Entry:
     paper: float | None = None
     reading: str = ""
     refused: str = ""
+    pretraining: str = ""
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,8 @@ class Crossing:
         lines = ["| model | target | score | value | 95 % interval | cells | classes | paper |"]
         lines.append("|---|---|---|---|---|---|---|---|")
         lines += [_line(entry) for entry in self.entries]
+        notes = dict.fromkeys(entry.pretraining for entry in self.entries if entry.pretraining)
+        lines += [line for note in notes for line in ("", f"Note: {note}.")]
         return "\n".join(lines)
 
 
@@ -148,6 +152,7 @@ def _entries(run: Run, name: str, ds: Dataset, options: Mapping[str, Any]) -> li
             left_out,
             _published(run, name, metric),
             reading_of(ds),
+            pretraining=note_on(run, ds),
         )
         for metric, (value, interval) in values.items()
     ]

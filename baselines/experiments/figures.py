@@ -18,6 +18,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from pcm_leukemia.baselines.contract import DOMAINS
 from pcm_leukemia.baselines.metrics.detection import DetectionScores
 from pcm_leukemia.errors import CorruptFile, DataNotFound
 from pcm_leukemia.files import new_file
@@ -345,7 +346,9 @@ def _kind(name: str) -> str:
     """The panel that a column belongs to."""
     if name in ("lr", "rate") or name.startswith(("lr_", "rate_")):
         return "learning rate"
-    return "score" if _family(name) in _SCORES else "loss"
+    family = _family(name)
+    is_score = family in _SCORES or family.rpartition("_")[2] in DOMAINS
+    return "score" if is_score else "loss"
 
 
 def _family(name: str) -> str:

@@ -72,7 +72,10 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Reproduction:
-    """All rows, the figures, and how the labels of the targets were read if there are several ways."""
+    """All rows, the figures, and how the labels of the targets were read if there are several ways.
+
+    `pretraining` says so if the pretrained weights may have seen the target of Table 7.
+    """
 
     out: Path
     data: str
@@ -80,6 +83,7 @@ class Reproduction:
     rows: tuple[Comparison, ...]
     figures: Mapping[str, str] = field(default_factory=dict)
     readings: Mapping[str, str] = field(default_factory=dict)
+    pretraining: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """The rows and the figures as plain dictionaries."""
@@ -88,6 +92,7 @@ class Reproduction:
             "data": self.data,
             "preset": self.preset,
             "readings": dict(self.readings),
+            **({"pretraining": self.pretraining} if self.pretraining else {}),
             "rows": rows,
             "figures": dict(self.figures),
         }
@@ -101,6 +106,8 @@ class Reproduction:
         if self.preset != "paper":
             lines.append("These runs are smaller than the paper's; do not compare them with its numbers.")
         lines += [f"{name}: labels read as {how}." for name, how in self.readings.items()]
+        if self.pretraining:
+            lines.append(f"Note: {self.pretraining}.")
         for table in dict.fromkeys(row.table for row in self.rows):
             lines += ["", f"## {table}", "", "| model | test set | score | here | 95 % interval | paper |"]
             lines.append("|---|---|---|---|---|---|")
@@ -186,7 +193,8 @@ def reproduce(
     rows += _beyond(done, two_stage)
     readings = {name: how for name, target in targets.items() if (how := reading_of(target))}
     drawn = _draw(out / "figures", runs, done, two_stage)
-    result = Reproduction(out, ds.name, preset, tuple(rows), drawn, readings)
+    note = adapted.zero_shot.pretraining if adapted else ""
+    result = Reproduction(out, ds.name, preset, tuple(rows), drawn, readings, note)
     _write(result)
     return result
 

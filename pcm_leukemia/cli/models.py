@@ -208,6 +208,15 @@ def adapt(
     target_only: Annotated[
         bool, typer.Option("--target-only", help="Train without the source's data.")
     ] = False,
+    target_share: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            max=1,
+            help="Classifiers: the share of each training batch that is drawn from the target.",
+            show_default="as many as there are",
+        ),
+    ] = None,
     source: Annotated[
         Path | None,
         typer.Option(
@@ -232,6 +241,10 @@ def adapt(
         raise WrongUsage(
             "--source does not apply to --target-only, which uses no data of the source; leave it out"
         )
+    if target_share is not None and target_only:
+        raise WrongUsage(
+            "--target-share does not apply to --target-only, which trains on the target alone; leave it out"
+        )
     before = _trained(out, "*/run")
     found = baselines.adapt_over(
         baselines.Run.open(run),
@@ -243,6 +256,7 @@ def adapt(
         stratified=stratified,
         with_source=not target_only,
         start="run" if from_run else "afresh",
+        target_share=target_share,
         source=load_dataset(source) if source else None,
         device=device,
         devices=devices,

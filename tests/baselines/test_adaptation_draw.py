@@ -5,14 +5,21 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pcm_leukemia import NINE, Box, Cell, Dataset, Image, Patient, Split, splits, store
-from pcm_leukemia.baselines.experiments.adaptation import adapt, draw
+from pcm_leukemia.baselines.contract import Target
+from pcm_leukemia.baselines.evaluation import Evaluation
+from pcm_leukemia.baselines.experiments import share
+from pcm_leukemia.baselines.experiments.adaptation import Adaptation, Adapted, Size, adapt, draw
+from pcm_leukemia.baselines.metrics import classification as scores
 from pcm_leukemia.baselines.run import Run
+from pcm_leukemia.baselines.training import train
 from pcm_leukemia.errors import ExportError, LeakySplit
 from pcm_leukemia.schema import ImageId, PatientId
 
@@ -136,3 +143,97 @@ def test_the_draw_beside_a_run_stays_what_the_run_has_learned_from(tmp_path: Pat
     ):
         adapt(run, ds, out, 0.2, 8)
     assert (out / "draw.csv").read_bytes() == before
+
+
+def test_the_file_of_the_draw_says_what_each_image_is_for(tmp_path: Path) -> None:
+    ds = target({"Monocyte": 50, "Neutrophil": 50})
+    split = draw(ds, 0.1, 3)
+    ds = ds.with_split(split)
+    drawn = share.to_learn_from(ds, 3, "image")
+    share.keep(split, drawn, tmp_path, ds)
+    kept = splits.read(tmp_path / "draw.csv")
+    assert Counter(kept.part_of.values()) == {"train": 8, "val": 2, "test": 90}
+    assert drawn.split is not None
+    assert {image: part for image, part in kept.part_of.items() if part != "test"} == drawn.split.part_of
+    assert {kept.made[part] for part in kept.parts} == {"trained on", "chooses the epoch", "scored"}
+    assert [share.size(drawn, part, "classification") for part in ("train", "val")] == [(8, 8), (2, 2)]
+
+
+def test_the_draw_of_an_earlier_version_is_known(tmp_path: Path) -> None:
+    ds = target({"Monocyte": 30})
+    split = draw(ds, 0.2, 3)
+    ds = ds.with_split(split)
+    drawn = share.to_learn_from(ds, 3, "image")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "run.json").write_text("{}", encoding="utf-8")
+    splits.write(split, tmp_path / "draw.csv", ds)  # "adapt" for what trains and what chooses the epoch
+    before = (tmp_path / "draw.csv").read_bytes()
+    share.keep(split, drawn, tmp_path, ds)
+    assert (tmp_path / "draw.csv").read_bytes() == before
+
+
+def test_sizes_count_the_cells_of_the_task() -> None:
+    ds = target({"Monocyte": 3, "Other": 2})
+    ds = ds.with_split(draw(ds, 0.5, 0))
+    drawn = ds.with_split(Split("all", {image.id: "train" for image in ds.images}))
+    assert share.size(drawn, "train", "classification") == Size(5, 3)
+    assert share.size(drawn, "train", "wbc") == Size(5, 5)
+    assert share.size(drawn, "val", "wbc") == Size(0, 0)
+
+
+def adaptation_of(folder: Path, **asked: object) -> Adaptation:
+    """Two adaptations as `adapt_over` returns them, with scores that say nothing."""
+    run = Run(
+        folder, {"asked": asked, "result": {"chosen_by": "val_macro_f1, the mean of source and target"}}
+    )
+    found = scores.score([0, 1], np.eye(2), ("Monocyte", "Neutrophil"), ["a", "b"], unit="images")
+    evaluation = Evaluation((folder,), "target", "test", "", classification=found, pretraining="seen before")
+    each = (
+        Adapted(0.1, seed, run, evaluation, evaluation, Size(1447, cells), Size(362, 362))
+        for seed, cells in enumerate((1447, 1451))
+    )
+    return Adaptation(evaluation, tuple(each))
+
+
+def test_the_report_says_what_was_learned_from_and_what_chose_the_epoch(tmp_path: Path) -> None:
+    plain = adaptation_of(tmp_path)
+    text = str(plain)
+    assert (
+        "of the target, 1,447 images with 1,447 to 1,451 cells train the model, 362 images with 362 cells choose the "
+        "epoch\nepochs chosen by val_macro_f1, the mean of source and target\nnote: seen before"
+    ) in text
+    assert "of each training batch" not in text
+    (fraction,) = plain.to_json()["fractions"]
+    assert fraction["each"][1]["train"] == {"images": 1447, "cells": 1451}
+    assert fraction["each"][0]["val"] == {"images": 362, "cells": 362}
+    assert fraction["each"][0]["chosen_by"] == "val_macro_f1, the mean of source and target"
+    assert plain.to_json()["pretraining"] == "seen before"
+    assert plain.to_json()["target_share"] is None
+    half = adaptation_of(tmp_path, target={"images": "", "share": 0.5})
+    assert "drawn from the target: 50% of each training batch, on average" in str(half)
+    assert half.to_json()["target_share"] == 0.5
+
+
+@pytest.mark.parametrize(
+    ("baseline", "share_asked", "options", "sentence"),
+    [
+        ("resnet50", 1.0, {}, "target_share 1.0: must be between 0 and 1, such as 0.5"),
+        ("resnet50", 0.5, {"with_source": False}, "target_share 0.5: the target is all that is trained on"),
+        ("yolo11m", 0.5, {}, "target_share 0.5: .* is the run of a detector, which draws every image once"),
+        ("rtdetrv2_deim", 0.5, {}, "target_share 0.5: .* is the run of a detector, which draws every image"),
+    ],
+)
+def test_a_share_that_cannot_be_drawn_is_refused(
+    baseline: str, share_asked: float, options: dict[str, Any], sentence: str, tmp_path: Path
+) -> None:
+    asked = {"baseline": baseline, "task": "wbc", "settings": {}, "preset": "smoke", "seed": 0}
+    run = Run(tmp_path / "run", {"state": "done", "asked": asked})
+    with pytest.raises(ValueError, match=sentence):
+        adapt(run, target({"Monocyte": 9}), tmp_path / "out", 0.2, target_share=share_asked, **options)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_detector_is_not_trained_with_a_share(tmp_path: Path) -> None:
+    wanted = Target(frozenset({ImageId("a")}), 0.5)
+    with pytest.raises(ValueError, match="target_share 0.5: yolo11m is a detector, which draws every image"):
+        train("yolo11m", target({"Monocyte": 2}), tmp_path / "run", target=wanted)

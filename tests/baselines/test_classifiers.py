@@ -29,7 +29,7 @@ from pcm_leukemia.baselines.classifiers.augmentation import augment
 from pcm_leukemia.baselines.classifiers.backbones import backbone
 from pcm_leukemia.baselines.classifiers.network import CellClassifier, Network
 from pcm_leukemia.baselines.classifiers.phases import features
-from pcm_leukemia.baselines.contract import Classifier, Job
+from pcm_leukemia.baselines.contract import Classifier, Job, Target
 from pcm_leukemia.baselines.metrics import classification as scores
 from pcm_leukemia.baselines.precision import precision_of
 from pcm_leukemia.errors import CorruptFile, DataNotFound, ExportError
@@ -288,14 +288,24 @@ def test_the_epoch_kept_is_the_best_on_val(dots: Dataset, tmp_path: Path) -> Non
 @pytest.mark.trains
 def test_two_devices_learn_together(dots: Dataset, tmp_path: Path) -> None:
     settings = numbers(**TINY, strategy="lp+ft", epochs=2)
+    target = Target(frozenset({ImageId("0.png"), ImageId("7.png")}), share=0.5)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="torch")
-        record = classifiers.train(job(dots, tmp_path, devices=2), settings)
+        record = classifiers.train(job(dots, tmp_path, devices=2, target=target), settings)
     assert record["epochs"] == 2
     assert len(epochs(tmp_path)) == 3
     losses = [float(line.split(",")[2]) for line in epochs(tmp_path)[1:]]
     assert losses[1] < losses[0]
-    assert classifiers.load(tmp_path, settings, EIGHT, "cpu").labels == EIGHT
+    classifier = classifiers.load(tmp_path, settings, EIGHT, "cpu")
+    assert classifier.labels == EIGHT
+    assert record["chosen_by"] == "val_macro_f1, the mean of source and target"
+    of_domains = {}
+    for domain, image in (("source", "6.png"), ("target", "7.png")):  # each process saw half of both
+        said = inference.classify(classifier, dots.select(images=[ImageId(image)]), workers=0)
+        truths = [EIGHT.index(cell.label) for cell in said.cells]
+        of_domains[domain] = scores.score(truths, said.probabilities, EIGHT).macro_f1
+        assert record[f"val_macro_f1_{domain}"] == pytest.approx(of_domains[domain])
+    assert record["val_macro_f1"] == pytest.approx(np.mean(list(of_domains.values())))
 
 
 # ----------------------------------------------------------------------------------------------
@@ -650,4 +660,4 @@ def test_cells_are_counted_exactly_in_half_precision() -> None:
         warnings.simplefilter("ignore")  # no trainer takes the log
         learner.validation_step((logits, torch.zeros(501, dtype=torch.long)), 0)
         learner.validation_step((logits, torch.ones(501, dtype=torch.long)), 0)
-    assert learner.confusion.tolist() == [[501, 0], [501, 0]]
+    assert learner.confusion[0].tolist() == [[501, 0], [501, 0]]

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 import warnings
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -127,7 +128,7 @@ def test_nothing_that_was_drawn_is_scored_on(world: World) -> None:
     for seed in (0, 1):
         folder = world.folder / "reproduced" / "adaptation" / f"0.1-seed{seed}"
         split = splits.read(folder / "draw.csv", "adaptation")
-        drawn = {image for image, part in split.part_of.items() if part == "adapt"}
+        drawn = {image for image, part in split.part_of.items() if part != "test"}
         assert len(drawn) == round(0.1 * len(target.images))
         run = Run.open(folder / "run")
         learned = {i.id for i in run.dataset().images if i.id.startswith("lmu/")}
@@ -402,7 +403,15 @@ def test_adapt_on_the_command_line_draws_the_curve(world: World) -> None:
     told = json.loads(done.stdout)
     assert [share["fraction"] for share in told["fractions"]] == [0.2]
     with (world.folder / "curve" / "0.2-seed0" / "draw.csv").open() as stream:
-        assert sum("adapt" in line for line in csv.reader(stream)) > 5
+        parts = Counter(line[2] for line in csv.reader(stream) if len(line) > 2)
+    (share,) = told["fractions"]
+    (one,) = share["each"]
+    assert {part: one[part]["images"] for part in ("train", "val")} == {
+        part: parts[part] for part in ("train", "val")
+    }
+    assert one["train"]["images"] > one["val"]["images"] > 0
+    assert one["chosen_by"] == "val_macro_f1, the mean of source and target"
+    assert "pretraining" not in told  # from random weights
     assert told["reading"] == "strict or nine" or told["reading"].startswith("strict")
     begun = Run.open(world.folder / "curve" / "0.2-seed0" / "run").record["asked"]["settings"]["weights"]
     assert begun == "reproduced/runs/resnet50-classification/classifier.safetensors"
