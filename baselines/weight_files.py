@@ -17,11 +17,11 @@ from torch import nn
 
 from pcm_leukemia.errors import CorruptFile, DataNotFound, some
 
-__all__ = ["downloaded", "fill", "from_hub", "is_hub_name", "origin", "read"]
+__all__ = ["BAD_FILE", "downloaded", "fill", "from_hub", "is_hub_name", "origin", "read"]
 
 Fetched = TypeVar("Fetched")
 
-_BAD_FILE = (
+BAD_FILE = (
     OSError,
     EOFError,
     ValueError,
@@ -78,7 +78,7 @@ def read(path: Path, sha256: str = "") -> dict[str, Any]:
                     "ignore", "Detected pickle protocol"
                 )  # torch reads the file or raises
                 content = torch.load(path, map_location="cpu", weights_only=True)
-    except _BAD_FILE as error:
+    except BAD_FILE as error:
         reason = str(error).partition("\n")[0].partition(". This file")[0] or type(error).__name__
         raise CorruptFile(
             f"{path}: cannot be read as a file of weights alone ({reason}); download it again, and do not use a file "
@@ -194,7 +194,7 @@ def from_hub(name: str, fetch: Callable[[], Fetched]) -> Fetched:
     """
     try:
         return fetch()
-    except (OSError, RuntimeError, ValueError, LookupError) as error:
+    except (OSError, RuntimeError, ValueError, LookupError, SafetensorError) as error:
         reason = str(error).strip().partition("\n")[0]
         raise DataNotFound(
             f'weights "{name}": cannot be downloaded from the Hugging Face hub ({reason}); download them where there is a '

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -13,17 +14,18 @@ from typing import Any
 import timm
 import torch
 from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
+from timm.layers.patch_embed import PatchEmbed
 from timm.models import load_model_config_from_hf
 from torch import nn
 
 from pcm_leukemia.baselines import weight_files
 from pcm_leukemia.baselines.classifiers import dinobloom_weights as dinobloom
-from pcm_leukemia.errors import CorruptFile
+from pcm_leukemia.errors import CorruptFile, DataNotFound
 
 __all__ = ["Architecture", "Backbone", "backbone", "build", "fill"]
 
 _CLASSIFIERS = ("fc.", "head.", "classifier.")
-"""The layers that are left out, as timm and torchvision name them."""
+"""What classifiers are called in files of timm and torchvision, besides the name that timm gives for a model."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ class Backbone:
 
 @dataclass(frozen=True)
 class _Source:
-    """What timm calls a model without weights, and the same with its own pretrained weights ("" if they aren't there)."""
+    """A model, and the names by which timm creates it without and with its own weights ("" if there are none)."""
 
     architecture: Architecture
     bare: str
@@ -69,9 +71,9 @@ def backbone(model: str, weights: str | Path = "hub", *, image_size: int = 0, sh
         "timm/resnet50.a1_in1k"; a folder in the hub's layout, with its config.json; or DinoBloom: "dinobloom_small",
         "dinobloom_base", "dinobloom_large" or "dinobloom_giant" (or "base" alone).
     weights
-        "hub" for the model's own pretrained weights; a name on the hub; a file with a state_dict in timm's or
-        torchvision's names, with or without a classifier, or DinoBloom's published checkpoint; or "none" for random
-        weights.
+        "hub" for the model's own pretrained weights (those in the folder, if `model` is one); a name on the hub or a
+        folder in its layout; a file with a state_dict in timm's or torchvision's names, with or without a classifier,
+        or DinoBloom's published checkpoint; or "none" for random weights.
     image_size
         The side of the pictures in pixels; 0 for the model's own. A transformer's position embedding is interpolated.
     sha256
@@ -93,6 +95,8 @@ def backbone(model: str, weights: str | Path = "hub", *, image_size: int = 0, sh
     (torch.Size([2, 512]), 512)
     """
     source, origin = _source(model), weight_files.origin(weights)
+    if Path(weights).is_dir():
+        origin = "hub"
     if origin == "hub" and weights != "hub":
         source = _other(str(weights), model, source.architecture)
     if origin == "hub":
@@ -142,13 +146,15 @@ def fill(model: nn.Module, path: Path, sha256: str = "", *, published: bool = Fa
     else:
         weights = content.get("state_dict", content.get("model", content))
     convert = getattr(import_module(type(model).__module__), "checkpoint_filter_fn", None)
+    named = getattr(model, "pretrained_cfg", {}).get("classifier") or ()
+    classifiers = (*_CLASSIFIERS, *(f"{name}." for name in ([named] if isinstance(named, str) else named)))
     try:
         weights = convert(weights, model) if convert else weights
         own = model.state_dict()
         kept = {
             name: value
             for name, value in weights.items()
-            if isinstance(value, torch.Tensor) and (name in own or not name.startswith(_CLASSIFIERS))
+            if isinstance(value, torch.Tensor) and (name in own or not name.startswith(classifiers))
         }
     except (LookupError, ValueError, TypeError, AttributeError, RuntimeError, AssertionError) as error:
         raise CorruptFile(
@@ -164,31 +170,47 @@ def _source(model: str) -> _Source:
         hub = f"hf-hub:{dinobloom.HUB[size]}" if size in dinobloom.HUB else ""
         return _Source(Architecture(name, {"img_size": dinobloom.TRAINED_AT}), name, hub)
     if timm.is_model(model):
+        _require_tag(model)
         return _Source(Architecture(model), model, model)
-    if weight_files.is_hub_name(model) and not Path(model).is_dir():
+    if Path(model).is_dir():
+        return _folder(Path(model))
+    if weight_files.is_hub_name(model):
         name = model.removeprefix("hf-hub:")
         described = weight_files.from_hub(name, lambda: load_model_config_from_hf(name))
         _, architecture, arguments = described
         return _Source(Architecture(architecture, arguments), f"hf-hub:{name}", f"hf-hub:{name}")
-    if Path(model, "config.json").is_file():
-        return _folder(Path(model))
     near = get_close_matches(model, timm.list_models(), 1)
     hint = f"did you mean {near[0]}?" if near else "timm.list_models() lists them"
     raise ValueError(f'model "{model}": timm has no image model of that name; {hint}')
 
 
+def _require_tag(model: str) -> None:
+    """Refuse a name whose tag, the part after the dot, names no weights of the model."""
+    name, dot, _ = model.partition(".")
+    tagged = timm.list_models(f"{name}.*", pretrained=True)
+    if dot and model not in tagged:
+        near = get_close_matches(model, tagged, 1) or tagged[:1] or [name]
+        raise ValueError(f'model "{model}": timm has no weights of that name; did you mean {near[0]}?')
+
+
 def _folder(folder: Path) -> _Source:
     """A model in a folder of the hub's layout."""
+    file = folder / "config.json"
+    if not file.is_file():
+        raise DataNotFound(
+            f"{file}: no such file; give a folder that has config.json and model.safetensors, as on the hub"
+        )
     try:
-        description = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        description = json.loads(file.read_text(encoding="utf-8"))
         architecture, arguments = description["architecture"], description.get("model_args", {})
+        known = timm.is_model(architecture)
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise CorruptFile(
-            f"{folder / 'config.json'}: is not the description of a timm model ({error}); download the folder again"
+            f"{file}: is not the description of a timm model ({error}); download the folder again"
         ) from error
-    if not timm.is_model(architecture):
+    if not known:
         raise CorruptFile(
-            f'{folder / "config.json"}: timm has no image model "{architecture}"; give the folder of one of its models'
+            f'{file}: timm has no image model "{architecture}"; give the folder of one of its models'
         )
     name = f"local-dir:{folder}"
     return _Source(Architecture(architecture, arguments), name, name)
@@ -211,41 +233,51 @@ def _pretrained(source: _Source, model: str) -> nn.Module:
             f"model {model}: is not on the hub; download DinoBloom-G.pth from https://zenodo.org/records/10908163 "
             "and set weights to its path"
         )
-    name = source.pretrained.removeprefix("hf-hub:").removeprefix("local-dir:")
-    return weight_files.from_hub(
-        name,
-        lambda: timm.create_model(
-            source.pretrained, pretrained=True, num_classes=0, **source.architecture.arguments
-        ),
-    )
+    folder = source.pretrained.removeprefix("local-dir:")
+    if folder == source.pretrained:
+        name = source.pretrained.removeprefix("hf-hub:")
+        return weight_files.from_hub(
+            name, lambda: _created(source.pretrained, source.architecture, pretrained=True)
+        )
+    try:
+        return _created(source.pretrained, source.architecture, pretrained=True)
+    except (AssertionError, *weight_files.BAD_FILE) as error:
+        raise CorruptFile(
+            f"{folder}: its weights cannot be used ({_reason(error)}); download the folder again"
+        ) from error
 
 
-def _created(name: str, architecture: Architecture, *, scratch: bool = False) -> nn.Module:
-    # DINOv2's layer scale of 1e-5 is for long training; after a short one from scratch, the blocks add nothing
-    more: dict[str, Any] = {"init_values": 1.0} if scratch and "dinov2" in architecture.name else {}
-    made: nn.Module = timm.create_model(name, num_classes=0, **{**architecture.arguments, **more})
+def _created(
+    name: str, architecture: Architecture, *, pretrained: bool = False, scratch: bool = False
+) -> nn.Module:
+    arguments = {**architecture.arguments, "num_classes": 0}
+    if scratch and "dinov2" in architecture.name:
+        # DINOv2's layer scale of 1e-5 is for long training; after a short one from scratch, the blocks add nothing
+        arguments["init_values"] = 1.0
+    made: nn.Module = timm.create_model(name, pretrained=pretrained, **arguments)
     return made
 
 
 def _described(module: nn.Module, architecture: Architecture, image_size: int, model: str) -> Backbone:
-    """Set the size of a module's pictures, and run it once to learn what it gives."""
+    """Set the size of a module's pictures, and run it once to learn the width of its features."""
     pretraining: Mapping[str, Any] = getattr(module, "pretrained_cfg", {})
-    patches: Any = getattr(module, "patch_embed", None)
-    own = getattr(patches, "img_size", None) or pretraining["input_size"][-2:]
-    size = image_size or int(own[-1])
+    own = int((getattr(_patches(module), "img_size", None) or pretraining["input_size"])[-1])
+    size = image_size or own
     _require_suitable(size, module, model)
-    if size != own[-1] and hasattr(module, "set_input_size"):
-        module.set_input_size(img_size=size)  # type: ignore[operator]
-    with torch.no_grad():
-        try:
+    try:
+        with torch.no_grad(), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=r"timm\.layers\.interpolate")  # about its own speed
+            if size != own and hasattr(module, "set_input_size"):
+                module.set_input_size(img_size=(size, size))  # type: ignore[operator]
             features = module.eval()(torch.zeros(1, 3, size, size))
-        except (RuntimeError, AssertionError, ValueError) as error:
-            raise ValueError(
-                f"image_size {size}: {model} cannot take it ({error}); give its own, {int(own[-1])}"
-            ) from error
+    except (RuntimeError, AssertionError, ValueError, TypeError, LookupError) as error:
+        raise ValueError(
+            f"image_size {size}: {model} cannot take it ({_reason(error)}); give its own, {own}"
+        ) from error
     if features.ndim != 2:
         raise ValueError(
-            f"model {model}: gives {tuple(features.shape[1:])} for a picture, not one row of features; use another model"
+            f"model {model}: gives features of shape {tuple(features.shape[1:])} for a picture, not one row; use a model "
+            "that pools them"
         )
     return Backbone(
         module.train(),
@@ -258,15 +290,26 @@ def _described(module: nn.Module, architecture: Architecture, image_size: int, m
 
 
 def _require_suitable(size: int, module: nn.Module, model: str) -> None:
-    patch = getattr(getattr(module, "patch_embed", None), "patch_size", None)
-    step = (
-        int(patch[-1]) if patch else int(getattr(module, "feature_info", [{"reduction": 1}])[-1]["reduction"])
-    )
-    if patch and (size < step or size % step):
-        raise ValueError(
-            f"image_size {size}: {model} has patches of {step} px; give a multiple of {step}, such as {16 * step}"
-        )
+    patches = _patches(module)
+    if patches is not None:
+        step = int(patches.patch_size[-1])
+        if size < step or size % step:
+            raise ValueError(
+                f"image_size {size}: {model} has patches of {step} px; give a multiple of {step}, such as {16 * step}"
+            )
+    step = int(getattr(module, "feature_info", [{"reduction": 1}])[-1]["reduction"])
     if size < step:
         raise ValueError(
             f"image_size {size}: {model} makes pictures {step} times smaller; give {step} or more"
         )
+
+
+def _patches(module: nn.Module) -> PatchEmbed | None:
+    """The layer that cuts a picture into patches that do not overlap; None if the model has none."""
+    patches = getattr(module, "patch_embed", None)
+    return patches if isinstance(patches, PatchEmbed) else None
+
+
+def _reason(error: BaseException | None) -> str:
+    """The first line of another library's error, to be put in brackets."""
+    return str(error).strip().partition("\n")[0].rstrip(".") or type(error).__name__
