@@ -9,6 +9,8 @@ from typing import Any
 
 from pcm_leukemia import files, sources
 from pcm_leukemia.baselines import inference
+from pcm_leukemia.baselines.classifiers.batch_norm import BatchNorm, classifier_for
+from pcm_leukemia.baselines.contract import Classifier
 from pcm_leukemia.baselines.inference import Classified, Detected
 from pcm_leukemia.baselines.metrics import classification as classification_scores
 from pcm_leukemia.baselines.metrics import detection as detection_scores
@@ -45,7 +47,7 @@ class Evaluation:
     by the classifier. There, a cell counts as found by the detector's score, and the product of both scores ranks the cells
     for average precision. `reading` says how the labels of a public data set were read, if there are several ways, and
     `started_from` from which weights the training of each run started. `pretraining` says so if these weights may
-    have seen the data set without labels.
+    have seen the data set without labels. `batch_norm` says whose batch-norm statistics the classifier used.
     """
 
     runs: tuple[Path, ...]
@@ -59,6 +61,7 @@ class Evaluation:
     classification: ClassificationScores | None = None
     end_to_end: DetectionScores | None = None
     pretraining: str = ""
+    batch_norm: BatchNorm = "run"
 
     def to_json(self) -> dict[str, Any]:
         """All scores as plain dictionaries and lists."""
@@ -74,6 +77,7 @@ class Evaluation:
             "fingerprint": self.fingerprint,
             "reading": self.reading,
             "started_from": list(self.started_from),
+            **({"batch_norm": self.batch_norm} if self.batch_norm != "run" else {}),
             **{name: each.to_json() for name, each in scores.items() if each is not None},
             **({"one_label": {"mAP": self.one_label._asdict()}} if self.one_label else {}),
             **({"pretraining": self.pretraining} if self.pretraining else {}),
@@ -91,6 +95,8 @@ class Evaluation:
             lines.append(f"started from: {' and '.join(self.started_from)}")
         if self.pretraining:
             lines.append(f"note: {self.pretraining}")
+        if self.batch_norm == "target":
+            lines.append("with batch-norm statistics of the target, from its cells without their labels")
         for title, scores in titles.items():
             if scores is not None:
                 lines += [f"{title}:", *(f"  {line}" for line in str(scores).splitlines())]
@@ -105,6 +111,7 @@ def evaluate(
     part: str | None = None,
     *,
     threshold: float = 0.5,
+    batch_norm: BatchNorm = "run",
     device: str = "auto",
     batch: int = 16,
     workers: int = 4,
@@ -123,6 +130,9 @@ def evaluate(
         what it has learned from. In any other part, images and patients that it has learned from are refused.
     threshold
         The lowest score at which a detector has found a cell, 0 to 1; average precision uses all scores.
+    batch_norm
+        "target" replaces a classifier's batch-norm statistics with those of the part's cells, without their labels; the
+        run itself does not change. See `classifiers.batch_norm`.
 
     Raises
     ------
@@ -133,11 +143,13 @@ def evaluate(
     UnknownPart
         If there is no such part.
     ValueError
-        If the classes of the data are not those of the model.
+        If the classes of the data are not those of the model, or `batch_norm` is "target" for a model without batch norms.
     """
     chosen, part = part_to_score(ds, part)
     view = view_for(run, chosen, unseen=part not in LEARNED_FROM)
-    predicted = predictions(run, view, device=device, batch=batch, workers=workers, progress=progress)
+    predicted = predictions(
+        run, view, batch_norm, device=device, batch=batch, workers=workers, progress=progress
+    )
     result = Evaluation(
         (run.folder,),
         ds.name,
@@ -147,6 +159,7 @@ def evaluate(
         (run.started_from,),
         pretraining=note_on(run, ds),
         **scores_of(view, predicted, threshold),
+        batch_norm=batch_norm,
     )
     keep(run, result)
     return result
@@ -208,10 +221,20 @@ def evaluate_two_stage(
 
 
 def predictions(
-    run: Run, view: Dataset, *, device: str, batch: int, workers: int, progress: bool
+    run: Run,
+    view: Dataset,
+    batch_norm: BatchNorm = "run",
+    *,
+    device: str,
+    batch: int,
+    workers: int,
+    progress: bool,
 ) -> Detected | Classified:
     """What a model predicts for data of its task, as from `view_for`."""
     options: dict[str, Any] = {"workers": workers, "progress": progress}
+    if batch_norm == "target":
+        classifier: Classifier = classifier_for(run, view, device, workers=workers)
+        return inference.classify(classifier, view, batch=4 * batch, **options)
     if run.baseline.kind == "detector":
         detector = run.detector(device)
         rules = (detector.multi_label, False)
@@ -279,6 +302,8 @@ def keep(run: Run, result: Evaluation) -> None:
         name += "-" + re.sub(r"[^\w.-]+", "_", result.reading)
     if result.end_to_end is not None:
         name += "-end-to-end"
+    if result.batch_norm != "run":
+        name += "-batch-norm-of-target"
     with files.disk_errors(folder):
         folder.mkdir(exist_ok=True)
         files.write_json(folder / f"{name}.json", result.to_json())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -32,6 +33,13 @@ Threshold = Annotated[
 ]
 
 
+class BatchNorms(StrEnum):
+    """Whose batch-norm statistics a classifier uses."""
+
+    run = "run"
+    target = "target"
+
+
 def add_to(app: typer.Typer) -> None:
     """Give the command line these commands."""
     for command in (evaluate, compare):
@@ -46,6 +54,10 @@ def evaluate(
     *,
     part: Part = None,
     threshold: Threshold = None,
+    batch_norm: Annotated[
+        BatchNorms,
+        typer.Option(help="Classifiers: batch-norm statistics of the training, or of the scored cells."),
+    ] = BatchNorms.run,
     as_json: AsJson = False,
     variant: Variant = None,
     split_name: SplitName = None,
@@ -62,8 +74,10 @@ def evaluate(
     options: dict[str, Any] = {"device": device, "batch": batch, "workers": workers, "progress": not as_json}
     options |= _threshold(threshold, opened)
     if len(opened) == 1:
-        found = baselines.evaluate(opened[0], ds, part, **options)
+        found = baselines.evaluate(opened[0], ds, part, batch_norm=batch_norm.value, **options)
     elif len(opened) == 2:
+        if batch_norm is BatchNorms.target:
+            raise WrongUsage("--batch-norm target is for one classifier, not for two stages; leave it out")
         detector, classifier = sorted(opened, key=lambda run: run.baseline.kind != "detector")
         found = baselines.evaluate_two_stage(detector, classifier, ds, part, **options)
     else:
