@@ -2,7 +2,7 @@
 
 The model and the terms of the loss come from transformers, devices and precision from Lightning Fabric. The modules:
 `model`; `weights` and `checkpoints` (what training starts from); `augmentation` and `data` (its images); `loss`,
-`schedule` and `training`; `detector` (prediction).
+`schedule`, `validation` and `training`; `detector` (prediction).
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The training loop of RT-DETRv2 with DEIM's recipe, on Lightning Fabric (devices, precision, several processes).
 
 Each epoch ends with an evaluation of the averaged weights, and with a checkpoint from which a killed run resumes. The
-epochs without augmentation, at the end, start from the best epoch before them. All
-random numbers are seeded by epoch, image and step, so that a resumed run equals an uninterrupted one.
+epochs without augmentation, at the end, start from the best epoch before them. All random numbers are seeded by epoch,
+image and step, so that a resumed run equals an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -24,13 +24,12 @@ from torch.utils.tensorboard import SummaryWriter
 from transformers import RTDetrV2ForObjectDetection
 from transformers.models.rt_detr_v2.modeling_rt_detr_v2 import RTDetrV2ModelOutput
 
-from pcm_leukemia.baselines.contract import Detections, Job
+from pcm_leukemia.baselines.contract import Job
 from pcm_leukemia.baselines.epoch_log import write_epochs
-from pcm_leukemia.baselines.metrics import average_precision
-from pcm_leukemia.baselines.metrics.average_precision import Cells
 from pcm_leukemia.baselines.precision import precision_of
 from pcm_leukemia.baselines.rtdetrv2_deim import augmentation as augment
 from pcm_leukemia.baselines.rtdetrv2_deim import model as models
+from pcm_leukemia.baselines.rtdetrv2_deim import validation
 from pcm_leukemia.baselines.rtdetrv2_deim.data import (
     Batch,
     Chances,
@@ -41,7 +40,7 @@ from pcm_leukemia.baselines.rtdetrv2_deim.data import (
     seed_of,
     targets_of,
 )
-from pcm_leukemia.baselines.rtdetrv2_deim.detector import Prepare, RtDetr, scaled
+from pcm_leukemia.baselines.rtdetrv2_deim.detector import RtDetr, scaled
 from pcm_leukemia.baselines.rtdetrv2_deim.loss import DeimLoss, Targets, layers_of
 from pcm_leukemia.baselines.rtdetrv2_deim.schedule import (
     WeightAverage,
@@ -120,7 +119,6 @@ class Training:
         self.fabric, self.job, self.settings = fabric, job, settings
         self.order = Order(len(job.train.images), job.seed, fabric.global_rank, fabric.world_size)
         self.loader = self._training_loader(recolour)
-        self.val = Detection(job.val)
         groups = parameter_groups(
             model, rate=settings.lr, backbone_rate=settings.backbone_lr, decay=settings.weight_decay
         )
@@ -257,19 +255,10 @@ class Training:
 
     def evaluate(self) -> tuple[float, float]:
         """AP and AP50 of the averaged weights on val; NaN if val has no cells."""
-        loader = DataLoader(
-            _Prepared(self.val, self.detector.preparation),
-            batch_size=self.settings.batch,
-            num_workers=self.job.workers,
-            collate_fn=_together,
+        of, job = self.settings, self.job
+        return validation.score(
+            self.detector, job.val, multi_label=of.multi_label, batch=of.batch, workers=job.workers
         )
-        found: list[Detections] = []
-        truth: list[Cells] = []
-        for images, sizes, cells in loader:
-            raw = self.detector.forward(images)
-            found += self.detector.detections(raw, sizes, multi_label=self.settings.multi_label)
-            truth += cells
-        return average_precision.of_arrays(truth, found, len(self.detector.labels))
 
     def save(self) -> None:
         """Write the checkpoint, replacing the one before."""
@@ -344,26 +333,3 @@ class Training:
         folder = self.job.out / "logs"
         folder.mkdir(parents=True, exist_ok=True)
         return SummaryWriter(str(folder), purge_step=self.step + 1)
-
-
-class _Prepared(torch.utils.data.Dataset[tuple[torch.Tensor, tuple[int, int], Cells]]):
-    """Images prepared for the detector, their (width, height), and their cells."""
-
-    def __init__(self, images: Detection, prepare: Prepare) -> None:
-        self.images, self.prepare = images, prepare
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def __getitem__(self, number: int) -> tuple[torch.Tensor, tuple[int, int], Cells]:
-        image, target = self.images[number]
-        pixels = image.as_subclass(torch.Tensor).permute(1, 2, 0).numpy()
-        cells = target["boxes"].as_subclass(torch.Tensor).numpy(), target["labels"].numpy()
-        return self.prepare(pixels), (pixels.shape[1], pixels.shape[0]), cells
-
-
-def _together(
-    items: list[tuple[torch.Tensor, tuple[int, int], Cells]],
-) -> tuple[torch.Tensor, list[tuple[int, int]], list[Cells]]:
-    images, sizes, cells = zip(*items, strict=True)
-    return torch.stack(images), list(sizes), list(cells)
