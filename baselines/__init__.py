@@ -19,11 +19,13 @@ from pcm_leukemia.errors import MissingExtra
 if TYPE_CHECKING:
     from pcm_leukemia.baselines.comparison import PairedComparison, compare
     from pcm_leukemia.baselines.contract import Classifier, Detections, Detector, Job
+    from pcm_leukemia.baselines.embedding import embed
     from pcm_leukemia.baselines.evaluation import Evaluation, evaluate, evaluate_two_stage
     from pcm_leukemia.baselines.experiments.adaptation import adapt, adapt_over
     from pcm_leukemia.baselines.experiments.cross_domain import cross
     from pcm_leukemia.baselines.experiments.reproduction import reproduce
     from pcm_leukemia.baselines.prediction import predict
+    from pcm_leukemia.baselines.probing import Probes, probe
     from pcm_leukemia.baselines.run import Run, is_run
     from pcm_leukemia.baselines.training import train
 
@@ -34,17 +36,20 @@ __all__ = [
     "Evaluation",
     "Job",
     "PairedComparison",
+    "Probes",
     "Run",
     "adapt",
     "adapt_over",
     "compare",
     "cross",
+    "embed",
     "evaluate",
     "evaluate_two_stage",
     "is_run",
     "module",
     "names",
     "predict",
+    "probe",
     "reproduce",
     "settings_file",
     "train",
@@ -57,15 +62,18 @@ _HOME = {
     "Evaluation": "evaluation",
     "Job": "contract",
     "PairedComparison": "comparison",
+    "Probes": "probing",
     "Run": "run",
     "adapt": "experiments.adaptation",
     "adapt_over": "experiments.adaptation",
     "compare": "comparison",
     "cross": "experiments.cross_domain",
+    "embed": "embedding",
     "evaluate": "evaluation",
     "evaluate_two_stage": "evaluation",
     "is_run": "run",
     "predict": "prediction",
+    "probe": "probing",
     "reproduce": "experiments.reproduction",
     "train": "training",
 }

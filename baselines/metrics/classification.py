@@ -100,7 +100,7 @@ class ClassificationScores:
             *(self.blasts.lines() if self.blasts else ()),
             *self.calibration.lines(),
             *self.selective.lines(),
-            self._how_sure(),
+            self.how_sure,
             f"{'':{width}}  precision  recall      F1   AUROC   cells",
         ]
         for row in self.classes:
@@ -128,7 +128,9 @@ class ClassificationScores:
             if counted not in skipped:
                 yield f"macro F1 {self.macro_f1s[counted]}, over {which[counted]}"
 
-    def _how_sure(self) -> str:
+    @property
+    def how_sure(self) -> str:
+        """A line on what the intervals are over."""
         if self.accuracy_interval is None:
             return f"no intervals: they need at least two {self.unit}"
         more = (

@@ -18,7 +18,7 @@ _LEFT = {
     "crops": "the crops that were cut are kept",
 }
 """Command, or format of `convert`, that resumes where it was stopped -> what it leaves."""
-_READING = ("check", "diff", "evaluate", "info", "inspect", "sources", "validate")
+_READING = ("check", "diff", "evaluate", "info", "inspect", "probe", "sources", "validate")
 
 
 def what_is_left(command: str, words: Collection[str]) -> str:

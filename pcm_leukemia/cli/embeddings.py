@@ -1,0 +1,98 @@
+"""The commands about embeddings; nothing is decided here."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pcm_leukemia import baselines
+from pcm_leukemia.cli.decoding import decodes_images
+from pcm_leukemia.cli.options import AsJson, Data, Device, SplitName, Tasks, Variant, Workers
+from pcm_leukemia.loading import load_dataset
+
+__all__ = ["add_to"]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Give the command line these commands."""
+    app.command()(decodes_images(embed))
+    app.command()(probe)
+
+
+def embed(
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUN|MODEL",
+            help="A classifier's run; or a model of timm, of the hub or in a folder, or dinobloom_base.",
+        ),
+    ],
+    data: Data,
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="A new parquet file.")],
+    *,
+    task: Annotated[
+        Tasks | None,
+        typer.Option(
+            help="The task whose cells are embedded.",
+            show_default="classification; all cells of other classes",
+        ),
+    ] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WEIGHTS",
+            help='MODEL: its pretrained weights: "hub", a hub name, a path, or "none".',
+            show_default="hub",
+        ),
+    ] = None,
+    image_size: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="MODEL: the side of its pictures in pixels.", show_default="the model's own"
+        ),
+    ] = None,
+    padding: Annotated[
+        int | None, typer.Option(min=0, help="MODEL: pixels around the box.", show_default="50")
+    ] = None,
+    variant: Variant = None,
+    split_name: SplitName = None,
+    device: Device = "auto",
+    batch: Annotated[int, typer.Option(min=1, help="Cells in a batch.")] = 64,
+    workers: Workers = 4,
+) -> None:
+    """Write the features of every cell to a parquet file."""
+    baselines.embedding_file.check_out(out)
+    print(
+        baselines.embed(
+            baselines.Run.open(model) if baselines.is_run(model) else model,
+            load_dataset(data, split_name=split_name, variant=variant),
+            out,
+            task=task and task.value,
+            weights=weights,
+            image_size=image_size,
+            padding=padding,
+            device=device,
+            batch=batch,
+            workers=workers,
+            progress=True,
+        )
+    )
+
+
+def probe(
+    files: Annotated[
+        list[Path],
+        typer.Argument(metavar="EMBEDDINGS", help="Files of `embed`, of the same cells.", show_default=False),
+    ],
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Compare embeddings by nearest neighbours and a linear probe.
+
+    They learn from the part train and are scored on the part test, as DinoBloom was evaluated.
+    """
+    found = baselines.probe(*files)
+    print(json.dumps(found.to_json(), ensure_ascii=False, indent=1) if as_json else found)
