@@ -10,7 +10,8 @@ from typing import Any
 
 from pcm_leukemia import files, paper
 from pcm_leukemia.baselines.evaluation import evaluate, part_to_score, reading_of
-from pcm_leukemia.baselines.experiments.reproduction import EXPERIMENTS
+from pcm_leukemia.baselines.experiments.protocol import EXPERIMENTS
+from pcm_leukemia.baselines.metrics.classification import MACRO_F1S
 from pcm_leukemia.baselines.pretraining import note_on
 from pcm_leukemia.baselines.run import Run, device_of
 from pcm_leukemia.dataset import Dataset
@@ -114,7 +115,7 @@ def cross(
 
 def _entries(run: Run, name: str, ds: Dataset, options: Mapping[str, Any]) -> list[Entry]:
     """The scores of one run on one target."""
-    metrics = ("mAP50-95",) if run.baseline.kind == "detector" else ("accuracy", "macro F1")
+    metrics = ("mAP50-95",) if run.baseline.kind == "detector" else ("accuracy", *MACRO_F1S.values())
     shown = run.dataset().task(run.task).part("train")
     known = {cell.label for cell in shown.cells} - {IGNORE}
     try:
@@ -132,11 +133,7 @@ def _entries(run: Run, name: str, ds: Dataset, options: Mapping[str, Any]) -> li
     cells = sum(counts[label] for label in common)
     values: dict[str, tuple[float | None, tuple[float, float] | None]]
     if scored.classification is not None:
-        found = scored.classification
-        values = {
-            "accuracy": (found.accuracy, found.accuracy_interval),
-            "macro F1": (found.macro_f1, found.macro_f1_interval),
-        }
+        values = dict(scored.classification.in_tables())
     else:
         assert scored.detection is not None
         values = {"mAP50-95": (scored.detection.overall.ap, scored.detection.overall.interval)}
@@ -191,7 +188,7 @@ def _published(run: Run, target: str, metric: str) -> float | None:
             if result.model in models
             and result.test_set in sets
             and result.table in tables
-            and result.metric == metric
+            and result.metric == ("macro F1" if metric in MACRO_F1S.values() else metric)
         ),
         None,
     )

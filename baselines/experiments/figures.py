@@ -19,34 +19,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from pcm_leukemia.baselines.contract import DOMAINS
+from pcm_leukemia.baselines.experiments import drawing
+from pcm_leukemia.baselines.experiments.drawing import COLOURS, DASHES, STYLE
 from pcm_leukemia.baselines.metrics.detection import DetectionScores
 from pcm_leukemia.errors import CorruptFile, DataNotFound
-from pcm_leukemia.files import new_file
 
 __all__ = ["draw_confusion", "draw_curves", "draw_detection_confusion", "draw_training"]
 
-COLOURS = ("#332288", "#117733", "#cc6677", "#88ccee", "#882255", "#999933", "#44aa99", "#aa4499", "#777777")
-"""Colours that colour-blind readers can distinguish: the "muted" scheme of Paul Tol, https://personal.sron.nl/~pault/."""
-DASHES = ("-", "--", "-.")
-_STYLE: Any = {
-    "font.family": "DejaVu Sans",  # comes with matplotlib
-    "font.size": 9,
-    "axes.titlesize": 10,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.color": "#e6e6e6",
-    "axes.axisbelow": True,
-    "legend.edgecolor": "white",
-    "legend.framealpha": 0.85,
-    "svg.hashsalt": "pcm-leukemia",
-    "savefig.dpi": 150,
-}
-_NO_DATE: dict[str, dict[str, Any]] = {
-    "png": {"Software": None},
-    "pdf": {"CreationDate": None, "Producer": None, "Creator": None},
-    "svg": {"Date": None, "Creator": None},
-}
 _SCORES = ("AP", "AP50", "accuracy", "macro_f1", "f1", "precision", "recall")
 
 
@@ -74,15 +53,15 @@ def draw_curves(panels: Mapping[str, DetectionScores], path: str | Path, *, iou:
         raise ValueError(f'iou "{iou}": must be 0.5 or mean')
     if not panels:
         raise ValueError(f"{path}: no scores to draw; give one panel or more")
-    place = _place(path)
-    with style.context(["default", _STYLE]):
+    file = drawing.place(path)
+    with style.context(["default", STYLE]):
         figure = Figure(figsize=(4.4 * len(panels) + 0.4, 4.6), layout="constrained")
         axes = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
         for column, (title, scores) in enumerate(panels.items()):
             _curves(axes[column], scores, mean=iou == "mean")
             axes[column].set_title(title)
         axes[0].set_ylabel("precision" if iou == "0.5" else "precision, mean over IoU 0.50 to 0.95")
-        _save(figure, place)
+        drawing.save(figure, file)
     return figure
 
 
@@ -133,10 +112,10 @@ def draw_confusion(
         raise ValueError(
             f"confusion matrix {table.shape}: has {len(rows)} names of rows and {len(columns)} of columns"
         )
-    place = _place(path)
+    file = drawing.place(path)
     totals = table.sum(1, keepdims=True)
     shares = table / np.maximum(totals, 1)
-    with style.context(["default", {**_STYLE, "axes.grid": False}]):
+    with style.context(["default", {**STYLE, "axes.grid": False}]):
         side = 1.9 + 0.62 * len(columns)
         figure = Figure(figsize=(side + 0.9, 1.3 + 0.56 * len(rows)), layout="constrained")
         axes = figure.subplots()
@@ -167,7 +146,7 @@ def draw_confusion(
         )
         bar.set_label("share of the row")
         bar.outline.set_visible(False)
-        _save(figure, place)
+        drawing.save(figure, file)
     return figure
 
 
@@ -195,12 +174,12 @@ def draw_training(logs: Mapping[str, str | Path], path: str | Path, *, title: st
     """
     if not logs:
         raise ValueError(f"{path}: no log to draw; give one or more")
-    place = _place(path)
+    file = drawing.place(path)
     phases, borders = _phases(logs)
     kinds = [
         kind for kind in ("loss", "score", "learning rate") if any(_kind(name) == kind for name in phases)
     ]
-    with style.context(["default", _STYLE]):
+    with style.context(["default", STYLE]):
         figure = Figure(figsize=(4.3 * len(kinds), 3.6), layout="constrained")
         if title:
             figure.suptitle(title)
@@ -213,7 +192,7 @@ def draw_training(logs: Mapping[str, str | Path], path: str | Path, *, title: st
                     axes.set_title(kind, pad=18)
                 if start > 1:
                     axes.axvline(start - 0.5, color="#999999", linewidth=0.8)
-        _save(figure, place)
+        drawing.save(figure, file)
     return figure
 
 
@@ -356,7 +335,7 @@ def _family(name: str) -> str:
     return name.removeprefix("train_").removeprefix("val_")
 
 
-# Files
+# Texts
 
 
 def _plain(name: str) -> str:
@@ -365,19 +344,3 @@ def _plain(name: str) -> str:
 
 def _percent(value: float | None) -> str:
     return "-" if value is None else f"{100 * value:.1f} %"
-
-
-def _place(path: str | Path) -> Path:
-    place = Path(path)
-    if place.suffix[1:].lower() not in _NO_DATE:
-        raise ValueError(
-            f"{path}: figures are written as {', '.join(_NO_DATE)}; give the file such an ending"
-        )
-    return place
-
-
-def _save(figure: Figure, place: Path) -> None:
-    form = place.suffix[1:].lower()
-    place.parent.mkdir(parents=True, exist_ok=True)
-    with new_file(place) as work:
-        figure.savefig(work, format=form, metadata=_NO_DATE[form])

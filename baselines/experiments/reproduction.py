@@ -5,50 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from pcm_leukemia import files, paper
 from pcm_leukemia.baselines import training
 from pcm_leukemia.baselines.evaluation import Evaluation, evaluate, evaluate_two_stage, reading_of
-from pcm_leukemia.baselines.experiments import adaptation, figures
+from pcm_leukemia.baselines.experiments import adaptation, result_figures
 from pcm_leukemia.baselines.experiments.adaptation import Adaptation
+from pcm_leukemia.baselines.experiments.protocol import ADAPTED, EXPERIMENTS, FRACTION, INTERNAL, Experiment
+from pcm_leukemia.baselines.metrics.classification import MACRO_F1S
 from pcm_leukemia.baselines.run import Run
 from pcm_leukemia.dataset import Dataset
 
 __all__ = ["EXPERIMENTS", "Comparison", "Experiment", "Reproduction", "reproduce"]
-
-INTERNAL = "PCM-Leukemia"
-"""The paper's name for its own test set; here it means the test part of the given data."""
-FRACTION = 0.1
-
-
-class Experiment(NamedTuple):
-    """One model of one table: what to train, and its name in the paper."""
-
-    table: int
-    model: str
-    baseline: str
-    task: str
-    changes: tuple[tuple[str, str], ...] = ()
-
-    @property
-    def folder(self) -> str:
-        """The name of its run's folder."""
-        return "-".join([self.baseline, self.task, *(value for _, value in self.changes)])
-
-
-EXPERIMENTS = (
-    Experiment(4, "YOLO11m", "yolo11m", "detection"),
-    Experiment(4, "DEIM-RT-DETRv2", "rtdetrv2_deim", "detection"),
-    Experiment(5, "YOLO11m", "yolo11m", "wbc"),
-    Experiment(5, "DEIM-RT-DETRv2", "rtdetrv2_deim", "wbc"),
-    Experiment(6, "ResNet50", "resnet50", "classification"),
-    Experiment(6, "DinoBloom (Direct FT)", "dinobloom", "classification", (("strategy", "direct"),)),
-    Experiment(6, "DinoBloom (LP+FT)", "dinobloom", "classification", (("strategy", "lp+ft"),)),
+WHICH_MACRO_F1 = (
+    "Macro F1 is over the classes that have cells, over these and those that were predicted (union, scikit-learn's "
+    "default), or over all; the paper does not say which, so its number is beside all three and belongs to one."
 )
-"""Table 4: one stage. Table 5: white cells against others. Table 6: crops. Table 7 adapts the last model."""
-
-ADAPTED = EXPERIMENTS[-1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +84,10 @@ class Reproduction:
         for table in dict.fromkeys(row.table for row in self.rows):
             lines += ["", f"## {table}", "", "| model | test set | score | here | 95 % interval | paper |"]
             lines.append("|---|---|---|---|---|---|")
-            lines += [_line(row) for row in self.rows if row.table == table]
+            rows = [row for row in self.rows if row.table == table]
+            lines += map(_line, rows)
+            if any(row.metric in MACRO_F1S.values() for row in rows):
+                lines += ["", WHICH_MACRO_F1]
         lines += ["", "## Figures", ""]
         lines += [f"- {name}: {what}" for name, what in self.figures.items()]
         return "\n".join(lines)
@@ -192,7 +168,7 @@ def reproduce(
     two_stage = _two_stage(runs, ds, targets, options)
     rows += _beyond(done, two_stage)
     readings = {name: how for name, target in targets.items() if (how := reading_of(target))}
-    drawn = _draw(out / "figures", runs, done, two_stage)
+    drawn = result_figures.draw(out / "figures", runs, done, two_stage)
     note = adapted.zero_shot.pretraining if adapted else ""
     result = Reproduction(out, ds.name, preset, tuple(rows), drawn, readings, note)
     _write(result)
@@ -209,9 +185,10 @@ def _published(
         number = 5 if result.table == "Figure 2" else int(result.table.split()[-1])
         if number not in tables:
             continue
-        row = (result.table, result.model, result.test_set, result.metric, result.value)
         if number == 7:
-            yield _of_table_7(row, adapted)
+            for metric in _metrics(result.metric):
+                row = (result.table, result.model, result.test_set, metric, result.value)
+                yield _of_table_7(row, adapted)
             continue
         evaluation = next(
             (
@@ -221,11 +198,18 @@ def _published(
             ),
             None,
         )
-        if evaluation is None:
-            yield Comparison(*row, missing=f"{result.test_set} was not given")
-            continue
-        score, interval = _score(evaluation, result.metric)
-        yield Comparison(*row, ours=score, interval=interval)
+        for metric in _metrics(result.metric):
+            row = (result.table, result.model, result.test_set, metric, result.value)
+            if evaluation is None:
+                yield Comparison(*row, missing=f"{result.test_set} was not given")
+                continue
+            score, interval = _score(evaluation, metric)
+            yield Comparison(*row, ours=score, interval=interval)
+
+
+def _metrics(published: str) -> tuple[str, ...]:
+    """Our scores that a score of the paper may be: it does not say over which classes it averages macro F1."""
+    return tuple(MACRO_F1S.values()) if published == "macro F1" else (published,)
 
 
 def _of_table_7(row: tuple[str, str, str, str, float], adapted: Adaptation | None) -> Comparison:
@@ -246,11 +230,7 @@ def _score(evaluation: Evaluation, metric: str) -> tuple[float | None, tuple[flo
     value: float | None
     interval: tuple[float, float] | None
     if evaluation.classification is not None:
-        scores = evaluation.classification
-        if metric == "accuracy":
-            value, interval = scores.accuracy, scores.accuracy_interval
-        else:
-            value, interval = scores.macro_f1, scores.macro_f1_interval
+        value, interval = evaluation.classification.in_tables()[metric]
     else:
         assert evaluation.detection is not None
         detection = evaluation.detection
@@ -305,53 +285,6 @@ def _beyond(
             ours=None if overall.ap is None else 100 * overall.ap,
             interval=overall.interval and (100 * overall.interval[0], 100 * overall.interval[1]),
         )
-
-
-def _draw(
-    folder: Path,
-    runs: Mapping[Experiment, Run],
-    done: Mapping[Experiment, Mapping[str, Evaluation]],
-    two_stage: Mapping[str, Evaluation],
-) -> dict[str, str]:
-    """Draw the paper's figures of results; return what each shows, or why it was not drawn."""
-    by_key = {(each.table, each.model): each for each in runs}
-    yolo, deim = by_key.get((4, "YOLO11m")), by_key.get((4, "DEIM-RT-DETRv2"))
-    wbc, resnet = by_key.get((5, "DEIM-RT-DETRv2")), by_key.get((6, "ResNet50"))
-    shown: dict[str, str] = {}
-    for figure, each in (("Figure 2", wbc), ("Figure 8", yolo)):
-        if each is None:
-            shown[figure] = "not drawn: its detector was not requested"
-            continue
-        path = _file(folder, figure)
-        scores = {name: one.detection for name, one in done[each].items() if one.detection is not None}
-        figures.draw_curves(scores, path, iou="mean" if figure == "Figure 2" else "0.5")
-        shown[figure] = (
-            f"precision over recall of {each.model}, {each.task}, on {' and '.join(scores)}: {path.name}"
-        )
-    for figure, title, one in (
-        ("Figure 3", "two stages", two_stage.get("ALL-IDB1")),
-        ("Figure 10", "DEIM-RT-DETRv2", done[deim].get("ALL-IDB1") if deim else None),
-    ):
-        scores_of = None if one is None else one.end_to_end or one.detection
-        if scores_of is None:
-            shown[figure] = "not drawn: ALL-IDB1 was not given, or its models were not requested"
-            continue
-        path = _file(folder, figure)
-        figures.draw_detection_confusion(scores_of, path, title=f"{title} on ALL-IDB1")
-        shown[figure] = f"confusion matrix of {title} on ALL-IDB1: {path.name}"
-    for figure, each in (("Figure 7", yolo), ("Figure 9", resnet)):
-        if each is None:
-            shown[figure] = "not drawn: its model was not requested"
-            continue
-        path = _file(folder, figure)
-        logs = sorted((runs[each].folder / "logs").glob("*.csv"), key=lambda file: file.stem != "probe")
-        figures.draw_training({file.stem: file for file in logs}, path, title=each.model)
-        shown[figure] = f"training of {each.model}: {path.name}"
-    return dict(sorted(shown.items(), key=lambda pair: int(pair[0].split()[1])))
-
-
-def _file(folder: Path, figure: str) -> Path:
-    return folder / f"{figure.lower().replace(' ', '-')}.png"
 
 
 def _line(row: Comparison) -> str:

@@ -23,6 +23,7 @@ from pcm_leukemia.baselines.metrics.coverage import Selective
 from pcm_leukemia.dataset import Dataset
 
 __all__ = [
+    "MACRO_F1S",
     "ClassScore",
     "ClassificationScores",
     "Counted",
@@ -33,6 +34,13 @@ __all__ = [
     "macro_f1",
     "score",
 ]
+
+MACRO_F1S: Mapping[Counted, str] = {
+    "present": "macro F1",
+    "union": "macro F1 (union)",
+    "all": "macro F1 (all)",
+}
+"""The names of the macro F1 in tables, by the classes that it averages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +145,11 @@ class ClassificationScores:
             "" if self.unit == "patients" else "; without patient ids, they are narrower than they should be"
         )
         return f"95 % intervals: {self.draws:,} draws of {self.unit}, seed {self.seed}{more}"
+
+    def in_tables(self) -> dict[str, Estimate]:
+        """The scores of the paper's Tables 6 and 7 by name, with the macro F1 over each choice of classes."""
+        averages = {MACRO_F1S[counted]: each for counted, each in self.macro_f1s.items()}
+        return {"accuracy": Estimate(self.accuracy, self.accuracy_interval), **averages}
 
     def to_json(self) -> dict[str, Any]:
         """The scores as plain values; None for 0/0 and for a missing interval."""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from pcm_leukemia.baselines.metrics.bootstrap import Estimate, Resampling
+from pcm_leukemia.baselines.metrics.bootstrap import Estimate, Resampling, plain
 from pcm_leukemia.baselines.metrics.confusions import Counts, Floats, ratio
 
 __all__ = ["COVERAGES", "Selective", "score"]
@@ -17,11 +17,14 @@ __all__ = ["COVERAGES", "Selective", "score"]
 COVERAGES = (1.0, 0.95, 0.9, 0.8, 0.7, 0.5)
 """The shares of cells, surest first, whose accuracy is given."""
 _PRINTED = (0.9, 0.7, 0.5)
+_CURVE = tuple(share / 100 for share in range(1, 101))
 
 
 @dataclass(frozen=True)
 class Selective:
     """The accuracy at each coverage, and the area under the risk-coverage curve, `aurc`: 0 at best.
+
+    `curve` is the accuracy of the surest 1, 2, ... 100 % of the cells, without intervals.
 
     A cell's confidence is the probability of its predicted class. The risk at a cell's confidence is the share of
     errors among the cells that are as sure or surer; the area is its mean over all cells (Geifman et al., Bias-Reduced
@@ -30,6 +33,7 @@ class Selective:
 
     accuracies: Mapping[float, Estimate]
     aurc: Estimate
+    curve: tuple[float, ...]
 
     def lines(self) -> Iterator[str]:
         """The accuracy at three coverages, and the area."""
@@ -44,6 +48,7 @@ class Selective:
                 {"coverage": coverage, **each.to_json()} for coverage, each in self.accuracies.items()
             ],
             "aurc": self.aurc.to_json(),
+            "curve": [plain(accuracy) for accuracy in self.curve],
         }
 
 
@@ -80,10 +85,12 @@ def score(truths: npt.NDArray[np.int64], probabilities: Floats, resampling: Resa
         weights = times[group]
         surer = weights.cumsum(axis=0, dtype=np.int32)[lasts]
         errors = (weights * is_wrong).cumsum(axis=0, dtype=np.int32)[lasts]
-        rows.append(np.column_stack([_accuracies(surer, errors), _areas(surer, errors)]))
+        if not rows:  # the first column has each cell once
+            curve = _accuracies(surer[:, :1], errors[:, :1], _CURVE)[0]
+        rows.append(np.column_stack([_accuracies(surer, errors, COVERAGES), _areas(surer, errors)]))
     values = np.concatenate(rows)
     of = {coverage: Estimate.of(values[:, number]) for number, coverage in enumerate(COVERAGES)}
-    return Selective(of, Estimate.of(values[:, -1]))
+    return Selective(of, Estimate.of(values[:, -1]), tuple(curve.tolist()))
 
 
 def _areas(surer: Counts, errors: Counts) -> Floats:
@@ -92,11 +99,11 @@ def _areas(surer: Counts, errors: Counts) -> Floats:
     return ratio(np.nansum(cells * ratio(errors, surer), axis=0), cells.sum(axis=0))
 
 
-def _accuracies(surer: Counts, errors: Counts) -> Floats:
+def _accuracies(surer: Counts, errors: Counts, coverages: Sequence[float]) -> Floats:
     """The accuracy of each draw at each coverage: ``(m, coverages)``."""
-    found = np.full((surer.shape[1], len(COVERAGES)), np.nan)
+    found = np.full((surer.shape[1], len(coverages)), np.nan)
     for row, cells, wrong in zip(found, surer.T, errors.T, strict=True):
         if len(cells):
-            kept = np.array(COVERAGES) * cells[-1]
+            kept = np.array(coverages) * cells[-1]
             row[:] = 1 - np.interp(kept, np.append(0, cells), np.append(0, wrong)) / kept
     return found

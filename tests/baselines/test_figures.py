@@ -9,11 +9,13 @@ import matplotlib as mpl
 import numpy as np
 import PIL.Image
 import pytest
+from drawn_cells import cells
 from matplotlib.figure import Figure
 from test_detection_scores import smears
 
 from pcm_leukemia import NINE
-from pcm_leukemia.baselines.experiments import figures
+from pcm_leukemia.baselines.experiments import confidence_figures, figures
+from pcm_leukemia.baselines.metrics import calibration, coverage
 from pcm_leukemia.baselines.metrics.detection import DetectionScores, score
 from pcm_leukemia.errors import CorruptFile, DataNotFound
 from pcm_leukemia.schema import Taxonomy
@@ -128,6 +130,64 @@ def test_training_in_two_phases(tmp_path: Path) -> None:
     assert lines(figure, 1)["val macro f1"][0] == [1, 2, 2.5, 3]
     assert [text.get_text() for text in figure.axes[0].texts] == ["linear probing", "fine-tuning"]
     assert "best val macro f1: 0.600, epoch 3" in [text.get_text() for text in figure.axes[1].texts]
+
+
+def test_reliability_as_predicted_and_at_a_temperature(tmp_path: Path) -> None:
+    drawn = cells(1, count=300)
+    given = calibration.score(drawn.truths, drawn.probabilities, drawn.resampling(), 2.0)
+    plain = calibration.score(drawn.truths, drawn.probabilities, drawn.resampling())
+    assert given.scaled is not None
+    panels = {name: given if name == "A" else plain for name in "ABCD"}
+    figure = confidence_figures.draw_reliability(panels, tmp_path / "reliability.png")
+    seen = [axes for axes in figure.axes if axes.get_visible()]
+    assert [axes.get_title() for axes in seen] == list("ABCD")
+    handles, names = seen[0].get_legend_handles_labels()
+    before, after = f"{100 * given.ece.value:.2f}", f"{100 * given.scaled.ece.value:.2f}"
+    assert names == [
+        f"as predicted: ECE {before} %",
+        f"at temperature 2.00: ECE {after} %",
+        "share of cells",
+    ]
+    line: Any = handles[1]
+    known = [each for each in given.scaled.bins if each.cells]
+    assert list(line.get_xdata()) == [each.confidence for each in known]
+    assert list(line.get_ydata()) == [each.accuracy for each in known]
+    heights = [bar.get_height() for bar in seen[0].patches]  # type: ignore[attr-defined]
+    assert heights == pytest.approx([each.cells / 300 for each in given.bins])
+    assert len(seen[1].get_legend_handles_labels()[1]) == 2
+
+
+def test_accuracy_over_coverage_of_each_model(tmp_path: Path) -> None:
+    first, second = (cells(seed, count=300) for seed in (1, 2))
+    scored = [
+        coverage.score(each.truths, each.probabilities, each.resampling(20)) for each in (first, second)
+    ]
+    panels = {"PCM": dict(zip("AB", scored, strict=True)), "ALL-IDB1": {"A": scored[0]}}
+    figure = confidence_figures.draw_coverage(panels, tmp_path / "coverage.png")
+    assert [axes.get_title() for axes in figure.axes] == ["PCM", "ALL-IDB1"]
+    drawn = lines(figure, 0)
+    assert list(drawn) == [
+        f"{name}: AURC {100 * each.aurc.value:.2f} %" for name, each in panels["PCM"].items()
+    ]
+    shares, accuracies = next(iter(drawn.values()))
+    assert shares == pytest.approx([number / 100 for number in range(1, 101)])
+    for share, each in scored[0].accuracies.items():
+        assert accuracies[round(100 * share) - 1] == pytest.approx(each.value)
+    intervals = figure.axes[1].get_lines()[1:]
+    assert [tuple(line.get_ydata()) for line in intervals] == [  # type: ignore[arg-type]
+        each.interval for each in scored[0].accuracies.values()
+    ]
+
+
+def test_nothing_to_draw_of_a_classifier(tmp_path: Path) -> None:
+    for draw in (confidence_figures.draw_reliability, confidence_figures.draw_coverage):
+        with pytest.raises(ValueError, match=r"a.png: no scores to draw; give one panel or more"):
+            draw({}, tmp_path / "a.png")
+    empty = cells(0, count=0)
+    nothing = coverage.score(empty.truths, empty.probabilities, empty.resampling())
+    confidence_figures.draw_coverage({"": {"A": nothing}}, tmp_path / "a.png")
+    bins = calibration.score(empty.truths, empty.probabilities, empty.resampling())
+    confidence_figures.draw_reliability({"": bins}, tmp_path / "b.png")
 
 
 @pytest.mark.parametrize("form", ["png", "pdf", "svg"])

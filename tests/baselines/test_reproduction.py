@@ -105,6 +105,7 @@ def test_a_tenth_of_the_target_helps(world: World) -> None:
     assert share["seeds"] == [0, 1]
     assert share["after"]["accuracy"]["mean"] > share["before"]["accuracy"]["mean"]
     assert {one["seed"] for one in share["each"]} == {0, 1}
+    assert share["after"]["macro F1"]["mean"] >= share["after"]["macro F1 (all)"]["mean"] > 0
 
 
 # The protocol
@@ -114,10 +115,21 @@ def test_every_number_of_the_tables_is_there_or_says_why(world: World) -> None:
     published = list(pcm.paper.RESULTS)
     rows = {(r.table, r.model, r.test_set, r.metric): r for r in world.found.rows}
     for each in published:
-        ours = rows[each.table, each.model, each.test_set, each.metric]
+        key = (each.table, each.model, each.test_set, each.metric)
+        ours = rows[key]
         assert ours.paper == each.value
         assert ours.ours is not None, ours
+        if each.metric == "macro F1":  # which of three the paper prints is unknown
+            others = [rows[*key[:3], f"macro F1 ({which})"] for which in ("union", "all")]
+            assert [one.paper for one in others] == [each.value] * 2
+            assert all(one.ours is not None and one.interval is not None for one in others)
+            values = [one.ours or 0.0 for one in (ours, *others)]
+            assert values == sorted(values, reverse=True)
     text = (world.folder / "reproduced" / "results.md").read_text()
+    assert text.count("the paper does not say which, so its number is beside all three") == 2
+    for figure in ("reliability", "coverage"):
+        assert (world.folder / "reproduced" / "figures" / f"{figure}.png").exists()
+        assert f": {figure}.png" in text
     assert "do not compare them with its numbers" in text
     assert "| DinoBloom (LP+FT) | PCM-Leukemia | accuracy |" in text
     assert json.loads((world.folder / "reproduced" / "results.json").read_text())["preset"] == "smoke"
@@ -344,6 +356,7 @@ def test_every_model_on_every_target(world: World, tmp_path: Path) -> None:
     assert on_lmu.cells == sum(c.label not in ("ignore", "Other") for c in lmu.cells)
     assert on_lmu.paper == pytest.approx(0.3967)
     assert entries[CLASSIFIER, "all_idb1", "macro F1"].paper == pytest.approx(0.7427)
+    assert entries[CLASSIFIER, "all_idb1", "macro F1 (all)"].paper == pytest.approx(0.7427)
     assert entries[DETECTOR, "all_idb1", "mAP50-95"].paper == pytest.approx(0.686)
     assert (tmp_path / "cross.md").read_text().count("\n") == len(table.entries) + 2
     assert json.loads((tmp_path / "cross.json").read_text())[0]["run"] == CLASSIFIER

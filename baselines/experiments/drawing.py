@@ -1,0 +1,53 @@
+"""What all figures have in common: the style, the colours and how a file is written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from pcm_leukemia.files import new_file
+
+__all__ = ["COLOURS", "DASHES", "STYLE", "place", "save"]
+
+COLOURS = ("#332288", "#117733", "#cc6677", "#88ccee", "#882255", "#999933", "#44aa99", "#aa4499", "#777777")
+"""Colours that colour-blind readers can distinguish: the "muted" scheme of Paul Tol, https://personal.sron.nl/~pault/."""
+DASHES = ("-", "--", "-.")
+STYLE: Any = {
+    "font.family": "DejaVu Sans",  # comes with matplotlib
+    "font.size": 9,
+    "axes.titlesize": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#e6e6e6",
+    "axes.axisbelow": True,
+    "legend.edgecolor": "white",
+    "legend.framealpha": 0.85,
+    "svg.hashsalt": "pcm-leukemia",
+    "savefig.dpi": 150,
+}
+_NO_DATE: dict[str, dict[str, Any]] = {
+    "png": {"Software": None},
+    "pdf": {"CreationDate": None, "Producer": None, "Creator": None},
+    "svg": {"Date": None, "Creator": None},
+}
+
+
+def place(path: str | Path) -> Path:
+    """Where to draw; raises ValueError if the file is of another kind than .png, .pdf and .svg."""
+    file = Path(path)
+    if file.suffix[1:].lower() not in _NO_DATE:
+        raise ValueError(
+            f"{path}: figures are written as {', '.join(_NO_DATE)}; give the file such an ending"
+        )
+    return file
+
+
+def save(figure: Figure, file: Path) -> None:
+    """Write a figure, without a date and version; raises ExportError if that fails."""
+    form = file.suffix[1:].lower()
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with new_file(file) as work:
+        figure.savefig(work, format=form, metadata=_NO_DATE[form])
