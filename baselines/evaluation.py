@@ -239,7 +239,8 @@ def predictions(
         detector = run.detector(device)
         rules = (detector.multi_label, False)
         return Detected(*inference.detect_by(detector, view, rules, batch=batch, **options))
-    return inference.classify(run.classifier(device), view, batch=4 * batch, **options)
+    named = inference.classify(run.classifier(device), view, batch=4 * batch, **options)
+    return named._replace(temperature=run.temperature)
 
 
 def scores_of(view: Dataset, predicted: Detected | Classified, threshold: float) -> dict[str, Any]:
@@ -253,7 +254,7 @@ def scores_of(view: Dataset, predicted: Detected | Classified, threshold: float)
     labels = view.taxonomy.labels
     return {
         "classification": classification_scores.score(
-            truths, predicted.probabilities, labels, whose, unit=unit
+            truths, predicted.probabilities, labels, whose, unit=unit, temperature=predicted.temperature
         )
     }
 

@@ -27,10 +27,14 @@ One = TypeVar("One")
 
 
 class Classified(NamedTuple):
-    """A classifier's result: one row of `probabilities`, float32 ``(n, k)``, for each of `cells`."""
+    """A classifier's result: one row of `probabilities`, float32 ``(n, k)``, for each of `cells`.
+
+    `temperature` would calibrate them, if it is known; see `metrics.calibration`.
+    """
 
     cells: tuple[Cell, ...]
     probabilities: npt.NDArray[np.float32]
+    temperature: float | None = None
 
 
 class Detected(NamedTuple):

@@ -147,6 +147,12 @@ class Run:
         return str(self.record.get("result", {}).get("weights", asked))
 
     @property
+    def temperature(self) -> float | None:
+        """The temperature that calibrates a classifier; None for a detector, or a run of an earlier version."""
+        fitted = self.record.get("result", {}).get("temperature")
+        return None if fitted is None else float(fitted)
+
+    @property
     def done(self) -> bool:
         """Whether training has finished."""
         return bool(self.record["state"] == "done")

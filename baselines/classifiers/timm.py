@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from pcm_leukemia.baselines import stain
 from pcm_leukemia.baselines.classifiers import crops as crop_cache
 from pcm_leukemia.baselines.classifiers import loop
@@ -21,6 +23,7 @@ from pcm_leukemia.baselines.classifiers.phases import Course
 from pcm_leukemia.baselines.classifiers.settings import Settings
 from pcm_leukemia.baselines.contract import Job
 from pcm_leukemia.baselines.cutting import cut_cells
+from pcm_leukemia.baselines.metrics.calibration import fitted_temperature
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.schema import IGNORE
 
@@ -72,12 +75,14 @@ def train(job: Job, settings: Settings) -> Mapping[str, Any]:
             for ds in (job.train, job.val)
         )
         record = Course(job, settings, network, train, val).run()
-    networks.save(network, job.out, labels, settings.model, prepare, settings.padding)
+        networks.save(network, job.out, labels, settings.model, prepare, settings.padding)
+        temperature = _temperature(load(job.out, settings, labels, job.device), val, settings.batch)
     _remove(job.out)
     ignored = {part: ds.ignored for part, ds in (("train", job.train), ("val", job.val))}
     return {
         **record,
         "chosen_by": loop.chosen_by(job),
+        "temperature": temperature,
         "cells": {"train": len(train), "val": len(val)},
         "ignored": ignored,
     }
@@ -94,6 +99,13 @@ def load(folder: Path, settings: Settings, labels: tuple[str, ...], device: str)
         If it cannot be read, or has other classes.
     """
     return networks.read(folder, labels, device, settings.precision)
+
+
+def _temperature(classifier: CellClassifier, val: crop_cache.Pictures, batch: int) -> float:
+    """The temperature that calibrates a trained classifier on the validation cells."""
+    draws = crop_cache.Draws(len(val), batch)
+    rows = [classifier.probabilities(val[draw][0]).numpy() for draw in draws]
+    return fitted_temperature(val.labels, np.concatenate(rows).astype(np.float64))
 
 
 def _check(job: Job, settings: Settings) -> None:

@@ -186,7 +186,7 @@ def _published(
         if number not in tables:
             continue
         if number == 7:
-            for metric in _metrics(result.metric):
+            for metric in _metrics(result.metric) if adapted else (result.metric,):
                 row = (result.table, result.model, result.test_set, metric, result.value)
                 yield _of_table_7(row, adapted)
             continue
@@ -198,11 +198,12 @@ def _published(
             ),
             None,
         )
+        if evaluation is None:
+            row = (result.table, result.model, result.test_set, result.metric, result.value)
+            yield Comparison(*row, missing=f"{result.test_set} was not given")
+            continue
         for metric in _metrics(result.metric):
             row = (result.table, result.model, result.test_set, metric, result.value)
-            if evaluation is None:
-                yield Comparison(*row, missing=f"{result.test_set} was not given")
-                continue
             score, interval = _score(evaluation, metric)
             yield Comparison(*row, ours=score, interval=interval)
 

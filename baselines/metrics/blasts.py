@@ -25,7 +25,7 @@ class Rate(NamedTuple):
     def __str__(self) -> str:
         if not self.cells:
             return "no such cells"
-        between = self.share.interval
+        between = self.share.interval if self.wrong else None  # without an error, all draws are equal
         shown = f", {100 * between.low:.2f} to {100 * between.high:.2f}" if between else ""
         return f"{self.wrong:,} of {self.cells:,} ({100 * self.share.value:.2f} %{shown})"
 

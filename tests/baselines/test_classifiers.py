@@ -31,6 +31,7 @@ from pcm_leukemia.baselines.classifiers.network import CellClassifier, Network
 from pcm_leukemia.baselines.classifiers.phases import features
 from pcm_leukemia.baselines.contract import Classifier, Job, Target
 from pcm_leukemia.baselines.metrics import classification as scores
+from pcm_leukemia.baselines.metrics.calibration import fitted_temperature
 from pcm_leukemia.baselines.precision import precision_of
 from pcm_leukemia.errors import CorruptFile, DataNotFound, ExportError
 from pcm_leukemia.schema import ImageId
@@ -180,6 +181,14 @@ def test_fine_tuning_begins_with_the_probed_head_and_changes_everything(
     assert not torch.equal(probed["backbone.conv1.0.weight"], tuned["backbone.conv1.0.weight"])
     assert record["epochs"] == 1
     assert record["probe"]["epochs"] == 3
+    # the temperature is that of the validation cells, by the classifier that was kept
+    val = job(dots, tmp_path).val
+    kept = classifiers.load(tmp_path / "tuned", numbers(**changes), EIGHT, "cpu")
+    said = inference.classify(kept, val, workers=0)
+    truths = np.array([EIGHT.index(cell.label) for cell in said.cells])
+    fitted = fitted_temperature(truths, said.probabilities.astype(np.float64))
+    assert record["temperature"] == pytest.approx(fitted, rel=1e-3)
+    assert fitted != pytest.approx(1, abs=0.05)
 
 
 def test_cached_features_are_those_of_the_network(dots: Dataset, tmp_path: Path) -> None:

@@ -14,8 +14,10 @@ from matplotlib.figure import Figure
 from test_detection_scores import smears
 
 from pcm_leukemia import NINE
-from pcm_leukemia.baselines.experiments import confidence_figures, figures
-from pcm_leukemia.baselines.metrics import calibration, coverage
+from pcm_leukemia.baselines.evaluation import Evaluation
+from pcm_leukemia.baselines.experiments import confidence_figures, figures, result_figures
+from pcm_leukemia.baselines.experiments.protocol import EXPERIMENTS, INTERNAL
+from pcm_leukemia.baselines.metrics import calibration, classification, coverage
 from pcm_leukemia.baselines.metrics.detection import DetectionScores, score
 from pcm_leukemia.errors import CorruptFile, DataNotFound
 from pcm_leukemia.schema import Taxonomy
@@ -177,6 +179,22 @@ def test_accuracy_over_coverage_of_each_model(tmp_path: Path) -> None:
     assert [tuple(line.get_ydata()) for line in intervals] == [  # type: ignore[arg-type]
         each.interval for each in scored[0].accuracies.values()
     ]
+
+
+def test_what_reproduce_draws_of_classifiers(tmp_path: Path) -> None:
+    drawn = cells(1, count=100, classes=8)
+    of_crops = classification.score(
+        drawn.truths, drawn.probabilities, NINE.labels[:-1], drawn.patients, draws=9
+    )
+    scored = Evaluation((tmp_path,), "demo", "test", "", classification=of_crops)
+    done = {each: {INTERNAL: scored, "ALL-IDB1": scored} for each in EXPERIMENTS[-2:]}
+    shown = result_figures.draw(tmp_path, {}, done, {})
+    sets = "PCM-Leukemia and ALL-IDB1"
+    assert shown["Reliability"] == f"accuracy over confidence of the classifiers on {sets}: reliability.png"
+    assert shown["Coverage"] == f"accuracy of the classifiers on their surest cells, on {sets}: coverage.png"
+    assert {path.name for path in tmp_path.iterdir()} == {"reliability.png", "coverage.png"}
+    assert shown["Figure 9"] == "not drawn: its model was not requested"
+    assert result_figures.draw(tmp_path, {}, {}, {})["Coverage"] == "not drawn: no classifier was requested"
 
 
 def test_nothing_to_draw_of_a_classifier(tmp_path: Path) -> None:

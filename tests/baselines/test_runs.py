@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from pcm_leukemia import NINE, Box, Cell, Dataset, Image, Patient, Split, store
-from pcm_leukemia.baselines.evaluation import Evaluation, evaluate
+from pcm_leukemia.baselines.evaluation import Evaluation, evaluate, scores_of
+from pcm_leukemia.baselines.inference import Classified
 from pcm_leukemia.baselines.run import Run
 from pcm_leukemia.baselines.training import train
 from pcm_leukemia.errors import DataWarning, LeakySplit
@@ -125,3 +127,24 @@ def test_scores_name_the_weights_that_training_started_from(tmp_path: Path) -> N
     both = replace(one, started_from=(given.started_from, "hub"))
     assert "started from: imagenet and hub" in str(both)
     assert both.to_json()["started_from"] == ["imagenet", "hub"]
+
+
+def test_the_temperature_of_a_run(tmp_path: Path) -> None:
+    assert Run(tmp_path, {"result": {"temperature": 1.5}}).temperature == 1.5
+    # a run of an earlier version, and one in training
+    assert Run(tmp_path, {"result": {"epochs": 3}}).temperature is None
+    assert Run(tmp_path, {"asked": {}}).temperature is None
+
+
+def test_calibration_is_scored_before_and_after_the_temperature() -> None:
+    cells = tuple(Cell(image.id, 0, "Lymphocyte", Box(1, 1, 9, 9)) for image in HERE.images)
+    view = replace(HERE, cells=cells).task("classification")
+    chances = np.tile(np.array([0.9, *[0.1 / 7] * 7], np.float32), (len(view.cells), 1))
+    predicted = Classified(view.cells, chances, 1.5)
+    scores = scores_of(view, predicted, 0.5)["classification"]
+    assert scores.calibration.temperature == 1.5
+    assert scores.calibration.scaled.bins[-1].cells == 0
+    assert scores.calibration.bins[13].cells == len(view.cells)
+    alone = scores_of(view, predicted._replace(temperature=None), 0.5)["classification"]
+    assert alone.calibration.scaled is None
+    assert alone.calibration.ece == scores.calibration.ece
