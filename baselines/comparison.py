@@ -102,7 +102,7 @@ def compare(
     threshold: float = 0.5,
     device: str = "auto",
     batch: int = 16,
-    workers: int = 4,
+    workers: int | None = None,
     progress: bool = False,
 ) -> PairedComparison:
     """Compare two models of one task, with 95 % intervals of the difference from a paired bootstrap over patients.

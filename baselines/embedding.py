@@ -22,6 +22,7 @@ from pcm_leukemia.baselines.cutting import cut_cells
 from pcm_leukemia.baselines.embedding_file import About
 from pcm_leukemia.baselines.inference import batches
 from pcm_leukemia.baselines.run import Run, device_of
+from pcm_leukemia.baselines.workers import workers_of
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import DataNotFound, Problem, UnfitForTask, option
 from pcm_leukemia.files import Report, counts
@@ -72,7 +73,7 @@ def embed(
     padding: int | None = None,
     device: str = "auto",
     batch: int = 64,
-    workers: int = 4,
+    workers: int | None = None,
     progress: bool = False,
 ) -> Report:
     """Write the features of every cell except ignored ones to a parquet file; `embedding_file` lists its columns.
@@ -155,7 +156,7 @@ def embed(
         out,
         view,
         _about(embedder, ds, view),
-        _blocks(embedder, view, cells, batch=batch, workers=workers, progress=progress),
+        _blocks(embedder, view, cells, batch=batch, workers=workers_of(workers), progress=progress),
     )
     return _report(Path(out), ds, view, cells)
 

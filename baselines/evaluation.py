@@ -114,7 +114,7 @@ def evaluate(
     batch_norm: BatchNorm = "run",
     device: str = "auto",
     batch: int = 16,
-    workers: int = 4,
+    workers: int | None = None,
     progress: bool = False,
 ) -> Evaluation:
     """Score a model on a part of a data set, and keep the scores in the run's folder, in ``scores/``.
@@ -174,7 +174,7 @@ def evaluate_two_stage(
     threshold: float = 0.5,
     device: str = "auto",
     batch: int = 16,
-    workers: int = 4,
+    workers: int | None = None,
     progress: bool = False,
 ) -> Evaluation:
     """Score the two-stage pipeline: the detector, the classifier on annotated cells, and both end to end.
@@ -227,7 +227,7 @@ def predictions(
     *,
     device: str,
     batch: int,
-    workers: int,
+    workers: int | None,
     progress: bool,
 ) -> Detected | Classified:
     """What a model predicts for data of its task, as from `view_for`."""

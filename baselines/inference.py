@@ -16,6 +16,7 @@ from rich.progress import track
 
 from pcm_leukemia.baselines.contract import Classifier, Detections, Detector
 from pcm_leukemia.baselines.cutting import cut_cells
+from pcm_leukemia.baselines.workers import workers_of
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.files import ahead
 from pcm_leukemia.schema import IGNORE, Cell, ImageId
@@ -53,7 +54,7 @@ def detect(
     *,
     multi_label: bool = False,
     batch: int = 16,
-    workers: int = 4,
+    workers: int | None = None,
     progress: bool = False,
 ) -> dict[ImageId, Detections]:
     """Run a detector on every image of a data set; annotations are not used.
@@ -75,7 +76,7 @@ def detect_by(
     rules: Sequence[bool],
     *,
     batch: int = 16,
-    workers: int = 4,
+    workers: int | None = None,
     progress: bool = False,
 ) -> list[dict[ImageId, Detections]]:
     """The detections by several rules, each a value of `multi_label`; the network runs once. See `detect`."""
@@ -85,7 +86,7 @@ def detect_by(
         return detector.prepare(frames.load(number))
 
     found: list[dict[ImageId, Detections]] = [{} for _ in rules]
-    tensors = ahead(prepared, range(len(frames)), workers, 2 * batch)
+    tensors = ahead(prepared, range(len(frames)), workers_of(workers), 2 * batch)
     pairs = zip(batches(ds.images, batch), batches(tensors, batch), strict=True)
     for those, ready in track(pairs, "detecting", total=-(-len(frames) // batch), disable=not progress):
         raw = detector.forward(torch.stack(ready))
@@ -97,7 +98,12 @@ def detect_by(
 
 
 def classify(
-    classifier: Classifier, ds: Dataset, *, batch: int = 64, workers: int = 4, progress: bool = False
+    classifier: Classifier,
+    ds: Dataset,
+    *,
+    batch: int = 64,
+    workers: int | None = None,
+    progress: bool = False,
 ) -> Classified:
     """Classify every cell of a data set except ignored ones, from crops cut as in training.
 
@@ -107,7 +113,7 @@ def classify(
         If an image has no file, or cannot be decoded.
     """
     cells = [cell for cell in ds.cells if cell.label != IGNORE]
-    prepared = cut_cells(ds, cells, classifier.padding, classifier.prepare, workers)
+    prepared = cut_cells(ds, cells, classifier.padding, classifier.prepare, workers_of(workers))
     crops = track(prepared, "classifying", total=len(cells), disable=not progress)
     rows = [classifier.probabilities(torch.stack(those)).numpy() for those in batches(crops, batch)]
     probabilities = np.concatenate(rows) if rows else np.zeros((0, len(classifier.labels)), np.float32)

@@ -78,7 +78,7 @@ def predict(
     threshold: float = 0.05,
     device: str = "auto",
     batch: int = 16,
-    workers: int = 4,
+    workers: int | None = None,
     progress: bool = False,
 ) -> tuple[dict[ImageId, list[Predicted]], Taxonomy]:
     """Predict the cells in every image with a detector or the two-stage pipeline; return them and the classes.

@@ -14,6 +14,7 @@ import msgspec
 from pcm_leukemia import splits
 from pcm_leukemia.baselines import config, run
 from pcm_leukemia.baselines.contract import Job, Target
+from pcm_leukemia.baselines.workers import workers_of
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import DataWarning, MissingPart, Problem, UnfitForTask, either
 from pcm_leukemia.requirements import Incomplete, require
@@ -34,7 +35,7 @@ def train(
     seed: int = 0,
     device: str = "auto",
     devices: int = 1,
-    workers: int = 4,
+    workers: int | None = None,
     incomplete: Incomplete = "refuse",
     target: Target | None = None,
     progress: bool = False,
@@ -68,7 +69,8 @@ def train(
     devices
         The number of GPUs.
     workers
-        Processes that load images.
+        Processes that load images, for each device; by default one for each core that may be used, at most 16, and at
+        most 4 if the model trains on the CPU.
     incomplete
         What a detector does with images that may have cells without an annotation: "refuse" them, or "keep" them and
         learn such cells as background.
@@ -113,7 +115,16 @@ def train(
     train_on, choose_on = _parts(ds, task)
     if model.kind == "detector":
         train_on, choose_on = (_complete(view, incomplete) for view in (train_on, choose_on))
-    job = Job(train_on, choose_on, Path(out), seed, run.device_of(device), devices, workers, target=target)
+    job = Job(
+        train_on,
+        choose_on,
+        Path(out),
+        seed,
+        run.device_of(device),
+        devices,
+        workers_of(workers, run.device_of(device), devices),
+        target=target,
+    )
     assert ds.split is not None
     asked = {
         "baseline": baseline,

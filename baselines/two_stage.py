@@ -17,6 +17,7 @@ from pcm_leukemia.baselines.contract import Classifier, Detections, Detector
 from pcm_leukemia.baselines.cutting import cut
 from pcm_leukemia.baselines.inference import batches
 from pcm_leukemia.baselines.run import Run
+from pcm_leukemia.baselines.workers import workers_of
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import option
 from pcm_leukemia.files import ahead
@@ -113,7 +114,7 @@ class TwoStage:
         return self.classifier.labels
 
     def predict(
-        self, ds: Dataset, *, batch: int = 16, workers: int = 4, progress: bool = False
+        self, ds: Dataset, *, batch: int = 16, workers: int | None = None, progress: bool = False
     ) -> dict[ImageId, Labelled]:
         """Detect and classify the white cells in every image of a data set; annotations are not used.
 
@@ -123,13 +124,14 @@ class TwoStage:
             If an image has no file, or cannot be decoded.
         """
         frames = Frames(ds, ds.images)
+        threads = workers_of(workers)
 
         def prepared(number: int) -> tuple[Pixels, torch.Tensor]:
             pixels = frames.load(number)
             return pixels, self.detector.prepare(pixels)
 
         # at most two batches of decoded images are in memory
-        loaded = batches(ahead(prepared, range(len(frames)), workers, batch), batch)
+        loaded = batches(ahead(prepared, range(len(frames)), threads, batch), batch)
         pairs = zip(batches(ds.images, batch), loaded, strict=True)
         labelled: dict[ImageId, Labelled] = {}
         for those, ready in track(pairs, "predicting", total=-(-len(frames) // batch), disable=not progress):
@@ -137,7 +139,7 @@ class TwoStage:
             raw = self.detector.forward(torch.stack([tensor for _, tensor in ready]))
             found = self.detector.detections(raw, sizes, multi_label=False)
             scored = self.detector.detections(raw, sizes, multi_label=self.detector.multi_label)
-            named = self._named([pixels for pixels, _ in ready], found, scored, workers)
+            named = self._named([pixels for pixels, _ in ready], found, scored, threads)
             labelled |= {image.id: one for image, one in zip(those, named, strict=True)}
         return labelled
 

@@ -20,6 +20,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from pcm_leukemia.baselines import stain
 from pcm_leukemia.baselines.cutting import cut_cells
 from pcm_leukemia.baselines.run import Run
+from pcm_leukemia.baselines.workers import workers_of
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import option
 from pcm_leukemia.schema import IGNORE
@@ -41,7 +42,7 @@ BATCH = 64
 _One = TypeVar("_One")
 
 
-def classifier_for(run: Run, ds: Dataset, device: str, *, workers: int = 4) -> CellClassifier:
+def classifier_for(run: Run, ds: Dataset, device: str, *, workers: int | None = None) -> CellClassifier:
     """The classifier of a run, with the batch-norm statistics of a data set's cells; the run itself does not change.
 
     Parameters
@@ -72,7 +73,7 @@ def classifier_for(run: Run, ds: Dataset, device: str, *, workers: int = 4) -> C
     if len(cells) < 2:
         raise ValueError(f"{ds.name}: has too few cells for {asked}; give two or more, or leave it out")
     chosen = [cells[place] for place in stain.spread(len(cells), CROPS)]
-    crops = list(cut_cells(ds, chosen, classifier.padding, classifier.prepare, workers))
+    crops = list(cut_cells(ds, chosen, classifier.padding, classifier.prepare, workers_of(workers)))
     return with_statistics_of(classifier, (torch.stack(those) for those in _dealt(crops, BATCH)))
 
 

@@ -67,7 +67,7 @@ def adapt(
     source: Dataset | None = None,
     device: str = "auto",
     devices: int = 1,
-    workers: int = 4,
+    workers: int | None = None,
     progress: bool = False,
 ) -> Adapted:
     """Train a run's model again with a share of the target added, and score it on the rest of the target.
@@ -270,7 +270,7 @@ def adapt_over(
     source: Dataset | None = None,
     device: str = "auto",
     devices: int = 1,
-    workers: int = 4,
+    workers: int | None = None,
     progress: bool = False,
 ) -> Adaptation:
     """Adapt with each share and each seed (0, 1, ...), and write ``adaptation.json`` beside the runs.

@@ -74,7 +74,7 @@ def cross(
     *,
     device: str = "auto",
     batch: int = 16,
-    workers: int = 4,
+    workers: int | None = None,
     progress: bool = False,
 ) -> Crossing:
     """Score every run on every target over the classes that both sides have; write cross.md and cross.json.

@@ -104,7 +104,7 @@ def reproduce(
     seed: int = 0,
     device: str = "auto",
     devices: int = 1,
-    workers: int = 4,
+    workers: int | None = None,
     progress: bool = False,
 ) -> Reproduction:
     """Train and score what the tables need; finished runs in `out` are not repeated.

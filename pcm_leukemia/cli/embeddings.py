@@ -61,7 +61,7 @@ def embed(
     split_name: SplitName = None,
     device: Device = "auto",
     batch: Annotated[int, typer.Option(min=1, help="Cells in a batch.")] = 64,
-    workers: Workers = 4,
+    workers: Workers = None,
 ) -> None:
     """Write the features of every cell to a parquet file."""
     baselines.embedding_file.check_out(out)

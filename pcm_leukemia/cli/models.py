@@ -114,7 +114,7 @@ def train(
     split_name: SplitName = None,
     device: Device = "auto",
     devices: Devices = 1,
-    workers: Workers = 4,
+    workers: Workers = None,
 ) -> None:
     """Train a reference model on the parts train and val."""
     if incomplete is not None and baselines.config.find(baseline).kind != "detector":
@@ -166,7 +166,7 @@ def predict(
     ] = None,
     device: Device = "auto",
     batch: Batch = 16,
-    workers: Workers = 4,
+    workers: Workers = None,
 ) -> None:
     """Find and classify the cells in new images."""
     prediction = baselines.prediction
@@ -231,7 +231,7 @@ def adapt(
     as_json: AsJson = False,
     device: Device = "auto",
     devices: Devices = 1,
-    workers: Workers = 4,
+    workers: Workers = None,
 ) -> None:
     """Adapt a model to another hospital with a share of its labels.
 
@@ -283,7 +283,7 @@ def cross(
     ],
     device: Device = "auto",
     batch: Batch = 16,
-    workers: Workers = 4,
+    workers: Workers = None,
 ) -> None:
     """Score every model on every data set.
 
@@ -328,7 +328,7 @@ def reproduce(
     split_name: SplitName = None,
     device: Device = "auto",
     devices: Devices = 1,
-    workers: Workers = 4,
+    workers: Workers = None,
 ) -> None:
     """Run the paper's experiments, and compare with its numbers.
 

@@ -186,7 +186,12 @@ Threads = Annotated[
     int | None, typer.Option("--workers", min=1, help="Threads.", show_default="one per core")
 ]
 Device = Annotated[str, typer.Option(metavar="DEVICE", help="auto, cpu, cuda or cuda:1.")]
-Workers = Annotated[int, typer.Option(min=0, help="Processes that load images.")]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        min=0, help="Processes or threads that load images.", show_default="one per core, at most 16"
+    ),
+]
 Batch = Annotated[int, typer.Option(min=1, help="Images in a batch.")]
 Part = Annotated[
     str | None, typer.Option(metavar="PART", help="The part.", show_default="test; all if there is no split")

@@ -63,7 +63,7 @@ def evaluate(
     split_name: SplitName = None,
     device: Device = "auto",
     batch: Batch = 16,
-    workers: Workers = 4,
+    workers: Workers = None,
 ) -> None:
     """Score a model on a part that it has not learned from.
 
@@ -99,7 +99,7 @@ def compare(
     split_name: SplitName = None,
     device: Device = "auto",
     batch: Batch = 16,
-    workers: Workers = 4,
+    workers: Workers = None,
 ) -> None:
     """Compare two models on a part that neither has learned from.
 
