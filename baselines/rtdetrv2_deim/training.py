@@ -155,11 +155,11 @@ class Training:
             if returns_to_best([row["val_AP"] for row in self.rows], self.plain_from):
                 self._return_to_best()
             row = self._one_epoch()
-            ap, ap50 = self.evaluate()
-            row |= {"val_AP": ap, "val_AP50": ap50}
+            scores = self.evaluate()
+            row |= {f"val_{name}": score for name, score in scores.items()}
             # the later of two equals, whose learning rate is lower; also the last if AP is NaN, without cells in val
-            if not ap < self.best["AP"]:
-                self.best = {"epoch": self.epoch, "AP": ap, "AP50": ap50}
+            if not scores["AP"] < self.best["AP"]:
+                self.best = {"epoch": self.epoch, **scores}
                 if self.fabric.is_global_zero:
                     models.write(self.detector.model, self.job.out / MODEL)
             self.rows.append({"epoch": self.epoch, "step": self.step, **row})
@@ -253,12 +253,10 @@ class Training:
             images = interpolate(images, (size, size))
         return images.contiguous(memory_format=torch.channels_last), targets
 
-    def evaluate(self) -> tuple[float, float]:
-        """AP and AP50 of the averaged weights on val; NaN if val has no cells."""
-        of, job = self.settings, self.job
-        return validation.score(
-            self.detector, job.val, multi_label=of.multi_label, batch=of.batch, workers=job.workers
-        )
+    def evaluate(self) -> dict[str, float]:
+        """The scores of the averaged weights on val; see `validation.score`."""
+        of = self.settings
+        return validation.score(self.detector, self.job, multi_label=of.multi_label, batch=of.batch)
 
     def save(self) -> None:
         """Write the checkpoint, replacing the one before."""

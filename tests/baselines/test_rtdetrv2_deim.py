@@ -22,7 +22,7 @@ from transformers import RTDetrImageProcessor
 
 from pcm_leukemia import NINE, Box, Cell, Dataset, Image
 from pcm_leukemia.baselines import config, rtdetrv2_deim, stain
-from pcm_leukemia.baselines.contract import Detections, Detector, Job
+from pcm_leukemia.baselines.contract import Detections, Detector, Job, Target
 from pcm_leukemia.baselines.metrics.average_precision import Cells
 from pcm_leukemia.baselines.metrics.average_precision import of_arrays as average_precision
 from pcm_leukemia.baselines.rtdetrv2_deim import Settings
@@ -330,7 +330,7 @@ PLAIN: dict[str, Any] = {"epochs": 6, "no_augment_last": 3}
 
 
 def scored(monkeypatch: pytest.MonkeyPatch, scores: Sequence[float]) -> None:
-    monkeypatch.setattr(Training, "evaluate", lambda training: (scores[training.epoch], 0.9))
+    monkeypatch.setattr(Training, "evaluate", lambda training: {"AP": scores[training.epoch], "AP50": 0.9})
 
 
 @pytest.mark.trains
@@ -491,9 +491,9 @@ def test_the_best_epoch_is_kept_and_not_the_last(tmp_path: Path, monkeypatch: py
     scores = iter([0.1, 0.5, 0.2, 0.3])
     weights = []
 
-    def told(self: Training) -> tuple[float, float]:
+    def told(self: Training) -> dict[str, float]:
         weights.append(self.average.module.state_dict()["class_embed.0.weight"].clone())
-        return next(scores), 0.9
+        return {"AP": next(scores), "AP50": 0.9}
 
     monkeypatch.setattr(Training, "evaluate", told)
     record, rows, _ = run(tmp_path / "out", smears(tmp_path / "data"))
@@ -503,12 +503,41 @@ def test_the_best_epoch_is_kept_and_not_the_last(tmp_path: Path, monkeypatch: py
         "best_epoch": 2,
         "val_AP": 0.5,
         "val_AP50": 0.9,
+        "chosen_by": "val_AP",
     }
     assert [row["val_AP"] for row in rows] == ["0.1", "0.5", "0.2", "0.3"]
     detector = rtdetrv2_deim.load(tmp_path / "out", settings(**SHORT), ("WBC", "Other"), "cpu")
     kept = detector.model.state_dict()["class_embed.0.weight"]
     assert torch.equal(kept, weights[1])
     assert not torch.equal(kept, weights[3])
+
+
+@pytest.mark.parametrize("adapted", [False, True])
+def test_both_domains_choose_the_epoch_alike(
+    adapted: bool,  # noqa: FBT001
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A detector that finds every cell of the target, in one of five images with cells, and none of the source."""
+    ds, target = smears(tmp_path / "data"), ImageId("0.png")
+    job = Job(ds, ds, tmp_path / "out", target=Target(frozenset({target})) if adapted else None)
+    made = settings(**SHORT, model="tiny", weights="none")
+    training = Training(fabric_of(job, "32-true"), job, made, starting_model(made, ("WBC", "Other")).model)
+    cells = ds.cells_of(target)
+    right = Detections(
+        np.array([[c.box.x1, c.box.y1, c.box.x2, c.box.y2] for c in cells if c.box], np.float32),
+        np.ones(2, np.float32),
+        np.array([ds.taxonomy.ids[cell.label] for cell in cells]),
+    )
+    nothing = Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64))
+    found = iter([right, *[nothing] * 5])
+    monkeypatch.setattr(RtDetr, "detections", lambda _, __, sizes, **___: [next(found) for _size in sizes])
+    scores = training.evaluate()
+    if adapted:
+        assert scores == {"AP": 0.5, "AP50": 0.5, "AP_source": 0.0, "AP_target": 1.0}
+    else:
+        assert set(scores) == {"AP", "AP50"}
+        assert scores["AP"] == pytest.approx(0.2, abs=0.01)  # at recall 0.2, of 101 places
 
 
 @pytest.mark.trains
