@@ -1,4 +1,7 @@
-"""Scores: `detection` (COCO's average precision) and `classification` (accuracy, F1, AUC), with bootstrap intervals over patients."""
+"""Scores with bootstrap intervals over patients: `detection` (COCO's average precision) and `classification`.
+
+A classifier's scores are put together from `confusions`, `auroc`, `blasts`, `calibration` and `coverage`.
+"""
 
 from __future__ import annotations
 
