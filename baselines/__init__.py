@@ -19,6 +19,7 @@ from pcm_leukemia.errors import MissingExtra
 if TYPE_CHECKING:
     from pcm_leukemia.baselines.comparison import PairedComparison, compare
     from pcm_leukemia.baselines.contract import Classifier, Detections, Detector, Job
+    from pcm_leukemia.baselines.cross_validation import CrossValidation, cross_validate
     from pcm_leukemia.baselines.embedding import embed
     from pcm_leukemia.baselines.evaluation import Evaluation, evaluate, evaluate_two_stage
     from pcm_leukemia.baselines.experiments.adaptation import adapt, adapt_over
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Classifier",
+    "CrossValidation",
     "Detections",
     "Detector",
     "Evaluation",
@@ -42,6 +44,7 @@ __all__ = [
     "adapt_over",
     "compare",
     "cross",
+    "cross_validate",
     "embed",
     "evaluate",
     "evaluate_two_stage",
@@ -57,6 +60,7 @@ __all__ = [
 
 _HOME = {
     "Classifier": "contract",
+    "CrossValidation": "cross_validation",
     "Detections": "contract",
     "Detector": "contract",
     "Evaluation": "evaluation",
@@ -68,6 +72,7 @@ _HOME = {
     "adapt_over": "experiments.adaptation",
     "compare": "comparison",
     "cross": "experiments.cross_domain",
+    "cross_validate": "cross_validation",
     "embed": "embedding",
     "evaluate": "evaluation",
     "evaluate_two_stage": "evaluation",

@@ -17,6 +17,7 @@ from pcm_leukemia.baselines.metrics.differences import (
     of_classifier,
     of_detector,
 )
+from pcm_leukemia.baselines.pretraining import note_on
 from pcm_leukemia.baselines.run import Run
 from pcm_leukemia.dataset import Dataset
 
@@ -31,7 +32,9 @@ class PairedComparison:
     """The scores of two runs on one part of one data set, and their differences, by the name of the score.
 
     The intervals come from `draws` draws of `groups` groups, the same for both runs; `unit` says what a group is: "patients"
-    or "images". `reading` says how the labels of a public data set were read, if there are several ways.
+    or "images". `reading` says how the labels of a public data set were read, if there are several ways,
+    `started_from` from which weights the training of each run started, and `pretraining` whether these weights may have seen
+    the data set without labels.
     """
 
     runs: tuple[Path, Path]
@@ -42,6 +45,8 @@ class PairedComparison:
     scores: Mapping[str, Difference]
     unit: str
     groups: int
+    started_from: tuple[str, str]
+    pretraining: tuple[str, ...]
     draws: int = DRAWS
     seed: int = SEED
 
@@ -53,6 +58,8 @@ class PairedComparison:
             "part": self.part,
             "fingerprint": self.fingerprint,
             "reading": self.reading,
+            "started_from": list(self.started_from),
+            "pretraining": list(self.pretraining),
             "scores": {name: each._asdict() for name, each in self.scores.items()},
             "intervals": {
                 "over": self.unit,
@@ -69,6 +76,8 @@ class PairedComparison:
         width = max(map(len, self.scores), default=0)
         lines = [
             f"first: {first}, second: {second}, on {self.data}, part {self.part}{read}",
+            f"started from: {' and '.join(self.started_from)}",
+            *(f"note: {note}" for note in self.pretraining),
             f"{'':{width}}{'first':>8}{'second':>8}  difference{'95 % interval':>20}{'second better':>15}",
         ]
         for name, each in self.scores.items():
@@ -160,6 +169,8 @@ def compare(
         scores=scores,
         unit=unit,
         groups=len(set(groups)),
+        started_from=(first.started_from, second.started_from),
+        pretraining=tuple(note for run in (first, second) if (note := note_on(run, ds))),
     )
 
 

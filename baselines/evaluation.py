@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pcm_leukemia import files, sources
 from pcm_leukemia.baselines import inference
@@ -26,12 +26,13 @@ from pcm_leukemia.splits import LEARNED_FROM
 
 __all__ = [
     "Evaluation",
+    "Scored",
     "evaluate",
     "evaluate_two_stage",
-    "keep",
     "part_to_score",
     "predictions",
     "reading_of",
+    "scored",
     "scores_of",
     "view_for",
 ]
@@ -145,11 +146,31 @@ def evaluate(
     ValueError
         If the classes of the data are not those of the model, or `batch_norm` is "target" for a model without batch norms.
     """
+    options: dict[str, Any] = {"device": device, "batch": batch, "workers": workers, "progress": progress}
+    return scored(run, ds, part, batch_norm, threshold=threshold, **options).evaluation
+
+
+class Scored(NamedTuple):
+    """An evaluation, with the data of the task and the predictions that it was computed from."""
+
+    evaluation: Evaluation
+    view: Dataset
+    predicted: Detected | Classified
+
+
+def scored(
+    run: Run,
+    ds: Dataset,
+    part: str | None,
+    batch_norm: BatchNorm = "run",
+    *,
+    threshold: float,
+    **options: Any,
+) -> Scored:
+    """`evaluate`, with what the scores were computed from; `options` are those of `predictions`."""
     chosen, part = part_to_score(ds, part)
     view = view_for(run, chosen, unseen=part not in LEARNED_FROM)
-    predicted = predictions(
-        run, view, batch_norm, device=device, batch=batch, workers=workers, progress=progress
-    )
+    predicted = predictions(run, view, batch_norm, **options)
     result = Evaluation(
         (run.folder,),
         ds.name,
@@ -161,8 +182,8 @@ def evaluate(
         **scores_of(view, predicted, threshold),
         batch_norm=batch_norm,
     )
-    keep(run, result)
-    return result
+    _keep(run, result)
+    return Scored(result, view, predicted)
 
 
 def evaluate_two_stage(
@@ -199,7 +220,7 @@ def evaluate_two_stage(
         (detector.started_from,),
         **scores_of(view, detected, threshold),
     )
-    keep(detector, alone)
+    _keep(detector, alone)
     on_truth = evaluate(classifier, ds, part, device=device, batch=batch, workers=workers, progress=progress)
     nine = chosen.task("detection")
     other = nine.taxonomy.ids[OTHER]
@@ -216,7 +237,7 @@ def evaluate_two_stage(
             threshold=threshold,
         ),
     )
-    keep(classifier, result)
+    _keep(classifier, result)
     return result
 
 
@@ -295,7 +316,7 @@ def view_for(run: Run, chosen: Dataset, *, unseen: bool = True) -> Dataset:
     return view
 
 
-def keep(run: Run, result: Evaluation) -> None:
+def _keep(run: Run, result: Evaluation) -> None:
     """Write the scores to the run's folder."""
     folder = run.folder / "scores"
     name = re.sub(r"[^\w.-]+", "_", f"{result.data}-{result.part}")

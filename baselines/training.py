@@ -20,7 +20,7 @@ from pcm_leukemia.errors import DataWarning, MissingPart, Problem, UnfitForTask,
 from pcm_leukemia.requirements import Incomplete, require
 from pcm_leukemia.schema import Split
 
-__all__ = ["train"]
+__all__ = ["parts_to_learn", "train"]
 
 
 def train(
@@ -112,7 +112,7 @@ def train(
     numbers = config.settings(model, preset, changes)
     require(ds)
     _warn_of_copies(ds)
-    train_on, choose_on = _parts(ds, task)
+    train_on, choose_on = parts_to_learn(ds, task)
     if model.kind == "detector":
         train_on, choose_on = (_complete(view, incomplete) for view in (train_on, choose_on))
     job = Job(
@@ -159,7 +159,7 @@ def _warn_of_copies(ds: Dataset) -> None:
         )
 
 
-def _parts(ds: Dataset, task: str) -> tuple[Dataset, Dataset]:
+def parts_to_learn(ds: Dataset, task: str) -> tuple[Dataset, Dataset]:
     """The train and val parts, reduced to the task; each must have something to learn."""
     if ds.split is None or not {"train", "val"} <= set(ds.split.parts):
         has = ", ".join(ds.parts) if ds.split else "no split"

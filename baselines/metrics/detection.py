@@ -133,7 +133,7 @@ class DetectionScores:
         ignored = f", {self.ignored:,} ignored" if self.ignored else ""
         cells = sum(self.cells.values())
         ap, ap50 = _percent(whole.ap, whole.interval), _percent(whole.ap50, whole.interval50)
-        share = f"{self.found:,} of {self.findable:,} ({_percent(self.recall, self.recall_interval)})"
+        share = f"{self.found:,} of {self.findable:,}, {_percent(self.recall, self.recall_interval)},"
         others = (f"{_percent(recall)} at {lowest:g}" for lowest, recall in self.recalls.items())
         lines = [
             f"{patients}{self.images:,} images ({self.negatives:,} without cells), {cells:,} cells{ignored}",

@@ -110,6 +110,12 @@ def train(
             help="Detectors: refuse or keep images in which cells may be unannotated.", show_default="refuse"
         ),
     ] = None,
+    folds: Annotated[
+        int | None,
+        typer.Option(
+            min=2, help="Train and score a model for each of so many folds of the patients in train and val."
+        ),
+    ] = None,
     seed: Seed = 0,
     split_name: SplitName = None,
     device: Device = "auto",
@@ -119,22 +125,29 @@ def train(
     """Train a reference model on the parts train and val."""
     if incomplete is not None and baselines.config.find(baseline).kind != "detector":
         raise WrongUsage(f"--incomplete does not apply to {baseline}, which is no detector; leave it out")
+    ds = load_dataset(data, split_name=split_name)
+    options: dict[str, Any] = {
+        "task": task and task.value,
+        "preset": preset.value,
+        "weights": weights,
+        "settings": _changes(settings),
+        "seed": seed,
+        "device": device,
+        "devices": devices,
+        "workers": workers,
+        "progress": True,
+    }
+    if folds is not None:
+        if incomplete is Incompletes.keep:
+            raise WrongUsage(
+                "--incomplete keep does not apply to --folds, which scores every image; leave it out"
+            )
+        before = _trained(out, "fold-*")
+        print(baselines.cross_validate(baseline, ds, out, folds, **options))
+        _say_trained(before, _trained(out, "fold-*"))
+        return
     trained_before = baselines.is_run(out) and baselines.Run.open(out).done
-    run = baselines.train(
-        baseline,
-        load_dataset(data, split_name=split_name),
-        out,
-        task=task and task.value,
-        preset=preset.value,
-        weights=weights,
-        settings=_changes(settings),
-        seed=seed,
-        device=device,
-        devices=devices,
-        workers=workers,
-        incomplete=(incomplete or Incompletes.refuse).value,
-        progress=True,
-    )
+    run = baselines.train(baseline, ds, out, incomplete=(incomplete or Incompletes.refuse).value, **options)
     if trained_before:
         print(f"already trained: {run!r}; nothing to do")
     else:

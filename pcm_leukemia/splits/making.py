@@ -127,11 +127,11 @@ def by_patient(
     return split
 
 
-def folds(ds: Dataset, k: int = 5, seed: int = 0) -> list[Split]:
-    """Put whole patients into k folds and return k splits; each validates on one fold.
+def folds(ds: Dataset, k: int = 5, seed: int = 0, *, val: float = 0.0) -> list[Split]:
+    """Put whole patients into k folds and return k splits; each holds out one fold.
 
-    Every patient is in "val" in exactly one split and in "train" in the others. The folds are balanced together, each
-    to 1/k of the images and of the cells of every class.
+    Every patient is held out in exactly one split: in "val", or in "test" if `val` asks for another validation part. The
+    folds are balanced together, each to 1/k of the images and of the cells of every class.
 
     Parameters
     ----------
@@ -142,6 +142,9 @@ def folds(ds: Dataset, k: int = 5, seed: int = 0) -> list[Split]:
         The number of folds: 2 or more, and at most the number of patients.
     seed
         0 or more.
+    val
+        The share of the images outside the fold to validate on, from 0 up to but not including 1. Above 0, the fold is
+        "test", and whole patients are drawn from the rest for "val".
 
     Returns
     -------
@@ -151,9 +154,9 @@ def folds(ds: Dataset, k: int = 5, seed: int = 0) -> list[Split]:
     Raises
     ------
     MissingPatients
-        If an image has no patient, or there are fewer patients than folds.
+        If an image has no patient, or there are fewer patients than folds or parts.
     ValueError
-        If `k` or the seed is out of range.
+        If `k`, `val` or the seed is out of range.
 
     Warns
     -----
@@ -175,6 +178,8 @@ def folds(ds: Dataset, k: int = 5, seed: int = 0) -> list[Split]:
     """
     if k < 2:
         raise ValueError(f"{k} folds: must be 2 or more; 5 is usual")
+    if not 0 <= val < 1:
+        raise ValueError(f"val {val}: must be a share from 0 up to, not including, 1; 0.2 is 20 %")
     require_patients(ds, ds.images)
     warn_of_spellings(ds)
     patients, table = _table(ds)
@@ -182,11 +187,17 @@ def folds(ds: Dataset, k: int = 5, seed: int = 0) -> list[Split]:
     chosen = assign(table, [1 / k] * k, np.random.default_rng(_checked(seed)))
     fold_of = dict(zip(patients, chosen.tolist(), strict=True))
     units = unit_of(ds)
+    held_out = "test" if val else "val"
+    targets = {held_out: 1 / k} | {part: share * (1 - 1 / k) for part, share in shares_of(0, val).items()}
     splits = []
     for fold in range(k):
-        part_of = {image.id: "val" if fold_of[units[image.id]] == fold else "train" for image in ds.images}
+        part_of = {image.id: held_out if fold_of[units[image.id]] == fold else "train" for image in ds.images}
         made = {"method": "folds", "seed": str(seed), "k": str(k), "fold": str(fold), "val_unit": "patient"}
-        made |= reached(ds, part_of, {"val": 1 / k, "train": 1 - 1 / k})
+        if val:
+            rest = ds.select(images={image for image, part in part_of.items() if part == "train"})
+            part_of |= place_all(rest, {"val": val, "train": 1 - val}, seed)
+            made["val"] = str(val)
+        made |= reached(ds, part_of, targets)
         splits.append(Split(f"fold{fold}", part_of, made, patients_of(ds), digest_of=digests(ds)))
     warn_of_missing(splits)
     return splits

@@ -266,8 +266,10 @@ def test_two_classifiers_on_the_same_patients(pair: tuple[Run, Run]) -> None:
     assert (compared.groups, compared.unit) == (2, "patients")
     assert compared.scores["accuracy"] == (0.5, 1.0, 0.5, (0.5, 0.5), 1.0)
     assert compared.scores["F1 of Lymphocyte"].difference == 1
+    assert compared.started_from == ("none", "none")
+    assert compared.pretraining == ()
     text = str(compared)
-    assert " ".join(text.splitlines()[2].split()) == "accuracy 50.00 100.00 +50.00 50.00 to 50.00 100.0 %"
+    assert " ".join(text.splitlines()[3].split()) == "accuracy 50.00 100.00 +50.00 50.00 to 50.00 100.0 %"
     assert text.endswith("1,000 draws of 2 patients, the same for both, seed 0")
     given = json.loads(json.dumps(compared.to_json()))
     assert given["scores"]["accuracy"]["interval"] == [0.5, 0.5]

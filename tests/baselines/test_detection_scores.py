@@ -364,7 +364,7 @@ def test_as_text_and_as_json() -> None:
     assert given["recall_interval"] == list(scores.recall_interval)
     low, high = (f"{100 * end:.1f}" for end in scores.recall_interval)
     share = f"{100 * scores.found / scores.findable:.1f} ({low} to {high})"
-    found_line = f"found, in any class: {scores.found} of {cells} ({share}) at score 0.5, IoU 0.5"
+    found_line = f"found, in any class: {scores.found} of {cells}, {share}, at score 0.5, IoU 0.5"
     assert lines[2] == found_line
     assert lines[3].startswith("found at other scores: ")
     assert lines[5].split()[:2] == ["WBC", str(counts["WBC"])]

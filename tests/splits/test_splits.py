@@ -478,6 +478,25 @@ def test_the_folds_are_balanced() -> None:
             assert share_of(COHORT, split, "val", label) == pytest.approx(0.2, abs=0.06)
 
 
+def test_a_fold_is_held_out_and_val_is_drawn_from_the_rest() -> None:
+    made = splits.folds(COHORT, 4, seed=1, val=0.25)
+    held_out = splits.folds(COHORT, 4, seed=1)
+    for split, without in zip(made, held_out, strict=True):
+        assert splits.leaks(COHORT, split) == []
+        assert split.parts == ("train", "val", "test")
+        assert {image for image, part in split.part_of.items() if part == "test"} == {
+            image for image, part in without.part_of.items() if part == "val"
+        }
+        assert share_of(COHORT, split, "test") == pytest.approx(0.25, abs=0.06)
+        assert share_of(COHORT, split, "val") == pytest.approx(0.25 * 0.75, abs=0.06)
+        assert share_of(COHORT, split, "val", "Monocyte") == pytest.approx(0.25 * 0.75, abs=0.06)
+    assert splits.folds(COHORT, 4, seed=1, val=0.25) == made
+    with pytest.raises(
+        ValueError, match="^val 20: must be a share from 0 up to, not including, 1; 0.2 is 20 %$"
+    ):
+        splits.folds(COHORT, val=20)
+
+
 def test_one_fold_is_none() -> None:
     with pytest.raises(ValueError, match="^1 folds: must be 2 or more; 5 is usual$"):
         splits.folds(COHORT, 1)
