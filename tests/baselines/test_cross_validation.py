@@ -72,7 +72,7 @@ class Trained:
         self.names.append(job.out.name)
         return {}
 
-    def predictions(self, run: Run, view: Dataset, **_: Any) -> Classified | Detected:
+    def predictions(self, run: Run, view: Dataset, *_: Any, **__: Any) -> Classified | Detected:
         ids = view.taxonomy.ids
 
         def guess(cell: Cell) -> int:
