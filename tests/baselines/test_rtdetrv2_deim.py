@@ -581,14 +581,14 @@ def test_images_without_any_cell_train_too(tmp_path: Path) -> None:
 def test_two_devices_learn_together(tmp_path: Path) -> None:
     """Two processes: the run's folder is begun once, and each step takes half of the batch from each."""
     ds = smears(tmp_path / "data", count=8)
-    made = settings(**{**SHORT, "epochs": 1, "batch": 4})
+    made = settings(**{**SHORT, "epochs": 2, "batch": 4})  # the second epoch returns to the best before it
     record = rtdetrv2_deim.train(Job(ds, ds, tmp_path / "out", devices=2), made)
-    assert (record["epochs"], record["best_epoch"]) == (1, 1)
+    assert record["epochs"] == 2
     assert rtdetrv2_deim.load(tmp_path / "out", made, ("WBC", "Other"), "cpu").labels == ("WBC", "Other")
     with (tmp_path / "out" / "logs" / "metrics.csv").open(encoding="utf-8") as file:
-        (row,) = csv.DictReader(file)
-    assert row["step"] == "2"
-    assert math.isfinite(float(row["loss"]))
+        rows = list(csv.DictReader(file))
+    assert [row["step"] for row in rows] == ["2", "4"]
+    assert all(math.isfinite(float(row["loss"])) for row in rows)
 
 
 @pytest.mark.trains
