@@ -19,6 +19,7 @@ from pcm_leukemia.baselines.rtdetrv2_deim import distortion
 from pcm_leukemia.baselines.rtdetrv2_deim.augmentation import Picture
 from pcm_leukemia.baselines.rtdetrv2_deim.distortion import Distortion
 from pcm_leukemia.baselines.rtdetrv2_deim.loss import Targets
+from pcm_leukemia.baselines.rtdetrv2_deim.settings import Settings
 from pcm_leukemia.baselines.stain import Recolour
 from pcm_leukemia.torchdata import Detection
 
@@ -57,6 +58,23 @@ class Chances(NamedTuple):
     rotation: float
     flip_horizontal: float
     flip_vertical: float
+
+    @classmethod
+    def of(cls, settings: Settings) -> Chances:
+        """Those of a run with these settings."""
+        return cls(
+            size=settings.image_size,
+            first=settings.no_augment_first,
+            flat=settings.flat_epochs,
+            last=settings.epochs - settings.no_augment_last,
+            mosaic=settings.mosaic,
+            photometric_distort=settings.photometric_distort,
+            zoom_out=settings.zoom_out,
+            iou_crop=settings.iou_crop,
+            rotation=settings.rotation,
+            flip_horizontal=settings.flip_horizontal,
+            flip_vertical=settings.flip_vertical,
+        )
 
 
 class Views(torch.utils.data.Dataset[Picture]):

@@ -297,22 +297,9 @@ class Training:
 
     def _training_loader(self, recolour: Recolour | None) -> Any:
         of, job = self.settings, self.job
-        chances = Chances(
-            size=of.image_size,
-            first=of.no_augment_first,
-            flat=of.flat_epochs,
-            last=of.epochs - of.no_augment_last,
-            mosaic=of.mosaic,
-            photometric_distort=of.photometric_distort,
-            zoom_out=of.zoom_out,
-            iou_crop=of.iou_crop,
-            rotation=of.rotation,
-            flip_horizontal=of.flip_horizontal,
-            flip_vertical=of.flip_vertical,
-        )
         batch = max(1, of.batch // self.fabric.world_size)
         loader = DataLoader(
-            Views(Detection(job.train), chances, job.seed, recolour),
+            Views(Detection(job.train), Chances.of(of), job.seed, recolour),
             batch_size=batch,
             sampler=self.order,
             num_workers=job.workers,
