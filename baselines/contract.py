@@ -76,6 +76,10 @@ class Job:
         sides = {cell.image in self.target.images for cell in self.val.cells if cell.label != IGNORE}
         return DOMAINS if len(sides) == len(DOMAINS) else ()
 
+    def chosen_by(self, score: str) -> str:
+        """How the best `score` chooses the epoch, in words for the record."""
+        return f"{score}, the mean of {' and '.join(self.domains)}" if self.domains else score
+
 
 class Detections(NamedTuple):
     """The detections in one image, best first.

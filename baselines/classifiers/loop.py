@@ -31,7 +31,7 @@ from pcm_leukemia.baselines.contract import Job
 from pcm_leukemia.baselines.epoch_log import write_epochs
 from pcm_leukemia.baselines.metrics import classification as scores
 
-__all__ = ["BEST", "Learner", "Phase", "autocast", "chosen_by", "ended", "result", "run", "seeded"]
+__all__ = ["BEST", "Learner", "Phase", "autocast", "ended", "result", "run", "seeded"]
 
 BEST = "val_macro_f1"
 """The score that chooses the epoch to keep (the first one with the highest), over the classes present in val.
@@ -222,11 +222,6 @@ def result(learner: Learner, job: Job) -> Mapping[str, Any]:
         "val_accuracy": float(row["val_accuracy"]),
         **{name: float(value) for name, value in row.items() if name.startswith(BEST)},
     }
-
-
-def chosen_by(job: Job) -> str:
-    """What chose the epoch, in words for the record."""
-    return f"{BEST}, the mean of {' and '.join(job.domains)}" if job.domains else BEST
 
 
 def _folder(phase: Phase, job: Job) -> Path:

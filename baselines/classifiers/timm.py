@@ -81,7 +81,7 @@ def train(job: Job, settings: Settings) -> Mapping[str, Any]:
     ignored = {part: ds.ignored for part, ds in (("train", job.train), ("val", job.val))}
     return {
         **record,
-        "chosen_by": loop.chosen_by(job),
+        "chosen_by": job.chosen_by(loop.BEST),
         "temperature": temperature,
         "cells": {"train": len(train), "val": len(val)},
         "ignored": ignored,

@@ -32,15 +32,14 @@ def train(job: Job, settings: Settings) -> dict[str, Any]:
     """Train; leave the best weights in ``job.out / "model"`` and the logs in ``job.out / "logs"``.
 
     The best epoch is the one with the highest AP on `job.val` (if it has several domains, the highest mean of their APs),
-    or the last epoch if `job.val` has no cells. With
-    `job.resume`, a run that was killed resumes after its last completed epoch; if it has not completed one, it starts
-    again.
+    or the last epoch if `job.val` has no cells. With `job.resume`, a run that was killed resumes after its last completed
+    epoch; if it has not completed one, it starts again.
 
     Returns
     -------
     dict
-        ``weights`` (what training started from), ``epochs``, ``best_epoch`` (from 1), ``val_AP``, ``val_AP50``, and ``val_AP_DOMAIN``
-        for each domain, if there are several; ``chosen_by`` (the score that chose the epoch, in words).
+        ``weights`` (what training started from), ``epochs``, ``best_epoch`` (from 1), ``val_AP``, ``val_AP50``, and
+        ``val_AP_DOMAIN`` for each domain, if there are several; ``chosen_by`` (the score that chose the epoch).
 
     Raises
     ------
@@ -78,7 +77,7 @@ def _fit(job: Job, settings: Settings, fabric: Fabric) -> dict[str, Any]:
         "epochs": training.epoch,
         "best_epoch": int(best["epoch"]) + 1,
         **{f"val_{name}": score for name, score in best.items() if name != "epoch"},
-        "chosen_by": "val_AP" + (f", the mean of {' and '.join(job.domains)}" if job.domains else ""),
+        "chosen_by": job.chosen_by("val_AP"),
     }
 
 

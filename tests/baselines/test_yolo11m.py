@@ -136,6 +136,7 @@ def test_the_best_epoch_is_kept(learned: Learned) -> None:
     best = max(rows, key=lambda row: float(row["val_AP"]))
     assert learned.result["best_epoch"] == int(best["epoch"])
     assert learned.result["val_AP"] == float(best["val_AP"])
+    assert learned.result["chosen_by"] == "val_AP"
     # ultralytics counts a little otherwise than COCO, on images that it has not padded to a square
     val = learned.ds.part("val")
     scores = score(val, inference.detect(learned.detector, val, workers=1), draws=0)
