@@ -87,7 +87,8 @@ class Trained:
             )
             for image in view.images
         }
-        return Detected(rows, rows)
+        surer = {image: each._replace(scores=each.scores + np.float32(0.09)) for image, each in rows.items()}
+        return Detected(rows, surer)
 
 
 @pytest.fixture
@@ -155,9 +156,12 @@ def test_detections_are_pooled_too(trained: Trained, tmp_path: Path) -> None:
         image.id: found(*((msgspec.structs.astuple(c.box)[:4], 0.9, 0) for c in view.cells_of(image)))
         for image in view.images
     }
-    assert result.pooled.detection == detection.score(view, everything, threshold=0.95)
+    surer = {
+        image: each._replace(scores=each.scores + np.float32(0.09)) for image, each in everything.items()
+    }
+    assert result.pooled.detection == detection.score(view, everything, counted=surer, threshold=0.95)
     assert result.pooled.detection.patients == 8
-    assert result.spread["recall at score 0.95"] == ((0, 0, 0, 0), 0, 0)
+    assert result.spread["recall at score 0.95"] == ((1, 1, 1, 1), 1, 0)
     assert result.spread["mAP 50-95"].mean == 1
     assert trained.names == ["fold-1", "fold-2", "fold-3", "fold-4"]
 
@@ -196,11 +200,21 @@ def without_patients(ds: Dataset) -> Dataset:
 
 
 def with_few_cells(ds: Dataset) -> Dataset:
-    return replace(ds, cells=tuple(cell for cell in ds.cells if cell.image == "P0/0.png"))
+    """The first fold could be trained, and has cells in train and val; the others could not."""
+    return replace(ds, cells=tuple(cell for cell in ds.cells if ds.image(cell.image).patient in ("P0", "P4")))
 
 
 def in_part(ds: Dataset) -> Dataset:
-    return replace(ds, images=tuple(replace(image, annotation_state="partial") for image in ds.images))
+    """The patients of the first fold are annotated in part: it could be trained, and not scored."""
+    rows = ds.select(images=lambda image: ds.part_of(image) != "test").with_split(None)
+    first = splits.folds(rows, 3, val=0.2)[0]
+    return replace(
+        ds,
+        images=tuple(
+            replace(image, annotation_state="partial") if first.part_of.get(image.id) == "test" else image
+            for image in ds.images
+        ),
+    )
 
 
 @pytest.mark.parametrize(
