@@ -37,8 +37,11 @@ class Selective:
 
     def lines(self) -> Iterator[str]:
         """The accuracy at three coverages, and the area."""
-        shown = (f"{100 * coverage:.0f} %: {self.accuracies[coverage]}" for coverage in _PRINTED)
-        yield f"accuracy of the surest {', '.join(shown)}"
+        first, *others = (f"{100 * share:.0f} %" for share in _PRINTED)
+        shares = (f"{first} of cells", *others)
+        at = (self.accuracies[share] for share in _PRINTED)
+        shown = ", ".join(f"{share}: {accuracy}" for share, accuracy in zip(shares, at, strict=True))
+        yield f"accuracy of the surest {shown}"
         yield f"area under the risk-coverage curve {self.aurc}"
 
     def to_json(self) -> dict[str, Any]:

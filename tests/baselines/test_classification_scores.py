@@ -130,7 +130,7 @@ def test_what_is_printed_and_kept() -> None:
     assert lines[6].startswith("weighted F1 58.33 (")
     assert lines[7].startswith("AUROC 62.50 (")
     assert lines[8].startswith("calibration error (ECE) 50.00 (")
-    assert lines[9].startswith("accuracy of the surest 90 %: 50.00 (")
+    assert lines[9].startswith("accuracy of the surest 90 % of cells: 50.00 (")
     assert lines[10].startswith("area under the risk-coverage curve 50.00 (")
     assert lines[12].split() == ["precision", "recall", "F1", "AUROC", "cells"]
     assert lines[13].startswith("Lymphocyte     100.00   50.00   66.67   75.00       2, F1 (")

@@ -68,11 +68,17 @@ def test_what_is_printed_and_kept() -> None:
     drawn = cells(1)
     found = coverage.score(drawn.truths, drawn.probabilities, drawn.resampling(20))
     first, second = found.lines()
-    assert first.startswith(f"accuracy of the surest 90 %: {found.accuracies[0.9]}, 70 %: ")
+    assert first.startswith(f"accuracy of the surest 90 % of cells: {found.accuracies[0.9]}, 70 %: ")
     assert second == f"area under the risk-coverage curve {found.aurc}"
     kept = found.to_json()
     assert [row["coverage"] for row in kept["accuracy_at"]] == [1.0, 0.95, 0.9, 0.8, 0.7, 0.5]
     assert kept["accuracy_at"][2]["value"] == found.accuracies[0.9].value
+
+
+def test_cells_that_are_all_equally_sure() -> None:
+    found = coverage.score(np.array([0, 1, 1, 1]), np.eye(2)[[0, 0, 1, 1]], resampling(["P1"] * 4, 0, 0))
+    assert [each.value for each in found.accuracies.values()] == pytest.approx([0.75] * 6)
+    assert found.aurc.value == 0.25
 
 
 def test_no_cells() -> None:
