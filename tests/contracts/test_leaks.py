@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import pytest
 
 import pcm_leukemia as pcm
@@ -102,3 +103,18 @@ def test_no_draw_of_another_hospital_separates_it(unit: Literal["patient", "imag
 def test_a_model_is_not_scored_on_the_other_side_of_it() -> None:
     (leak,) = pcm.splits.seen(cohort(), cohort().part("test"), "run")
     assert str(leak).startswith('run image "P1/b.png": the model has learned from group "slide 1"')
+
+
+@pytest.mark.usefixtures("slides_count")
+def test_no_probe_of_embeddings_learns_from_the_other_side_of_it(tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    embedding_file = pytest.importorskip("pcm_leukemia.baselines.embedding_file")
+    numbers = dict.fromkeys(("image_size", "padding", "width"), 1)
+    texts = dict.fromkeys(("model", "weights", "architecture", "stain", "data", "fingerprint", "version"), "")
+    about = embedding_file.About(
+        **numbers, **texts, split="official", val_shares_patients=False, labels=pcm.NINE.labels
+    )
+    features = np.zeros((4, 1), np.float32)
+    embedding_file.write(tmp_path / "a.parquet", cohort(), about, [(cohort().cells, features)])
+    with pytest.raises(LeakySplit, match='group "slide 1": is in train'):
+        pcm.baselines.probe(tmp_path / "a.parquet")
