@@ -21,6 +21,7 @@ from pcm_leukemia.baselines.classifiers.network import CellClassifier, Network
 from pcm_leukemia.baselines.cutting import cut_cells
 from pcm_leukemia.baselines.embedding_file import About
 from pcm_leukemia.baselines.inference import batches
+from pcm_leukemia.baselines.pretraining import note_on, note_on_model
 from pcm_leukemia.baselines.run import Run, device_of
 from pcm_leukemia.baselines.workers import workers_of
 from pcm_leukemia.dataset import Dataset
@@ -41,7 +42,10 @@ ROWS = 2048
 
 @dataclass(frozen=True)
 class _Embedder:
-    """A backbone on its device, with the preparation of crops that it expects; `model` and `weights` name it."""
+    """A backbone on its device, with the preparation of crops that it expects; `model` and `weights` name it.
+
+    `pretraining` says so if its weights have seen the data in pretraining.
+    """
 
     network: Network
     preparation: Prepare
@@ -49,6 +53,7 @@ class _Embedder:
     device: str
     model: str
     weights: str
+    pretraining: str
 
     @property
     def width(self) -> int:
@@ -101,7 +106,7 @@ def embed(
     batch
         Cells in a batch.
     workers
-        Threads that cut crops.
+        Threads that cut crops; by default one for each core, at most 16.
     progress
         Whether to show a progress bar.
 
@@ -151,14 +156,14 @@ def embed(
     if isinstance(model, Run):
         embedder = _of_run(model, view, [name for name, value in given.items() if value is not None], device)
     else:
-        embedder = _of_model(model, weights or "hub", image_size or 0, padding, device)
+        embedder = _of_model(model, view, weights or "hub", image_size or 0, padding, device)
     embedding_file.write(
         out,
         view,
         _about(embedder, ds, view),
         _blocks(embedder, view, cells, batch=batch, workers=workers_of(workers), progress=progress),
     )
-    return _report(Path(out), ds, view, cells)
+    return _report(Path(out), ds, view, cells, embedder.pretraining)
 
 
 def _view(ds: Dataset, task: str | None) -> Dataset:
@@ -185,10 +190,13 @@ def _of_run(run: Run, view: Dataset, given: Sequence[str], device: str) -> _Embe
         classifier.device,
         run.settings.model,
         str(run.folder),
+        note_on(run, view),
     )
 
 
-def _of_model(model: str, weights: str, image_size: int, padding: int | None, device: str) -> _Embedder:
+def _of_model(
+    model: str, view: Dataset, weights: str, image_size: int, padding: int | None, device: str
+) -> _Embedder:
     padding = PADDING if padding is None else padding
     for name, value in (("image_size", image_size), ("padding", padding)):
         if value < 0:
@@ -202,7 +210,9 @@ def _of_model(model: str, weights: str, image_size: int, padding: int | None, de
     with loop.seeded(0, "cpu"):  # random weights are the same each time
         network = Network(backbone(model, weights, image_size=image_size), classes=1)
     network.requires_grad_(requires_grad=False)
-    return _Embedder(network.to(device).eval(), Prepare(network.image_size), padding, device, model, weights)
+    network.to(device).eval()
+    noted = note_on_model(model, weights, view)
+    return _Embedder(network, Prepare(network.image_size), padding, device, model, weights, noted)
 
 
 def _about(embedder: _Embedder, ds: Dataset, view: Dataset) -> About:
@@ -219,22 +229,29 @@ def _about(embedder: _Embedder, ds: Dataset, view: Dataset) -> About:
         split=ds.split.name if ds.split else None,
         val_shares_patients=bool(ds.split and ds.split.val_shares_patients),
         labels=view.taxonomy.labels,
+        pretraining=embedder.pretraining,
         version=version("pcm-leukemia"),
     )
 
 
 def _blocks(
-    embedder: _Embedder, view: Dataset, cells: Sequence[Cell], *, batch: int, workers: int, progress: bool
+    embedder: _Embedder,
+    view: Dataset,
+    cells: Sequence[Cell],
+    *,
+    batch: int,
+    workers: int | None,
+    progress: bool,
 ) -> Iterator[tuple[Sequence[Cell], npt.NDArray[np.float32]]]:
     """The cells and their features, in blocks of `ROWS`."""
-    cut = cut_cells(view, cells, embedder.padding, embedder.preparation, workers)
+    cut = cut_cells(view, cells, embedder.padding, embedder.preparation, workers_of(workers))
     crops = track(cut, "embedding", total=len(cells), disable=not progress)
     features = chain.from_iterable(embedder(those) for those in batches(crops, batch))
     for those, found in zip(batches(cells, ROWS), batches(features, ROWS), strict=True):
         yield those, np.stack(found)
 
 
-def _report(out: Path, ds: Dataset, view: Dataset, cells: Sequence[Cell]) -> Report:
+def _report(out: Path, ds: Dataset, view: Dataset, cells: Sequence[Cell], pretraining: str) -> Report:
     part_of = {cell.image: view.part_of(view.image(cell.image)) for cell in cells}
     parts = [part for part in view.parts if part in part_of.values()]
     return Report(
@@ -246,4 +263,5 @@ def _report(out: Path, ds: Dataset, view: Dataset, cells: Sequence[Cell]) -> Rep
             "ignored cells": view.ignored,
             "cells of classes that are not of the task": len(ds.cells) - len(view.cells),
         },
+        (pretraining,) if pretraining else (),
     )

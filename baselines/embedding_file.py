@@ -62,6 +62,8 @@ class About(msgspec.Struct, frozen=True, kw_only=True):
         Whether the parts train and val of the split may have patients in common.
     labels
         The classes, in the order of their ids.
+    pretraining
+        A sentence if the weights have seen these data in pretraining, or "".
     version
         The version of pcm-leukemia that wrote the file.
     """
@@ -78,6 +80,7 @@ class About(msgspec.Struct, frozen=True, kw_only=True):
     split: str | None
     val_shares_patients: bool
     labels: tuple[str, ...]
+    pretraining: str
     version: str
     kind: str = _KIND
 

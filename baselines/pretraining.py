@@ -5,6 +5,7 @@ Scores on them may be better than on the images of a hospital that no model has 
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 from pcm_leukemia.baselines import config
@@ -12,7 +13,7 @@ from pcm_leukemia.baselines.classifiers.dinobloom_weights import size_of
 from pcm_leukemia.baselines.run import Run, is_run
 from pcm_leukemia.dataset import Dataset
 
-__all__ = ["note_on", "pretrained_on"]
+__all__ = ["note_on", "note_on_model", "pretrained_on"]
 
 
 def pretrained_on(run: Run) -> tuple[str, ...]:
@@ -28,8 +29,9 @@ def pretrained_on(run: Run) -> tuple[str, ...]:
     if Path(weights).suffix == ".safetensors" and is_run(start):
         return pretrained_on(Run.open(start))
     # any classifier of timm can start from DinoBloom
-    is_dinobloom = size_of(str(settings.get("model", ""))) is not None or "dinobloom" in weights.lower()
-    return config.find("dinobloom" if is_dinobloom else run.baseline.name).pretrained_on
+    if _is_dinobloom(str(settings.get("model", "")), weights):
+        return config.find("dinobloom").pretrained_on
+    return run.baseline.pretrained_on
 
 
 def note_on(run: Run, ds: Dataset) -> str:
@@ -37,10 +39,34 @@ def note_on(run: Run, ds: Dataset) -> str:
 
     `concat` joins the names of data sets with "+", so each of them is looked for.
     """
-    seen = [name for name in ds.name.split("+") if name in pretrained_on(run)]
+    return _note(pretrained_on(run), ds, f"that {run.folder} started from")
+
+
+def note_on_model(model: str, weights: str, ds: Dataset) -> str:
+    """A sentence if a model's weights were pretrained on a data set; otherwise "". See `classifiers.backbones.backbone`.
+
+    Examples
+    --------
+    >>> from pcm_leukemia import NINE
+    >>> note_on_model("dinobloom_base", "hub", Dataset("lmu", NINE, ())).partition(":")[0]
+    'the authors of the weights of dinobloom_base list lmu among the data of their pretraining, which used no labels'
+    >>> note_on_model("dinobloom_base", "none", Dataset("lmu", NINE, ()))
+    ''
+    """
+    if weights == "none" or not _is_dinobloom(model, weights):
+        return ""
+    return _note(config.find("dinobloom").pretrained_on, ds, f"of {model}")
+
+
+def _is_dinobloom(model: str, weights: str) -> bool:
+    return size_of(model) is not None or "dinobloom" in f"{model} {weights}".lower()
+
+
+def _note(pretrained: Collection[str], ds: Dataset, which: str) -> str:
+    seen = [name for name in ds.name.split("+") if name in pretrained]
     if not seen:
         return ""
     return (
-        f"the authors of the weights that {run.folder} started from list {' and '.join(seen)} among the data of their "
-        "pretraining, which used no labels: these images may not be new to the model"
+        f"the authors of the weights {which} list {' and '.join(seen)} among the data of their pretraining, which used "
+        "no labels: these images may not be new to the model"
     )

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from rich.progress import track
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
@@ -106,7 +107,7 @@ class Probes:
                     yield (method, str(each.file), *map(str, shown))
 
 
-def probe(*files: str | Path, draws: int = 1000, seed: int = 0) -> Probes:
+def probe(*files: str | Path, draws: int = 1000, seed: int = 0, progress: bool = False) -> Probes:
     """Score embeddings by nearest neighbours and a linear probe that learn from the part train, on the part test.
 
     Parameters
@@ -117,6 +118,8 @@ def probe(*files: str | Path, draws: int = 1000, seed: int = 0) -> Probes:
         Number of bootstrap draws of patients; 0 for no intervals.
     seed
         Seed of the draws.
+    progress
+        Whether to show a progress bar for each file.
 
     Raises
     ------
@@ -141,7 +144,7 @@ def probe(*files: str | Path, draws: int = 1000, seed: int = 0) -> Probes:
             first = _without_features(read)
         else:
             _require_same(read, first)
-        probed.append(_probed(read, draws, seed))
+        probed.append(_probed(read, draws, seed, progress=progress))
     assert first is not None
     cells = {part: first.rows["part"].count(part) for part in ("train", "test")}
     return Probes(first.about.data, first.about.labels, cells, tuple(probed))
@@ -149,7 +152,7 @@ def probe(*files: str | Path, draws: int = 1000, seed: int = 0) -> Probes:
 
 def _without_features(read: Embeddings) -> Embeddings:
     """What the next files are compared with; the features of one file at a time are in memory."""
-    return Embeddings(read.path, read.about, read.rows, read.features[:0])
+    return Embeddings(read.path, read.about, read.rows, np.empty((0, read.about.width), np.float32))
 
 
 def _require_same(read: Embeddings, first: Embeddings) -> None:
@@ -175,30 +178,26 @@ def _require_same(read: Embeddings, first: Embeddings) -> None:
         )
 
 
-def _probed(read: Embeddings, draws: int, seed: int) -> Probe:
+def _probed(read: Embeddings, draws: int, seed: int, *, progress: bool) -> Probe:
     part = np.array(read.rows["part"], object)
     learned, scored = (np.flatnonzero(part == name) for name in ("train", "test"))
     _require_parts(read, learned, scored)
     ds = _images_of(read, (*learned, *scored))
     require(ds)
-    ids = {label: number for number, label in enumerate(read.about.labels)}
+    about = read.about
+    ids = {label: number for number, label in enumerate(about.labels)}
     truths = np.array([ids[label] for label in read.rows["label"]], np.int64)
-    if len(np.unique(truths[learned])) < 2:
-        raise UnfitForTask(
-            [
-                Problem(
-                    str(read.path),
-                    "train has cells of one class only",
-                    "use a split with more cells in train",
-                )
-            ]
-        )
+    classes = np.unique(truths[learned])
+    if len(classes) < 2:
+        what, fix = "train has cells of one class only", "use a split with more cells in train"
+        raise UnfitForTask([Problem(str(read.path), what, fix)])
     whose, unit = classification.groups_of(ds, [read.rows["image"][place] for place in scored])
     # double precision, as in the published evaluation
     seen, unseen = (read.features[places].astype(np.float64) for places in (learned, scored))
     scores: dict[str, ClassificationScores] = {}
-    notes = []
-    for method, model in _methods(seen.shape[1], len(np.unique(truths[learned]))).items():
+    notes = [about.pretraining] if about.pretraining else []
+    methods = _methods(about.width, len(classes)).items()
+    for method, model in track(methods, f"probing {read.path.name}", disable=not progress):
         if isinstance(model, KNeighborsClassifier) and model.n_neighbors > len(seen):
             notes.append(f"{method} is left out: train has {len(seen):,} cells")
             continue
@@ -208,13 +207,12 @@ def _probed(read: Embeddings, draws: int, seed: int) -> Probe:
         chances = np.zeros((len(unseen), len(ids)))
         chances[:, model.classes_] = model.predict_proba(unseen)
         scores[method] = classification.score(
-            truths[scored], chances, read.about.labels, whose, unit=unit, draws=draws, seed=seed
+            truths[scored], chances, about.labels, whose, unit=unit, draws=draws, seed=seed
         )
         if isinstance(model, LogisticRegression) and model.n_iter_.max() >= STEPS:
             notes.append(
                 f"{method} had not converged after {STEPS:,} steps, where the published evaluation stops, too"
             )
-    about = read.about
     return Probe(read.path, about.model, about.weights, about.width, scores, tuple(notes))
 
 

@@ -94,5 +94,5 @@ def probe(
 
     They learn from the part train and are scored on the part test, as DinoBloom was evaluated.
     """
-    found = baselines.probe(*files)
+    found = baselines.probe(*files, progress=not as_json)
     print(json.dumps(found.to_json(), ensure_ascii=False, indent=1) if as_json else found)

@@ -219,6 +219,15 @@ def test_without_a_split_there_is_no_part_and_other_classes_are_embedded_as_they
     assert set(table(tmp_path / "declared.parquet")["label"]) == {"Other", "White"}
 
 
+def test_data_that_the_weights_have_seen_in_pretraining_are_named(ds: Dataset, tmp_path: Path) -> None:
+    torch.save(timm.create_model("resnet10t", num_classes=0).state_dict(), tmp_path / "dinobloom.pth")
+    out, given = tmp_path / "out.parquet", {**TINY, "weights": str(tmp_path / "dinobloom.pth")}
+    report = embed("resnet10t", replace(ds, name="lmu"), out, **given)
+    note = "the authors of the weights of resnet10t list lmu among the data of their pretraining, which used no labels"
+    assert f"  note: {note}" in str(report)
+    assert embedding_file.read(out).about.pretraining.startswith(note)
+
+
 @pytest.mark.parametrize("place", ["there.parquet", "data/new.parquet", "folder"])
 def test_what_is_there_stays(place: str, ds: Dataset, tmp_path: Path) -> None:
     (tmp_path / "there.parquet").write_text("mine")

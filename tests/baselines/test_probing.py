@@ -60,7 +60,7 @@ def drawn(ds: Dataset, seed: int = 0) -> Features:
     return features
 
 
-def written(path: Path, ds: Dataset, features: Features | None = None) -> Path:
+def written(path: Path, ds: Dataset, features: Features | None = None, pretraining: str = "") -> Path:
     about = About(
         model="resnet18",
         weights="none",
@@ -74,6 +74,7 @@ def written(path: Path, ds: Dataset, features: Features | None = None) -> Path:
         split=ds.split.name if ds.split else None,
         val_shares_patients=False,
         labels=ds.taxonomy.labels,
+        pretraining=pretraining,
         version="1",
     )
     embedding_file.write(path, ds, about, [(ds.cells, drawn(ds) if features is None else features)])
@@ -189,6 +190,12 @@ def test_a_probe_that_has_not_converged_says_so(tmp_path: Path, monkeypatch: pyt
     assert found.notes == (
         "linear probe had not converged after 2 steps, where the published evaluation stops, too",
     )
+
+
+def test_data_of_the_pretraining_are_named(tmp_path: Path) -> None:
+    found = probe(written(tmp_path / "a.parquet", cells_of(SOUND), pretraining="seen before"), draws=0)
+    assert found.to_json()["files"][0]["notes"] == ["seen before"]
+    assert str(found).endswith("a.parquet: seen before")
 
 
 # ----------------------------------------------------------------------------------------------

@@ -110,7 +110,9 @@ def test_no_probe_of_embeddings_learns_from_the_other_side_of_it(tmp_path: Path)
     pytest.importorskip("pyarrow")
     embedding_file = pytest.importorskip("pcm_leukemia.baselines.embedding_file")
     numbers = dict.fromkeys(("image_size", "padding", "width"), 1)
-    texts = dict.fromkeys(("model", "weights", "architecture", "stain", "data", "fingerprint", "version"), "")
+    texts = dict.fromkeys(
+        ("model", "weights", "architecture", "stain", "data", "fingerprint", "pretraining", "version"), ""
+    )
     about = embedding_file.About(
         **numbers, **texts, split="official", val_shares_patients=False, labels=pcm.NINE.labels
     )
