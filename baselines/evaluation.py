@@ -170,7 +170,7 @@ def scored(
     """`evaluate`, with what the scores were computed from; `options` are those of `predictions`."""
     chosen, part = part_to_score(ds, part)
     view = view_for(run, chosen, unseen=part not in LEARNED_FROM)
-    predicted = predictions(run, view, batch_norm, **options)
+    predicted = predictions(run, view, batch_norm=batch_norm, **options)
     result = Evaluation(
         (run.folder,),
         ds.name,
@@ -244,8 +244,8 @@ def evaluate_two_stage(
 def predictions(
     run: Run,
     view: Dataset,
-    batch_norm: BatchNorm = "run",
     *,
+    batch_norm: BatchNorm = "run",
     device: str,
     batch: int,
     workers: int | None,

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from pcm_leukemia import files, paper
+from pcm_leukemia.baselines.classifiers.batch_norm import BatchNorm
 from pcm_leukemia.baselines.evaluation import evaluate, part_to_score, reading_of
 from pcm_leukemia.baselines.experiments.protocol import EXPERIMENTS
 from pcm_leukemia.baselines.metrics.classification import MACRO_F1S
@@ -30,8 +31,9 @@ class Entry:
     """One score of one model on one target, 0 to 1, with its 95 % interval; if there is none, `refused` says why.
 
     The score is over `classes`, which both sides have, and over `cells` cells. `left_out` counts the cells of classes
-    that the model has never seen. `paper` is the paper's number for the same case, and `reading` says how the labels of
-    the target were read, and `pretraining` says so if the model's pretrained weights may have seen the target.
+    that the model has never seen. `paper` is the paper's number for the same case, `reading` says how the labels of the
+    target were read, and `pretraining` says so if the model's pretrained weights may have seen the target. `batch_norm`
+    says whose batch-norm statistics the model used.
     """
 
     run: str
@@ -46,6 +48,7 @@ class Entry:
     reading: str = ""
     refused: str = ""
     pretraining: str = ""
+    batch_norm: BatchNorm = "run"
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,7 @@ def cross(
     targets: Mapping[str, Dataset],
     out: str | Path,
     *,
+    batch_norm: BatchNorm = "run",
     device: str = "auto",
     batch: int = 16,
     workers: int | None = None,
@@ -90,8 +94,8 @@ def cross(
         Name -> data set with the nine classes.
     out
         A folder.
-    device, batch, workers, progress
-        As in `baselines.evaluate`.
+    batch_norm, device, batch, workers, progress
+        As in `baselines.evaluate`; with `batch_norm` "target", models without batch norms are not scored.
 
     Raises
     ------
@@ -102,8 +106,12 @@ def cross(
         raise ValueError("cross: nothing to score; give at least one run and one target")
     device = device_of(device)
     options: dict[str, Any] = {"device": device, "batch": batch, "workers": workers, "progress": progress}
+    options["batch_norm"] = batch_norm
     entries = tuple(
-        entry for run in runs for name, ds in targets.items() for entry in _entries(run, name, ds, options)
+        replace(entry, batch_norm=batch_norm)
+        for run in runs
+        for name, ds in targets.items()
+        for entry in _entries(run, name, ds, options)
     )
     result = Crossing(entries)
     with files.disk_errors(out):
@@ -196,8 +204,11 @@ def _published(run: Run, target: str, metric: str) -> float | None:
 
 def _line(entry: Entry) -> str:
     printed = "" if entry.paper is None else f"{100 * entry.paper:.2f}"
+    run = f"{entry.run}, batch norms of the target" if entry.batch_norm == "target" else entry.run
     if entry.refused:
-        return f"| {entry.run} | {entry.target} | {entry.metric} | - | not scored: {entry.refused} | | | {printed} |"
+        return (
+            f"| {run} | {entry.target} | {entry.metric} | - | not scored: {entry.refused} | | | {printed} |"
+        )
     value = "-" if entry.value is None else f"{100 * entry.value:.2f}"
     between = (
         "" if entry.interval is None else f"{100 * entry.interval[0]:.2f} to {100 * entry.interval[1]:.2f}"
@@ -205,6 +216,4 @@ def _line(entry: Entry) -> str:
     cells = f"{entry.cells:,}" + (f" ({entry.left_out:,} left out)" if entry.left_out else "")
     classes = f"{len(entry.classes)}: {', '.join(entry.classes)}"
     target = f"{entry.target} ({entry.reading})" if entry.reading else entry.target
-    return (
-        f"| {entry.run} | {target} | {entry.metric} | {value} | {between} | {cells} | {classes} | {printed} |"
-    )
+    return f"| {run} | {target} | {entry.metric} | {value} | {between} | {cells} | {classes} | {printed} |"

@@ -18,6 +18,8 @@ from pcm_leukemia.cli.options import (
     DATA_HELP,
     AsJson,
     Batch,
+    BatchNorm,
+    BatchNorms,
     Data,
     Device,
     Seed,
@@ -294,6 +296,7 @@ def cross(
             callback=_all_there,
         ),
     ],
+    batch_norm: BatchNorm = BatchNorms.run,
     device: Device = "auto",
     batch: Batch = 16,
     workers: Workers = None,
@@ -312,7 +315,8 @@ def cross(
             )
         loaded[ds.name] = ds
     options: dict[str, Any] = {"device": device, "batch": batch, "workers": workers, "progress": True}
-    print(baselines.cross([baselines.Run.open(run) for run in runs], loaded, out, **options))
+    opened = [baselines.Run.open(run) for run in runs]
+    print(baselines.cross(opened, loaded, out, batch_norm=batch_norm.value, **options))
 
 
 def reproduce(

@@ -21,6 +21,8 @@ __all__ = [
     "DATA_HELP",
     "AsJson",
     "Batch",
+    "BatchNorm",
+    "BatchNorms",
     "ClipOption",
     "Data",
     "Device",
@@ -76,6 +78,13 @@ class ValUnit(StrEnum):
 
     patient = "patient"
     image = "image"
+
+
+class BatchNorms(StrEnum):
+    """Whose batch-norm statistics a classifier uses."""
+
+    run = "run"
+    target = "target"
 
 
 class Rows(StrEnum):
@@ -191,6 +200,9 @@ Workers = Annotated[
     typer.Option(
         min=0, help="Processes or threads that load images.", show_default="one per core, at most 16"
     ),
+]
+BatchNorm = Annotated[
+    BatchNorms, typer.Option(help="Classifiers: batch-norm statistics of the run, or of the scored cells.")
 ]
 Batch = Annotated[int, typer.Option(min=1, help="Images in a batch.")]
 Part = Annotated[

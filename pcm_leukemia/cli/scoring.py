@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,6 +14,8 @@ from pcm_leukemia.cli.decoding import decodes_images
 from pcm_leukemia.cli.options import (
     AsJson,
     Batch,
+    BatchNorm,
+    BatchNorms,
     Data,
     Device,
     Part,
@@ -33,13 +34,6 @@ Threshold = Annotated[
 ]
 
 
-class BatchNorms(StrEnum):
-    """Whose batch-norm statistics a classifier uses."""
-
-    run = "run"
-    target = "target"
-
-
 def add_to(app: typer.Typer) -> None:
     """Give the command line these commands."""
     for command in (evaluate, compare):
@@ -54,10 +48,7 @@ def evaluate(
     *,
     part: Part = None,
     threshold: Threshold = None,
-    batch_norm: Annotated[
-        BatchNorms,
-        typer.Option(help="Classifiers: batch-norm statistics of the training, or of the scored cells."),
-    ] = BatchNorms.run,
+    batch_norm: BatchNorm = BatchNorms.run,
     as_json: AsJson = False,
     variant: Variant = None,
     split_name: SplitName = None,

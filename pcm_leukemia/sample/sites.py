@@ -102,19 +102,19 @@ SITES: Mapping[str, Site] = {
         gradient=0.2,
         debris=12,
         crowding=0.45,
-        blur=2.0,
+        blur=3.5,
         pixels_per_um=6.0,
         noise=9,
         quality=45,
         size=1.15,
-        texture=1.5,
+        texture=0.45,
     ),
 }
 """The sites that can be drawn by name.
 
 "home" is the sample as it always was. "eosin" (less azure, more eosin, a warm lamp) and "azure" (more azure, less eosin, a
 cold lamp, more stray light) differ from it in stain and light alone. "archive" (faded slides under a yellow lamp, thick
-and out of focus, with dust) and "clinic" (a dark, thin stain and a cheap camera at a low magnification) differ from it in
+and out of focus, with dust) and "clinic" (a dark stain, a thin smear, and a cheap camera at a low magnification) differ from it in
 everything, as real sites do.
 """
 

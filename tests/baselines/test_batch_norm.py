@@ -224,6 +224,14 @@ def test_the_command(run: Command, trained: Run, smoke_runs: SmokeRuns) -> None:
     given = json.loads(run("evaluate", trained.folder, data, *words, "--json").out)
     assert given["batch_norm"] == "target"
     assert (trained.folder / "scores" / "sample-test-batch-norm-of-target.json").is_file()
+    crossed = trained.folder.parent / "crossed"
+    assert (
+        "| run, batch norms of the target | sample | accuracy |"
+        in run("cross", trained.folder, crossed, "--targets", data, *words).out
+    )
+    (accuracy, _) = json.loads((crossed / "cross.json").read_text())
+    assert accuracy["batch_norm"] == "target"
+    assert accuracy["value"] == given["classification"]["accuracy"]
     refused = run("evaluate", trained.folder, trained.folder, data, *words)
     assert refused.status != 0
     assert "--batch-norm target is for one classifier, not for two stages; leave it out" in refused.err
