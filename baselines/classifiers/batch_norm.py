@@ -54,7 +54,7 @@ def classifier_for(run: Run, ds: Dataset, device: str, *, workers: int | None = 
     device
         The device, as in `Run.model`.
     workers
-        Threads that cut crops.
+        Threads that cut crops; by default one per core, at most 16.
 
     Raises
     ------
