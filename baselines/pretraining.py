@@ -6,11 +6,10 @@ Scores on them may be better than on the images of a hospital that no model has 
 from __future__ import annotations
 
 from collections.abc import Collection
-from pathlib import Path
 
 from pcm_leukemia.baselines import config
 from pcm_leukemia.baselines.classifiers.dinobloom_weights import size_of
-from pcm_leukemia.baselines.run import Run, is_run
+from pcm_leukemia.baselines.run import Run, origin
 from pcm_leukemia.dataset import Dataset
 
 __all__ = ["note_on", "note_on_model", "pretrained_on"]
@@ -25,9 +24,9 @@ def pretrained_on(run: Run) -> tuple[str, ...]:
     weights = str(settings.get("weights", "none"))
     if weights == "none":
         return ()
-    start = Path(weights).parent
-    if Path(weights).suffix == ".safetensors" and is_run(start):
-        return pretrained_on(Run.open(start))
+    parent = origin(weights)
+    if parent is not None:
+        return pretrained_on(parent)
     # any classifier of timm can start from DinoBloom
     if _is_dinobloom(str(settings.get("model", "")), weights):
         return config.find("dinobloom").pretrained_on

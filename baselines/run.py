@@ -4,11 +4,12 @@
 
     run.json     the request, the data, the versions, the device, and the time it took
     data/        the data set it was trained on, with its split, as a canonical folder (tables, no images)
+    before/      if it started from the weights of another run: what that one had learned from, 0, 1, ...
     logs/        the losses and scores of each epoch
     scores/      the results of `evaluate`, one file for each data set and part
     ...          the weights, in the model's own format
 
-`data/` tells which patients the model has seen, so that it is never scored on them.
+`data/` and `before/` tell which patients the model has seen, so that it is never scored on them.
 """
 
 from __future__ import annotations
@@ -36,10 +37,10 @@ from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import CorruptFile, DataNotFound, ExportError, LeakySplit
 from pcm_leukemia.schema import Split
 
-__all__ = ["Run", "device_of", "is_run", "split_fingerprint", "start"]
+__all__ = ["Run", "device_of", "is_run", "origin", "split_fingerprint", "start"]
 
 RECORD = "run.json"
-DATA = "data"
+DATA, BEFORE = "data", "before"
 _LIBRARIES = (
     "pcm-leukemia",
     "torch",
@@ -167,6 +168,19 @@ class Run:
         """
         return store.read(self.folder / DATA)
 
+    def learned_before(self) -> Iterator[Dataset]:
+        """What the weights that it started from had been trained on, if they came from other runs, with the splits."""
+        kept = self.folder / BEFORE
+        if kept.is_dir():
+            yield from (store.read(each) for each in sorted(kept.iterdir()) if each.name.isdigit())
+        else:  # the run is of an earlier version, or its weights are of no other run
+            yield from _learned_by(self.record.get("asked", {}))
+
+    def learned(self) -> Iterator[Dataset]:
+        """All data sets that it has learned from, those before it started included."""
+        yield self.dataset()
+        yield from self.learned_before()
+
     def model(self, device: str = "auto") -> Detector | Classifier:
         """The trained model on a device.
 
@@ -200,14 +214,14 @@ class Run:
     def require_unseen(self, ds: Dataset) -> None:
         """Refuse images that the model has learned from, and images of the same patients or groups.
 
-        Images are recognised by the digests of their files, or else by name; `splits.seen` says how.
+        This includes what the weights that it started from had learned from, in other runs. Images are recognised by the digests of their files, or else by name; `splits.seen` says how.
 
         Raises
         ------
         LeakySplit
             If there are any: the first ones are named.
         """
-        found = list(splits.seen(self.dataset(), ds, str(self.folder)))
+        found = [leak for learned in self.learned() for leak in splits.seen(learned, ds, str(self.folder))]
         if found:
             raise LeakySplit([leak.problem for leak in found])
 
@@ -215,6 +229,13 @@ class Run:
 def is_run(folder: str | Path) -> bool:
     """Whether a folder holds a run."""
     return (Path(folder) / RECORD).is_file()
+
+
+def origin(weights: str) -> Run | None:
+    """The run that weights come from: the one in whose folder they are; None for all other weights."""
+    path = Path(weights)
+    folder = next((each for each in (path, *path.parents[:2]) if is_run(each)), None)
+    return None if folder is None or not path.exists() else Run.open(folder)
 
 
 def device_of(name: str) -> str:
@@ -275,6 +296,8 @@ def start(
         folder.mkdir(parents=True, exist_ok=True)
         if before is None:
             store.write(ds, folder / DATA, replace=True)
+            for number, earlier in enumerate(_learned_by(asked)):
+                store.write(earlier, folder / BEFORE / str(number), replace=True)
         _write(folder, record)
     result: dict[str, Any] = {}
     begun, earlier = time.perf_counter(), record["seconds"]
@@ -314,6 +337,13 @@ def _before(folder: Path, asked: Mapping[str, Any]) -> dict[str, Any] | None:
             f"{folder}: process {there['pid']} is working on this run; wait for it, or name another folder"
         )
     return there
+
+
+def _learned_by(asked: Mapping[str, Any]) -> Iterator[Dataset]:
+    """What the weights that a run asks for have learned from."""
+    parent = origin(asked.get("settings", {}).get("weights", "none"))
+    if parent is not None:
+        yield from parent.learned()
 
 
 def split_fingerprint(split: Split) -> str:

@@ -82,7 +82,8 @@ def train(
     Warns
     -----
     DataWarning
-        If image files are in more than one part of the split, or there is no cell of a class to train on.
+        If image files are in more than one part of the split, there is no cell of a class to train on, or `weights` are of
+        a run that has learned from images to be scored.
 
     Raises
     ------
@@ -112,6 +113,7 @@ def train(
     numbers = config.settings(model, preset, changes)
     require(ds)
     _warn_of_copies(ds)
+    _warn_of_test_images(ds, numbers.weights)
     train_on, choose_on = parts_to_learn(ds, task)
     if model.kind == "detector":
         train_on, choose_on = (_complete(view, incomplete) for view in (train_on, choose_on))
@@ -144,6 +146,26 @@ def train(
     with run.start(out, asked, ds, job.device) as (_, resume, result):
         result.update(model.module.train(replace(job, resume=resume, progress=progress), numbers))
     return run.Run.open(out)
+
+
+def _warn_of_test_images(ds: Dataset, weights: str) -> None:
+    """Warn if the weights to start from are of a run that has learned from images of a part to be scored."""
+    parent = run.origin(weights)
+    held = [part for part in ds.parts if part not in splits.LEARNED_FROM]
+    if parent is None or not held:
+        return
+    scored = ds.select(images=[image.id for part in held for image in ds.part(part).images])
+    found = [
+        leak for learned in parent.learned() for leak in splits.seen(learned, scored, str(parent.folder))
+    ]
+    if found:
+        warnings.warn(
+            f"{ds.name}: {parent.folder}, whose weights training starts from, has learned from {len(found):,} images of "
+            f"{' and '.join(held)} or their patients, so the new run cannot be scored on them, the first {found[0].images[0]}; "
+            "start from other weights, or split the data as those of that run",
+            DataWarning,
+            stacklevel=3,
+        )
 
 
 def _warn_of_copies(ds: Dataset) -> None:

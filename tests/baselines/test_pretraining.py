@@ -34,6 +34,7 @@ def run_of(folder: Path, baseline: str = "dinobloom", **settings: str) -> Run:
     store.write(ours.with_split(split), folder / "data")
     record: Mapping[str, object] = {"state": "done", "asked": asked}
     (folder / "run.json").write_text(json.dumps(record), encoding="utf-8")
+    (folder / "classifier.safetensors").touch()
     return Run.open(folder)
 
 
@@ -84,7 +85,7 @@ def test_every_score_on_them_says_so(
     monkeypatch.setattr(
         evaluation,
         "predictions",
-        lambda _run, view, **_: Classified(view.cells, np.eye(8, dtype=np.float32)[[0] * 4]),
+        lambda _run, view, *_, **__: Classified(view.cells, np.eye(8, dtype=np.float32)[[0] * 4]),
     )
     found = evaluation.evaluate(run, ds)
     assert ("may not be new to the model" in str(found)) is noted

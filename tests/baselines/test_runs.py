@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,9 +14,9 @@ import pytest
 from pcm_leukemia import NINE, Box, Cell, Dataset, Image, Patient, Split, store
 from pcm_leukemia.baselines.evaluation import Evaluation, evaluate, scores_of
 from pcm_leukemia.baselines.inference import Classified
-from pcm_leukemia.baselines.run import Run
+from pcm_leukemia.baselines.run import Run, start
 from pcm_leukemia.baselines.training import train
-from pcm_leukemia.errors import DataWarning, LeakySplit
+from pcm_leukemia.errors import DataWarning, LeakySplit, UnfitForTask
 from pcm_leukemia.joining import concat
 from pcm_leukemia.schema import ImageId, PatientId
 
@@ -148,3 +150,59 @@ def test_calibration_is_scored_before_and_after_the_temperature() -> None:
     alone = scores_of(view, predicted._replace(temperature=None), 0.5)["classification"]
     assert alone.calibration.scaled is None
     assert alone.calibration.ece == scores.calibration.ece
+
+
+# ----------------------------------------------------------------------------------------------
+# Weights that come from another run
+
+
+def begun(folder: Path, ds: Dataset, weights: str = "none") -> Run:
+    """A run in a folder, with a file of weights, as if it had been trained on `ds`."""
+    asked = {"baseline": "resnet50", "task": "classification", "labels": [], "settings": {"weights": weights}}
+    with start(folder, asked, ds, "cpu") as (run, _, _):
+        (folder / "model").mkdir()
+        for name in ("classifier.safetensors", "model/weights.pt"):
+            (folder / name).touch()
+    return run
+
+
+@pytest.mark.parametrize("weights", ["classifier.safetensors", "model/weights.pt", "model", ""])
+def test_a_run_has_learned_what_the_run_had_that_it_started_from(weights: str, tmp_path: Path) -> None:
+    first = hospital("here", ("train", "test", "val"))
+    begun(tmp_path / "first", first)
+    second = first.with_split(hospital("here", ("test", "train", "val")).split)
+    run = begun(tmp_path / "second", second, str(tmp_path / "first" / weights))
+    third = begun(tmp_path / "third", ELSEWHERE, str(tmp_path / "second" / "classifier.safetensors"))
+    for folder in ("first", "second"):  # they may be gone, or have moved
+        (tmp_path / folder).rename(tmp_path / f"{folder} elsewhere")
+    run = Run.open(tmp_path / "second elsewhere")
+    with pytest.raises(LeakySplit, match='P0/a.png": the model has learned from'):
+        run.require_unseen(second.part("test"))
+    assert [ds.name for ds in third.learned()] == ["elsewhere", "here", "here"]
+    with pytest.raises(LeakySplit, match="P0/a.png"):
+        third.require_unseen(second.part("test"))
+    begun(tmp_path / "unrelated", second).require_unseen(second.part("test"))
+
+
+def test_a_run_of_the_version_before_is_followed_as_long_as_its_start_is_there(tmp_path: Path) -> None:
+    first = hospital("here", ("train", "test", "val"))
+    begun(tmp_path / "first", first)
+    second = first.with_split(hospital("here", ("test", "train", "val")).split)
+    begun(tmp_path / "second", second, str(tmp_path / "first" / "classifier.safetensors"))
+    shutil.rmtree(tmp_path / "second" / "before")
+    with pytest.raises(LeakySplit, match="P0/a.png"):
+        Run.open(tmp_path / "second").require_unseen(second.part("test"))
+
+
+def test_training_warns_of_test_images_that_its_weights_know(tmp_path: Path) -> None:
+    first = hospital("here", ("train", "test", "val"))
+    begun(tmp_path / "first", first)
+    second = first.with_split(hospital("here", ("test", "train", "val")).split)
+    weights = str(tmp_path / "first" / "classifier.safetensors")
+    said = "here: .*first, whose weights training starts from, has learned from 1 images of test .* the first P0/a.png"
+    with pytest.warns(DataWarning, match=said), pytest.raises(UnfitForTask, match="no cell to learn from"):
+        train("resnet50", second, tmp_path / "second", weights=weights)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(UnfitForTask):
+            train("resnet50", first, tmp_path / "again", weights=weights)
