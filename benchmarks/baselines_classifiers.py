@@ -230,7 +230,7 @@ def main() -> None:
             ours, there = both(bench.training, bench.on_the_device, asked.turns)
             print(
                 f"| {shown} | fine-tuning | loop: {ours:.0f} crops/s | batch on the device: {there:.0f} crops/s "
-                f"| {ours / there:.2f} |",
+                f"| {ours / there:.2f}, at least 0.9: {'yes' if ours >= 0.9 * there else 'NO'} |",
                 flush=True,
             )
             if asked.device == "cuda":

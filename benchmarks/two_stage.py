@@ -1,6 +1,6 @@
 """Two-stage prediction compared with the naive loop, image by image and cell by cell: a ratio from one run.
 
-    python benchmarks/two_stage.py [--device cpu] [--images 48] [--batch 16] [--workers 4]
+    python benchmarks/two_stage.py [--device cpu] [--images 48] [--batch 16] [--workers 4] [--epochs 6]
 
 Both use the same two small models (YOLO11n, ResNet18), trained briefly on a drawn sample of 1920 x 1080, and
 the same images; they alternate, and the fastest of three passes counts. Both must find the same cells.
@@ -24,6 +24,7 @@ from pcm_leukemia.baselines import training
 from pcm_leukemia.baselines.two_stage import TwoStage
 
 PATTERN = r"(?P<diagnosis>[^/]+)/(?P<patient>[^/]+)/"
+PATIENTS = 12
 
 
 def options() -> argparse.Namespace:
@@ -34,11 +35,12 @@ def options() -> argparse.Namespace:
     parser.add_argument("--images", type=int, default=48)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--workers", type=int, default=4)
+    parser.add_argument("--epochs", type=int, default=6, help="of training")
     return parser.parse_args()
 
 
-def pipeline(ds: Dataset, folder: Path, device: str) -> TwoStage:
-    few = {"epochs": 6}
+def pipeline(ds: Dataset, folder: Path, device: str, epochs: int) -> TwoStage:
+    few = {"epochs": epochs}
     detector = training.train(
         "yolo11m", ds, folder / "wbc", task="wbc", preset="smoke", device=device, settings=few
     )
@@ -75,9 +77,11 @@ def main() -> None:
     warnings.simplefilter("ignore")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        export = sample.write(folder / "export.zip", patients=12, images=max(asked.images, 48))
+        export = sample.write(
+            folder / "export.zip", patients=PATIENTS, images=max(asked.images, 4 * PATIENTS)
+        )
         ds = pcm.load_dataset(export, patients=PATTERN)
-        stages = pipeline(ds.with_split(splits.by_patient(ds, seed=0)), folder, asked.device)
+        stages = pipeline(ds.with_split(splits.by_patient(ds, seed=0)), folder, asked.device, asked.epochs)
         ds = replace(ds.select(images={image.id for image in ds.images[: asked.images]}), split=None)
 
         def ours() -> int:
