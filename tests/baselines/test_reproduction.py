@@ -394,7 +394,7 @@ def test_the_commands(world: World) -> None:
     assert not (world.folder / "new").exists()
     wrong = command(world, "train", "resnet51", "data", "new")
     assert wrong.returncode == 2
-    assert "use one of: dinobloom, resnet50, rtdetrv2_deim, yolo11m" in wrong.stderr
+    assert "use one of: dinobloom, resnet50, rtdetrv2_deim, timm, yolo11m" in wrong.stderr
 
 
 def test_adapt_on_the_command_line_draws_the_curve(world: World) -> None:
