@@ -29,6 +29,7 @@ from pcm_leukemia.baselines.run import Run
 from pcm_leukemia.errors import DataNotFound, ExportError, LeakySplit, MissingExtra, UnfitForTask
 from pcm_leukemia.files import digest
 from pcm_leukemia.schema import ImageId, PatientId
+from pcm_leukemia.shapes import Point
 from pcm_leukemia.torchdata import Crops
 
 EIGHT = NINE.labels[:-1]
@@ -277,6 +278,18 @@ def test_a_split_that_leaks_is_refused(ds: Dataset, tmp_path: Path) -> None:
     images = tuple(replace(image, patient=PatientId("Pa")) for image in ds.images)
     with pytest.raises(LeakySplit, match=r'patient "Pa": is in train \(2 images\), val \(1 image\) and test'):
         embed("resnet10t", replace(ds, images=images), tmp_path / "out.parquet", **TINY)
+
+
+def test_points_are_refused_and_crops_are_whole_images(ds: Dataset, tmp_path: Path) -> None:
+    point = Point(20, 30)
+    cells = [msgspec.structs.replace(ds.cells[0], shape=point, box=point.pixel(200, 80)), *ds.cells[1:]]
+    with pytest.raises(UnfitForTask, match="^demo: 1 cell is a point without a box"):
+        embed("resnet10t", replace(ds, cells=tuple(cells)), tmp_path / "points.parquet", **TINY)
+    whole = [Cell(image.id, 0, "Monocyte", Box(0, 0, 200, 80)) for image in ds.images]
+    for padding in (0, 50):  # there is nothing around a crop
+        crops = replace(ds, cells=tuple(whole))
+        embed("resnet10t", crops, tmp_path / f"{padding}.parquet", **TINY, padding=padding)
+    np.testing.assert_array_equal(features(tmp_path / "0.parquet"), features(tmp_path / "50.parquet"))
 
 
 def test_wrong_requests_are_one_sentence(

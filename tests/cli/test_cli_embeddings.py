@@ -47,6 +47,11 @@ def test_a_model_is_embedded_and_probed(run: Run, data: Path, tmp_path: Path) ->
 
 def test_mistakes_are_one_sentence(run: Run, data: Path, tmp_path: Path) -> None:
     out = tmp_path / "a.parquet"
+    folder = run("embed", tmp_path, data, out)
+    assert folder.status == 1
+    assert folder.err.startswith(
+        f"error: {tmp_path}: is neither a run nor a folder with a model of timm; correct"
+    )
     near = run("embed", "resnet10", data, out)
     assert near.status == 2
     assert near.err.startswith('error: model "resnet10": timm has no image model of that name; did you mean ')
