@@ -12,7 +12,7 @@ import msgspec
 from pcm_leukemia import baselines
 from pcm_leukemia.baselines.contract import Module
 
-__all__ = ["RENAMED", "Baseline", "find", "renamed", "settings"]
+__all__ = ["ADDED", "RENAMED", "Baseline", "find", "recorded", "settings"]
 
 RENAMED = {
     "clip": "clip_max_norm",
@@ -36,6 +36,10 @@ RENAMED = {
     "warmup": "warmup_epochs",
 }
 """Former names of settings. Runs on disk may have them; a caller who uses one gets an error with the new name."""
+
+
+ADDED = {"lora_alpha": 16, "lora_lr": 2e-4, "lora_rank": 8, "multi_label": True}
+"""Settings that runs on disk may lack, with values that change nothing for them."""
 
 
 class Baseline(NamedTuple):
@@ -121,15 +125,19 @@ def settings(baseline: Baseline, preset: str = "paper", changes: Mapping[str, An
         raise ValueError(f"settings of {baseline.name}: {error}; give a value of that type") from error
 
 
-def renamed(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings that a run recorded, under their current names.
+def recorded(name: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that a run of the model `name` recorded, as this version has them.
+
+    Former names are replaced, and settings that the version of the run did not have yet are added.
 
     Examples
     --------
-    >>> renamed({"lr0": 0.01, "epochs": 100})
-    {'lr': 0.01, 'epochs': 100}
+    >>> recorded("resnet50", {"lr0": 0.01, "epochs": 100})
+    {'lora_alpha': 16, 'lora_lr': 0.0002, 'lora_rank': 8, 'lr': 0.01, 'epochs': 100}
     """
-    return {RENAMED.get(key, key): value for key, value in values.items()}
+    known = find(name).values if name in baselines.names() else {}
+    added = {key: value for key, value in ADDED.items() if key in known}
+    return {**added, **{RENAMED.get(key, key): value for key, value in values.items()}}
 
 
 def _require_known(key: str, known: Sequence[str], baseline: Baseline) -> None:

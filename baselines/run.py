@@ -89,7 +89,8 @@ class Run:
         try:
             record = msgspec.json.decode(path.read_bytes())
             msgspec.convert(record, _Record)
-            record["asked"]["settings"] = config.renamed(record["asked"]["settings"])
+            asked = record["asked"]
+            asked["settings"] = config.recorded(asked["baseline"], asked["settings"])
         except (FileNotFoundError, NotADirectoryError) as error:
             raise DataNotFound(
                 f"{folder}: holds no run (no {RECORD}); train one: pcm-leukemia train MODEL DATA {folder}"

@@ -68,8 +68,7 @@ class Phase:
 class Learner(pl.LightningModule):
     """What Lightning trains: a model from batches to logits, parts of which may be frozen.
 
-    Frozen parts stay in evaluation mode, so that a frozen batch norm also keeps its statistics. If there are `domains`,
-    validation batches have the number of each item's domain as their third tensor.
+    If there are `domains`, validation batches have the number of each item's domain as their third tensor.
     """
 
     confusion: torch.Tensor
@@ -95,12 +94,9 @@ class Learner(pl.LightningModule):
         self.register_buffer("confusion", counts, persistent=False)
 
     def on_train_epoch_start(self) -> None:
-        """Seed the epoch, and put frozen parts in evaluation mode."""
+        """Seed the epoch."""
         seeds = [self.seed, self.phase.number, self.current_epoch, self.global_rank]
         torch.manual_seed(int(np.random.SeedSequence(seeds).generate_state(1)[0]))
-        for part in self.model.children():
-            if not any(weight.requires_grad for weight in part.parameters()):
-                part.eval()
 
     def training_step(self, batch: Batch, _: int) -> torch.Tensor:
         """The loss of a batch."""
@@ -306,6 +302,7 @@ def _quiet() -> Iterator[None]:
                 ".*does not have many workers.*",
                 "Checkpoint directory .* exists and is not empty",
                 "GPU available but not used",
+                r"Found \d+ module\(s\) in eval mode",  # those that are frozen
                 r"`isinstance\(treespec, LeafSpec\)` is deprecated",  # between Lightning and torch 2.14
             ):
                 warnings.filterwarnings("ignore", sentence)

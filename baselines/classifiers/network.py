@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -41,6 +41,7 @@ class Network(nn.Module):
 
     def __init__(self, backbone: Backbone, classes: int) -> None:
         super().__init__()
+        self.frozen = False
         self.architecture, self.image_size = backbone.architecture, backbone.image_size
         self.backbone = backbone.module
         self.head = nn.Linear(backbone.width, classes)
@@ -63,8 +64,16 @@ class Network(nn.Module):
         return logits
 
     def freeze(self, *, frozen: bool) -> None:
-        """Freeze the backbone, or release it."""
+        """Freeze the backbone, or release it. A frozen one stays in evaluation mode, so batch norms keep their statistics."""
+        self.frozen = frozen
         self.backbone.requires_grad_(not frozen)
+
+    def train(self, mode: bool = True) -> Self:  # noqa: FBT001, FBT002  torch's signature
+        """Set the mode of all that is not frozen."""
+        super().train(mode)
+        if self.frozen:
+            self.backbone.eval()
+        return self
 
 
 @dataclass(frozen=True)

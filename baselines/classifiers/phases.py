@@ -1,4 +1,4 @@
-"""The phases of a classifier's training: linear probing and fine-tuning, one after the other on one network."""
+"""The phases of a classifier's training: linear probing, then fine-tuning or low-rank adaptation of the same network."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from pcm_leukemia.baselines import stain
-from pcm_leukemia.baselines.classifiers import loop
+from pcm_leukemia.baselines.classifiers import loop, low_rank
 from pcm_leukemia.baselines.classifiers.augmentation import augment
 from pcm_leukemia.baselines.classifiers.balance import class_weights, draw_weights
 from pcm_leukemia.baselines.classifiers.crops import Draws, Pictures, Rows, loader
@@ -44,7 +44,7 @@ class Course:
             probed = self._probe()
             record = {**probed, "probe": probed}
         if self.settings.strategy != "lp" and self.settings.epochs:
-            record |= self._tune()
+            record |= self._adapt() if self.settings.strategy == "lora" else self._tune()
         return record
 
     def _probe(self) -> Mapping[str, Any]:
@@ -68,6 +68,18 @@ class Course:
         """Train the whole network."""
         phase = self._phase("tune", 1, self.settings.epochs, self.settings.lr, self.settings.patience)
         return self._learn(phase, self.network, self._pictures)
+
+    def _adapt(self) -> Mapping[str, Any]:
+        """Train the head and low-rank changes to the backbone, which are then merged into it."""
+        settings = self.settings
+        phase = self._phase("tune", 1, settings.epochs, settings.lora_lr, settings.patience)
+        low_rank.add(self.network, rank=settings.lora_rank, alpha=settings.lora_alpha, seed=self._seed(phase))
+        found = self._learn(phase, self.network, self._pictures)
+        low_rank.merge(self.network)
+        return found
+
+    def _seed(self, phase: loop.Phase) -> int:
+        return int(np.random.SeedSequence([self.job.seed, phase.number]).generate_state(1)[0])
 
     def _phase(self, name: str, number: int, epochs: int, rate: float, patience: int = 0) -> loop.Phase:
         return loop.Phase(
@@ -101,8 +113,7 @@ class Course:
             target_share=job.target.share if job.target else None,
         )
         even = class_weights(self.train.labels, classes, drawn)
-        seed = int(np.random.SeedSequence([job.seed, phase.number]).generate_state(1)[0])
-        draws = Draws(len(self.train), settings.batch, seed, drawn)
+        draws = Draws(len(self.train), settings.batch, self._seed(phase), drawn)
         learner = loop.Learner(
             model,
             phase,

@@ -27,15 +27,19 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     sha256
         The SHA-256 of the weight file; "" to skip the check.
     strategy
-        "lp" (linear probing: the backbone stays as it is), "lp+ft" (linear probing, then fine-tuning) or "direct"
-        (fine-tuning from the start).
+        "lp" (linear probing: the backbone stays as it is), "lp+ft" (linear probing, then fine-tuning), "direct"
+        (fine-tuning from the start) or "lora" (linear probing, then low-rank changes to the backbone's linear layers;
+        see `low_rank`).
     probe_epochs, probe_lr
-        Epochs and peak learning rate of linear probing.
+        Epochs and peak learning rate of linear probing; 0 epochs skip it.
     augment_probe
         Whether linear probing sees augmented crops. If so, the frozen backbone runs over them in every epoch instead
         of once.
     epochs, lr
-        Epochs (0 to skip it) and peak learning rate of fine-tuning.
+        Epochs (0 to skip it) and peak learning rate of fine-tuning; with "lora", the epochs of what replaces it.
+    lora_rank, lora_alpha, lora_lr
+        With "lora": the rank of the changes, their scale (`lora_alpha` / `lora_rank`), and their peak learning rate and
+        the head's.
     batch
         Cells in a batch, over all devices.
     image_size
@@ -70,12 +74,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     model: str
     weights: str
     sha256: str
-    strategy: Literal["lp", "lp+ft", "direct"]
+    strategy: Literal["lp", "lp+ft", "direct", "lora"]
     probe_epochs: int
     probe_lr: float
     augment_probe: bool
     epochs: int
     lr: float
+    lora_rank: int
+    lora_alpha: int
+    lora_lr: float
     batch: int
     image_size: int
     padding: int
@@ -89,7 +96,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     deterministic: bool
 
     def __post_init__(self) -> None:
-        require_in_range(self, counts=("batch",), fractions=("color_jitter",), positive=("lr", "probe_lr"))
+        require_in_range(
+            self,
+            counts=("batch", "lora_rank", "lora_alpha"),
+            fractions=("color_jitter",),
+            positive=("lr", "probe_lr", "lora_lr"),
+        )
         if self.strategy == "lp" and not self.probe_epochs:
             raise ValueError("setting probe_epochs: is 0; give 1 or more to probe")
         if not self.epochs and not (self.strategy != "direct" and self.probe_epochs):

@@ -2,7 +2,8 @@
 
 ResNet50 and DinoBloom, the paper's two, are settings of it. The paper (section 2.3.2) has two strategies: "lp+ft"
 trains a linear head on the frozen backbone and then the whole network at a reduced learning rate; "direct" trains the
-whole network from the start. Each phase keeps its first epoch with the highest macro F1 on val.
+whole network from the start. Two are ours: "lp" trains the head alone, and "lora" trains the head and then low-rank
+changes to the backbone (`low_rank`). Each phase keeps its first epoch with the highest macro F1 on val.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import numpy as np
 
 from pcm_leukemia.baselines import stain
 from pcm_leukemia.baselines.classifiers import crops as crop_cache
-from pcm_leukemia.baselines.classifiers import loop
+from pcm_leukemia.baselines.classifiers import loop, low_rank
 from pcm_leukemia.baselines.classifiers import network as networks
 from pcm_leukemia.baselines.classifiers.network import CellClassifier
 from pcm_leukemia.baselines.classifiers.phases import Course
@@ -42,8 +43,8 @@ def train(job: Job, settings: Settings) -> Mapping[str, Any]:
     Raises
     ------
     ValueError
-        If train or val has too few cells, "Other" is among the classes, train and val have different classes, or
-        `batch` is not a multiple of the number of devices.
+        If train or val has too few cells, "Other" is among the classes, train and val have different classes,
+        `batch` is not a multiple of the number of devices, or LoRA is asked of a model without linear layers.
     DataNotFound, CorruptFile
         If the weights or an image are missing, or cannot be used.
     ExportError
@@ -61,6 +62,8 @@ def train(job: Job, settings: Settings) -> Mapping[str, Any]:
             image_size=settings.image_size,
             sha256=settings.sha256,
         )
+        if settings.strategy == "lora":
+            low_rank.require(network, settings.model)
         prepare = _preparation(job.train, settings, network.image_size, job.workers)
         train, val = (
             crop_cache.write(

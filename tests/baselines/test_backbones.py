@@ -6,27 +6,22 @@ import json
 import shutil
 from pathlib import Path
 
-import numpy as np
-import PIL.Image
 import pytest
 import timm
 import torch
 import torchvision
+from dots import EIGHT, draw, job
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from timm.models import save_for_hf
 
-from pcm_leukemia import NINE, Box, Cell, Dataset, Image
 from pcm_leukemia.baselines import config, weight_files
 from pcm_leukemia.baselines.classifiers import timm as classifiers
 from pcm_leukemia.baselines.classifiers.backbones import backbone
 from pcm_leukemia.baselines.classifiers.crops import Prepare
 from pcm_leukemia.baselines.classifiers.network import FILE, CellClassifier, save, starting_network
-from pcm_leukemia.baselines.contract import Job
 from pcm_leukemia.errors import CorruptFile, DataNotFound
-from pcm_leukemia.schema import ImageId
 
-EIGHT = NINE.labels[:-1]
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 HALF = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 
@@ -163,8 +158,7 @@ def test_a_run_from_a_folder_outlives_the_folder(tmp_path: Path) -> None:
     settings = config.settings(
         config.find("timm"), "smoke", {"model": str(folder), "weights": "hub", "image_size": 32, "epochs": 1}
     )
-    ds = _squares(tmp_path)
-    classifiers.train(Job(ds, ds, tmp_path / "run"), settings)
+    classifiers.train(job(draw(tmp_path), tmp_path / "run"), settings)
     shutil.rmtree(folder)
     classifier = classifiers.load(tmp_path / "run", settings, EIGHT, "cpu")
     assert isinstance(classifier, CellClassifier)
@@ -302,15 +296,3 @@ def test_a_classifier_of_the_version_before_has_its_model_s_name_alone(tmp_path:
 def test_what_is_and_is_not_on_the_hub() -> None:
     assert weight_files.is_hub_name("timm/vit_small_patch16_dinov3.lvd1689m")
     assert not weight_files.is_hub_name("vit_small_patch16_dinov3.lvd1689m")
-
-
-def _squares(folder: Path) -> Dataset:
-    """A cell of each class in one picture."""
-    pixels = np.full((40, 320, 3), 220, np.uint8)
-    cells = []
-    for number, label in enumerate(EIGHT):
-        pixels[8:32, 40 * number + 8 : 40 * number + 32] = (25 * number, 40, 120)
-        cells.append(Cell(ImageId("a.png"), number, label, Box(40 * number + 8, 8, 40 * number + 32, 32)))
-    PIL.Image.fromarray(pixels).save(folder / "a.png")
-    row = Image(ImageId("a.png"), 320, 40, file="a.png")
-    return Dataset("squares", NINE, (row,), tuple(cells), root=folder).task("classification")

@@ -10,17 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import PIL.Image
 import pytest
 import timm
 import torch
+from dots import EIGHT, draw, job
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 from safetensors.torch import load_file, save_file
 from smoke_runs import SmokeRuns
 
-from pcm_leukemia import IGNORE, NINE, Box, Cell, Dataset, Image
+from pcm_leukemia import IGNORE, NINE, Dataset
 from pcm_leukemia.baselines import config, inference, stain
 from pcm_leukemia.baselines.classifiers import crops as crop_cache
 from pcm_leukemia.baselines.classifiers import loop
@@ -29,7 +29,7 @@ from pcm_leukemia.baselines.classifiers.augmentation import augment
 from pcm_leukemia.baselines.classifiers.backbones import backbone
 from pcm_leukemia.baselines.classifiers.network import CellClassifier, Network
 from pcm_leukemia.baselines.classifiers.phases import features
-from pcm_leukemia.baselines.contract import Classifier, Job, Target
+from pcm_leukemia.baselines.contract import Classifier, Target
 from pcm_leukemia.baselines.metrics import classification as scores
 from pcm_leukemia.baselines.metrics.calibration import fitted_temperature
 from pcm_leukemia.baselines.precision import precision_of
@@ -37,7 +37,6 @@ from pcm_leukemia.errors import CorruptFile, DataNotFound, ExportError
 from pcm_leukemia.schema import ImageId
 from pcm_leukemia.torchdata import Crops
 
-EIGHT = NINE.labels[:-1]
 PATTERN = r"(?P<diagnosis>[^/]+)/(?P<patient>[^/]+)/"
 TINY: dict[str, Any] = {
     "model": "resnet10t",
@@ -56,27 +55,8 @@ def smears(smoke_runs: SmokeRuns) -> Dataset:
 
 @pytest.fixture(scope="module")
 def dots(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    """Small pictures in which each cell is a square of its class's colour, on grain: made and learned in no time."""
-    folder = tmp_path_factory.mktemp("dots")
-    rng = np.random.default_rng(0)
-    rows, cells = [], []
-    for number in range(8):
-        pixels = rng.integers(180, 256, (64, 200, 3), dtype=np.uint8)
-        rows.append(Image(ImageId(f"{number}.png"), 200, 64, file=f"{number}.png"))
-        for cell in range(4):
-            label = EIGHT[(number + cell) % 3]
-            x = 10 + 45 * cell
-            pixels[20:44, x : x + 24] = (40 + 60 * ((number + cell) % 3), 40, 120)
-            cells.append(Cell(rows[-1].id, cell, label, Box(x, 20, x + 24, 44)))
-        PIL.Image.fromarray(pixels).save(folder / f"{number}.png")
-    return Dataset("dots", NINE, tuple(rows), tuple(cells), root=folder).task("classification")
-
-
-def job(ds: Dataset, out: Path, **changes: Any) -> Job:
-    """Learn from all images but the last two, which choose the epoch."""
-    names = [image.id for image in ds.images]
-    parts = (ds.select(images=names[:-2]), ds.select(images=names[-2:]))
-    return Job(*parts, out, **changes)
+    """Squares on grain: made and learned in no time."""
+    return draw(tmp_path_factory.mktemp("dots"))
 
 
 def numbers(name: str = "resnet50", preset: str = "smoke", **changes: Any) -> Any:
@@ -206,8 +186,11 @@ def test_cached_features_are_those_of_the_network(dots: Dataset, tmp_path: Path)
 
 
 @pytest.mark.trains
-def test_the_same_seed_gives_the_same_weights(dots: Dataset, tmp_path: Path) -> None:
-    settings = numbers(**TINY, epochs=2, stain="hed")
+@pytest.mark.parametrize(
+    "changes", [{"stain": "hed"}, {"strategy": "lora", "model": "test_vit", "probe_epochs": 0}]
+)
+def test_the_same_seed_gives_the_same_weights(changes: dict[str, Any], dots: Dataset, tmp_path: Path) -> None:
+    settings = numbers(**{**TINY, "epochs": 2, **changes})
     state = torch.get_rng_state()
     for run in ("one", "two"):
         torch.manual_seed(len(run))  # whatever was drawn before
@@ -228,11 +211,21 @@ class Killed(BaseException):
 
 
 @pytest.mark.trains
-@pytest.mark.parametrize(("phase", "epoch"), [("probe", 1), ("tune", 0), ("tune", 2)])
+@pytest.mark.parametrize(
+    ("strategy", "phase", "epoch"),
+    [
+        ("lp+ft", "probe", 1),
+        ("lp+ft", "tune", 0),
+        ("lp+ft", "tune", 2),
+        ("lora", "tune", -1),
+        ("lora", "tune", 2),
+    ],
+)
 def test_a_killed_run_goes_on_at_the_same_losses(
-    phase: str, epoch: int, dots: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    strategy: str, phase: str, epoch: int, dots: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = numbers(**TINY, strategy="lp+ft", probe_epochs=3, epochs=4, warmup_epochs=1.5)
+    changes = {**TINY, "model": "test_vit" if strategy == "lora" else TINY["model"]}
+    settings = numbers(**changes, strategy=strategy, probe_epochs=3, epochs=4, warmup_epochs=1.5)
     whole = classifiers.train(job(dots, tmp_path / "whole"), settings)
     begin = loop.Learner.on_train_epoch_start
     begun: list[tuple[str, int]] = []

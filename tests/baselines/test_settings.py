@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from pcm_leukemia import NINE, Box, Cell, Dataset, Image, Split
+from pcm_leukemia import NINE, Box, Cell, Dataset, Image, Split, baselines
 from pcm_leukemia.baselines import config, training
 from pcm_leukemia.baselines.classifiers import timm as classifiers
 from pcm_leukemia.baselines.contract import Job
@@ -52,12 +52,21 @@ def test_a_former_name_names_one_setting_and_is_in_no_use() -> None:
     assert not set(config.RENAMED) & fields
 
 
+def test_a_setting_that_runs_lack_has_a_value_for_each_model_that_has_it() -> None:
+    assert set(config.ADDED) <= {field for name in baselines.names() for field in _fields(name)}
+    for name in baselines.names():
+        values = config.find(name).values
+        assert config.recorded(name, {}).keys() == set(config.ADDED) & set(values)
+        assert config.recorded(name, values) == values
+        assert config.recorded(name, {"lora_rank": 3})["lora_rank"] == 3
+
+
 OLD = {"probe_rate": "probe_lr", "rate": "lr", "warmup": "warmup_epochs", "colour": "color_jitter"}
 """How the version before called settings of a classifier."""
 
 
 @pytest.mark.parametrize("state", ["done", "running"])
-def test_a_run_with_old_names_is_the_same_run(
+def test_a_run_of_the_version_before_is_the_same_run(
     state: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     jobs: list[Job] = []
@@ -74,6 +83,8 @@ def test_a_run_with_old_names_is_the_same_run(
     asked = record["asked"]["settings"]
     for old, new in OLD.items():
         asked[old] = asked.pop(new)
+    for new in ("lora_rank", "lora_alpha", "lora_lr"):
+        del asked[new]
     record["state"] = state
     file.write_text(json.dumps(record), encoding="utf-8")
 
