@@ -12,6 +12,7 @@ import pytest
 from pcm_leukemia import NINE, Box, Cell, Dataset, Image, Split, baselines, sources, store
 from pcm_leukemia.baselines import config, evaluation
 from pcm_leukemia.baselines.experiments.cross_domain import cross
+from pcm_leukemia.baselines.experiments.reproduction import Reproduction
 from pcm_leukemia.baselines.inference import Classified
 from pcm_leukemia.baselines.pretraining import note_on, pretrained_on
 from pcm_leukemia.baselines.run import Run
@@ -95,3 +96,10 @@ def test_every_score_on_them_says_so(
     assert ("\n\nNote: the authors of the weights" in str(table)) is noted
     assert str(table).count("Note: ") == noted
     assert all(bool(entry["pretraining"]) is noted for entry in table.to_json())
+
+
+def test_the_report_of_the_paper_s_experiments_has_the_note(tmp_path: Path) -> None:
+    for note in ("", "seen before"):
+        found = Reproduction(tmp_path, "ours", "smoke", (), pretraining=note)
+        assert ("\nNote: seen before.\n" in str(found)) is bool(note)
+        assert found.to_json().get("pretraining", "") == note
