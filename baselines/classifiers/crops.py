@@ -121,7 +121,8 @@ def write(
 class Pictures(Dataset[Batch]):
     """Batches from a file of `write`: item ``(epoch, [i, ...])`` is (uint8 ``(n, 3, s, s)``, int64 ``(n,)``).
 
-    `domains` has the number of each picture's domain; if given, it is the third tensor of a batch, int64 ``(n,)``. `change` may give each picture other colours. Before each call, torch is seeded from `seed`, the epoch and the
+    `domains` has the number of each picture's domain; if given, it is the third tensor of a batch, int64 ``(n,)``.
+    `change` may give each picture other colours. Before each call, torch is seeded from `seed`, the epoch and the
     picture's number, so that an epoch has the same pictures whichever process loads them.
     """
 
