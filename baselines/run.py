@@ -329,7 +329,7 @@ def _before(folder: Path, asked: Mapping[str, Any]) -> dict[str, Any] | None:
         raise ExportError(f"{folder}: is not empty and not a run; name a folder that does not exist yet")
     there = dict(Run.open(folder).record)
     if there["asked"] != msgspec.to_builtins(asked):
-        differs = [key for key in asked if there["asked"].get(key) != msgspec.to_builtins(asked[key])]
+        differs = list(_differing(there["asked"], msgspec.to_builtins(asked)))
         raise ExportError(
             f"{folder}: holds a run that differs in {' and '.join(differs) or 'its request'}; name another folder, or remove it"
         )
@@ -338,6 +338,20 @@ def _before(folder: Path, asked: Mapping[str, Any]) -> dict[str, Any] | None:
             f"{folder}: process {there['pid']} is working on this run; wait for it, or name another folder"
         )
     return there
+
+
+def _differing(before: Mapping[str, Any], asked: Mapping[str, Any]) -> Iterator[str]:
+    """The names of what differs between two requests; of the settings, the first three."""
+    for key, value in asked.items():
+        there = before.get(key)
+        if key == "settings" and isinstance(there, Mapping):
+            names = [name for name in value if there.get(name) != value[name]]
+            if names:
+                shown = (f"{name} {there.get(name, 'unknown')}, now {value[name]}" for name in names[:3])
+                more = f", and {len(names) - 3} more" if len(names) > 3 else ""
+                yield f"settings ({'; '.join(shown)}{more})"
+        elif there != value:
+            yield key
 
 
 def _learned_by(asked: Mapping[str, Any]) -> Iterator[Dataset]:

@@ -92,8 +92,13 @@ def test_a_run_of_the_version_before_is_the_same_run(
     again = training.train("resnet50", ds, out, device="cpu")
     assert again.record["asked"] == first.record["asked"]
     assert [job.resume for job in jobs] == ([False] if state == "done" else [False, True])
-    with pytest.raises(ExportError, match="holds a run that differs in settings"):
+    with pytest.raises(
+        ExportError, match=r"holds a run that differs in settings \(lr 0.0001, now 1.0\); name"
+    ):
         training.train("resnet50", ds, out, settings={"lr": 1.0}, device="cpu")
+    many = {"lr": 1.0, "epochs": 9, "batch": 3, "strategy": "lp"}
+    with pytest.raises(ExportError, match=r"\(strategy direct, now lp; epochs 100, now 9; .*, and 1 more\)"):
+        training.train("resnet50", ds, out, settings=many, device="cpu")
 
 
 def _fields(name: str) -> tuple[str, ...]:
