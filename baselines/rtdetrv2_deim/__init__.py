@@ -1,7 +1,7 @@
 """RT-DETRv2, trained with DEIM's recipe: mosaic and mixup for dense supervision, its loss, and its schedule.
 
 The model and the terms of the loss come from transformers, devices and precision from Lightning Fabric. The modules:
-`model`; `weights` and `checkpoints` (what training starts from); `augmentation` and `data` (its images); `loss`,
+`model`; `weights` and `checkpoints` (what training starts from); `distortion`, `augmentation` and `data` (its images); `loss`,
 `schedule`, `validation` and `training`; `detector` (prediction).
 """
 
