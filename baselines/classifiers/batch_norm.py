@@ -2,8 +2,8 @@
 
 Batch norm is what fails first when stain, light or focus change: the means and variances in a network are those of the
 training crops (arXiv 2303.01777). They are computed again from the crops of the target, without labels; weights stay as
-they are. It suits networks whose batch norms were trained on smears ("direct", or fine-tuned). After linear probing alone,
-the statistics are those of ImageNet, which the head has learned to use.
+they are. It suits networks whose batch norms were trained on smears. If only the head was trained, it has learned to use the
+statistics of ImageNet: with those of the target, accuracy falls even at home (docs/stain.md), so such runs are refused.
 """
 
 from __future__ import annotations
@@ -39,6 +39,8 @@ CROPS = 2048
 BATCH = 64
 """Crops in a batch, whatever the batch size of scoring, so that scores do not depend on that."""
 
+_TUNED = ("direct", "lp+ft")
+"""The strategies that train the batch norms, too."""
 _One = TypeVar("_One")
 
 
@@ -59,7 +61,7 @@ def classifier_for(run: Run, ds: Dataset, device: str, *, workers: int | None = 
     Raises
     ------
     ValueError
-        If the run is a detector or has no batch norms, or there are fewer than two cells.
+        If the run is a detector, has no batch norms or was not fine-tuned, or there are fewer than two cells.
     DataNotFound, CorruptFile
         If an image has no file, or cannot be decoded.
     """
@@ -69,6 +71,11 @@ def classifier_for(run: Run, ds: Dataset, device: str, *, workers: int | None = 
     classifier = cast("CellClassifier", run.classifier(device))
     if not _batch_norms(classifier.network):
         raise ValueError(f"{run.folder}: has no batch norms, whose statistics {asked} replaces; leave it out")
+    if run.settings.strategy not in _TUNED or not run.settings.epochs:
+        raise ValueError(
+            f"{run.folder}: only its head was trained, on the statistics that {asked} replaces; leave it out, or "
+            "fine-tune the network"
+        )
     cells = [cell for cell in ds.cells if cell.label != IGNORE]
     if len(cells) < 2:
         raise ValueError(f"{ds.name}: has too few cells for {asked}; give two or more, or leave it out")

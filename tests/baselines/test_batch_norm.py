@@ -46,9 +46,10 @@ def norms(of: CellClassifier) -> list[nn.BatchNorm2d]:
     return [layer for layer in of.network.modules() if isinstance(layer, nn.BatchNorm2d)]
 
 
-def opened(kind: str, model: str = "resnet10t") -> Run:
+def opened(kind: str, model: str = "resnet10t", strategy: str = "direct", epochs: int = 1) -> Run:
     """A run that has not been trained, as far as it is looked at here."""
     fake = SimpleNamespace(folder=Path("runs/one"), baseline=SimpleNamespace(kind=kind))
+    fake.settings = SimpleNamespace(strategy=strategy, epochs=epochs)
     fake.classifier = lambda _device: classifier(model)
     return cast(Run, fake)
 
@@ -129,6 +130,14 @@ def test_neighbouring_cells_are_in_different_batches_of_one_size() -> None:
             opened("classifier", "vit_tiny_patch16_224"),
             9,
             r'runs/one: has no batch norms, whose statistics batch_norm="target" replaces; leave it out',
+        ),
+        *(
+            (
+                opened("classifier", strategy=strategy, epochs=epochs),
+                9,
+                r'runs/one: only its head was trained, on the statistics that batch_norm="target" replaces; .* fine-tune .*',
+            )
+            for strategy, epochs in (("lp", 9), ("lp+ft", 0))
         ),
         (
             opened("classifier"),
@@ -229,7 +238,7 @@ def test_the_command(run: Command, trained: Run, smoke_runs: SmokeRuns) -> None:
         "| run, batch norms of the target | sample | accuracy |"
         in run("cross", trained.folder, crossed, "--targets", data, *words).out
     )
-    (accuracy, _) = json.loads((crossed / "cross.json").read_text())
+    accuracy, *_ = json.loads((crossed / "cross.json").read_text())
     assert accuracy["batch_norm"] == "target"
     assert accuracy["value"] == given["classification"]["accuracy"]
     refused = run("evaluate", trained.folder, trained.folder, data, *words)
