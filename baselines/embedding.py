@@ -21,9 +21,9 @@ from pcm_leukemia.baselines.classifiers.network import CellClassifier, Network
 from pcm_leukemia.baselines.cutting import cut_cells
 from pcm_leukemia.baselines.embedding_file import About
 from pcm_leukemia.baselines.inference import batches
+from pcm_leukemia.baselines.machine import device_of, workers_of
 from pcm_leukemia.baselines.pretraining import note_on, note_on_model
-from pcm_leukemia.baselines.run import Run, device_of
-from pcm_leukemia.baselines.workers import workers_of
+from pcm_leukemia.baselines.run import Run
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import DataNotFound, Problem, UnfitForTask, option
 from pcm_leukemia.files import Report, counts

@@ -16,7 +16,7 @@ from rich.progress import track
 
 from pcm_leukemia.baselines.contract import Classifier, Detections, Detector
 from pcm_leukemia.baselines.cutting import cut_cells
-from pcm_leukemia.baselines.workers import workers_of
+from pcm_leukemia.baselines.machine import workers_of
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.files import ahead
 from pcm_leukemia.schema import IGNORE, Cell, ImageId

@@ -15,42 +15,25 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import platform
-import resource
-import sys
-import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, cast
 
 import msgspec
-import torch
 
 from pcm_leukemia import files, splits, store
 from pcm_leukemia.baselines import config
 from pcm_leukemia.baselines.contract import Classifier, Detector
+from pcm_leukemia.baselines.machine import device_of
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.errors import CorruptFile, DataNotFound, ExportError, LeakySplit
+from pcm_leukemia.errors import CorruptFile, DataNotFound, LeakySplit
 from pcm_leukemia.schema import Split
 
-__all__ = ["Run", "device_of", "is_run", "origin", "split_fingerprint", "start"]
+__all__ = ["Run", "is_run", "learned_by", "origin", "split_fingerprint"]
 
 RECORD = "run.json"
 DATA, BEFORE = "data", "before"
-_LIBRARIES = (
-    "pcm-leukemia",
-    "torch",
-    "torchvision",
-    "lightning",
-    "timm",
-    "transformers",
-    "ultralytics",
-    "hotcoco",
-)
 
 
 class _Asked(msgspec.Struct):
@@ -175,7 +158,7 @@ class Run:
         if kept.is_dir():
             yield from (store.read(each) for each in sorted(kept.iterdir()) if each.name.isdigit())
         else:  # the run is of an earlier version, or its weights are of no other run
-            yield from _learned_by(self.record.get("asked", {}))
+            yield from learned_by(self.record.get("asked", {}))
 
     def learned(self) -> Iterator[Dataset]:
         """All data sets that it has learned from, those before it started included."""
@@ -239,122 +222,7 @@ def origin(weights: str) -> Run | None:
     return None if folder is None or not path.exists() else Run.open(folder)
 
 
-def device_of(name: str) -> str:
-    """Torch's name of a device; "auto" means the GPU if there is one.
-
-    Raises
-    ------
-    ValueError
-        If torch cannot use it.
-
-    Examples
-    --------
-    >>> device_of("cpu")
-    'cpu'
-    """
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    if name != "cpu" and not (name.startswith("cuda") and torch.cuda.is_available()):
-        raise ValueError(f'device "{name}": torch finds no such device; use cpu or auto')
-    return name
-
-
-@contextmanager
-def start(
-    out: str | Path, asked: Mapping[str, Any], ds: Dataset, device: str
-) -> Iterator[tuple[Run, bool, dict[str, Any]]]:
-    """Start a run in `out`, or resume the same run if it was interrupted there.
-
-    Yields the run, whether it is being resumed, and a dict for the result in the record. If the block ends without an
-    error, the record says that the run is done.
-
-    Raises
-    ------
-    ExportError
-        If `out` holds something else, another run, or a run that another process is working on.
-    """
-    folder = Path(out)
-    before = _before(folder, asked)
-    record: dict[str, Any] = {
-        "state": "running",
-        "asked": dict(asked),
-        "data": {
-            "name": ds.name,
-            "fingerprint": ds.fingerprint,
-            "patients": len(ds.patients),
-            "images": {part: len(ds.part(part).images) for part in ds.parts},
-            "cells": {part: len(ds.part(part).cells) for part in ds.parts},
-            "split": ds.split.name if ds.split else None,
-            "split_made": ds.split.record if ds.split else {},
-        },
-        "versions": {"python": platform.python_version(), **dict(_versions())},
-        "device": _device(device),
-        "pid": os.getpid(),
-        "seconds": before["seconds"] if before else 0.0,
-        "times_resumed": before["times_resumed"] + 1 if before else 0,
-    }
-    with files.disk_errors(out):
-        folder.mkdir(parents=True, exist_ok=True)
-        if before is None:
-            store.write(ds, folder / DATA, replace=True)
-            for number, earlier in enumerate(_learned_by(asked)):
-                store.write(earlier, folder / BEFORE / str(number), replace=True)
-        _write(folder, record)
-    result: dict[str, Any] = {}
-    begun, earlier = time.perf_counter(), record["seconds"]
-    if torch.cuda.is_available():
-        torch.cuda.reset_peak_memory_stats()
-    try:
-        yield Run(folder, record), before is not None, result
-        record |= {"state": "done", "result": result}
-    finally:
-        record |= {
-            "pid": None,
-            "seconds": round(earlier + time.perf_counter() - begun, 1),
-            "peak_memory_mib": _peak_memory(),
-        }
-        _write(folder, record)
-
-
-def _before(folder: Path, asked: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The record of the interrupted run to resume; None if there is none."""
-    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
-        for above in folder.absolute().parents:
-            if (above / files.HEADER).is_file() or is_run(above):
-                raise ExportError(
-                    f"{folder}: is inside {above}, which holds data or a run; name a folder elsewhere"
-                )
-        return None
-    if not is_run(folder):
-        raise ExportError(f"{folder}: is not empty and not a run; name a folder that does not exist yet")
-    there = dict(Run.open(folder).record)
-    if there["asked"] != msgspec.to_builtins(asked):
-        differs = list(_differing(there["asked"], msgspec.to_builtins(asked)))
-        raise ExportError(
-            f"{folder}: holds a run that differs in {' and '.join(differs) or 'its request'}; name another folder, or remove it"
-        )
-    if there["pid"] is not None and files.runs(str(there["pid"])):
-        raise ExportError(
-            f"{folder}: process {there['pid']} is working on this run; wait for it, or name another folder"
-        )
-    return there
-
-
-def _differing(before: Mapping[str, Any], asked: Mapping[str, Any]) -> Iterator[str]:
-    """The names of what differs between two requests; of the settings, the first three."""
-    for key, value in asked.items():
-        there = before.get(key)
-        if key == "settings" and isinstance(there, Mapping):
-            names = [name for name in value if there.get(name) != value[name]]
-            if names:
-                shown = (f"{name} {there.get(name, 'unknown')}, now {value[name]}" for name in names[:3])
-                more = f", and {len(names) - 3} more" if len(names) > 3 else ""
-                yield f"settings ({'; '.join(shown)}{more})"
-        elif there != value:
-            yield key
-
-
-def _learned_by(asked: Mapping[str, Any]) -> Iterator[Dataset]:
+def learned_by(asked: Mapping[str, Any]) -> Iterator[Dataset]:
     """What the weights that a run asks for have learned from."""
     parent = origin(asked.get("settings", {}).get("weights", "none"))
     if parent is not None:
@@ -365,30 +233,3 @@ def split_fingerprint(split: Split) -> str:
     """SHA-256 over the part of every image."""
     lines = "\n".join(f"{image}\t{part}" for image, part in sorted(split.part_of.items()))
     return hashlib.sha256(lines.encode("utf-8", "surrogatepass")).hexdigest()
-
-
-def _write(folder: Path, record: Mapping[str, Any]) -> None:
-    files.write_json(folder / RECORD, record)
-
-
-def _versions() -> Iterator[tuple[str, str]]:
-    for library in _LIBRARIES:
-        try:
-            yield library, version(library)
-        except PackageNotFoundError:
-            continue
-
-
-def _device(device: str) -> str:
-    if device.startswith("cuda"):
-        return f"{device}: {torch.cuda.get_device_name(device)}"
-    return f"cpu: {platform.processor() or platform.machine()}, {os.cpu_count()} cores"
-
-
-def _peak_memory() -> dict[str, int]:
-    """The peak memory in MiB: of this process, and the most that torch reserved on the GPU."""
-    unit = 1024 if sys.platform != "darwin" else 1024 * 1024  # KiB on Linux, bytes on macOS
-    peak = {"process": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // unit}
-    if torch.cuda.is_available():
-        peak["gpu"] = torch.cuda.max_memory_reserved() // 2**20
-    return peak

@@ -12,9 +12,11 @@ from typing import Any
 import msgspec
 
 from pcm_leukemia import splits
-from pcm_leukemia.baselines import config, run
+from pcm_leukemia.baselines import config
 from pcm_leukemia.baselines.contract import Job, Target
-from pcm_leukemia.baselines.workers import workers_of
+from pcm_leukemia.baselines.machine import device_of, workers_of
+from pcm_leukemia.baselines.recording import start
+from pcm_leukemia.baselines.run import Run, is_run, origin, split_fingerprint
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import DataWarning, MissingPart, Problem, UnfitForTask, either
 from pcm_leukemia.requirements import Incomplete, require
@@ -39,7 +41,7 @@ def train(
     incomplete: Incomplete = "refuse",
     target: Target | None = None,
     progress: bool = False,
-) -> run.Run:
+) -> Run:
     """Train a reference model on the part "train" of a data set, and choose its best epoch on "val".
 
     The part "test" is never used. If `out` holds the same run, an interrupted run is resumed and a finished one is
@@ -117,14 +119,15 @@ def train(
     train_on, choose_on = parts_to_learn(ds, task)
     if model.kind == "detector":
         train_on, choose_on = (_complete(view, incomplete) for view in (train_on, choose_on))
+    device = device_of(device)
     job = Job(
         train_on,
         choose_on,
         Path(out),
         seed,
-        run.device_of(device),
+        device,
         devices,
-        workers_of(workers, run.device_of(device), devices),
+        workers_of(workers, device, devices),
         target=target,
     )
     assert ds.split is not None
@@ -136,21 +139,21 @@ def train(
         "seed": seed,
         "labels": list(job.train.taxonomy.labels),
         "data": ds.fingerprint,
-        "split": run.split_fingerprint(ds.split),
+        "split": split_fingerprint(ds.split),
     }
     if target is not None:
-        images = run.split_fingerprint(Split("target", dict.fromkeys(target.images, "target")))
+        images = split_fingerprint(Split("target", dict.fromkeys(target.images, "target")))
         asked["target"] = {"images": images, "share": target.share}
-    if run.is_run(out) and (there := run.Run.open(out)).done and there.record["asked"] == asked:
+    if is_run(out) and (there := Run.open(out)).done and there.record["asked"] == asked:
         return there
-    with run.start(out, asked, ds, job.device) as (_, resume, result):
+    with start(out, asked, ds, job.device) as (_, resume, result):
         result.update(model.module.train(replace(job, resume=resume, progress=progress), numbers))
-    return run.Run.open(out)
+    return Run.open(out)
 
 
 def _warn_of_test_images(ds: Dataset, weights: str) -> None:
     """Warn if the weights to start from are of a run that has learned from images of a part to be scored."""
-    parent = run.origin(weights)
+    parent = origin(weights)
     held = [part for part in ds.parts if part not in splits.LEARNED_FROM]
     if parent is None or not held:
         return

@@ -16,8 +16,8 @@ from torchvision.ops import nms
 from pcm_leukemia.baselines.contract import Classifier, Detections, Detector
 from pcm_leukemia.baselines.cutting import cut
 from pcm_leukemia.baselines.inference import batches
+from pcm_leukemia.baselines.machine import workers_of
 from pcm_leukemia.baselines.run import Run
-from pcm_leukemia.baselines.workers import workers_of
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import option
 from pcm_leukemia.files import ahead

@@ -34,7 +34,7 @@ from pcm_leukemia.baselines.classifiers.augmentation import augment
 from pcm_leukemia.baselines.classifiers.crops import Draws, Pictures, loader
 from pcm_leukemia.baselines.classifiers.phases import Course
 from pcm_leukemia.baselines.contract import Job
-from pcm_leukemia.baselines.precision import precision_of
+from pcm_leukemia.baselines.machine import precision_of
 
 LABELS = NINE.labels[:-1]
 

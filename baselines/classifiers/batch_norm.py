@@ -19,8 +19,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from pcm_leukemia.baselines import stain
 from pcm_leukemia.baselines.cutting import cut_cells
+from pcm_leukemia.baselines.machine import workers_of
 from pcm_leukemia.baselines.run import Run
-from pcm_leukemia.baselines.workers import workers_of
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import option
 from pcm_leukemia.schema import IGNORE

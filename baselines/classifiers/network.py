@@ -18,7 +18,7 @@ from pcm_leukemia.baselines.classifiers import crops as crop_cache
 from pcm_leukemia.baselines.classifiers import dinobloom_weights as dinobloom
 from pcm_leukemia.baselines.classifiers import loop
 from pcm_leukemia.baselines.classifiers.backbones import Architecture, Backbone, backbone, build
-from pcm_leukemia.baselines.precision import precision_of
+from pcm_leukemia.baselines.machine import precision_of
 from pcm_leukemia.errors import CorruptFile, DataNotFound
 from pcm_leukemia.files import new_file
 from pcm_leukemia.images import Pixels

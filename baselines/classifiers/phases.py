@@ -20,7 +20,7 @@ from pcm_leukemia.baselines.classifiers.crops import Draws, Pictures, Rows, load
 from pcm_leukemia.baselines.classifiers.network import Network
 from pcm_leukemia.baselines.classifiers.settings import Settings
 from pcm_leukemia.baselines.contract import Job
-from pcm_leukemia.baselines.precision import precision_of
+from pcm_leukemia.baselines.machine import precision_of
 
 __all__ = ["Course", "features"]
 

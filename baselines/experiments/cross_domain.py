@@ -12,9 +12,10 @@ from pcm_leukemia import files, paper
 from pcm_leukemia.baselines.classifiers.batch_norm import BatchNorm
 from pcm_leukemia.baselines.evaluation import evaluate, part_to_score, reading_of
 from pcm_leukemia.baselines.experiments.protocol import EXPERIMENTS
+from pcm_leukemia.baselines.machine import device_of
 from pcm_leukemia.baselines.metrics.classification import MACRO_F1S
 from pcm_leukemia.baselines.pretraining import note_on
-from pcm_leukemia.baselines.run import Run, device_of
+from pcm_leukemia.baselines.run import Run
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import LeakySplit, UnfitForTask
 from pcm_leukemia.schema import IGNORE

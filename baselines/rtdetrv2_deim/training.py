@@ -26,7 +26,7 @@ from transformers.models.rt_detr_v2.modeling_rt_detr_v2 import RTDetrV2ModelOutp
 
 from pcm_leukemia.baselines.contract import Job
 from pcm_leukemia.baselines.epoch_log import write_epochs
-from pcm_leukemia.baselines.precision import precision_of
+from pcm_leukemia.baselines.machine import precision_of
 from pcm_leukemia.baselines.rtdetrv2_deim import augmentation as augment
 from pcm_leukemia.baselines.rtdetrv2_deim import model as models
 from pcm_leukemia.baselines.rtdetrv2_deim import validation

@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 
 from pcm_leukemia.baselines import stain, weight_files
 from pcm_leukemia.baselines.contract import Job
-from pcm_leukemia.baselines.precision import precision_of
+from pcm_leukemia.baselines.machine import precision_of
 from pcm_leukemia.baselines.stain import Recolour
 from pcm_leukemia.baselines.yolo11m import ultralytics
 from pcm_leukemia.baselines.yolo11m.detector import Yolo, fitted

@@ -32,7 +32,6 @@ from pcm_leukemia.baselines.classifiers.phases import features
 from pcm_leukemia.baselines.contract import Classifier, Target
 from pcm_leukemia.baselines.metrics import classification as scores
 from pcm_leukemia.baselines.metrics.calibration import fitted_temperature
-from pcm_leukemia.baselines.precision import precision_of
 from pcm_leukemia.errors import CorruptFile, DataNotFound, ExportError
 from pcm_leukemia.schema import ImageId
 from pcm_leukemia.torchdata import Crops
@@ -603,21 +602,6 @@ def test_normalised_stain_is_normalised_in_prediction_too(kind: str, smears: Dat
     expected = crop_cache.Prepare(32)(stain.augmentation(kind, reference)(other))  # type: ignore[arg-type]
     assert torch.equal(classifier.prepare(other), expected)
     assert not torch.equal(classifier.prepare(other), crop_cache.Prepare(32)(other))
-
-
-def test_precision_is_what_the_device_has(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert precision_of("auto", "cpu", without_bfloat16="16-mixed") == "32-true"
-    for modern, classifier, detector in (
-        (True, "bf16-mixed", "bf16-mixed"),
-        (False, "16-mixed", "32-true"),
-    ):
-        monkeypatch.setattr(
-            torch.cuda,
-            "is_bf16_supported",
-            lambda including_emulation, modern=modern: modern,  # noqa: ARG005
-        )
-        assert precision_of("auto", "cuda:1", without_bfloat16="16-mixed") == classifier
-        assert precision_of("auto", "cuda:1") == detector
 
 
 @pytest.mark.trains

@@ -14,7 +14,8 @@ import pytest
 from pcm_leukemia import NINE, Box, Cell, Dataset, Image, Patient, Split, store
 from pcm_leukemia.baselines.evaluation import Evaluation, evaluate, scores_of
 from pcm_leukemia.baselines.inference import Classified
-from pcm_leukemia.baselines.run import Run, start
+from pcm_leukemia.baselines.recording import start
+from pcm_leukemia.baselines.run import Run
 from pcm_leukemia.baselines.training import train
 from pcm_leukemia.errors import DataWarning, LeakySplit, UnfitForTask
 from pcm_leukemia.joining import concat

@@ -1,4 +1,4 @@
-"""How many workers load images, on machines of any size."""
+"""What is taken from a machine: workers by its cores, precision by its GPU."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from typing import Any
 
 import joblib
 import pytest
+import torch
 from smoke_runs import SmokeRuns
 
 from pcm_leukemia.baselines import config, training
 from pcm_leukemia.baselines.contract import Job
-from pcm_leukemia.baselines.workers import workers_of
+from pcm_leukemia.baselines.machine import precision_of, workers_of
 
 
 @pytest.mark.parametrize(
@@ -50,3 +51,18 @@ def test_training_has_them_unless_a_number_is_given(
         with pytest.raises(KeyboardInterrupt):
             training.train("yolo11m", smoke_runs.ds, tmp_path / str(number), device="cpu", workers=asked)
     assert seen == [3, 0, 7]
+
+
+def test_precision_is_what_the_device_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert precision_of("auto", "cpu", without_bfloat16="16-mixed") == "32-true"
+    for modern, classifier, detector in (
+        (True, "bf16-mixed", "bf16-mixed"),
+        (False, "16-mixed", "32-true"),
+    ):
+        monkeypatch.setattr(
+            torch.cuda,
+            "is_bf16_supported",
+            lambda including_emulation, modern=modern: modern,  # noqa: ARG005
+        )
+        assert precision_of("auto", "cuda:1", without_bfloat16="16-mixed") == classifier
+        assert precision_of("auto", "cuda:1") == detector
