@@ -20,13 +20,12 @@ if TYPE_CHECKING:
     from pcm_leukemia.baselines.comparison import PairedComparison, compare
     from pcm_leukemia.baselines.contract import Classifier, Detections, Detector, Job
     from pcm_leukemia.baselines.cross_validation import CrossValidation, cross_validate
-    from pcm_leukemia.baselines.embedding import embed
+    from pcm_leukemia.baselines.embedding import Probes, embed, probe
     from pcm_leukemia.baselines.evaluation import Evaluation, evaluate, evaluate_two_stage
     from pcm_leukemia.baselines.experiments.adaptation import adapt, adapt_over
     from pcm_leukemia.baselines.experiments.cross_domain import cross
     from pcm_leukemia.baselines.experiments.reproduction import reproduce
     from pcm_leukemia.baselines.prediction import predict
-    from pcm_leukemia.baselines.probing import Probes, probe
     from pcm_leukemia.baselines.run import Run, is_run
     from pcm_leukemia.baselines.training import train
 
@@ -66,7 +65,7 @@ _HOME = {
     "Evaluation": "evaluation",
     "Job": "contract",
     "PairedComparison": "comparison",
-    "Probes": "probing",
+    "Probes": "embedding",
     "Run": "run",
     "adapt": "experiments.adaptation",
     "adapt_over": "experiments.adaptation",
@@ -78,7 +77,7 @@ _HOME = {
     "evaluate_two_stage": "evaluation",
     "is_run": "run",
     "predict": "prediction",
-    "probe": "probing",
+    "probe": "embedding",
     "reproduce": "experiments.reproduction",
     "train": "training",
 }

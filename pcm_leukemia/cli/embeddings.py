@@ -64,7 +64,7 @@ def embed(
     workers: Workers = None,
 ) -> None:
     """Write the features of every cell to a parquet file."""
-    baselines.embedding_file.check_out(out)
+    baselines.embedding.check_out(out)
     print(
         baselines.embed(
             baselines.Run.open(model) if baselines.is_run(model) else model,

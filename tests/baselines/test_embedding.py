@@ -20,11 +20,11 @@ import timm
 import torch
 
 from pcm_leukemia import IGNORE, NINE, Box, Cell, Dataset, Image, Patient, Split, store
-from pcm_leukemia.baselines import config, embedding, embedding_file, stain
+from pcm_leukemia.baselines import config, stain
 from pcm_leukemia.baselines.classifiers import network as networks
 from pcm_leukemia.baselines.classifiers.backbones import backbone
 from pcm_leukemia.baselines.classifiers.crops import Prepare
-from pcm_leukemia.baselines.embedding import embed
+from pcm_leukemia.baselines.embedding import embed, read
 from pcm_leukemia.baselines.run import Run
 from pcm_leukemia.errors import DataNotFound, ExportError, LeakySplit, MissingExtra, UnfitForTask
 from pcm_leukemia.files import digest
@@ -130,7 +130,7 @@ def test_features_of_a_run_are_those_of_its_network(kind: stain.Kind, ds: Datase
         with torch.no_grad():
             expected.append(classifier.network.backbone(((picture - mean) / deviation)[None])[0].numpy())
     np.testing.assert_allclose(features(tmp_path / "out.parquet"), expected, atol=1e-5)
-    about = embedding_file.read(tmp_path / "out.parquet").about
+    about = read(tmp_path / "out.parquet").about
     assert (about.model, about.weights, about.image_size) == ("resnet10t", str(run.folder), 48)
     assert (about.padding, about.stain, about.width) == (7, kind, 512)
 
@@ -182,7 +182,7 @@ def test_the_same_whatever_the_batch_the_threads_and_the_row_groups(
     embed("resnet10t", ds, tmp_path / "one.parquet", **TINY)
     assert torch.equal(torch.get_rng_state(), before)
     torch.manual_seed(77)
-    monkeypatch.setattr(embedding, "ROWS", 3)
+    monkeypatch.setattr("pcm_leukemia.baselines.embedding.features.ROWS", 3)
     embed("resnet10t", ds, tmp_path / "other.parquet", **TINY, batch=2, workers=1)
     groups = [
         pyarrow.parquet.ParquetFile(tmp_path / f"{name}.parquet").metadata.num_row_groups
@@ -226,7 +226,7 @@ def test_data_that_the_weights_have_seen_in_pretraining_are_named(ds: Dataset, t
     report = embed("resnet10t", replace(ds, name="lmu"), out, **given)
     note = "the authors of the weights of resnet10t list lmu among the data of their pretraining, which used no labels"
     assert f"  note: {note}" in str(report)
-    assert embedding_file.read(out).about.pretraining.startswith(note)
+    assert read(out).about.pretraining.startswith(note)
 
 
 @pytest.mark.parametrize("place", ["there.parquet", "data/new.parquet", "folder"])

@@ -15,10 +15,8 @@ from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score
 from sklearn.neighbors import KNeighborsClassifier
 
 from pcm_leukemia import Box, Cell, Dataset, Image, Patient, Split, Taxonomy
-from pcm_leukemia.baselines import embedding_file, probing
-from pcm_leukemia.baselines.embedding_file import About
+from pcm_leukemia.baselines.embedding import About, probe, read, write
 from pcm_leukemia.baselines.metrics import classification
-from pcm_leukemia.baselines.probing import probe
 from pcm_leukemia.errors import CorruptFile, DataNotFound, LeakySplit, MissingPart, UnfitForTask
 from pcm_leukemia.schema import ImageId, PatientId
 
@@ -77,7 +75,7 @@ def written(path: Path, ds: Dataset, features: Features | None = None, pretraini
         pretraining=pretraining,
         version="1",
     )
-    embedding_file.write(path, ds, about, [(ds.cells, drawn(ds) if features is None else features)])
+    write(path, ds, about, [(ds.cells, drawn(ds) if features is None else features)])
     return path
 
 
@@ -95,10 +93,10 @@ def changed(path: Path, **columns: Any) -> Path:
 
 def test_what_was_written_is_read(tmp_path: Path) -> None:
     ds = cells_of(SOUND)
-    read = embedding_file.read(written(tmp_path / "a.parquet", ds))
-    np.testing.assert_array_equal(read.features, drawn(ds))
-    assert read.rows["label"] == [cell.label for cell in ds.cells]
-    assert read.about.labels == LABELS
+    found = read(written(tmp_path / "a.parquet", ds))
+    np.testing.assert_array_equal(found.features, drawn(ds))
+    assert found.rows["label"] == [cell.label for cell in ds.cells]
+    assert found.about.labels == LABELS
 
 
 def test_scores_are_those_of_scikit_learn(tmp_path: Path) -> None:
@@ -182,7 +180,7 @@ def test_few_cells_have_no_twenty_neighbours(tmp_path: Path) -> None:
 
 
 def test_a_probe_that_has_not_converged_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(probing, "STEPS", 2)
+    monkeypatch.setattr("pcm_leukemia.baselines.embedding.probing.STEPS", 2)
     path = written(tmp_path / "a.parquet", cells_of(SOUND))
     with warnings.catch_warnings():
         warnings.simplefilter("error")

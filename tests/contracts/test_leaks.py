@@ -108,15 +108,15 @@ def test_a_model_is_not_scored_on_the_other_side_of_it() -> None:
 @pytest.mark.usefixtures("slides_count")
 def test_no_probe_of_embeddings_learns_from_the_other_side_of_it(tmp_path: Path) -> None:
     pytest.importorskip("pyarrow")
-    embedding_file = pytest.importorskip("pcm_leukemia.baselines.embedding_file")
+    embedding = pytest.importorskip("pcm_leukemia.baselines.embedding")
     numbers = dict.fromkeys(("image_size", "padding", "width"), 1)
     texts = dict.fromkeys(
         ("model", "weights", "architecture", "stain", "data", "fingerprint", "pretraining", "version"), ""
     )
-    about = embedding_file.About(
+    about = embedding.About(
         **numbers, **texts, split="official", val_shares_patients=False, labels=pcm.NINE.labels
     )
     features = np.zeros((4, 1), np.float32)
-    embedding_file.write(tmp_path / "a.parquet", cohort(), about, [(cohort().cells, features)])
+    embedding.write(tmp_path / "a.parquet", cohort(), about, [(cohort().cells, features)])
     with pytest.raises(LeakySplit, match='group "slide 1": is in train'):
         pcm.baselines.probe(tmp_path / "a.parquet")

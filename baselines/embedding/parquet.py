@@ -1,17 +1,4 @@
-"""Embeddings on disk: a parquet file with one row for each cell, which pandas and `datasets` open.
-
-======================  ===========================================================================================
-image, cell             the image's id and the cell's number in it, as in `Dataset.to_pandas`
-label                   the class
-patient, diagnosis      of the image; null if unknown
-group                   images with the same group belong together, whatever their patients; null without one
-part                    the part of the split; null without a split
-x1, y1, x2, y2          the box in pixels
-features                the features, a list of float32 of fixed length
-======================  ===========================================================================================
-
-`About` is in the schema's metadata, as JSON under the key ``pcm_leukemia``.
-"""
+"""The file of embeddings: parquet, with one row for each cell; the face of this room lists its columns."""
 
 from __future__ import annotations
 

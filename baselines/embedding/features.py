@@ -1,4 +1,4 @@
-"""Embeddings: the features that the backbone of a classifier gives to each cell, as a table for other tools."""
+"""Computes the features that the backbone of a classifier gives to each cell, and writes them block by block."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ import numpy.typing as npt
 import torch
 from rich.progress import track
 
-from pcm_leukemia.baselines import embedding_file
 from pcm_leukemia.baselines.classifiers import loop
 from pcm_leukemia.baselines.classifiers.backbones import backbone
 from pcm_leukemia.baselines.classifiers.crops import Prepare
 from pcm_leukemia.baselines.classifiers.network import CellClassifier, Network
 from pcm_leukemia.baselines.cutting import cut_cells
-from pcm_leukemia.baselines.embedding_file import About
+from pcm_leukemia.baselines.embedding import parquet
+from pcm_leukemia.baselines.embedding.parquet import About
 from pcm_leukemia.baselines.inference import batches
 from pcm_leukemia.baselines.machine import device_of, workers_of
 from pcm_leukemia.baselines.pretraining import note_on, note_on_model
@@ -81,7 +81,7 @@ def embed(
     workers: int | None = None,
     progress: bool = False,
 ) -> Report:
-    """Write the features of every cell except ignored ones to a parquet file; `embedding_file` lists its columns.
+    """Write the features of every cell except ignored ones to a parquet file; `baselines.embedding` lists its columns.
 
     Parameters
     ----------
@@ -142,10 +142,10 @@ def embed(
     ...     PIL.Image.new("RGB", (90, 60)).save(f"{folder}/a.png")
     ...     ds = Dataset("demo", NINE, images, cells, root=Path(folder))
     ...     report = embed("resnet10t", ds, f"{folder}/a.parquet", weights="none", image_size=32, device="cpu")
-    ...     report.cells, embedding_file.read(f"{folder}/a.parquet").features.shape
+    ...     report.cells, parquet.read(f"{folder}/a.parquet").features.shape
     ({'all': {'Monocyte': 1}}, (1, 512))
     """
-    embedding_file.check_out(out)
+    parquet.check_out(out)
     view = _view(ds, task)
     cells = [cell for cell in view.cells if cell.label != IGNORE]
     if not cells:
@@ -157,7 +157,7 @@ def embed(
         embedder = _of_run(model, view, [name for name, value in given.items() if value is not None], device)
     else:
         embedder = _of_model(model, view, weights or "hub", image_size or 0, padding, device)
-    embedding_file.write(
+    parquet.write(
         out,
         view,
         _about(embedder, ds, view),

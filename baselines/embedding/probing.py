@@ -21,8 +21,8 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 
-from pcm_leukemia.baselines import embedding_file
-from pcm_leukemia.baselines.embedding_file import Embeddings
+from pcm_leukemia.baselines.embedding import parquet
+from pcm_leukemia.baselines.embedding.parquet import Embeddings
 from pcm_leukemia.baselines.metrics import classification
 from pcm_leukemia.baselines.metrics.classification import ClassificationScores
 from pcm_leukemia.dataset import Dataset
@@ -139,7 +139,7 @@ def probe(*files: str | Path, draws: int = 1000, seed: int = 0, progress: bool =
     probed: list[Probe] = []
     first: Embeddings | None = None
     for file in files:
-        read = embedding_file.read(file)
+        read = parquet.read(file)
         if first is None:
             first = _without_features(read)
         else:
