@@ -102,7 +102,7 @@ def cross_validate(
     threshold: float = 0.5,
     device: str = "auto",
     devices: int = 1,
-    workers: int = 4,
+    workers: int | None = None,
     progress: bool = False,
 ) -> CrossValidation:
     """Train a model for each fold of the patients, and score each on its fold.
