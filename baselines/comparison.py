@@ -116,9 +116,9 @@ def compare(
 ) -> PairedComparison:
     """Compare two models of one task, with 95 % intervals of the difference from a paired bootstrap over patients.
 
-    Classifiers are compared by accuracy, balanced accuracy, macro F1 over the classes that have cells, weighted F1, and the
-    F1 of each class; detectors by mAP 50-95, AP50, recall, and the AP of each class. Classes without cells are left out.
-    If an image has no patient, images are drawn.
+    Classifiers are compared by accuracy, balanced accuracy, macro F1 over the classes that have cells, weighted F1, AUROC,
+    calibration error, blasts taken for normal cells and the reverse, and the F1 of each class; detectors by mAP 50-95, AP50,
+    recall, and the AP of each class. Classes without cells are left out. If an image has no patient, images are drawn.
 
     Parameters
     ----------

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from pcm_leukemia.baselines.metrics.bootstrap import Estimate, Resampling
 from pcm_leukemia.baselines.metrics.confusions import Floats, ratio
 
-__all__ = ["Auroc", "score"]
+__all__ = ["Auroc", "areas", "means", "score"]
 
 
 @dataclass(frozen=True)
@@ -60,16 +60,37 @@ def score(
     >>> score(np.array([0, 0, 1, 1]), chances, ("A", "B"), resampling(["P1"] * 4, 0, 0)).macro.value
     0.75
     """
-    areas = np.stack(
-        [
-            np.concatenate(list(_areas(probabilities[:, number], truths == number, resampling)))
-            for number in range(len(labels))
-        ],
-        axis=1,
+    found = areas(truths, probabilities, resampling)
+    of = {label: Estimate.of(column) for label, column in zip(labels, found.T, strict=True)}
+    return Auroc(Estimate.of(means(found)), of)
+
+
+def areas(truths: npt.NDArray[np.int64], probabilities: Floats, resampling: Resampling) -> Floats:
+    """The area of each class, of all cells and then of each draw, ``(1 + draws, k)``; the parameters are those of `score`.
+
+    Examples
+    --------
+    >>> from pcm_leukemia.baselines.metrics.bootstrap import resampling
+    >>> chances = np.array([[0.9, 0.1], [0.6, 0.4], [0.7, 0.3], [0.2, 0.8]])
+    >>> areas(np.array([0, 0, 1, 1]), chances, resampling(["P1"] * 4, 0, 0)).tolist()
+    [[0.75, 0.75]]
+    """
+    columns = (
+        np.concatenate(list(_areas(chance, truths == number, resampling)))
+        for number, chance in enumerate(probabilities.T)
     )
-    means = ratio(np.nansum(areas, axis=1), (~np.isnan(areas)).sum(axis=1))
-    of = {label: Estimate.of(column) for label, column in zip(labels, areas.T, strict=True)}
-    return Auroc(Estimate.of(means), of)
+    return np.stack(list(columns), axis=1)
+
+
+def means(found: Floats) -> Floats:
+    """The mean of the classes that have an area, ``(m,)``, from areas ``(m, k)``.
+
+    Examples
+    --------
+    >>> means(np.array([[0.5, 1.0, np.nan]])).tolist()
+    [0.75]
+    """
+    return ratio(np.nansum(found, axis=1), (~np.isnan(found)).sum(axis=1))
 
 
 def _areas(chance: Floats, positive: npt.NDArray[np.bool_], resampling: Resampling) -> Iterator[Floats]:

@@ -9,10 +9,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pcm_leukemia.baselines.metrics.bootstrap import Estimate
-from pcm_leukemia.baselines.metrics.confusions import Counts, ratio
+from pcm_leukemia.baselines.metrics.confusions import Counts, Floats, ratio
 from pcm_leukemia.taxonomy import BLASTS, NORMAL
 
-__all__ = ["BlastErrors", "Rate", "score"]
+__all__ = ["FALSE", "MISSED", "BlastErrors", "Rate", "score", "shares"]
+
+MISSED = "blasts taken for normal cells"
+FALSE = "normal cells taken for blasts"
 
 
 class Rate(NamedTuple):
@@ -47,10 +50,7 @@ class BlastErrors:
 
     def lines(self) -> Iterator[str]:
         """A line for each kind of error whose cells exist."""
-        for text, rate in (
-            ("blasts taken for normal cells", self.missed),
-            ("normal cells taken for blasts", self.false),
-        ):
+        for text, rate in ((MISSED, self.missed), (FALSE, self.false)):
             if rate.cells:
                 yield f"{text}: {rate}"
 
@@ -78,18 +78,43 @@ def score(confusion: Counts, drawn: Counts, labels: Sequence[str]) -> BlastError
     blasts taken for normal cells: 2 of 5 (40.00 %)
     normal cells taken for blasts: 1 of 10 (10.00 %)
     """
+    counted = _counted(np.concatenate([confusion[None], drawn]), labels)
+    if not counted:
+        return None
+    return BlastErrors(
+        *(
+            Rate(int(wrong[0]), int(cells[0]), Estimate.of(ratio(wrong, cells)))
+            for wrong, cells in counted.values()
+        )
+    )
+
+
+def shares(tables: Counts, labels: Sequence[str]) -> dict[str, Floats]:
+    """The share of each error in each confusion matrix, ``(m,)``, by name; empty where `score` is None.
+
+    Parameters
+    ----------
+    tables
+        Confusion matrices, ``(m, k, k)``.
+    labels
+        The classes in the order of their ids, k of them.
+
+    Examples
+    --------
+    >>> {name: share.tolist() for name, share in shares(np.array([[[9, 1], [2, 3]]]), ("Lymphocyte", "Lymphoblast")).items()}
+    {'blasts taken for normal cells': [0.4], 'normal cells taken for blasts': [0.1]}
+    """
+    return {name: ratio(wrong, cells) for name, (wrong, cells) in _counted(tables, labels).items()}
+
+
+def _counted(tables: Counts, labels: Sequence[str]) -> dict[str, tuple[Counts, Counts]]:
+    """How many cells are in each error, and how many could be, ``(m,)``; empty without both kinds of classes."""
     blasts, normal = (
-        [number for number, label in enumerate(labels) if label in group] for group in (BLASTS, NORMAL)
+        [number for number, label in enumerate(labels) if label in kind] for kind in (BLASTS, NORMAL)
     )
     if not blasts or not normal:
-        return None
-    return BlastErrors(_rate(confusion, drawn, blasts, normal), _rate(confusion, drawn, normal, blasts))
-
-
-def _rate(confusion: Counts, drawn: Counts, rows: Sequence[int], columns: Sequence[int]) -> Rate:
-    """How many cells of the classes `rows` were taken for one of `columns`."""
-    tables = np.concatenate([confusion[None], drawn])
-    cells = tables[:, rows].sum(axis=(1, 2))
-    wrong = tables[:, rows][..., columns].sum(axis=(1, 2))
-    shares = ratio(wrong, cells)
-    return Rate(int(wrong[0]), int(cells[0]), Estimate.of(shares))
+        return {}
+    return {
+        name: (tables[:, rows][..., columns].sum(axis=(1, 2)), tables[:, rows].sum(axis=(1, 2)))
+        for name, rows, columns in ((MISSED, blasts, normal), (FALSE, normal, blasts))
+    }

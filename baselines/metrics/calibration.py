@@ -18,10 +18,13 @@ from scipy.special import log_softmax, softmax
 from pcm_leukemia.baselines.metrics.bootstrap import Estimate, Resampling, plain
 from pcm_leukemia.baselines.metrics.confusions import Floats, ratio
 
-__all__ = ["BINS", "Bin", "Calibration", "fitted_temperature", "scaled", "score"]
+__all__ = ["BINS", "Bin", "Calibration", "errors", "fitted_temperature", "scaled", "score"]
 
 BINS = 15
 """Bins of equal width, 0 to 1, as in the paper above."""
+
+EDGES = np.linspace(0, 1, BINS + 1)
+"""Where the bins begin and end."""
 
 TEMPERATURES = (0.05, 20.0)
 """The temperatures that are tried. If every validation cell is right, the best one would be 0."""
@@ -99,27 +102,25 @@ def score(
     >>> round(score(np.array([0, 0, 0, 1, 1]), chances, resampling(["P1"] * 5, 0, 0)).ece.value, 3)
     0.2
     """
-    confidences = probabilities.max(axis=1, initial=0)
-    right = probabilities.argmax(axis=1) == truths
-    edges = np.linspace(0, 1, BINS + 1)
-    places = np.searchsorted(edges[1:-1], confidences)
-    groups = resampling.times.shape[1]
-    at = resampling.group * BINS + places
-    cells, sure, hits = (
-        _summed(np.bincount(at, weights, groups * BINS).reshape(groups, BINS), resampling)
-        for weights in (np.ones(len(right)), confidences, right)
-    )
-    errors = ratio(np.abs(sure - hits).sum(axis=1), cells.sum(axis=1))
-    columns = (
-        edges[:-1],
-        edges[1:],
-        cells[0].astype(int),
-        ratio(sure[0], cells[0]),
-        ratio(hits[0], cells[0]),
-    )
+    binned = _binned(truths, probabilities, resampling)
+    cells, sure, hits = (each[0] for each in binned)
+    columns = (EDGES[:-1], EDGES[1:], cells.astype(int), ratio(sure, cells), ratio(hits, cells))
     bins = (Bin(*row) for row in zip(*(column.tolist() for column in columns), strict=True))
     after = None if temperature is None else score(truths, scaled(probabilities, temperature), resampling)
-    return Calibration(Estimate.of(errors), tuple(bins), temperature, after)
+    return Calibration(Estimate.of(_errors(*binned)), tuple(bins), temperature, after)
+
+
+def errors(truths: npt.NDArray[np.int64], probabilities: Floats, resampling: Resampling) -> Floats:
+    """The calibration error of all cells and then of each draw, ``(1 + draws,)``; the parameters are those of `score`.
+
+    Examples
+    --------
+    >>> from pcm_leukemia.baselines.metrics.bootstrap import resampling
+    >>> chances = np.array([[0.8, 0.2]] * 5)
+    >>> errors(np.array([0, 0, 0, 1, 1]), chances, resampling(["P1"] * 5, 0, 0)).round(3).tolist()
+    [0.2]
+    """
+    return _errors(*_binned(truths, probabilities, resampling))
 
 
 def scaled(probabilities: Floats, temperature: float) -> Floats:
@@ -159,6 +160,22 @@ def fitted_temperature(truths: npt.NDArray[np.int64], probabilities: Floats) -> 
 
     found = minimize_scalar(loss, bounds=tuple(np.log(TEMPERATURES)), method="bounded")
     return float(np.exp(found.x))
+
+
+def _binned(truths: npt.NDArray[np.int64], probabilities: Floats, resampling: Resampling) -> list[Floats]:
+    """Three sums by bin, ``(1 + draws, bins)``: of the cells, of their confidences, and of those that are right."""
+    confidences = probabilities.max(axis=1, initial=0)
+    right = probabilities.argmax(axis=1) == truths
+    groups = resampling.times.shape[1]
+    at = resampling.group * BINS + np.searchsorted(EDGES[1:-1], confidences)
+    return [
+        _summed(np.bincount(at, weights, groups * BINS).reshape(groups, BINS), resampling)
+        for weights in (np.ones(len(right)), confidences, right)
+    ]
+
+
+def _errors(cells: Floats, sure: Floats, hits: Floats) -> Floats:
+    return ratio(np.abs(sure - hits).sum(axis=1), cells.sum(axis=1))
 
 
 def _logits(probabilities: Floats) -> Floats:

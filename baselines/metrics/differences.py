@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pcm_leukemia.baselines.contract import Detections
-from pcm_leukemia.baselines.metrics import average_precision, confusions, matching
-from pcm_leukemia.baselines.metrics.bootstrap import Interval, interval, times_drawn
+from pcm_leukemia.baselines.metrics import auroc, average_precision, blasts, calibration, confusions, matching
+from pcm_leukemia.baselines.metrics.bootstrap import Interval, interval, resampling, times_drawn
 from pcm_leukemia.baselines.metrics.confusions import Floats
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.schema import ImageId
@@ -23,17 +23,21 @@ __all__ = ["Difference", "Drawn", "differences", "of_classifier", "of_detector"]
 
 
 class Drawn(NamedTuple):
-    """A score of one model, 0 to 1, and the same score in each bootstrap draw, ``(draws,)``; NaN where it has no cells."""
+    """A score of one model, 0 to 1, and the same score in each bootstrap draw, ``(draws,)``; NaN where it has no cells.
+
+    `lower_is_better` is true for errors.
+    """
 
     value: float
     draws: Floats
+    lower_is_better: bool = False
 
 
 class Difference(NamedTuple):
     """A score of two models, 0 to 1; `difference` is the second less the first.
 
     `interval` is the 95 % bootstrap interval of the difference, and `second_better` the share of the draws in which the
-    second model is strictly better. Both are None without draws.
+    second model is strictly better: has the higher score, or the lower error. Both are None without draws.
     """
 
     first: float
@@ -64,7 +68,8 @@ def differences(first: Mapping[str, Drawn], second: Mapping[str, Drawn]) -> dict
         other = second[name]
         drawn = other.draws - one.draws
         known = drawn[~np.isnan(drawn)]
-        better = float((known > 0).mean()) if len(known) else None
+        gains = -known if one.lower_is_better else known
+        better = float((gains > 0).mean()) if len(known) else None
         found[name] = Difference(one.value, other.value, other.value - one.value, interval(drawn), better)
     return found
 
@@ -78,10 +83,11 @@ def of_classifier(
     draws: int = 1000,
     seed: int = 0,
 ) -> dict[str, Drawn]:
-    """A classifier's accuracy, balanced accuracy, macro F1, weighted F1, and the F1 of each class, with their draws.
+    """A classifier's scores and errors by name, with their draws.
 
-    Macro F1 is over the classes that have cells. A class without cells is left out. The parameters are those of
-    `classification.score`.
+    These are accuracy, balanced accuracy, macro F1 over the classes that have cells, weighted F1, the mean AUROC, the
+    calibration error, blasts taken for normal cells and the reverse, and the F1 of each class. Those without cells are left
+    out. The parameters are those of `classification.score`.
 
     Raises
     ------
@@ -92,13 +98,16 @@ def of_classifier(
     --------
     >>> sure = np.eye(2)[[0, 1, 1, 1]]
     >>> scores = of_classifier([0, 0, 1, 1], sure, ("A", "B"), ["p1", "p1", "p2", "p2"], draws=10)
-    >>> {name: round(score.value, 2) for name, score in scores.items()}
-    {'accuracy': 0.75, 'balanced accuracy': 0.75, 'macro F1': 0.73, 'weighted F1': 0.73, 'F1 of A': 0.67, 'F1 of B': 0.8}
+    >>> [f"{name} {score.value:.2f}" for name, score in scores.items()][:4]
+    ['accuracy 0.75', 'balanced accuracy 0.75', 'macro F1 0.73', 'weighted F1 0.73']
+    >>> [f"{name} {score.value:.2f}" for name, score in scores.items()][4:]
+    ['AUROC 0.75', 'calibration error (ECE) 0.25', 'F1 of A 0.67', 'F1 of B 0.80']
     """
-    if np.isnan(probabilities).any():
+    true, chance = np.asarray(truths, np.int64), np.asarray(probabilities, np.float64)
+    if np.isnan(chance).any():
         raise ValueError("scores: a probability is not a number; check the model's weights")
-    guessed = probabilities.argmax(axis=1)
-    tables = confusions.by_group(np.asarray(truths, np.int64), guessed, groups, len(labels))
+    tables = confusions.by_group(true, chance.argmax(axis=1), groups, len(labels))
+    sampled = resampling(groups, draws, seed)
     drawn = confusions.drawn(tables, draws, seed)
     stack = np.concatenate([tables.sum(axis=0, keepdims=True), drawn])
     scores = {
@@ -106,11 +115,16 @@ def of_classifier(
         "balanced accuracy": confusions.balanced_accuracies(stack),
         "macro F1": confusions.macro_f1s(stack, "present"),
         "weighted F1": confusions.weighted_f1s(stack),
+        "AUROC": auroc.means(auroc.areas(true, chance, sampled)),
+    }
+    errors = {
+        "calibration error (ECE)": calibration.errors(true, chance, sampled),
+        **blasts.shares(stack, labels),
     }
     # a draw without cells of a class says nothing about that class
     f1s = np.where(stack.sum(axis=2) > 0, confusions.f1s(stack), np.nan)
-    scores |= {f"F1 of {label}": f1s[:, row] for row, label in enumerate(labels)}
-    return _with_value(scores)
+    of_class = {f"F1 of {label}": f1s[:, row] for row, label in enumerate(labels)}
+    return _with_value(scores) | _with_value(errors, lower_is_better=True) | _with_value(of_class)
 
 
 def of_detector(
@@ -177,6 +191,10 @@ def of_detector(
     return _with_value(scores)
 
 
-def _with_value(scores: Mapping[str, Floats]) -> dict[str, Drawn]:
+def _with_value(scores: Mapping[str, Floats], *, lower_is_better: bool = False) -> dict[str, Drawn]:
     """Divide each score into its value, which is first, and its draws; leave out scores without a value."""
-    return {name: Drawn(float(each[0]), each[1:]) for name, each in scores.items() if not np.isnan(each[0])}
+    return {
+        name: Drawn(float(each[0]), each[1:], lower_is_better)
+        for name, each in scores.items()
+        if not np.isnan(each[0])
+    }

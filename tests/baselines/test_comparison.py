@@ -62,6 +62,7 @@ def test_each_draw_is_what_scikit_learn_says_of_the_patients_drawn() -> None:
     cells = Cells(4, patients=5, each=6)
     one = cells.classifier()
     other = cells.classifier(0.3, of=one)
+    one, other = (0.7 * each + 0.3 * cells.rng.dirichlet(np.ones(3), len(each)) for each in (one, other))
     drawn = [
         of_classifier(cells.truths, model, ABC, cells.groups, draws=30, seed=7) for model in (one, other)
     ]
@@ -84,6 +85,8 @@ def test_each_draw_is_what_scikit_learn_says_of_the_patients_drawn() -> None:
                         truths, guesses, average="macro", labels=present, zero_division=0
                     ),
                     "weighted F1": peer.f1_score(truths, guesses, average="weighted", zero_division=0),
+                    "AUROC": np.mean([peer.roc_auc_score(truths == k, model[rows, k]) for k in present]),
+                    "calibration error (ECE)": gap(truths, model[rows]),
                     **{f"F1 of {label}": f1s[k] for k, label in enumerate(ABC)},
                 }
             )
@@ -93,10 +96,39 @@ def test_each_draw_is_what_scikit_learn_says_of_the_patients_drawn() -> None:
     assert list(compared) == list(expected)
     for name, each in compared.items():
         assert each.interval == pytest.approx(interval(np.array(expected[name])), abs=1e-12), name
-        assert each.second_better == np.mean(np.array(expected[name]) > 1e-12), name
+        gains = np.array(expected[name]) * (-1 if name == "calibration error (ECE)" else 1)
+        assert each.second_better == np.mean(gains > 1e-12), name
     assert compared["accuracy"].first == peer.accuracy_score(cells.truths, one.argmax(axis=1))
     assert compared["accuracy"].difference == compared["accuracy"].second - compared["accuracy"].first
     assert compared["accuracy"].difference != 0
+
+
+def gap(truths: npt.NDArray[np.int64], chances: Floats) -> float:
+    """The expected calibration error, bin by bin."""
+    sure, right = chances.max(axis=1), chances.argmax(axis=1) == truths
+    found = 0.0
+    for low in range(15):
+        inside = (sure > low / 15) & (sure <= (low + 1) / 15)
+        found += abs(float(sure[inside].sum()) - int(right[inside].sum())) / len(sure)
+    return found
+
+
+def test_errors_are_better_when_they_are_lower() -> None:
+    """P1 has a lymphoblast and P2 a lymphocyte; the second model takes none for the other, the first both."""
+    labels, truths = ("Lymphocyte", "Lymphoblast"), [1, 0]
+    swapped, right = (
+        of_classifier(truths, np.eye(2)[guessed], labels, ["P1", "P2"]) for guessed in ([0, 1], truths)
+    )
+    found = differences.differences(swapped, right)
+    for name in ("blasts taken for normal cells", "normal cells taken for blasts", "calibration error (ECE)"):
+        assert found[name] == (1.0, 0.0, -1.0, (-1.0, -1.0), 1.0), name
+        assert differences.differences(right, swapped)[name].second_better == 0
+    assert (found["AUROC"].first, found["AUROC"].second) == (0, 1)
+    assert np.isnan(right["blasts taken for normal cells"].draws).any()  # of draws without P1
+    alone = of_classifier([1], np.eye(2)[[1]], labels, ["P1"])
+    assert "blasts taken for normal cells" in alone
+    assert not {"normal cells taken for blasts", "AUROC"} & set(alone)
+    assert not any("blasts" in name for name in of_classifier([0, 1], np.eye(2), ("A", "B"), ["P1", "P2"]))
 
 
 def test_each_draw_is_what_pycocotools_says_of_the_patients_drawn() -> None:
@@ -172,7 +204,9 @@ def test_an_interval_counted_by_hand() -> None:
     found = differences.differences(*scores)["accuracy"]
     assert found[:4] == (0.5, 1.0, 0.5, (0.0, 1.0))
     assert found.second_better == pytest.approx(0.75, abs=0.03)
-    assert list(scores[0]) == ["accuracy", "balanced accuracy", "macro F1", "weighted F1", "F1 of A"]
+    assert list(scores[0]) == [
+        *("accuracy", "balanced accuracy", "macro F1", "weighted F1", "calibration error (ECE)", "F1 of A")
+    ]
 
 
 def test_a_patient_without_the_class_says_nothing_of_it() -> None:
