@@ -114,8 +114,8 @@ SITES: Mapping[str, Site] = {
 
 "home" is the sample as it always was. "eosin" (less azure, more eosin, a warm lamp) and "azure" (more azure, less eosin, a
 cold lamp, more stray light) differ from it in stain and light alone. "archive" (faded slides under a yellow lamp, thick
-and out of focus, with dust) and "clinic" (a dark stain, a thin smear out of focus, and a cheap camera at a low magnification) differ from it in
-everything, as real sites do.
+and out of focus, with dust) and "clinic" (a dark stain, a thin smear out of focus, and a cheap camera at a low
+magnification) differ from it in everything, as real sites do.
 """
 
 

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import PIL.Image
 import PIL.ImageFilter
 import pytest
+from commands import Run as Command
 
 from pcm_leukemia import sample
 from pcm_leukemia.loading import load_dataset
@@ -200,3 +201,12 @@ def test_an_unknown_site(tmp_path: Path) -> None:
         sample.write(tmp_path / "sample.zip", patients=1, images=1, site="mars")
     assert list(tmp_path.iterdir()) == []
     assert sites.find(Site(blur=1)) == Site(blur=1)
+
+
+def test_the_command(run: Command, tmp_path: Path) -> None:
+    words = ("--n-patients", 1, "--n-images", 1, "--site")
+    assert run("sample", tmp_path / "archive.zip", *words, "archive").status == 0
+    site = sample.write(tmp_path / "python.zip", patients=1, images=1, site="archive")
+    assert (tmp_path / "archive.zip").read_bytes() == site.read_bytes()
+    refused = run("sample", tmp_path / "mars.zip", *words, "mars")
+    assert (refused.status, 'unknown site "mars"' in refused.err) == (2, True)
