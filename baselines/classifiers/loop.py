@@ -163,6 +163,11 @@ class _EpochLog(pl.Callback):
         self.file = file
         self.rows: list[dict[str, float]] = []
 
+    @property
+    def state_key(self) -> str:
+        """The name of the rows in checkpoints; runs that earlier versions began have them under it."""
+        return "_Curve"
+
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Add the row of the epoch."""
         seen = trainer.callback_metrics

@@ -242,6 +242,9 @@ def test_a_killed_run_goes_on_at_the_same_losses(
     with pytest.raises(Killed):
         classifiers.train(job(dots, tmp_path / "killed"), settings)
     assert not (tmp_path / "killed" / "classifier.safetensors").exists()
+    last = tmp_path / "killed" / "checkpoints" / phase / "last.ckpt"
+    if last.exists():  # under the name that runs of the versions before have
+        assert len(torch.load(last, weights_only=True)["callbacks"]["_Curve"]["rows"]) == epoch + 1
     begun.clear()
     monkeypatch.setattr(loop.Learner, "on_train_epoch_start", killing)
     resumed = classifiers.train(job(dots, tmp_path / "killed", resume=True), settings)
