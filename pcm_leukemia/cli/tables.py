@@ -1,50 +1,92 @@
-"""The paper's Tables 2 and 3 for any data: images, patients, and cells by class and part."""
+"""The paper's Tables 2 and 3 for any data, in the terminal: counts by part, and the classes of each part as bars."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
+from pcm_leukemia import counting
+from pcm_leukemia.counting import Counts
 from pcm_leukemia.dataset import Dataset
 
 __all__ = ["counts", "show"]
 
+EIGHTHS = " ▏▎▍▌▋▊▉█"
+WIDEST_BAR = 24
+"""In characters, on a wide terminal."""
+WIDEST_LABEL = 24
+
 
 def counts(ds: Dataset) -> dict[str, Any]:
     """Images, patients and cells by part, and of the whole."""
-    overall = ds.counts
-
-    def cells_of(rows: Dataset) -> dict[str, int]:
-        found = rows.counts
-        return {label: found.get(label, 0) for label in overall}
-
-    parts = {part: ds.part(part) if ds.split else ds for part in ds.parts}
+    parts, whole = counting.by_part(ds), counting.overall(ds)
     return {
         "name": ds.name,
         "split": ds.split.name if ds.split else None,
         "labels": list(ds.taxonomy.labels),
-        "images": {part: len(rows.images) for part, rows in parts.items()},
-        "patients": {part: len(rows.patients) for part, rows in parts.items()},
-        "cells": {part: cells_of(rows) for part, rows in parts.items()},
-        "overall": {"images": len(ds.images), "patients": len(ds.patients), "cells": overall},
+        "images": {part: found.images for part, found in parts.items()},
+        "patients": {part: found.patients for part, found in parts.items()},
+        "cells": {part: dict(found.cells) for part, found in parts.items()},
+        "overall": {key: asdict(whole)[key] for key in ("images", "patients", "cells")},
     }
 
 
 def show(ds: Dataset) -> None:
-    """Print them as one table."""
-    tables = counts(ds)
-    overall = tables["overall"]
-    table = Table("", *tables["images"], "overall", header_style="bold")
-    for column in table.columns[1:]:
-        column.justify = "right"
-    for row in ("patients", "images"):
-        table.add_row(row, *(f"{count:,}" for count in tables[row].values()), f"{overall[row]:,}")
+    """Print them as one table, and below it the share of each class in each part as a bar."""
+    console = Console()
+    parts, whole = counting.by_part(ds), counting.overall(ds)
+    console.print(_numbers({**parts, "overall": whole}))
+    if sum(whole.cells.values()):
+        console.print(_bars(parts, console.width, ascii_only=console.options.ascii_only))
+
+
+def _numbers(columns: dict[str, Counts]) -> Table:
+    table = Table("", header_style="bold")
+    for name in columns:
+        table.add_column(Text(name), justify="right")
+    table.add_row("patients", *(f"{found.patients:,}" for found in columns.values()))
+    table.add_row("images", *(f"{found.images:,}" for found in columns.values()))
     table.add_section()
-    for label, count in overall["cells"].items():
-        table.add_row(label, *(f"{cells[label]:,}" for cells in tables["cells"].values()), f"{count:,}")
-    sums = [sum(cells.values()) for cells in (*tables["cells"].values(), overall["cells"])]
+    for label in columns["overall"].cells:
+        table.add_row(Text(label), *(f"{found.cells[label]:,}" for found in columns.values()))
     table.add_section()
-    table.add_row("cells", *(f"{count:,}" for count in sums))
-    Console().print(table)
+    table.add_row("cells", *(f"{sum(found.cells.values()):,}" for found in columns.values()))
+    return table
+
+
+def _bars(parts: dict[str, Counts], width: int, *, ascii_only: bool) -> Table:
+    """The share of each class in each part; the largest share of all fills a bar, if there is room for bars."""
+    labels = list(next(iter(parts.values())).cells)
+    longest = min(max(map(len, labels)), WIDEST_LABEL)
+    # each column has a bar, a blank, a number of up to five characters, and two blanks before the next column
+    bar = max(min((width - longest) // len(parts) - 8, WIDEST_BAR), 0)
+    largest = max(found.share(label) for found in parts.values() for label in labels)
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    table.add_column("cells, %", max_width=longest, no_wrap=True)
+    for part in parts:
+        table.add_column(Text(part), no_wrap=True)
+    for label in labels:
+        shares = [found.share(label) for found in parts.values()]
+        table.add_row(
+            Text(label),
+            *(_bar(share, share / largest, bar, ascii_only=ascii_only) for share in shares),
+        )
+    return table
+
+
+def _bar(share: float, filled: float, width: int, *, ascii_only: bool) -> Text:
+    """A bar of this width, filled to a share of it, then the share in per cent; a class with any cell has a visible bar."""
+    if not share:
+        return Text()
+    if not width:
+        return Text(f"{100 * share:5.1f}")
+    if ascii_only:
+        bar = "#" * max(round(filled * width), 1)
+    else:
+        whole, eighths = divmod(max(round(8 * filled * width), 1), 8)
+        bar = EIGHTHS[8] * whole + EIGHTHS[eighths].strip()
+    return Text(f"{bar:{width}} {100 * share:5.1f}")

@@ -1,0 +1,58 @@
+"""Counts images, patients and cells by part: the paper's Tables 2 and 3 for any data."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pcm_leukemia.dataset import Dataset
+
+__all__ = ["Counts", "by_part", "overall"]
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """The counts of one part, or of a whole data set; `cells` has every class, in the taxonomy's order."""
+
+    patients: int
+    images: int
+    cells: Mapping[str, int]
+
+    def share(self, label: str) -> float:
+        """The share of a class among the cells, 0 to 1; 0 without cells.
+
+        Examples
+        --------
+        >>> Counts(1, 2, {"Monocyte": 3, "Other": 1}).share("Monocyte")
+        0.75
+        """
+        return self.cells[label] / max(sum(self.cells.values()), 1)
+
+
+def overall(ds: Dataset) -> Counts:
+    """The counts of the whole data set."""
+    return Counts(len(ds.patients), len(ds.images), ds.counts)
+
+
+def by_part(ds: Dataset) -> dict[str, Counts]:
+    """The counts of each part; those of the part "all" where the data set has no split.
+
+    Examples
+    --------
+    >>> from pcm_leukemia import NINE, Image
+    >>> by_part(Dataset("demo", NINE, (Image("a.png", 200, 100),)))["all"].images
+    1
+    """
+    whole = overall(ds)
+    if ds.split is None:
+        return {"all": whole}
+    part_of = ds.split.part_of
+    images = Counter(part_of[image.id] for image in ds.images)
+    owners = {(part_of[image.id], image.patient) for image in ds.images if image.patient is not None}
+    patients = Counter(part for part, _ in owners)
+    cells = Counter((part_of[cell.image], cell.label) for cell in ds.cells)
+    return {
+        part: Counts(patients[part], images[part], {label: cells[part, label] for label in whole.cells})
+        for part in ds.parts
+    }
