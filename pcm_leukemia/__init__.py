@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pcm_leukemia import (
         baselines,
         checks,
+        colours,
         converters,
         cvat,
         errors,
@@ -50,6 +51,7 @@ __all__ = [
     "__version__",
     "baselines",
     "checks",
+    "colours",
     "concat",
     "converters",
     "cvat",

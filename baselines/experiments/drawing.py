@@ -7,12 +7,13 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from pcm_leukemia.colours import CLASSES
 from pcm_leukemia.files import new_file
 
 __all__ = ["COLOURS", "DASHES", "STYLE", "place", "save"]
 
-COLOURS = ("#332288", "#117733", "#cc6677", "#88ccee", "#882255", "#999933", "#44aa99", "#aa4499", "#777777")
-"""Colours that colour-blind readers can distinguish: the "muted" scheme of Paul Tol, https://personal.sron.nl/~pault/."""
+COLOURS = tuple(CLASSES.values())
+"""The colours of lines that are not classes, such as models."""
 DASHES = ("-", "--", "-.")
 STYLE: Any = {
     "font.family": "DejaVu Sans",  # comes with matplotlib

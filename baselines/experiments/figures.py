@@ -22,6 +22,7 @@ from pcm_leukemia.baselines.contract import DOMAINS
 from pcm_leukemia.baselines.experiments import drawing
 from pcm_leukemia.baselines.experiments.drawing import COLOURS, DASHES, STYLE
 from pcm_leukemia.baselines.metrics.detection import DetectionScores
+from pcm_leukemia.colours import of_label
 from pcm_leukemia.errors import CorruptFile, DataNotFound
 
 __all__ = ["draw_confusion", "draw_curves", "draw_detection_confusion", "draw_training"]
@@ -208,7 +209,7 @@ def _curves(axes: Axes, scores: DetectionScores, *, mean: bool) -> None:
         axes.plot(
             recall,
             curve.mean if mean else curve.at50,
-            color=COLOURS[number % len(COLOURS)],
+            color=of_label(label),
             linestyle=DASHES[number // len(COLOURS) % len(DASHES)],
             linewidth=1.8,
             label=f"{_plain(label)}  {_percent(of.ap if mean else of.ap50)}",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import colorsys
 import json
 import re
 from collections import Counter
@@ -10,16 +9,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from pcm_leukemia.colours import IGNORED, of_label
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.schema import IGNORE, Attributes, Cell
 
 __all__ = ["CvatLabel", "LabelChoice", "LabelText", "declare", "for_cvat", "spell"]
 
 LabelText = Literal["class", "raw"]
-
-_GREY = "#8a8a8a"
-_GOLDEN = 0.618033988749895
-"""The golden ratio as a step around the colour wheel: it keeps successive hues far apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +87,7 @@ def declare(ds: Dataset, spelling: LabelChoice, colours: Mapping[str, str]) -> l
     declared = {
         name: CvatLabel(
             name,
-            colours.get(name) or (_GREY if name in spelling.ignored else _colour(number)),
+            colours.get(name) or (IGNORED if name in spelling.ignored else of_label(name)),
             "any" if number < len(of_cells) else "tag",
         )
         for number, name in enumerate(names)
@@ -133,11 +129,6 @@ def _with_attributes(ds: Dataset, spelling: LabelChoice) -> Iterator[tuple[str, 
     for image in ds.images:
         for tag in image.tags:
             yield tag.label, tag.attributes
-
-
-def _colour(number: int) -> str:
-    red, green, blue = colorsys.hsv_to_rgb(0.7 + number * _GOLDEN, 0.6 + 0.35 * (number % 2), 0.95)
-    return f"#{round(red * 255):02x}{round(green * 255):02x}{round(blue * 255):02x}"
 
 
 def _check_colours(colours: Mapping[str, str], names: list[str]) -> None:

@@ -84,7 +84,7 @@ def write(
     labels
         "class" writes the classes; "raw" writes the annotators' labels if they map to the same class.
     colours
-        Label -> "#rrggbb"; by default colours that are easy to tell apart.
+        Label -> "#rrggbb"; by default those of `pcm_leukemia.colours`.
     include_patients
         Put patients and diagnoses into the zip as `patients.csv`. Everybody who has the zip can see them.
     progress

@@ -12,6 +12,7 @@ import PIL.ImageDraw
 import PIL.ImageFont
 
 from pcm_leukemia.checks.findings import Finding
+from pcm_leukemia.colours import FOUND
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import PcmError
 from pcm_leukemia.files import Report, new_folder
@@ -122,7 +123,7 @@ def _tiles(finding: Finding, ds: Dataset, files: Files) -> Iterator[tuple[PIL.Im
             box = cell.box
             corners = [(box.x1 - x1, box.y1 - y1), (box.x2 - x1, box.y2 - y1)]
             PIL.ImageDraw.Draw(tile).rectangle(
-                [(x * scale, y * scale) for x, y in corners], outline="#00a000", width=2
+                [(x * scale, y * scale) for x, y in corners], outline=FOUND, width=2
             )
         part = ds.part_of(image) if ds.split else "no split"
         about = f"cell {cell.id} {cell.label}, " if cell else ""

@@ -19,6 +19,7 @@ import PIL.ExifTags
 import PIL.Image
 from rich.progress import track
 
+from pcm_leukemia.colours import of_label
 from pcm_leukemia.files import check_zip, new_zip, zip_name
 from pcm_leukemia.sample import sites, smear
 from pcm_leukemia.sample.sites import HOME, SITES, Site
@@ -59,7 +60,6 @@ The numbers are not clinical statistics: rare cells are drawn more often than th
 a small sample has some of each class.
 """
 
-COLOURS = ["#7a5cff", "#ff9bb3", "#2b2b8f", "#ff6a3d", "#3d6bff", "#8fa3c4", "#c04fd6", "#a0185f", "#8a8a8a"]
 REVIEWED = "Reviewed"
 WHEN = "1980-01-01 00:00:00+00:00"
 RODS = {"auer_rods": ("checkbox", "false\ntrue")}
@@ -245,9 +245,9 @@ def _document(views: list[_View], images: list[ET.Element]) -> bytes:
         _leaves(task, subset=SUBSET, start_frame="0", stop_frame=str(size - 1), frame_filter="")
     _leaf(project, "subsets", SUBSET)
     labels = ET.SubElement(project, "labels")
-    for label, colour in zip(NINE.labels, COLOURS, strict=True):
-        _label(labels, label, colour, "rectangle", ATTRIBUTES.get(label, {}))
-    _label(labels, REVIEWED, "#33ddff", "tag", {"by": ("text", "")})
+    for label in NINE.labels:
+        _label(labels, label, of_label(label), "rectangle", ATTRIBUTES.get(label, {}))
+    _label(labels, REVIEWED, of_label(REVIEWED), "tag", {"by": ("text", "")})
     _leaf(meta, "dumped", WHEN)
     root.extend(images)
     ET.indent(root)
