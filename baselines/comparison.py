@@ -9,7 +9,6 @@ from typing import Any
 
 from pcm_leukemia.baselines.evaluation import part_to_score, predictions, reading_of, view_for
 from pcm_leukemia.baselines.inference import Classified, Detected
-from pcm_leukemia.baselines.metrics.classification import groups_of
 from pcm_leukemia.baselines.metrics.differences import (
     Difference,
     Drawn,
@@ -17,6 +16,7 @@ from pcm_leukemia.baselines.metrics.differences import (
     of_classifier,
     of_detector,
 )
+from pcm_leukemia.baselines.metrics.groups import caution, groups_of
 from pcm_leukemia.baselines.pretraining import note_on
 from pcm_leukemia.baselines.run import Run
 from pcm_leukemia.dataset import Dataset
@@ -93,12 +93,11 @@ class PairedComparison:
     def _how_sure(self) -> str:
         if self.groups < 2:
             return f"no intervals: they need at least two {self.unit}"
-        more = (
-            "" if self.unit == "patients" else "; without patient ids, they are narrower than they should be"
-        )
+        more = caution(self.unit)
         return (
             f"difference: second less first. 95 % interval, and share of draws in which the second is better: {self.draws:,} "
-            f"draws of {self.groups:,} {self.unit}, the same for both, seed {self.seed}{more}"
+            f"draws of {self.groups:,} {self.unit}, the same for both, seed {self.seed}"
+            + (more and f"; {more}")
         )
 
 

@@ -21,6 +21,7 @@ from pcm_leukemia import files, splits
 from pcm_leukemia.baselines import config, training
 from pcm_leukemia.baselines.evaluation import Evaluation, Scored, scored, scores_of
 from pcm_leukemia.baselines.inference import Classified, Detected
+from pcm_leukemia.baselines.metrics.bootstrap import percent
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import MissingPart, either
 from pcm_leukemia.requirements import require
@@ -82,8 +83,8 @@ class CrossValidation:
             f"{'':{width}}{columns}{'mean':>9}{'sd':>7}",
         ]
         for name, each in self.spread.items():
-            numbers = "".join(f"{_percent(value):>9}" for value in (*each.folds, each.mean))
-            lines.append(f"{name:{width}}{numbers}{_percent(each.sd):>7}")
+            numbers = "".join(f"{percent(value):>9}" for value in (*each.folds, each.mean))
+            lines.append(f"{name:{width}}{numbers}{percent(each.sd):>7}")
         scores = self.pooled.classification or self.pooled.detection
         return "\n".join([*lines, "all folds together:", *(f"  {line}" for line in str(scores).splitlines())])
 
@@ -246,7 +247,3 @@ def _over(values: Sequence[float | None]) -> Spread:
     each = tuple(None if value is None or np.isnan(value) else value for value in values)
     known = [value for value in each if value is not None]
     return Spread(each, mean(known) if known else None, stdev(known) if len(known) > 1 else None)
-
-
-def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{100 * value:.2f}"

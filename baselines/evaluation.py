@@ -16,6 +16,7 @@ from pcm_leukemia.baselines.metrics import classification as classification_scor
 from pcm_leukemia.baselines.metrics import detection as detection_scores
 from pcm_leukemia.baselines.metrics.classification import ClassificationScores
 from pcm_leukemia.baselines.metrics.detection import AveragePrecision, DetectionScores
+from pcm_leukemia.baselines.metrics.groups import groups_of
 from pcm_leukemia.baselines.pretraining import note_on
 from pcm_leukemia.baselines.run import Run
 from pcm_leukemia.baselines.two_stage import OTHER, TwoStage
@@ -271,7 +272,7 @@ def scores_of(view: Dataset, predicted: Detected | Classified, threshold: float)
         scores = detection_scores.score(view, scored, counted=found, threshold=threshold)
         return {"detection": scores, "one_label": detection_scores.overall(view, found)}
     truths = [view.taxonomy.ids[cell.label] for cell in predicted.cells]
-    whose, unit = classification_scores.groups_of(view, [cell.image for cell in predicted.cells])
+    whose, unit = groups_of(view, [cell.image for cell in predicted.cells])
     labels = view.taxonomy.labels
     return {
         "classification": classification_scores.score(

@@ -35,6 +35,7 @@ from pcm_leukemia.baselines import config, inference
 from pcm_leukemia.baselines.classifiers import timm as classifiers
 from pcm_leukemia.baselines.contract import Job
 from pcm_leukemia.baselines.metrics import classification
+from pcm_leukemia.baselines.metrics.groups import groups_of
 from pcm_leukemia.schema import PatientId
 
 MODEL = "tf_efficientnet_lite0"
@@ -107,7 +108,7 @@ def learned(train: Dataset, val: Dataset, test: Dataset, changes: Mapping[str, A
     took = time.perf_counter() - begun
     said = inference.classify(classifier, test, workers=1)
     truths = [classifier.labels.index(cell.label) for cell in said.cells]
-    blocks, unit = classification.groups_of(test, [cell.image for cell in said.cells])
+    blocks, unit = groups_of(test, [cell.image for cell in said.cells])
     found = classification.score(truths, said.probabilities, classifier.labels, blocks, unit=unit).in_tables()
     return f"{found['accuracy']} | {found['macro F1']} | {took:.0f}"
 

@@ -44,6 +44,7 @@ from pcm_leukemia.baselines.classifiers.network import CellClassifier, Network
 from pcm_leukemia.baselines.contract import Classifier
 from pcm_leukemia.baselines.cutting import cut_cells
 from pcm_leukemia.baselines.metrics import classification
+from pcm_leukemia.baselines.metrics.groups import groups_of
 from pcm_leukemia.images import Pixels
 from pcm_leukemia.schema import IGNORE
 
@@ -121,7 +122,7 @@ def row(name: str, by_site: Sequence[Sequence[Guesses]], classes: Sequence[str],
     cells = []
     for seeds in by_site:
         truths = [classes.index(label) for each in seeds for label in each.labels]
-        groups, unit = classification.groups_of(seeds[0].site, [id_ for each in seeds for id_ in each.images])
+        groups, unit = groups_of(seeds[0].site, [id_ for each in seeds for id_ in each.images])
         found = classification.score(
             truths, np.concatenate([each.probabilities for each in seeds]), classes, groups, unit=unit
         )

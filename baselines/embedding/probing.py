@@ -25,6 +25,7 @@ from pcm_leukemia.baselines.embedding import parquet
 from pcm_leukemia.baselines.embedding.parquet import Embeddings
 from pcm_leukemia.baselines.metrics import classification
 from pcm_leukemia.baselines.metrics.classification import ClassificationScores
+from pcm_leukemia.baselines.metrics.groups import groups_of
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import LeakySplit, MissingPart, Problem, UnfitForTask, either
 from pcm_leukemia.requirements import require
@@ -191,7 +192,7 @@ def _probed(read: Embeddings, draws: int, seed: int, *, progress: bool) -> Probe
     if len(classes) < 2:
         what, fix = "train has cells of one class only", "use a split with more cells in train"
         raise UnfitForTask([Problem(str(read.path), what, fix)])
-    whose, unit = classification.groups_of(ds, [read.rows["image"][place] for place in scored])
+    whose, unit = groups_of(ds, [read.rows["image"][place] for place in scored])
     # double precision, as in the published evaluation
     seen, unseen = (read.features[places].astype(np.float64) for places in (learned, scored))
     scores: dict[str, ClassificationScores] = {}

@@ -102,15 +102,15 @@ def resampling(groups: Sequence[str], draws: int, seed: int) -> Resampling:
     return Resampling(numbers, times)
 
 
-def percent(share: float) -> str:
-    """A share in per cent, as it is printed.
+def percent(share: float | None) -> str:
+    """A share in per cent, as it is printed; a dash for None and NaN.
 
     Examples
     --------
     >>> percent(0.5), percent(math.nan)
     ('50.00', '–')
     """
-    return "–" if math.isnan(share) else f"{100 * share:.2f}"
+    return "–" if share is None or math.isnan(share) else f"{100 * share:.2f}"
 
 
 def plain(share: float) -> float | None:

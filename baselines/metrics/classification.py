@@ -6,7 +6,7 @@ drawing whole patients.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,7 @@ from pcm_leukemia.baselines.metrics.bootstrap import Estimate, Interval, interva
 from pcm_leukemia.baselines.metrics.calibration import Calibration
 from pcm_leukemia.baselines.metrics.confusions import COUNTED, Counted, Counts, Floats
 from pcm_leukemia.baselines.metrics.coverage import Selective
-from pcm_leukemia.dataset import Dataset
+from pcm_leukemia.baselines.metrics.groups import caution
 
 __all__ = [
     "MACRO_F1S",
@@ -30,7 +30,6 @@ __all__ = [
     "Estimate",
     "Interval",
     "accuracy",
-    "groups_of",
     "macro_f1",
     "score",
 ]
@@ -141,10 +140,10 @@ class ClassificationScores:
         """A line on what the intervals are over."""
         if self.accuracy_interval is None:
             return f"no intervals: they need at least two {self.unit}"
-        more = (
-            "" if self.unit == "patients" else "; without patient ids, they are narrower than they should be"
+        more = caution(self.unit)
+        return f"95 % intervals: {self.draws:,} draws of {self.unit}, seed {self.seed}" + (
+            more and f"; {more}"
         )
-        return f"95 % intervals: {self.draws:,} draws of {self.unit}, seed {self.seed}{more}"
 
     def in_tables(self) -> dict[str, Estimate]:
         """The scores of the paper's Tables 6 and 7 by name, with the macro F1 over each choice of classes."""
@@ -210,7 +209,7 @@ def score(
     labels
         The classes in the order of their ids, k of them.
     groups
-        The group (patient) of each cell, n names, as from `groups_of`; None to draw cells.
+        The group (patient) of each cell, n names, as from `groups.groups_of`; None to draw cells.
     unit
         What a group is, printed with the intervals: "patients" or "images".
     count
@@ -244,14 +243,12 @@ def score(
     confusion = tables.sum(axis=0)
     drawn = confusions.drawn(tables, draws, seed)
     sampled = resampling(names, draws, seed)
-    # a class that a draw has no cells of says nothing about itself there
-    f1s = np.where(drawn.sum(axis=2) > 0, confusions.f1s(drawn), np.nan)
-    support = confusion.sum(axis=1)
     macro_f1s = {
         each: Estimate(macro_f1(confusion, each), interval(confusions.macro_f1s(drawn, each)))
         for each in COUNTED
     }
-    counts = {"present": support > 0, "union": (support > 0) | (confusion.sum(axis=0) > 0)}
+    present = confusion.sum(axis=1) > 0
+    counts = {"present": present, "union": present | (confusion.sum(axis=0) > 0)}
     counted = counts.get(count, np.ones(classes, bool))
     return ClassificationScores(
         labels=tuple(labels),
@@ -268,33 +265,12 @@ def score(
         blasts=blasts.score(confusion, drawn, labels),
         calibration=calibration.score(true, chance, sampled, temperature),
         selective=coverage.score(true, chance, sampled),
-        classes=tuple(
-            ClassScore(label, precision, recall, f1, int(cells), interval(f1_draws))
-            for label, (precision, recall, f1), cells, f1_draws in zip(
-                labels, _of_classes(confusion).T.tolist(), support, f1s.T, strict=True
-            )
-        ),
+        classes=tuple(_of_classes(confusion, drawn, labels)),
         unit="cells" if groups is None else unit,
         groups=len(tables),
         draws=draws,
         seed=seed,
     )
-
-
-def groups_of(ds: Dataset, images: Iterable[str]) -> tuple[list[str], str]:
-    """The group of each cell, given its image's id: its "patients", or "images" if an image has no patient.
-
-    Examples
-    --------
-    >>> from pcm_leukemia import NINE, Image, Patient
-    >>> rows = (Image("a.png", 9, 9, patient="P1"), Image("b.png", 9, 9, patient="P1"))
-    >>> groups_of(Dataset("demo", NINE, rows, patients=(Patient("P1"),)), ["b.png", "a.png", "a.png"])
-    (['P1', 'P1', 'P1'], 'patients')
-    """
-    wanted = list(images)
-    patients = [ds.image(image).patient for image in wanted]
-    known = [str(patient) for patient in patients if patient is not None]
-    return (known, "patients") if len(known) == len(wanted) else (wanted, "images")
 
 
 def accuracy(confusion: npt.NDArray[Any]) -> float:
@@ -324,11 +300,16 @@ def _estimated(measure: Callable[[npt.NDArray[Any]], Floats], confusion: Counts,
     return Estimate(float(measure(confusion[None])[0]), interval(measure(drawn)))
 
 
-def _of_classes(confusion: Counts) -> Floats:
-    """Precision, recall and F1 of each class, ``(3, k)``."""
-    right = np.diagonal(confusion)
-    precision, recall = (confusions.ratio(right, confusion.sum(axis=axis)) for axis in (0, 1))
-    return np.stack([precision, recall, confusions.f1s(confusion[None])[0]])
+def _of_classes(confusion: Counts, drawn: Counts, labels: Sequence[str]) -> Iterator[ClassScore]:
+    """The scores of each class."""
+    right, cells = np.diagonal(confusion), confusion.sum(axis=1)
+    precisions, recalls = (confusions.ratio(right, confusion.sum(axis=axis)).tolist() for axis in (0, 1))
+    f1s = confusions.f1s(confusion[None])[0].tolist()
+    # a draw without cells of a class says nothing about that class
+    drawn_f1s = np.where(drawn.sum(axis=2) > 0, confusions.f1s(drawn), np.nan)
+    for row, label in enumerate(labels):
+        between = interval(drawn_f1s[:, row])
+        yield ClassScore(label, precisions[row], recalls[row], f1s[row], int(cells[row]), between)
 
 
 def _check(true: npt.NDArray[Any], chance: Floats, classes: int, groups: Sequence[str] | None) -> None:

@@ -16,9 +16,11 @@ import numpy as np
 
 from pcm_leukemia.baselines.contract import Detections
 from pcm_leukemia.baselines.metrics import matching
-from pcm_leukemia.baselines.metrics.average_precision import NAMES, bootstrap, evaluate
+from pcm_leukemia.baselines.metrics.average_precision import NAMES, Averages, bootstrap, evaluate
 from pcm_leukemia.baselines.metrics.bootstrap import Interval, interval, times_drawn
 from pcm_leukemia.baselines.metrics.coco_results import from_coco_results, to_coco_results
+from pcm_leukemia.baselines.metrics.confusions import Floats
+from pcm_leukemia.baselines.metrics.groups import caution, groups_of
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import InvalidDataset, Problem
 from pcm_leukemia.schema import IGNORE, ImageId
@@ -72,8 +74,9 @@ class DetectionScores:
     without a cell (spurious); a column for each predicted class and a last one for cells without a prediction
     (missed). `found` of `findable` cells were found, in any class. `negatives` counts the images without a cell
     that counts, `ignored` the ignored cells. `recalls` maps several lowest scores to the share of cells found, in any class:
-    how many are found depends on where the line is drawn. `recall_interval` is the bootstrap interval of `recall`. `patients` is None if an image has no patient: the intervals then
-    come from drawing images, and are narrower than they should be, because images of one patient are alike.
+    how many are found depends on where the line is drawn. `recall_interval` is the bootstrap interval of `recall`.
+    `patients` is None if an image has no patient: the intervals then come from drawing images, and are narrower than they
+    should be, because images of one patient are alike.
     """
 
     labels: tuple[str, ...]
@@ -148,7 +151,7 @@ class DetectionScores:
             lines.append(f"{label:16}{self.cells[label]:>8,}{shares}{counts[row]:>8,}{counts[-1]:>8,}")
         lines.append(f"{'spurious':16}{sum(self.confusion[-1]):>8,}")
         if whole.interval and self.patients is None:
-            lines.append("intervals over images: without patient ids, they are narrower than they should be")
+            lines.append(f"intervals over images: {caution('images')}")
         return "\n".join(lines)
 
 
@@ -217,20 +220,11 @@ def score(
     if problems:
         raise InvalidDataset(problems)
     averages = evaluate(ds, found)
-    patients = {image.patient for image in ds.images}
-    known = bool(patients) and None not in patients
-    whose = [str(image.patient) if known else image.id for image in ds.images]
-    rows = [*averages.of.tolist(), averages.twelve[:3].tolist()]
-    intervals: list[tuple[Interval | None, Interval | None]] = [(None, None)] * len(rows)
+    whose, unit = groups_of(ds, [image.id for image in ds.images])
     groups = len(set(whose))
     draws = draws if groups > 1 else 0
-    if draws:
-        drawn = bootstrap(ds, found, whose, draws, seed)
-        intervals = [(interval(values[:, 0]), interval(values[:, 1])) for values in drawn.transpose(1, 0, 2)]
-    precisions = [
-        AveragePrecision(_number(ap), _number(ap50), _number(ap75), *pair)
-        for (ap, ap50, ap75), pair in zip(rows, intervals, strict=True)
-    ]
+    drawn = bootstrap(ds, found, whose, draws, seed) if draws else None
+    precisions = _precisions(averages, drawn)
     labels = ds.taxonomy.labels
     counts = Counter(cell.label for cell in ds.cells)
     findable = [row for row, label in enumerate(labels) if label != other]
@@ -248,7 +242,7 @@ def score(
         negatives=sum(all(cell.label == IGNORE for cell in ds.cells_of(image)) for image in ds.images),
         cells={label: counts[label] for label in labels},
         ignored=counts[IGNORE],
-        patients=len(patients) if known else None,
+        patients=groups if groups and unit == "patients" else None,
         predictions=sum(len(each.scores) for each in found.values()),
         threshold=threshold,
         iou=iou,
@@ -276,6 +270,18 @@ def overall(ds: Dataset, found: Mapping[ImageId, Detections]) -> AveragePrecisio
     """The average precision of `score` over all classes, without intervals and counts."""
     ap, ap50, ap75 = evaluate(ds, found).twelve[:3].tolist()
     return AveragePrecision(_number(ap), _number(ap50), _number(ap75))
+
+
+def _precisions(averages: Averages, drawn: Floats | None) -> list[AveragePrecision]:
+    """The average precision of each class and, last, of all; with intervals from the draws, if there are any."""
+    rows = [*averages.of.tolist(), averages.twelve[:3].tolist()]
+    intervals: list[tuple[Interval | None, Interval | None]] = [(None, None)] * len(rows)
+    if drawn is not None:
+        intervals = [(interval(values[:, 0]), interval(values[:, 1])) for values in drawn.transpose(1, 0, 2)]
+    return [
+        AveragePrecision(_number(ap), _number(ap50), _number(ap75), *pair)
+        for (ap, ap50, ap75), pair in zip(rows, intervals, strict=True)
+    ]
 
 
 def _problems(ds: Dataset, found: Mapping[ImageId, Detections]) -> Iterator[Problem]:

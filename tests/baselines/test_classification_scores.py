@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from pcm_leukemia import NINE, Dataset, Image, Patient
 from pcm_leukemia.baselines.metrics import classification
-from pcm_leukemia.baselines.metrics.classification import groups_of, score
+from pcm_leukemia.baselines.metrics.classification import score
+from pcm_leukemia.baselines.metrics.groups import groups_of
 from pcm_leukemia.schema import ImageId, PatientId
 
 LABELS = ("Lymphocyte", "Neutrophil", "Basophil", "Monocyte")

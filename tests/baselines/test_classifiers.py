@@ -32,6 +32,7 @@ from pcm_leukemia.baselines.classifiers.phases import features
 from pcm_leukemia.baselines.contract import Classifier, Target
 from pcm_leukemia.baselines.metrics import classification as scores
 from pcm_leukemia.baselines.metrics.calibration import fitted_temperature
+from pcm_leukemia.baselines.metrics.groups import groups_of
 from pcm_leukemia.errors import CorruptFile, DataNotFound, ExportError
 from pcm_leukemia.schema import ImageId
 from pcm_leukemia.torchdata import Crops
@@ -86,7 +87,7 @@ def test_it_learns_what_shows_on_patients_not_seen(
     said = inference.classify(classifier, test, workers=1)
     truths = [EIGHT.index(cell.label) for cell in said.cells]
     found = scores.score(
-        truths, said.probabilities, EIGHT, *scores.groups_of(test, [c.image for c in said.cells])[:1]
+        truths, said.probabilities, EIGHT, *groups_of(test, [c.image for c in said.cells])[:1]
     )
     most = max(np.bincount(truths)) / len(truths)
     assert found.accuracy > max(least, 1.5 * most)
