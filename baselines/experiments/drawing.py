@@ -1,4 +1,4 @@
-"""What all figures have in common: the style, the colours and how a file is written."""
+"""What all figures have in common: style, colours, the spelling of names, and writing a file."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from pcm_leukemia.colours import CLASSES
 from pcm_leukemia.files import new_file
 
-__all__ = ["COLOURS", "DASHES", "STYLE", "place", "save"]
+__all__ = ["COLOURS", "DASHES", "STYLE", "place", "plain", "save"]
 
 COLOURS = tuple(CLASSES.values())
 """The colours of lines that are not classes, such as models."""
@@ -52,3 +52,14 @@ def save(figure: Figure, file: Path) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     with new_file(file) as work:
         figure.savefig(work, format=form, metadata=_NO_DATE[form])
+
+
+def plain(name: str) -> str:
+    """A name as it is written in a figure.
+
+    Examples
+    --------
+    >>> plain("macro_f1")
+    'macro f1'
+    """
+    return name.replace("_", " ")

@@ -1,4 +1,4 @@
-"""The paper's figures, drawn from scores and logs: precision and recall, confusion, training.
+"""The paper's figures of scores: precision against recall, and the confusion matrix.
 
 Each function draws into a file (.png, .pdf or .svg, by its name) and gives back matplotlib's figure. The same
 numbers give the same bytes, whatever style matplotlib is set to: no date and no version is written.
@@ -6,9 +6,7 @@ numbers give the same bytes, whatever style matplotlib is set to: no date and no
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import pairwise
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +14,14 @@ import numpy as np
 from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import PercentFormatter
 
-from pcm_leukemia.baselines.contract import DOMAINS
 from pcm_leukemia.baselines.experiments import drawing
-from pcm_leukemia.baselines.experiments.drawing import COLOURS, DASHES, STYLE
+from pcm_leukemia.baselines.experiments.drawing import COLOURS, DASHES, STYLE, plain
 from pcm_leukemia.baselines.metrics.detection import DetectionScores
 from pcm_leukemia.colours import of_label
-from pcm_leukemia.errors import CorruptFile, DataNotFound
 
-__all__ = ["draw_confusion", "draw_curves", "draw_detection_confusion", "draw_training"]
-
-_SCORES = ("AP", "AP50", "accuracy", "macro_f1", "f1", "precision", "recall")
+__all__ = ["draw_confusion", "draw_curves", "draw_detection_confusion"]
 
 
 def draw_curves(panels: Mapping[str, DetectionScores], path: str | Path, *, iou: str = "0.5") -> Figure:
@@ -133,9 +127,9 @@ def draw_confusion(
                 fontsize=7,
                 color="white" if share > 0.55 else "#222222",
             )
-        axes.set_xticks(range(len(columns)), [_plain(name) for name in columns], rotation=40, ha="right")
+        axes.set_xticks(range(len(columns)), [plain(name) for name in columns], rotation=40, ha="right")
         names = [
-            f"{_plain(name)} ({total:,})" for name, total in zip(rows, totals[:, 0].tolist(), strict=True)
+            f"{plain(name)} ({total:,})" for name, total in zip(rows, totals[:, 0].tolist(), strict=True)
         ]
         axes.set_yticks(range(len(rows)), names)
         axes.set_xlabel("predicted")
@@ -151,55 +145,6 @@ def draw_confusion(
     return figure
 
 
-def draw_training(logs: Mapping[str, str | Path], path: str | Path, *, title: str = "") -> Figure:
-    """Losses, scores and the learning rate over the epochs: Figures 7 and 9.
-
-    Parameters
-    ----------
-    logs
-        The phases of a training, in their order, and the table of each: a CSV as the models leave it in their
-        ``logs/``, with the column ``epoch`` and any others. Those that hold no number are passed over.
-    path
-        Where to; .png, .pdf or .svg.
-    title
-        What to write above it.
-
-    Raises
-    ------
-    DataNotFound, CorruptFile
-        If a log is missing, or is not a log.
-    ValueError
-        If there is no log, or the file is of another kind.
-    ExportError
-        If the file cannot be written.
-    """
-    if not logs:
-        raise ValueError(f"{path}: no log to draw; give one or more")
-    file = drawing.place(path)
-    phases, borders = _phases(logs)
-    kinds = [
-        kind for kind in ("loss", "score", "learning rate") if any(_kind(name) == kind for name in phases)
-    ]
-    with style.context(["default", STYLE]):
-        figure = Figure(figsize=(4.3 * len(kinds), 3.6), layout="constrained")
-        if title:
-            figure.suptitle(title)
-        for axes, kind in zip(figure.subplots(1, len(kinds), squeeze=False)[0], kinds, strict=True):
-            _lines(axes, kind, {name: line for name, line in phases.items() if _kind(name) == kind})
-            for phase, (start, end) in zip(logs, borders, strict=True):
-                if len(logs) > 1:
-                    middle, across = (start + end) / 2, axes.get_xaxis_transform()
-                    axes.text(middle, 1.01, phase, transform=across, ha="center", fontsize=8, color="#555555")
-                    axes.set_title(kind, pad=18)
-                if start > 1:
-                    axes.axvline(start - 0.5, color="#999999", linewidth=0.8)
-        drawing.save(figure, file)
-    return figure
-
-
-# What is in a panel
-
-
 def _curves(axes: Axes, scores: DetectionScores, *, mean: bool) -> None:
     recall = np.linspace(0, 1, 101)
     for number, label in enumerate(scores.labels):
@@ -212,7 +157,7 @@ def _curves(axes: Axes, scores: DetectionScores, *, mean: bool) -> None:
             color=of_label(label),
             linestyle=DASHES[number // len(COLOURS) % len(DASHES)],
             linewidth=1.8,
-            label=f"{_plain(label)}  {_percent(of.ap if mean else of.ap50)}",
+            label=f"{plain(label)}  {_percent(of.ap if mean else of.ap50)}",
         )
     if len(scores.curves) > 1:
         curves = [curve.mean if mean else curve.at50 for curve in scores.curves.values()]
@@ -231,116 +176,6 @@ def _grid(axes: Axes, shape: tuple[int, ...]) -> None:
     axes.tick_params(which="both", length=0)
     for spine in axes.spines.values():
         spine.set_visible(False)
-
-
-def _lines(axes: Axes, kind: str, lines: Mapping[str, tuple[list[float], list[float]]]) -> None:
-    """Solid lines for training, dashes for validation, one colour for each pair."""
-    families = list(dict.fromkeys(_family(name) for name in lines))
-    for name, (epochs, values) in lines.items():
-        axes.plot(
-            epochs,
-            values,
-            color=COLOURS[families.index(_family(name)) % len(COLOURS)],
-            linestyle="--" if name.startswith("val_") and kind == "loss" else "-",
-            linewidth=1.6,
-            marker="." if len(epochs) < 3 else None,
-            label=_plain(name),
-        )
-    axes.set(title=kind, xlabel="epoch", xlim=(1, max(max(epochs) for epochs, _ in lines.values()) + 0.5))
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
-    if kind == "score":
-        axes.set_ylim(0, 1)
-        name, (epochs, values) = max(lines.items(), key=lambda item: item[0] in ("val_AP", "val_macro_f1"))
-        best = int(np.nanargmax(values))
-        axes.axvline(epochs[best], color="#999999", linestyle=":", linewidth=1.2)
-        text = f"best {_plain(name)}: {values[best]:.3f}, epoch {epochs[best]:g}"
-        axes.text(
-            0.98,
-            0.04,
-            text,
-            transform=axes.transAxes,
-            ha="right",
-            fontsize=8,
-            color="#555555",
-            bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 2},
-        )
-    elif kind == "learning rate":
-        axes.yaxis.set_major_formatter("{x:g}")
-    axes.legend(fontsize=8, loc="upper left" if kind == "score" else "upper right")
-
-
-# Logs
-
-
-def _phases(
-    logs: Mapping[str, str | Path],
-) -> tuple[dict[str, tuple[list[float], list[float]]], list[tuple[float, float]]]:
-    """The (epochs, values) of each column over all phases, and the first and last epoch of each phase."""
-    columns: dict[str, tuple[list[float], list[float]]] = {}
-    borders: list[tuple[float, float]] = []
-    before = 0.0
-    for file in logs.values():
-        for epochs, values in columns.values():  # no line from one phase to the next
-            epochs.append(before + 0.5)
-            values.append(np.nan)
-        last = before
-        for epoch, row in _rows(Path(file)):
-            last = max(last, before + epoch)
-            for name, value in row.items():
-                epochs, values = columns.setdefault(name, ([], []))
-                epochs.append(before + epoch)
-                values.append(value)
-        borders.append((before + 1, last))
-        before = last
-    return columns, borders
-
-
-def _rows(file: Path) -> Iterator[tuple[float, dict[str, float]]]:
-    """The epoch and the numbers in each line of a log."""
-    try:
-        with file.open(encoding="utf-8", newline="") as stream:
-            rows = list(csv.DictReader(stream))
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataNotFound(f"{file}: cannot be read ({error}); give the CSV in a run's logs/") from error
-    try:
-        parsed = [(float(row["epoch"]), row) for row in rows]
-    except (KeyError, TypeError, ValueError) as error:
-        raise CorruptFile(
-            f"{file}: has no column epoch of numbers ({error!r}); give the CSV in a run's logs/"
-        ) from error
-    if not parsed or any(later < earlier for (earlier, _), (later, _) in pairwise(parsed)):
-        raise CorruptFile(f"{file}: has no epochs in their order; give the CSV in a run's logs/")
-    for epoch, row in parsed:
-        numbers = ((name, _number(text)) for name, text in row.items() if name not in ("epoch", "step", None))
-        yield epoch, {name: value for name, value in numbers if value is not None}
-
-
-def _number(text: Any) -> float | None:
-    try:
-        return float(text)
-    except (TypeError, ValueError):
-        return None
-
-
-def _kind(name: str) -> str:
-    """The panel that a column belongs to."""
-    if name in ("lr", "rate") or name.startswith(("lr_", "rate_")):
-        return "learning rate"
-    family = _family(name)
-    is_score = family in _SCORES or family.rpartition("_")[2] in DOMAINS
-    return "score" if is_score else "loss"
-
-
-def _family(name: str) -> str:
-    """The quantity in a column, in training or validation."""
-    return name.removeprefix("train_").removeprefix("val_")
-
-
-# Texts
-
-
-def _plain(name: str) -> str:
-    return name.replace("_", " ")
 
 
 def _percent(value: float | None) -> str:

@@ -11,7 +11,7 @@ from pcm_leukemia import files, paper
 from pcm_leukemia.baselines import training
 from pcm_leukemia.baselines.evaluation import Evaluation, evaluate, evaluate_two_stage, reading_of
 from pcm_leukemia.baselines.experiments import adaptation, result_figures
-from pcm_leukemia.baselines.experiments.adaptation import Adaptation
+from pcm_leukemia.baselines.experiments.adaptation_results import Adaptation, mean_and_spread
 from pcm_leukemia.baselines.experiments.protocol import ADAPTED, EXPERIMENTS, FRACTION, INTERNAL, Experiment
 from pcm_leukemia.baselines.metrics.classification import MACRO_F1S
 from pcm_leukemia.baselines.run import Run
@@ -220,7 +220,7 @@ def _of_table_7(row: tuple[str, str, str, str, float], adapted: Adaptation | Non
         score, interval = _score(adapted.zero_shot, row[3])
         return Comparison(*row, ours=score, interval=interval)
     scores = [score for one in adapted.each if (score := _score(one.after, row[3])[0]) is not None]
-    middle, spread = adaptation.mean_and_spread(scores)
+    middle, spread = mean_and_spread(scores)
     return Comparison(
         *row, ours=middle, interval=(middle - spread, middle + spread), spread=f"sd of {len(scores)} seeds"
     )

@@ -16,7 +16,9 @@ from pcm_leukemia import NINE, Box, Cell, Dataset, Image, Patient, Split, splits
 from pcm_leukemia.baselines.contract import Target
 from pcm_leukemia.baselines.evaluation import Evaluation
 from pcm_leukemia.baselines.experiments import share
-from pcm_leukemia.baselines.experiments.adaptation import Adaptation, Adapted, Size, adapt, draw
+from pcm_leukemia.baselines.experiments.adaptation import adapt
+from pcm_leukemia.baselines.experiments.adaptation_results import Adaptation, Adapted
+from pcm_leukemia.baselines.experiments.share import Size, draw
 from pcm_leukemia.baselines.metrics import classification as scores
 from pcm_leukemia.baselines.run import Run
 from pcm_leukemia.baselines.training import train

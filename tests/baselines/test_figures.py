@@ -17,6 +17,7 @@ from pcm_leukemia import NINE
 from pcm_leukemia.baselines.evaluation import Evaluation
 from pcm_leukemia.baselines.experiments import confidence_figures, figures, result_figures
 from pcm_leukemia.baselines.experiments.protocol import EXPERIMENTS, INTERNAL
+from pcm_leukemia.baselines.experiments.training_figures import draw_training
 from pcm_leukemia.baselines.metrics import calibration, classification, coverage
 from pcm_leukemia.baselines.metrics.detection import DetectionScores, score
 from pcm_leukemia.errors import CorruptFile, DataNotFound
@@ -109,7 +110,7 @@ def test_confusion_of_a_classifier(tmp_path: Path) -> None:
 
 def test_training_of_a_detector(tmp_path: Path) -> None:
     (tmp_path / "metrics.csv").write_text(YOLO, encoding="utf-8")
-    figure = figures.draw_training({"": tmp_path / "metrics.csv"}, tmp_path / "figure7.png", title="YOLO11m")
+    figure = draw_training({"": tmp_path / "metrics.csv"}, tmp_path / "figure7.png", title="YOLO11m")
     assert [axes.get_title() for axes in figure.axes] == ["loss", "score", "learning rate"]
     assert lines(figure, 0) == {"train box": ([1, 2, 3], [3, 2, 1]), "val box": ([1, 2, 3], [4, 3.5, 3])}
     assert lines(figure, 1)["val AP"] == ([1, 2, 3], [0.1, 0.4, 0.3])
@@ -125,7 +126,7 @@ def test_training_in_two_phases(tmp_path: Path) -> None:
     (tmp_path / "probe.csv").write_text(PROBE, encoding="utf-8")
     (tmp_path / "tuning.csv").write_text(TUNING, encoding="utf-8")
     phases = {"linear probing": tmp_path / "probe.csv", "fine-tuning": tmp_path / "tuning.csv"}
-    figure = figures.draw_training(phases, tmp_path / "figure9.png")
+    figure = draw_training(phases, tmp_path / "figure9.png")
     epochs, values = lines(figure, 0)["train loss"]
     assert epochs == [1, 2, 2.5, 3, 4]
     np.testing.assert_allclose(values, [1.5, 1.2, np.nan, 1.0, 0.8])
@@ -215,7 +216,7 @@ def test_the_same_numbers_give_the_same_bytes_whatever_style_is_set(tmp_path: Pa
     def draw(folder: Path) -> list[bytes]:
         figures.draw_curves({"a": scores(1)}, folder / f"curves.{form}")
         figures.draw_detection_confusion(scores(1), folder / f"confusion.{form}")
-        figures.draw_training({"": tmp_path / "metrics.csv"}, folder / f"training.{form}")
+        draw_training({"": tmp_path / "metrics.csv"}, folder / f"training.{form}")
         return [path.read_bytes() for path in sorted(folder.iterdir())]
 
     first = draw(tmp_path / "first")
@@ -236,14 +237,14 @@ def test_what_cannot_be_drawn(tmp_path: Path) -> None:
     (tmp_path / "empty.csv").write_text("epoch,b\n", encoding="utf-8")
     (tmp_path / "back.csv").write_text("epoch,b\n2,1\n1,1\n", encoding="utf-8")
     with pytest.raises(CorruptFile, match="metrics.csv: has no column epoch of numbers"):
-        figures.draw_training({"": tmp_path / "metrics.csv"}, tmp_path / "a.png")
+        draw_training({"": tmp_path / "metrics.csv"}, tmp_path / "a.png")
     for name in ("empty", "back"):
         with pytest.raises(CorruptFile, match=f"{name}.csv: has no epochs in their order"):
-            figures.draw_training({"": tmp_path / f"{name}.csv"}, tmp_path / "a.png")
+            draw_training({"": tmp_path / f"{name}.csv"}, tmp_path / "a.png")
     with pytest.raises(DataNotFound, match="none.csv: cannot be read"):
-        figures.draw_training({"": tmp_path / "none.csv"}, tmp_path / "a.png")
+        draw_training({"": tmp_path / "none.csv"}, tmp_path / "a.png")
     with pytest.raises(ValueError, match=r"a.png: no log to draw; give one or more"):
-        figures.draw_training({}, tmp_path / "a.png")
+        draw_training({}, tmp_path / "a.png")
     with pytest.raises(ValueError, match=r"a.png: no scores to draw; give one panel or more"):
         figures.draw_curves({}, tmp_path / "a.png")
     with pytest.raises(ValueError, match=r'iou "0.75": must be 0.5 or mean'):
