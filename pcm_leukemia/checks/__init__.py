@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pcm_leukemia import patients, splits
 from pcm_leukemia.checks.blank import find_blank
 from pcm_leukemia.checks.boxes import annotated_twice, unusual_boxes
-from pcm_leukemia.checks.copies import FileReading, count_featureless, find_copies, read_files
+from pcm_leukemia.checks.copies import find_copies
 from pcm_leukemia.checks.findings import Finding, among
 from pcm_leukemia.checks.pictures import write_pictures
+from pcm_leukemia.checks.reading import FileReading, count_featureless, read_files
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import either, option, some
 from pcm_leukemia.files import count_unlisted, unlisted

@@ -109,11 +109,29 @@ def find_blank(
     for how, (severity, what, fix) in _SAID.items():
         ids = [image.id for image, blank in found if blank.whole == how]
         if ids:
-            yield among(ds, split, "blank", severity, what, fix, images=ids)  # type: ignore[arg-type]
+            yield among(
+                ds,
+                split,
+                "blank",
+                severity,  # type: ignore[arg-type]
+                what,
+                fix,
+                images=ids,
+                measured=[what.partition(":")[0]] * len(ids),
+            )
     cells: list[Cell] = [
         cell for image, blank in found if blank.cells for cell in ds.cells_of(image) if cell.id in blank.cells
     ]
     if cells:
         more = f" and those of {counted(len(cells) - 1, 'other cell')}" if cells[1:] else ""
         what = f"its box{more} show one colour or black" if more else "its box shows one colour or black"
-        yield among(ds, split, "blank", "warning", what, "correct the box, or delete it", cells=cells)
+        yield among(
+            ds,
+            split,
+            "blank",
+            "warning",
+            what,
+            "correct the box, or delete it",
+            cells=cells,
+            measured=["the box shows one colour or black"] * len(cells),
+        )

@@ -12,7 +12,7 @@ from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.schema import Cell, Split
 from pcm_leukemia.shapes import Point
 
-__all__ = ["FEWEST", "OVERLAP", "UNUSUAL", "annotated_twice", "unusual_boxes"]
+__all__ = ["FEWEST", "OVERLAP", "UNUSUAL", "annotated_twice", "median_sides", "unusual_boxes"]
 
 OVERLAP = 0.9
 """Boxes with at least this intersection over union show one cell. Touching cells stay far below it."""
@@ -53,6 +53,7 @@ def annotated_twice(ds: Dataset, split: Split | None = None) -> Iterator[Finding
                 f'"{first.label}" is annotated again as cell {second.id}, {other}: their boxes overlap by {overlap:.2f}',
                 "delete one of them in CVAT" if same else "decide on one label in CVAT",
                 cells=(first, second),
+                measured=[f"the boxes overlap by {overlap:.2f} (IoU)"] * 2,
             )
 
 
@@ -73,37 +74,51 @@ def unusual_boxes(ds: Dataset, split: Split | None = None) -> Iterator[Finding]:
     Both are compared as logarithms, the size as the side of a square of equal area. The median and the median absolute
     deviation are hardly affected by a few wrong boxes. Boxes that end at the image's border are left out.
     """
+    medians = median_sides(ds)
+    for label, cells in _compared(ds).items():
+        sides = _sides(cells)
+        size, aspect = np.sqrt(sides[:, 0] * sides[:, 1]), sides[:, 0] / sides[:, 1]
+        off_size, off_aspect = _deviations(np.log(size)), _deviations(np.log(aspect))
+        usual = "{:.0f} x {:.0f} px".format(*medians[label])
+        for index in np.flatnonzero((off_size > UNUSUAL) | (off_aspect > UNUSUAL)).tolist():
+            size_or_shape = "size" if off_size[index] >= off_aspect[index] else "shape"
+            off = f"{max(off_size[index], off_aspect[index]):.1f} deviations from the usual {size_or_shape}"
+            its = "{:.0f} x {:.0f} px".format(*sides[index])
+            yield among(
+                ds,
+                split,
+                "unusual-box",
+                "warning",
+                f'"{label}" has a box of {its}, {off}: the median of the {len(cells):,} of its class is {usual}',
+                "look at it: a wrong label, a slip of the mouse, or a rare cell",
+                cells=(cells[index],),
+                measured=(off,),
+            )
+
+
+def median_sides(ds: Dataset) -> dict[str, tuple[float, float]]:
+    """The median width and height, in pixels, of each class whose boxes `unusual_boxes` compares."""
+    found: dict[str, tuple[float, float]] = {}
+    for label, cells in _compared(ds).items():
+        width, height = np.median(_sides(cells), axis=0).tolist()
+        found[label] = width, height
+    return found
+
+
+def _compared(ds: Dataset) -> dict[str, list[Cell]]:
+    """The cells of each class that has enough of them, without points and boxes at the image's border."""
     by_class: dict[str, list[Cell]] = {}
     for cell in ds.cells:
         image, box = ds.image(cell.image), cell.box
         inner = min(box.x1, box.y1, image.width - box.x2, image.height - box.y2) > BORDER
         if inner and not isinstance(cell.shape, Point):
             by_class.setdefault(cell.label, []).append(cell)
-    for label in sorted(by_class):
-        cells = by_class[label]
-        if len(cells) < FEWEST:
-            continue
-        sides = np.array([(cell.box.width, cell.box.height) for cell in cells])
-        size, aspect = np.sqrt(sides[:, 0] * sides[:, 1]), sides[:, 0] / sides[:, 1]
-        off_size, off_aspect = _deviations(np.log(size)), _deviations(np.log(aspect))
-        for index in np.flatnonzero((off_size > UNUSUAL) | (off_aspect > UNUSUAL)).tolist():
-            width, height = sides[index]
-            large = off_size[index] >= off_aspect[index]
-            usual = (
-                f"half of the {len(cells):,} of its class are larger than {np.median(size):.0f} x {np.median(size):.0f}"
-                if large
-                else f"the middle of the {len(cells):,} of its class is {np.median(aspect):.2f} times as wide as high"
-            )
-            yield among(
-                ds,
-                split,
-                "unusual-box",
-                "warning",
-                f'"{label}" has a box of {width:.0f} x {height:.0f} px, {max(off_size[index], off_aspect[index]):.1f} '
-                f"deviations from the usual {'size' if large else 'shape'}: {usual}",
-                "look at it: a wrong label, a slip of the mouse, or a rare cell",
-                cells=(cells[index],),
-            )
+    return {label: cells for label, cells in sorted(by_class.items()) if len(cells) >= FEWEST}
+
+
+def _sides(cells: list[Cell]) -> npt.NDArray[np.float64]:
+    """The width and height of each box, ``(n, 2)``, in pixels."""
+    return np.array([(cell.box.width, cell.box.height) for cell in cells])
 
 
 def _deviations(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

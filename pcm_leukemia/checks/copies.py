@@ -1,131 +1,25 @@
-"""Reads every image file once, and finds images and cells that are in the data more than once.
-
-Each file is read and decoded once, in threads. Only a digest of its pixels and thumbnails of 1 KB are kept: of the
-image, of every cell in its own box, and of every cell with the margin that crops have. An image of 1920 x 1080 pixels
-with 7 cells takes 13.5 ms of a core, including 3.4 ms for the digest (docs/trust.md).
-"""
+"""Finds images and cells that are in the data more than once."""
 
 from __future__ import annotations
 
-import io
-import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import replace
 
 import numpy as np
-import PIL.Image
-from rich.progress import track
 
-from pcm_leukemia import images
-from pcm_leukemia.checks.blank import NOT_BLANK, Blank, look_for_blank
 from pcm_leukemia.checks.findings import Finding, Severity, among
-from pcm_leukemia.checks.similarity import COPIES, SIDE, Link, Stack, detail, digest, near, thumbnail
+from pcm_leukemia.checks.reading import FileReading, stack_of
+from pcm_leukemia.checks.similarity import Link, inverse, near, orientation_in_words
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.errors import PcmError, Problem
-from pcm_leukemia.files import digest as file_digest
 from pcm_leukemia.grouping import groups
-from pcm_leukemia.images import Identifier, find_identifiers
 from pcm_leukemia.schema import Cell, Image, Split
-from pcm_leukemia.shapes import Box
 from pcm_leukemia.splits import separates
 
-__all__ = ["MARGIN", "FileReading", "count_featureless", "find_copies", "read_files"]
-
-MARGIN = 50
-"""Pixels around a cell's box in a saved crop, as in the paper and in `converters.crops`."""
+__all__ = ["find_copies"]
 
 SMALL = 4
 """An image with less than a quarter of the pixels of the median image may be a saved crop."""
-
-
-@dataclass(frozen=True, slots=True)
-class FileReading:
-    """The content of one image file, reduced to what the checks need.
-
-    A file that is damaged or does not fit its annotations has a `problem`, and no digest or thumbnails. `digest` is that
-    of the pixels. A file is `changed` if its own digest is not the one recorded at import.
-    """
-
-    image: Image
-    problem: Problem | None = None
-    identifiers: tuple[Identifier, ...] = ()
-    digest: str = ""
-    whole: Stack | None = None
-    cells: tuple[Stack, ...] = ()
-    with_margin: tuple[Stack, ...] = field(default=(), repr=False)
-    blank: Blank = NOT_BLANK
-    changed: bool = False
-
-
-def read_files(
-    ds: Dataset, *, pixels: bool = True, workers: int | None = None, progress: bool = False
-) -> list[FileReading]:
-    """Read every image file of `ds` once, in the order of the images; images without a file are skipped.
-
-    Parameters
-    ----------
-    ds
-        The data set. Without a root, nothing is read.
-    pixels
-        Whether to decode the images. Otherwise files are read only for sizes and identifiers.
-    workers
-        Threads; by default one for each core.
-    progress
-        Whether to show a progress bar.
-    """
-    there = [image for image in ds.images if image.file is not None]
-    if ds.root is None or not there:
-        return []
-    files = images.Files(ds.root)
-    with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
-        done = pool.map(lambda image: _read_file(files, image, ds.cells_of(image), pixels=pixels), there)
-        return list(track(done, "images", total=len(there), disable=not progress, transient=True))
-
-
-def count_featureless(readings: Iterable[FileReading]) -> tuple[int, int]:
-    """The numbers of images and of cells with too little detail to distinguish a copy from any other."""
-    seen = [each for each in readings if each.whole is not None]
-    images = detail(_stack(each.whole for each in seen if each.whole is not None))
-    cells = detail(_stack(cell for each in seen for cell in each.cells))
-    return int((images < COPIES.least_detail).sum()), int((cells < COPIES.least_detail).sum())
-
-
-def _read_file(files: images.Files, image: Image, cells: tuple[Cell, ...], *, pixels: bool) -> FileReading:
-    where = f'image "{image.id}"'
-    try:
-        data = files.read(str(image.file))
-        identifiers = find_identifiers(data)
-        problem = images.misfit(data, image)
-        changed = image.digest not in (None, file_digest(io.BytesIO(data), len(data)))
-        if problem or not pixels:
-            return FileReading(image, problem, identifiers, changed=changed and not problem)
-        decoded = images.decode_as_annotated(data, image)
-    except PcmError as error:
-        return FileReading(image, Problem(where, str(error), "then check again"))
-    picture = PIL.Image.fromarray(decoded)
-    whole = thumbnail(picture)
-    in_boxes = tuple(thumbnail(picture, cell.box) for cell in cells)
-    boxes = [(cell.id, cell.box) for cell in cells]
-    wide = [_wider(cell.box, image) for cell in cells]
-    return FileReading(
-        image,
-        None,
-        identifiers,
-        digest(decoded),
-        whole,
-        in_boxes,
-        tuple(thumbnail(picture, box) for box in wide),
-        look_for_blank(data, image, decoded, boxes, [whole, *in_boxes]),
-        changed,
-    )
-
-
-def _wider(box: Box, image: Image) -> Box:
-    """The box of a saved crop, in whole pixels: the margin is cut off at the image's border."""
-    x1, y1, x2, y2 = images.crop_corners(box, MARGIN, image.width, image.height)
-    return Box(float(x1), float(y1), float(x2), float(y2))
 
 
 def find_copies(
@@ -147,78 +41,97 @@ def find_copies(
     """
     seen = [each for each in readings if each.whole is not None]
     images = [each.image for each in seen]
-    links = {(link.first, link.second): link.distance for link in _near_images(seen)}
+    links = {(link.first, link.second): link for link in _near_images(seen)}
     links |= _same_pixels(seen)
     again, twins = _near_cells(ds, seen, set(links))
     for group, distance in _farthest(links):
         same = len({seen[index].digest for index in group}) == 1
         members = [images[index] for index in group]
-        yield _copy_of_images(ds, split, members, distance, twins[group[0]], same=same)
+        said = _against_first(group, links)
+        yield _copy_of_images(ds, split, members, said, distance, twins[group[0]], same=same)
     yield from _cells_again(ds, split, again)
     reported = {frozenset[str]((one.image, other.image)) for one, other in again}
     yield from _saved_crops(ds, split, seen, reported)
 
 
-def _farthest(links: dict[tuple[int, int], float]) -> Iterator[tuple[list[int], float]]:
+def _farthest(links: dict[tuple[int, int], Link]) -> Iterator[tuple[list[int], float]]:
     """The connected groups, each with the largest distance of its links."""
     found = groups(links)
     group_of = {member: number for number, group in enumerate(found) for member in group}
     farthest = [0.0] * len(found)
-    for (one, _), distance in links.items():
-        farthest[group_of[one]] = max(farthest[group_of[one]], distance)
+    for (one, _), link in links.items():
+        farthest[group_of[one]] = max(farthest[group_of[one]], link.distance)
     yield from zip(found, farthest, strict=True)
 
 
+def _against_first(members: Sequence[int], links: dict[tuple[int, int], Link]) -> list[Link | None]:
+    """How each of the other members was found to be like the first; None if they are connected through others only."""
+    first, *others = members
+    found: list[Link | None] = []
+    for other in others:
+        backwards = links.get((other, first))
+        if backwards is not None:
+            backwards = replace(backwards, orientation=inverse(backwards.orientation))
+        found.append(links.get((first, other), backwards))
+    return found
+
+
 def _near_images(seen: Sequence[FileReading]) -> list[Link]:
-    stack = _stack(each.whole for each in seen if each.whole is not None)
+    stack = stack_of(each.whole for each in seen if each.whole is not None)
     return near(stack, range(len(stack)))
 
 
-def _same_pixels(seen: Sequence[FileReading]) -> dict[tuple[int, int], float]:
+def _same_pixels(seen: Sequence[FileReading]) -> dict[tuple[int, int], Link]:
     """Pairs with the same digest: each image with the first one that has its pixels."""
     first: dict[str, int] = {}
     pairs = ((first.setdefault(each.digest, index), index) for index, each in enumerate(seen))
-    return {(one, other): 0.0 for one, other in pairs if one != other}
+    return {(one, other): Link(one, other, 0.0, 0) for one, other in pairs if one != other}
 
 
 def _near_cells(
     ds: Dataset, seen: Sequence[FileReading], copied: set[tuple[int, int]]
-) -> tuple[dict[tuple[Cell, Cell], float], Counter[int]]:
+) -> tuple[dict[tuple[Cell, Cell], Link], Counter[int]]:
     """Pairs of cells that look the same.
 
     Pairs in images that are copies are only counted, by the first image of the group.
     """
     owners = [index for index, each in enumerate(seen) for _ in each.cells]
     cells = [cell for each in seen for cell in ds.cells_of(each.image)]
-    stack = _stack(cell for each in seen for cell in each.cells)
+    stack = stack_of(cell for each in seen for cell in each.cells)
     group_of = {index: group[0] for group in groups(copied) for index in group}
-    again: dict[tuple[Cell, Cell], float] = {}
+    again: dict[tuple[Cell, Cell], Link] = {}
     twins: Counter[int] = Counter()
     for link in near(stack, owners):
         group = group_of.get(owners[link.first])
         if group is not None and group == group_of.get(owners[link.second]):
             twins[group] += 1
         else:
-            again[cells[link.first], cells[link.second]] = link.distance
+            again[cells[link.first], cells[link.second]] = link
     return again, twins
-
-
-def _stack(thumbnails: Iterable[Stack]) -> Stack:
-    rows = list(thumbnails)
-    return np.stack(rows) if rows else np.zeros((0, SIDE, SIDE), np.uint8)
 
 
 # Findings
 
 
 def _copy_of_images(
-    ds: Dataset, split: Split | None, members: list[Image], distance: float, alike: int, *, same: bool
+    ds: Dataset,
+    split: Split | None,
+    members: list[Image],
+    found: Sequence[Link | None],
+    distance: float,
+    alike: int,
+    *,
+    same: bool,
 ) -> Finding:
-    others = ", ".join(f'"{image.id}"' for image in members[1:4])
-    others += f" and {len(members) - 4:,} more" if len(members) > 4 else ""
-    look = (
-        "has the same pixels as" if same else "looks like a copy (compressed, resized, turned or mirrored) of"
+    differences = [
+        _difference(link, image, members[0]) for link, image in zip(found, members[1:], strict=True)
+    ]
+    others = ", ".join(
+        f'"{image.id}"{difference and f" ({difference})"}'
+        for image, difference in zip(members[1:4], differences, strict=False)
     )
+    others += f" and {len(members) - 4:,} more" if len(members) > 4 else ""
+    look = "has the same pixels as" if same else "looks like a copy of"
     severity, why = _severity(split, members)
     cells = f" ({alike:,} pairs of their cells look the same)" if alike else ""
     return among(
@@ -232,22 +145,49 @@ def _copy_of_images(
         else "keep one of them, or leave them together in one part",
         images=[image.id for image in members],
         distance=round(distance, 4),
+        measured=[
+            "",
+            *(
+                "has the same pixels as the first" if same else _compared(link, difference)
+                for link, difference in zip(found, differences, strict=True)
+            ),
+        ],
     )
 
 
-def _cells_again(
-    ds: Dataset, split: Split | None, again: dict[tuple[Cell, Cell], float]
-) -> Iterator[Finding]:
+def _difference(link: Link | None, image: Image, first: Image) -> str:
+    """What was measured of a copy against the first image; "" if nothing was, or nothing differs."""
+    said = [orientation_in_words(link.orientation)] if link else []
+    if sorted((image.width, image.height)) != sorted((first.width, first.height)):
+        said.append(f"{image.width} x {image.height} px")
+    return ", ".join(filter(None, said))
+
+
+def _compared(link: Link | None, difference: str) -> str:
+    """What a picture says below a copy."""
+    if link is None:
+        return ""
+    correlation = f"correlation {1 - link.distance:.2f}"
+    return f"against the first: {', '.join(filter(None, (difference, correlation)))}"
+
+
+def _cells_again(ds: Dataset, split: Split | None, again: dict[tuple[Cell, Cell], Link]) -> Iterator[Finding]:
     cells = list(dict.fromkeys(cell for pair in again for cell in pair))
     number = {(cell.image, cell.id): index for index, cell in enumerate(cells)}
     links = {
-        (number[one.image, one.id], number[other.image, other.id]): distance
-        for (one, other), distance in again.items()
+        (number[one.image, one.id], number[other.image, other.id]): link
+        for (one, other), link in again.items()
     }
     for group, distance in _farthest(links):
-        members = sorted((cells[index] for index in group), key=lambda cell: (cell.image, cell.id))
+        ordered = sorted(group, key=lambda index: (cells[index].image, cells[index].id))
+        members = [cells[index] for index in ordered]
+        found = _against_first(ordered, links)
+        turns = [orientation_in_words(each.orientation) if each else "" for each in found]
         severity, why = _severity(split, [ds.image(cell.image) for cell in members])
-        others = ", ".join(f'cell {cell.id} of image "{cell.image}"' for cell in members[1:4])
+        others = ", ".join(
+            f'cell {cell.id} of image "{cell.image}"{turn and f" ({turn})"}'
+            for cell, turn in zip(members[1:4], turns, strict=False)
+        )
         others += f" and {len(members) - 4:,} more" if len(members) > 4 else ""
         yield among(
             ds,
@@ -258,6 +198,7 @@ def _cells_again(
             "keep the cell in one of the images, or give all of them one patient and one part",
             cells=members,
             distance=round(distance, 4),
+            measured=["", *map(_compared, found, turns)],
         )
 
 
@@ -282,27 +223,30 @@ def _saved_crops(
     whole = [picture for index in small if (picture := seen[index].whole) is not None]
     # the crops get one owner, so that they are not compared among themselves
     owners = [len(seen)] * len(crops) + small
-    found: dict[int, tuple[float, Cell]] = {}
-    for link in near(_stack([*(picture for _, _, picture in crops), *whole]), owners):
+    found: dict[int, tuple[Link, Cell]] = {}
+    for link in near(stack_of([*(picture for _, _, picture in crops), *whole]), owners):
         if link.first < len(crops):
-            best = (link.distance, crops[link.first][0])
+            best = (link, crops[link.first][0])
             index = owners[link.second]
-            found[index] = min(found.get(index, best), best, key=lambda each: each[0])
-    for index, (distance, cell) in sorted(found.items()):
+            found[index] = min(found.get(index, best), best, key=lambda each: each[0].distance)
+    for index, (link, cell) in sorted(found.items()):
         image = seen[index].image
         if frozenset((image.id, cell.image)) in reported:
             continue
         severity, why = _severity(split, [image, ds.image(cell.image)])
+        turn = orientation_in_words(link.orientation)
         yield among(
             ds,
             split,
             "image-is-cell",
             severity,
-            f'is a crop of cell {cell.id} ("{cell.label}") of image "{cell.image}"{why}',
+            f'is a crop of cell {cell.id} ("{cell.label}") of image "{cell.image}"{why}{turn and f" ({turn})"}',
             "remove the crop from the data",
             images=[image.id, cell.image],
-            distance=round(distance, 4),
+            cells=[cell],
+            distance=round(link.distance, 4),
             place=f'image "{image.id}"',
+            measured=[f"the crop against it: {turn}{turn and ', '}correlation {1 - link.distance:.2f}"],
         )
 
 

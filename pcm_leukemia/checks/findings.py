@@ -19,7 +19,8 @@ class Finding:
     """One finding, and the images it concerns. A "problem" can make scores or boxes wrong; a "warning" needs a look.
 
     `parts` and `patients` are those of the images, without repeats. `distance` is 1 minus the correlation of
-    copies (0.0 for the same pixels), or None if nothing was compared. `cells` are (image, cell) pairs.
+    copies (0.0 for the same pixels), or None if nothing was compared. `cells` are (image, cell) pairs. `measured` says
+    what was measured of each of `cells`, or of each of `images` if there are no cells; "" or nothing if it was not.
 
     Examples
     --------
@@ -38,6 +39,7 @@ class Finding:
     severity: Severity
     cells: tuple[tuple[ImageId, int], ...] = ()
     place: str = ""
+    measured: tuple[str, ...] = ()
 
     @property
     def where(self) -> str:
@@ -80,6 +82,7 @@ def among(
     cells: Iterable[Cell] = (),
     distance: float | None = None,
     place: str = "",
+    measured: Iterable[str] = (),
 ) -> Finding:
     """Make a finding about these images, or these cells and their images, with their parts and patients."""
     found = tuple(cells)
@@ -97,4 +100,5 @@ def among(
         severity,
         tuple((cell.image, cell.id) for cell in found),
         place,
+        tuple(measured),
     )

@@ -1,35 +1,20 @@
-"""Pictures of findings for a person to look at: images or cells side by side, and an index."""
+"""Writes a picture of each finding for a person to look at, and an index of all findings."""
 
 from __future__ import annotations
 
 import csv
 import html
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
-import PIL.Image
-import PIL.ImageDraw
-import PIL.ImageFont
-
+from pcm_leukemia.checks import tiles
+from pcm_leukemia.checks.boxes import median_sides
 from pcm_leukemia.checks.findings import Finding
-from pcm_leukemia.colours import FOUND
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.errors import PcmError
 from pcm_leukemia.files import Report, new_folder
-from pcm_leukemia.images import Files, crop, crop_corners, load
-from pcm_leukemia.schema import Cell, Image
+from pcm_leukemia.images import Files
 
 __all__ = ["write_pictures"]
-
-SIDE = 480
-"""The width and height of each tile, in pixels."""
-CAPTION = 40
-MARGIN = 50
-MOST = 4
-"""At most this many images or cells of one finding are shown."""
-_PICTURED = frozenset(
-    {"blank", "same-pixels", "near-duplicate", "cell-again", "image-is-cell", "cell-twice", "unusual-box"}
-)
 
 
 def write_pictures(findings: Iterable[Finding], out: str | Path, ds: Dataset) -> Report:
@@ -37,7 +22,7 @@ def write_pictures(findings: Iterable[Finding], out: str | Path, ds: Dataset) ->
 
     ::
 
-        <out>/<number>_<kind>.jpg   up to four images or cells side by side, with their part and patient
+        <out>/<number>_<kind>.jpg   up to four images or cells side by side, with what was measured, part and patient
         <out>/index.html            all findings with their pictures
         <out>/findings.csv          the same as a table
 
@@ -60,12 +45,14 @@ def write_pictures(findings: Iterable[Finding], out: str | Path, ds: Dataset) ->
     with new_folder(out, "pairs") as folder:
         rows: list[tuple[str, Finding]] = []
         lost = 0
+        medians = median_sides(ds)
         for number, finding in enumerate(found, 1):
             name = f"{number:04}_{finding.kind}.jpg"
-            picture = _picture(finding, ds, files) if files and finding.kind in _PICTURED else None
-            lost += picture is None and finding.kind in _PICTURED
+            pictured = finding.kind in tiles.PICTURED
+            picture = tiles.draw(finding, ds, files, medians) if files and pictured else None
+            lost += picture is None and pictured
             if picture:
-                picture.save(folder / name, quality=90)
+                picture.save(folder / name, quality=90, subsampling=0)  # thin lines keep their colours
             rows.append((name if picture else "", finding))
         _write_table(rows, folder / "findings.csv")
         (folder / "index.html").write_text(_page(ds.name, rows), encoding="utf-8")
@@ -75,59 +62,6 @@ def write_pictures(findings: Iterable[Finding], out: str | Path, ds: Dataset) ->
         report = Report("pairs", Path(out), {}, {}, skipped, notes)
         report.leave_in(folder, {"name": ds.name, "fingerprint": ds.fingerprint})
     return report
-
-
-def _picture(finding: Finding, ds: Dataset, files: Files) -> PIL.Image.Image | None:
-    """The images or cells side by side; None if no image can be read."""
-    tiles = list(_tiles(finding, ds, files))
-    if not tiles:
-        return None
-    sheet = PIL.Image.new("RGB", (len(tiles) * (SIDE + 8) - 8, SIDE + CAPTION), "white")
-    draw = PIL.ImageDraw.Draw(sheet)
-    font = PIL.ImageFont.load_default(14)
-    for column, (tile, caption) in enumerate(tiles):
-        left = column * (SIDE + 8)
-        sheet.paste(tile, (left + (SIDE - tile.width) // 2, CAPTION + (SIDE - tile.height) // 2))
-        for line, text in enumerate(caption):
-            draw.text((left + 2, 2 + 18 * line), _fitting(text, font), "black", font)
-    return sheet
-
-
-def _fitting(text: str, font: PIL.ImageFont.FreeTypeFont | PIL.ImageFont.ImageFont) -> str:
-    """The end of a text, where paths differ, cut to the width of a tile, in characters that the font has."""
-    plain = text.encode("latin-1", "replace").decode("latin-1")
-    cut = plain
-    while len(cut) > 4 and font.getlength(cut) > SIDE - 4:
-        cut = f"...{cut[4:]}"
-    return cut
-
-
-def _tiles(finding: Finding, ds: Dataset, files: Files) -> Iterator[tuple[PIL.Image.Image, tuple[str, str]]]:
-    cells = {(cell.image, cell.id): cell for image in finding.images for cell in ds.cells_of(image)}
-    shown: list[tuple[Image, Cell | None]] = (
-        [(ds.image(image), cells[image, number]) for image, number in finding.cells]
-        if finding.cells
-        else [(ds.image(image), None) for image in finding.images]
-    )
-    for image, cell in shown[:MOST]:
-        try:
-            pixels = load(files, image)
-        except PcmError:
-            continue
-        tile = PIL.Image.fromarray(pixels if cell is None else crop(pixels, cell.box, MARGIN))
-        scale = min(SIDE / tile.width, SIDE / tile.height)
-        size = max(round(tile.width * scale), 1), max(round(tile.height * scale), 1)
-        tile = tile.resize(size, PIL.Image.Resampling.BILINEAR)
-        if cell is not None:
-            x1, y1, _, _ = crop_corners(cell.box, MARGIN, image.width, image.height)
-            box = cell.box
-            corners = [(box.x1 - x1, box.y1 - y1), (box.x2 - x1, box.y2 - y1)]
-            PIL.ImageDraw.Draw(tile).rectangle(
-                [(x * scale, y * scale) for x, y in corners], outline=FOUND, width=2
-            )
-        part = ds.part_of(image) if ds.split else "no split"
-        about = f"cell {cell.id} {cell.label}, " if cell else ""
-        yield tile, (image.id, f"{about}{part}, patient {image.patient or 'unknown'}")
 
 
 def _write_table(rows: list[tuple[str, Finding]], path: Path) -> None:
@@ -156,4 +90,6 @@ def _page(name: str, rows: list[tuple[str, Finding]]) -> str:
         lines.append(f'<p class="{found.severity}">{found.severity}: {html.escape(str(found))}</p>')
         if picture:
             lines.append(f'<img src="{picture}" alt="{html.escape(found.kind)}" loading="lazy">')
+            more = len(found.cells or found.images) - tiles.MOST
+            lines += [f"<p>and {more:,} more</p>"] if more > 0 else []
     return "\n".join(lines) + "\n"

@@ -47,7 +47,9 @@ __all__ = [
     "correlation",
     "detail",
     "digest",
+    "inverse",
     "near",
+    "orientation_in_words",
     "thumbnail",
     "turned",
 ]
@@ -203,6 +205,38 @@ def turned(stack: Stack, orientation: int) -> Stack:
     """
     mirrored = stack[:, :, ::-1] if orientation >= 4 else stack
     return np.rot90(mirrored, orientation % 4, axes=(1, 2))
+
+
+def orientation_in_words(orientation: int) -> str:
+    """How a copy lies whose original looks like it in this orientation (see `turned`); "" if it lies as the original.
+
+    Examples
+    --------
+    >>> orientation_in_words(0), orientation_in_words(1), orientation_in_words(4)
+    ('', 'rotated by 90 degrees counter-clockwise', 'mirrored left to right')
+    """
+    if orientation == 6:  # mirrored left to right and rotated by 180 degrees
+        return "mirrored top to bottom"
+    rotated = (
+        "",
+        "rotated by 90 degrees counter-clockwise",
+        "rotated by 180 degrees",
+        "rotated by 90 degrees clockwise",
+    )[orientation % 4]
+    mirrored = "mirrored left to right" if orientation >= 4 else ""
+    return " and ".join(filter(None, (mirrored, rotated)))
+
+
+def inverse(orientation: int) -> int:
+    """The orientation that undoes another: a mirrored one undoes itself.
+
+    Examples
+    --------
+    >>> one = np.arange(4, dtype=np.uint8).reshape(1, 2, 2)
+    >>> all((turned(turned(one, each), inverse(each)) == one).all() for each in range(ORIENTATIONS))
+    True
+    """
+    return orientation if orientation >= 4 else -orientation % 4
 
 
 def coarse(stack: Stack) -> Floats:
