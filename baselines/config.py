@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
-from typing import Any, NamedTuple, cast
+from typing import Any, Literal, NamedTuple, cast, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -122,6 +122,7 @@ def settings(baseline: Baseline, preset: str = "paper", changes: Mapping[str, An
     except msgspec.ValidationError as error:
         if isinstance(error.__cause__, ValueError):  # out of range: the error has its own sentence
             raise error.__cause__ from None
+        _require_choices(values, struct)
         raise ValueError(f"settings of {baseline.name}: {error}; give a value of that type") from error
 
 
@@ -138,6 +139,16 @@ def recorded(name: str, values: Mapping[str, Any]) -> dict[str, Any]:
     known = find(name).values if name in baselines.names() else {}
     added = {key: value for key, value in ADDED.items() if key in known}
     return {**added, **{RENAMED.get(key, key): value for key, value in values.items()}}
+
+
+def _require_choices(values: Mapping[str, Any], struct: type[msgspec.Struct]) -> None:
+    """Refuse a value that is none of those that its setting has."""
+    for key, kind in get_type_hints(struct).items():
+        choices = get_args(kind) if get_origin(kind) is Literal else ()
+        if choices and values.get(key) not in choices:
+            raise ValueError(
+                f"setting {key}: is {values.get(key)}; give one of {', '.join(map(str, choices))}"
+            )
 
 
 def _require_known(key: str, known: Sequence[str], baseline: Baseline) -> None:

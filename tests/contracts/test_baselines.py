@@ -122,6 +122,10 @@ def test_what_is_no_setting_is_refused(baseline: Baseline) -> None:
         config.settings(baseline, changes={"epoch": 3})
     with pytest.raises(ValueError, match=f"settings of {baseline.name}: .*epochs.*give a value of that type"):
         config.settings(baseline, changes={"epochs": "many"})
+    with pytest.raises(
+        ValueError, match="^setting stain: is blue; give one of none, hed, reinhard, macenko$"
+    ):
+        config.settings(baseline, changes={"stain": "blue"})
     for value in (-1.0, float("inf"), float("nan")):
         with pytest.raises(ValueError, match=f"^setting weight_decay: is {value}; give 0 or more$"):
             config.settings(baseline, changes={"weight_decay": value})
