@@ -22,6 +22,7 @@ from pcm_leukemia.baselines import config, training
 from pcm_leukemia.baselines.evaluation import Evaluation, Scored, scored, scores_of
 from pcm_leukemia.baselines.inference import Classified, Detected
 from pcm_leukemia.baselines.metrics.bootstrap import percent
+from pcm_leukemia.baselines.run import origin
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import MissingPart, either
 from pcm_leukemia.requirements import require
@@ -138,7 +139,7 @@ def cross_validate(
     MissingPart
         If the split has neither train nor val.
     LeakySplit
-        If a patient or a group is in two parts of the split.
+        If a patient or a group is in two parts of the split, or the weights are of a run that has learned from these patients.
     UnfitForTask
         If a part of a fold has no cells, or a detector would learn from cells without a box, or from images that are annotated
         in part.
@@ -155,6 +156,10 @@ def cross_validate(
         for number, split in enumerate(splits.folds(rows, folds, seed, val=VAL), 1)
     ]
     view = _fit_for(task, rows, parts, detector=model.kind == "detector")
+    changes = {**(settings or {}), **({"weights": weights} if weights is not None else {})}
+    parent = origin(config.settings(model, preset, changes).weights)
+    if parent is not None:
+        parent.require_unseen(rows)  # every row is scored by a model that starts from these weights
     options: dict[str, Any] = {"device": device, "workers": workers, "progress": progress}
     done: list[Scored] = []
     for fold in parts:

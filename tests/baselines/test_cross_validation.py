@@ -30,7 +30,7 @@ from pcm_leukemia import (
     splits,
     store,
 )
-from pcm_leukemia.baselines import cross_validation, evaluation
+from pcm_leukemia.baselines import cross_validation, evaluation, training
 from pcm_leukemia.baselines.cross_validation import cross_validate
 from pcm_leukemia.baselines.inference import Classified, Detected
 from pcm_leukemia.baselines.metrics import detection
@@ -243,6 +243,18 @@ def test_what_a_later_fold_would_refuse_is_refused_before_training(
     with pytest.raises(error, match=sentence):
         cross_validate("yolo11m", change(hospital()), tmp_path / "out", 3, preset="smoke")
     assert trained.names == []
+    assert not (tmp_path / "out").exists()
+
+
+def test_weights_that_have_learned_from_a_fold_are_refused_before_training(
+    trained: Trained, tmp_path: Path
+) -> None:
+    training.train("resnet50", hospital(), tmp_path / "before", preset="smoke")
+    with pytest.raises(LeakySplit, match='before image "P0/0.png": the model has learned from it'):
+        cross_validate(
+            "resnet50", hospital(), tmp_path / "out", 3, preset="smoke", weights=str(tmp_path / "before")
+        )
+    assert trained.names == ["before"]
     assert not (tmp_path / "out").exists()
 
 
