@@ -24,9 +24,12 @@ from pcm_leukemia.schema import ImageId, Taxonomy
 from pcm_leukemia.shapes import Box
 from pcm_leukemia.taxonomy import NINE, known
 
-__all__ = ["Form", "Predicted", "check_out", "images_at", "predict", "write"]
+__all__ = ["LOWEST", "Form", "Predicted", "check_out", "images_at", "predict", "write"]
 
 Form = Literal["coco", "cvat", "pictures"]
+LOWEST = 0.05
+"""The lowest score of a detection that is kept, unless a lower one is asked for."""
+
 _FOLDERS = {"coco": "predictions", "pictures": "pictures"}
 """The name of each form in the marker file of its folder."""
 
@@ -75,7 +78,7 @@ def predict(
     runs: Sequence[Run],
     ds: Dataset,
     *,
-    threshold: float = 0.05,
+    threshold: float = LOWEST,
     device: str = "auto",
     batch: int = 16,
     workers: int | None = None,

@@ -188,11 +188,13 @@ def predict(
 
     if threshold is not None and to is Forms.coco:
         raise WrongUsage(
-            "--threshold does not apply to --to coco, which has every prediction with its score; leave it out"
+            f"--threshold does not apply to --to coco, which has every prediction from score {prediction.LOWEST:g}; leave it out"
         )
     prediction.check_out(out, to.value)
     ds = prediction.images_at(images)
     options: dict[str, Any] = {"device": device, "batch": batch, "workers": workers, "progress": True}
+    if threshold is not None:
+        options["threshold"] = min(threshold, prediction.LOWEST)
     predicted, taxonomy = prediction.predict([baselines.Run.open(run) for run in runs], ds, **options)
     print(
         prediction.write(

@@ -12,10 +12,11 @@ import pytest
 from commands import Run
 
 from pcm_leukemia import cli, sample, store
-from pcm_leukemia.baselines import training
+from pcm_leukemia.baselines import prediction, training
 from pcm_leukemia.baselines.experiments import adaptation, reproduction
 from pcm_leukemia.baselines.run import Run as TrainedRun
 from pcm_leukemia.cvat import read
+from pcm_leukemia.taxonomy import NINE
 
 
 @pytest.fixture
@@ -116,7 +117,7 @@ def test_options_with_several_values_reach_the_experiment(
     [
         (
             ("predict", "run", "{data}", "out", "--threshold", "0.5"),
-            "--threshold does not apply to --to coco, which has",
+            "--threshold does not apply to --to coco, which has every prediction from score 0.05; leave it out",
         ),
         (
             ("train", "resnet50", "{data}", "out", "--incomplete", "refuse"),
@@ -139,6 +140,27 @@ def test_an_option_that_cannot_act_is_refused_even_with_its_default(
     refused = run(*(word.format(data=data) for word in words))
     assert (refused.status, refused.out) == (2, "")
     assert sentence in refused.err
+
+
+@pytest.mark.parametrize(("typed_score", "kept_from"), [("0.01", 0.01), ("0.3", 0.05), (None, None)])
+def test_a_cell_of_a_low_score_is_shown_if_it_is_asked_for(
+    typed_score: str | None,
+    kept_from: float | None,
+    data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    run_of(tmp_path / "run")
+    given: dict[str, Any] = {}
+    monkeypatch.setattr(prediction, "predict", lambda *_, **options: given.update(options) or ({}, NINE))
+    monkeypatch.setattr(prediction, "write", lambda *_, **options: options["threshold"])
+    score = () if typed_score is None else ("--threshold", typed_score)
+    shown = typed(
+        capsys, monkeypatch, "predict", tmp_path / "run", data, tmp_path / "out", "--to", "pictures", *score
+    )
+    assert float(shown) == float(typed_score or 0.5)
+    assert given.get("threshold") == kept_from
 
 
 def test_the_lowest_score_is_for_detectors(run: Run, data: Path, tmp_path: Path) -> None:
