@@ -98,12 +98,10 @@ class Adaptation:
         for fraction, those in self._by_fraction().items():
             for title, which in (
                 ("zero-shot, the rest", "before"),
-                (f"with {fraction:.0%}, the rest", "after"),
+                (f"with {100 * fraction:g}%, the rest", "after"),
             ):
                 spread = _spread([_numbers(getattr(one, which)) for one in those])
-                cells = (
-                    f"{100 * spread[name]['mean']:.2f} ± {100 * spread[name]['sd']:.2f}" for name in names
-                )
+                cells = (_mean_of(len(those), **spread[name]) for name in names)
                 lines.append(f"{title:26}" + "".join(f"{cell:>20}" for cell in cells))
             lines.append(f"  {_drawn(those)}")
         lines.append(f"epochs chosen by {self.each[0].chosen_by}")
@@ -143,6 +141,11 @@ def _range(counts: Sequence[int]) -> str:
 def _spread(rows: Sequence[dict[str, float]]) -> dict[str, dict[str, float]]:
     spreads = {name: mean_and_spread([row[name] for row in rows]) for name in rows[0]}
     return {name: {"mean": middle, "sd": spread} for name, (middle, spread) in spreads.items()}
+
+
+def _mean_of(seeds: int, mean: float, sd: float) -> str:
+    """A mean in per cent, with its deviation if there are several seeds."""
+    return f"{100 * mean:.2f}" + (f" ± {100 * sd:.2f}" if seeds > 1 else "")
 
 
 def mean_and_spread(values: Sequence[float]) -> tuple[float, float]:

@@ -216,6 +216,15 @@ def test_the_report_says_what_was_learned_from_and_what_chose_the_epoch(tmp_path
     assert half.to_json()["target_share"] == 0.5
 
 
+def test_one_draw_has_no_deviation_and_a_small_share_is_not_rounded(tmp_path: Path) -> None:
+    several = adaptation_of(tmp_path)
+    assert "with 10%, the rest" in str(several)
+    assert " ± 0.00" in str(several)
+    one = replace(several, each=(replace(several.each[0], fraction=0.025),))
+    assert "±" not in str(one)
+    assert "with 2.5%, the rest" in str(one)
+
+
 @pytest.mark.parametrize(
     ("baseline", "share_asked", "options", "sentence"),
     [
