@@ -130,7 +130,6 @@ def train(
         workers_of(workers, device, devices),
         target=target,
     )
-    assert ds.split is not None
     asked = {
         "baseline": baseline,
         "task": task,
@@ -138,17 +137,23 @@ def train(
         "settings": msgspec.to_builtins(numbers),
         "seed": seed,
         "labels": list(job.train.taxonomy.labels),
-        "data": ds.fingerprint,
-        "split": split_fingerprint(ds.split),
+        **_learned_from(ds, target),
     }
-    if target is not None:
-        images = split_fingerprint(Split("target", dict.fromkeys(target.images, "target")))
-        asked["target"] = {"images": images, "share": target.share}
     if is_run(out) and (there := Run.open(out)).done and there.record["asked"] == asked:
         return there
     with start(out, asked, ds, job.device) as (_, resume, result):
         result.update(model.module.train(replace(job, resume=resume, progress=progress), numbers))
     return Run.open(out)
+
+
+def _learned_from(ds: Dataset, target: Target | None) -> dict[str, Any]:
+    """What identifies the data in the record of a run."""
+    assert ds.split is not None
+    found: dict[str, Any] = {"data": ds.fingerprint, "split": split_fingerprint(ds.split)}
+    if target is not None:
+        images = split_fingerprint(Split("target", dict.fromkeys(target.images, "target")))
+        found["target"] = {"images": images, "share": target.share}
+    return found
 
 
 def _warn_of_test_images(ds: Dataset, weights: str) -> None:

@@ -1,11 +1,10 @@
-"""The commands that train and use the reference models; nothing is decided here. `scoring` has those that score them.
+"""The commands that train and use the reference models; nothing is decided here.
 
 The models' libraries are imported when a command runs, so that `--help` stays fast and works without them.
 """
 
 from __future__ import annotations
 
-import json
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,34 +14,22 @@ import typer
 from pcm_leukemia import baselines
 from pcm_leukemia.cli.decoding import decodes_images
 from pcm_leukemia.cli.options import (
-    DATA_HELP,
-    AsJson,
     Batch,
-    BatchNorm,
-    BatchNorms,
     Data,
     Device,
+    Devices,
+    Preset,
+    Presets,
     Seed,
     SplitName,
     Tasks,
-    ValUnit,
-    Variant,
     Workers,
     WrongUsage,
-    there,
 )
-from pcm_leukemia.dataset import Dataset
+from pcm_leukemia.cli.resuming import says_what_was_trained
 from pcm_leukemia.loading import load_dataset
 
 __all__ = ["add_to"]
-
-
-class Presets(StrEnum):
-    """How large a run is."""
-
-    paper = "paper"
-    quick = "quick"
-    smoke = "smoke"
 
 
 class Forms(StrEnum):
@@ -62,29 +49,15 @@ class Incompletes(StrEnum):
 
 MODELS = ", ".join(baselines.names())
 
-ResumedFolder = Annotated[
-    Path, typer.Argument(metavar="OUT", help="A folder; what is done there already is not done again.")
-]
-RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.")]
-Devices = Annotated[int, typer.Option(min=1, help="How many GPUs.")]
-Preset = Annotated[Presets, typer.Option(help="The paper's numbers, or a smaller run.")]
 Settings = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE...", help="Change settings of the model."),
 ]
 
 
-def _there(path: Path | None) -> Path | None:
-    return None if path is None else there(path)
-
-
-def _all_there(paths: list[Path]) -> list[Path]:
-    return [there(path) for path in paths]
-
-
 def add_to(app: typer.Typer) -> None:
     """Give the command line these commands."""
-    for command in (train, predict, adapt, cross, reproduce):
+    for command in (train, predict):
         app.command()(decodes_images(command))
 
 
@@ -144,9 +117,8 @@ def train(
             raise WrongUsage(
                 "--incomplete keep does not apply to --folds, which scores every image; leave it out"
             )
-        before = _trained(out, "fold-*")
-        print(baselines.cross_validate(baseline, ds, out, folds, **options))
-        _say_trained(before, _trained(out, "fold-*"))
+        with says_what_was_trained(out, "fold-*"):
+            print(baselines.cross_validate(baseline, ds, out, folds, **options))
         return
     trained_before = baselines.is_run(out) and baselines.Run.open(out).done
     run = baselines.train(baseline, ds, out, incomplete=(incomplete or Incompletes.refuse).value, **options)
@@ -203,182 +175,6 @@ def predict(
     )
 
 
-def adapt(
-    run: RunFolder,
-    target: Annotated[Path, typer.Argument(metavar="TARGET", callback=there, help=DATA_HELP)],
-    out: ResumedFolder,
-    *,
-    fraction: Annotated[
-        list[float] | None,
-        typer.Option(
-            metavar="SHARE...", help="The shares of the target to learn from, 0 to 1.", show_default="0.1"
-        ),
-    ] = None,
-    seeds: Annotated[int, typer.Option(min=1, help="How many draws of each share.")] = 5,
-    unit: Annotated[
-        ValUnit | None, typer.Option(help="What is drawn.", show_default="patient where all images have one")
-    ] = None,
-    stratified: Annotated[
-        bool, typer.Option("--stratified", help="Draw the share of every class separately.")
-    ] = False,
-    variant: Variant = None,
-    target_only: Annotated[
-        bool, typer.Option("--target-only", help="Train without the source's data.")
-    ] = False,
-    target_share: Annotated[
-        float | None,
-        typer.Option(
-            min=0,
-            max=1,
-            help="Classifiers: the share of each training batch that is drawn from the target.",
-            show_default="as many as there are",
-        ),
-    ] = None,
-    source: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DATA",
-            help="What the run was trained on, if its images have moved.",
-            callback=_there,
-        ),
-    ] = None,
-    from_run: Annotated[
-        bool, typer.Option("--from-run", help="Classifiers: start from the weights of the run.")
-    ] = False,
-    as_json: AsJson = False,
-    device: Device = "auto",
-    devices: Devices = 1,
-    workers: Workers = None,
-) -> None:
-    """Adapt a model to another hospital with a share of its labels.
-
-    It is scored on the rest.
-    """
-    if source and target_only:
-        raise WrongUsage(
-            "--source does not apply to --target-only, which uses no data of the source; leave it out"
-        )
-    if target_share is not None and target_only:
-        raise WrongUsage(
-            "--target-share does not apply to --target-only, which trains on the target alone; leave it out"
-        )
-    before = _trained(out, "*/run")
-    found = baselines.adapt_over(
-        baselines.Run.open(run),
-        load_dataset(target, variant=variant),
-        out,
-        tuple(fraction or (0.1,)),
-        seeds,
-        unit=unit and unit.value,  # type: ignore[arg-type]
-        stratified=stratified,
-        with_source=not target_only,
-        start="run" if from_run else "afresh",
-        target_share=target_share,
-        source=load_dataset(source) if source else None,
-        device=device,
-        devices=devices,
-        workers=workers,
-        progress=not as_json,
-    )
-    print(json.dumps(found.to_json(), indent=1) if as_json else found)
-    if not as_json:
-        _say_trained(before, _trained(out, "*/run"))
-
-
-def cross(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN", help="Runs, of any models.")],
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="A folder, for cross.md and cross.json.")],
-    *,
-    targets: Annotated[
-        list[Path],
-        typer.Option(
-            "--targets",
-            metavar="DATA...",
-            help="The data sets to score on, each as a path or NAME:ROOT.",
-            callback=_all_there,
-        ),
-    ],
-    batch_norm: BatchNorm = BatchNorms.run,
-    device: Device = "auto",
-    batch: Batch = 16,
-    workers: Workers = None,
-) -> None:
-    """Score every model on every data set.
-
-    The scores are over the classes that a model and a data set share.
-    """
-    loaded: dict[str, Dataset] = {}
-    for target in targets:
-        ds = load_dataset(target)
-        if ds.name in loaded:
-            raise WrongUsage(
-                f'--targets {target}: another target is called "{ds.name}" too; give each a name of its own: '
-                "pcm-leukemia import DATA NEW --name NAME"
-            )
-        loaded[ds.name] = ds
-    options: dict[str, Any] = {"device": device, "batch": batch, "workers": workers, "progress": True}
-    opened = [baselines.Run.open(run) for run in runs]
-    print(baselines.cross(opened, loaded, out, batch_norm=batch_norm.value, **options))
-
-
-def reproduce(
-    data: Data,
-    out: ResumedFolder,
-    *,
-    all_idb1: Annotated[
-        Path | None,
-        typer.Option(
-            "--all-idb1", metavar="all_idb1:ROOT", help="ALL-IDB1, which has boxes.", callback=_there
-        ),
-    ] = None,
-    lmu: Annotated[
-        Path | None,
-        typer.Option("--lmu", metavar="lmu:ROOT", help="AML-Cytomorphology_LMU.", callback=_there),
-    ] = None,
-    variant: Variant = None,
-    tables: Annotated[
-        list[int] | None, typer.Option(metavar="TABLE...", help="4, 5, 6 or 7.", show_default="all")
-    ] = None,
-    preset: Preset = Presets.paper,
-    seeds: Annotated[
-        int | None, typer.Option(min=1, help="Draws of the target's 10 % in Table 7.", show_default="5")
-    ] = None,
-    seed: Seed = 0,
-    split_name: SplitName = None,
-    device: Device = "auto",
-    devices: Devices = 1,
-    workers: Workers = None,
-) -> None:
-    """Run the paper's experiments, and compare with its numbers.
-
-    DATA is PCM-Leukemia with a split, or data of your own.
-    """
-    if variant is not None and lmu is None:
-        raise WrongUsage("--variant is for --lmu; leave it out")
-    if seeds is not None and tables and 7 not in tables:
-        raise WrongUsage("--seeds is for Table 7; leave it out")
-    targets = {
-        **({"ALL-IDB1": load_dataset(all_idb1)} if all_idb1 else {}),
-        **({"LMU": load_dataset(lmu, variant=variant)} if lmu else {}),
-    }
-    before = _trained(out, "runs/*")
-    found = baselines.reproduce(
-        load_dataset(data, split_name=split_name),
-        out,
-        targets=targets,
-        tables=tuple(tables or (4, 5, 6, 7)),
-        preset=preset.value,
-        seeds=5 if seeds is None else seeds,
-        seed=seed,
-        device=device,
-        devices=devices,
-        workers=workers,
-        progress=True,
-    )
-    print(found)
-    _say_trained(before, _trained(out, "runs/*"))
-
-
 def _changes(pairs: list[str] | None) -> dict[str, str]:
     changes: dict[str, str] = {}
     for pair in pairs or ():
@@ -387,16 +183,6 @@ def _changes(pairs: list[str] | None) -> dict[str, str]:
             raise WrongUsage(f'--set "{pair}": must be KEY=VALUE, such as --set epochs=10')
         changes[key.strip()] = value.strip()
     return changes
-
-
-def _trained(out: Path, pattern: str) -> int:
-    """How many of the runs at a pattern in a folder have come to the end of their training."""
-    return sum(baselines.Run.open(run).done for run in out.glob(pattern) if baselines.is_run(run))
-
-
-def _say_trained(before: int, after: int) -> None:
-    if before:
-        print(f"{before} of {after} runs were already trained; nothing to do for them")
 
 
 def _memory(peak: dict[str, int]) -> str:

@@ -26,6 +26,7 @@ __all__ = [
     "ClipOption",
     "Data",
     "Device",
+    "Devices",
     "Export",
     "Format",
     "ImagesRoot",
@@ -36,6 +37,8 @@ __all__ = [
     "PatientsPattern",
     "PatientsSame",
     "PatientsTag",
+    "Preset",
+    "Presets",
     "RowsOption",
     "Seed",
     "SplitName",
@@ -78,6 +81,14 @@ class ValUnit(StrEnum):
 
     patient = "patient"
     image = "image"
+
+
+class Presets(StrEnum):
+    """How large a run is."""
+
+    paper = "paper"
+    quick = "quick"
+    smoke = "smoke"
 
 
 class BatchNorms(StrEnum):
@@ -204,6 +215,8 @@ Workers = Annotated[
 BatchNorm = Annotated[
     BatchNorms, typer.Option(help="Classifiers: batch-norm statistics of the run, or of the scored cells.")
 ]
+Devices = Annotated[int, typer.Option(min=1, help="How many GPUs.")]
+Preset = Annotated[Presets, typer.Option(help="The paper's numbers, or a smaller run.")]
 Batch = Annotated[int, typer.Option(min=1, help="Images in a batch.")]
 Part = Annotated[
     str | None, typer.Option(metavar="PART", help="The part.", show_default="test; all if there is no split")
