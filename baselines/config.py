@@ -142,7 +142,7 @@ def recorded(name: str, values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _require_choices(values: Mapping[str, Any], struct: type[msgspec.Struct]) -> None:
-    """Refuse a value that is none of those that its setting has."""
+    """Refuse a value that its setting does not allow."""
     for key, kind in get_type_hints(struct).items():
         choices = get_args(kind) if get_origin(kind) is Literal else ()
         if choices and values.get(key) not in choices:

@@ -44,7 +44,8 @@ class Evaluation:
     """The scores of one model, or of the two-stage pipeline, on one part of one data set.
 
     `detection` has a detector's scores on its own task, by its setting ``multi_label``; what is found and missed counts one
-    label for each box. `one_label` is its average precision if a box has only its best label, `classification` a classifier's scores on the annotated cells.
+    label for each box. `one_label` is its average precision if a box has only its best label, `classification` has a
+    classifier's scores on the annotated cells.
     `end_to_end` has the scores of the pipeline over all classes: each white cell is located by the detector and labelled
     by the classifier. There, a cell counts as found by the detector's score, and the product of both scores ranks the cells
     for average precision. `reading` says how the labels of a public data set were read, if there are several ways, and

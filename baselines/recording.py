@@ -77,7 +77,7 @@ def start(
 
 
 def _interrupted(folder: Path, asked: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The record of the interrupted run to resume; None if there is none."""
+    """The record of the interrupted run to resume; None for a new run."""
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         for above in folder.absolute().parents:
             if (above / files.HEADER).is_file() or is_run(above):

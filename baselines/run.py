@@ -157,7 +157,7 @@ class Run:
         kept = self.folder / BEFORE
         if kept.is_dir():
             yield from (store.read(each) for each in sorted(kept.iterdir()) if each.name.isdigit())
-        else:  # the run is of an earlier version, or its weights are of no other run
+        else:  # a run of an earlier version, or weights that come from no run
             yield from learned_by(self.record.get("asked", {}))
 
     def learned(self) -> Iterator[Dataset]:
@@ -198,7 +198,8 @@ class Run:
     def require_unseen(self, ds: Dataset) -> None:
         """Refuse images that the model has learned from, and images of the same patients or groups.
 
-        This includes what the weights that it started from had learned from, in other runs. Images are recognised by the digests of their files, or else by name; `splits.seen` says how.
+        This includes what the weights that it started from had learned from, in other runs. Images are recognised by the
+        digests of their files, or else by name; `splits.seen` says how.
 
         Raises
         ------
@@ -216,7 +217,7 @@ def is_run(folder: str | Path) -> bool:
 
 
 def origin(weights: str) -> Run | None:
-    """The run that weights come from: the one in whose folder they are; None for all other weights."""
+    """The run in whose folder weights are; None for all other weights."""
     path = Path(weights)
     folder = next((each for each in (path, *path.parents[:2]) if is_run(each)), None)
     return None if folder is None or not path.exists() else Run.open(folder)

@@ -84,8 +84,8 @@ def train(
     Warns
     -----
     DataWarning
-        If image files are in more than one part of the split, there is no cell of a class to train on, or `weights` are of
-        a run that has learned from images to be scored.
+        If image files are in more than one part of the split, there is no cell of a class to train on, or `weights` come
+        from a run that has learned from images to be scored.
 
     Raises
     ------
@@ -157,7 +157,7 @@ def _learned_from(ds: Dataset, target: Target | None) -> dict[str, Any]:
 
 
 def _warn_of_test_images(ds: Dataset, weights: str) -> None:
-    """Warn if the weights to start from are of a run that has learned from images of a part to be scored."""
+    """Warn if the weights to start from come from a run that has learned from images of a part to be scored."""
     parent = origin(weights)
     held = [part for part in ds.parts if part not in splits.LEARNED_FROM]
     if parent is None or not held:

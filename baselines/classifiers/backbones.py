@@ -53,7 +53,7 @@ class Backbone:
 
 @dataclass(frozen=True)
 class _Source:
-    """A model, and the names by which timm creates it without and with its own weights ("" if there are none)."""
+    """A model, and the names by which timm creates it without and with its own weights ("" if it has none)."""
 
     architecture: Architecture
     bare: str

@@ -92,7 +92,7 @@ def with_statistics_of(classifier: CellClassifier, batches: Iterable[torch.Tenso
     Parameters
     ----------
     classifier
-        It has batch norms.
+        A classifier with batch norms.
     batches
         Prepared crops, uint8, ``(n, 3, s, s)`` each.
     """

@@ -1,7 +1,7 @@
 """Low-rank adaptation (LoRA, Hu et al., 2021) of a frozen backbone, by peft.
 
-Each linear layer of the backbone gets two small matrices, the product of which is added to its weights. They alone are
-trained, with the head. At the end they are merged into the weights, so that a plain backbone is saved, and predicting
+Each linear layer of the backbone gets two small matrices, whose product is added to its weights. Only they and the head
+are trained. At the end they are merged into the weights, so that a plain backbone is saved, and predicting
 needs no peft.
 """
 
@@ -40,7 +40,7 @@ def require(network: Network, model: str) -> None:
 def linear_layers(network: Network) -> list[str]:
     """The linear layers of the backbone, by name, in the order in which they run.
 
-    Some models hold layers that do not run, but whose weights are used by other layers. LoRA cannot adapt these.
+    Some models have layers that never run themselves, while other layers use their weights. LoRA cannot adapt these.
 
     Examples
     --------
@@ -67,7 +67,7 @@ def linear_layers(network: Network) -> list[str]:
 
 
 def add(network: Network, *, rank: int, alpha: int, seed: int) -> None:
-    """Freeze the backbone of a network, and add to each of its linear layers what is to be trained.
+    """Freeze the backbone of a network, and add two trainable matrices to each of its linear layers.
 
     Parameters
     ----------
@@ -78,7 +78,8 @@ def add(network: Network, *, rank: int, alpha: int, seed: int) -> None:
     alpha
         Their product is multiplied by `alpha` / `rank`.
     seed
-        The seed of the first matrix; the second one begins with zeros, so that the network says the same as before.
+        The seed of the first matrix; the second one begins with zeros, so that at first the
+        output of the network does not change.
     """
     network.freeze(frozen=True)
     config = _peft().LoraConfig(r=rank, lora_alpha=alpha, target_modules=linear_layers(network))
@@ -87,7 +88,7 @@ def add(network: Network, *, rank: int, alpha: int, seed: int) -> None:
 
 
 def merge(network: Network) -> None:
-    """Merge what was added into the weights of the backbone, and release it."""
+    """Merge the matrices into the weights of the backbone, and unfreeze it."""
     network.backbone = network.backbone.merge_and_unload()  # type: ignore[operator]
     network.freeze(frozen=False)
 

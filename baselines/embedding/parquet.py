@@ -88,7 +88,7 @@ def check_out(out: str | Path) -> Path:
     Raises
     ------
     ExportError
-        If it does, or is.
+        If it exists, or is inside such a folder.
     MissingExtra
         If pyarrow is not installed.
     """

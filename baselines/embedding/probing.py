@@ -1,4 +1,4 @@
-"""How much a classifier could make of embeddings: nearest neighbours and a linear probe, as DinoBloom is evaluated.
+"""How well simple classifiers do on embeddings: nearest neighbours and a linear probe, as DinoBloom is evaluated.
 
 The protocol is that of Koch et al. 2024 (arXiv 2404.05022) and of the code beside it, `dinov2/eval`: scikit-learn's
 nearest neighbours with k = 1 and k = 20 by Euclidean distance, and its logistic regression with the L2 penalty
@@ -43,7 +43,7 @@ STEPS = 1000
 
 @dataclass(frozen=True)
 class Probe:
-    """One file of embeddings: the scores on the part test by method, and what is to be known about them."""
+    """One file of embeddings: the scores on the part test by method, and notes on them."""
 
     file: Path
     model: str

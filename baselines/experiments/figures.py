@@ -1,6 +1,6 @@
 """The paper's figures of scores: precision against recall, and the confusion matrix.
 
-Each function draws into a file (.png, .pdf or .svg, by its name) and gives back matplotlib's figure. The same
+Each function draws into a file (.png, .pdf or .svg, by its name) and returns matplotlib's figure. The same
 numbers give the same bytes, whatever style matplotlib is set to: no date and no version is written.
 """
 
