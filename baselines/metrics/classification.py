@@ -47,7 +47,7 @@ class ClassScore:
     """One class against the others, 0 to 1; NaN for 0/0.
 
     Precision is NaN if the class was never predicted, recall if the class has no cells, F1 if both hold.
-    `f1_interval` is None with fewer than two groups, or if no draw contains the class.
+    `f1_interval` is None if fewer than two groups have cells of the class.
     """
 
     label: str
@@ -265,7 +265,7 @@ def score(
         blasts=blasts.score(confusion, drawn, labels),
         calibration=calibration.score(true, chance, sampled, temperature),
         selective=coverage.score(true, chance, sampled),
-        classes=tuple(_of_classes(confusion, drawn, labels)),
+        classes=tuple(_of_classes(tables, drawn, labels)),
         unit="cells" if groups is None else unit,
         groups=len(tables),
         draws=draws,
@@ -300,15 +300,17 @@ def _estimated(measure: Callable[[npt.NDArray[Any]], Floats], confusion: Counts,
     return Estimate(float(measure(confusion[None])[0]), interval(measure(drawn)))
 
 
-def _of_classes(confusion: Counts, drawn: Counts, labels: Sequence[str]) -> Iterator[ClassScore]:
-    """The scores of each class."""
+def _of_classes(tables: Counts, drawn: Counts, labels: Sequence[str]) -> Iterator[ClassScore]:
+    """The scores of each class, from the confusion matrix of each group and of each draw."""
+    confusion, having = tables.sum(axis=0), (tables.sum(axis=2) > 0).sum(axis=0)
     right, cells = np.diagonal(confusion), confusion.sum(axis=1)
     precisions, recalls = (confusions.ratio(right, confusion.sum(axis=axis)).tolist() for axis in (0, 1))
     f1s = confusions.f1s(confusion[None])[0].tolist()
     # a draw without cells of a class says nothing about that class
     drawn_f1s = np.where(drawn.sum(axis=2) > 0, confusions.f1s(drawn), np.nan)
     for row, label in enumerate(labels):
-        between = interval(drawn_f1s[:, row])
+        # one patient's cells do not say how patients differ
+        between = interval(drawn_f1s[:, row]) if having[row] > 1 else None
         yield ClassScore(label, precisions[row], recalls[row], f1s[row], int(cells[row]), between)
 
 

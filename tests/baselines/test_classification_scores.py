@@ -203,6 +203,15 @@ def test_what_does_not_fit(
         score(truths, probabilities, LABELS, groups)
 
 
+def test_a_class_of_one_patient_has_no_interval() -> None:
+    found = score([0, 0, 1, 1, 1], sure([0, 1, 1, 1, 0]), LABELS, ["P1", "P2", "P1", "P1", "P1"])
+    assert found.classes[0].f1_interval is not None
+    assert found.classes[1].support == 3
+    assert found.classes[1].f1_interval is None
+    (row,) = (line for line in str(found).splitlines() if line.startswith(LABELS[1]))
+    assert row.endswith("3")
+
+
 def test_a_thousand_draws_of_many_patients_are_quick() -> None:
     rng = np.random.default_rng(0)
     truths = rng.integers(0, 8, 40_000)
