@@ -86,6 +86,11 @@ class Evaluation:
             **({"pretraining": self.pretraining} if self.pretraining else {}),
         }
 
+    def _repr_html_(self) -> str:
+        from pcm_leukemia.baselines import evaluation_html
+
+        return evaluation_html.of_evaluation(self)
+
     def __str__(self) -> str:
         titles = {
             "as a detector": self.detection,

@@ -76,6 +76,11 @@ class Dataset:
             f"{len(self.cells):,} cells, {len(self.taxonomy.labels)} labels)"
         )
 
+    def _repr_html_(self) -> str:
+        from pcm_leukemia import notebook
+
+        return notebook.of_dataset(self)
+
     # What it holds
 
     def __len__(self) -> int:

@@ -292,6 +292,11 @@ class Split:
         parts = "".join(f", {part} {images[part]:,}" for part in self.parts)
         return f"Split({self.name}: {len(self.part_of):,} images{parts})"
 
+    def _repr_html_(self) -> str:
+        from pcm_leukemia import notebook
+
+        return notebook.of_split(self)
+
     @classmethod
     def from_record(
         cls,

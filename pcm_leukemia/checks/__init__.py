@@ -79,6 +79,11 @@ class Checked:
         lines.append(f"{len(self.problems):,} problems, {len(self.warnings):,} warnings")
         return "\n".join(lines)
 
+    def _repr_html_(self) -> str:
+        from pcm_leukemia import notebook
+
+        return notebook.of_checked(self)
+
     def to_json(self) -> dict[str, object]:
         """Every finding, and the counts by kind."""
         return {

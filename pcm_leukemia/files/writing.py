@@ -78,6 +78,11 @@ class Report:
         lines += [f"  problem: {problem}" for problem in self.problems]
         return "\n".join(lines)
 
+    def _repr_html_(self) -> str:
+        from pcm_leukemia import notebook
+
+        return notebook.of_report(self)
+
     def to_json(self) -> dict[str, object]:
         """The report as plain dictionaries, without the path."""
         return {
