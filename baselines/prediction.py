@@ -9,15 +9,14 @@ from itertools import chain, count
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, NamedTuple
 
-import PIL.Image
-
 from pcm_leukemia import bare_images, converters, sources
 from pcm_leukemia import images as pixels_of
-from pcm_leukemia.baselines import inference, pictures
+from pcm_leukemia.baselines import inference
 from pcm_leukemia.baselines.run import Run
 from pcm_leukemia.baselines.two_stage import TwoStage
 from pcm_leukemia.converters import coco, cvat
 from pcm_leukemia.dataset import Dataset
+from pcm_leukemia.drawing import Drawn, draw
 from pcm_leukemia.files import IMAGE_SUFFIXES, Report, check_target, new_folder
 from pcm_leukemia.loading import load_dataset
 from pcm_leukemia.schema import ImageId, Taxonomy
@@ -233,17 +232,17 @@ def _write_pictures(
     with new_folder(out, report.format) as folder:
         for image, name in zip(ds.images, _picture_names(image.id for image in ds.images), strict=True):
             boxes = [
-                pictures.Drawn(
+                Drawn(
                     (one.box.x1, one.box.y1, one.box.x2, one.box.y2),
                     f"{one.label} {one.score:.2f}",
                     one.label,
                 )
                 for one in reversed(shown[image.id])  # the best is on top
             ]
-            drawn = pictures.draw(pixels_of.load(files, image), boxes, ds.taxonomy.labels)
+            picture = draw(pixels_of.load(files, image), boxes)
             target = folder / name
             target.parent.mkdir(parents=True, exist_ok=True)
-            PIL.Image.fromarray(drawn).save(target, quality=90)
+            picture.save(target, quality=90)
         report.leave_in(folder)
     return report
 

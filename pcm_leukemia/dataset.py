@@ -1,7 +1,7 @@
 """`Dataset`, the one noun of the package, and the rules that its rows must keep.
 
 Its verbs (`task`, `relabel`, `select`, `with_split`, `part`) return a `Dataset`, so everything that
-takes a data set also takes their results.
+takes a data set also takes their results. `show`, `gallery` and `compare` return pictures.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from pcm_leukemia.taxonomy import check_classes
 
 if TYPE_CHECKING:
     import pandas as pd
+    import PIL.Image
 
 __all__ = ["Dataset"]
 
@@ -194,6 +195,124 @@ class Dataset:
             for cell in self.cells_of(image)
         ]
         return pd.DataFrame(rows)
+
+    # Its pictures; pcm_leukemia.drawing draws them
+
+    def show(self, image: Image | str, *, cells: bool = True, width: int | None = None) -> PIL.Image.Image:
+        """A frame with its cells: an outline and a tag in the colour of its class for each.
+
+        A tag that would hide most of a cell wherever it is put is left out.
+
+        Parameters
+        ----------
+        image
+            The image, its id, or the end of its path if no other image has the same.
+        cells
+            Whether to draw the cells.
+        width
+            Shrink the frame to this width in pixels before drawing, if it is wider.
+
+        Raises
+        ------
+        DataNotFound
+            If the data set has no image files, or this one is missing.
+        CorruptFile
+            If the file cannot be decoded, or has another size than recorded.
+        ValueError
+            If no image of the data can be meant, or several; or the width is not 1 or more.
+
+        Examples
+        --------
+        >>> import pcm_leukemia as pcm
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     ds = pcm.load_dataset(pcm.sample.write(f"{folder}/export.zip", patients=1, images=1))
+        ...     ds.show(ds.images[0], width=400).size
+        (400, 225)
+        """
+        from pcm_leukemia import drawing
+
+        return drawing.show(self, image, cells=cells, width=width)
+
+    def gallery(
+        self, label: str | None = None, *, n: int = 24, seed: int = 0, padding: int = 10
+    ) -> PIL.Image.Image:
+        """A sheet of crops with their classes, drawn evenly over classes and patients.
+
+        Parameters
+        ----------
+        label
+            The class; by default all classes.
+        n
+            The most crops on the sheet.
+        seed
+            The same seed chooses the same cells.
+        padding
+            Pixels around each box, 0 or more. Cells that are points get 40 at least.
+
+        Raises
+        ------
+        DataNotFound
+            If the data set has no image files, or one of them is missing.
+        CorruptFile
+            If a file cannot be decoded, or has another size than recorded.
+        ValueError
+            If the label is not a class, the data have no such cells, or a number is too small.
+
+        Examples
+        --------
+        >>> import pcm_leukemia as pcm
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     ds = pcm.load_dataset(pcm.sample.write(f"{folder}/export.zip", patients=1, images=1))
+        ...     ds.gallery(n=2).size
+        (338, 192)
+        """
+        from pcm_leukemia import drawing
+
+        return drawing.gallery(self, label, n=n, seed=seed, padding=padding)
+
+    def compare(
+        self, other: Dataset, image: Image | str | None = None, *, iou: float = 0.5, width: int | None = None
+    ) -> PIL.Image.Image:
+        """Two annotations of one frame: cells on which both agree are thin, the others are marked.
+
+        Cells are matched as `review.diff` matches them. A legend is below the frame.
+
+        Parameters
+        ----------
+        other
+            The same images with the same classes, annotated again.
+        image
+            The image, as in `show`; by default the one in which most cells differ.
+        iou
+            The lowest IoU at which two boxes are one cell.
+        width
+            As in `show`.
+
+        Raises
+        ------
+        InvalidDataset
+            If the two have different classes, no image in common, or images with the same id but different sizes.
+        DataNotFound
+            If neither data set has image files, or this one is missing.
+        CorruptFile
+            If the file cannot be decoded, or has another size than recorded.
+        ValueError
+            If the image is not in both, or a number is out of its range.
+
+        Examples
+        --------
+        >>> import pcm_leukemia as pcm
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     ds = pcm.load_dataset(pcm.sample.write(f"{folder}/export.zip", patients=1, images=1))
+        ...     ds.compare(ds.select(labels=["Other"]), width=400).width
+        400
+        """
+        from pcm_leukemia import drawing
+
+        return drawing.compare(self, other, image, iou=iou, width=width)
 
     # Its verbs: each returns a new Dataset
 

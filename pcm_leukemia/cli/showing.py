@@ -1,0 +1,58 @@
+"""The command that draws a frame; nothing is decided here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pcm_leukemia.cli.decoding import decodes_images
+from pcm_leukemia.cli.options import (
+    ClipOption,
+    Data,
+    ImagesRoot,
+    MapOption,
+    RowsOption,
+    TaxonomyOption,
+    WrongUsage,
+    load,
+)
+from pcm_leukemia.files import new_file
+
+__all__ = ["add_to"]
+
+_KINDS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
+
+
+def add_to(app: typer.Typer) -> None:
+    """Give the command line this command."""
+    app.command()(decodes_images(show))
+
+
+def show(
+    data: Data,
+    image: Annotated[
+        str, typer.Argument(metavar="IMAGE", help="Its id, or the end of its path.", show_default=False)
+    ],
+    out: Annotated[Path, typer.Argument(metavar="OUT.png", help="A .png or .jpg.", show_default=False)],
+    *,
+    cells: Annotated[bool, typer.Option("--cells/--no-cells", help="Draw the cells.")] = True,
+    width: Annotated[
+        int | None, typer.Option(min=1, help="Shrink to this width in pixels.", show_default="as it is")
+    ] = None,
+    taxonomy: TaxonomyOption = None,
+    label_map: MapOption = None,
+    clip: ClipOption = False,
+    images_root: ImagesRoot = None,
+    rows: RowsOption = None,
+) -> None:
+    """Draw an image with its cells."""
+    kind = _KINDS.get(out.suffix.lower())
+    if kind is None:
+        raise WrongUsage(f"{out}: pictures are written as {', '.join(_KINDS)}; give the file such an ending")
+    ds = load(data, taxonomy, label_map, clip=clip, images_root=images_root, rows=rows, check_images=False)
+    picture = ds.show(image, cells=cells, width=width)
+    with new_file(out) as work:
+        picture.save(work, kind, quality=90)
+    print(f"{out}: {picture.width} x {picture.height} pixels")
