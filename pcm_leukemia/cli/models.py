@@ -25,6 +25,7 @@ from pcm_leukemia.cli.options import (
     Tasks,
     Workers,
     WrongUsage,
+    there,
 )
 from pcm_leukemia.cli.resuming import says_what_was_trained
 from pcm_leukemia.loading import load_dataset
@@ -138,7 +139,8 @@ def predict(
         typer.Argument(metavar="RUN", help="A detector's run; and a classifier's, for two stages."),
     ],
     images: Annotated[
-        Path, typer.Argument(metavar="IMAGES", exists=True, help="A folder or zip of images, or a data set.")
+        Path,
+        typer.Argument(metavar="IMAGES", callback=there, help="A folder or zip of images, or a data set."),
     ],
     out: Annotated[Path, typer.Argument(metavar="OUT", help="A new folder; for CVAT a new zip.")],
     *,

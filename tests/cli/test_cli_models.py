@@ -163,6 +163,17 @@ def test_a_cell_of_a_low_score_is_shown_if_it_is_asked_for(
     assert given.get("threshold") == kept_from
 
 
+def test_cells_are_found_in_a_public_data_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_of(tmp_path / "run")
+    monkeypatch.setattr(prediction, "images_at", str)
+    monkeypatch.setattr(prediction, "predict", lambda _, images, **__: (images, NINE))
+    monkeypatch.setattr(prediction, "write", lambda predicted, *_, **__: predicted)
+    words = ("predict", tmp_path / "run", "all_idb1:ROOT", tmp_path / "out")
+    assert typed(capsys, monkeypatch, *words).strip() == "all_idb1:ROOT"
+
+
 def test_the_lowest_score_is_for_detectors(run: Run, data: Path, tmp_path: Path) -> None:
     run_of(tmp_path / "run")
     refused = run("evaluate", tmp_path / "run", data, "--threshold", "0.5")
