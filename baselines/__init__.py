@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pcm_leukemia.baselines.experiments.adaptation import adapt, adapt_over
     from pcm_leukemia.baselines.experiments.cross_domain import cross
     from pcm_leukemia.baselines.experiments.reproduction import reproduce
+    from pcm_leukemia.baselines.experiments.score_figures import draw_scores
     from pcm_leukemia.baselines.prediction import predict
     from pcm_leukemia.baselines.run import Run, is_run
     from pcm_leukemia.baselines.training import train
@@ -44,6 +45,7 @@ __all__ = [
     "compare",
     "cross",
     "cross_validate",
+    "draw_scores",
     "embed",
     "evaluate",
     "evaluate_two_stage",
@@ -72,6 +74,7 @@ _HOME = {
     "compare": "comparison",
     "cross": "experiments.cross_domain",
     "cross_validate": "cross_validation",
+    "draw_scores": "experiments.score_figures",
     "embed": "embedding",
     "evaluate": "evaluation",
     "evaluate_two_stage": "evaluation",

@@ -42,7 +42,7 @@ def draw_reliability(panels: Mapping[str, Calibration], path: str | Path) -> Fig
     file = _checked(panels, path)
     rows, columns = -(-len(panels) // _IN_A_ROW), min(len(panels), _IN_A_ROW)
     with style.context(["default", STYLE]):
-        figure = Figure(figsize=(3.8 * columns + 0.4, 4.0 * rows + 0.2), layout="constrained")
+        figure = Figure(figsize=(3.8 * columns + 0.4, 4.6 * rows + 0.2), layout="constrained")
         every = figure.subplots(rows, columns, squeeze=False).flat
         for axes, (title, calibration) in zip(every, panels.items(), strict=False):
             _reliability(axes, calibration)
@@ -116,7 +116,7 @@ def _reliability(axes: Axes, calibration: Calibration) -> None:
             label=f"{name}: ECE {percent(each.ece.value)} %",
         )
     axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="confidence", ylabel="accuracy", aspect="equal")
-    axes.legend(loc="upper left", fontsize=8)
+    drawing.legend_below(axes)
 
 
 def _coverage(axes: Axes, name: str, selective: Selective, number: int) -> None:

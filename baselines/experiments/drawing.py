@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from pcm_leukemia.colours import CLASSES
 from pcm_leukemia.files import new_file
 
-__all__ = ["COLOURS", "DASHES", "STYLE", "place", "plain", "save"]
+__all__ = ["COLOURS", "DASHES", "STYLE", "legend_below", "literal", "place", "plain", "save"]
 
 COLOURS = tuple(CLASSES.values())
 """The colours of lines that are not classes, such as models."""
@@ -51,7 +52,13 @@ def save(figure: Figure, file: Path) -> None:
     form = file.suffix[1:].lower()
     file.parent.mkdir(parents=True, exist_ok=True)
     with new_file(file) as work:
-        figure.savefig(work, format=form, metadata=_NO_DATE[form])
+        # tight: a legend or title beyond the planned size makes the figure larger and is not cut off
+        figure.savefig(work, format=form, metadata=_NO_DATE[form], bbox_inches="tight")
+
+
+def legend_below(axes: Axes, *, title: str = "") -> None:
+    """A legend below a panel, where it hides no line."""
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2, title=title, fontsize=8)
 
 
 def plain(name: str) -> str:
@@ -62,4 +69,15 @@ def plain(name: str) -> str:
     >>> plain("macro_f1")
     'macro f1'
     """
-    return name.replace("_", " ")
+    return literal(name.replace("_", " "))
+
+
+def literal(text: str) -> str:
+    r"""A text in which matplotlib does not take dollar signs for a formula.
+
+    Examples
+    --------
+    >>> print(literal("$5 to $6"))
+    \$5 to \$6
+    """
+    return text.replace("$", r"\$")

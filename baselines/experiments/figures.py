@@ -50,7 +50,7 @@ def draw_curves(panels: Mapping[str, DetectionScores], path: str | Path, *, iou:
         raise ValueError(f"{path}: no scores to draw; give one panel or more")
     file = drawing.place(path)
     with style.context(["default", STYLE]):
-        figure = Figure(figsize=(4.4 * len(panels) + 0.4, 4.6), layout="constrained")
+        figure = Figure(figsize=(4.4 * len(panels) + 0.4, 5.8), layout="constrained")
         axes = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
         for column, (title, scores) in enumerate(panels.items()):
             _curves(axes[column], scores, mean=iou == "mean")
@@ -164,7 +164,8 @@ def _curves(axes: Axes, scores: DetectionScores, *, mean: bool) -> None:
         whole = _percent(scores.overall.ap if mean else scores.overall.ap50)
         axes.plot(recall, np.mean(curves, axis=0), color="black", linewidth=2.6, label=f"mean  {whole}")
     axes.set(xlim=(0, 1), ylim=(0, 1.03), xlabel="recall", aspect="equal")
-    axes.legend(loc="lower left", title="AP, IoU 0.50 to 0.95" if mean else "AP at IoU 0.5", fontsize=8)
+    if scores.curves:
+        drawing.legend_below(axes, title="AP, IoU 0.50 to 0.95" if mean else "AP at IoU 0.5")
 
 
 def _grid(axes: Axes, shape: tuple[int, ...]) -> None:

@@ -24,6 +24,7 @@ from pcm_leukemia.cli.options import (
     Workers,
     WrongUsage,
 )
+from pcm_leukemia.files import check_target
 from pcm_leukemia.loading import load_dataset
 
 __all__ = ["add_to"]
@@ -49,6 +50,9 @@ def evaluate(
     part: Part = None,
     threshold: Threshold = None,
     batch_norm: BatchNorm = BatchNorms.run,
+    figures: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Draw the scores into a new folder.")
+    ] = None,
     as_json: AsJson = False,
     variant: Variant = None,
     split_name: SplitName = None,
@@ -61,6 +65,8 @@ def evaluate(
     Two runs, a detector's and a classifier's, are scored as a two-stage pipeline.
     """
     opened = [baselines.Run.open(run) for run in runs]
+    if figures:
+        check_target(figures, "figures")  # before the work
     ds = load_dataset(data, split_name=split_name, variant=variant)
     options: dict[str, Any] = {"device": device, "batch": batch, "workers": workers, "progress": not as_json}
     options |= _threshold(threshold, opened)
@@ -74,6 +80,10 @@ def evaluate(
     else:
         raise WrongUsage("give one run, or a detector's and a classifier's")
     print(json.dumps(found.to_json(), ensure_ascii=False, indent=1) if as_json else found)
+    if figures:
+        report = baselines.draw_scores(found, figures)
+        if not as_json:
+            print(report)
 
 
 def compare(

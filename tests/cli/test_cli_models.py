@@ -12,8 +12,10 @@ import pytest
 from commands import Run
 
 from pcm_leukemia import cli, sample, store
-from pcm_leukemia.baselines import prediction, training
+from pcm_leukemia.baselines import evaluation, prediction, training
+from pcm_leukemia.baselines.evaluation import Evaluation
 from pcm_leukemia.baselines.experiments import adaptation, reproduction
+from pcm_leukemia.baselines.metrics import classification
 from pcm_leukemia.baselines.run import Run as TrainedRun
 from pcm_leukemia.cvat import read
 from pcm_leukemia.taxonomy import NINE
@@ -179,3 +181,30 @@ def test_the_lowest_score_is_for_detectors(run: Run, data: Path, tmp_path: Path)
     refused = run("evaluate", tmp_path / "run", data, "--threshold", "0.5")
     assert (refused.status, refused.out) == (2, "")
     assert "--threshold is for detectors; leave it out" in refused.err
+
+
+def test_evaluate_draws_what_it_scored(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_of(tmp_path / "run")
+    scores = classification.score([0, 1, 1], [[0.9, 0.1], [0.4, 0.6], [0.2, 0.8]], ("A", "B"), draws=0)
+    scored = Evaluation((tmp_path / "run",), "sample", "test", "f", classification=scores)
+    monkeypatch.setattr(evaluation, "evaluate", lambda *_, **__: scored)
+    words = ("evaluate", tmp_path / "run", data, "--figures", tmp_path / "figures")
+    told = typed(capsys, monkeypatch, *words)
+    assert told.startswith(str(scored))
+    assert "3 figures: classifier-confusion.png" in told
+    assert len(list((tmp_path / "figures").glob("*.png"))) == 3
+    assert json.loads(typed(capsys, monkeypatch, *words, "--json")) == json.loads(
+        json.dumps(scored.to_json())
+    )
+
+
+def test_a_folder_for_figures_is_refused_before_the_work(
+    run: Run, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_of(tmp_path / "run")
+    monkeypatch.setattr(evaluation, "evaluate", lambda *_, **__: pytest.fail("scored"))
+    refused = run("evaluate", tmp_path / "run", data, "--figures", tmp_path)
+    assert (refused.status, refused.out) == (1, "")
+    assert f'{tmp_path}: holds "data", which pcm-leukemia did not write; name a new folder' in refused.err
