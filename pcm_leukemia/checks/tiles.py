@@ -225,7 +225,7 @@ def _short(name: str) -> str:
 
 
 def shortened(text: str, width: float, font: Font) -> str:
-    """A text that is at most `width` pixels wide, with its middle left out, in characters that the font has.
+    """A text on one line of at most `width` pixels, with its middle left out, in characters that the font has.
 
     Examples
     --------
@@ -233,7 +233,8 @@ def shortened(text: str, width: float, font: Font) -> str:
     >>> shortened("train/P001/smear-0001.png", 100, font), shortened("a.png", 100, font)
     ('train/...01.png', 'a.png')
     """
-    plain = text.encode("latin-1", "replace").decode("latin-1")
+    line = "".join(each if each.isprintable() else " " for each in text)
+    plain = line.encode("latin-1", "replace").decode("latin-1")
     kept, fitting = len(plain), plain
     while kept > 2 and font.getlength(fitting) > width:
         kept -= 1

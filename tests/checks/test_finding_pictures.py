@@ -301,3 +301,4 @@ def test_long_names_are_shortened_in_the_middle() -> None:
         assert short.startswith("Sta")
         assert short.endswith("png")
     assert tiles.shortened("急性白血病.png", 470, font) == "?????.png"
+    assert tiles.shortened("two\nlines", 470, font) == "two lines"
