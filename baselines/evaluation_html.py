@@ -66,8 +66,8 @@ def _detector(title: str, scores: DetectionScores | None) -> Iterable[Element]:
         f"{sum(scores.cells.values()):,} cells",
     )
     yield table(
-        "score, %",
-        ["", "95 % interval"],
+        "measure",
+        ["score, %", "95 % interval"],
         [
             ("mAP 50-95", [_score(whole.ap), _between(whole.interval)]),
             ("AP50", [_score(whole.ap50), _between(whole.interval50)]),
@@ -108,8 +108,8 @@ def _classifier(scores: ClassificationScores | None) -> Iterable[Element]:
         "weighted F1": scores.weighted_f1,
     }
     yield table(
-        "score, %",
-        ["", "95 % interval"],
+        "measure",
+        ["score, %", "95 % interval"],
         [(name, [_score(value), _between(interval)]) for name, (value, interval) in estimates.items()],
     )
     yield facts(scores.how_sure)

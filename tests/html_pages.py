@@ -29,7 +29,7 @@ _ATTRIBUTES = {"alt", "open", "scope", "src", "style", "title"}
 
 
 class Page(HTMLParser):
-    """A page that has been read: its text, its images, and its table rows as lists of texts."""
+    """A page that has been read: its texts, images, code, and table rows as lists of texts."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -38,6 +38,7 @@ class Page(HTMLParser):
         self.styles: list[str] = []
         self.images: list[str] = []
         self.rows: list[list[str]] = []
+        self.codes: list[str] = []
         self.feed(html)
         self.close()
         assert self.open == []
@@ -70,6 +71,8 @@ class Page(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         self.texts.append(data)
+        if self.open[-1] == "code":
+            self.codes.append(data)
         if {"td", "th"} & {*self.open}:
             self.rows[-1][-1] += data
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 
@@ -89,7 +90,7 @@ def _classes(ds: Dataset) -> Element:
             "images": {part: found.images for part, found in columns.items()},
         },
         total="cells",
-        colours={label: colours.of_label(label) for label in ds.counts},
+        colours={label: colours.of_label(label) for found in columns.values() for label in found.cells},
     )
 
 
@@ -136,15 +137,20 @@ def _doubts(ds: Dataset) -> Iterator[str]:
 
 def _next(ds: Dataset) -> Element:
     if ds.split is not None:
-        way = (
-            (f'ds.part("{clipped(ds.parts[0])}")', "the images and cells of one part") if ds.images else None
-        )
+        part = json.dumps(clipped(ds.parts[0]), ensure_ascii=False) if ds.parts else '"train"'
+        way = (f"ds.part({part})", "the images and cells of one part")
     elif ds.patients:
         way = ("ds.with_split(pcm.splits.by_patient(ds))", "splits the images by patient")
     else:
         way = ("pcm.load_dataset(path, patients=...)", "reads patient ids from the paths of the images")
+    drawn = ds.root is not None and any(image.file for image in ds.images)
     return hint(
+        *(
+            [("ds.gallery()", "more cells"), ("ds.show(ds.images[0])", "an image with its boxes")]
+            if drawn
+            else []
+        ),
         ("pcm.checks.check(ds)", "looks for leaks, copies, odd boxes and identifiers"),
-        *([way] if way else []),
+        way,
         ('pcm.converters.yolo.write(ds, "yolo")', "writes them for training; so do coco, crops, ..."),
     )
