@@ -14,12 +14,13 @@ import PIL.ImageFont
 from pcm_leukemia.checks.findings import Finding
 from pcm_leukemia.colours import FOUND, MISSED
 from pcm_leukemia.dataset import Dataset
+from pcm_leukemia.drawing import shortened
 from pcm_leukemia.errors import PcmError
 from pcm_leukemia.images import Files, crop_corners, load
 from pcm_leukemia.schema import Cell, Image, ImageId
 from pcm_leukemia.shapes import Box
 
-__all__ = ["FIRST", "LINE", "MOST", "PICTURED", "SECOND", "SIDE", "Shown", "draw", "shortened", "shown"]
+__all__ = ["FIRST", "LINE", "MOST", "PICTURED", "SECOND", "SIDE", "Shown", "draw", "shown"]
 
 PICTURED = frozenset(
     {
@@ -41,8 +42,6 @@ MARGIN = 50
 """Pixels of the image that are shown around a cell's box."""
 FIRST, SECOND = FOUND, MISSED
 """The colours of a box, and of one to compare it with."""
-
-Font = PIL.ImageFont.FreeTypeFont | PIL.ImageFont.ImageFont
 
 
 class _Line(NamedTuple):
@@ -222,21 +221,3 @@ def _write(sheet: PIL.Image.Image, left: int, lines: Sequence[_Line]) -> None:
 def _short(name: str) -> str:
     """A label or a patient's id, so short that the rest of its line stays readable."""
     return name if len(name) <= 28 else f"{name[:13]}...{name[-12:]}"
-
-
-def shortened(text: str, width: float, font: Font) -> str:
-    """A text on one line of at most `width` pixels, with its middle left out, in characters that the font has.
-
-    Examples
-    --------
-    >>> font = PIL.ImageFont.load_default(14)
-    >>> shortened("train/P001/smear-0001.png", 100, font), shortened("a.png", 100, font)
-    ('train/...01.png', 'a.png')
-    """
-    line = "".join(each if each.isprintable() else " " for each in text)
-    plain = line.encode("latin-1", "replace").decode("latin-1")
-    kept, fitting = len(plain), plain
-    while kept > 2 and font.getlength(fitting) > width:
-        kept -= 1
-        fitting = f"{plain[: (kept + 1) // 2]}...{plain[-(kept // 2) :]}"
-    return fitting

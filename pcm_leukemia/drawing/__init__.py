@@ -6,5 +6,6 @@ from pcm_leukemia.drawing.boxes import Drawn, draw, of_cells
 from pcm_leukemia.drawing.comparing import compare
 from pcm_leukemia.drawing.frames import show
 from pcm_leukemia.drawing.sheets import gallery
+from pcm_leukemia.drawing.tags import shortened
 
-__all__ = ["Drawn", "compare", "draw", "gallery", "of_cells", "show"]
+__all__ = ["Drawn", "compare", "draw", "gallery", "of_cells", "shortened", "show"]

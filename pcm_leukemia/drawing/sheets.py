@@ -106,5 +106,5 @@ def _tile(cut: PIL.Image.Image, cell: Cell) -> PIL.Image.Image:
     pen, font = PIL.ImageDraw.Draw(tile), PIL.ImageFont.load_default(14)
     colour = of_label(cell.label)
     pen.rectangle((0, _SIDE, _SIDE, _SIDE + _CAPTION), fill=colour)
-    pen.text((4, _SIDE + 1), shortened(cell.label, font, _SIDE - 8), text_on(colour), font)
+    pen.text((4, _SIDE + 1), shortened(cell.label, _SIDE - 8, font), text_on(colour), font)
     return tile

@@ -42,22 +42,25 @@ def font_for(size: tuple[int, int]) -> PIL.ImageFont.FreeTypeFont | PIL.ImageFon
     return PIL.ImageFont.load_default(max(round(max(size) / 75), _SMALLEST))
 
 
-def shortened(text: str, font: Font, room: float) -> str:
-    r"""The text on one line in letters that the font has, cut at its end to fit into `room` pixels.
+def shortened(text: str, width: float, font: Font) -> str:
+    r"""A text on one line of at most `width` pixels, with its middle left out, in characters that the font has.
 
     Examples
     --------
-    >>> shortened("Myeloblast\nAML", PIL.ImageFont.load_default(11), 200)
-    'Myeloblast AML'
-    >>> shortened("Myeloblast_AML" * 9, PIL.ImageFont.load_default(11), 60)
-    'Myelobla...'
+    >>> font = PIL.ImageFont.load_default(14)
+    >>> shortened("train/P001/smear-0001.png", 100, font), shortened("a\nb.png", 100, font)
+    ('train/...01.png', 'a b.png')
     """
     line = "".join(each if each.isprintable() else " " for each in text)
-    plain = line.encode("latin-1", "replace").decode("latin-1")  # Pillow's font has no other letters
-    kept = plain[: int(room)]
-    while kept and font.getlength(kept if kept == plain else f"{kept}...") > room:
-        kept = kept[:-1]
-    return kept if kept == plain else f"{kept}..."
+    plain = line.encode("latin-1", "replace").decode("latin-1")
+    kept, fitting = len(plain), plain
+    if kept > width:  # no letter is as narrow as a pixel
+        kept = max(int(width), 2)
+        fitting = f"{plain[: (kept + 1) // 2]}...{plain[-(kept // 2) :]}"
+    while kept > 2 and font.getlength(fitting) > width:
+        kept -= 1
+        fitting = f"{plain[: (kept + 1) // 2]}...{plain[-(kept // 2) :]}"
+    return fitting
 
 
 def write_tags(picture: PIL.Image.Image, tags: Sequence[Tag]) -> None:
@@ -69,7 +72,7 @@ def write_tags(picture: PIL.Image.Image, tags: Sequence[Tag]) -> None:
     for tag in tags:
         if not tag.text:
             continue
-        text = shortened(tag.text, font, room)
+        text = shortened(tag.text, room, font)
         _, _, wide, high = pen.textbbox((0, 0), text, font=font)
         corners = _corners(tag.place, (wide + 4, high + 4), picture.size)
         hides = hidden + _overlap(corners, cells) / np.maximum(_area(cells), 1)
@@ -89,7 +92,7 @@ def legend(lines: Iterable[tuple[str, int, str]], width: int) -> PIL.Image.Image
     for number, (colour, line, text) in enumerate(given):
         top = 4 + number * high
         pen.rectangle((4, top + 2, 4 + 2 * high, top + high - 3), outline=colour, width=line)
-        pen.text((2 * high + 12, top), shortened(text, font, width - 2 * high - 16), "black", font)
+        pen.text((2 * high + 12, top), shortened(text, width - 2 * high - 16, font), "black", font)
     return strip
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import PIL.Image
+import PIL.ImageFont
 import pytest
 
 from pcm_leukemia import IGNORE, Box, Cell
 from pcm_leukemia.colours import CLASSES, IGNORED, of_label, rgb
-from pcm_leukemia.drawing import Drawn, draw, of_cells
+from pcm_leukemia.drawing import Drawn, draw, of_cells, shortened
 from pcm_leukemia.images import Pixels
 from pcm_leukemia.schema import ImageId
 from pcm_leukemia.shapes import Ellipse, Mask, Point, Polygon, RotatedBox, Shape
@@ -192,3 +193,15 @@ def test_the_image_is_left_as_it_is() -> None:
     image.flags.writeable = False
     assert isinstance(draw(image, [Drawn((0, 0, 9, 9), "a", "a")]), PIL.Image.Image)
     assert image.min() == 255
+
+
+def test_long_names_are_shortened_in_the_middle() -> None:
+    font = PIL.ImageFont.load_default(14)
+    name = f"Station 7/{'x' * 200}/0001.png"
+    for width in (60, 200, 470):
+        short = shortened(name, width, font)
+        assert font.getlength(short) <= width
+        assert short.startswith("Sta")
+        assert short.endswith("png")
+    assert shortened("急性白血病.png", 470, font) == "?????.png"
+    assert shortened("two\nlines", 470, font) == "two lines"
