@@ -242,7 +242,7 @@ def _write_pictures(
             picture = draw(pixels_of.load(files, image), boxes)
             target = folder / name
             target.parent.mkdir(parents=True, exist_ok=True)
-            picture.save(target, quality=90)
+            picture.save(target, quality=90, subsampling=0)  # thin lines keep their colours
         report.leave_in(folder)
     return report
 

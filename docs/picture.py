@@ -13,12 +13,10 @@ import PIL.ImageDraw
 import PIL.ImageFont
 
 import pcm_leukemia as pcm
+from pcm_leukemia.colours import PARTS
 
 OUT = Path(__file__).with_name("main-job.jpg")
 WIDTH, SMEAR, CROP, MARGIN = 1200, 675, 96, 12
-COLOURS = ("#7a5cff", "#e8507a", "#2b2b8f", "#ff6a3d", "#1d6fe0", "#5f7aa8", "#b03fc8", "#a0185f", "#707070")
-PARTS = {"train": "#3b7dd8", "val": "#e0a030", "test": "#c0392b"}
-INK = "#222222"
 
 
 def main() -> None:
@@ -29,20 +27,12 @@ def main() -> None:
         ds = ds.with_split(pcm.splits.by_patient(ds, seed=0))
         image = max(ds.images, key=lambda each: len({cell.label for cell in ds.cells_of(each)}))
         pixels = pcm.images.load(pcm.images.Files(export), image)
+        smear = ds.show(image, width=WIDTH)
     picture = PIL.Image.new("RGB", (WIDTH, SMEAR + CROP + 3 * MARGIN + 90), "white")
     pen = PIL.ImageDraw.Draw(picture)
-    smear = PIL.Image.fromarray(pixels).resize((WIDTH, SMEAR), PIL.Image.Resampling.LANCZOS)
     picture.paste(smear, (0, 0))
-    scale = WIDTH / image.width
     for number, cell in enumerate(ds.cells_of(image)):
-        colour = COLOURS[ds.taxonomy.ids[cell.label]]
-        box = cell.box
-        pen.rectangle(
-            [scale * box.x1, scale * box.y1, scale * box.x2, scale * box.y2], outline=colour, width=3
-        )
-        above = scale * box.y1 - 18 if box.y1 > 40 else scale * box.y2 + 2
-        text(pen, (scale * box.x1, above), cell.label, colour, 15)
-        crop = PIL.Image.fromarray(pcm.images.crop(pixels, box)).resize((CROP, CROP))
+        crop = PIL.Image.fromarray(pcm.images.crop(pixels, cell.box)).resize((CROP, CROP))
         picture.paste(crop, (MARGIN + number * (CROP + MARGIN), SMEAR + MARGIN))
     patients(pen, ds, SMEAR + CROP + 3 * MARGIN)
     picture.save(OUT, quality=85)
@@ -56,20 +46,18 @@ def patients(pen: PIL.ImageDraw.ImageDraw, ds: pcm.Dataset, top: int) -> None:
     for part, colour in PARTS.items():
         rows = ds.part(part)
         title = f"{part}: {len(rows.patients)} patients, {len(rows.images)} images"
-        text(pen, (left, top), title, colour, 17)
+        text(pen, (left, top), title, 17)
         for patient in rows.patients:
             images = [image for image in rows.images if image.patient == patient.id]
             right = left + room * len(images) / len(ds.images)
             pen.rectangle([left, top + 30, right, top + 62], fill=colour)
-            text(pen, (left + 4, top + 66), f"{patient.id[-4:]}", INK, 13)
+            text(pen, (left + 4, top + 66), f"{patient.id[-4:]}", 13)
             left = right + 4
 
 
-def text(
-    pen: PIL.ImageDraw.ImageDraw, place: tuple[float, float], words: str, colour: str, size: int
-) -> None:
+def text(pen: PIL.ImageDraw.ImageDraw, place: tuple[float, float], words: str, size: int) -> None:
     """Words in the default font."""
-    pen.text(place, words, fill=colour, font=PIL.ImageFont.load_default(size))
+    pen.text(place, words, fill="black", font=PIL.ImageFont.load_default(size))
 
 
 if __name__ == "__main__":

@@ -54,5 +54,5 @@ def show(
     ds = load(data, taxonomy, label_map, clip=clip, images_root=images_root, rows=rows, check_images=False)
     picture = ds.show(image, cells=cells, width=width)
     with new_file(out) as work:
-        picture.save(work, kind, quality=90)
+        picture.save(work, kind, quality=90, subsampling=0)  # thin lines keep their colours
     print(f"{out}: {picture.width} x {picture.height} pixels")
