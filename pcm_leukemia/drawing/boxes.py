@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import NamedTuple
 
 import PIL.Image
+import PIL.ImageChops
 import PIL.ImageDraw
 import PIL.ImageFilter
+import PIL.ImageOps
 
 from pcm_leukemia.colours import of_label, rgb
 from pcm_leukemia.drawing.tags import Rectangle, Tag, write_tags
 from pcm_leukemia.images import Pixels
 from pcm_leukemia.schema import Cell
-from pcm_leukemia.shapes import Mask, Point, Shape
+from pcm_leukemia.shapes import Ellipse, Mask, Point, Polygon, RotatedBox, Shape
 
 __all__ = ["Drawn", "draw", "of_cells"]
 
@@ -107,27 +110,36 @@ def _outline(picture: PIL.Image.Image, drawn: Drawn, colour: str, scale: float, 
         pen.circle((x, y), radius + 1, fill=_CASING)
         pen.circle((x, y), radius, fill=colour)
         return max(x - radius, 0), max(y - radius, 0), x + radius + 1, y + radius + 1
-    elif isinstance(shape, Mask):
-        _outline_mask(picture, shape, colour, scale, line)
     else:
-        points = [(scale * x, scale * y) for x, y in shape.polygon()]
-        closed = [*points, *points[:2]]  # the second point again, so that the first corner is joined, too
-        pen.line(closed, fill=_CASING, width=line + 2, joint="curve")
-        pen.line(closed, fill=colour, width=line, joint="curve")
+        _outline_shape(picture, shape, colour, scale, line)
     return left, top, right + 1, bottom + 1
 
 
-def _outline_mask(picture: PIL.Image.Image, mask: Mask, colour: str, scale: float, line: int) -> None:
-    """Draw the rim of a mask."""
-    room = line + 2
-    size = max(round(mask.width * scale), 1), max(round(mask.height * scale), 1)
-    inside = PIL.Image.fromarray(mask.array().astype("uint8") * 255).resize(size)
-    whole = PIL.Image.new("L", (size[0] + 2 * room, size[1] + 2 * room))
-    whole.paste(inside, (room, room))
-    corner = round(mask.left * scale) - room, round(mask.top * scale) - room
-    around = whole.filter(PIL.ImageFilter.MaxFilter(3))
-    within = whole.filter(PIL.ImageFilter.MinFilter(2 * line + 1))
-    for rim, paint in ((around, _CASING), (whole, colour)):
-        hollow = rim.copy()
-        hollow.paste(0, mask=within)
-        picture.paste(rgb(paint), corner, hollow)
+def _outline_shape(
+    picture: PIL.Image.Image,
+    shape: Mask | RotatedBox | Polygon | Ellipse,
+    colour: str,
+    scale: float,
+    line: int,
+) -> None:
+    """Draw the rim of a shape, as wide on slopes as on straight sides."""
+    if isinstance(shape, Mask):
+        corner = round(scale * shape.left), round(scale * shape.top)
+        size = max(round(scale * shape.width), 1), max(round(scale * shape.height), 1)
+        inside = PIL.Image.fromarray(shape.array().astype("uint8") * 255).resize(size)
+    else:
+        x1, y1, x2, y2 = (scale * side for side in shape.envelope())
+        beyond = 2 * line + 2  # where the rim of what goes on outside the picture is not seen
+        corner = max(math.floor(x1), -beyond), max(math.floor(y1), -beyond)
+        right, bottom = min(x2, picture.width + beyond), min(y2, picture.height + beyond)
+        size = max(math.ceil(right) - corner[0], 1), max(math.ceil(bottom) - corner[1], 1)
+        inside = PIL.Image.new("L", size)
+        points = [(scale * x - corner[0], scale * y - corner[1]) for x, y in shape.polygon()]
+        PIL.ImageDraw.Draw(inside).polygon(points, fill=255)
+    whole = PIL.ImageOps.expand(inside, line + 1)
+    core = whole
+    for _ in range(line):
+        core = core.filter(PIL.ImageFilter.MinFilter(3))
+    for outside, paint in ((whole.filter(PIL.ImageFilter.MaxFilter(3)), _CASING), (whole, colour)):
+        rim = PIL.ImageChops.subtract(outside, core)
+        picture.paste(rgb(paint), (corner[0] - line - 1, corner[1] - line - 1), rim)

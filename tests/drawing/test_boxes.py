@@ -114,6 +114,13 @@ def test_outlines_are_drawn_in_place_of_the_boxes_around_them() -> None:
     assert ellipse[50, 100].min() == 255
 
 
+def test_an_outline_that_leaves_the_image_is_not_closed_at_its_border() -> None:
+    far = Polygon(((-1e6, 20), (150, 20), (150, 1e6)))
+    drawn = drawn_on(white(), [shaped(far)])
+    assert where(drawn, COLOURS["Basophil"]) == (0, 20, 150, 100)
+    assert drawn[23:, 0:147].min() == 255
+
+
 def test_a_mask_has_its_rim_drawn() -> None:
     disc = np.hypot(*np.mgrid[-20:20, -20:20] + 0.5) < 20
     changes = np.flatnonzero(np.diff(disc.ravel(), prepend=False))
