@@ -101,10 +101,11 @@ def backbone(model: str, weights: str | Path = "hub", *, image_size: int = 0, sh
         source = _other(str(weights), model, source.architecture)
     if origin == "hub":
         made = _pretrained(source, model)
+    elif origin == "none":
+        made = _from_scratch(source, image_size)
     else:
-        made = _created(source.bare, source.architecture, scratch=origin == "none")
-        if origin == "file":
-            fill(made, Path(weights), sha256, published=dinobloom.size_of(model) is not None)
+        made = _created(source.bare, source.architecture)
+        fill(made, Path(weights), sha256, published=dinobloom.size_of(model) is not None)
     return _described(made, source.architecture, image_size, model)
 
 
@@ -247,15 +248,20 @@ def _pretrained(source: _Source, model: str) -> nn.Module:
         ) from error
 
 
-def _created(
-    name: str, architecture: Architecture, *, pretrained: bool = False, scratch: bool = False
-) -> nn.Module:
-    arguments = {**architecture.arguments, "num_classes": 0}
-    if scratch and "dinov2" in architecture.name:
-        # DINOv2's layer scale of 1e-5 is for long training; after a short one from scratch, the blocks add nothing
-        arguments["init_values"] = 1.0
+def _created(name: str, architecture: Architecture, *, pretrained: bool = False, **more: Any) -> nn.Module:
+    arguments = {**architecture.arguments, "num_classes": 0, **more}
     made: nn.Module = timm.create_model(name, pretrained=pretrained, **arguments)
     return made
+
+
+def _from_scratch(source: _Source, image_size: int) -> nn.Module:
+    more: dict[str, Any] = {}
+    if "dinov2" in source.architecture.name:
+        # DINOv2's layer scale of 1e-5 is for long training; after a short one from scratch, the blocks add nothing
+        more["init_values"] = 1.0
+    if image_size and "img_size" in source.architecture.arguments:
+        more["img_size"] = image_size  # random positions are drawn at their size, not interpolated
+    return _created(source.bare, source.architecture, **more)
 
 
 def _described(module: nn.Module, architecture: Architecture, image_size: int, model: str) -> Backbone:

@@ -296,3 +296,11 @@ def test_a_classifier_of_the_version_before_has_its_model_s_name_alone(tmp_path:
 def test_what_is_and_is_not_on_the_hub() -> None:
     assert weight_files.is_hub_name("timm/vit_small_patch16_dinov3.lvd1689m")
     assert not weight_files.is_hub_name("vit_small_patch16_dinov3.lvd1689m")
+
+
+def test_random_positions_are_drawn_at_the_size_of_the_pictures() -> None:
+    torch.manual_seed(0)
+    drawn = backbone("dinobloom_small", "none", image_size=28).module.state_dict()["pos_embed"]
+    torch.manual_seed(0)
+    own = timm.create_model("vit_small_patch14_dinov2", img_size=28, num_classes=0, init_values=1.0)
+    assert torch.equal(drawn, own.state_dict()["pos_embed"])
