@@ -39,6 +39,7 @@ class Page(HTMLParser):
         self.images: list[str] = []
         self.rows: list[list[str]] = []
         self.codes: list[str] = []
+        html.encode()  # raises if a character cannot be written
         self.feed(html)
         self.close()
         assert self.open == []

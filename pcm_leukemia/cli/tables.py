@@ -39,22 +39,24 @@ def show(ds: Dataset) -> None:
     """Print them as one table, and below it the share of each class in each part as a bar."""
     console = Console()
     parts, whole = counting.by_part(ds), counting.overall(ds)
-    console.print(_numbers({**parts, "overall": whole}))
+    console.print(_numbers([*parts.items(), ("overall", whole)]))
     if sum(whole.cells.values()):
         console.print(_bars(parts, console.width, ascii_only=console.options.ascii_only))
 
 
-def _numbers(columns: dict[str, Counts]) -> Table:
+def _numbers(columns: list[tuple[str, Counts]]) -> Table:
+    """Each part and the whole, which comes last, as a column."""
     table = Table("", header_style="bold")
-    for name in columns:
+    for name, _ in columns:
         table.add_column(Text(name), justify="right")
-    table.add_row("patients", *(f"{found.patients:,}" for found in columns.values()))
-    table.add_row("images", *(f"{found.images:,}" for found in columns.values()))
+    found = [each for _, each in columns]
+    table.add_row("patients", *(f"{each.patients:,}" for each in found))
+    table.add_row("images", *(f"{each.images:,}" for each in found))
     table.add_section()
-    for label in columns["overall"].cells:
-        table.add_row(Text(label), *(f"{found.cells[label]:,}" for found in columns.values()))
+    for label in found[-1].cells:
+        table.add_row(Text(label), *(f"{each.cells[label]:,}" for each in found))
     table.add_section()
-    table.add_row("cells", *(f"{sum(found.cells.values()):,}" for found in columns.values()))
+    table.add_row("cells", *(f"{sum(each.cells.values()):,}" for each in found))
     return table
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import PIL.Image
 
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.errors import DataNotFound, PcmError
+from pcm_leukemia.errors import PcmError
 from pcm_leukemia.images import Pixels, crop, encode, files_of, load
 from pcm_leukemia.notebook.elements import Element, clipped, element
 from pcm_leukemia.schema import Cell
@@ -80,7 +80,7 @@ def _chosen(ds: Dataset) -> list[Cell]:
 
 def _read(ds: Dataset, cells: list[Cell], results: Queue[_Crop | None], until: float) -> None:
     """Put each crop that can be cut before `until` into the queue, and None at the end."""
-    try:
+    with suppress(*_UNREADABLE):
         files = files_of(ds)
         for cell in cells:
             if time.monotonic() > until:
@@ -89,10 +89,7 @@ def _read(ds: Dataset, cells: list[Cell], results: Queue[_Crop | None], until: f
                 pixels = load(files, ds.image(cell.image))
                 padding = round(0.2 * max(cell.box.width, cell.box.height))
                 results.put(_Crop(cell, _jpeg(crop(pixels, cell.box, padding))))
-    except DataNotFound:
-        pass
-    finally:
-        results.put(None)
+    results.put(None)
 
 
 def _arriving(results: Queue[_Crop | None], until: float) -> Iterator[_Crop]:

@@ -31,7 +31,7 @@ def of_dataset(ds: Dataset) -> str:
                 counted(len(ds.patients), "patient") if ds.patients else "no patients",
                 counted(len(ds.images), "image"),
                 counted(len(ds.cells), "cell"),
-                f"{len(ds.taxonomy.labels)} classes",
+                f"{len(ds.taxonomy.labels)} class{'es' * (len(ds.taxonomy.labels) != 1)}",
                 split,
             ),
             warnings_box(list(_doubts(ds))),
@@ -79,9 +79,14 @@ def of_split(split: Split) -> str:
     )
 
 
+def _whole(ds: Dataset) -> str:
+    """The name of the column for all parts, which no part has."""
+    return "all parts" if "overall" in ds.parts else "overall"
+
+
 def _classes(ds: Dataset) -> Element:
     parts = counting.by_part(ds)
-    columns = {**parts, "overall": counting.overall(ds)} if len(parts) > 1 else parts
+    columns = {**parts, _whole(ds): counting.overall(ds)} if len(parts) > 1 else parts
     return count_table(
         "cells by class",
         {part: found.cells for part, found in columns.items()},
@@ -105,7 +110,7 @@ def _diagnoses(ds: Dataset) -> Element | None:
     }
     found = {part: Counter(diagnosis for where, _, diagnosis in units if where == part) for part in ds.parts}
     if len(found) > 1:
-        found["overall"] = Counter(diagnosis for _, diagnosis in {unit[1:] for unit in units})
+        found[_whole(ds)] = Counter(diagnosis for _, diagnosis in {unit[1:] for unit in units})
     rows = sorted({diagnosis for _, _, diagnosis in units}, key=lambda each: (each == UNKNOWN, each))
     return count_table(
         f"{'patients' if ds.patients else 'images'} by diagnosis",

@@ -13,9 +13,8 @@ from pcm_leukemia.errors import counted
 from pcm_leukemia.notebook.elements import Child, Element, clipped, element
 
 __all__ = [
-    "MOST_ROWS",
     "Bar",
-    "bar",
+    "clipped_sentence",
     "count_table",
     "facts",
     "folded",
@@ -28,6 +27,7 @@ __all__ = [
 MOST_ROWS = 40
 """A table of counts sums up further rows in one."""
 MOST_COLUMNS = 12
+"""It leaves out further columns, but never the last, which may be the whole."""
 BAR = "#4477aa"
 LINE = "1px solid rgba(128,128,128,.4)"
 _NAME = "max-width:18em;overflow:hidden;text-overflow:ellipsis;white-space:nowrap"
@@ -186,7 +186,8 @@ def count_table(
     colours
         Row -> colour of its bars.
     """
-    columns = list(counts)[:MOST_COLUMNS]
+    names = list(counts)
+    columns = names if len(names) <= MOST_COLUMNS else [*names[: MOST_COLUMNS - 1], names[-1]]
     sums = {column: sum(counts[column].values()) for column in columns}
     rows = list(dict.fromkeys(row for column in columns for row in counts[column]))
     shares = [counts[column].get(row, 0) / max(sums[column], 1) for column in columns for row in rows]
@@ -210,5 +211,5 @@ def count_table(
     if total:
         body += [None, (total, [f"{sums[column]:,}" for column in columns])]
     made = table(caption, columns, body)
-    more = len(counts) - len(columns)
+    more = len(names) - len(columns)
     return element("div", made, facts(f"not shown: {counted(more, 'more column')}")) if more else made

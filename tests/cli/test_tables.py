@@ -107,6 +107,13 @@ def test_names_are_text_and_no_markup(
     assert max(map(len, out.splitlines())) <= 100
 
 
+def test_a_part_may_be_called_overall(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = shown(drawn({"overall": ["Monocyte"], "test": ["Monocyte"] * 2}), capsys, monkeypatch, 80)
+    assert re.search(r"│ Monocyte +│ +2 │ +1 │ +3 │", out)
+
+
 @given(ds=datasets(), width=st.integers(20, 200))
 def test_any_data_set_can_be_shown(ds: Dataset, width: int) -> None:
     with pytest.MonkeyPatch.context() as patched:

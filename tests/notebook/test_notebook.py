@@ -18,6 +18,7 @@ import pytest
 from html_pages import HOSTILE, Page
 from hypothesis import given
 from hypothesis import strategies as st
+from strategies import datasets
 
 import pcm_leukemia as pcm
 from pcm_leukemia import NINE, Box, Cell, Dataset, Image, Patient, Report, Split, Taxonomy, checks, splits
@@ -71,6 +72,13 @@ def test_a_data_set_shows_its_counts_by_class_part_and_diagnosis(ds: Dataset) ->
     assert "6 patients · 12 images · 108 cells · 9 classes · split official" in page.text
     assert "Look at this" not in page.text
     assert 'ds.part("train")' in page.texts
+
+
+def test_a_part_may_have_any_name(ds: Dataset) -> None:
+    parts = {image.id: "overall" if number else "test" for number, image in enumerate(ds.images)}
+    page = Page(of_dataset(ds.with_split(Split("odd", parts))))
+    assert ["cells by class", "test", "overall", "all parts"] in page.rows
+    assert ["images", "1", "11", "12"] in page.rows
 
 
 def test_a_bar_is_as_long_as_the_share_of_its_column() -> None:
@@ -167,6 +175,7 @@ def test_many_classes_and_parts_are_summed_up_and_said(ds: Dataset) -> None:
     split = Split("each", {image.id: f"part {number}" for number, image in enumerate(ds.images)})
     page = Page(of_dataset(ds.with_split(split)))
     assert "not shown: 1 more column" in page.text
+    assert page.rows[0][-2:] == ["part 8", "overall"]
 
 
 def test_a_split_shows_its_parts_and_how_it_was_made(ds: Dataset) -> None:
@@ -258,6 +267,15 @@ def test_names_do_nothing(
         if name in HOSTILE[:10]:
             assert name in page.text  # shown as it is
             assert page.texts[0].startswith(name[:150])
+
+
+@given(ds=datasets(told=True, points=True))
+def test_any_data_set_can_be_shown(ds: Dataset) -> None:
+    rows = Page(of_dataset(ds)).rows
+    assert str(len(ds.images)) in [row[-1] for row in rows if row[0] == "images"]
+    if ds.split:
+        Page(of_split(ds.split))
+    Page(of_checked(checks.check(ds, pixels=False)))
 
 
 def test_texts_have_the_colour_of_the_page_around_them(ds: Dataset) -> None:
