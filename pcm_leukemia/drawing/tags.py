@@ -75,10 +75,10 @@ def write_tags(picture: PIL.Image.Image, tags: Sequence[Tag]) -> None:
         text = shortened(tag.text, room, font)
         _, _, wide, high = pen.textbbox((0, 0), text, font=font)
         corners = _corners(tag.place, (wide + 4, high + 4), picture.size)
-        hides = hidden + _overlap(corners, cells) / np.maximum(_area(cells), 1)
-        best = _cheapest(corners, hides, taken)
+        hides = _overlap(corners, cells) / np.maximum(_area(cells), 1)
+        best = _cheapest(corners, np.where(hides > 0, hidden + hides, 0), taken)
         if best is not None:
-            hidden, taken = hides[best], np.vstack((taken, corners[best]))
+            hidden, taken = hidden + hides[best], np.vstack((taken, corners[best]))
             _write(pen, corners[best].tolist(), text, tag.colour, font)
 
 
@@ -110,7 +110,7 @@ def _corners(cell: Rectangle, tag: tuple[float, float], size: tuple[int, int]) -
 def _cheapest(places: Rectangles, hides: Rectangles, taken: Rectangles) -> int | None:
     """The place where a tag hides and crosses the least; None if it would hide too much everywhere.
 
-    `hides` is the share of each cell that is hidden then, ``(places, cells)``.
+    `hides` is the share of each cell that is hidden then, ``(places, cells)``; 0 if this tag hides nothing of it.
     """
     most = hides.max(1)
     crossed = _overlap(places, taken).sum(1) / _area(places)
