@@ -20,6 +20,7 @@ HOSTILE = (
     "x" * 200,
     "\N{RIGHT-TO-LEFT OVERRIDE}gpj.exe",
     "\x00\x1b[31m",
+    "\udcff.png",  # a byte of a file name that is no character
 )
 _ALLOWED = {
     *("b", "code", "details", "div", "figcaption", "figure", "img", "li", "pre", "span", "summary", "ul"),
@@ -40,6 +41,7 @@ class Page(HTMLParser):
         self.rows: list[list[str]] = []
         self.codes: list[str] = []
         html.encode()  # raises if a character cannot be written
+        assert not re.search("[\x00-\x08\x0b\x0c\x0e-\x1f]", html)
         self.feed(html)
         self.close()
         assert self.open == []

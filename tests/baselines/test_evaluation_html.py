@@ -66,6 +66,7 @@ def test_scores_are_shown_with_intervals_and_by_class(evaluation: Evaluation) ->
         row for row in page.rows if row[0] == "mAP 50-95"
     )[:2]
     assert ["Basophil", "0", "–", "–", "0"] in page.rows
+    assert [row[-1] for row in page.rows if row[:2] == ["Lymphocyte", "4"]] == ["0"]  # missed
     assert scores.how_sure in page.texts
 
 
@@ -74,6 +75,8 @@ def test_the_confusion_matrix_has_all_classes_and_what_was_missed(evaluation: Ev
     assert ["", *NINE.labels, "missed"] in page.rows
     assert ["Lymphocyte", "2", "2", *["0"] * 8] in page.rows
     assert ["spurious", *["0"] * 10] in page.rows
+    shades = [style.partition("rgba(68,119,170,")[2] for style in page.styles if "rgba(68,119,170," in style]
+    assert shades == ["0.28)", "0.28)", "0.28)", "0.28)", "0.55)"]  # half of a row, and all of it
     assert ["Lymphocyte", "1", "1", *["0"] * 7] in page.rows
 
 
