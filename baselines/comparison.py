@@ -31,8 +31,8 @@ SEED = 0
 class PairedComparison:
     """The scores of two runs on one part of one data set, and their differences, by the name of the score.
 
-    The intervals come from `draws` draws of `groups` groups, the same for both runs; `unit` says what a group is: "patients"
-    or "images". `reading` says how the labels of a public data set were read, if there are several ways,
+    The intervals come from `draws` draws of `groups` groups, the same for both runs; `unit` says what a group is: "patients",
+    "groups" or "images". `reading` says how the labels of a public data set were read, if there are several ways,
     `started_from` from which weights the training of each run started, and `pretraining` whether these weights may have seen
     the data set without labels.
     """
@@ -78,14 +78,15 @@ class PairedComparison:
             f"first: {first}, second: {second}, on {self.data}, part {self.part}{read}",
             f"started from: {' and '.join(self.started_from)}",
             *(f"note: {note}" for note in self.pretraining),
-            f"{'':{width}}{'first':>8}{'second':>8}  difference{'95 % interval':>20}{'second better':>15}",
+            f"{'':{width}}{'first':>8}{'second':>8}  difference{'95 % interval':>20}{'second better':>15}{'equal':>10}",
         ]
         for name, each in self.scores.items():
             line = (
                 f"{name:{width}}{100 * each.first:8.2f}{100 * each.second:8.2f}{100 * each.difference:+12.2f}"
             )
-            if each.interval is not None and each.second_better is not None:
-                line += f"{each.interval!s:>20}{100 * each.second_better:13.1f} %"
+            if each.second_better is not None and each.equal is not None:
+                better = "–" if each.equal == 1 else f"{100 * each.second_better:.1f} %"
+                line += f"{each.interval or '–'!s:>20}{better:>15}{100 * each.equal:8.1f} %"
             lines.append(line)
         lines.append(self._how_sure())
         return "\n".join(lines)
@@ -95,8 +96,8 @@ class PairedComparison:
             return f"no intervals: they need at least two {self.unit}"
         more = caution(self.unit)
         return (
-            f"difference: second less first. 95 % interval, and share of draws in which the second is better: {self.draws:,} "
-            f"draws of {self.groups:,} {self.unit}, the same for both, seed {self.seed}"
+            "difference: second less first. 95 % interval, and shares of draws in which the second is better and in which "
+            f"both are equal: {self.draws:,} draws of {self.groups:,} {self.unit}, the same for both, seed {self.seed}"
             + (more and f"; {more}")
         )
 
@@ -117,7 +118,7 @@ def compare(
 
     Classifiers are compared by accuracy, balanced accuracy, macro F1 over the classes that have cells, weighted F1, AUROC,
     calibration error, blasts taken for normal cells and the reverse, and the F1 of each class; detectors by mAP 50-95, AP50,
-    recall, and the AP of each class. Classes without cells are left out. If an image has no patient, images are drawn.
+    recall, and the AP of each class. Classes without cells are left out. The groups drawn are those of `metrics.groups.groups_of`.
 
     Parameters
     ----------

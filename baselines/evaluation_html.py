@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from pcm_leukemia import colours
 from pcm_leukemia.baselines.metrics.classification import ClassificationScores
 from pcm_leukemia.baselines.metrics.detection import DetectionScores
+from pcm_leukemia.errors import counted
 from pcm_leukemia.notebook import (
     Bar,
     Element,
@@ -61,9 +62,9 @@ def _detector(title: str, scores: DetectionScores | None) -> Iterable[Element]:
     whole = scores.overall
     yield _title(title)
     yield facts(
-        *([f"{scores.patients:,} patients"] if scores.patients else []),
-        f"{scores.images:,} images",
-        f"{sum(scores.cells.values()):,} cells",
+        *([counted(scores.patients, "patient")] if scores.patients else []),
+        counted(scores.images, "image"),
+        counted(sum(scores.cells.values()), "cell"),
     )
     yield table(
         "measure",
@@ -78,8 +79,7 @@ def _detector(title: str, scores: DetectionScores | None) -> Iterable[Element]:
             ),
         ],
     )
-    if scores.overall.interval is not None and scores.patients is None:
-        yield facts("intervals over images: without patient ids, they are narrower than they should be")
+    yield facts(scores.how_sure)
     rows = [
         (
             label,
@@ -101,7 +101,7 @@ def _classifier(scores: ClassificationScores | None) -> Iterable[Element]:
     if scores is None:
         return
     yield _title("on the annotated cells")
-    yield facts(f"{scores.cells:,} cells of {scores.groups:,} {scores.unit}")
+    yield facts(f"{counted(scores.cells, 'cell')} of {counted(scores.groups, scores.unit.removesuffix('s'))}")
     estimates = {
         **scores.in_tables(),
         "balanced accuracy": scores.balanced_accuracy,

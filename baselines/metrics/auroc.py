@@ -19,7 +19,7 @@ __all__ = ["Auroc", "areas", "means", "score"]
 class Auroc:
     """How well the probability of a class separates its cells from the others: 1 always, 0.5 by chance.
 
-    `of` has each class, NaN if it has no cells or all of them; `macro` is the mean of the others. In a draw, it is the
+    `of` has each class, NaN if it has no cells or all of them, and without an interval if one group has all of them; `macro` is the mean of the others. In a draw, it is the
     mean of the classes of that draw.
     """
 
@@ -61,7 +61,12 @@ def score(
     0.75
     """
     found = areas(truths, probabilities, resampling)
-    of = {label: Estimate.of(column) for label, column in zip(labels, found.T, strict=True)}
+    # one patient's cells do not say how patients differ
+    several = [len(np.unique(resampling.group[truths == number])) > 1 for number in range(len(labels))]
+    of = {
+        label: Estimate.of(column if there else column[:1])
+        for label, column, there in zip(labels, found.T, several, strict=True)
+    }
     return Auroc(Estimate.of(means(found)), of)
 
 

@@ -121,7 +121,8 @@ def bootstrap(
     """AP and AP50 in each bootstrap draw: ``(draws, k + 1, 2)``, with the mean over classes last.
 
     `groups` names the group (patient) of each image. Groups are drawn with replacement, each with all its images.
-    A class without cells in a draw is NaN there and left out of that draw's mean. Each image is evaluated once;
+    A class without cells in a draw is NaN there and left out of that draw's mean. A class of one group only is NaN in
+    every draw: one patient's cells do not say how patients differ. It counts in the means. Each image is evaluated once;
     a draw only changes how often it counts.
     """
     numbers = {group: number for number, group in enumerate(sorted(set(groups)))}
@@ -135,6 +136,11 @@ def bootstrap(
     known = ~np.isnan(result[:, :-1])
     sums = np.where(known, result[:, :-1], 0).sum(1)
     result[:, -1] = np.divide(sums, known.sum(1), out=result[:, -1], where=known.any(1))
+    of_class: dict[str, set[int]] = {label: set() for label in ds.taxonomy.labels}
+    for image, group in zip(ds.images, of_image.tolist(), strict=True):
+        for cell in ds.cells_of(image):
+            of_class.setdefault(cell.label, set()).add(group)
+    result[:, [k for k, label in enumerate(ds.taxonomy.labels) if len(of_class[label]) < 2]] = np.nan
     return result
 
 

@@ -28,8 +28,7 @@ class Rate(NamedTuple):
     def __str__(self) -> str:
         if not self.cells:
             return "no such cells"
-        between = self.share.interval if self.wrong else None  # without an error, all draws are equal
-        shown = f", {100 * between.low:.2f} to {100 * between.high:.2f}" if between else ""
+        shown = f", {self.share.interval}" if self.share.interval else ""
         return f"{self.wrong:,} of {self.cells:,} ({100 * self.share.value:.2f} %{shown})"
 
     def to_json(self) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 __all__ = [
+    "ROUNDING",
     "Estimate",
     "Interval",
     "Resampling",
@@ -23,6 +24,10 @@ __all__ = [
     "resampling",
     "times_drawn",
 ]
+
+
+ROUNDING = 1e-12
+"""Scores that differ by less are equal."""
 
 
 class Interval(NamedTuple):
@@ -36,7 +41,7 @@ class Interval(NamedTuple):
 
 
 class Estimate(NamedTuple):
-    """A score, 0 to 1, and its interval; None with fewer than two groups."""
+    """A score, 0 to 1, and its interval; None with fewer than two groups, or if all draws are equal."""
 
     value: float
     interval: Interval | None
@@ -137,15 +142,20 @@ def times_drawn(groups: int, draws: int, seed: int) -> npt.NDArray[np.int64]:
 
 
 def interval(values: npt.NDArray[np.floating[Any]]) -> Interval | None:
-    """The interval of a score over all draws, NaN left out; None if every draw is NaN.
+    """The interval of a score over all draws, NaN left out; None if every draw is NaN, or the interval has no width.
+
+    If all cells are right, or all are wrong, every draw has the same score. An interval without width would claim that
+    the score is certain, but the draws cannot say how sure it is.
 
     Examples
     --------
     >>> interval(np.linspace(0, 100, 41))
     Interval(low=2.5, high=97.5)
+    >>> interval(np.ones(41)) is None
+    True
     """
     known = values[~np.isnan(values)]
     if not known.size:
         return None
     low, high = np.percentile(known, (2.5, 97.5)).tolist()
-    return Interval(low, high)
+    return Interval(low, high) if high - low > ROUNDING else None

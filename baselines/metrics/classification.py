@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pcm_leukemia import errors
 from pcm_leukemia.baselines.metrics import auroc, blasts, calibration, confusions, coverage
 from pcm_leukemia.baselines.metrics.auroc import Auroc
 from pcm_leukemia.baselines.metrics.blasts import BlastErrors
@@ -20,7 +21,7 @@ from pcm_leukemia.baselines.metrics.bootstrap import Estimate, Interval, interva
 from pcm_leukemia.baselines.metrics.calibration import Calibration
 from pcm_leukemia.baselines.metrics.confusions import COUNTED, Counted, Counts, Floats
 from pcm_leukemia.baselines.metrics.coverage import Selective
-from pcm_leukemia.baselines.metrics.groups import caution
+from pcm_leukemia.baselines.metrics.groups import how_sure
 
 __all__ = [
     "MACRO_F1S",
@@ -67,7 +68,8 @@ class ClassificationScores:
     classes (see `Counted`): papers rarely say which they take. `balanced_accuracy` is the mean recall of the classes that
     have cells, `weighted_f1` the mean F1 weighted by their cells. `blasts` is None if the classes do not include both blasts
     and normal cells. The intervals come from `draws` draws of `groups`
-    groups; `unit` says what a group is: "patients", "images" or "cells". They are None with fewer than two groups.
+    groups; `unit` says what a group is: "patients", "groups", "images" or "cells". They are None with fewer than
+    two groups, and where all draws are equal.
     """
 
     labels: tuple[str, ...]
@@ -98,7 +100,7 @@ class ClassificationScores:
     def __str__(self) -> str:
         width = max(len(label) for label in self.labels)
         lines = [
-            f"{self.cells:,} cells of {self.groups:,} {self.unit}",
+            f"{errors.counted(self.cells, 'cell')} of {errors.counted(self.groups, self.unit.removesuffix('s'))}",
             f"accuracy {percent(self.accuracy)}{_between(self.accuracy_interval)}",
             f"balanced accuracy {self.balanced_accuracy}",
             *self._macro_lines(),
@@ -130,20 +132,15 @@ class ClassificationScores:
             "all": f"all {len(self.labels)} classes",
         }
         same = (("present", union.sum() == present.sum()), ("union", union.all()))
-        skipped = {counted for counted, is_next in same if is_next}
-        for counted in COUNTED:
-            if counted not in skipped:
-                yield f"macro F1 {self.macro_f1s[counted]}, over {which[counted]}"
+        skipped = {choice for choice, is_next in same if is_next}
+        for choice in COUNTED:
+            if choice not in skipped:
+                yield f"macro F1 {self.macro_f1s[choice]}, over {which[choice]}"
 
     @property
     def how_sure(self) -> str:
         """A line on what the intervals are over."""
-        if self.accuracy_interval is None:
-            return f"no intervals: they need at least two {self.unit}"
-        more = caution(self.unit)
-        return f"95 % intervals: {self.draws:,} draws of {self.unit}, seed {self.seed}" + (
-            more and f"; {more}"
-        )
+        return how_sure(self.groups, self.unit, self.draws, self.seed)
 
     def in_tables(self) -> dict[str, Estimate]:
         """The scores of the paper's Tables 6 and 7 by name, with the macro F1 over each choice of classes."""
@@ -211,7 +208,7 @@ def score(
     groups
         The group (patient) of each cell, n names, as from `groups.groups_of`; None to draw cells.
     unit
-        What a group is, printed with the intervals: "patients" or "images".
+        What a group is, printed with the intervals: "patients", "groups" or "images".
     count
         The classes that `macro_f1` averages (see `Counted`; within a draw, the classes of that draw).
     draws
@@ -302,15 +299,13 @@ def _estimated(measure: Callable[[npt.NDArray[Any]], Floats], confusion: Counts,
 
 def _of_classes(tables: Counts, drawn: Counts, labels: Sequence[str]) -> Iterator[ClassScore]:
     """The scores of each class, from the confusion matrix of each group and of each draw."""
-    confusion, having = tables.sum(axis=0), (tables.sum(axis=2) > 0).sum(axis=0)
+    confusion = tables.sum(axis=0)
     right, cells = np.diagonal(confusion), confusion.sum(axis=1)
     precisions, recalls = (confusions.ratio(right, confusion.sum(axis=axis)).tolist() for axis in (0, 1))
     f1s = confusions.f1s(confusion[None])[0].tolist()
-    # a draw without cells of a class says nothing about that class
-    drawn_f1s = np.where(drawn.sum(axis=2) > 0, confusions.f1s(drawn), np.nan)
+    drawn_f1s = confusions.drawn_f1s(tables, drawn)
     for row, label in enumerate(labels):
-        # one patient's cells do not say how patients differ
-        between = interval(drawn_f1s[:, row]) if having[row] > 1 else None
+        between = interval(drawn_f1s[:, row])
         yield ClassScore(label, precisions[row], recalls[row], f1s[row], int(cells[row]), between)
 
 

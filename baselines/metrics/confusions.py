@@ -118,6 +118,29 @@ def f1s(tables: npt.NDArray[Any]) -> Floats:
     return ratio(2 * right, tables.sum(axis=1) + tables.sum(axis=2))
 
 
+def drawn_f1s(tables: Counts, drawn: Counts) -> Floats:
+    """The F1 of each class in each draw, ``(draws, k)``, for intervals.
+
+    NaN in draws without cells of the class, which say nothing about it, and in all draws if only one group has cells of
+    the class: one patient's cells do not say how patients differ.
+
+    Parameters
+    ----------
+    tables
+        The confusion matrix of each group, ``(groups, k, k)``.
+    drawn
+        The confusion matrix of each draw, ``(draws, k, k)``.
+
+    Examples
+    --------
+    >>> tables = np.array([[[2, 0], [0, 2]], [[3, 0], [0, 0]]])
+    >>> drawn_f1s(tables, tables).tolist()
+    [[1.0, nan], [1.0, nan]]
+    """
+    several = (tables.sum(axis=2) > 0).sum(axis=0) > 1
+    return np.where(several & (drawn.sum(axis=2) > 0), f1s(drawn), np.nan)
+
+
 def macro_f1s(tables: npt.NDArray[Any], count: Counted) -> Floats:
     """The mean F1 of the counted classes, ``(m,)``; NaN without cells. In each matrix, its own classes are counted.
 

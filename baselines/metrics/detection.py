@@ -20,9 +20,9 @@ from pcm_leukemia.baselines.metrics.average_precision import NAMES, Averages, bo
 from pcm_leukemia.baselines.metrics.bootstrap import Interval, interval, times_drawn
 from pcm_leukemia.baselines.metrics.coco_results import from_coco_results, to_coco_results
 from pcm_leukemia.baselines.metrics.confusions import Floats
-from pcm_leukemia.baselines.metrics.groups import caution, groups_of
+from pcm_leukemia.baselines.metrics.groups import groups_of, how_sure
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.errors import InvalidDataset, Problem
+from pcm_leukemia.errors import InvalidDataset, Problem, counted
 from pcm_leukemia.schema import IGNORE, ImageId
 
 __all__ = [
@@ -44,7 +44,7 @@ class AveragePrecision(NamedTuple):
     """Average precision, 0 to 1: over IoU 0.50 to 0.95, at 0.50 and at 0.75; None without a cell to find.
 
     `interval` and `interval50` are the 95 % bootstrap intervals of `ap` and `ap50`; None with fewer than two
-    patients, or without draws.
+    patients (of the class), without draws, and where all draws are equal.
     """
 
     ap: float | None
@@ -75,8 +75,8 @@ class DetectionScores:
     (missed). `found` of `findable` cells were found, in any class. `negatives` counts the images without a cell
     that counts, `ignored` the ignored cells. `recalls` maps several lowest scores to the share of cells found, in any class:
     how many are found depends on where the line is drawn. `recall_interval` is the bootstrap interval of `recall`.
-    `patients` is None if an image has no patient: the intervals then come from drawing images, and are narrower than they
-    should be, because images of one patient are alike.
+    The intervals come from `draws` draws of `groups` groups; `unit` says what a group is: "patients", "groups" or "images".
+    `patients` is None if an image has no patient.
     """
 
     labels: tuple[str, ...]
@@ -97,6 +97,15 @@ class DetectionScores:
     findable: int
     recalls: Mapping[float, float | None]
     recall_interval: Interval | None
+    unit: str
+    groups: int
+    draws: int
+    seed: int
+
+    @property
+    def how_sure(self) -> str:
+        """A line on what the intervals are over."""
+        return how_sure(self.groups, self.unit, self.draws, self.seed)
 
     @property
     def recall(self) -> float | None:
@@ -128,21 +137,28 @@ class DetectionScores:
                 "cells": [list(row) for row in self.confusion],
             },
             "curves": {label: curve._asdict() for label, curve in self.curves.items()},
+            "intervals": {
+                "over": self.unit,
+                "groups": self.groups,
+                "draws": self.draws,
+                "seed": self.seed,
+            },
         }
 
     def __str__(self) -> str:
         whole = self.overall
-        patients = f"{self.patients:,} patients, " if self.patients else ""
+        patients = f"{counted(self.patients, 'patient')}, " if self.patients else ""
         ignored = f", {self.ignored:,} ignored" if self.ignored else ""
         cells = sum(self.cells.values())
         ap, ap50 = _percent(whole.ap, whole.interval), _percent(whole.ap50, whole.interval50)
         share = f"{self.found:,} of {self.findable:,}, {_percent(self.recall, self.recall_interval)},"
         others = (f"{_percent(recall)} at {lowest:g}" for lowest, recall in self.recalls.items())
         lines = [
-            f"{patients}{self.images:,} images ({self.negatives:,} without cells), {cells:,} cells{ignored}",
+            f"{patients}{counted(self.images, 'image')} ({self.negatives:,} without cells), {counted(cells, 'cell')}{ignored}",
             f"mAP 50-95 {ap}, AP50 {ap50}, AP75 {_percent(whole.ap75)}",
             f"found, in any class: {share} at score {self.threshold:g}, IoU {self.iou:g}",
             f"found at other scores: {', '.join(others)}",
+            self.how_sure,
             f"{'':16}{'cells':>8}{'AP':>8}{'AP50':>8}{'right':>8}{'missed':>8}",
         ]
         for row, label in enumerate(self.labels):
@@ -150,8 +166,6 @@ class DetectionScores:
             shares = f"{_percent(of.ap):>8}{_percent(of.ap50):>8}"
             lines.append(f"{label:16}{self.cells[label]:>8,}{shares}{counts[row]:>8,}{counts[-1]:>8,}")
         lines.append(f"{'spurious':16}{sum(self.confusion[-1]):>8,}")
-        if whole.interval and self.patients is None:
-            lines.append(f"intervals over images: {caution('images')}")
         return "\n".join(lines)
 
 
@@ -188,7 +202,7 @@ def score(
     other
         The class left out of the cells to find: the paper counts white blood cells ("691 of 701").
     draws
-        Number of bootstrap draws of patients (of images, if a patient is unknown) for the intervals; 0 for no
+        Number of bootstrap draws of patients (or of what `groups.groups_of` has instead) for the intervals; 0 for no
         intervals.
     seed
         Seed of the draws.
@@ -263,6 +277,10 @@ def score(
         )
         if draws
         else None,
+        unit=unit,
+        groups=groups,
+        draws=draws,
+        seed=seed,
     )
 
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from pcm_leukemia.baselines.contract import Detections
 from pcm_leukemia.baselines.metrics import auroc, average_precision, blasts, calibration, confusions, matching
-from pcm_leukemia.baselines.metrics.bootstrap import Interval, interval, resampling, times_drawn
+from pcm_leukemia.baselines.metrics.bootstrap import ROUNDING, Interval, interval, resampling, times_drawn
 from pcm_leukemia.baselines.metrics.confusions import Floats
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.schema import ImageId
@@ -37,7 +37,8 @@ class Difference(NamedTuple):
     """A score of two models, 0 to 1; `difference` is the second less the first.
 
     `interval` is the 95 % bootstrap interval of the difference, and `second_better` the share of the draws in which the
-    second model is strictly better: has the higher score, or the lower error. Both are None without draws.
+    second model is strictly better: has the higher score, or the lower error. In the share `equal`, both have the same score.
+    These two are None without draws; the interval also if all draws are equal.
     """
 
     first: float
@@ -45,6 +46,7 @@ class Difference(NamedTuple):
     difference: float
     interval: Interval | None
     second_better: float | None
+    equal: float | None
 
 
 def differences(first: Mapping[str, Drawn], second: Mapping[str, Drawn]) -> dict[str, Difference]:
@@ -69,8 +71,12 @@ def differences(first: Mapping[str, Drawn], second: Mapping[str, Drawn]) -> dict
         drawn = other.draws - one.draws
         known = drawn[~np.isnan(drawn)]
         gains = -known if one.lower_is_better else known
-        better = float((gains > 0).mean()) if len(known) else None
-        found[name] = Difference(one.value, other.value, other.value - one.value, interval(drawn), better)
+        better, equal = (
+            float(each.mean()) if len(known) else None for each in (gains > ROUNDING, abs(gains) <= ROUNDING)
+        )
+        found[name] = Difference(
+            one.value, other.value, other.value - one.value, interval(drawn), better, equal
+        )
     return found
 
 
@@ -121,8 +127,8 @@ def of_classifier(
         "calibration error (ECE)": calibration.errors(true, chance, sampled),
         **blasts.shares(stack, labels),
     }
-    # a draw without cells of a class says nothing about that class
-    f1s = np.where(stack.sum(axis=2) > 0, confusions.f1s(stack), np.nan)
+    whole = np.where(stack[:1].sum(axis=2) > 0, confusions.f1s(stack[:1]), np.nan)
+    f1s = np.concatenate([whole, confusions.drawn_f1s(tables, drawn)])
     of_class = {f"F1 of {label}": f1s[:, row] for row, label in enumerate(labels)}
     return _with_value(scores) | _with_value(errors, lower_is_better=True) | _with_value(of_class)
 

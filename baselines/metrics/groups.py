@@ -1,16 +1,21 @@
-"""The groups that the bootstrap draws: patients, or images if the patients are not known."""
+"""The groups that the bootstrap draws: patients; groups of images if patients are not known; otherwise images."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
 from pcm_leukemia.dataset import Dataset
+from pcm_leukemia.schema import ImageId
+from pcm_leukemia.splits import unit_of
 
-__all__ = ["caution", "groups_of"]
+__all__ = ["caution", "groups_of", "how_sure"]
 
 
 def groups_of(ds: Dataset, images: Iterable[str]) -> tuple[list[str], str]:
-    """The group of each image or cell, given its image's id: its "patients", or "images" if an image has no patient.
+    """The group of each image or cell, given its image's id, and what a group is: "patients", "groups" or "images".
+
+    Patients if every image has one. Otherwise `Image.group`, if every image has one or a patient: images that share a group
+    or a patient are one. Otherwise each image alone.
 
     Examples
     --------
@@ -18,11 +23,19 @@ def groups_of(ds: Dataset, images: Iterable[str]) -> tuple[list[str], str]:
     >>> rows = (Image("a.png", 9, 9, patient="P1"), Image("b.png", 9, 9, patient="P1"))
     >>> groups_of(Dataset("demo", NINE, rows, patients=(Patient("P1"),)), ["b.png", "a.png", "a.png"])
     (['P1', 'P1', 'P1'], 'patients')
+    >>> rows = (Image("a.png", 9, 9, group="slide 1"), Image("b.png", 9, 9, group="slide 2"))
+    >>> groups_of(Dataset("demo", NINE, rows), ["a.png"])[1]
+    'groups'
     """
     wanted = list(images)
     patients = [ds.image(image).patient for image in wanted]
     known = [str(patient) for patient in patients if patient is not None]
-    return (known, "patients") if len(known) == len(wanted) else (wanted, "images")
+    if len(known) == len(wanted):
+        return known, "patients"
+    unit = unit_of(ds)
+    if all(image in unit for image in wanted):
+        return [str(unit[ImageId(image)]) for image in wanted], "groups"
+    return wanted, "images"
 
 
 def caution(unit: str) -> str:
@@ -33,4 +46,22 @@ def caution(unit: str) -> str:
     >>> caution("images"), caution("patients")
     ('without patient ids, they are narrower than they should be', '')
     """
-    return "" if unit == "patients" else "without patient ids, they are narrower than they should be"
+    if unit == "patients":
+        return ""
+    if unit == "groups":
+        return "if groups share patients, they are narrower than they should be"
+    return "without patient ids, they are narrower than they should be"
+
+
+def how_sure(groups: int, unit: str, draws: int, seed: int) -> str:
+    """A line on what the intervals are over.
+
+    Examples
+    --------
+    >>> how_sure(3, "patients", 1000, 0)
+    '95 % intervals: 1,000 draws of patients, seed 0'
+    """
+    if groups < 2 or not draws:
+        return f"no intervals: they need at least two {unit}"
+    more = caution(unit)
+    return f"95 % intervals: {draws:,} draws of {unit}, seed {seed}" + (more and f"; {more}")

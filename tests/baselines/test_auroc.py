@@ -82,3 +82,15 @@ def test_a_thousand_draws_are_quick() -> None:
     assert time.perf_counter() - begun < 10  # half a second alone on two cores
     assert found.macro.interval is not None
     assert found.macro.interval.low < found.macro.value < found.macro.interval.high
+
+
+def test_a_class_of_one_patient_has_no_interval() -> None:
+    """P1 has both cells of the class 1; the others of P2 and P3 let its area differ from draw to draw."""
+    sure = np.array([0.9, 0.4, 0.1, 0.6, 0.2])
+    chances = np.stack([1 - sure, sure], axis=1)
+    groups = resampling(["P1", "P1", "P1", "P2", "P3"], 100, 0)
+    found = auroc.score(np.array([1, 1, 0, 0, 0]), chances, ("A", "B"), groups)
+    assert found.of["B"].value == pytest.approx(5 / 6)
+    assert found.of["B"].interval is None
+    assert found.of["A"].interval is not None
+    assert found.macro.interval is not None

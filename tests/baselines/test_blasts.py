@@ -68,3 +68,14 @@ def test_an_error_without_cells_has_no_line() -> None:
     assert found is not None
     assert list(found.lines()) == ["normal cells taken for blasts: 0 of 10 (0.00 %)"]
     assert found.to_json()["blasts_as_normal"]["value"] is None
+
+
+def test_all_right_and_all_wrong_are_no_certainty() -> None:
+    tables = np.stack([np.diag([3, 4])[::-1], np.diag([2, 5])[::-1], np.diag([1, 1])[::-1]])
+    all_wrong = blasts.score(tables.sum(0), confusions.drawn(tables, 50, 0), ("Lymphocyte", "Lymphoblast"))
+    assert all_wrong is not None
+    assert list(all_wrong.lines()) == [
+        "blasts taken for normal cells: 6 of 6 (100.00 %)",
+        "normal cells taken for blasts: 10 of 10 (100.00 %)",
+    ]
+    assert all_wrong.to_json()["blasts_as_normal"]["interval"] is None

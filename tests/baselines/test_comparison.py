@@ -121,7 +121,7 @@ def test_errors_are_better_when_they_are_lower() -> None:
     )
     found = differences.differences(swapped, right)
     for name in ("blasts taken for normal cells", "normal cells taken for blasts", "calibration error (ECE)"):
-        assert found[name] == (1.0, 0.0, -1.0, (-1.0, -1.0), 1.0), name
+        assert found[name] == (1.0, 0.0, -1.0, None, 1.0, 0.0), name
         assert differences.differences(right, swapped)[name].second_better == 0
     assert (found["AUROC"].first, found["AUROC"].second) == (0, 1)
     assert np.isnan(right["blasts taken for normal cells"].draws).any()  # of draws without P1
@@ -173,7 +173,7 @@ def test_a_model_does_not_differ_from_itself() -> None:
     detector = of_detector(ds, everything, everything, groups, draws=50)
     for scores in (one, detector):
         for each in differences.differences(scores, scores).values():
-            assert each[2:] == (0.0, (0.0, 0.0), 0.0)
+            assert each[2:] == (0.0, None, 0.0, 1.0)
     assert list(detector) == [
         *("mAP 50-95", "AP50", "recall at score 0.5"),
         *("AP of WBC", "AP of RBC", "AP of Platelets"),
@@ -210,13 +210,38 @@ def test_an_interval_counted_by_hand() -> None:
 
 
 def test_a_patient_without_the_class_says_nothing_of_it() -> None:
-    """P1 has the only cell of B, which the second model alone knows: in every draw with P1 it gains 1."""
-    truths, groups = [1, 0, 0], ["P1", "P2", "P3"]
+    """P1 and P2 have the cells of B, which the second model alone knows: in every draw with either it gains 1."""
+    truths, groups = [1, 1, 0, 0], ["P1", "P2", "P3", "P4"]
     scores = [
-        of_classifier(truths, np.eye(2)[guessed], ("A", "B"), groups) for guessed in ([0, 0, 0], truths)
+        of_classifier(truths, np.eye(2)[guessed], ("A", "B"), groups) for guessed in ([0, 0, 0, 0], truths)
     ]
     assert np.isnan(scores[0]["F1 of B"].draws).any()
-    assert differences.differences(*scores)["F1 of B"] == (0.0, 1.0, 1.0, (1.0, 1.0), 1.0)
+    assert differences.differences(*scores)["F1 of B"] == (0.0, 1.0, 1.0, None, 1.0, 0.0)
+
+
+def test_a_class_of_one_patient_has_no_interval() -> None:
+    """P1 has the only cells of B; a false B in P2 lets the F1 of B differ from draw to draw."""
+    truths, groups = [1, 1, 0, 0], ["P1", "P1", "P2", "P3"]
+    scores = [
+        of_classifier(truths, np.eye(2)[guessed], ("A", "B"), groups)
+        for guessed in ([1, 0, 1, 0], [1, 1, 1, 0])
+    ]
+    found = differences.differences(*scores)
+    assert found["F1 of B"][:3] == (0.5, 0.8, pytest.approx(0.3))
+    assert found["F1 of B"][3:] == (None, None, None)
+    assert found["F1 of A"].interval is not None
+
+
+def test_the_average_precision_of_a_class_of_one_patient_has_no_interval() -> None:
+    """P1 has the only monocyte; a false one in P2 has the better score, so the AP differs from draw to draw."""
+    people = tuple(Patient(PatientId(name)) for name in ("P1", "P2"))
+    images = tuple(Image(ImageId(f"{one.id}.png"), 99, 99, one.id) for one in people)
+    box, label = (10.0, 10.0, 40.0, 40.0), NINE.ids["Monocyte"]
+    ds = Dataset("two", NINE, images, (Cell(images[0].id, 0, "Monocyte", Box(*box)),), people)
+    everything = {images[0].id: found((box, 0.5, label)), images[1].id: found((box, 0.9, label))}
+    drawn = of_detector(ds, everything, everything, ["P1", "P2"])
+    assert interval(drawn["AP of Monocyte"].draws) is None
+    assert interval(drawn["mAP 50-95"].draws) is not None
 
 
 def test_recall_is_drawn_with_the_patients() -> None:
@@ -246,7 +271,7 @@ def test_recall_is_drawn_with_the_patients() -> None:
 
 def test_one_patient_gives_no_interval() -> None:
     scores = of_classifier([0, 1], np.eye(2), ("A", "B"), ["P1", "P1"])
-    assert differences.differences(scores, scores)["accuracy"] == (1.0, 1.0, 0.0, None, None)
+    assert differences.differences(scores, scores)["accuracy"] == (1.0, 1.0, 0.0, None, None, None)
     ds, everything = smears(np.random.default_rng(2), images=1)
     assert len(of_detector(ds, everything, everything, ["P0"])["AP50"].draws) == 0
     with pytest.raises(ValueError, match="a probability is not a number; check the model's weights"):
@@ -298,15 +323,19 @@ def test_two_classifiers_on_the_same_patients(pair: tuple[Run, Run]) -> None:
     compared = comparison.compare(*pair, hospital())
     assert compared.part == "test"
     assert (compared.groups, compared.unit) == (2, "patients")
-    assert compared.scores["accuracy"] == (0.5, 1.0, 0.5, (0.5, 0.5), 1.0)
+    assert compared.scores["accuracy"] == (0.5, 1.0, 0.5, None, 1.0, 0.0)
     assert compared.scores["F1 of Lymphocyte"].difference == 1
     assert compared.started_from == ("none", "none")
     assert compared.pretraining == ()
     text = str(compared)
-    assert " ".join(text.splitlines()[3].split()) == "accuracy 50.00 100.00 +50.00 50.00 to 50.00 100.0 %"
+    assert " ".join(text.splitlines()[3].split()) == "accuracy 50.00 100.00 +50.00 – 100.0 % 0.0 %"
     assert text.endswith("1,000 draws of 2 patients, the same for both, seed 0")
     given = json.loads(json.dumps(compared.to_json()))
-    assert given["scores"]["accuracy"]["interval"] == [0.5, 0.5]
+    assert given["scores"]["accuracy"]["interval"] is None
+    same = next(
+        line for line in str(comparison.compare(pair[0], pair[0], hospital())).splitlines() if "AUROC" in line
+    )
+    assert same.split()[-4:] == ["–", "–", "100.0", "%"]
     assert given["intervals"] == {"over": "patients", "groups": 2, "draws": 1000, "seed": 0, "paired": True}
 
 
@@ -372,8 +401,8 @@ def test_two_detectors_are_compared_by_each_one_s_own_rule(
         run_of(tmp_path / name, hospital(), "yolo11m", "detection") for name in ("first", "second")
     )
     compared = comparison.compare(first, second, hospital(), threshold=0.75)
-    assert compared.scores["mAP 50-95"] == (1, 1, 0, (0, 0), 0)
-    assert compared.scores["recall at score 0.75"] == (0, 1, 1, (1, 1), 1)
+    assert compared.scores["mAP 50-95"] == (1, 1, 0, None, 0, 1)
+    assert compared.scores["recall at score 0.75"] == (0, 1, 1, None, 1, 0)
 
 
 def test_the_command_prints_the_comparison(run: Command, pair: tuple[Run, Run], tmp_path: Path) -> None:
@@ -390,4 +419,5 @@ def test_draws_are_compared_one_by_one() -> None:
     second = Drawn(0.75, np.array([0.5, np.nan, 0.5, 0.25]))
     (found,) = differences.differences({"x": first}, {"x": second}).values()
     assert found.second_better == pytest.approx(1 / 3)
+    assert found.equal == pytest.approx(1 / 3)
     assert found.interval == interval(np.array([0.25, 0.0, -0.25]))

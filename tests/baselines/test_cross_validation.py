@@ -271,7 +271,7 @@ def test_groups_take_the_place_of_patients(tmp_path: Path) -> None:
         assert held_out
         assert not held_out & {i.group for i in learned.images if learned.part_of(i) != "test"}
     assert result.pooled.classification is not None
-    assert result.pooled.classification.unit == "images"
+    assert result.pooled.classification.unit == "groups"
 
 
 def test_a_fold_without_cells_is_left_out_of_the_mean() -> None:

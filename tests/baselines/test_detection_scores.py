@@ -24,6 +24,7 @@ from pcm_leukemia import IGNORE, NINE, Box, Cell, Dataset, Image, Patient
 from pcm_leukemia.baselines.contract import Detections
 from pcm_leukemia.baselines.metrics import average_precision
 from pcm_leukemia.baselines.metrics.detection import from_coco_results, score, to_coco_results
+from pcm_leukemia.baselines.metrics.groups import groups_of
 from pcm_leukemia.baselines.metrics.matching import match
 from pcm_leukemia.converters import coco
 from pcm_leukemia.errors import DataNotFound, InvalidDataset, InvalidExport
@@ -246,7 +247,7 @@ def test_ignored_cells_are_neither_missed_nor_wrong_to_find() -> None:
     assert scores.overall.ap == pytest.approx(1)
     assert scores.confusion[-1][LYMPHOCYTE] == 1
     assert sum(map(sum, scores.confusion)) == 2
-    assert "1 cells, 1 ignored" in str(scores)
+    assert "1 image (0 without cells), 1 cell, 1 ignored" in str(scores)
 
 
 def test_images_without_cells_count() -> None:
@@ -329,13 +330,29 @@ def test_intervals_are_over_patients_or_it_says_so() -> None:
     assert without.patients is None
     assert without.overall.interval is not None
     assert without.overall.interval != scores.overall.interval
-    assert str(without).endswith("narrower than they should be")
+    assert "200 draws of images, seed 0; without patient ids, they are narrower than" in str(without)
+    assert "95 % intervals: 200 draws of patients, seed 0\n" in str(scores)
     assert (
         score(
             anonymous.select(images=[ds.images[0].id]), {k: everything[k] for k in [ds.images[0].id]}
         ).overall.interval
         is None
     )
+
+
+def test_groups_are_drawn_where_patients_are_not_known() -> None:
+    ds, everything = smears(np.random.default_rng(4), 40)
+    slides = tuple(replace(image, patient=None, group=f"slide {image.patient}") for image in ds.images)
+    grouped = replace(ds, images=slides, patients=())
+    by_patient, by_group = (score(each, everything, draws=200) for each in (ds, grouped))
+    assert by_group.overall == by_patient.overall
+    assert (by_group.unit, by_group.groups, by_group.patients) == ("groups", 4, None)
+    assert "200 draws of groups, seed 0; if groups share patients, they are narrower than" in str(by_group)
+    lacking = replace(grouped, images=(replace(slides[0], group=None), *slides[1:]))
+    assert groups_of(lacking, [slides[0].id])[1] == "images"
+    mixed = replace(ds, images=(replace(ds.images[0], patient=None, group="slide"), *ds.images[1:]))
+    names, unit = groups_of(mixed, [image.id for image in ds.images])
+    assert (unit, len(set(names))) == ("groups", 5)
 
 
 # What it says, and what it refuses
@@ -367,7 +384,8 @@ def test_as_text_and_as_json() -> None:
     found_line = f"found, in any class: {scores.found} of {cells}, {share}, at score 0.5, IoU 0.5"
     assert lines[2] == found_line
     assert lines[3].startswith("found at other scores: ")
-    assert lines[5].split()[:2] == ["WBC", str(counts["WBC"])]
+    assert given["intervals"] == {"over": "patients", "groups": 4, "draws": 20, "seed": 0}
+    assert lines[6].split()[:2] == ["WBC", str(counts["WBC"])]
 
 
 @pytest.mark.parametrize(
