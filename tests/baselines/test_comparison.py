@@ -227,7 +227,7 @@ def test_a_class_of_one_patient_has_no_interval() -> None:
         for guessed in ([1, 0, 1, 0], [1, 1, 1, 0])
     ]
     found = differences.differences(*scores)
-    assert found["F1 of B"][:3] == (0.5, 0.8, pytest.approx(0.3))
+    assert found["F1 of B"][:3] == pytest.approx((0.5, 0.8, 0.3))
     assert found["F1 of B"][3:] == (None, None, None)
     assert found["F1 of A"].interval is not None
 
