@@ -17,9 +17,10 @@ from pcm_leukemia.baselines import training
 from pcm_leukemia.baselines.contract import Target
 from pcm_leukemia.baselines.evaluation import evaluate
 from pcm_leukemia.baselines.experiments.adaptation_results import Adaptation, Adapted
-from pcm_leukemia.baselines.experiments.share import TEST, Unit, draw, keep, size, to_learn_from
+from pcm_leukemia.baselines.experiments.share import TEST, Unit, draw, drawn_of, keep, size, to_learn_from
 from pcm_leukemia.baselines.run import Run
 from pcm_leukemia.dataset import Dataset
+from pcm_leukemia.errors import either, option
 from pcm_leukemia.joining import concat
 from pcm_leukemia.schema import ImageId
 from pcm_leukemia.splits import LEARNED_FROM
@@ -88,15 +89,11 @@ def adapt(
     ExportError
         If `out` holds something else, such as another draw.
     """
-    _check_share(run, target_share, with_source=with_source)
+    _check(run, start, target_share, with_source=with_source)
     settings = dict(run.record["asked"]["settings"])
     if start == "run":
-        if run.baseline.kind != "classifier":
-            raise ValueError(
-                f"{run.folder}: is the run of a detector, which is always adapted afresh; leave start out"
-            )
         settings |= {"weights": str(run.folder / "classifier.safetensors"), "sha256": ""}
-    unit = unit or ("patient" if all(image.patient for image in target.images) else "image")
+    unit = unit or _unit_of(target)
     split = draw(target, fraction, seed, unit=unit, stratified=stratified)
     target = replace(target, split=None).with_split(split)
     pieces = [_source(run, target.name, source)] if with_source else []
@@ -124,23 +121,30 @@ def adapt(
     options: dict[str, Any] = {"device": device, "workers": workers, "progress": progress}
     before, after = (evaluate(each, target, TEST, **options) for each in (run, adapted))
     sizes = (size(drawn, part, run.task) for part in LEARNED_FROM)
-    return Adapted(fraction, seed, adapted, before, after, *sizes)
+    return Adapted(fraction, seed, adapted, before, after, *sizes, drawn_of(target, split, unit))
 
 
-def _check_share(run: Run, share: float | None, *, with_source: bool) -> None:
+def _check(run: Run, start: Start, share: float | None, *, with_source: bool) -> None:
+    """Refuse what a detector does not do, and a share that cannot be drawn, before anything is computed."""
+    detector = run.baseline.kind != "classifier"
+    if detector and start == "run":
+        typed = either('start="run"', "--from-run")
+        raise ValueError(f"{typed}: {run.folder} is the run of a detector, which starts afresh; leave it out")
     if share is None:
         return
+    typed = option("target_share", share)
     if not 0 < share < 1:
-        raise ValueError(f"target_share {share}: must be between 0 and 1, such as 0.5")
+        raise ValueError(f"{typed}: must be between 0 and 1, such as 0.5")
     if not with_source:
+        raise ValueError(f"{typed}: the target is all that is trained on without the source; leave it out")
+    if detector:
         raise ValueError(
-            f"target_share {share}: the target is all that is trained on without the source; leave it out"
+            f"{typed}: {run.folder} is the run of a detector, which draws every image once in an epoch; leave it out"
         )
-    if run.baseline.kind != "classifier":
-        raise ValueError(
-            f"target_share {share}: {run.folder} is the run of a detector, which draws every image once in an epoch; leave "
-            "it out"
-        )
+
+
+def _unit_of(target: Dataset) -> Unit:
+    return "patient" if all(image.patient for image in target.images) else "image"
 
 
 def _source(run: Run, target: str, given: Dataset | None) -> Dataset:
@@ -179,6 +183,9 @@ def adapt_over(
     An interrupted call resumes where it stopped. Parameters and errors are those of `adapt`.
     """
     options: dict[str, Any] = {"device": device, "workers": workers, "progress": progress}
+    _check(run, start, target_share, with_source=with_source)
+    for fraction in fractions:  # refused before the zero-shot scores are computed
+        draw(target, fraction, unit=unit or _unit_of(target), stratified=stratified)
     zero_shot = evaluate(run, replace(target, split=None), **options)
     each = tuple(
         adapt(

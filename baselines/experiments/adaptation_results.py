@@ -9,8 +9,9 @@ from statistics import mean, stdev
 from typing import Any
 
 from pcm_leukemia.baselines.evaluation import Evaluation
-from pcm_leukemia.baselines.experiments.share import Size
+from pcm_leukemia.baselines.experiments.share import Share, Size
 from pcm_leukemia.baselines.run import Run
+from pcm_leukemia.errors import counted
 from pcm_leukemia.splits import LEARNED_FROM
 
 __all__ = ["Adaptation", "Adapted", "mean_and_spread"]
@@ -20,8 +21,8 @@ __all__ = ["Adaptation", "Adapted", "mean_and_spread"]
 class Adapted:
     """One adaptation: the run, and its scores on the unseen part of the target.
 
-    `before` has the scores of the original model on the same images. `train` and `val` are what was drawn from the target
-    to train on and to choose the epoch.
+    `before` has the scores of the original model on the same images. `fraction` is the share that was asked for, `drawn` what
+    was drawn. `train` and `val` are what was drawn from the target to train on and to choose the epoch.
     """
 
     fraction: float
@@ -31,6 +32,7 @@ class Adapted:
     after: Evaluation
     train: Size
     val: Size
+    drawn: Share
 
     @property
     def chosen_by(self) -> str:
@@ -68,6 +70,7 @@ class Adaptation:
                             **_numbers(one.after),
                             "train": one.train._asdict(),
                             "val": one.val._asdict(),
+                            "drawn": one.drawn._asdict(),
                             "chosen_by": one.chosen_by,
                         }
                         for one in those
@@ -98,11 +101,16 @@ class Adaptation:
         for fraction, those in self._by_fraction().items():
             for title, which in (
                 ("zero-shot, the rest", "before"),
-                (f"with {100 * fraction:g}%, the rest", "after"),
+                (f"with {_drawn_share(those)}%, the rest", "after"),
             ):
                 spread = _spread([_numbers(getattr(one, which)) for one in those])
                 cells = (_mean_of(len(those), **spread[name]) for name in names)
                 lines.append(f"{title:26}" + "".join(f"{cell:>20}" for cell in cells))
+            if _drawn_share(those) != f"{100 * fraction:g}":
+                share = those[0].drawn
+                lines.append(
+                    f"  drawn: {share.drawn:,} of {counted(share.of, share.unit)}; {100 * fraction:g}% was asked for"
+                )
             lines.append(f"  {_drawn(those)}")
         lines.append(f"epochs chosen by {self.each[0].chosen_by}")
         if self.zero_shot.pretraining:
@@ -123,19 +131,28 @@ def _numbers(evaluation: Evaluation) -> dict[str, float]:
     }
 
 
+def _drawn_share(those: Sequence[Adapted]) -> str:
+    """The share that was drawn, in per cent; the same for every seed."""
+    return f"{those[0].drawn.percent:.3g}"
+
+
 def _drawn(those: Sequence[Adapted]) -> str:
     """How much of the share of the target is trained on, and how much chooses the epoch."""
 
     def sizes(part: Sequence[Size]) -> str:
-        return f"{_range([each.images for each in part])} images with {_range([each.cells for each in part])} cells"
+        images, cells = ([size[number] for size in part] for number in (0, 1))
+        return f"{_range(images, 'image')} with {_range(cells, 'cell')}"
 
     train, val = ([getattr(one, part) for one in those] for part in LEARNED_FROM)
-    return f"of the target, {sizes(train)} train the model, {sizes(val)} choose the epoch"
+    said = f"of the target, {sizes(train)} to train the model"
+    if not any(size.images for size in val):
+        return f"{said}, and none were left to choose the epoch"
+    return f"{said}, {sizes(val)} to choose the epoch"
 
 
-def _range(counts: Sequence[int]) -> str:
+def _range(counts: Sequence[int], noun: str) -> str:
     least, most = min(counts), max(counts)
-    return f"{least:,}" if least == most else f"{least:,} to {most:,}"
+    return counted(least, noun) if least == most else f"{least:,} to {counted(most, noun)}"
 
 
 def _spread(rows: Sequence[dict[str, float]]) -> dict[str, dict[str, float]]:

@@ -12,15 +12,28 @@ from typing import Literal, NamedTuple
 from pcm_leukemia import files, splits
 from pcm_leukemia.baselines.run import is_run
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.errors import ExportError, Problem, UnfitForTask, option
+from pcm_leukemia.errors import ExportError, Problem, UnfitForTask, counted, option
 from pcm_leukemia.schema import IGNORE, ImageId, Split
 from pcm_leukemia.splits import draw_keys, unit_of
 
-__all__ = ["TEST", "Size", "Unit", "draw", "keep", "size", "to_learn_from"]
+__all__ = ["TEST", "Share", "Size", "Unit", "draw", "drawn_of", "keep", "size", "to_learn_from"]
 
 Unit = Literal["patient", "image"]
 
 ADAPT, TEST = "adapt", "test"
+
+
+class Share(NamedTuple):
+    """How many units were drawn, of how many; `unit` is "patient", "image", or "image group" where some belong together."""
+
+    drawn: int
+    of: int
+    unit: str
+
+    @property
+    def percent(self) -> float:
+        """The share in per cent."""
+        return 100 * self.drawn / self.of
 
 
 class Size(NamedTuple):
@@ -65,10 +78,10 @@ def draw(
     2
     """
     if not 0 < fraction < 1:
-        raise ValueError(f"fraction {fraction}: must be between 0 and 1, such as 0.1")
+        raise ValueError(f"{option('fraction', fraction)}: must be between 0 and 1, such as 0.1")
     units = _units(ds, unit)
     if len(units) < 2:
-        what = f"has {len(units)} {unit}s"
+        what = f"has {counted(len(units), unit)}"
         raise UnfitForTask(
             [Problem(ds.name, what, "at least two are needed, one to adapt to and one to score on")]
         )
@@ -94,6 +107,22 @@ def draw(
         made["patients"] = "may be on both sides: scores are an upper bound"
     patient_of = {image.id: image.patient for image in ds.images if image.patient}
     return Split("adaptation", part_of, made, patient_of)
+
+
+def drawn_of(ds: Dataset, split: Split, unit: Unit) -> Share:
+    """How many units of a data set `draw` drew: a share of few units is rounded to whole ones, and is never empty.
+
+    Examples
+    --------
+    >>> from pcm_leukemia import NINE, Image
+    >>> ds = Dataset("demo", NINE, tuple(Image(ImageId(f"{n}.png"), 8, 8) for n in range(10)))
+    >>> drawn_of(ds, draw(ds, 0.01), "image")
+    Share(drawn=1, of=10, unit='image')
+    """
+    units = _units(ds, unit)
+    drawn = sum(split.part_of[images[0]] == ADAPT for images in units.values())
+    together = unit == "image" and len(units) < len(ds.images)
+    return Share(drawn, len(units), "image group" if together else unit)
 
 
 def _units(ds: Dataset, unit: Unit) -> dict[str, list[ImageId]]:

@@ -15,14 +15,14 @@ from hypothesis import strategies as st
 from pcm_leukemia import NINE, Box, Cell, Dataset, Image, Patient, Split, splits, store
 from pcm_leukemia.baselines.contract import Target
 from pcm_leukemia.baselines.evaluation import Evaluation
-from pcm_leukemia.baselines.experiments import share
+from pcm_leukemia.baselines.experiments import adaptation, share
 from pcm_leukemia.baselines.experiments.adaptation import adapt
 from pcm_leukemia.baselines.experiments.adaptation_results import Adaptation, Adapted
-from pcm_leukemia.baselines.experiments.share import Size, draw
+from pcm_leukemia.baselines.experiments.share import Share, Size, draw
 from pcm_leukemia.baselines.metrics import classification as scores
 from pcm_leukemia.baselines.run import Run
 from pcm_leukemia.baselines.training import train
-from pcm_leukemia.errors import ExportError, LeakySplit
+from pcm_leukemia.errors import ExportError, LeakySplit, for_the_command_line
 from pcm_leukemia.schema import ImageId, PatientId
 
 
@@ -123,9 +123,9 @@ def test_a_target_that_the_run_has_learned_from_under_other_names_is_refused_bef
 
 
 def test_what_cannot_be_drawn_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"fraction 1.0: must be between 0 and 1, such as 0.1"):
+    with pytest.raises(ValueError, match=r"fraction=1.0: must be between 0 and 1, such as 0.1"):
         draw(target({"Monocyte": 5}), 1.0)
-    with pytest.raises(ValueError, match="target: has 1 images; at least two are needed"):
+    with pytest.raises(ValueError, match="target: has 1 image; at least two are needed"):
         draw(target({"Monocyte": 1}), 0.5)
     with pytest.raises(ValueError, match='image "00000.png" has no patient; draw by image'):
         draw(target({"Monocyte": 5}), 0.5, unit="patient")
@@ -191,7 +191,9 @@ def adaptation_of(folder: Path, **asked: object) -> Adaptation:
     found = scores.score([0, 1], np.eye(2), ("Monocyte", "Neutrophil"), ["a", "b"], unit="images")
     evaluation = Evaluation((folder,), "target", "test", "", classification=found, pretraining="seen before")
     each = (
-        Adapted(0.1, seed, run, evaluation, evaluation, Size(1447, cells), Size(362, 362))
+        Adapted(
+            0.1, seed, run, evaluation, evaluation, Size(1447, cells), Size(362, 362), Share(5, 50, "image")
+        )
         for seed, cells in enumerate((1447, 1451))
     )
     return Adaptation(evaluation, tuple(each))
@@ -201,8 +203,8 @@ def test_the_report_says_what_was_learned_from_and_what_chose_the_epoch(tmp_path
     plain = adaptation_of(tmp_path)
     text = str(plain)
     assert (
-        "of the target, 1,447 images with 1,447 to 1,451 cells train the model, 362 images with 362 cells choose the "
-        "epoch\nepochs chosen by val_macro_f1, the mean of source and target\nnote: seen before"
+        "of the target, 1,447 images with 1,447 to 1,451 cells to train the model, 362 images with 362 cells to "
+        "choose the epoch\nepochs chosen by val_macro_f1, the mean of source and target\nnote: seen before"
     ) in text
     assert "of each training batch" not in text
     (fraction,) = plain.to_json()["fractions"]
@@ -220,18 +222,63 @@ def test_one_draw_has_no_deviation_and_a_small_share_is_not_rounded(tmp_path: Pa
     several = adaptation_of(tmp_path)
     assert "with 10%, the rest" in str(several)
     assert " ± 0.00" in str(several)
-    one = replace(several, each=(replace(several.each[0], fraction=0.025),))
+    one = replace(several, each=(replace(several.each[0], fraction=0.025, drawn=Share(1, 40, "patient")),))
     assert "±" not in str(one)
     assert "with 2.5%, the rest" in str(one)
+    assert "asked for" not in str(one)
+
+
+def test_what_was_drawn_is_said_where_it_is_not_what_was_asked_for(tmp_path: Path) -> None:
+    ds = target({"Monocyte": 30}, patients=10)
+    split = draw(ds, 0.01, unit="patient")
+    drawn = share.to_learn_from(replace(ds, split=None).with_split(split), 0, "patient")
+    sizes = [share.size(drawn, part, "classification") for part in ("train", "val")]
+    several = adaptation_of(tmp_path)
+    one = replace(several.each[0], fraction=0.01, drawn=share.drawn_of(ds, split, "patient"))
+    text = str(replace(several, each=(replace(one, train=sizes[0], val=sizes[1]),)))
+    assert "with 10%, the rest" in text
+    assert (
+        "  drawn: 1 of 10 patients; 1% was asked for\n"
+        "  of the target, 3 images with 3 cells to train the model, and none were left to choose the epoch\n"
+    ) in text
+    (fraction,) = replace(several, each=(one,)).to_json()["fractions"]
+    assert fraction["each"][0]["drawn"] == {"drawn": 1, "of": 10, "unit": "patient"}
+    grouped = replace(
+        ds, images=tuple(replace(image, group="one") for image in ds.images[:4]) + ds.images[4:]
+    )
+    assert share.drawn_of(grouped, draw(grouped, 0.1), "image")[1:] == (27, "image group")
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"fractions": (0.1, 1.5)}, "--fraction 1.5: must be between 0 and 1, such as 0.1"),
+        (
+            {"target_share": 0.5},
+            "--target-share 0.5: .* is the run of a detector, which draws every image once",
+        ),
+        ({"start": "run"}, "--from-run: .* is the run of a detector, which starts afresh; leave it out"),
+        ({"unit": "patient"}, "has no patient; draw by image: --unit image"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_before_anything_is_scored(
+    options: dict[str, Any], sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(adaptation, "evaluate", lambda *_, **__: pytest.fail("scored"))
+    asked = {"baseline": "yolo11m", "task": "wbc", "settings": {}, "preset": "smoke", "seed": 0}
+    run = Run(tmp_path / "run", {"state": "done", "asked": asked})
+    with for_the_command_line(), pytest.raises(ValueError, match=sentence):
+        adaptation.adapt_over(run, target({"Monocyte": 9}), tmp_path / "out", **options)
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(
     ("baseline", "share_asked", "options", "sentence"),
     [
-        ("resnet50", 1.0, {}, "target_share 1.0: must be between 0 and 1, such as 0.5"),
-        ("resnet50", 0.5, {"with_source": False}, "target_share 0.5: the target is all that is trained on"),
-        ("yolo11m", 0.5, {}, "target_share 0.5: .* is the run of a detector, which draws every image once"),
-        ("rtdetrv2_deim", 0.5, {}, "target_share 0.5: .* is the run of a detector, which draws every image"),
+        ("resnet50", 1.0, {}, "target_share=1.0: must be between 0 and 1, such as 0.5"),
+        ("resnet50", 0.5, {"with_source": False}, "target_share=0.5: the target is all that is trained on"),
+        ("yolo11m", 0.5, {}, "target_share=0.5: .* is the run of a detector, which draws every image once"),
+        ("rtdetrv2_deim", 0.5, {}, "target_share=0.5: .* is the run of a detector, which draws every image"),
     ],
 )
 def test_a_share_that_cannot_be_drawn_is_refused(
