@@ -13,7 +13,7 @@ from pcm_leukemia import bare_images, converters, sources
 from pcm_leukemia import images as pixels_of
 from pcm_leukemia.baselines import inference
 from pcm_leukemia.baselines.run import Run
-from pcm_leukemia.baselines.two_stage import TwoStage
+from pcm_leukemia.baselines.two_stage import OTHER, Labelled, TwoStage
 from pcm_leukemia.converters import coco, cvat
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.drawing import Drawn, draw
@@ -23,7 +23,7 @@ from pcm_leukemia.schema import ImageId, Taxonomy
 from pcm_leukemia.shapes import Box
 from pcm_leukemia.taxonomy import NINE, known
 
-__all__ = ["LOWEST", "Form", "Predicted", "check_out", "images_at", "predict", "write"]
+__all__ = ["LOWEST", "Form", "Predicted", "check_out", "images_at", "of_two_stages", "predict", "write"]
 
 Form = Literal["coco", "cvat", "pictures"]
 LOWEST = 0.05
@@ -36,8 +36,8 @@ _FOLDERS = {"coco": "predictions", "pictures": "pictures"}
 class Predicted(NamedTuple):
     """One predicted cell: its box in pixels of the image, its label and its score, 0 to 1.
 
-    From the two-stage pipeline it also has the score of the detection and the score of the label, and `score` is their
-    product.
+    From the two-stage pipeline, a white cell also has the score of the detection and the score of the label, and `score` is
+    their product.
     """
 
     label: str
@@ -85,6 +85,8 @@ def predict(
 ) -> tuple[dict[ImageId, list[Predicted]], Taxonomy]:
     """Predict the cells in every image with a detector or the two-stage pipeline; return them and the classes.
 
+    The classes of two stages are those of the classifier and Other, which the detector tells from white cells.
+
     Parameters
     ----------
     runs
@@ -122,17 +124,26 @@ def predict(
         }, known(detector.labels)
     pipeline = TwoStage.of(detectors[0], classifiers[0], device=device, threshold=threshold)
     labelled = pipeline.predict(ds, **options)
-    return {
-        image: [
-            Predicted(
-                pipeline.labels[label], Box(*map(float, box)), float(score * sure), float(score), float(sure)
-            )
-            for box, score, label, sure in zip(
-                each.boxes, each.scores, each.labels, each.label_scores, strict=True
-            )
-        ]
-        for image, each in labelled.items()
-    }, known(pipeline.labels)
+    cells = {image: of_two_stages(each, pipeline.labels) for image, each in labelled.items()}
+    return cells, known((*pipeline.labels, OTHER))
+
+
+def of_two_stages(labelled: Labelled, labels: Sequence[str]) -> list[Predicted]:
+    """The cells of an image from the two-stage pipeline, by the detector's score, the best first.
+
+    Detections that are not white cells are kept as Other, with the detector's score alone.
+    """
+    white = (
+        Predicted(labels[label], Box(*map(float, box)), float(score * sure), float(score), float(sure))
+        for box, score, label, sure in zip(
+            labelled.boxes, labelled.scores, labelled.labels, labelled.label_scores, strict=True
+        )
+    )
+    others = (
+        Predicted(OTHER, Box(*map(float, box)), float(score))
+        for box, score, _ in zip(*labelled.others, strict=True)
+    )
+    return sorted((*white, *others), key=lambda one: -one.shown_score)
 
 
 def write(
@@ -234,7 +245,7 @@ def _write_pictures(
             boxes = [
                 Drawn(
                     (one.box.x1, one.box.y1, one.box.x2, one.box.y2),
-                    f"{one.label} {one.score:.2f}",
+                    f"{one.label} {one.shown_score:.2f}",
                     one.label,
                 )
                 for one in reversed(shown[image.id])  # the best is on top

@@ -26,7 +26,7 @@ from pcm_leukemia.schema import ImageId
 from pcm_leukemia.shapes import Box
 from pcm_leukemia.torchdata import Frames
 
-__all__ = ["Labelled", "TwoStage"]
+__all__ = ["OTHER", "Labelled", "TwoStage"]
 
 WBC, OTHER = "WBC", "Other"
 

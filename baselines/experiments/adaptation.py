@@ -120,8 +120,9 @@ def adapt(
     )
     options: dict[str, Any] = {"device": device, "workers": workers, "progress": progress}
     before, after = (evaluate(each, target, TEST, **options) for each in (run, adapted))
-    sizes = (size(drawn, part, run.task) for part in LEARNED_FROM)
-    return Adapted(fraction, seed, adapted, before, after, *sizes, drawn_of(target, split, unit))
+    train, val = (size(drawn, part, run.task) for part in LEARNED_FROM)
+    share = drawn_of(target, split, unit)
+    return Adapted(fraction, seed, adapted, before, after, train, val, share)
 
 
 def _check(run: Run, start: Start, share: float | None, *, with_source: bool) -> None:

@@ -17,8 +17,9 @@ from pcm_leukemia.baselines import prediction
 from pcm_leukemia.baselines.contract import Detections
 from pcm_leukemia.baselines.metrics import detection
 from pcm_leukemia.baselines.metrics.coco_results import from_coco_results
-from pcm_leukemia.baselines.prediction import Predicted
+from pcm_leukemia.baselines.prediction import of_two_stages
 from pcm_leukemia.baselines.two_stage import TwoStage
+from pcm_leukemia.drawing import Drawn, draw
 from pcm_leukemia.images import Pixels
 from pcm_leukemia.schema import ImageId
 from pcm_leukemia.shapes import Box
@@ -73,6 +74,9 @@ class Classifier(ByColour):
 
 REDS = {"a.png": (100, 200, 250), "b.png": (0, 0, 0), "c.png": (200, 0, 100), "d.png": (0, 250, 0)}
 
+THREE = Taxonomy("three", (*Classifier.labels, "Other"))
+"""The classes of both stages together."""
+
 
 @pytest.fixture
 def ds(tmp_path: Path) -> Dataset:
@@ -98,24 +102,20 @@ def test_every_white_cell_gets_its_own_label(ds: Dataset, batch: int, workers: i
 
 def test_predictions_are_written_as_coco_with_all_their_scores(ds: Dataset, tmp_path: Path) -> None:
     labelled = TwoStage(Detector(), Classifier()).predict(ds)
-    predicted = {
-        image: [
-            Predicted(Classifier.labels[label], Box(*sides), score * sure, score, sure)
-            for sides, score, label, sure in zip(
-                *(each.tolist() for each in (of.boxes, of.scores, of.labels, of.label_scores)), strict=True
-            )
-        ]
-        for image, of in labelled.items()
-    }
-    report = prediction.write(predicted, tmp_path / "out", ds, ds.taxonomy, "coco")
-    assert report.cells == {"all": {"Lymphocyte": 2, "Monocyte": 2}}
+    predicted = {image: of_two_stages(each, Classifier.labels) for image, each in labelled.items()}
+    report = prediction.write(predicted, tmp_path / "out", ds, THREE, "coco")
+    assert report.cells == {"all": {"Lymphocyte": 2, "Monocyte": 2, "Other": 2}}
     rows = json.loads((tmp_path / "out" / "results.json").read_text())
-    assert [(row["image_id"], row["category_id"]) for row in rows] == [(1, 1), (1, 2), (3, 2), (3, 1)]
+    assert [(row["image_id"], row["category_id"]) for row in rows] == [
+        *((1, 1), (1, 2), (1, 3), (3, 2), (3, 1), (4, 3))
+    ]
     assert rows[0]["bbox"] == [10, 10, 20, 20]
     assert (rows[0]["score"], rows[0]["detection_score"], rows[0]["label_score"]) == (0.675, 0.9, 0.75)
-    back = from_coco_results(tmp_path / "out" / "results.json", ds)
+    assert rows[2]["score"] == 0.8  # Other: the detector's score alone
+    assert "label_score" not in rows[2]
+    back = from_coco_results(tmp_path / "out" / "results.json", replace(ds, taxonomy=THREE))
     for image, each in labelled.items():
-        expected = each.as_found()
+        expected = each.as_found(2)
         np.testing.assert_array_equal(back[image].boxes, expected.boxes)
         np.testing.assert_array_equal(back[image].labels, expected.labels)
         np.testing.assert_allclose(back[image].scores, expected.scores, atol=1e-6)
@@ -139,10 +139,10 @@ def annotated() -> tuple[Cell, ...]:
     )
 
 
-def test_a_cell_of_unsure_type_is_found(ds: Dataset, tmp_path: Path) -> None:
+def test_a_cell_of_unsure_type_is_found(ds: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """All cells are found at 0.8 or more; the product of both scores is below 0.5."""
     labelled = TwoStage(Detector(), Unsure()).predict(ds)
-    three = replace(ds, taxonomy=Taxonomy("three", (*Classifier.labels, "Other")), cells=annotated())
+    three = replace(ds, taxonomy=THREE, cells=annotated())
     ranked = {image: each.as_found(2) for image, each in labelled.items()}
     counted = {image: each.as_found(2, ranked=False) for image, each in labelled.items()}
     scores = detection.score(three, ranked, counted=counted, draws=0)
@@ -150,21 +150,21 @@ def test_a_cell_of_unsure_type_is_found(ds: Dataset, tmp_path: Path) -> None:
     assert scores.confusion == ((2, 0, 0, 0), (0, 2, 0, 0), (0, 0, 2, 0), (0, 0, 0, 0))
     by_product = detection.score(three, ranked, draws=0)
     assert (by_product.found, by_product.overall) == (0, scores.overall)
-    predicted = {
-        image: [
-            Predicted(Classifier.labels[label], Box(*sides), score * sure, score, sure)
-            for sides, score, label, sure in zip(
-                *(each.tolist() for each in (of.boxes, of.scores, of.labels, of.label_scores)), strict=True
-            )
-        ]
-        for image, of in labelled.items()
-    }
-    assert prediction.write(predicted, tmp_path / "review", ds, ds.taxonomy, "cvat").cells == {
-        "all": {"Lymphocyte": 2, "Monocyte": 2}
-    }
-    assert prediction.write(predicted, tmp_path / "pictures", ds, ds.taxonomy, "pictures").images == {
-        "all": 4
-    }
+    predicted = {image: of_two_stages(each, Unsure.labels) for image, each in labelled.items()}
+    everything = {"all": {"Lymphocyte": 2, "Monocyte": 2, "Other": 2}}
+    assert prediction.write(predicted, tmp_path / "review", ds, THREE, "cvat").cells == everything
+    written: list[str] = []
+
+    def noted(picture: Pixels, boxes: Sequence[Drawn]) -> PIL.Image.Image:
+        written.extend(box.text for box in boxes)
+        return draw(picture, boxes)
+
+    monkeypatch.setattr(prediction, "draw", noted)
+    report = prediction.write(predicted, tmp_path / "pictures", ds, THREE, "pictures")
+    assert (report.images, report.cells) == ({"all": 4}, everything)
+    assert sorted(written) == [  # the score that decides, not the product
+        *("Lymphocyte 0.80", "Lymphocyte 0.90", "Monocyte 0.85", "Monocyte 0.90", "Other 0.80", "Other 0.90")
+    ]
 
 
 class Twice(Detector):
