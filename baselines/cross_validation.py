@@ -151,10 +151,8 @@ def cross_validate(
     model = config.find(baseline)
     task = task or model.tasks[0]
     rows, left_out = _rows(ds)
-    parts = [
-        rows.with_split(replace(split, name=f"fold-{number}"))
-        for number, split in enumerate(splits.folds(rows, folds, seed, val=VAL), 1)
-    ]
+    names = [f"fold-{number}" for number in range(1, folds + 1)]
+    parts = [rows.with_split(split) for split in splits.folds(rows, folds, seed, val=VAL, names=names)]
     view = _fit_for(task, rows, parts, detector=model.kind == "detector")
     changes = {**(settings or {}), **({"weights": weights} if weights is not None else {})}
     parent = origin(config.settings(model, preset, changes).weights)

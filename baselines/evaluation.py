@@ -39,6 +39,10 @@ __all__ = [
 ]
 
 
+THRESHOLD = 0.5
+"""The lowest score of a found cell, unless another is asked for."""
+
+
 @dataclass(frozen=True)
 class Evaluation:
     """The scores of one model, or of the two-stage pipeline, on one part of one data set.
@@ -118,7 +122,7 @@ def evaluate(
     ds: Dataset,
     part: str | None = None,
     *,
-    threshold: float = 0.5,
+    threshold: float = THRESHOLD,
     batch_norm: BatchNorm = "run",
     device: str = "auto",
     batch: int = 16,
@@ -199,7 +203,7 @@ def evaluate_two_stage(
     ds: Dataset,
     part: str | None = None,
     *,
-    threshold: float = 0.5,
+    threshold: float = THRESHOLD,
     device: str = "auto",
     batch: int = 16,
     workers: int | None = None,
@@ -331,6 +335,8 @@ def _keep(run: Run, result: Evaluation) -> None:
         name += "-" + re.sub(r"[^\w.-]+", "_", result.reading)
     if result.end_to_end is not None:
         name += "-end-to-end"
+    if result.detection is not None and result.detection.threshold != THRESHOLD:
+        name += f"-threshold-{result.detection.threshold:g}"
     if result.batch_norm != "run":
         name += "-batch-norm-of-target"
     with files.disk_errors(folder):

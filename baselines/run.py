@@ -6,7 +6,7 @@
     data/        the data set it was trained on, with its split, as a canonical folder (tables, no images)
     before/      if it started from the weights of another run: what that one had learned from, 0, 1, ...
     logs/        the losses and scores of each epoch
-    scores/      the results of `evaluate`, one file for each data set and part
+    scores/      the results of `evaluate`, one file for each data set, part and threshold
     ...          the weights, in the model's own format
 
 `data/` and `before/` tell which patients the model has seen, so that it is never scored on them.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from importlib import import_module
@@ -150,7 +151,11 @@ def fill(model: nn.Module, path: Path, sha256: str = "", *, published: bool = Fa
     named = getattr(model, "pretrained_cfg", {}).get("classifier") or ()
     classifiers = (*_CLASSIFIERS, *(f"{name}." for name in ([named] if isinstance(named, str) else named)))
     try:
-        weights = convert(weights, model) if convert else weights
+        if convert:
+            with suppress(
+                LookupError
+            ):  # a name that timm looks for is not there: the names are compared below
+                weights = convert(weights, model)
         own = model.state_dict()
         kept = {
             name: value
@@ -159,7 +164,7 @@ def fill(model: nn.Module, path: Path, sha256: str = "", *, published: bool = Fa
         }
     except (LookupError, ValueError, TypeError, AttributeError, RuntimeError, AssertionError) as error:
         raise CorruptFile(
-            f"{path}: does not fit the model ({error}); give the weights of this model"
+            f"{path}: does not fit the model ({_reason(error)}); give the weights of this model"
         ) from error
     weight_files.fill(model, kept, path)
 

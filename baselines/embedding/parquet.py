@@ -83,12 +83,14 @@ class Embeddings:
 
 
 def check_out(out: str | Path) -> Path:
-    """Refuse a target that exists, or is inside a folder that pcm-leukemia wrote; returns its absolute path.
+    """Refuse a target that exists, is not named .parquet, or is inside a folder that pcm-leukemia wrote.
+
+    Returns its absolute path.
 
     Raises
     ------
     ExportError
-        If it exists, or is inside such a folder.
+        If it exists, has another suffix, or is inside such a folder.
     MissingExtra
         If pyarrow is not installed.
     """
@@ -99,6 +101,8 @@ def check_out(out: str | Path) -> Path:
     for above in path.parents:
         if written_as(above):
             raise ExportError(f"{out}: is inside {above}, which holds a data set; name a file beside it")
+    if path.suffix.lower() != ".parquet":
+        raise ExportError(f"{out}: is not named .parquet; name a file such as {Path(out).stem}.parquet")
     return path
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import random
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import numpy as np
 
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.errors import DataWarning, MissingPatients, some
+from pcm_leukemia.errors import DataWarning, MissingPatients, counted, some
 from pcm_leukemia.patients import warn_of_spellings
 from pcm_leukemia.schema import Image, ImageId, PatientId, Split
 from pcm_leukemia.splits.balance import Ints, assign, counts, place, reached
@@ -127,7 +127,9 @@ def by_patient(
     return split
 
 
-def folds(ds: Dataset, k: int = 5, seed: int = 0, *, val: float = 0.0) -> list[Split]:
+def folds(
+    ds: Dataset, k: int = 5, seed: int = 0, *, val: float = 0.0, names: Sequence[str] | None = None
+) -> list[Split]:
     """Put whole patients into k folds and return k splits; each holds out one fold.
 
     Every patient is held out in exactly one split: in "val", or in "test" if `val` asks for another validation part. The
@@ -145,18 +147,20 @@ def folds(ds: Dataset, k: int = 5, seed: int = 0, *, val: float = 0.0) -> list[S
     val
         The share of the images outside the fold to validate on, from 0 up to but not including 1. Above 0, the fold is
         "test", and whole patients are drawn from the rest for "val".
+    names
+        The names of the k splits; by default ``fold0``, ``fold1``, and so on.
 
     Returns
     -------
     list of Split
-        ``fold0``, ``fold1``, and so on.
+        The splits, in the order of their names.
 
     Raises
     ------
     MissingPatients
         If an image has no patient, or there are fewer patients than folds or parts.
     ValueError
-        If `k`, `val` or the seed is out of range.
+        If `k`, `val` or the seed is out of range, or there are not k names.
 
     Warns
     -----
@@ -180,17 +184,24 @@ def folds(ds: Dataset, k: int = 5, seed: int = 0, *, val: float = 0.0) -> list[S
         raise ValueError(f"{k} folds: must be 2 or more; 5 is usual")
     if not 0 <= val < 1:
         raise ValueError(f"val {val}: must be a share from 0 up to, not including, 1; 0.2 is 20 %")
+    names = [f"fold{fold}" for fold in range(k)] if names is None else names
+    if len(names) != k:
+        raise ValueError(f"names: {len(names)} for {k} folds; give one for each")
     require_patients(ds, ds.images)
     warn_of_spellings(ds)
     patients, table = _table(ds)
-    _need_as_many(ds, patients, [f"fold{fold}" for fold in range(k)])
+    if len(patients) < k:
+        fix = f"give at most {len(patients)}" if len(patients) > 1 else "add patients"
+        raise MissingPatients(
+            f"{ds.name}: {k} folds are more than the {counted(len(patients), 'patient')}; {fix}"
+        )
     chosen = assign(table, [1 / k] * k, np.random.default_rng(_checked(seed)))
     fold_of = dict(zip(patients, chosen.tolist(), strict=True))
     units = unit_of(ds)
     held_out = "test" if val else "val"
     targets = {held_out: 1 / k} | {part: share * (1 - 1 / k) for part, share in shares_of(0, val).items()}
     splits = []
-    for fold in range(k):
+    for fold, name in enumerate(names):
         part_of = {image.id: held_out if fold_of[units[image.id]] == fold else "train" for image in ds.images}
         made = {"method": "folds", "seed": str(seed), "k": str(k), "fold": str(fold), "val_unit": "patient"}
         if val:
@@ -198,7 +209,7 @@ def folds(ds: Dataset, k: int = 5, seed: int = 0, *, val: float = 0.0) -> list[S
             part_of |= place_all(rest, {"val": val, "train": 1 - val}, seed)
             made["val"] = str(val)
         made |= reached(ds, part_of, targets)
-        splits.append(Split(f"fold{fold}", part_of, made, patients_of(ds), digest_of=digests(ds)))
+        splits.append(Split(name, part_of, made, patients_of(ds), digest_of=digests(ds)))
     warn_of_missing(splits)
     return splits
 

@@ -269,6 +269,15 @@ def test_a_file_of_another_model(tmp_path: Path) -> None:
             backbone(model, tmp_path / "other.pth")
 
 
+def test_a_file_whose_names_timm_cannot_convert(tmp_path: Path) -> None:
+    """timm's ConvNeXt looks for names of other publishers, and stops at the first that is missing."""
+    torch.save({"norm.weight": torch.ones(3), "norm.bias": torch.ones(3)}, tmp_path / "lite0.pth")
+    with pytest.raises(CorruptFile) as caught:
+        backbone("test_convnext", tmp_path / "lite0.pth")
+    assert str(caught.value).startswith(f"{tmp_path / 'lite0.pth'}: does not fit the model: it lacks ")
+    assert "('" not in str(caught.value)
+
+
 # ----------------------------------------------------------------------------------------------
 # Classifiers on disk
 

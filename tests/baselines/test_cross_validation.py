@@ -35,7 +35,14 @@ from pcm_leukemia.baselines.cross_validation import cross_validate
 from pcm_leukemia.baselines.inference import Classified, Detected
 from pcm_leukemia.baselines.metrics import detection
 from pcm_leukemia.baselines.run import Run
-from pcm_leukemia.errors import ExportError, LeakySplit, MissingPart, MissingPatients, UnfitForTask
+from pcm_leukemia.errors import (
+    DataWarning,
+    ExportError,
+    LeakySplit,
+    MissingPart,
+    MissingPatients,
+    UnfitForTask,
+)
 from pcm_leukemia.schema import ImageId, PatientId
 
 LABELS = ("Monocyte", "Lymphocyte")
@@ -147,6 +154,16 @@ def test_the_pooled_scores_are_those_of_all_patients_together(tmp_path: Path) ->
     assert scores["classification"]["accuracy"] == accuracies[0]
 
 
+@pytest.mark.usefixtures("trained")
+def test_warnings_call_a_fold_by_the_name_of_its_run(tmp_path: Path) -> None:
+    ds = hospital().with_split(None)
+    rare = msgspec.structs.replace(ds.cells[0], label="Eosinophil")  # of one patient: in one fold only
+    with pytest.warns(DataWarning, match=r'split "fold-1": Eosinophil in .*\nsplit "fold-2": Eosinophil in'):
+        cross_validate(
+            "resnet50", replace(ds, cells=(rare, *ds.cells[1:])), tmp_path / "out", 2, preset="smoke"
+        )
+
+
 def test_detections_are_pooled_too(trained: Trained, tmp_path: Path) -> None:
     ds = hospital()
     result = cross_validate("yolo11m", ds, tmp_path / "out", 4, task="wbc", preset="smoke", threshold=0.95)
@@ -163,6 +180,8 @@ def test_detections_are_pooled_too(trained: Trained, tmp_path: Path) -> None:
     assert result.pooled.detection.patients == 8
     assert result.spread["recall at score 0.95"] == ((1, 1, 1, 1), 1, 0)
     assert result.spread["mAP 50-95"].mean == 1
+    (scores,) = (tmp_path / "out" / "fold-1" / "scores").iterdir()
+    assert scores.name == "here-test-threshold-0.95.json"  # beside those at the default score
     assert trained.names == ["fold-1", "fold-2", "fold-3", "fold-4"]
 
 
@@ -229,7 +248,11 @@ def in_part(ds: Dataset) -> Dataset:
         (without_patients, MissingPatients, "patient"),
         (with_few_cells, UnfitForTask, "has no cell to learn from"),
         (in_part, UnfitForTask, "annotated"),
-        (lambda ds: ds.select(patients={"P0", "P1"}), MissingPatients, "2 patients, and 3 parts"),
+        (
+            lambda ds: ds.select(patients={"P0", "P1"}),
+            MissingPatients,
+            "3 folds are more than the 2 patients; give at most 2",
+        ),
     ],
     ids=["leaky", "test alone", "no patients", "few cells", "annotated in part", "few patients"],
 )

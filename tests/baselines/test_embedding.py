@@ -229,6 +229,13 @@ def test_data_that_the_weights_have_seen_in_pretraining_are_named(ds: Dataset, t
     assert read(out).about.pretraining.startswith(note)
 
 
+@pytest.mark.parametrize("name", ["out.csv", "out"])
+def test_only_parquet_is_written(name: str, ds: Dataset, tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match=f"{name}: is not named .parquet; name a file such as out.parquet$"):
+        embed("resnet10t", ds, tmp_path / name, **TINY)
+    assert not (tmp_path / name).exists()
+
+
 @pytest.mark.parametrize("place", ["there.parquet", "data/new.parquet", "folder"])
 def test_what_is_there_stays(place: str, ds: Dataset, tmp_path: Path) -> None:
     (tmp_path / "there.parquet").write_text("mine")

@@ -445,7 +445,7 @@ def test_fewer_patients_than_parts_are_refused() -> None:
         "add patients"
     )
     assert set(parts_of(TWO, quiet(lambda: splits.by_patient(TWO, val=0))).keys()) == {"A", "B"}
-    with pytest.raises(MissingPatients, match=r"has 2 patients, and 3 parts \(fold0, fold1, fold2\)"):
+    with pytest.raises(MissingPatients, match="^demo: 3 folds are more than the 2 patients; give at most 2$"):
         splits.folds(TWO, 3)
 
 
@@ -495,6 +495,14 @@ def test_a_fold_is_held_out_and_val_is_drawn_from_the_rest() -> None:
         ValueError, match="^val 20: must be a share from 0 up to, not including, 1; 0.2 is 20 %$"
     ):
         splits.folds(COHORT, val=20)
+
+
+def test_folds_may_be_named() -> None:
+    made = splits.folds(COHORT, 2, names=["one", "two"])
+    assert [split.name for split in made] == ["one", "two"]
+    assert [split.part_of for split in made] == [split.part_of for split in splits.folds(COHORT, 2)]
+    with pytest.raises(ValueError, match="^names: 1 for 2 folds; give one for each$"):
+        splits.folds(COHORT, 2, names=["one"])
 
 
 def test_one_fold_is_none() -> None:
