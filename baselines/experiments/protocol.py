@@ -4,11 +4,23 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-__all__ = ["ADAPTED", "EXPERIMENTS", "FRACTION", "INTERNAL", "Experiment"]
+__all__ = ["ADAPTED", "EXPERIMENTS", "FRACTION", "INTERNAL", "Experiment", "name_of_test_set"]
 
 INTERNAL = "PCM-Leukemia"
-"""The paper's name for its own test set; here it means the test part of the given data."""
+"""The paper's name for its own test set."""
 FRACTION = 0.1
+
+
+def name_of_test_set(data: str) -> str:
+    """The name of the given data's test part in tables: the paper's for PCM-Leukemia, otherwise the data set's own.
+
+    Examples
+    --------
+    >>> name_of_test_set("pcm_leukemia"), name_of_test_set("our hospital")
+    ('PCM-Leukemia', 'our hospital')
+    """
+    letters = "".join(filter(str.isalnum, data.casefold()))
+    return INTERNAL if letters == "pcmleukemia" else data
 
 
 class Experiment(NamedTuple):

@@ -12,7 +12,14 @@ from pcm_leukemia.baselines import training
 from pcm_leukemia.baselines.evaluation import Evaluation, evaluate, evaluate_two_stage, reading_of
 from pcm_leukemia.baselines.experiments import adaptation, result_figures
 from pcm_leukemia.baselines.experiments.adaptation_results import Adaptation, mean_and_spread
-from pcm_leukemia.baselines.experiments.protocol import ADAPTED, EXPERIMENTS, FRACTION, INTERNAL, Experiment
+from pcm_leukemia.baselines.experiments.protocol import (
+    ADAPTED,
+    EXPERIMENTS,
+    FRACTION,
+    INTERNAL,
+    Experiment,
+    name_of_test_set,
+)
 from pcm_leukemia.baselines.metrics.classification import MACRO_F1S
 from pcm_leukemia.baselines.run import Run
 from pcm_leukemia.dataset import Dataset
@@ -78,6 +85,8 @@ class Reproduction:
         ]
         if self.preset != "paper":
             lines.append("These runs are smaller than the paper's; do not compare them with its numbers.")
+        if name_of_test_set(self.data) != INTERNAL:
+            lines.append(f"The paper's numbers beside {self.data} are those on {INTERNAL}.")
         lines += [f"{name}: labels read as {how}." for name, how in self.readings.items()]
         if self.pretraining:
             lines.append(f"Note: {self.pretraining}.")
@@ -139,7 +148,7 @@ def reproduce(
     if unknown:
         raise ValueError(f"table {unknown[0]}: has no experiment; use 4, 5, 6 or 7")
     ds.part("test")  # fail before hours of training
-    targets, out = targets or {}, Path(out)
+    targets, out, ours = targets or {}, Path(out), name_of_test_set(ds.name)
     options: dict[str, Any] = {"device": device, "workers": workers, "progress": progress}
     done: dict[Experiment, dict[str, Evaluation]] = {}
     runs: dict[Experiment, Run] = {}
@@ -156,7 +165,7 @@ def reproduce(
             devices=devices,
             **options,
         )
-        done[each] = {INTERNAL: evaluate(run, ds, "test", **options)}
+        done[each] = {ours: evaluate(run, ds, "test", **options)}
         if "ALL-IDB1" in targets:
             done[each]["ALL-IDB1"] = evaluate(run, targets["ALL-IDB1"], **options)
     adapted = None
@@ -164,7 +173,7 @@ def reproduce(
         adapted = adaptation.adapt_over(
             runs[ADAPTED], targets["LMU"], out / "adaptation", (FRACTION,), seeds, devices=devices, **options
         )
-    rows = list(_published(done, adapted, tables))
+    rows = list(_published(done, adapted, tables, ours))
     two_stage = _two_stage(runs, ds, targets, options)
     rows += _beyond(done, two_stage)
     readings = {name: how for name, target in targets.items() if (how := reading_of(target))}
@@ -179,8 +188,12 @@ def _published(
     done: Mapping[Experiment, Mapping[str, Evaluation]],
     adapted: Adaptation | None,
     tables: Sequence[int],
+    ours: str,
 ) -> Iterator[Comparison]:
-    """A row for each number that the paper prints in these tables, and in Figure 2, which belongs to Table 5."""
+    """A row for each number that the paper prints in these tables, and in Figure 2, which belongs to Table 5.
+
+    `ours` is the name of the given data, whose scores are beside the paper's on PCM-Leukemia.
+    """
     for result in paper.RESULTS:
         number = 5 if result.table == "Figure 2" else int(result.table.split()[-1])
         if number not in tables:
@@ -190,20 +203,21 @@ def _published(
                 row = (result.table, result.model, result.test_set, metric, result.value)
                 yield _of_table_7(row, adapted)
             continue
+        test_set = ours if result.test_set == INTERNAL else result.test_set
         evaluation = next(
             (
-                by_set.get(result.test_set)
+                by_set.get(test_set)
                 for experiment, by_set in done.items()
                 if (experiment.table, experiment.model) == (number, result.model)
             ),
             None,
         )
         if evaluation is None:
-            row = (result.table, result.model, result.test_set, result.metric, result.value)
-            yield Comparison(*row, missing=f"{result.test_set} was not given")
+            row = (result.table, result.model, test_set, result.metric, result.value)
+            yield Comparison(*row, missing=f"{test_set} was not given")
             continue
         for metric in _metrics(result.metric):
-            row = (result.table, result.model, result.test_set, metric, result.value)
+            row = (result.table, result.model, test_set, metric, result.value)
             score, interval = _score(evaluation, metric)
             yield Comparison(*row, ours=score, interval=interval)
 
@@ -249,7 +263,7 @@ def _two_stage(
     classifier = runs.get(ADAPTED)
     if detector is None or classifier is None:
         return {}
-    scored = {INTERNAL: evaluate_two_stage(detector, classifier, ds, "test", **options)}
+    scored = {name_of_test_set(ds.name): evaluate_two_stage(detector, classifier, ds, "test", **options)}
     if "ALL-IDB1" in targets:
         scored["ALL-IDB1"] = evaluate_two_stage(detector, classifier, targets["ALL-IDB1"], **options)
     return scored
