@@ -18,7 +18,7 @@ from pcm_leukemia.baselines.machine import device_of, workers_of
 from pcm_leukemia.baselines.recording import start
 from pcm_leukemia.baselines.run import Run, is_run, origin, split_fingerprint
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.errors import DataWarning, MissingPart, Problem, UnfitForTask, either
+from pcm_leukemia.errors import DataWarning, MissingPart, Problem, UnfitForTask, counted, either
 from pcm_leukemia.requirements import Incomplete, require
 from pcm_leukemia.schema import Split
 
@@ -168,7 +168,7 @@ def _warn_of_test_images(ds: Dataset, weights: str) -> None:
     ]
     if found:
         warnings.warn(
-            f"{ds.name}: {parent.folder}, whose weights training starts from, has learned from {len(found):,} images of "
+            f"{ds.name}: {parent.folder}, whose weights training starts from, has learned from {counted(len(found), 'image')} of "
             f"{' and '.join(held)} or their patients, so the new run cannot be scored on them, the first {found[0].images[0]}; "
             "start from other weights, or split the data as those of that run",
             DataWarning,

@@ -27,7 +27,7 @@ from pcm_leukemia.baselines.metrics import classification
 from pcm_leukemia.baselines.metrics.classification import ClassificationScores
 from pcm_leukemia.baselines.metrics.groups import groups_of
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.errors import LeakySplit, MissingPart, Problem, UnfitForTask, either
+from pcm_leukemia.errors import LeakySplit, MissingPart, Problem, UnfitForTask, counted, either
 from pcm_leukemia.requirements import require
 from pcm_leukemia.schema import Image, Patient, Split
 from pcm_leukemia.taxonomy import known
@@ -86,7 +86,7 @@ class Probes:
         }
 
     def __str__(self) -> str:
-        cells = ", ".join(f"{part} {count:,} cells" for part, count in self.cells.items())
+        cells = ", ".join(f"{part} {counted(count, 'cell')}" for part, count in self.cells.items())
         lines = [f"{self.data}: {cells}, {len(self.labels)} classes"]
         lines += [
             f"{each.file}: {each.model}, weights {each.weights}, {each.features:,} features"
@@ -200,7 +200,7 @@ def _probed(read: Embeddings, draws: int, seed: int, *, progress: bool) -> Probe
     methods = _methods(about.width, len(classes)).items()
     for method, model in track(methods, f"probing {read.path.name}", disable=not progress):
         if isinstance(model, KNeighborsClassifier) and model.n_neighbors > len(seen):
-            notes.append(f"{method} is left out: train has {len(seen):,} cells")
+            notes.append(f"{method} is left out: train has {counted(len(seen), 'cell')}")
             continue
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # said below

@@ -130,7 +130,7 @@ def train(
             f"{run!r}: {run.record['seconds']:,.0f} s, peak memory {_memory(run.record['peak_memory_mib'])}"
         )
     for key, value in run.record["result"].items():
-        print(f"  {key}: {value}")
+        print(f"  {key}: {value:.4g}" if isinstance(value, float) else f"  {key}: {value}")
 
 
 def predict(

@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pcm_leukemia.errors import ExportError, PcmError, Problem
+from pcm_leukemia.errors import ExportError, PcmError, Problem, counted
 
 __all__ = [
     "CANONICAL",
@@ -72,7 +72,7 @@ class Report:
         lines = [f"{self.format}: {self.out}"]
         for part, images in self.images.items():
             cells = sum(self.cells.get(part, {}).values())
-            lines.append(f"  {part}: {images:,} images, {cells:,} cells")
+            lines.append(f"  {part}: {counted(images, 'image')}, {counted(cells, 'cell')}")
         lines += [f"  left out: {count:,} {kind}" for kind, count in self.skipped.items() if count]
         lines += [f"  note: {note}" for note in self.notes]
         lines += [f"  problem: {problem}" for problem in self.problems]

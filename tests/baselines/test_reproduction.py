@@ -24,7 +24,7 @@ import pcm_leukemia as pcm
 from pcm_leukemia import Dataset, images, splits, store
 from pcm_leukemia.baselines import evaluation, inference, prediction, training
 from pcm_leukemia.baselines.evaluation import Evaluation
-from pcm_leukemia.baselines.experiments import adaptation, cross_domain, reproduction
+from pcm_leukemia.baselines.experiments import adaptation, cross_domain, reproduction, result_figures
 from pcm_leukemia.baselines.metrics import classification, detection
 from pcm_leukemia.baselines.metrics.detection import from_coco_results
 from pcm_leukemia.baselines.run import Run
@@ -83,9 +83,9 @@ def test_data_other_than_the_paper_s_keep_their_name(
 ) -> None:
     found = classification.score([0, 1], np.eye(2), ("Monocyte", "Neutrophil"), ["P1", "P2"])
     evaluation = Evaluation((tmp_path,), name, "test", "", classification=found)
-    monkeypatch.setattr(reproduction.training, "train", lambda *_, **__: Run(tmp_path, {}))
+    monkeypatch.setattr(training, "train", lambda *_, **__: Run(tmp_path, {}))
     monkeypatch.setattr(reproduction, "evaluate", lambda *_, **__: evaluation)
-    monkeypatch.setattr(reproduction.result_figures, "draw", lambda *_: {})
+    monkeypatch.setattr(result_figures, "draw", lambda *_: {})
     images = (pcm.Image(ImageId("a.png"), 9, 9),)
     ds = pcm.Dataset(name, pcm.NINE, images).with_split(pcm.Split("official", {images[0].id: "test"}))
     text = str(reproduction.reproduce(ds, tmp_path, tables=(6,)))

@@ -200,7 +200,7 @@ def test_training_warns_of_test_images_that_its_weights_know(tmp_path: Path) -> 
     begun(tmp_path / "first", first)
     second = first.with_split(hospital("here", ("test", "train", "val")).split)
     weights = str(tmp_path / "first" / "classifier.safetensors")
-    said = "here: .*first, whose weights training starts from, has learned from 1 images of test .* the first P0/a.png"
+    said = "here: .*first, whose weights training starts from, has learned from 1 image of test .* the first P0/a.png"
     with pytest.warns(DataWarning, match=said), pytest.raises(UnfitForTask, match="no cell to learn from"):
         train("resnet50", second, tmp_path / "second", weights=weights)
     with warnings.catch_warnings():

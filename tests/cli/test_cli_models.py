@@ -35,7 +35,7 @@ def run_of(folder: Path, state: str = "done") -> TrainedRun:
         "asked": asked,
         "seconds": 3.0,
         "peak_memory_mib": {"cpu": 9},
-        "result": {"f1": 1},
+        "result": {"f1": 1, "val_accuracy": 0.19230769574642181, "batch_norm": None},
     }
     (folder / "run.json").write_text(json.dumps(record))
     return TrainedRun.open(folder)
@@ -58,10 +58,10 @@ def test_a_training_that_was_done_before_says_so(
     )
     words = ("train", "resnet50", data, run)
     first = typed(capsys, monkeypatch, *words)
-    assert "3 s, peak memory 9 MiB (cpu)\n  f1: 1\n" in first
+    assert "3 s, peak memory 9 MiB (cpu)\n  f1: 1\n  val_accuracy: 0.1923\n  batch_norm: None\n" in first
     again = typed(capsys, monkeypatch, *words)
     assert again.startswith("already trained: Run(")
-    assert again.endswith("; nothing to do\n  f1: 1\n")
+    assert "; nothing to do\n  f1: 1\n" in again
     assert "3 s" not in again
 
 

@@ -84,7 +84,7 @@ def test_folders_rows_and_yaml(tmp_path: Path) -> None:
         "names": dict(enumerate(NINE.labels)),
     }
     assert str(report) == (
-        f"yolo: {tmp_path / 'out'}\n  train: 1 images, 1 cells\n  val: 1 images, 1 cells\n  test: 1 images, 1 cells"
+        f"yolo: {tmp_path / 'out'}\n  train: 1 image, 1 cell\n  val: 1 image, 1 cell\n  test: 1 image, 1 cell"
     )
 
 
