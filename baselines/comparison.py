@@ -84,10 +84,12 @@ class PairedComparison:
             line = (
                 f"{name:{width}}{100 * each.first:8.2f}{100 * each.second:8.2f}{100 * each.difference:+12.2f}"
             )
-            if each.second_better is not None and each.equal is not None:
-                better = "–" if each.equal == 1 else f"{100 * each.second_better:.1f} %"
-                line += f"{each.interval or '–'!s:>20}{better:>15}{100 * each.equal:8.1f} %"
-            lines.append(line)
+            better, equal = (
+                "–" if share is None else f"{100 * share:.1f} %" for share in (each.second_better, each.equal)
+            )
+            if each.equal == 1:
+                better = "–"  # 0 % would read as if the first were always better
+            lines.append(f"{line}{each.interval or '–'!s:>20}{better:>15}{equal:>10}")
         lines.append(self._how_sure())
         return "\n".join(lines)
 

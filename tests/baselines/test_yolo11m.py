@@ -601,7 +601,7 @@ def test_stain_is_changed_where_it_should_be(
         ({"mosaic": 2.0}, "^setting mosaic: is 2.0; give 0 to 1$"),
         ({"lr": -1.0}, "^setting lr: is -1.0; give 0 or more$"),
         ({"precision": "8"}, 'setting precision: is "8"; give auto, 32, 32-true, bf16'),
-        ({"stain": "pink"}, "Invalid enum value 'pink'"),
+        ({"stain": "pink"}, "setting stain: is pink; give one of none, hed, reinhard, macenko"),
     ],
 )
 def test_impossible_settings(change: dict[str, Any], sentence: str) -> None:
