@@ -457,6 +457,6 @@ def test_adapt_on_the_command_line_draws_the_curve(world: World) -> None:
             source=world.ds.part("train"),
         )
     with pytest.raises(
-        ValueError, match="is the run of a detector, which is always adapted afresh; leave start out"
+        ValueError, match='start="run": .* is the run of a detector, which starts afresh; leave it out'
     ):
         adaptation.adapt(world.run(DETECTOR), world.ds, world.folder / "no", start="run")
