@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pcm_leukemia.baselines.evaluation import part_to_score, predictions, reading_of, view_for
+from pcm_leukemia.baselines.evaluation import THRESHOLD, part_to_score, predictions, reading_of, view_for
 from pcm_leukemia.baselines.inference import Classified, Detected
 from pcm_leukemia.baselines.metrics.differences import (
     Difference,
@@ -110,7 +110,7 @@ def compare(
     ds: Dataset,
     part: str | None = None,
     *,
-    threshold: float = 0.5,
+    threshold: float = THRESHOLD,
     device: str = "auto",
     batch: int = 16,
     workers: int | None = None,

@@ -19,7 +19,7 @@ import numpy as np
 
 from pcm_leukemia import files, splits
 from pcm_leukemia.baselines import config, training
-from pcm_leukemia.baselines.evaluation import Evaluation, Scored, scored, scores_of
+from pcm_leukemia.baselines.evaluation import THRESHOLD, Evaluation, Scored, scored, scores_of
 from pcm_leukemia.baselines.inference import Classified, Detected
 from pcm_leukemia.baselines.metrics.bootstrap import percent
 from pcm_leukemia.baselines.run import origin
@@ -101,7 +101,7 @@ def cross_validate(
     weights: str | None = None,
     settings: Mapping[str, Any] | None = None,
     seed: int = 0,
-    threshold: float = 0.5,
+    threshold: float = THRESHOLD,
     device: str = "auto",
     devices: int = 1,
     workers: int | None = None,

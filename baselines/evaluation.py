@@ -182,17 +182,7 @@ def scored(
     chosen, part = part_to_score(ds, part)
     view = view_for(run, chosen, unseen=part not in LEARNED_FROM)
     predicted = predictions(run, view, batch_norm=batch_norm, **options)
-    result = Evaluation(
-        (run.folder,),
-        ds.name,
-        part,
-        ds.fingerprint,
-        reading_of(ds),
-        (run.started_from,),
-        pretraining=note_on(run, ds),
-        **scores_of(view, predicted, threshold),
-        batch_norm=batch_norm,
-    )
+    result = _of_run(run, ds, part, batch_norm=batch_norm, **scores_of(view, predicted, threshold))
     _keep(run, result)
     return Scored(result, view, predicted)
 
@@ -222,15 +212,7 @@ def evaluate_two_stage(
         {image: each.scored for image, each in labelled.items()},
         {image: each.found for image, each in labelled.items()},
     )
-    alone = Evaluation(
-        (detector.folder,),
-        ds.name,
-        part,
-        ds.fingerprint,
-        reading_of(ds),
-        (detector.started_from,),
-        **scores_of(view, detected, threshold),
-    )
+    alone = _of_run(detector, ds, part, **scores_of(view, detected, threshold))
     _keep(detector, alone)
     on_truth = evaluate(classifier, ds, part, device=device, batch=batch, workers=workers, progress=progress)
     nine = chosen.task("detection")
@@ -325,6 +307,20 @@ def view_for(run: Run, chosen: Dataset, *, unseen: bool = True) -> Dataset:
         )
     require(view, boxes=True, incomplete="refuse" if run.baseline.kind == "detector" else None)
     return view
+
+
+def _of_run(run: Run, ds: Dataset, part: str, **scores: Any) -> Evaluation:
+    """The evaluation of one model with these scores, and what the run and the data say about themselves."""
+    return Evaluation(
+        (run.folder,),
+        ds.name,
+        part,
+        ds.fingerprint,
+        reading_of(ds),
+        (run.started_from,),
+        pretraining=note_on(run, ds),
+        **scores,
+    )
 
 
 def _keep(run: Run, result: Evaluation) -> None:

@@ -161,7 +161,7 @@ def embed(
         out,
         view,
         _about(embedder, ds, view),
-        _blocks(embedder, view, cells, batch=batch, workers=workers_of(workers), progress=progress),
+        _blocks(embedder, view, cells, batch=batch, workers=workers, progress=progress),
     )
     return _report(Path(out), ds, view, cells, embedder.pretraining)
 

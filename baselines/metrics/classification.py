@@ -238,8 +238,8 @@ def score(
     names = [str(number) for number in range(len(true))] if groups is None else list(groups)
     tables = confusions.by_group(true, guessed, names, classes)
     confusion = tables.sum(axis=0)
-    drawn = confusions.drawn(tables, draws, seed)
     sampled = resampling(names, draws, seed)
+    drawn = confusions.drawn(tables, sampled.times)
     macro_f1s = {
         each: Estimate(macro_f1(confusion, each), interval(confusions.macro_f1s(drawn, each)))
         for each in COUNTED

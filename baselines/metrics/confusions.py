@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from pcm_leukemia.baselines.metrics.bootstrap import numbered, times_drawn
+from pcm_leukemia.baselines.metrics.bootstrap import numbered
 
 __all__ = [
     "COUNTED",
@@ -59,27 +59,23 @@ def by_group(true: Counts, guessed: Counts, groups: Sequence[str], classes: int)
     return cells.reshape(-1, classes, classes).astype(np.int64)
 
 
-def drawn(tables: Counts, draws: int, seed: int) -> Counts:
-    """The confusion matrix of each draw of whole groups, with replacement; none with fewer than two groups.
+def drawn(tables: Counts, times: Counts) -> Counts:
+    """The confusion matrix of each draw of whole groups, ``(draws, k, k)``.
 
     Parameters
     ----------
     tables
         The confusion matrix of each group, ``(groups, k, k)``, as from `by_group`.
-    draws
-        Number of draws.
-    seed
-        Seed of the draws.
+    times
+        How often each draw contains each group, ``(draws, groups)``, as in `bootstrap.Resampling`.
 
     Examples
     --------
-    >>> drawn(np.array([[[1, 0], [0, 0]], [[0, 0], [0, 1]]]), 2, seed=0).sum(axis=(1, 2)).tolist()
-    [2, 2]
+    >>> drawn(np.array([[[1, 0], [0, 0]], [[0, 0], [0, 1]]]), np.array([[2, 0]])).tolist()
+    [[[2, 0], [0, 0]]]
     """
-    groups, classes = tables.shape[:2]
-    if groups < 2 or not draws:
-        return np.zeros((0, classes, classes), np.int64)
-    return (times_drawn(groups, draws, seed) @ tables.reshape(groups, -1)).reshape(draws, classes, classes)
+    found: Counts = np.tensordot(times, tables, axes=1)
+    return found
 
 
 def accuracies(tables: npt.NDArray[Any]) -> Floats:

@@ -114,7 +114,7 @@ def of_classifier(
         raise ValueError("scores: a probability is not a number; check the model's weights")
     tables = confusions.by_group(true, chance.argmax(axis=1), groups, len(labels))
     sampled = resampling(groups, draws, seed)
-    drawn = confusions.drawn(tables, draws, seed)
+    drawn = confusions.drawn(tables, sampled.times)
     stack = np.concatenate([tables.sum(axis=0, keepdims=True), drawn])
     scores = {
         "accuracy": confusions.accuracies(stack),

@@ -27,8 +27,6 @@ __all__ = [
     "from_stains",
     "from_stats",
     "jitter",
-    "match_stains",
-    "match_stats",
     "stains",
     "to_hed",
     "typical_stains",
@@ -186,20 +184,8 @@ def typical_stats(stats: list[ColourStats]) -> ColourStats | None:
     return _struct(ColourStats, *_medians(stats)) if stats else None
 
 
-def match_stats(pixels: Pixels, wanted: ColourStats) -> Pixels | None:
-    """Change the pixels to the wanted mean and deviation (Reinhard); None for a blank.
-
-    Raises
-    ------
-    ValueError
-        If the pixels are not RGB, uint8.
-    """
-    seen = colour_stats(pixels)
-    return None if seen is None else from_stats(pixels, seen, wanted)
-
-
 def from_stats(pixels: Pixels, seen: ColourStats, wanted: ColourStats) -> Pixels:
-    """Change the pixels as `match_stats` does, by the mean and deviation of the image that they are a part of.
+    """Change pixels to the wanted mean and deviation (Reinhard), given those of the whole image that they are a part of.
 
     Raises
     ------
@@ -269,22 +255,10 @@ def typical_stains(pairs: list[Stains]) -> Stains | None:
     return _struct(Stains, lamp, vectors / np.linalg.norm(vectors, axis=1, keepdims=True), amounts)
 
 
-def match_stains(pixels: Pixels, wanted: Stains) -> Pixels | None:
-    """Change the pixels to the wanted lamp and stains (Macenko); None without two stains.
+def from_stains(pixels: Pixels, seen: Stains, wanted: Stains) -> Pixels:
+    """Change pixels to the wanted lamp and stains (Macenko), given those of the whole image that they are a part of.
 
     The part of a colour that belongs to neither stain is lost, as in Macenko's method.
-
-    Raises
-    ------
-    ValueError
-        If the pixels are not RGB, uint8.
-    """
-    seen = stains(pixels)
-    return None if seen is None else from_stains(pixels, seen, wanted)
-
-
-def from_stains(pixels: Pixels, seen: Stains, wanted: Stains) -> Pixels:
-    """Change the pixels as `match_stains` does, by the lamp and stains of the image that they are a part of.
 
     Raises
     ------

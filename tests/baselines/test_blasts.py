@@ -8,6 +8,7 @@ from drawn_cells import cells
 
 from pcm_leukemia import NINE
 from pcm_leukemia.baselines.metrics import blasts, confusions
+from pcm_leukemia.baselines.metrics.bootstrap import times_drawn
 from pcm_leukemia.taxonomy import BLASTS, NORMAL
 
 LABELS = ("Lymphocyte", "Lymphoblast", "Monocyte", "Myeloblast_AML", "Other")
@@ -44,7 +45,7 @@ def test_intervals_are_those_of_a_loop_over_drawn_patients() -> None:
     drawn = cells(1, count=200, classes=5)
     guesses = drawn.probabilities.argmax(1)
     tables = confusions.by_group(drawn.truths, guesses, drawn.patients, 5)
-    found = blasts.score(tables.sum(0), confusions.drawn(tables, 100, 3), LABELS)
+    found = blasts.score(tables.sum(0), confusions.drawn(tables, times_drawn(len(tables), 100, 3)), LABELS)
     assert found is not None
     shares = []
     for each in drawn.draws(100, seed=3):
@@ -72,7 +73,11 @@ def test_an_error_without_cells_has_no_line() -> None:
 
 def test_all_right_and_all_wrong_are_no_certainty() -> None:
     tables = np.stack([np.diag([3, 4])[::-1], np.diag([2, 5])[::-1], np.diag([1, 1])[::-1]])
-    all_wrong = blasts.score(tables.sum(0), confusions.drawn(tables, 50, 0), ("Lymphocyte", "Lymphoblast"))
+    all_wrong = blasts.score(
+        tables.sum(0),
+        confusions.drawn(tables, times_drawn(len(tables), 50, 0)),
+        ("Lymphocyte", "Lymphoblast"),
+    )
     assert all_wrong is not None
     assert list(all_wrong.lines()) == [
         "blasts taken for normal cells: 6 of 6 (100.00 %)",
