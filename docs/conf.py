@@ -11,6 +11,11 @@ extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphin
 exclude_patterns = ["_build"]
 html_theme = "furo"
 html_title = "pcm-leukemia"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_use_index = False  # the search and the page API find every name
+html_domain_indices = False
+highlight_language = "text"  # blocks that name no language are layouts and output
 
 myst_heading_anchors = 3
 autodoc_member_order = "bysource"

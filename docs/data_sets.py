@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,9 +20,9 @@ This package reads these public data sets into one schema, and maps cell types t
 where they are named. No data are bundled: get a data set as its section describes, then give it as `NAME:ROOT`.
 
 ```
-pcm-leukemia sources                         # list all; with a NAME, describe one
-pcm-leukemia import lmu:/data/LMU lmu        # as a canonical folder; --variant selects the label map
-pcm-leukemia validate lmu:/data/LMU          # compare counts and files with the published ones
+pcm-leukemia sources                    # list all; with a NAME, describe one
+pcm-leukemia import lmu:/data/LMU lmu   # as a canonical folder; --variant selects the label map
+pcm-leukemia validate lmu:/data/LMU     # compare counts and files with the published ones
 ```
 
 In Python, `pcm_leukemia.load_dataset("lmu:/data/LMU", variant="lenient")`, or `sources.lmu.read("/data/LMU")`. Every
@@ -34,16 +35,17 @@ refuses the folder and names each cause once. After a `git clone`, files may be 
 
 `pcm_leukemia.concat` joins several data sets and keeps their ids, patients and groups apart.
 
+Below each data set is its label map: how many cells have each raw label, if that was published; the class that it is read as,
+for each variant; how certain that is (H high, M medium, L low), and why.
+
 ## At a glance
 
-The first three columns are those of the paper's Table 1; a star marks the data sets in that table.
+Cell types, images and annotations as in the paper's Table 1; a star marks the data sets in that table.
 
 """
 
-COLUMNS = (
-    *("data set", "cell types", "total images", "annotations", "patients", "licence", "size", "image size"),
-    *("stain", "magnification"),
-)
+COLUMNS = ("data set", "cell types", "images", "annotations", "licence")
+NOT_STATED = "not stated"
 
 
 def text() -> str:
@@ -60,47 +62,63 @@ def _row(cells: Iterator[str] | tuple[str, ...]) -> str:
 
 def _glance(source: Source) -> tuple[str, ...]:
     star = " \\*" if source.in_table_1 else ""
-    return (
-        *(f"`{source.name}`{star}", source.cell_types, source.total_images, source.annotations),
-        *(
-            source.patients,
-            source.licence,
-            source.size,
-            source.image_size,
-            source.stain,
-            source.magnification,
-        ),
-    )
+    name = f"[`{source.name}`](#{_anchor(source.title)}){star}"
+    return name, source.cell_types, source.total_images, source.annotations, source.licence
+
+
+def _anchor(title: str) -> str:
+    """Return the address of a heading, as GitHub and MyST make it."""
+    return re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
 
 
 def _section(source: Source) -> str:
-    lines = ["", f"## {source.title}", "", f"`{source.name}`: {source.what}", ""]
+    lines = ["", f"## {source.title}", "", f"`{source.name}`: {source.what.rstrip('.')}.", ""]
     shared = "may be passed on" if source.redistributable else "may not be passed on"
     lines += [f"- Licence: {source.licence}; {shared}.", f"- Cite: {source.citation}"]
     lines += [f"- Home: <{source.home}>"] if source.home else []
     lines += [f"- How to get it: {source.how_to_get}."]
     lines += [f"- At a stable address: <{file.url}>" for file in source.downloads]
+    lines += [f"- {fact}: {value}" for fact, value in _facts(source).items() if value != NOT_STATED]
     if source.defects:
         lines += ["", "Known defects:", "", *(f"- {defect}" for defect in source.defects)]
     lines += ["", *_labels(source)]
     return "\n".join(lines) + "\n"
 
 
+def _facts(source: Source) -> dict[str, str]:
+    return {
+        "Download": source.size,
+        "Patients": source.patients,
+        "Image size": source.image_size,
+        "Stain": source.stain,
+        "Magnification": source.magnification,
+    }
+
+
 def _labels(source: Source) -> Iterator[str]:
     """Yield the label map: a row for each raw label, a column for each variant, and the default's reasons."""
     maps = {variant: sources.read_map(source, variant) for variant in source.variants}
     first = next(iter(maps.values()))
+    if not first.rules:
+        yield "No cell has a label."
+        return
     if len(maps) > 1:
         yield from (f"- `{variant}`: {meaning}" for variant, meaning in source.variants.items())
         yield ""
-    yield _row(("raw label", "cells", *(f"`{variant}`" for variant in maps), "confidence", "reason", "says"))
-    yield _row(tuple("---" for _ in range(5 + len(maps))))
+    said = sorted({rule.source for rule in first.rules.values()})
+    cited = ("source",) if len(said) > 1 else ()
+    columns = ("raw label", "cells", *(f"`{variant}`" for variant in maps), "confidence", "reason", *cited)
+    yield _row(columns)
+    yield _row(tuple("---" for _ in columns))
     for raw, rule in first.rules.items():
         count = f"{source.counts[raw]:,}" if raw in source.counts else ""
         classes = (labels.rules[raw].label for labels in maps.values())
-        yield _row((f"`{raw}`", count, *classes, rule.confidence, rule.reason, rule.source))
+        row = (f"`{raw}`", count, *classes, rule.confidence, rule.reason, rule.source)
+        yield _row(row[: len(columns)])
     yield ""
-    yield f"Version {first.version} of the map; confidence and reason refer to `{first.variant}`."
+    by = "" if cited else f" Source of all rows: {said[0]}."
+    about = f"Confidence and reason refer to `{first.variant}`."
+    yield f"Version {first.version} of the map.{by}{f' {about}' if len(maps) > 1 else ''}"
 
 
 if __name__ == "__main__":
