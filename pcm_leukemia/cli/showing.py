@@ -1,4 +1,4 @@
-"""The command that draws a frame; nothing is decided here."""
+"""The commands that show data: one frame, or the page of a whole data set; nothing is decided here."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from pcm_leukemia import checks
+from pcm_leukemia import report as pages
 from pcm_leukemia.cli.decoding import decodes_images
 from pcm_leukemia.cli.options import (
     ClipOption,
@@ -14,7 +16,9 @@ from pcm_leukemia.cli.options import (
     ImagesRoot,
     MapOption,
     RowsOption,
+    SplitName,
     TaxonomyOption,
+    Threads,
     WrongUsage,
     load,
 )
@@ -26,8 +30,42 @@ _KINDS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
 
 
 def add_to(app: typer.Typer) -> None:
-    """Give the command line this command."""
-    app.command()(decodes_images(show))
+    """Give the command line these commands."""
+    for command in (report, show):
+        app.command()(decodes_images(command))
+
+
+def report(
+    data: Data,
+    out: Annotated[Path, typer.Argument(metavar="OUT.html", help="The page.", show_default=False)],
+    *,
+    pixels: Annotated[
+        bool, typer.Option("--pixels/--no-pixels", help="Decode every image to look for copies.")
+    ] = True,
+    split_name: SplitName = None,
+    taxonomy: TaxonomyOption = None,
+    label_map: MapOption = None,
+    clip: ClipOption = False,
+    images_root: ImagesRoot = None,
+    rows: RowsOption = None,
+    workers: Threads = None,
+) -> None:
+    """Write a page that shows a data set and what is wrong with it."""
+    if out.suffix.lower() not in (".html", ".htm"):
+        raise WrongUsage(f"{out}: the page is written as .html; give the file such an ending")
+    ds = load(
+        data,
+        taxonomy,
+        label_map,
+        clip=clip,
+        images_root=images_root,
+        rows=rows,
+        split_name=split_name,
+        check_images=False,
+    )
+    checked = checks.check(ds, pixels=pixels, workers=workers, progress=True)
+    page = pages.write(ds, out, checked=checked, workers=workers, progress=True)
+    print(f"{page}: {page.stat().st_size / 1e6:.1f} MB; open it in a browser")
 
 
 def show(

@@ -1,0 +1,12 @@
+"""The page of a data set: one HTML file with its counts, patients, cells, frames, findings and split.
+
+`write` makes it. A `Section` is a view of the page: its data, and the script that draws it; `baselines` adds those of runs.
+"""
+
+from __future__ import annotations
+
+from pcm_leukemia.report.pictures import Pictures
+from pcm_leukemia.report.sections import Section, script
+from pcm_leukemia.report.writer import write, write_sections
+
+__all__ = ["Pictures", "Section", "script", "write", "write_sections"]

@@ -1,0 +1,225 @@
+// What the page is: its data, its address, what is chosen, and the view that is drawn.
+//
+// The address (#view/more?part=test&class=Monocyte) is the only state. A click changes the address, and every change
+// of the address draws the page again, so that a view can be bookmarked, sent, and left with "back".
+
+const data = JSON.parse(document.getElementById("data").textContent);
+
+/** The rows of the images and cells, as columns. An image's cells are those from `first[image]` to `first[image + 1]`. */
+const images = data.images;
+const cells = data.cells;
+const first = [0];
+for (const count of images.cells) first.push(first[first.length - 1] + count);
+cells.image = images.cells.flatMap((count, image) => Array(count).fill(image));
+
+/** The views, in the order of the navigation: {name, title, draw}. */
+const views = [];
+
+/** Add a view: `draw(root, chosen, more)` fills an element; `more` is what follows the view's name in the address. */
+function view(name, title, draw) {
+  views.push({ name, title, draw });
+}
+
+// Elements
+
+/** An element. A style is {property: value}; `onclick` and the like are listeners; null, undefined and false are left out. */
+function h(tag, attributes, ...children) {
+  return fill(document.createElement(tag), attributes, children);
+}
+
+/** An SVG element. */
+function svg(tag, attributes, ...children) {
+  return fill(document.createElementNS("http://www.w3.org/2000/svg", tag), attributes, children);
+}
+
+function fill(made, attributes, children) {
+  for (const [name, value] of Object.entries(attributes || {})) {
+    if (value === null || value === undefined || value === false) continue;
+    if (name === "style") for (const [property, of] of Object.entries(value)) made.style.setProperty(property, of);
+    else if (name.startsWith("on")) made.addEventListener(name.slice(2), value);
+    else made.setAttribute(name, value === true ? "" : value);
+  }
+  made.append(...children.flat(Infinity).filter((each) => each !== null && each !== undefined && each !== false));
+  return made;
+}
+
+const number = new Intl.NumberFormat("en").format;
+
+/** "1 image", "2 images". */
+function counted(count, one, many) {
+  return `${number(count)} ${count === 1 ? one : many || `${one}s`}`;
+}
+
+function percent(share, digits = 1) {
+  return `${(100 * share).toFixed(digits)} %`;
+}
+
+// Facets: each has options with names; all but the class say which options an image has
+
+const facets = {
+  part: { title: "Part", options: data.parts, ofImage: (image) => [images.part[image]] },
+  class: { title: "Class", options: data.classes },
+  patient: { title: "Patient", options: data.patients, ofImage: (image) => [images.patient[image]] },
+  diagnosis: { title: "Diagnosis", options: data.diagnoses, ofImage: (image) => [images.diagnosis[image]] },
+  finding: { title: "Finding", options: data.findings, ofImage: (image) => findingsOf[image] },
+};
+
+/** Image -> the kinds of findings that concern it; kind -> the cells that it names. */
+const findingsOf = images.cells.map(() => []);
+const namedCells = data.findings.map((kind) => new Set(kind.cells));
+data.findings.forEach((kind, number) => kind.images.forEach((image) => findingsOf[image].push(number)));
+
+/** Facets with nothing to choose from are not shown. */
+const shownFacets = Object.keys(facets).filter((name) => facets[name].options.length > 1 || (name === "finding" && facets[name].options.length));
+
+// The address
+
+/** What an address says: the view, what follows it, and the chosen options of each facet. */
+function stateOf(hash) {
+  const [path, query] = splitOnce(hash.replace(/^#/, ""), "?");
+  const [name, ...more] = path.split("/").map(decoded);
+  const asked = new URLSearchParams(query);
+  const chosen = {};
+  for (const facet of shownFacets) {
+    const names = new Set(asked.getAll(facet));
+    const options = facets[facet].options.flatMap((option, number) => (names.has(option.name) ? [number] : []));
+    chosen[facet] = new Set(options);
+  }
+  return { view: views.some((each) => each.name === name) || name === "all" ? name : views[0].name, more, chosen };
+}
+
+function splitOnce(text, mark) {
+  const place = text.indexOf(mark);
+  return place < 0 ? [text, ""] : [text.slice(0, place), text.slice(place + 1)];
+}
+
+function decoded(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text; // a "%" that somebody typed
+  }
+}
+
+/** The address of the present state with changes: {view, more: [...], chosen: {facet: [options]}}. */
+function address(changes = {}) {
+  const name = changes.view || state.view;
+  const more = changes.more || (changes.view ? [] : state.more);
+  const query = new URLSearchParams();
+  for (const facet of shownFacets) {
+    for (const option of (changes.chosen || {})[facet] || state.chosen[facet]) query.append(facet, facets[facet].options[option].name);
+  }
+  const path = [name, ...more].map(encodeURIComponent).join("/");
+  return `#${path}${query.size ? `?${query}` : ""}`;
+}
+
+function go(changes) {
+  history.pushState(null, "", address(changes));
+  draw();
+}
+
+/** A link to another view, or to other filters. */
+function link(changes, ...children) {
+  return h("a", { href: address(changes) }, ...children);
+}
+
+// What is chosen
+
+/** The images and cells that pass all facets but `without`, in order. */
+function choose(chosen, without) {
+  const asked = shownFacets.filter((name) => name !== without && chosen[name].size);
+  const ofImages = asked.filter((name) => name !== "class");
+  const classes = asked.includes("class") ? chosen.class : null;
+  const kinds = asked.includes("finding") ? [...chosen.finding] : [];
+  const found = { images: [], cells: [] };
+  for (let image = 0; image < images.id.length; image++) {
+    if (!ofImages.every((name) => facets[name].ofImage(image).some((option) => chosen[name].has(option)))) continue;
+    const before = found.cells.length;
+    const named = kinds.length ? namedHere(image, kinds) : null;
+    for (let cell = first[image]; cell < first[image + 1]; cell++) {
+      if ((!classes || classes.has(cells.class[cell])) && (!named || named.has(cell))) found.cells.push(cell);
+    }
+    if (!classes || found.cells.length > before) found.images.push(image);
+  }
+  return found;
+}
+
+/** The cells of an image that findings of these kinds name; null if one of them is about the whole image. */
+function namedHere(image, kinds) {
+  const named = new Set();
+  for (const kind of kinds) {
+    if (!findingsOf[image].includes(kind)) continue;
+    let some = false;
+    for (let cell = first[image]; cell < first[image + 1]; cell++) {
+      if (namedCells[kind].has(cell)) {
+        named.add(cell);
+        some = true;
+      }
+    }
+    if (!some) return null;
+  }
+  return named;
+}
+
+/** Option -> how many images (for classes: cells) it would leave. */
+function optionCounts(name) {
+  const counts = facets[name].options.map(() => 0);
+  const found = choose(state.chosen, name);
+  if (name === "class") for (const cell of found.cells) counts[cells.class[cell]]++;
+  else for (const image of found.images) for (const option of facets[name].ofImage(image)) counts[option]++;
+  return counts;
+}
+
+/** The patients of images, without those that are unknown. */
+function patientsOf(chosenImages) {
+  const found = new Set(chosenImages.map((image) => images.patient[image]));
+  data.patients.forEach((patient, number) => patient.unknown && found.delete(number));
+  return found;
+}
+
+// Drawing
+
+let state = null;
+let chosen = null;
+
+function draw() {
+  const before = state;
+  state = stateOf(location.hash);
+  chosen = choose(state.chosen);
+  drawNavigation();
+  drawFilters();
+  const main = document.getElementById("main");
+  const at = document.activeElement && main.contains(document.activeElement) ? document.activeElement.id : "";
+  main.replaceChildren(...views.filter((each) => state.view === "all" || each.name === state.view).map(sectionOf));
+  const moved = before && before.view !== state.view;
+  if (moved) {
+    main.focus({ preventScroll: true });
+    scrollTo(0, 0);
+  } else if (at) (document.getElementById(at) || main).focus({ preventScroll: true });
+  const title = state.view === "all" ? "Everything" : views.find((each) => each.name === state.view).title;
+  document.title = `${title} – ${data.title}`;
+}
+
+function sectionOf(each) {
+  const root = h("section", { class: "view", "aria-labelledby": `title-${each.name}` });
+  root.append(h("h2", { id: `title-${each.name}` }, each.title));
+  each.draw(root, chosen, state.view === each.name ? state.more : []);
+  return root;
+}
+
+function drawNavigation() {
+  const shown = [...views, { name: "all", title: "Everything" }];
+  const items = shown.map((each) =>
+    h("li", {}, h("a", { href: address({ view: each.name }), "aria-current": each.name === state.view ? "page" : null }, each.title)),
+  );
+  document.getElementById("views").replaceChildren(h("ul", {}, items));
+}
+
+function start() {
+  addEventListener("hashchange", draw);
+  document.getElementById("skip").addEventListener("click", (event) => {
+    event.preventDefault();
+    document.getElementById("main").focus();
+  });
+  draw();
+}

@@ -1,0 +1,44 @@
+"""A view of the page: its data, and the script that draws it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import resources
+
+__all__ = ["Section", "legible", "script"]
+
+_NOT_SHOWN = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+
+
+@dataclass(frozen=True)
+class Section:
+    """One view of the page.
+
+    Parameters
+    ----------
+    script
+        JavaScript that calls ``view(name, title, draw)``; see page/page.js.
+    data
+        What the script finds in ``data``, by key. It may be filled until the pictures have been cut.
+    """
+
+    script: str
+    data: Mapping[str, object] = field(default_factory=dict)
+
+
+def script(name: str, package: str = "pcm_leukemia.report") -> str:
+    """The script page/`name`.js of a package."""
+    return (resources.files(package) / "page" / f"{name}.js").read_text("utf-8")
+
+
+def legible(name: str) -> str:
+    """A name from the data as the page shows it: characters that cannot be shown are replaced.
+
+    Examples
+    --------
+    >>> legible("P1" + chr(27)) == "P1" + chr(0xFFFD)
+    True
+    """
+    return _NOT_SHOWN.sub("\N{REPLACEMENT CHARACTER}", name)

@@ -1,0 +1,137 @@
+"""Writes the page: sections, pictures and scripts become one HTML file that needs nothing else.
+
+The Content-Security-Policy in the file admits its own script and style by their digests, and nothing else, so that a
+name in the data could do nothing even if it got into the page as HTML.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Sequence
+from importlib import resources
+from importlib.metadata import version
+from pathlib import Path
+
+import jinja2
+
+from pcm_leukemia.checks import Checked
+from pcm_leukemia.dataset import Dataset
+from pcm_leukemia.errors import counted
+from pcm_leukemia.files import new_file
+from pcm_leukemia.report.columns import columns
+from pcm_leukemia.report.pictures import Pictures
+from pcm_leukemia.report.sections import Section, legible, script
+
+__all__ = ["write", "write_sections"]
+
+_CORE = ("page", "filters", "charts")
+
+
+def write(
+    ds: Dataset,
+    out: str | Path,
+    *,
+    checked: Checked | None = None,
+    workers: int | None = None,
+    progress: bool = False,
+) -> Path:
+    """Write the page of a data set: one HTML file that works offline.
+
+    Crops and frames are a sample, drawn evenly over classes and patients, and the page says so. Metadata of image files
+    are never shown.
+
+    Parameters
+    ----------
+    ds
+        The data set. Without image files, the page has no pictures.
+    out
+        The file; it is replaced if it exists.
+    checked
+        What `checks.check` found, to be shown, too.
+    workers
+        Threads; by default one for each core.
+    progress
+        Whether to show a progress bar.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    ExportError
+        If the file cannot be written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pcm_leukemia import NINE
+    >>> from pcm_leukemia.schema import Image, ImageId
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     page = write(Dataset("demo", NINE, (Image(ImageId("a.png"), 200, 100),)), Path(folder) / "demo.html")
+    ...     "<title>demo</title>" in page.read_text()
+    True
+    """
+    pictures = Pictures(ds)
+    sections = [Section(script("counts"))]
+    return write_sections(ds, out, sections, pictures, checked=checked, workers=workers, progress=progress)
+
+
+def write_sections(
+    ds: Dataset,
+    out: str | Path,
+    sections: Sequence[Section],
+    pictures: Pictures,
+    *,
+    title: str = "",
+    checked: Checked | None = None,
+    workers: int | None = None,
+    progress: bool = False,
+) -> Path:
+    """Write a page with these sections, after all pictures that they ask for have been cut; see `write`."""
+    pictures.cut(workers=workers, progress=progress)
+    content: dict[str, object] = {
+        "title": title or legible(ds.name),
+        **columns(ds, checked.findings if checked else ()),
+        "pictures": pictures.encoded,
+    }
+    for section in sections:
+        content.update(section.data)
+    subtitle = ", ".join(
+        [
+            *([counted(len(ds.patients), "patient")] if ds.patients else []),
+            counted(len(ds.images), "image"),
+            counted(len(ds.cells), "cell"),
+        ]
+    )
+    path = Path(out)
+    with new_file(path) as work:
+        work.write_text(_page(content, sections, subtitle), encoding="utf-8")
+    return path
+
+
+def _page(content: dict[str, object], sections: Sequence[Section], subtitle: str) -> str:
+    scripts = [*(script(name) for name in _CORE), *dict.fromkeys(each.script for each in sections)]
+    code = '(() => {\n"use strict";\n' + "\n".join(scripts) + "\nstart();\n})();\n"
+    page = resources.files("pcm_leukemia.report") / "page"
+    style = (page / "style.css").read_text("utf-8")
+    data = json.dumps(content, separators=(",", ":")).replace("<", "\\u003c")
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
+    return environment.from_string((page / "page.html.j2").read_text("utf-8")).render(
+        title=content["title"],
+        subtitle=subtitle,
+        version=version("pcm-leukemia"),
+        style=style,
+        style_hash=_digest(style),
+        script=code,
+        script_hash=_digest(code),
+        data=data,
+    )
+
+
+def _digest(text: str) -> str:
+    """The digest of an inline script or style, as a Content-Security-Policy names it."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()

@@ -1,0 +1,61 @@
+"""The page of a data set in a real browser: addresses, filters, keyboard, screens, and what a hostile name can do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from browser import PHONE, WIDE, Opened, violations
+
+import pcm_leukemia as pcm
+from pcm_leukemia import checks, report, sample
+from pcm_leukemia.dataset import Dataset
+
+VIEWS = ("counts",)
+
+
+@pytest.fixture(scope="module")
+def ds(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    export = sample.write(tmp_path_factory.mktemp("data") / "export.zip", patients=12, images=24, seed=3)
+    found = pcm.load_dataset(export, patients=r"(?P<diagnosis>[^/]+)/(?P<patient>[^/]+)/")
+    return found.with_split(pcm.splits.by_patient(found, seed=0))
+
+
+@pytest.fixture(scope="module")
+def page_of_ds(ds: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return report.write(ds, tmp_path_factory.mktemp("page") / "page.html", checked=checks.check(ds))
+
+
+@pytest.mark.parametrize("view", VIEWS)
+@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize("size", [WIDE, PHONE])
+def test_axe_finds_nothing_and_nothing_runs_out_of_the_screen(
+    chromium: Opened, page_of_ds: Path, view: str, size: tuple[int, int], *, dark: bool
+) -> None:
+    with chromium.page(page_of_ds, f"#{view}", size=size, dark=dark) as page:
+        assert violations(page) == []
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_the_counts_are_those_of_the_data_set(chromium: Opened, page_of_ds: Path, ds: Dataset) -> None:
+    with chromium.page(page_of_ds, "#counts") as page:
+        for label, count in ds.counts.items():
+            row = page.get_by_role("row", name=label, exact=False).first
+            assert row.get_by_role("cell").last.inner_text() == f"{count:,}"
+
+
+def test_a_filter_changes_the_counts_and_the_address_restores_it(
+    chromium: Opened, page_of_ds: Path, ds: Dataset
+) -> None:
+    test = ds.part("test")
+    with chromium.page(page_of_ds) as page:
+        page.locator("[data-facet=part] summary").click()
+        page.get_by_label("test").check()
+        said = page.get_by_role("status").inner_text()
+        assert said.startswith(f"{len(test.images)} of {len(ds.images)} images, {len(test.cells)} of ")
+        hash_ = page.evaluate("location.hash")
+        assert hash_ == "#counts?part=test"
+    with chromium.page(page_of_ds, hash_) as again:
+        assert again.get_by_role("status").inner_text() == said
+        again.get_by_role("button", name="Part: test").click()
+        assert again.get_by_role("status").inner_text().startswith(f"{len(ds.images)} images")
