@@ -3,9 +3,22 @@
 from __future__ import annotations
 
 from pcm_leukemia.drawing.boxes import Drawn, draw, of_cells
+from pcm_leukemia.drawing.choosing import choose, cut, padded
 from pcm_leukemia.drawing.comparing import compare
 from pcm_leukemia.drawing.frames import show
 from pcm_leukemia.drawing.sheets import gallery
-from pcm_leukemia.drawing.tags import shortened
+from pcm_leukemia.drawing.tags import fitting, shortened
 
-__all__ = ["Drawn", "compare", "draw", "gallery", "of_cells", "shortened", "show"]
+__all__ = [
+    "Drawn",
+    "choose",
+    "compare",
+    "cut",
+    "draw",
+    "fitting",
+    "gallery",
+    "of_cells",
+    "padded",
+    "shortened",
+    "show",
+]

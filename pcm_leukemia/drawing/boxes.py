@@ -13,7 +13,7 @@ import PIL.ImageFilter
 import PIL.ImageOps
 
 from pcm_leukemia.colours import of_label, rgb
-from pcm_leukemia.drawing.tags import Rectangle, Tag, write_tags
+from pcm_leukemia.drawing.tags import Font, Rectangle, Tag, font_for, write_tags
 from pcm_leukemia.images import Pixels
 from pcm_leukemia.schema import Cell
 from pcm_leukemia.shapes import Ellipse, Mask, Point, Polygon, RotatedBox, Shape
@@ -52,7 +52,9 @@ def of_cells(cells: Iterable[Cell]) -> list[Drawn]:
     return [Drawn((c.box.x1, c.box.y1, c.box.x2, c.box.y2), c.label, c.label, c.shape) for c in cells]
 
 
-def draw(pixels: Pixels, boxes: Iterable[Drawn], *, width: int | None = None) -> PIL.Image.Image:
+def draw(
+    pixels: Pixels, boxes: Iterable[Drawn], *, width: int | None = None, font: Font | None = None
+) -> PIL.Image.Image:
     """Draw boxes onto a copy of the image, each with its text beside it.
 
     Parameters
@@ -63,6 +65,8 @@ def draw(pixels: Pixels, boxes: Iterable[Drawn], *, width: int | None = None) ->
         The boxes; later ones are on top.
     width
         Shrink the image to this width in pixels before drawing, if it is wider.
+    font
+        The font of the texts; by default one whose size suits the picture's.
 
     Raises
     ------
@@ -91,7 +95,7 @@ def draw(pixels: Pixels, boxes: Iterable[Drawn], *, width: int | None = None) ->
         colour = drawn.colour or of_label(drawn.label)
         place = _outline(picture, drawn, colour, scale, max(line // 2, 1) if drawn.thin else line)
         tags.append(Tag(place, drawn.text, colour))
-    write_tags(picture, tags)  # last, so that no line crosses them
+    write_tags(picture, tags, font or font_for(picture.size))  # last, so that no line crosses them
     return picture
 
 

@@ -13,7 +13,7 @@ import PIL.ImageFont
 
 from pcm_leukemia.colours import text_on
 
-__all__ = ["Font", "Rectangle", "Tag", "font_for", "legend", "shortened", "write_tags"]
+__all__ = ["Font", "Rectangle", "Tag", "fitting", "font_for", "legend", "shortened", "write_tags"]
 
 Rectangle: TypeAlias = tuple[float, float, float, float]
 """``(x1, y1, x2, y2)`` in pixels of the picture."""
@@ -52,20 +52,24 @@ def shortened(text: str, width: float, font: Font) -> str:
     ('train/...01.png', 'a b.png')
     """
     line = "".join(each if each.isprintable() else " " for each in text)
-    plain = line.encode("latin-1", "replace").decode("latin-1")
-    kept, fitting = len(plain), plain
+    return fitting(line.encode("latin-1", "replace").decode("latin-1"), width, font)
+
+
+def fitting(line: str, width: float, font: Font) -> str:
+    """A line of at most `width` pixels, with its middle left out if need be."""
+    kept, found = len(line), line
     if kept > width:  # no letter is as narrow as a pixel
         kept = max(int(width), 2)
-        fitting = f"{plain[: (kept + 1) // 2]}...{plain[-(kept // 2) :]}"
-    while kept > 2 and font.getlength(fitting) > width:
+        found = f"{line[: (kept + 1) // 2]}...{line[-(kept // 2) :]}"
+    while kept > 2 and font.getlength(found) > width:
         kept -= 1
-        fitting = f"{plain[: (kept + 1) // 2]}...{plain[-(kept // 2) :]}"
-    return fitting
+        found = f"{line[: (kept + 1) // 2]}...{line[-(kept // 2) :]}"
+    return found
 
 
-def write_tags(picture: PIL.Image.Image, tags: Sequence[Tag]) -> None:
+def write_tags(picture: PIL.Image.Image, tags: Sequence[Tag], font: Font) -> None:
     """Write the tags inside the picture, so that they never hide most of a cell."""
-    pen, font = PIL.ImageDraw.Draw(picture), font_for(picture.size)
+    pen = PIL.ImageDraw.Draw(picture)
     room = min(max(0.4 * picture.width, 12 * font.size), picture.width - 4)  # type: ignore[union-attr]
     cells = np.array([tag.place for tag in tags], np.float64).reshape(-1, 4)
     hidden, taken = np.zeros(len(cells)), np.empty((0, 4))

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import PIL.Image
+import PIL.ImageFont
 import pytest
 from msgspec import structs
 
-from pcm_leukemia import NINE, Box, Cell, Dataset, Image, Patient
+from pcm_leukemia import NINE, Box, Cell, Dataset, Image, Patient, drawing
 from pcm_leukemia.colours import CLASSES, EXTRA, FOUND, MISSED, rgb
 from pcm_leukemia.errors import CorruptFile, DataNotFound, InvalidDataset
-from pcm_leukemia.images import Pixels
+from pcm_leukemia.images import Pixels, crop, files_of, load
 from pcm_leukemia.schema import ImageId, PatientId
 from pcm_leukemia.shapes import Point
 
@@ -199,3 +200,27 @@ def test_annotations_that_cannot_be_compared(ds: Dataset) -> None:
         ds.compare(ds.task("wbc"))
     with pytest.raises(ValueError, match="iou 2"):
         ds.compare(ds, iou=2)
+
+
+# choosing and cutting cells, for galleries and figures
+
+
+def test_chosen_cells_are_cut_out_of_their_images(ds: Dataset) -> None:
+    cells = drawing.choose(ds, ("Basophil", "Monocyte"), 4, seed=1)
+    assert [cell.label for cell in cells] == ["Monocyte"] * 4
+    assert len({cell.image[:2] for cell in cells}) == 3  # of every patient
+    crops = dict(drawing.cut(ds, dict.fromkeys(cells, 5)))
+    assert set(crops) == set(cells)
+    for cell, pixels in crops.items():
+        np.testing.assert_array_equal(pixels, crop(load(files_of(ds), ds.image(cell.image)), cell.box, 5))
+    assert drawing.choose(ds, ("Basophil",), 4) == []
+
+
+def test_tags_in_a_given_font() -> None:
+    pixels = np.full((100, 200, 3), 255, np.uint8)
+    boxes = [drawing.Drawn((60, 60, 160, 90), "Monocyte", "Monocyte")]
+    small, large = (
+        (np.asarray(drawing.draw(pixels, boxes, font=PIL.ImageFont.load_default(size)))[:58] != 255).sum()
+        for size in (8, 24)
+    )
+    assert large > 4 * small > 0

@@ -1,0 +1,80 @@
+"""Chooses cells evenly over classes and patients, and cuts them out of their images."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain, islice, zip_longest
+from typing import TypeVar
+
+from pcm_leukemia.dataset import Dataset
+from pcm_leukemia.images import Pixels, crop, files_of, load
+from pcm_leukemia.schema import Cell
+from pcm_leukemia.shapes import Point
+
+__all__ = ["choose", "cut", "padded"]
+
+_AROUND_POINTS = 40
+"""The least padding of a cell that is a point, in pixels."""
+
+T = TypeVar("T")
+
+
+def choose(ds: Dataset, labels: Sequence[str], n: int, seed: int = 0) -> list[Cell]:
+    """Up to `n` cells, from one class after the other and in each from one patient after the other; sorted by class.
+
+    The same seed gives the same cells.
+
+    Examples
+    --------
+    >>> from pcm_leukemia import NINE, Box, Image
+    >>> image = Image("a.png", 200, 100)
+    >>> ds = Dataset("demo", NINE, (image,), tuple(Cell(image.id, n, "Other", Box(n, 0, 9, 9)) for n in range(5)))
+    >>> len(choose(ds, ("Monocyte", "Other"), 3))
+    3
+    """
+    by_class: dict[str, dict[str, list[Cell]]] = {each: {} for each in labels}
+    for image in ds.images:
+        for cell in ds.cells_of(image):
+            if cell.label in by_class:
+                by_class[cell.label].setdefault(image.patient or image.id, []).append(cell)
+    rng = random.Random(seed)  # noqa: S311 - not for secrets
+    queues = []
+    for patients in by_class.values():
+        drawn = [rng.sample(cells, len(cells)) for _, cells in sorted(patients.items())]
+        rng.shuffle(drawn)
+        queues.append(list(_in_turn(drawn)))
+    return sorted(islice(_in_turn(queues), n), key=lambda cell: labels.index(cell.label))
+
+
+def padded(cell: Cell, padding: int) -> int:
+    """The padding around a cell in pixels: that given, or enough to show something if the cell is a point."""
+    return max(padding, _AROUND_POINTS) if isinstance(cell.shape, Point) else padding
+
+
+def cut(ds: Dataset, paddings: Mapping[Cell, int]) -> Iterator[tuple[Cell, Pixels]]:
+    """The crop of each cell with so many pixels around its box; each image is decoded once.
+
+    Raises
+    ------
+    DataNotFound
+        If the data set has no image files, or one of them is missing.
+    CorruptFile
+        If a file cannot be decoded, or has another size than recorded.
+    """
+    files = files_of(ds)
+    by_image: dict[str, list[Cell]] = {}
+    for cell in paddings:
+        by_image.setdefault(cell.image, []).append(cell)
+    for image, inside in by_image.items():
+        pixels = load(files, ds.image(image))
+        for cell in inside:
+            yield cell, crop(pixels, cell.box, paddings[cell])
+
+
+def _in_turn(queues: Iterable[Sequence[T]]) -> Iterator[T]:
+    """The first of each queue, then the second of each, and so on."""
+    nothing = object()
+    for each in chain.from_iterable(zip_longest(*queues, fillvalue=nothing)):
+        if each is not nothing:
+            yield each  # type: ignore[misc]
