@@ -25,7 +25,6 @@ import msgspec
 from pcm_leukemia import files, splits, store
 from pcm_leukemia.baselines import config
 from pcm_leukemia.baselines.contract import Classifier, Detector
-from pcm_leukemia.baselines.machine import device_of
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import CorruptFile, DataNotFound, LeakySplit
 from pcm_leukemia.schema import Split
@@ -173,6 +172,8 @@ class Run:
         DataNotFound
             If training has not finished.
         """
+        from pcm_leukemia.baselines.machine import device_of  # with torch, which the record does not need
+
         if not self.done:
             raise DataNotFound(
                 f"{self.folder}: training has not finished; run the same `pcm-leukemia train` again to continue"

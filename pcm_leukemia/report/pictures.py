@@ -17,7 +17,7 @@ from pcm_leukemia.errors import PcmError
 from pcm_leukemia.files import ahead
 from pcm_leukemia.images import Files, Pixels, crop, encode, load
 from pcm_leukemia.schema import Cell, Image, ImageId
-from pcm_leukemia.shapes import Point
+from pcm_leukemia.shapes import Box, Point
 
 __all__ = ["Pictures"]
 
@@ -61,8 +61,14 @@ class Pictures:
         """Ask for a cell with a little of what is around it; returns the number of the picture."""
         key = (cell.image, cell.id)
         if key not in self._crops:
-            self._crops[key] = self._ask(cell.image, lambda pixels: _shrunk(_cut(pixels, cell), CROP, 80))
+            self._crops[key] = self._ask(
+                cell.image, lambda pixels: _shrunk(_cut_cell(pixels, cell), CROP, 80)
+            )
         return self._crops[key]
+
+    def crop_of(self, image: Image, box: Box) -> int:
+        """Ask for a box in an image, which need not be a cell's, as `crop` shows it; returns the number of the picture."""
+        return self._ask(image.id, lambda pixels: _shrunk(_cut(pixels, box), CROP, 80))
 
     def frame(self, image: Image) -> int:
         """Ask for a whole image, without boxes; returns the number of the picture."""
@@ -110,9 +116,12 @@ class Pictures:
         return place
 
 
-def _cut(pixels: Pixels, cell: Cell) -> Pixels:
-    around = PADDING * max(cell.box.width, cell.box.height)
-    return crop(pixels, cell.box, AROUND_POINTS if isinstance(cell.shape, Point) else round(around))
+def _cut_cell(pixels: Pixels, cell: Cell) -> Pixels:
+    return crop(pixels, cell.box, AROUND_POINTS) if isinstance(cell.shape, Point) else _cut(pixels, cell.box)
+
+
+def _cut(pixels: Pixels, box: Box) -> Pixels:
+    return crop(pixels, box, round(PADDING * max(box.width, box.height)))
 
 
 def _shrunk(pixels: Pixels, side: int, quality: int) -> bytes:

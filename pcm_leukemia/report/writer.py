@@ -24,7 +24,7 @@ from pcm_leukemia.report.columns import columns
 from pcm_leukemia.report.pictures import Pictures
 from pcm_leukemia.report.sections import Section, legible, script
 
-__all__ = ["write", "write_sections"]
+__all__ = ["data_sections", "write", "write_sections"]
 
 _CORE = ("page", "filters", "charts")
 
@@ -76,8 +76,13 @@ def write(
     True
     """
     pictures = Pictures(ds)
-    sections = [Section(script("counts"))]
+    sections = data_sections(ds, pictures)
     return write_sections(ds, out, sections, pictures, checked=checked, workers=workers, progress=progress)
+
+
+def data_sections(ds: Dataset, pictures: Pictures) -> list[Section]:  # noqa: ARG001 - the views to come use them
+    """The views that show images and cells, which the page of a run has, too."""
+    return [Section(script("counts"))]
 
 
 def write_sections(
