@@ -51,6 +51,10 @@ def of_evaluation(evaluation: Evaluation) -> str:
             hint(
                 ("evaluation.to_json()", "all scores as dictionaries"),
                 ("print(evaluation)", "the same as text"),
+                (
+                    'pcm.baselines.draw_scores(evaluation, "figures")',
+                    "curves and confusion matrices as figures",
+                ),
             ),
         )
     )
