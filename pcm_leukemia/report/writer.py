@@ -82,7 +82,7 @@ def write(
 
 def data_sections(ds: Dataset, pictures: Pictures) -> list[Section]:  # noqa: ARG001 - the views to come use them
     """The views that show images and cells, which the page of a run has, too."""
-    return [Section(script("counts"))]
+    return [Section(script("counts")), Section(script("patients"))]
 
 
 def write_sections(
