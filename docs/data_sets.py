@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -105,20 +106,19 @@ def _labels(source: Source) -> Iterator[str]:
     if len(maps) > 1:
         yield from (f"- `{variant}`: {meaning}" for variant, meaning in source.variants.items())
         yield ""
-    said = sorted({rule.source for rule in first.rules.values()})
-    cited = ("source",) if len(said) > 1 else ()
-    columns = ("raw label", "cells", *(f"`{variant}`" for variant in maps), "confidence", "reason", *cited)
+    (usual, _), *others = Counter(rule.source for rule in first.rules.values()).most_common()
+    columns = ("raw label", "cells", *(f"`{variant}`" for variant in maps), "confidence", "reason")
     yield _row(columns)
     yield _row(tuple("---" for _ in columns))
     for raw, rule in first.rules.items():
         count = f"{source.counts[raw]:,}" if raw in source.counts else ""
         classes = (labels.rules[raw].label for labels in maps.values())
-        row = (f"`{raw}`", count, *classes, rule.confidence, rule.reason, rule.source)
-        yield _row(row[: len(columns)])
+        by = "" if rule.source == usual else f" [{rule.source}]"
+        yield _row((f"`{raw}`", count, *classes, rule.confidence, rule.reason + by))
     yield ""
-    by = "" if cited else f" Source of all rows: {said[0]}."
-    about = f"Confidence and reason refer to `{first.variant}`."
-    yield f"Version {first.version} of the map.{by}{f' {about}' if len(maps) > 1 else ''}"
+    unless = ", except where the reason names another" if others else ""
+    about = f" Confidence and reason refer to `{first.variant}`." if len(maps) > 1 else ""
+    yield f"Version {first.version} of the map. Source{unless}: {usual}.{about}"
 
 
 if __name__ == "__main__":

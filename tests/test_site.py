@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+from browser import PHONE, WIDE, Opened
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 PAGES = [DOCS.parent / "README.md", *sorted(DOCS.glob("*.md"))]
@@ -47,3 +48,24 @@ def test_every_picture_is_shown() -> None:
     pictures = [path for suffix in ("jpg", "png") for path in DOCS.rglob(f"*.{suffix}")]
     pictures = [path for path in pictures if "_build" not in path.parts]
     assert [path.name for path in pictures if path.name not in text] == []
+
+
+TOO_WIDE = """() => [...document.querySelectorAll("article table")]
+    .filter(table => table.scrollWidth > table.parentElement.clientWidth + 1)
+    .map(table => table.textContent.trim().slice(0, 40))"""
+
+
+def test_no_page_runs_out_of_the_screen(chromium: Opened) -> None:
+    """On a phone a table may scroll in its own frame, on a desktop it fits."""
+    built = DOCS / "_build" / "html"
+    pages = sorted(built.glob("*.html"))
+    if not pages:
+        pytest.skip("the site is not built: make docs")
+    with chromium.page(built / "index.html") as page:
+        for path in pages:
+            page.goto(path.as_uri())
+            for width, height in (WIDE, PHONE):
+                page.set_viewport_size({"width": width, "height": height})
+                assert page.evaluate("document.scrollingElement.scrollWidth") == width, path.name
+                if width == WIDE[0]:
+                    assert page.evaluate(TOO_WIDE) == [], path.name
