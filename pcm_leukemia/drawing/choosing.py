@@ -1,4 +1,4 @@
-"""Chooses cells evenly over classes and patients, and cuts them out of their images."""
+"""Chooses cells and frames evenly over classes and patients, and cuts cells out of their images."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import TypeVar
 
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.images import Pixels, crop, files_of, load
-from pcm_leukemia.schema import Cell
+from pcm_leukemia.schema import Cell, Image
 from pcm_leukemia.shapes import Point
 
-__all__ = ["choose", "cut", "padded"]
+__all__ = ["choose", "choose_frames", "cut", "padded"]
 
 _AROUND_POINTS = 40
 """The least padding of a cell that is a point, in pixels."""
@@ -45,6 +45,37 @@ def choose(ds: Dataset, labels: Sequence[str], n: int, seed: int = 0) -> list[Ce
         rng.shuffle(drawn)
         queues.append(list(_in_turn(drawn)))
     return sorted(islice(_in_turn(queues), n), key=lambda cell: labels.index(cell.label))
+
+
+def choose_frames(ds: Dataset, n: int, seed: int = 0) -> list[Image]:
+    """Up to `n` images with files: from each part and class in turn, and in these from one patient after the other.
+
+    Of each patient, images with the most classes come first. Images without cells are drawn like those of a class. The
+    same seed gives the same images, sorted by id.
+
+    Examples
+    --------
+    >>> from pcm_leukemia import NINE, Box, Image
+    >>> images = tuple(Image(f"{n}.png", 200, 100, file=f"{n}.png") for n in range(5))
+    >>> ds = Dataset("demo", NINE, images, (Cell("3.png", 0, "Other", Box(0, 0, 9, 9)),))
+    >>> "3.png" in [image.id for image in choose_frames(ds, 2)]
+    True
+    """
+    queues: dict[tuple[str, str], dict[str, list[Image]]] = {}
+    classes_of = {image.id: {cell.label for cell in ds.cells_of(image)} for image in ds.images}
+    with_file = [image for image in ds.images if image.file is not None]
+    for image in sorted(with_file, key=lambda image: -len(classes_of[image.id])):
+        for label in classes_of[image.id] or {""}:
+            patients = queues.setdefault((ds.part_of(image), label), {})
+            patients.setdefault(image.patient or image.id, []).append(image)
+    rng = random.Random(seed)  # noqa: S311 - not for secrets
+    drawn = []
+    for _, patients in sorted(queues.items()):
+        of_patients = [images for _, images in sorted(patients.items())]
+        rng.shuffle(of_patients)
+        drawn.append(list(_in_turn(of_patients)))
+    chosen = islice(dict.fromkeys(_in_turn(drawn)), n)
+    return sorted(chosen, key=lambda image: image.id)
 
 
 def padded(cell: Cell, padding: int) -> int:

@@ -10,7 +10,12 @@ from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.report.sections import legible
 from pcm_leukemia.schema import IGNORE
 
-__all__ = ["columns"]
+__all__ = ["columns", "labels_of"]
+
+
+def labels_of(ds: Dataset) -> list[str]:
+    """The classes on the page, in order: those of the taxonomy, then `IGNORE` if there are cells to ignore."""
+    return [*ds.taxonomy.labels, *([IGNORE] if ds.ignored else [])]
 
 
 def columns(ds: Dataset, findings: Iterable[Finding]) -> dict[str, object]:
@@ -19,7 +24,7 @@ def columns(ds: Dataset, findings: Iterable[Finding]) -> dict[str, object]:
     Images are in the order of `Dataset.images`, cells in that of `Dataset.cells`. A kind of finding lists the numbers
     of the images and cells that it concerns.
     """
-    labels = [*ds.taxonomy.labels, *([IGNORE] if ds.ignored else [])]
+    labels = labels_of(ds)
     class_of = {label: number for number, label in enumerate(labels)}
     parts = {part: number for number, part in enumerate(ds.parts)}
     people = {patient.id: number for number, patient in enumerate(ds.patients)}
@@ -28,7 +33,14 @@ def columns(ds: Dataset, findings: Iterable[Finding]) -> dict[str, object]:
     without_patient = any(image.patient is None for image in ds.images)
     without_diagnosis = any(ds.diagnosis_of(image) is None for image in ds.images)
     return {
-        "classes": [{"name": legible(label), "colour": colours.of_label(label)} for label in labels],
+        "classes": [
+            {
+                "name": legible(label),
+                "colour": colours.of_label(label),
+                "text": colours.text_on(colours.of_label(label)),
+            }
+            for label in labels
+        ],
         "parts": [{"name": legible(part), "colour": colours.PARTS.get(part, "#4477aa")} for part in ds.parts],
         "patients": [
             *({"name": legible(patient.id)} for patient in ds.patients),

@@ -20,6 +20,7 @@ from pcm_leukemia.checks import Checked
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import counted
 from pcm_leukemia.files import new_file
+from pcm_leukemia.report import classes, frames
 from pcm_leukemia.report.columns import columns
 from pcm_leukemia.report.pictures import Pictures
 from pcm_leukemia.report.sections import Section, legible, script
@@ -80,9 +81,14 @@ def write(
     return write_sections(ds, out, sections, pictures, checked=checked, workers=workers, progress=progress)
 
 
-def data_sections(ds: Dataset, pictures: Pictures) -> list[Section]:  # noqa: ARG001 - the views to come use them
+def data_sections(ds: Dataset, pictures: Pictures) -> list[Section]:
     """The views that show images and cells, which the page of a run has, too."""
-    return [Section(script("counts")), Section(script("patients"))]
+    return [
+        Section(script("counts")),
+        Section(script("patients")),
+        classes.section(ds, pictures),
+        frames.section(ds, pictures),
+    ]
 
 
 def write_sections(

@@ -17,13 +17,17 @@ function cellName(cell) {
   return `${data.classes[cells.class[cell]].name}, ${images.id[image]} cell ${cells.id[cell]}`;
 }
 
-/** A crop with its caption. It leads to the frame of its cell if the page has it. */
+/** Images that the page has a frame of. */
+const framed = new Set((data.frames || []).map((frame) => frame.image));
+
+/** A crop with its caption. It leads to its cell in the frame if the page has the frame. */
 function cropOf(cell, number, ...caption) {
-  const frame = data.frames?.some((each) => each.image === cells.image[cell]);
+  const image = cells.image[cell];
+  const label = data.classes[cells.class[cell]];
   const shown = picture(number, cellName(cell), { class: "crop" });
-  const name = [swatch(data.classes[cells.class[cell]].colour), ...(caption.length ? caption : [data.classes[cells.class[cell]].name])];
-  const whole = frame ? h("a", { href: address({ view: "frames", more: [images.id[cells.image[cell]]] }) }, shown) : shown;
-  return h("figure", { class: "tile", title: cellName(cell) }, whole, h("figcaption", {}, name));
+  const inFrame = { view: "frames", more: [images.id[image], String(cells.id[cell])] };
+  const said = h("span", { class: "row-name" }, caption.length ? caption : label.name);
+  return h("figure", { class: "tile", title: cellName(cell) }, framed.has(image) ? link(inFrame, shown) : shown, h("figcaption", {}, swatch(label.colour), said));
 }
 
 /** A table: `columns` are titles, or {title, words: true} for a column of words; a row is {name, colour, href, cells: [...]}. */

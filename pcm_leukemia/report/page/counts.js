@@ -12,7 +12,7 @@ view("counts", "Counts", (root, chosen) => {
   const cellsBy = spread((cell) => images.part[cells.image[cell]], chosen.cells);
   const people = imagesBy.map((group) => patientsOf(group).size);
   const above = [
-    ...(data.patients.some((patient) => !patient.unknown) ? [{ name: "patients", cells: people.map(number) }] : []),
+    ...(knownPatients() ? [{ name: "patients", cells: people.map(number) }] : []),
     { name: "images", cells: imagesBy.map((group) => number(group.length)) },
     { name: "images without cells", cells: imagesBy.map((group) => number(group.filter((image) => !images.cells[image]).length)) },
   ];
@@ -21,7 +21,7 @@ view("counts", "Counts", (root, chosen) => {
   root.append(countTable("Cells by class", "class", columns, ofClass, cellsBy.map((group) => tally(group, data.classes.length, (cell) => cells.class[cell])), { above, total: "cells" }));
   root.append(quiet("A bar is the share of its column; hover over it to read the share. A class filters the page."));
   if (data.diagnoses.length < 2) return;
-  const known = data.patients.some((patient) => !patient.unknown);
+  const known = knownPatients();
   const units = (group) => (known ? [...new Map(group.map((image) => [images.patient[image], image])).values()] : group);
   const ofDiagnosis = data.diagnoses.map((each, number) => ({ name: each.name, href: address({ chosen: { diagnosis: [number] } }) }));
   root.append(countTable(`${known ? "Patients" : "Images"} by diagnosis`, "diagnosis", columns, ofDiagnosis, imagesBy.map((group) => tally(units(group), data.diagnoses.length, (image) => images.diagnosis[image])), { total: known ? "patients" : "images" }));

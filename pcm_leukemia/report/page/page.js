@@ -177,6 +177,11 @@ function patientsOf(chosenImages) {
   return found;
 }
 
+/** Whether the patient of any image is known. */
+function knownPatients() {
+  return data.patients.some((patient) => !patient.unknown);
+}
+
 // Drawing
 
 let state = null;

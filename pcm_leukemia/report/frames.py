@@ -1,0 +1,49 @@
+"""Annotated frames: a sample of the images, and the outlines of their cells."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pcm_leukemia import drawing
+from pcm_leukemia.dataset import Dataset
+from pcm_leukemia.report.pictures import Pictures
+from pcm_leukemia.report.sections import Section, script
+from pcm_leukemia.schema import Cell
+from pcm_leukemia.shapes import XY, Mask
+
+__all__ = ["section"]
+
+FRAMES = 40
+"""Frames on the page, at most 5 MB."""
+CORNERS = 36
+"""The most corners of an outline on the page; more would not be seen."""
+
+
+def section(ds: Dataset, pictures: Pictures) -> Section:
+    """The view "Frames": for each frame its image and picture by their numbers, and its boxes [x, y, width, height].
+
+    Boxes are in pixels of the image, in the order of `Dataset.cells_of`. `outlines` holds, by the place of the cell, what
+    was drawn in place of a box: a list of corners [x, y], or the point alone.
+    """
+    chosen = drawing.choose_frames(ds, FRAMES) if pictures.possible else []
+    numbers = {image.id: number for number, image in enumerate(ds.images)}
+    frames = [_frame(ds.cells_of(image), numbers[image.id], pictures.frame(image)) for image in chosen]
+    return Section(script("frames"), {"frames": frames})
+
+
+def _frame(cells: Sequence[Cell], image: int, picture: int) -> dict[str, object]:
+    outlines = {
+        place: [[round(x, 1), round(y, 1)] for x, y in _corners(cell.shape.polygon())]
+        for place, cell in enumerate(cells)
+        if cell.shape is not None and not isinstance(cell.shape, Mask)
+    }
+    boxes = [
+        [round(side, 1) for side in (each.box.x1, each.box.y1, each.box.width, each.box.height)]
+        for each in cells
+    ]
+    return {"image": image, "picture": picture, "boxes": boxes, "outlines": outlines}
+
+
+def _corners(outline: Sequence[XY]) -> Sequence[XY]:
+    """An outline with at most `CORNERS` corners, evenly chosen."""
+    return outline[:: -(-len(outline) // CORNERS)]

@@ -1,0 +1,60 @@
+// The class guide: how each class is recognised, beside crops of its cells. #classes/A/B shows A and B alone, side by side.
+
+/** How many crops of a class are shown among all classes; alone or side by side, all that the page has. */
+const FEW_CROPS = 12;
+
+view("classes", "Classes", (root, chosen, more) => {
+  const numbers = new Map(data.classes.map((each, number) => [each.name, number]));
+  const unknown = more.filter((name) => !numbers.has(name));
+  if (unknown.length) root.append(note(`These data have no class ${unknown.join(", ")}.`));
+  const alone = [...new Set(more)].flatMap((name) => (numbers.has(name) ? [numbers.get(name)] : []));
+  const filtered = state.chosen.class?.size ? [...state.chosen.class].sort((a, b) => a - b) : data.classes.map((_, number) => number);
+  const shown = alone.length ? alone : filtered;
+  if (alone.length) root.append(h("p", {}, link({ more: [] }, "Show all classes"), alone.length > 1 ? ", or click a name to show it alone" : null));
+  if (!data.guide.some((each) => each.crops.length) && cells.class.length) root.append(quiet("There are no crops: the data set has no image files."));
+  const passing = new Set(chosen.cells);
+  const totals = data.classes.map(() => 0);
+  for (const cell of chosen.cells) totals[cells.class[cell]]++;
+  const guides = shown.map((label) => guideOf(label, { total: totals[label], passing, alone }));
+  root.append(h("div", { class: alone.length > 1 ? "guides beside" : "guides" }, guides));
+});
+
+/** A class: its name, its criteria, and its crops. */
+function guideOf(label, { total, passing, alone }) {
+  const { name, colour } = data.classes[label];
+  const { criteria, crops } = data.guide[label];
+  const found = crops.filter(([cell]) => passing.has(cell));
+  const shown = alone.length ? found : found.slice(0, FEW_CROPS);
+  const tiles = shown.map(([cell, number]) => cropOf(cell, number, patientOrImage(cell)));
+  return h(
+    "article",
+    { class: "guide", "aria-label": name },
+    h("h3", {}, swatch(colour), alone.length === 1 ? name : link({ more: [name] }, name)),
+    h("div", {}, criteria.length ? h("dl", {}, criteria.map(([what, how]) => [h("dt", {}, what), h("dd", {}, how)])) : null, besideLinks(label, alone)),
+    h("div", {}, quiet(saidOfCrops(shown.length, total, crops.length), found.length > shown.length ? [" ", link({ more: [name] }, `Show ${number(found.length)}`), "."] : null), h("div", { class: "tiles" }, tiles)),
+  );
+}
+
+function saidOfCrops(shown, total, drawn) {
+  if (!total) return "No cells.";
+  if (!drawn) return `${counted(total, "cell")}.`;
+  if (!shown) return `${counted(total, "cell")}; none of them is among the ${number(drawn)} that were drawn for the page.`;
+  if (shown === total) return `${counted(total, "cell")}.`;
+  return `${number(shown)} of ${counted(total, "cell")} are shown; drawn evenly over ${knownPatients() ? "patients" : "images"}.`;
+}
+
+/** The patient of a cell, or else its image. */
+function patientOrImage(cell) {
+  const patient = data.patients[images.patient[cells.image[cell]]];
+  return patient.unknown ? images.id[cells.image[cell]] : patient.name;
+}
+
+/** Links that put another class beside this one, or beside those that are shown already. */
+function besideLinks(label, alone) {
+  const here = alone.length ? alone : [label];
+  const others = data.classes.flatMap((each, number) => (here.includes(number) ? [] : [number]));
+  if (!others.length) return null;
+  const names = here.map((each) => data.classes[each].name);
+  const items = others.map((other) => h("li", {}, link({ more: [...names, data.classes[other].name] }, data.classes[other].name)));
+  return h("details", {}, h("summary", {}, here.length > 1 ? "Beside these" : `Beside ${data.classes[label].name}`), h("ul", { class: "beside-links" }, items));
+}
