@@ -5,21 +5,35 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import get_args
 
 from pcm_leukemia import patients, splits
 from pcm_leukemia.checks.blank import find_blank
-from pcm_leukemia.checks.boxes import annotated_twice, unusual_boxes
+from pcm_leukemia.checks.boxes import annotated_twice, median_sides, unusual_boxes
 from pcm_leukemia.checks.copies import find_copies
 from pcm_leukemia.checks.findings import Finding, among
 from pcm_leukemia.checks.pictures import write_pictures
 from pcm_leukemia.checks.reading import FileReading, count_featureless, read_files
+from pcm_leukemia.checks.tiles import PICTURED, Tile, tiles_of
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import either, option, some
 from pcm_leukemia.files import count_unlisted, unlisted
 from pcm_leukemia.paper import Comparison, compare
 from pcm_leukemia.schema import ImageId, Split
 
-__all__ = ["KINDS", "Checked", "Finding", "check", "find_copies", "read_files", "write_pictures"]
+__all__ = [
+    "KINDS",
+    "PICTURED",
+    "Checked",
+    "Finding",
+    "Tile",
+    "check",
+    "find_copies",
+    "median_sides",
+    "read_files",
+    "tiles_of",
+    "write_pictures",
+]
 
 KINDS: Mapping[str, str] = {
     "no-images": "problem",
@@ -50,7 +64,8 @@ KINDS: Mapping[str, str] = {
 class Checked:
     """The findings of `check`, the most severe first, and counts of what it checked.
 
-    `notes` say what was not checked, and why.
+    `notes` say what was not checked, and why. `searched` are the kinds of findings that could have been found, in the
+    order of `KINDS`: without a split no leak can be, and without image files no copy.
     """
 
     name: str
@@ -58,6 +73,7 @@ class Checked:
     looked_at: Mapping[str, int]
     notes: tuple[str, ...] = ()
     comparison: Comparison | None = None
+    searched: tuple[str, ...] = ()
 
     @property
     def problems(self) -> tuple[Finding, ...]:
@@ -163,9 +179,30 @@ def check(
         "files": len(readings),
         "decoded files": decoded,
     }
-    return Checked(
-        ds.name, tuple(findings), looked_at, tuple(_notes(ds, split, readings, pixels=pixels)), comparison
+    notes = tuple(_notes(ds, split, readings, pixels=pixels))
+    searched = tuple(_searched(ds, split, looked_at, paper=paper))
+    return Checked(ds.name, tuple(findings), looked_at, notes, comparison, searched)
+
+
+def _searched(
+    ds: Dataset, split: Split | None, looked_at: Mapping[str, int], *, paper: bool
+) -> Iterator[str]:
+    """The kinds of findings for which there was something to look at."""
+    of_split = {*get_args(splits.LeakKind), "lost-patient", "unknown-patient"}
+    of_patients = {"patient-spelled-twice", "damaged-patient-id"}
+    of_files = {"unreadable", "changed-file", "identifier"}
+    of_pixels = {"blank", "same-pixels", "near-duplicate", "cell-again", "image-is-cell"}
+    needed = (
+        (of_split, split is not None),
+        (of_patients, bool(ds.patients)),
+        ({"paper"}, paper),
+        (of_files, bool(looked_at["files"])),
+        (of_pixels, bool(looked_at["decoded files"])),
+        ({"cell-twice", "unusual-box"}, bool(ds.cells)),
     )
+    for kind in KINDS:
+        if all(possible for kinds, possible in needed if kind in kinds):
+            yield kind
 
 
 def _emptiness(ds: Dataset) -> Iterator[Finding]:

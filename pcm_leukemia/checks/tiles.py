@@ -16,11 +16,24 @@ from pcm_leukemia.colours import FOUND, MISSED
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.drawing import shortened
 from pcm_leukemia.errors import PcmError
-from pcm_leukemia.images import Files, crop_corners, load
+from pcm_leukemia.images import Files, Pixels, crop_corners, load
 from pcm_leukemia.schema import Cell, Image, ImageId
 from pcm_leukemia.shapes import Box
 
-__all__ = ["FIRST", "LINE", "MOST", "PICTURED", "SECOND", "SIDE", "Shown", "draw", "shown"]
+__all__ = [
+    "FIRST",
+    "LINE",
+    "MOST",
+    "PICTURED",
+    "SECOND",
+    "SIDE",
+    "Line",
+    "Shown",
+    "Tile",
+    "draw",
+    "shown",
+    "tiles_of",
+]
 
 PICTURED = frozenset(
     {
@@ -44,7 +57,7 @@ FIRST, SECOND = FOUND, MISSED
 """The colours of a box, and of one to compare it with."""
 
 
-class _Line(NamedTuple):
+class Line(NamedTuple):
     """A line of a caption; with a colour it explains a box that is drawn in it."""
 
     text: str
@@ -56,6 +69,41 @@ class _Outline(NamedTuple):
     box: Box
     colour: str = FIRST
     dashed: bool = False
+
+
+@dataclass(frozen=True)
+class Tile:
+    """An image, or as much of it as is around some of its cells, with boxes to draw on it and a caption."""
+
+    image: Image
+    caption: tuple[Line, ...]
+    outlines: tuple[_Outline, ...]
+    whole: bool
+
+    def draw(self, pixels: Pixels, side: int = SIDE) -> PIL.Image.Image:
+        """Draw the tile; its longer side gets `side` pixels.
+
+        Parameters
+        ----------
+        pixels
+            Those of the image, RGB, uint8, ``(height, width, 3)``.
+        side
+            The size of the picture, in pixels.
+        """
+        picture = PIL.Image.fromarray(pixels)
+        around = Box(0, 0, *picture.size) if self.whole else _around([each.box for each in self.outlines])
+        left, top, right, bottom = crop_corners(around, 0 if self.whole else MARGIN, *picture.size)
+        scale = side / max(right - left, bottom - top)
+        size = max(round((right - left) * scale), 1), max(round((bottom - top) * scale), 1)
+        tile = picture.crop((left, top, right, bottom)).resize(size, PIL.Image.Resampling.BILINEAR)
+        pen = PIL.ImageDraw.Draw(tile)
+        for box, colour, dashed in self.outlines:
+            x1, y1, x2, y2 = ((box.x1 - left), (box.y1 - top), (box.x2 - left), (box.y2 - top))
+            corners = [(x1, y1), (x2, y1), (x2, y2), (x1, y2), (x1, y1)]
+            for start, end in pairwise(corners):
+                ends = (round(scale * each) for each in (*start, *end))
+                _stroke(pen, *ends, colour=colour, dashed=dashed, width=max(side // 160, 2))
+        return tile
 
 
 @dataclass(frozen=True)
@@ -90,6 +138,30 @@ def shown(finding: Finding, ds: Dataset) -> list[Shown]:
     return found
 
 
+def tiles_of(finding: Finding, ds: Dataset, medians: Mapping[str, tuple[float, float]]) -> list[Tile]:
+    """The images or cells of a finding, each with its boxes and its caption, to be drawn; at most `MOST`.
+
+    Parameters
+    ----------
+    finding
+        The finding, of a kind in `PICTURED`.
+    ds
+        The data set.
+    medians
+        The median width and height of the boxes of each class, in pixels, drawn beside an unusual box.
+
+    Examples
+    --------
+    >>> from pcm_leukemia import NINE, checks
+    >>> cells = [Cell(ImageId("a.jpg"), number, "Monocyte", Box(10, 10, 60, 60)) for number in (0, 1)]
+    >>> ds = Dataset("demo", NINE, (Image(ImageId("a.jpg"), 200, 100),), tuple(cells))
+    >>> (tile,) = tiles_of(checks.check(ds).findings[0], ds, checks.median_sides(ds))
+    >>> [line.text for line in tile.caption][1:3]
+    ['cell 0: Monocyte, 50 x 50 px', 'cell 1: Monocyte, 50 x 50 px']
+    """
+    return [_explained(each, finding, ds, medians) for each in _spread(shown(finding, ds), ds)]
+
+
 def draw(
     finding: Finding, ds: Dataset, files: Files, medians: Mapping[str, tuple[float, float]]
 ) -> PIL.Image.Image | None:
@@ -104,13 +176,12 @@ def draw(
     medians
         The median width and height of the boxes of each class, in pixels, drawn beside an unusual box.
     """
-    tiles: list[tuple[PIL.Image.Image | None, list[_Line]]] = []
-    for each in _spread(shown(finding, ds), ds):
-        outlines, lines = _explained(each, finding, ds, medians)
+    tiles: list[tuple[PIL.Image.Image | None, Sequence[Line]]] = []
+    for each in tiles_of(finding, ds, medians):
         try:
-            tiles.append((_tile(each, outlines, files), lines))
+            tiles.append((each.draw(load(files, each.image)), each.caption))
         except PcmError:
-            tiles.append((None, [lines[0], _Line("cannot be read")]))
+            tiles.append((None, [each.caption[0], Line("cannot be read")]))
     if all(tile is None for tile, _ in tiles):
         return None
     above = LINE * max(len(lines) for _, lines in tiles) + 6
@@ -140,50 +211,33 @@ def _part(image: Image, ds: Dataset) -> str:
 
 def _explained(
     each: Shown, finding: Finding, ds: Dataset, medians: Mapping[str, tuple[float, float]]
-) -> tuple[list[_Outline], list[_Line]]:
-    """The boxes to draw on a tile, and its caption."""
-    outlines, lines = [], [_Line(each.image.id)]
+) -> Tile:
+    """A tile with its boxes and its caption."""
+    outlines, lines = [], [Line(each.image.id)]
     for cell, (colour, dashed) in zip(each.cells, ((FIRST, False), (SECOND, True)), strict=False):
         outlines.append(_Outline(cell.box, colour, dashed))
         text = f"cell {cell.id}: {_short(cell.label)}"
         if finding.kind in ("cell-twice", "unusual-box"):
             text += f", {cell.box.width:.0f} x {cell.box.height:.0f} px"
-        lines.append(_Line(text, colour, dashed))
+        lines.append(Line(text, colour, dashed))
     if finding.kind == "unusual-box":
         label = each.cells[0].label
         outlines.append(_Outline(_resized(each.cells[0].box, *medians[label]), SECOND, dashed=True))
         text = "the median {} is {:.0f} x {:.0f} px".format(_short(label), *medians[label])
-        lines.append(_Line(text, SECOND, dashed=True))
+        lines.append(Line(text, SECOND, dashed=True))
     if finding.kind == "changed-file":
         outlines += [_Outline(cell.box) for cell in ds.cells_of(each.image)]
-        lines.append(_Line("the boxes that were drawn on the imported file", FIRST))
+        lines.append(Line("the boxes that were drawn on the imported file", FIRST))
     if each.measured:
-        lines.append(_Line(each.measured))
-    lines.append(_Line(f"{_part(each.image, ds)}, patient {_short(each.image.patient or 'unknown')}"))
-    return outlines, lines
+        lines.append(Line(each.measured))
+    lines.append(Line(f"{_part(each.image, ds)}, patient {_short(each.image.patient or 'unknown')}"))
+    return Tile(each.image, tuple(lines), tuple(outlines), whole=not each.cells)
 
 
 def _resized(box: Box, width: float, height: float) -> Box:
     """A box of another size about the same centre."""
     x, y = (box.x1 + box.x2) / 2, (box.y1 + box.y2) / 2
     return Box(x - width / 2, y - height / 2, x + width / 2, y + height / 2)
-
-
-def _tile(each: Shown, outlines: Sequence[_Outline], files: Files) -> PIL.Image.Image:
-    """The image, or as much of it as is around the outlines of its cells, with these drawn on it."""
-    picture = PIL.Image.fromarray(load(files, each.image))
-    around = _around([outline.box for outline in outlines]) if each.cells else Box(0, 0, *picture.size)
-    left, top, right, bottom = crop_corners(around, MARGIN if each.cells else 0, *picture.size)
-    scale = SIDE / max(right - left, bottom - top)
-    size = max(round((right - left) * scale), 1), max(round((bottom - top) * scale), 1)
-    tile = picture.crop((left, top, right, bottom)).resize(size, PIL.Image.Resampling.BILINEAR)
-    pen = PIL.ImageDraw.Draw(tile)
-    for box, colour, dashed in outlines:
-        x1, y1, x2, y2 = ((box.x1 - left), (box.y1 - top), (box.x2 - left), (box.y2 - top))
-        corners = [(x1, y1), (x2, y1), (x2, y2), (x1, y2), (x1, y1)]
-        for start, end in pairwise(corners):
-            _stroke(pen, *(round(scale * side) for side in (*start, *end)), colour=colour, dashed=dashed)
-    return tile
 
 
 def _around(boxes: Sequence[Box]) -> Box:
@@ -196,7 +250,15 @@ def _around(boxes: Sequence[Box]) -> Box:
 
 
 def _stroke(
-    pen: PIL.ImageDraw.ImageDraw, x1: int, y1: int, x2: int, y2: int, *, colour: str, dashed: bool
+    pen: PIL.ImageDraw.ImageDraw,
+    x1: int,
+    y1: int,
+    x2: int,
+    y2: int,
+    *,
+    colour: str,
+    dashed: bool,
+    width: int = 3,
 ) -> None:
     """A line across or down, in pixels of the tile; between its dashes, what is below it stays visible."""
     length = max(abs(x2 - x1), abs(y2 - y1))
@@ -204,10 +266,10 @@ def _stroke(
     for start in range(0, max(length, 1), 2 * step):
         a, b = start / max(length, 1), min(start + step, length) / max(length, 1)
         ends = [(x1 + (x2 - x1) * part, y1 + (y2 - y1) * part) for part in (a, b)]
-        pen.line(ends, fill=colour, width=3)
+        pen.line(ends, fill=colour, width=width)
 
 
-def _write(sheet: PIL.Image.Image, left: int, lines: Sequence[_Line]) -> None:
+def _write(sheet: PIL.Image.Image, left: int, lines: Sequence[Line]) -> None:
     """A caption at the top of the sheet, in the width of one tile."""
     pen, font = PIL.ImageDraw.Draw(sheet), PIL.ImageFont.load_default(14)
     for number, (text, colour, dashed) in enumerate(lines):

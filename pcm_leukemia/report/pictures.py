@@ -79,6 +79,10 @@ class Pictures:
         self.encoded.append(_base64(_shrunk(np.asarray(picture.convert("RGB")), side, 75)))
         return len(self.encoded) - 1
 
+    def drawn(self, image: Image, draw: Callable[[Pixels], PIL.Image.Image]) -> int:
+        """Ask for a picture that `draw` makes of the pixels of an image, in a thread; returns its number."""
+        return self._ask(image.id, lambda pixels: encode(np.asarray(draw(pixels)), "jpg", 75))
+
     def each(self, image: Image, take: Callable[[Pixels], None]) -> None:
         """Ask for the pixels of an image, RGB, uint8, ``(height, width, 3)``: `take` is called with them, in a thread."""
         self._wanted[image.id].append(take)
