@@ -20,7 +20,7 @@ from pcm_leukemia.checks import Checked
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import counted
 from pcm_leukemia.files import new_file
-from pcm_leukemia.report import classes, findings, frames
+from pcm_leukemia.report import classes, findings, frames, split
 from pcm_leukemia.report.columns import columns
 from pcm_leukemia.report.pictures import Pictures
 from pcm_leukemia.report.sections import Section, legible, script
@@ -77,7 +77,7 @@ def write(
     True
     """
     pictures = Pictures(ds)
-    sections = [*data_sections(ds, pictures), findings.section(ds, pictures, checked)]
+    sections = [*data_sections(ds, pictures), findings.section(ds, pictures, checked), split.section(ds)]
     return write_sections(ds, out, sections, pictures, checked=checked, workers=workers, progress=progress)
 
 

@@ -1,7 +1,8 @@
 """Splits: which part each image is in, made from whole patients and checked for leaks.
 
 `by_patient`, `folds` and `extend` make a split; `from_subsets`, `from_folders` and `from_lists` take the one that came
-with the data; `leaks` finds what is wrong with one, and `require_sound` refuses it; `write` and `read` keep it in a file.
+with the data; `leaks` finds what is wrong with one, and `require_sound` refuses it; `evenness` measures it; `write` and
+`read` keep it in a file.
 What counts as a leak is decided in `leakage.py`.
 """
 
@@ -21,6 +22,7 @@ from pcm_leukemia.splits.leakage import (
     separates,
 )
 from pcm_leukemia.splits.making import by_patient, folds
+from pcm_leukemia.splits.measuring import MissingClass, PartEvenness, evenness, missing_classes
 from pcm_leukemia.splits.seen import seen
 from pcm_leukemia.splits.units import draw_keys, unit_of
 
@@ -28,8 +30,11 @@ __all__ = [
     "LEARNED_FROM",
     "Leak",
     "LeakKind",
+    "MissingClass",
+    "PartEvenness",
     "by_patient",
     "draw_keys",
+    "evenness",
     "extend",
     "files_in_two_parts",
     "folds",
@@ -37,6 +42,7 @@ __all__ = [
     "from_lists",
     "from_subsets",
     "leaks",
+    "missing_classes",
     "read",
     "require_known_patients",
     "require_sound",

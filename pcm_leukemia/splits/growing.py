@@ -21,11 +21,11 @@ from pcm_leukemia.splits.leakage import (
     require_sound,
 )
 from pcm_leukemia.splits.making import (
+    asked,
     digests,
     draw,
     patients_of,
     place_all,
-    shares_of,
     warn_of_missing,
 )
 from pcm_leukemia.splits.respelling import respelled
@@ -184,11 +184,7 @@ def _drawn_for_val(
 
 def _recorded(split: Split) -> dict[str, float]:
     """The shares that the split was made for, or else the shares that it has."""
-    try:
-        shares = shares_of(float(split.made["test"]), float(split.made["val"]))
-    except (KeyError, ValueError):
-        shares = {}
-    if shares.keys() >= set(split.parts):
+    if shares := asked(split):
         return shares
     images = Counter(split.part_of.values())
     return {part: images[part] / len(split.part_of) for part in reversed(split.parts)}

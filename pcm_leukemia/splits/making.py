@@ -22,6 +22,7 @@ from pcm_leukemia.splits.units import DrawKey, draw_keys, unit_of
 
 __all__ = [
     "ValUnit",
+    "asked",
     "by_patient",
     "digests",
     "draw",
@@ -199,7 +200,7 @@ def folds(
     fold_of = dict(zip(patients, chosen.tolist(), strict=True))
     units = unit_of(ds)
     held_out = "test" if val else "val"
-    targets = {held_out: 1 / k} | {part: share * (1 - 1 / k) for part, share in shares_of(0, val).items()}
+    targets = _shares_of_fold(k, val)
     splits = []
     for fold, name in enumerate(names):
         part_of = {image.id: held_out if fold_of[units[image.id]] == fold else "train" for image in ds.images}
@@ -218,6 +219,32 @@ def shares_of(test: float, val: float) -> dict[str, float]:
     """The share of all images that each part gets, in the order in which the parts are chosen."""
     shares = {"test": test, "val": (1 - test) * val, "train": (1 - test) * (1 - val)}
     return {part: share for part, share in shares.items() if share}
+
+
+def _shares_of_fold(k: int, val: float) -> dict[str, float]:
+    """The same for one of k folds."""
+    rest = {part: share * (1 - 1 / k) for part, share in shares_of(0, val).items()}
+    return {"test" if val else "val": 1 / k} | rest
+
+
+def asked(split: Split) -> dict[str, float]:
+    """The share of all images that each part was to get, as `Split.made` records it; {} if it does not.
+
+    Examples
+    --------
+    >>> asked(Split("demo", {}, {"method": "by_patient", "test": "0.2", "val": "0.25"}))
+    {'test': 0.2, 'val': 0.2, 'train': 0.6000000000000001}
+    """
+    made = split.made
+    try:
+        if made.get("method") == "folds":
+            shares = _shares_of_fold(int(made["k"]), float(made.get("val", 0)))
+        else:
+            shares = shares_of(float(made["test"]), float(made["val"]))
+    except (KeyError, ValueError, ZeroDivisionError):
+        return {}
+    fits = shares.keys() >= set(split.parts) and all(0 < share <= 1 for share in shares.values())
+    return shares if fits else {}
 
 
 def _table(ds: Dataset) -> tuple[list[PatientId], Ints]:

@@ -51,6 +51,15 @@ function barOf(share, text, colour, title) {
   return h("span", { class: "bar", title }, h("span", { class: "track", "aria-hidden": "true" }, share > 0 ? filled : null), h("span", {}, text));
 }
 
+/** A bar whose segments are the shares of {name, colour, count}; those without a count are left out. */
+function stackedBar(counts) {
+  const there = counts.filter((each) => each.count);
+  const total = there.reduce((sum, each) => sum + each.count, 0);
+  const said = (each) => `${each.name}: ${number(each.count)}, ${percent(each.count / total)}`;
+  const segments = there.map((each) => h("span", { title: said(each), style: { "flex-grow": each.count, background: each.colour } }));
+  return h("span", { class: "mix", role: "img", "aria-label": there.map(said).join("; ") }, segments);
+}
+
 /**
  * A table of counts with bars. A bar is the share of its column, and the largest share of all fills it.
  *

@@ -92,7 +92,7 @@ function stripRow(strip, label) {
     name: patient.unknown ? "images without a patient" : patient.name,
     href: shownFacets.includes("patient") ? address({ chosen: { patient: [strip.patient] } }) : null,
     cells: [
-      mixOf(strip),
+      strip.cells ? stackedBar(data.classes.map((each, place) => ({ ...each, count: strip.counts[place] }))) : h("span", { class: "quiet" }, "no cells"),
       ...(label === null ? [] : [percent(shareOf(strip, label))]),
       number(strip.images),
       number(strip.cells),
@@ -100,13 +100,4 @@ function stripRow(strip, label) {
       diagnoses.map((each) => data.diagnoses[each].name).join(", "),
     ],
   };
-}
-
-/** A bar whose segments are the shares of the classes. */
-function mixOf(strip) {
-  if (!strip.cells) return h("span", { class: "quiet" }, "no cells");
-  const there = data.classes.flatMap((each, place) => (strip.counts[place] ? [{ ...each, count: strip.counts[place] }] : []));
-  const said = (each) => `${each.name}: ${number(each.count)}, ${percent(each.count / strip.cells)}`;
-  const segments = there.map((each) => h("span", { title: said(each), style: { "flex-grow": each.count, background: each.colour } }));
-  return h("span", { class: "mix", role: "img", "aria-label": there.map(said).join("; ") }, segments);
 }
