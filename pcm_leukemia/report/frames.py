@@ -9,7 +9,7 @@ from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.report.pictures import Pictures
 from pcm_leukemia.report.sections import Section, script
 from pcm_leukemia.schema import Cell
-from pcm_leukemia.shapes import XY, Mask
+from pcm_leukemia.shapes import XY, Mask, Point
 
 __all__ = ["section"]
 
@@ -17,6 +17,8 @@ FRAMES = 40
 """Frames on the page, at most 5 MB."""
 CORNERS = 36
 """The most corners of an outline on the page; more would not be seen."""
+OUTLINED = 100
+"""The most cells of a frame with outlines; more would make the page too large, so they have boxes and points alone."""
 
 
 def section(ds: Dataset, pictures: Pictures) -> Section:
@@ -32,10 +34,11 @@ def section(ds: Dataset, pictures: Pictures) -> Section:
 
 
 def _frame(cells: Sequence[Cell], image: int, picture: int) -> dict[str, object]:
+    outlined = len(cells) <= OUTLINED
     outlines = {
         place: [[round(x, 1), round(y, 1)] for x, y in _corners(cell.shape.polygon())]
         for place, cell in enumerate(cells)
-        if cell.shape is not None and not isinstance(cell.shape, Mask)
+        if isinstance(cell.shape, Point) or (cell.shape and outlined and not isinstance(cell.shape, Mask))
     }
     boxes = [
         [round(side, 1) for side in (each.box.x1, each.box.y1, each.box.width, each.box.height)]

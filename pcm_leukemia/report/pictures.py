@@ -24,7 +24,9 @@ __all__ = ["Pictures"]
 CROP = 96
 """The longest side of a crop on the page, in pixels."""
 FRAME = 960
-"""The largest width of a frame on the page, in pixels."""
+"""The longest side of a frame on the page, in pixels."""
+CROP_BYTES, FRAME_BYTES = 3_100, 93_000
+"""The most bytes of a crop and of a frame; grainy images get a lower quality. 480 crops and 40 frames are 2 and 5 MB then."""
 PADDING = 0.2
 """What a crop shows around a cell's box, as a share of its longer side."""
 AROUND_POINTS = 40
@@ -62,21 +64,21 @@ class Pictures:
         key = (cell.image, cell.id)
         if key not in self._crops:
             self._crops[key] = self._ask(
-                cell.image, lambda pixels: _shrunk(_cut_cell(pixels, cell), CROP, 80)
+                cell.image, lambda pixels: _shrunk(_cut_cell(pixels, cell), CROP, 80, CROP_BYTES)
             )
         return self._crops[key]
 
     def crop_of(self, image: Image, box: Box) -> int:
         """Ask for a box in an image, which need not be a cell's, as `crop` shows it; returns the number of the picture."""
-        return self._ask(image.id, lambda pixels: _shrunk(_cut(pixels, box), CROP, 80))
+        return self._ask(image.id, lambda pixels: _shrunk(_cut(pixels, box), CROP, 80, CROP_BYTES))
 
     def frame(self, image: Image) -> int:
         """Ask for a whole image, without boxes; returns the number of the picture."""
-        return self._ask(image.id, lambda pixels: _shrunk(pixels, FRAME, 75))
+        return self._ask(image.id, lambda pixels: _shrunk(pixels, FRAME, 75, FRAME_BYTES))
 
     def add(self, picture: PIL.Image.Image, *, side: int = FRAME) -> int:
         """Keep a picture that is drawn already; returns its number."""
-        self.encoded.append(_base64(_shrunk(np.asarray(picture.convert("RGB")), side, 75)))
+        self.encoded.append(_base64(_shrunk(np.asarray(picture.convert("RGB")), side, 75, FRAME_BYTES)))
         return len(self.encoded) - 1
 
     def drawn(self, image: Image, draw: Callable[[Pixels], PIL.Image.Image]) -> int:
@@ -128,11 +130,15 @@ def _cut(pixels: Pixels, box: Box) -> Pixels:
     return crop(pixels, box, round(PADDING * max(box.width, box.height)))
 
 
-def _shrunk(pixels: Pixels, side: int, quality: int) -> bytes:
-    """A JPEG of the pixels, no wider and no higher than `side`."""
+def _shrunk(pixels: Pixels, side: int, quality: int, most: int) -> bytes:
+    """A JPEG of the pixels, no wider and no higher than `side`, of at most `most` bytes."""
     small = PIL.Image.fromarray(pixels)
     small.thumbnail((side, side), PIL.Image.Resampling.LANCZOS)
-    return encode(np.asarray(small), "jpg", quality)
+    for lower in (quality, 60, 45, 30):
+        found = encode(np.asarray(small), "jpg", lower)
+        if len(found) <= most:
+            return found
+    return _shrunk(pixels, 3 * side // 4, quality, most)
 
 
 def _base64(jpeg: bytes) -> str:

@@ -15,7 +15,7 @@ from pcm_leukemia import NINE, Box, Cell, Dataset, Image, Patient, drawing
 from pcm_leukemia.colours import CLASSES, EXTRA, FOUND, MISSED, rgb
 from pcm_leukemia.errors import CorruptFile, DataNotFound, InvalidDataset
 from pcm_leukemia.images import Pixels, crop, files_of, load
-from pcm_leukemia.schema import ImageId, PatientId
+from pcm_leukemia.schema import ImageId, PatientId, Split
 from pcm_leukemia.shapes import Point
 
 MONOCYTE = rgb(CLASSES["Monocyte"])
@@ -224,3 +224,36 @@ def test_tags_in_a_given_font() -> None:
         for size in (8, 24)
     )
     assert large > 4 * small > 0
+
+
+def test_chosen_frames_are_of_every_part_class_and_patient() -> None:
+    """Of 300 frames of 10 patients 12 are chosen; rare classes, parts and frames without cells are among them."""
+    images = tuple(
+        Image(ImageId(f"{n:03}.png"), 20, 20, PatientId(f"P{n % 10}"), file=None if n == 1 else "a.png")
+        for n in range(300)
+    )
+    cells = [Cell(image.id, 0, "Monocyte", Box(0, 0, 9, 9)) for image in images[:290]]
+    cells += [Cell(images[17].id, 1, "Basophil", Box(0, 0, 9, 9))]
+    cells += [Cell(images[1].id, 1, "Other", Box(0, 0, 9, 9))]  # it has no file
+    people = tuple(Patient(PatientId(f"P{n}")) for n in range(10))
+    part_of = {image.id: "test" if image.patient == "P3" else "train" for image in images}
+    ds = Dataset("many", NINE, images, tuple(cells), people, Split("given", part_of))
+    chosen = drawing.choose_frames(ds, 12)
+    ids = [image.id for image in chosen]
+    assert len(ids) == 12
+    assert ids == sorted(set(ids))
+    assert "017.png" in ids
+    assert "001.png" not in ids
+    assert any(not ds.cells_of(image) for image in chosen)
+    assert {"train", "test"} == {ds.part_of(image) for image in chosen}
+    assert len({image.patient for image in chosen}) >= 6
+    assert drawing.choose_frames(ds, 12) == chosen
+    assert drawing.choose_frames(ds, 12, seed=1) != chosen
+    assert len(drawing.choose_frames(ds, 1000)) == 299
+
+
+def test_frames_with_most_classes_are_chosen_first(ds: Dataset) -> None:
+    richest = [image.id for image in ds.images if image.id.endswith("1.png")]
+    more = [Cell(ImageId(name), 90, "Basophil", Box(0, 0, 9, 9)) for name in richest]
+    chosen = drawing.choose_frames(replace(ds, cells=(*ds.cells, *more)), 3)
+    assert [image.id for image in chosen] == richest

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
 
+import numpy as np
 import PIL.Image
 import pytest
 from browser import PHONE, WIDE, Opened
@@ -229,3 +230,34 @@ def test_one_image_with_a_hostile_name(chromium: Opened, tmp_path: Path) -> None
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
         for button in ("Previous", "Next"):
             expect(page.get_by_role("button", name=button)).to_be_disabled()
+
+
+def test_grainy_frames_and_crops_stay_small(tmp_path: Path) -> None:
+    """White noise, which no JPEG can compress, still fits the budget of the page."""
+    noise = np.random.default_rng(0).integers(0, 256, (1000, 1200, 3), np.uint8)
+    PIL.Image.fromarray(noise).save(tmp_path / "a.png")
+    image = Image(ImageId("a.png"), 1200, 1000, file="a.png")
+    ds = Dataset("noise", NINE, (image,), (Cell(image.id, 0, "Other", Box(0, 0, 200, 200)),), root=tmp_path)
+    pictures = report.Pictures(ds)
+    frame, crop = pictures.frame(image), pictures.crop(ds.cells[0])
+    pictures.cut()
+    assert 50_000 < len(pictures.encoded[frame] or "") <= 93_000 * 4 / 3 + 4
+    assert 1_000 < len(pictures.encoded[crop] or "") <= 3_100 * 4 / 3 + 4
+
+
+def test_frames_with_many_cells(chromium: Opened, tmp_path: Path) -> None:
+    """2,000 cells: all are drawn as boxes, without tags, and the list ends with how many more there are."""
+    PIL.Image.new("RGB", (400, 400)).save(tmp_path / "a.png")
+    image = Image(ImageId("a.png"), 400, 400, file="a.png")
+    corners = [(8 * (n % 50), 9 * (n // 50)) for n in range(2000)]
+    cells = tuple(
+        Cell(image.id, n, "Other", Box(x, y, x + 4, y + 4), shape=Polygon(((x, y), (x + 4, y), (x, y + 4))))
+        for n, (x, y) in enumerate(corners)
+    )
+    page_path = report.write(Dataset("many", NINE, (image,), cells, root=tmp_path), tmp_path / "page.html")
+    with chromium.page(page_path, "#frames") as page:
+        assert page.locator(".outline").count() == 2000
+        assert page.locator(".outline .line").last.get_attribute("d") == "M392,351L396,351L396,355L392,355Z"
+        assert page.locator(".tag").count() == 0
+        assert page.locator("tbody tr").count() == 300
+        expect(page.get_by_text("and 1,700 more: filter the classes")).to_be_visible()

@@ -28,7 +28,7 @@ function guideOf(label, { total, passing, alone }) {
   const tiles = shown.map(([cell, number]) => cropOf(cell, number, patientOrImage(cell)));
   return h(
     "article",
-    { class: "guide", "aria-label": name },
+    { class: criteria.length ? "guide" : "guide plain", "aria-label": name },
     h("h3", {}, swatch(colour), alone.length === 1 ? name : link({ more: [name] }, name)),
     h("div", {}, criteria.length ? h("dl", {}, criteria.map(([what, how]) => [h("dt", {}, what), h("dd", {}, how)])) : null, besideLinks(label, alone)),
     h("div", {}, quiet(saidOfCrops(shown.length, total, crops.length), found.length > shown.length ? [" ", link({ more: [name] }, `Show ${number(found.length)}`), "."] : null), h("div", { class: "tiles" }, tiles)),
@@ -43,10 +43,12 @@ function saidOfCrops(shown, total, drawn) {
   return `${number(shown)} of ${counted(total, "cell")} are shown; drawn evenly over ${knownPatients() ? "patients" : "images"}.`;
 }
 
-/** The patient of a cell, or else its image. */
+/** The patient of a cell, or else the end of its image's name, which differs more than the beginning. */
 function patientOrImage(cell) {
   const patient = data.patients[images.patient[cells.image[cell]]];
-  return patient.unknown ? images.id[cells.image[cell]] : patient.name;
+  if (!patient.unknown) return patient.name;
+  const name = images.id[cells.image[cell]].split("/").pop();
+  return name.length > 12 ? `…${name.slice(-10)}` : name;
 }
 
 /** Links that put another class beside this one, or beside those that are shown already. */

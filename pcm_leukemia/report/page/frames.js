@@ -3,9 +3,9 @@
 /** How the frame is shown; this is not in the address, so that it stays when another frame is shown. */
 const framesShown = { boxes: true, enlarged: false };
 
-/** The most cells in the list below a frame. */
+/** The most cells in the list below a frame; frames with more cells have no tags. */
 const MOST_CELLS = 300;
-/** The width of a frame on the screen, and of a letter and a line of a tag, in pixels: for a place of the tags that crosses little. */
+/** The width of a frame on the screen, and of a letter and a line of a tag, in pixels: to find places of tags that hide little. */
 const FRAME_WIDTH = 900, LETTER = 6.5, TAG_HEIGHT = 17;
 
 view("frames", "Frames", (root, chosen, more) => {
@@ -70,7 +70,8 @@ function frameOf(frame, passing, marked) {
     { viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true", class: "outlines" },
     drawn.map((each) => outlineOf(each, strong(each), String(cells.id[each.cell]) === marked)),
   );
-  const layers = framesShown.boxes ? [overlay, ...tagsOf(all.filter(strong), width, height)] : [];
+  const tags = all.length > MOST_CELLS ? [] : tagsOf(all, strong, width, height);
+  const layers = framesShown.boxes ? [overlay, ...tags] : [];
   const inside = h("div", { class: "frame", style: { "--wide": width, "--high": height } }, shown, layers);
   const region = framesShown.enlarged ? { tabindex: "0", role: "region", "aria-label": "Enlarged frame" } : {};
   return h("div", { class: framesShown.enlarged ? "frame-room enlarged" : "frame-room", id: "frame-room", ...region }, inside);
@@ -91,12 +92,14 @@ function outlineOf({ box, outline, cell }, strong, marked) {
   );
 }
 
-/** The tags of cells: the cell's number and class, beside its box, where they cross other tags and boxes the least. */
-function tagsOf(drawn, width, height) {
+/** The tags of cells: the cell's number and class, where they hide the least of other tags and cells. */
+function tagsOf(all, strong, width, height) {
   const scale = FRAME_WIDTH / width;
-  const sides = drawn.map(({ box: [x, y, w, h] }) => [x, y, x + w, y + h].map((side) => side * scale));
+  const sides = all.map(({ box: [x, y, w, h] }) => [x, y, x + w, y + h].map((side) => side * scale));
   const taken = [];
-  return drawn.map(({ cell }, place) => {
+  return all.map((each, place) => {
+    if (!strong(each)) return null;
+    const { cell } = each;
     const { name, colour, text } = data.classes[cells.class[cell]];
     const [x1, y1, x2, y2] = sides[place];
     const wide = LETTER * (name.length + String(cells.id[cell]).length + 1) + 8;
@@ -105,8 +108,10 @@ function tagsOf(drawn, width, height) {
       const top = { above: y1 - TAG_HEIGHT, below: y2, inside: y1 }[along];
       const tag = [left, top, left + wide, top + TAG_HEIGHT];
       const outside = left < 0 || top < 0 || tag[2] > FRAME_WIDTH || tag[3] > height * scale;
-      const crossed = taken.filter((each) => crosses(tag, each)).length * 2 + sides.filter((each, other) => other !== place && crosses(tag, each)).length;
-      return { across, along, tag, cost: crossed + (outside ? 3 : 0) };
+      const hidden = sides.map((each, other) => common(tag, each) * (other === place ? 0.3 : 1));
+      const crossed = taken.map((each) => 2 * common(tag, each));
+      const cost = [...hidden, ...crossed].reduce((sum, area) => sum + area, outside ? wide * TAG_HEIGHT : 0);
+      return { across, along, tag, cost };
     });
     const best = choices.reduce((one, other) => (other.cost < one.cost ? other : one));
     taken.push(best.tag);
@@ -117,8 +122,11 @@ function tagsOf(drawn, width, height) {
   });
 }
 
-function crosses(one, other) {
-  return one[0] < other[2] && other[0] < one[2] && one[1] < other[3] && other[1] < one[3];
+/** The area that two rectangles have in common. */
+function common(one, other) {
+  const across = Math.min(one[2], other[2]) - Math.max(one[0], other[0]);
+  const down = Math.min(one[3], other[3]) - Math.max(one[1], other[1]);
+  return Math.max(across, 0) * Math.max(down, 0);
 }
 
 /** What is known of a frame, and the list of its cells that pass the filters. */
@@ -149,13 +157,13 @@ function underFrame(frame, passing, marked) {
       ...(withFindings ? [linksToFindings(named(cell))] : []),
     ],
   }));
-  const columns = [{ title: "class", words: true }, "width × height in pixels", ...(withFindings ? [{ title: "findings", words: true }] : [])];
+  const columns = [{ title: "class", words: true }, "size in pixels", ...(withFindings ? [{ title: "findings", words: true }] : [])];
   const rest = here.length - shown.length;
   return [
     facts,
     shown.length ? table("Cells of the frame", "cell", columns, rows) : null,
     shown.length > MOST_CELLS ? quiet(`and ${number(shown.length - MOST_CELLS)} more: filter the classes`) : null,
-    rest ? quiet(`${counted(rest, "cell")} of the frame ${rest === 1 ? "does" : "do"} not pass the filters: a thin grey line.`) : null,
+    rest ? quiet(`${counted(rest, "cell")} of the frame ${rest === 1 ? "does not pass the filters and has a thin grey outline" : "do not pass the filters and have thin grey outlines"}.`) : null,
   ].filter(Boolean);
 }
 
