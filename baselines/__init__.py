@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pcm_leukemia.baselines.experiments.reproduction import reproduce
     from pcm_leukemia.baselines.experiments.score_figures import draw_scores
     from pcm_leukemia.baselines.prediction import predict
+    from pcm_leukemia.baselines.report import write_report
     from pcm_leukemia.baselines.run import Run, is_run
     from pcm_leukemia.baselines.training import train
 
@@ -57,6 +58,7 @@ __all__ = [
     "reproduce",
     "settings_file",
     "train",
+    "write_report",
 ]
 
 _HOME = {
@@ -83,6 +85,7 @@ _HOME = {
     "probe": "embedding",
     "reproduce": "experiments.reproduction",
     "train": "training",
+    "write_report": "report",
 }
 """The module of each public name."""
 

@@ -27,7 +27,7 @@ from pcm_leukemia.cli.options import (
 from pcm_leukemia.files import check_target
 from pcm_leukemia.loading import load_dataset
 
-__all__ = ["add_to"]
+__all__ = ["Threshold", "add_to", "threshold_of"]
 
 Threshold = Annotated[
     float | None,
@@ -69,7 +69,7 @@ def evaluate(
         check_target(figures, "figures")  # before the work
     ds = load_dataset(data, split_name=split_name, variant=variant)
     options: dict[str, Any] = {"device": device, "batch": batch, "workers": workers, "progress": not as_json}
-    options |= _threshold(threshold, opened)
+    options |= threshold_of(threshold, opened)
     if len(opened) == 1:
         found = baselines.evaluate(opened[0], ds, part, batch_norm=batch_norm.value, **options)
     elif len(opened) == 2:
@@ -109,12 +109,12 @@ def compare(
     opened = (baselines.Run.open(first), baselines.Run.open(second))
     ds = load_dataset(data, split_name=split_name, variant=variant)
     options: dict[str, Any] = {"device": device, "batch": batch, "workers": workers, "progress": not as_json}
-    options |= _threshold(threshold, opened)
+    options |= threshold_of(threshold, opened)
     found = baselines.compare(*opened, ds, part, **options)
     print(json.dumps(found.to_json(), ensure_ascii=False, indent=1) if as_json else found)
 
 
-def _threshold(threshold: float | None, runs: Sequence[baselines.Run]) -> dict[str, float]:
+def threshold_of(threshold: float | None, runs: Sequence[baselines.Run]) -> dict[str, float]:
     """--threshold as an argument, if it was given."""
     if threshold is None:
         return {}

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from pcm_leukemia import checks
+from pcm_leukemia import baselines, checks
 from pcm_leukemia import report as pages
 from pcm_leukemia.cli.decoding import decodes_images
 from pcm_leukemia.cli.options import (
+    DATA_HELP,
     ClipOption,
     Data,
     ImagesRoot,
@@ -21,7 +23,10 @@ from pcm_leukemia.cli.options import (
     Threads,
     WrongUsage,
     load,
+    there,
 )
+from pcm_leukemia.cli.scoring import Threshold, threshold_of
+from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.files import new_file
 
 __all__ = ["add_to"]
@@ -36,12 +41,34 @@ def add_to(app: typer.Typer) -> None:
 
 
 def report(
-    data: Data,
+    data: Annotated[
+        Path, typer.Argument(metavar="DATA|RUN", callback=there, help=f"{DATA_HELP} Or the folder of a run.")
+    ],
     out: Annotated[Path, typer.Argument(metavar="OUT.html", help="The page.", show_default=False)],
     *,
     pixels: Annotated[
         bool, typer.Option("--pixels/--no-pixels", help="Decode every image to look for copies.")
     ] = True,
+    scored: Annotated[
+        Path | None,
+        typer.Option(
+            "--data",
+            metavar="DATA",
+            callback=lambda path: path and there(path),
+            help="Of a run: the data to score.",
+            show_default="those it was trained on",
+        ),
+    ] = None,
+    part: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PART", help="Of a run: the part.", show_default="test; all if there is no split"
+        ),
+    ] = None,
+    threshold: Threshold = None,
+    device: Annotated[
+        str | None, typer.Option(metavar="DEVICE", help="Of a run: cpu, cuda or cuda:1.", show_default="auto")
+    ] = None,
     split_name: SplitName = None,
     taxonomy: TaxonomyOption = None,
     label_map: MapOption = None,
@@ -50,22 +77,51 @@ def report(
     rows: RowsOption = None,
     workers: Threads = None,
 ) -> None:
-    """Write a page that shows a data set and what is wrong with it."""
+    """Write a page that shows a data set and what is wrong with it, or what a run does with data that it has not seen."""
     if out.suffix.lower() not in (".html", ".htm"):
         raise WrongUsage(f"{out}: the page is written as .html; give the file such an ending")
-    ds = load(
-        data,
-        taxonomy,
-        label_map,
-        clip=clip,
-        images_root=images_root,
-        rows=rows,
-        split_name=split_name,
-        check_images=False,
-    )
-    checked = checks.check(ds, pixels=pixels, workers=workers, progress=True)
-    page = pages.write(ds, out, checked=checked, workers=workers, progress=True)
+    reading = {
+        "--split": split_name,
+        "--taxonomy": taxonomy,
+        "--map": label_map,
+        "--clip": clip or None,
+        "--images-root": images_root,
+        "--rows": rows,
+    }
+
+    def read(path: Path) -> Dataset:
+        options: dict[str, Any] = {"images_root": images_root, "rows": rows, "split_name": split_name}
+        return load(path, taxonomy, label_map, clip=clip, check_images=False, **options)
+
+    if baselines.is_run(data):
+        _refuse({"--no-pixels": None if pixels else False}, "is for data, not for a run")
+        if scored is None:
+            _refuse(reading, "says how to read data; give them, too: --data DATA")
+        run = baselines.Run.open(data)
+        page = baselines.write_report(
+            run,
+            out,
+            read(scored) if scored else None,
+            part,
+            **threshold_of(threshold, [run]),
+            device=device or "auto",
+            workers=workers,
+            progress=True,
+        )
+    else:
+        of_runs = {"--data": scored, "--part": part, "--threshold": threshold, "--device": device}
+        _refuse(of_runs, f"is for a run, and {data} is none")
+        ds = read(data)
+        checked = checks.check(ds, pixels=pixels, workers=workers, progress=True)
+        page = pages.write(ds, out, checked=checked, workers=workers, progress=True)
     print(f"{page}: {page.stat().st_size / 1e6:.1f} MB; open it in a browser")
+
+
+def _refuse(options: Mapping[str, object], why: str) -> None:
+    """Refuse the options that were given."""
+    for option, value in options.items():
+        if value is not None:
+            raise WrongUsage(f"{option}: {why}; leave it out")
 
 
 def show(

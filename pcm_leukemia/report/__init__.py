@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from pcm_leukemia.report.pictures import Pictures
-from pcm_leukemia.report.sections import Section, legible, script
+from pcm_leukemia.report.sections import Section, legible, script, style
 from pcm_leukemia.report.writer import data_sections, write, write_sections
 
-__all__ = ["Pictures", "Section", "data_sections", "legible", "script", "write", "write_sections"]
+__all__ = ["Pictures", "Section", "data_sections", "legible", "script", "style", "write", "write_sections"]

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import resources
 
-__all__ = ["Section", "legible", "script"]
+__all__ = ["Section", "legible", "script", "style"]
 
 _NOT_SHOWN = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 
@@ -22,15 +22,27 @@ class Section:
         JavaScript that calls ``view(name, title, draw)``; see page/page.js.
     data
         What the script finds in ``data``, by key. It may be filled until the pictures have been cut.
+    style
+        CSS for what the script draws, if page/style.css does not have it.
     """
 
     script: str
     data: Mapping[str, object] = field(default_factory=dict)
+    style: str = ""
 
 
 def script(name: str, package: str = "pcm_leukemia.report") -> str:
     """The script page/`name`.js of a package."""
-    return (resources.files(package) / "page" / f"{name}.js").read_text("utf-8")
+    return _text(f"{name}.js", package)
+
+
+def style(name: str, package: str = "pcm_leukemia.report") -> str:
+    """The style sheet page/`name`.css of a package."""
+    return _text(f"{name}.css", package)
+
+
+def _text(name: str, package: str) -> str:
+    return (resources.files(package) / "page" / name).read_text("utf-8")
 
 
 def legible(name: str) -> str:

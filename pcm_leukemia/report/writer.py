@@ -23,7 +23,7 @@ from pcm_leukemia.files import new_file
 from pcm_leukemia.report import classes, findings, frames, split
 from pcm_leukemia.report.columns import columns
 from pcm_leukemia.report.pictures import Pictures
-from pcm_leukemia.report.sections import Section, legible, script
+from pcm_leukemia.report.sections import Section, legible, script, style
 
 __all__ = ["data_sections", "write", "write_sections"]
 
@@ -128,15 +128,15 @@ def _page(content: dict[str, object], sections: Sequence[Section], subtitle: str
     scripts = [*(script(name) for name in _CORE), *dict.fromkeys(each.script for each in sections)]
     code = '(() => {\n"use strict";\n' + "\n".join(scripts) + "\nstart();\n})();\n"
     page = resources.files("pcm_leukemia.report") / "page"
-    style = (page / "style.css").read_text("utf-8")
+    look = "\n".join(dict.fromkeys([style("style"), *(each.style for each in sections)]))
     data = json.dumps(content, separators=(",", ":")).replace("<", "\\u003c")
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     return environment.from_string((page / "page.html.j2").read_text("utf-8")).render(
         title=content["title"],
         subtitle=subtitle,
         version=version("pcm-leukemia"),
-        style=style,
-        style_hash=_digest(style),
+        style=look,
+        style_hash=_digest(look),
         script=code,
         script_hash=_digest(code),
         data=data,
