@@ -77,7 +77,7 @@ def report(
     rows: RowsOption = None,
     workers: Threads = None,
 ) -> None:
-    """Write a page that shows a data set and what is wrong with it, or what a run does with data that it has not seen."""
+    """Write a page that shows a data set and what is wrong with it, or a run and its mistakes."""
     if out.suffix.lower() not in (".html", ".htm"):
         raise WrongUsage(f"{out}: the page is written as .html; give the file such an ending")
     reading = {
@@ -94,23 +94,16 @@ def report(
         return load(path, taxonomy, label_map, clip=clip, check_images=False, **options)
 
     if baselines.is_run(data):
-        _refuse({"--no-pixels": None if pixels else False}, "is for data, not for a run")
+        _refuse({"--no-pixels": None if pixels else False}, "is for data, not for a run; leave it out")
         if scored is None:
-            _refuse(reading, "says how to read data; give them, too: --data DATA")
+            _refuse(reading, "says how to read data; give the data of the run, too: --data DATA")
         run = baselines.Run.open(data)
-        page = baselines.write_report(
-            run,
-            out,
-            read(scored) if scored else None,
-            part,
-            **threshold_of(threshold, [run]),
-            device=device or "auto",
-            workers=workers,
-            progress=True,
-        )
+        options: dict[str, Any] = {"device": device or "auto", "workers": workers, "progress": True}
+        options |= threshold_of(threshold, [run])
+        page = baselines.write_report(run, out, read(scored) if scored else None, part, **options)
     else:
         of_runs = {"--data": scored, "--part": part, "--threshold": threshold, "--device": device}
-        _refuse(of_runs, f"is for a run, and {data} is none")
+        _refuse(of_runs, f"is for a run, and {data} is not one; leave it out")
         ds = read(data)
         checked = checks.check(ds, pixels=pixels, workers=workers, progress=True)
         page = pages.write(ds, out, checked=checked, workers=workers, progress=True)
@@ -121,7 +114,7 @@ def _refuse(options: Mapping[str, object], why: str) -> None:
     """Refuse the options that were given."""
     for option, value in options.items():
         if value is not None:
-            raise WrongUsage(f"{option}: {why}; leave it out")
+            raise WrongUsage(f"{option} {why}")
 
 
 def show(
