@@ -103,7 +103,7 @@ def confusion_of(found: Scored, *, patient: str = "", label: str = "") -> npt.ND
     if patient:
         view = view.select(patients=[patient])
     there, size = {image.id for image in view.images}, len(view.taxonomy.labels)
-    table = np.zeros((size + 1, size + 1), np.int64)
+    table: npt.NDArray[np.int64] = np.zeros((size + 1, size + 1), np.int64)
     if isinstance(predicted, Detected):
         table = matching.by_group(view, predicted.found, ["all"] * len(view.images))[0]
         if label:
