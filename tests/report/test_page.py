@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from browser import PHONE, WIDE, Opened, violations
+from playwright.sync_api import expect
 
 from pcm_leukemia.dataset import Dataset
 
@@ -45,3 +46,12 @@ def test_a_filter_changes_the_counts_and_the_address_restores_it(
         assert again.get_by_role("status").inner_text() == said
         again.get_by_role("button", name="Part: test").click()
         assert again.get_by_role("status").inner_text().startswith(f"{len(ds.images)} images")
+
+
+def test_paper_has_the_content_and_no_controls(chromium: Opened, page_of_ds: Path) -> None:
+    with chromium.page(page_of_ds, "#all") as page:
+        page.emulate_media(media="print")
+        for name in ("nav", ".facets", ".frames-bar", ".orders", ".skip"):
+            expect(page.locator(name).first).to_be_hidden()
+        for title in page.locator("h2").all():
+            expect(title).to_be_visible()
