@@ -7,6 +7,7 @@ from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.report.columns import labels_of
 from pcm_leukemia.report.pictures import Pictures
 from pcm_leukemia.report.sections import Section, script
+from pcm_leukemia.taxonomy import BLASTS
 
 __all__ = ["section"]
 
@@ -24,6 +25,7 @@ def section(ds: Dataset, pictures: Pictures) -> Section:
     guide = [
         {
             "criteria": list(criteria.of_label(label).items()),
+            "blast": label in BLASTS,
             "crops": [
                 [numbers[cell.image, cell.id], pictures.crop(cell)]
                 for cell in drawing.choose(ds, (label,), most)

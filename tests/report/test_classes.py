@@ -18,6 +18,7 @@ from pcm_leukemia import NINE, Box, Cell, Dataset, Image, criteria, report
 from pcm_leukemia.images import Pixels, crop, files_of, load
 from pcm_leukemia.schema import IGNORE, ImageId
 from pcm_leukemia.shapes import Point
+from pcm_leukemia.taxonomy import BLASTS
 
 _TITLE = re.compile(r"(?P<label>.+), (?P<image>.+) cell (?P<cell>\d+)")
 
@@ -124,6 +125,8 @@ def test_two_classes_side_by_side(chromium: Opened, page_of_ds: Path) -> None:
             assert (one["y"], one["x"] < other["x"]) == (other["y"], True)
             page.get_by_role("link", name="Show all classes").click()
             expect(titles).to_have_count(9)
+            page.get_by_role("link", name="Show the blasts side by side").click()
+            expect(titles).to_have_text(list(BLASTS))
 
 
 def test_a_crop_leads_to_its_cell_in_the_frame(chromium: Opened, page_of_ds: Path, ds: Dataset) -> None:

@@ -10,7 +10,10 @@ view("classes", "Classes", (root, chosen, more) => {
   const alone = [...new Set(more)].flatMap((name) => (numbers.has(name) ? [numbers.get(name)] : []));
   const filtered = state.chosen.class?.size ? [...state.chosen.class].sort((a, b) => a - b) : data.classes.map((_, number) => number);
   const shown = alone.length ? alone : filtered;
-  if (alone.length) root.append(h("p", {}, link({ more: [] }, "Show all classes"), alone.length > 1 ? ", or click a name to show it alone" : null));
+  if (data.guide.some((each) => each.criteria.length)) root.append(quiet("The criteria are those of the paper's Appendix A; the crops are cells of these data."));
+  const blasts = data.classes.flatMap(({ name }, number) => (data.guide[number].blast ? [name] : []));
+  if (alone.length) root.append(h("p", {}, link({ more: [] }, "Show all classes"), alone.length > 1 ? ", or click a name to show it alone." : null));
+  else if (blasts.length > 1) root.append(h("p", {}, link({ more: blasts }, "Show the blasts side by side"), "."));
   if (!data.guide.some((each) => each.crops.length) && cells.class.length) root.append(quiet("There are no crops: the data set has no image files."));
   const passing = new Set(chosen.cells);
   const totals = data.classes.map(() => 0);
