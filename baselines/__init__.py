@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pcm_leukemia.baselines.evaluation import Evaluation, evaluate, evaluate_two_stage
     from pcm_leukemia.baselines.experiments.adaptation import adapt, adapt_over
     from pcm_leukemia.baselines.experiments.cross_domain import cross
+    from pcm_leukemia.baselines.experiments.paper_figures import draw_figures
     from pcm_leukemia.baselines.experiments.reproduction import reproduce
     from pcm_leukemia.baselines.experiments.score_figures import draw_scores
     from pcm_leukemia.baselines.prediction import predict
@@ -46,6 +47,7 @@ __all__ = [
     "compare",
     "cross",
     "cross_validate",
+    "draw_figures",
     "draw_scores",
     "embed",
     "evaluate",
@@ -76,6 +78,7 @@ _HOME = {
     "compare": "comparison",
     "cross": "experiments.cross_domain",
     "cross_validate": "cross_validation",
+    "draw_figures": "experiments.paper_figures",
     "draw_scores": "experiments.score_figures",
     "embed": "embedding",
     "evaluate": "evaluation",

@@ -12,14 +12,14 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from pcm_leukemia.baselines.experiments import drawing
-from pcm_leukemia.baselines.experiments.drawing import COLOURS, DASHES, STYLE
+from pcm_leukemia.baselines.experiments.drawing import COLOURS, DASHES, STYLE, WIDTH
 from pcm_leukemia.baselines.metrics.bootstrap import percent
 from pcm_leukemia.baselines.metrics.calibration import Calibration
 from pcm_leukemia.baselines.metrics.coverage import Selective
 
 __all__ = ["draw_coverage", "draw_reliability"]
 
-_IN_A_ROW = 3
+_IN_A_ROW = 2
 
 
 def draw_reliability(panels: Mapping[str, Calibration], path: str | Path) -> Figure:
@@ -42,7 +42,7 @@ def draw_reliability(panels: Mapping[str, Calibration], path: str | Path) -> Fig
     file = _checked(panels, path)
     rows, columns = -(-len(panels) // _IN_A_ROW), min(len(panels), _IN_A_ROW)
     with style.context(["default", STYLE]):
-        figure = Figure(figsize=(3.8 * columns + 0.4, 4.6 * rows + 0.2), layout="constrained")
+        figure = Figure(figsize=(WIDTH / 2 * columns, 3.7 * rows), layout="constrained")
         every = figure.subplots(rows, columns, squeeze=False).flat
         for axes, (title, calibration) in zip(every, panels.items(), strict=False):
             _reliability(axes, calibration)
@@ -74,16 +74,20 @@ def draw_coverage(panels: Mapping[str, Mapping[str, Selective]], path: str | Pat
     """
     file = _checked(panels, path)
     with style.context(["default", STYLE]):
-        figure = Figure(figsize=(4.4 * len(panels) + 0.4, 4.0), layout="constrained")
-        every = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
-        for axes, (title, models) in zip(every, panels.items(), strict=True):
+        columns, rows = min(len(panels), _IN_A_ROW), -(-len(panels) // _IN_A_ROW)
+        figure = Figure(figsize=(4.0 if columns == 1 else WIDTH, 3.0 * rows), layout="constrained")
+        every = figure.subplots(rows, columns, squeeze=False, sharey=True)
+        for axes, (title, models) in zip(every.flat, panels.items(), strict=False):
             for number, (name, selective) in enumerate(models.items()):
                 _coverage(axes, name, selective, number)
             axes.set(title=title, xlabel="share of cells, surest first", xlim=(0, 1.02))
             axes.xaxis.set_major_formatter(PercentFormatter(1, 0, symbol=" %"))
             axes.yaxis.set_major_formatter(PercentFormatter(1, 0, symbol=" %"))
-            axes.legend(loc="best", fontsize=8)
-        every[0].set_ylabel("accuracy")
+            axes.legend(loc="best")
+        for axes in every[:, 0]:
+            axes.set_ylabel("accuracy")
+        for axes in every.flat[len(panels) :]:
+            axes.remove()
         drawing.save(figure, file)
     return figure
 
@@ -116,7 +120,7 @@ def _reliability(axes: Axes, calibration: Calibration) -> None:
             label=f"{name}: ECE {percent(each.ece.value)} %",
         )
     axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="confidence", ylabel="accuracy", aspect="equal")
-    drawing.legend_below(axes)
+    drawing.legend_below(axes, columns=1)
 
 
 def _coverage(axes: Axes, name: str, selective: Selective, number: int) -> None:

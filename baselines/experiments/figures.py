@@ -17,11 +17,14 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from pcm_leukemia.baselines.experiments import drawing
-from pcm_leukemia.baselines.experiments.drawing import COLOURS, DASHES, STYLE, plain
+from pcm_leukemia.baselines.experiments.drawing import DASHES, SMALLEST, STYLE, WIDTH
 from pcm_leukemia.baselines.metrics.detection import DetectionScores
 from pcm_leukemia.colours import of_label
 
 __all__ = ["draw_confusion", "draw_curves", "draw_detection_confusion"]
+
+_LONGEST = 1.1
+"""The width of the longest name of a class, in inches."""
 
 
 def draw_curves(panels: Mapping[str, DetectionScores], path: str | Path, *, iou: str = "0.5") -> Figure:
@@ -50,12 +53,18 @@ def draw_curves(panels: Mapping[str, DetectionScores], path: str | Path, *, iou:
         raise ValueError(f"{path}: no scores to draw; give one panel or more")
     file = drawing.place(path)
     with style.context(["default", STYLE]):
-        figure = Figure(figsize=(4.4 * len(panels) + 0.4, 5.8), layout="constrained")
-        axes = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
-        for column, (title, scores) in enumerate(panels.items()):
-            _curves(axes[column], scores, mean=iou == "mean")
-            axes[column].set_title(title)
-        axes[0].set_ylabel("precision" if iou == "0.5" else "precision, mean over IoU 0.50 to 0.95")
+        columns, rows = min(len(panels), 2), -(-len(panels) // 2)
+        width, lines = (WIDTH / 2, 1) if columns == 2 else (4.0, 2)
+        legend = 0.4 + 0.16 * -(-max(len(scores.curves) + 1 for scores in panels.values()) // lines)
+        figure = Figure(figsize=(width * columns, rows * (width + 0.2 + legend)), layout="constrained")
+        every = figure.subplots(rows, columns, squeeze=False, sharey=True)
+        for axes, (title, scores) in zip(every.flat, panels.items(), strict=False):
+            _curves(axes, scores, mean=iou == "mean", columns=lines)
+            axes.set_title(title)
+        for axes in every[:, 0]:
+            axes.set_ylabel("precision" if iou == "0.5" else "precision, mean over IoU 0.50 to 0.95")
+        for axes in every.flat[len(panels) :]:
+            axes.remove()
         drawing.save(figure, file)
     return figure
 
@@ -111,8 +120,8 @@ def draw_confusion(
     totals = table.sum(1, keepdims=True)
     shares = table / np.maximum(totals, 1)
     with style.context(["default", {**STYLE, "axes.grid": False}]):
-        side = 1.9 + 0.62 * len(columns)
-        figure = Figure(figsize=(side + 0.9, 1.3 + 0.56 * len(rows)), layout="constrained")
+        side = 2.1 + 0.39 * len(columns)  # 6 for nine classes and one more column
+        figure = Figure(figsize=(side, 1.3 + 0.36 * len(rows)), layout="constrained")
         axes = figure.subplots()
         drawn = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
         for row, column in np.argwhere(table).tolist():
@@ -124,12 +133,14 @@ def draw_confusion(
                 text,
                 ha="center",
                 va="center",
-                fontsize=7,
+                fontsize=SMALLEST,
                 color="white" if share > 0.55 else "#222222",
             )
-        axes.set_xticks(range(len(columns)), [plain(name) for name in columns], rotation=40, ha="right")
+        named = [drawing.column(name, _LONGEST) for name in columns]
+        axes.set_xticks(range(len(columns)), named, rotation=40, ha="right", rotation_mode="anchor")
         names = [
-            f"{plain(name)} ({total:,})" for name, total in zip(rows, totals[:, 0].tolist(), strict=True)
+            f"{drawing.column(name, _LONGEST)} ({total:,})"
+            for name, total in zip(rows, totals[:, 0].tolist(), strict=True)
         ]
         axes.set_yticks(range(len(rows)), names)
         axes.set_xlabel("predicted")
@@ -145,7 +156,7 @@ def draw_confusion(
     return figure
 
 
-def _curves(axes: Axes, scores: DetectionScores, *, mean: bool) -> None:
+def _curves(axes: Axes, scores: DetectionScores, *, mean: bool, columns: int) -> None:
     recall = np.linspace(0, 1, 101)
     for number, label in enumerate(scores.labels):
         if label not in scores.curves:
@@ -155,17 +166,18 @@ def _curves(axes: Axes, scores: DetectionScores, *, mean: bool) -> None:
             recall,
             curve.mean if mean else curve.at50,
             color=of_label(label),
-            linestyle=DASHES[number // len(COLOURS) % len(DASHES)],
-            linewidth=1.8,
-            label=f"{plain(label)}  {_percent(of.ap if mean else of.ap50)}",
+            linestyle=DASHES[number % len(DASHES)],
+            **drawing.marks_of(number, len(recall)),
+            linewidth=1.3,
+            label=f"{drawing.column(label, _LONGEST)}  {_percent(of.ap if mean else of.ap50)}",
         )
     if len(scores.curves) > 1:
         curves = [curve.mean if mean else curve.at50 for curve in scores.curves.values()]
         whole = _percent(scores.overall.ap if mean else scores.overall.ap50)
-        axes.plot(recall, np.mean(curves, axis=0), color="black", linewidth=2.6, label=f"mean  {whole}")
+        axes.plot(recall, np.mean(curves, axis=0), color="black", linewidth=2.2, label=f"mean  {whole}")
     axes.set(xlim=(0, 1), ylim=(0, 1.03), xlabel="recall", aspect="equal")
     if scores.curves:
-        drawing.legend_below(axes, title="AP, IoU 0.50 to 0.95" if mean else "AP at IoU 0.5")
+        drawing.legend_below(axes, title="AP, IoU 0.50 to 0.95" if mean else "AP at IoU 0.5", columns=columns)
 
 
 def _grid(axes: Axes, shape: tuple[int, ...]) -> None:

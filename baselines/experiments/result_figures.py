@@ -9,7 +9,7 @@ from pathlib import Path
 from pcm_leukemia.baselines.evaluation import Evaluation
 from pcm_leukemia.baselines.experiments import confidence_figures, figures
 from pcm_leukemia.baselines.experiments.protocol import Experiment
-from pcm_leukemia.baselines.experiments.training_figures import draw_training
+from pcm_leukemia.baselines.experiments.training_figures import draw_training, logs_of
 from pcm_leukemia.baselines.metrics.classification import ClassificationScores
 from pcm_leukemia.baselines.run import Run
 
@@ -56,8 +56,7 @@ def draw(
             shown[figure] = "not drawn: its model was not requested"
             continue
         path = _place(folder, figure)
-        logs = sorted((runs[each].folder / "logs").glob("*.csv"), key=lambda file: file.stem != "probe")
-        draw_training({file.stem: file for file in logs}, path, title=each.model)
+        draw_training(logs_of(runs[each].folder), path, title=each.model)
         shown[figure] = f"training of {each.model}: {path.name}"
     shown = dict(sorted(shown.items(), key=lambda pair: int(pair[0].split()[1])))
     return shown | _draw_confidence(folder, done)

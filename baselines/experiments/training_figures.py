@@ -16,11 +16,13 @@ from matplotlib.ticker import MaxNLocator
 
 from pcm_leukemia.baselines.contract import DOMAINS
 from pcm_leukemia.baselines.experiments import drawing
-from pcm_leukemia.baselines.experiments.drawing import COLOURS, STYLE, plain
+from pcm_leukemia.baselines.experiments.drawing import COLOURS, SMALLEST, STYLE, WIDTH, plain
 from pcm_leukemia.errors import CorruptFile, DataNotFound
 
-__all__ = ["draw_training"]
+__all__ = ["draw_training", "logs_of"]
 
+_LONGEST = 1.1
+"""The width of the longest name in a legend, in inches."""
 _SCORES = ("AP", "AP50", "accuracy", "macro_f1", "f1", "precision", "recall")
 
 
@@ -54,20 +56,28 @@ def draw_training(logs: Mapping[str, str | Path], path: str | Path, *, title: st
         kind for kind in ("loss", "score", "learning rate") if any(_kind(name) == kind for name in phases)
     ]
     with style.context(["default", STYLE]):
-        figure = Figure(figsize=(4.3 * len(kinds), 3.6), layout="constrained")
+        figure = Figure(figsize=(WIDTH, 1.9 * len(kinds)), layout="constrained")
         if title:
             figure.suptitle(title)
-        for axes, kind in zip(figure.subplots(1, len(kinds), squeeze=False)[0], kinds, strict=True):
+        for axes, kind in zip(figure.subplots(len(kinds), 1, squeeze=False)[:, 0], kinds, strict=True):
             _lines(axes, kind, {name: line for name, line in phases.items() if _kind(name) == kind})
             for phase, (start, end) in zip(logs, borders, strict=True):
                 if len(logs) > 1:
                     middle, across = (start + end) / 2, axes.get_xaxis_transform()
-                    axes.text(middle, 1.01, phase, transform=across, ha="center", fontsize=8, color="#555555")
-                    axes.set_title(kind, pad=18)
+                    axes.text(
+                        middle, 1.01, phase, transform=across, ha="center", fontsize=SMALLEST, color="#555555"
+                    )
+                    axes.set_title(kind, pad=15)
                 if start > 1:
                     axes.axvline(start - 0.5, color="#999999", linewidth=0.8)
         drawing.save(figure, file)
     return figure
+
+
+def logs_of(run: Path) -> dict[str, Path]:
+    """The phases of a run, given by its folder, and the log of each."""
+    logs = sorted((run / "logs").glob("*.csv"), key=lambda file: file.stem != "probe")
+    return {file.stem: file for file in logs}
 
 
 def _lines(axes: Axes, kind: str, lines: Mapping[str, tuple[list[float], list[float]]]) -> None:
@@ -79,11 +89,12 @@ def _lines(axes: Axes, kind: str, lines: Mapping[str, tuple[list[float], list[fl
             values,
             color=COLOURS[families.index(_family(name)) % len(COLOURS)],
             linestyle="--" if name.startswith("val_") and kind == "loss" else "-",
-            linewidth=1.6,
-            marker="." if len(epochs) < 3 else None,
-            label=plain(name),
+            linewidth=1.3,
+            **drawing.marks_of(families.index(_family(name)), len(epochs)),
+            label=drawing.column(name, _LONGEST),
         )
-    axes.set(title=kind, xlabel="epoch", xlim=(1, max(max(epochs) for epochs, _ in lines.values()) + 0.5))
+    every = [epoch for epochs, _ in lines.values() for epoch in epochs]
+    axes.set(title=kind, xlabel="epoch", xlim=(min(1, *every), max(every) + 0.5))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     if kind == "score":
         axes.set_ylim(0, 1)
@@ -93,17 +104,17 @@ def _lines(axes: Axes, kind: str, lines: Mapping[str, tuple[list[float], list[fl
         text = f"best {plain(name)}: {values[best]:.3f}, epoch {epochs[best]:g}"
         axes.text(
             0.98,
-            0.04,
+            0.08,
             text,
             transform=axes.transAxes,
             ha="right",
-            fontsize=8,
-            color="#555555",
+            fontsize=SMALLEST,
+            color="#444444",
             bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 2},
         )
     elif kind == "learning rate":
         axes.yaxis.set_major_formatter("{x:g}")
-    axes.legend(fontsize=8, loc="upper left" if kind == "score" else "upper right")
+    axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.04), handlelength=2.6)
 
 
 def _phases(

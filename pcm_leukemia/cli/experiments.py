@@ -27,6 +27,7 @@ from pcm_leukemia.cli.options import (
     Variant,
     Workers,
     WrongUsage,
+    all_there,
     there,
 )
 from pcm_leukemia.cli.resuming import says_what_was_trained
@@ -42,10 +43,6 @@ ResumedFolder = Annotated[
 
 def _there(path: Path | None) -> Path | None:
     return None if path is None else there(path)
-
-
-def _all_there(paths: list[Path]) -> list[Path]:
-    return [there(path) for path in paths]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -144,7 +141,7 @@ def cross(
             "--targets",
             metavar="DATA...",
             help="The data sets to score on, each as a path or NAME:ROOT.",
-            callback=_all_there,
+            callback=all_there,
         ),
     ],
     batch_norm: BatchNorm = BatchNorms.run,

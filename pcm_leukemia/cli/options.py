@@ -50,6 +50,7 @@ __all__ = [
     "Variant",
     "Workers",
     "WrongUsage",
+    "all_there",
     "labels_of",
     "load",
     "patients_of",
@@ -125,6 +126,11 @@ def there(path: Path) -> Path:
         unknown = f", and no public data set is called {name}: see pcm-leukemia sources" if colon else ""
         raise typer.BadParameter(f"Path '{path}' does not exist{unknown}.")
     return path
+
+
+def all_there(paths: list[Path] | None) -> list[Path]:
+    """`there`, for an option with several values."""
+    return [there(path) for path in paths or ()]
 
 
 DATA_HELP = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,18 +17,33 @@ from pcm_leukemia.cli.options import (
     Batch,
     BatchNorm,
     BatchNorms,
+    ClipOption,
     Data,
     Device,
+    ImagesRoot,
+    MapOption,
     Part,
     SplitName,
+    TaxonomyOption,
     Variant,
     Workers,
     WrongUsage,
+    all_there,
+    load,
 )
 from pcm_leukemia.files import check_target
 from pcm_leukemia.loading import load_dataset
 
 __all__ = ["Threshold", "add_to", "threshold_of"]
+
+
+class FigureForms(StrEnum):
+    """The kinds of files that figures are written as."""
+
+    png = "png"
+    pdf = "pdf"
+    svg = "svg"
+
 
 Threshold = Annotated[
     float | None,
@@ -37,7 +53,7 @@ Threshold = Annotated[
 
 def add_to(app: typer.Typer) -> None:
     """Give the command line these commands."""
-    for command in (evaluate, compare):
+    for command in (evaluate, compare, figures):
         app.command()(decodes_images(command))
 
 
@@ -112,6 +128,74 @@ def compare(
     options |= threshold_of(threshold, opened)
     found = baselines.compare(*opened, ds, part, **options)
     print(json.dumps(found.to_json(), ensure_ascii=False, indent=1) if as_json else found)
+
+
+def figures(
+    data: Data,
+    runs: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="RUN",
+            default_factory=list,
+            show_default=False,
+            help="Runs of a WBC detector, a one-stage detector and a classifier, as far as you have them.",
+        ),
+    ],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="A new folder.")],
+    *,
+    beside: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--beside",
+            metavar="DATA...",
+            help="Other data sets, each as a path or NAME:ROOT, for Figures 2, 3, 4 and 10.",
+            callback=all_there,
+        ),
+    ] = None,
+    figure: Annotated[
+        list[int] | None,
+        typer.Option("--figure", metavar="N...", min=1, max=10, help="The figures.", show_default="all"),
+    ] = None,
+    form: Annotated[FigureForms, typer.Option("--format", help="The kind of file.")] = FigureForms.png,
+    taxonomy: TaxonomyOption = None,
+    label_map: MapOption = None,
+    clip: ClipOption = False,
+    images_root: ImagesRoot = None,
+    variant: Variant = None,
+    split_name: SplitName = None,
+    device: Device = "auto",
+    batch: Batch = 16,
+    workers: Workers = None,
+) -> None:
+    """Draw the paper's figures of data and runs.
+
+    What cannot be drawn is listed with what is missing.
+    """
+    check_target(out, "paper-figures")  # before the work
+    opened = [baselines.Run.open(run) for run in runs]
+    ds = load(
+        data,
+        taxonomy,
+        label_map,
+        clip=clip,
+        images_root=images_root,
+        variant=variant,
+        split_name=split_name,
+    )
+    print(
+        baselines.draw_figures(
+            ds,
+            opened,
+            out,
+            beside=[load_dataset(other) for other in beside or ()],
+            **({"numbers": figure} if figure else {}),
+            form=form.value,
+            device=device,
+            batch=batch,
+            workers=workers,
+            progress=True,
+        )
+    )
 
 
 def threshold_of(threshold: float | None, runs: Sequence[baselines.Run]) -> dict[str, float]:

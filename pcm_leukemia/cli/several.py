@@ -78,7 +78,7 @@ def repeated(words: list[str], params: Iterable[Any]) -> list[str]:
         The command's arguments and options.
     """
     params = list(params)
-    wanted = sum(max(param.nargs, 1) for param in params if _is_argument(param))
+    wanted = sum(max(param.nargs, 1) for param in params if _is_argument(param) and param.required)
     options = {name: param for param in params for name in param.opts if param.param_type_name == "option"}
     written: list[str] = []
     left = list(reversed(words))

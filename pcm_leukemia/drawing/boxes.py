@@ -10,10 +10,11 @@ import PIL.Image
 import PIL.ImageChops
 import PIL.ImageDraw
 import PIL.ImageFilter
+import PIL.ImageFont
 import PIL.ImageOps
 
 from pcm_leukemia.colours import of_label, rgb
-from pcm_leukemia.drawing.tags import Font, Rectangle, Tag, font_for, write_tags
+from pcm_leukemia.drawing.tags import Rectangle, Tag, font_for, write_tags
 from pcm_leukemia.images import Pixels
 from pcm_leukemia.schema import Cell
 from pcm_leukemia.shapes import Ellipse, Mask, Point, Polygon, RotatedBox, Shape
@@ -53,7 +54,12 @@ def of_cells(cells: Iterable[Cell]) -> list[Drawn]:
 
 
 def draw(
-    pixels: Pixels, boxes: Iterable[Drawn], *, width: int | None = None, font: Font | None = None
+    pixels: Pixels,
+    boxes: Iterable[Drawn],
+    *,
+    width: int | None = None,
+    enlarge: bool = False,
+    font: PIL.ImageFont.FreeTypeFont | None = None,
 ) -> PIL.Image.Image:
     """Draw boxes onto a copy of the image, each with its text beside it.
 
@@ -65,8 +71,10 @@ def draw(
         The boxes; later ones are on top.
     width
         Shrink the image to this width in pixels before drawing, if it is wider.
+    enlarge
+        Enlarge it to this width, too, if it is narrower.
     font
-        The font of the texts; by default one whose size suits the picture's.
+        The font of the texts, to whose size lines are as wide as suits; by default one that suits the picture's size.
 
     Raises
     ------
@@ -85,11 +93,11 @@ def draw(
         raise ValueError(f"width {width}: must be 1 or more pixels")
     picture = PIL.Image.fromarray(pixels).copy()
     scale = 1.0
-    if width is not None and width < picture.width:
+    if width is not None and (enlarge or width < picture.width):
         scale = width / picture.width
         height = max(round(picture.height * scale), 1)
         picture = picture.resize((width, height), PIL.Image.Resampling.LANCZOS)
-    line = max(round(max(picture.size) / 500), 2)
+    line = max(round(max(picture.size) / 500 if font is None else 0.15 * font.size), 2)
     tags = []
     for drawn in boxes:
         colour = drawn.colour or of_label(drawn.label)

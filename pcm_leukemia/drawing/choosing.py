@@ -10,7 +10,7 @@ from typing import TypeVar
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.images import Pixels, crop, files_of, load
 from pcm_leukemia.schema import Cell, Image
-from pcm_leukemia.shapes import Point
+from pcm_leukemia.shapes import Box, Point
 
 __all__ = ["choose", "choose_frames", "cut", "padded"]
 
@@ -83,8 +83,8 @@ def padded(cell: Cell, padding: int) -> int:
     return max(padding, _AROUND_POINTS) if isinstance(cell.shape, Point) else padding
 
 
-def cut(ds: Dataset, paddings: Mapping[Cell, int]) -> Iterator[tuple[Cell, Pixels]]:
-    """The crop of each cell with so many pixels around its box; each image is decoded once.
+def cut(ds: Dataset, paddings: Mapping[Cell, int], *, square: bool = False) -> Iterator[tuple[Cell, Pixels]]:
+    """The crop of each cell with so many pixels around its box, or around the square about it; each image is decoded once.
 
     Raises
     ------
@@ -100,7 +100,13 @@ def cut(ds: Dataset, paddings: Mapping[Cell, int]) -> Iterator[tuple[Cell, Pixel
     for image, inside in by_image.items():
         pixels = load(files, ds.image(image))
         for cell in inside:
-            yield cell, crop(pixels, cell.box, paddings[cell])
+            yield cell, crop(pixels, _squared(cell.box) if square else cell.box, paddings[cell])
+
+
+def _squared(box: Box) -> Box:
+    """The smallest square about a box, with the same middle."""
+    wider, higher = (max(box.height - box.width, 0) / 2, max(box.width - box.height, 0) / 2)
+    return Box(box.x1 - wider, box.y1 - higher, box.x2 + wider, box.y2 + higher)
 
 
 def _in_turn(queues: Iterable[Sequence[T]]) -> Iterator[T]:

@@ -103,9 +103,11 @@ def legend(lines: Iterable[tuple[str, int, str]], width: int) -> PIL.Image.Image
 def _corners(cell: Rectangle, tag: tuple[float, float], size: tuple[int, int]) -> Rectangles:
     """The places that a tag of this width and height can have, from the first choice (above its cell) to the last."""
     (x1, y1, x2, y2), (wide, high) = cell, tag
+    x, y = (x1 + x2 - wide) / 2, (y1 + y2 - high) / 2
     choices = [
         *((x1, y1 - high), (x2 - wide, y1 - high), (x1, y2), (x2 - wide, y2)),
         *((x2, y1), (x1 - wide, y1), (x1, y1), (x1, y2 - high)),
+        *((x, y1 - high), (x, y2), (x2, y), (x1 - wide, y), (x2, y2 - high), (x1 - wide, y2 - high)),
     ]
     inside = np.clip(choices, 0, np.maximum(np.subtract(size, tag), 0)).round()
     return np.hstack((inside, inside + tag))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -208,3 +209,37 @@ def test_a_folder_for_figures_is_refused_before_the_work(
     refused = run("evaluate", tmp_path / "run", data, "--figures", tmp_path)
     assert (refused.status, refused.out) == (1, "")
     assert f'{tmp_path}: holds "data", which pcm-leukemia did not write; name a new folder' in refused.err
+
+
+def test_the_papers_figures_as_far_as_they_can_be_drawn(run: Run, data: Path, tmp_path: Path) -> None:
+    store.write(replace(store.read(data), name="other"), tmp_path / "other")
+    run_of(tmp_path / "run")
+    words = (tmp_path / "out", "--beside", tmp_path / "other", "--figure", 6, 9, 10, "--format", "svg")
+    drawn = run("figures", data, *words)
+    assert (drawn.status, drawn.err) == (0, "")
+    assert drawn.out.splitlines() == [
+        f"paper-figures: {tmp_path / 'out'}",
+        "  note: Figure 6: cells of each class: figure-6.svg",
+        "  note: Figure 9: not drawn: needs the run of a classifier",
+        "  note: Figure 10: not drawn: needs the run of a one-stage detector (task detection)",
+    ]
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"figure-6.svg", "pcm-leukemia.json"}
+    drawn = run("figures", data, tmp_path / "run", *words)
+    assert "Figure 9: not drawn" in drawn.out
+    assert "no log to draw" in drawn.out  # the run is used
+    refused = run("figures", data, tmp_path / "out", "--figure", 4)
+    assert (refused.status, refused.out) == (1, "")
+    assert refused.err == ("error: Figure 4: cannot be drawn; needs another data set: --beside DATA\n")
+    assert run("figures", data, tmp_path / "out", "--figure", 11).status == 2
+    assert run("figures", data, tmp_path / "new", "--beside", tmp_path / "nothing").status == 2
+
+
+def test_a_folder_for_the_papers_figures_is_refused_before_the_work(
+    run: Run, data: Path, tmp_path: Path
+) -> None:
+    refused = run("figures", data, tmp_path)
+    assert (refused.status, refused.out) == (1, "")
+    assert f'{tmp_path}: holds "data", which pcm-leukemia did not write; name a new folder' in refused.err
+    swapped = run("figures", data, tmp_path / "new", "--figure", 6, "--beside", data)
+    assert swapped.status == 2
+    assert 'two data sets are called "' in swapped.err

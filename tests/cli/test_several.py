@@ -33,6 +33,17 @@ def many(
     typer.echo(f"{[str(run) for run in runs]} {out} {targets} {device}")
 
 
+@app.command()
+def perhaps(
+    data: str,
+    runs: Annotated[list[str], typer.Argument(default_factory=list)],
+    out: str,
+    *,
+    beside: Annotated[list[str] | None, typer.Option()] = None,
+) -> None:
+    typer.echo(f"{data} {runs} {out} {beside}")
+
+
 @pytest.mark.parametrize(
     ("typed", "read"),
     [
@@ -43,6 +54,10 @@ def many(
         ("one a b --part=train --table 4", "a b ['train'] [4]  False"),
         ("many r s out --targets x y --device cpu", "['r', 's'] out ['x', 'y'] cpu"),
         ("many r out --targets x --targets y", "['r'] out ['x', 'y'] "),
+        # arguments that may be left out are not waited for
+        ("perhaps a out --beside x y", "a [] out ['x', 'y']"),
+        ("perhaps a r s out --beside x y", "a ['r', 's'] out ['x', 'y']"),
+        ("perhaps a --beside x r out", "a ['r'] out ['x']"),
         # before the positional arguments an option takes one value
         ("one --part train a b", "a b ['train'] []  False"),
         ("one a --part train b", "a b ['train'] []  False"),

@@ -219,11 +219,23 @@ def test_chosen_cells_are_cut_out_of_their_images(ds: Dataset) -> None:
 def test_tags_in_a_given_font() -> None:
     pixels = np.full((100, 200, 3), 255, np.uint8)
     boxes = [drawing.Drawn((60, 60, 160, 90), "Monocyte", "Monocyte")]
-    small, large = (
-        (np.asarray(drawing.draw(pixels, boxes, font=PIL.ImageFont.load_default(size)))[:58] != 255).sum()
-        for size in (8, 24)
-    )
-    assert large > 4 * small > 0
+
+    def above_the_box(size: int) -> int:
+        """How many pixels the tag takes."""
+        font = PIL.ImageFont.load_default(size)
+        assert isinstance(font, PIL.ImageFont.FreeTypeFont)
+        return int((drawn(drawing.draw(pixels, boxes, font=font))[:58] != 255).sum())
+
+    assert above_the_box(24) > 4 * above_the_box(8) > 0
+
+
+def test_a_frame_is_enlarged_on_request() -> None:
+    pixels = np.full((10, 20, 3), 255, np.uint8)
+    boxes = [drawing.Drawn((5, 2, 15, 8), "", "Monocyte")]
+    assert drawing.draw(pixels, boxes, width=200).size == (20, 10)
+    picture = drawing.draw(pixels, boxes, width=200, enlarge=True)
+    assert picture.size == (200, 100)
+    assert picture.getpixel((50, 50)) == MONOCYTE
 
 
 def test_chosen_frames_are_of_every_part_class_and_patient() -> None:
