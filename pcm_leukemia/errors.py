@@ -16,6 +16,7 @@
     │   └── DataLoss                ... because a data set there would lose images, patients or placed images
     ├── DataNotFound                a path that does not exist, or holds nothing readable
     ├── CorruptFile                 a file that exists but cannot be trusted
+    ├── ServerError                 a server that cannot be reached, refuses, or answers something else
     └── MissingExtra                an optional library that is not installed
 
 Each one also inherits the builtin exception that a caller would catch.
@@ -47,6 +48,7 @@ __all__ = [
     "MissingPatients",
     "PcmError",
     "Problem",
+    "ServerError",
     "UnfitForTask",
     "UnknownLabel",
     "UnknownPart",
@@ -147,6 +149,10 @@ class DataNotFound(PcmError, FileNotFoundError):
 
 class CorruptFile(PcmError, ValueError):
     """A file that exists, but whose content cannot be trusted."""
+
+
+class ServerError(PcmError, ConnectionError):
+    """A server that cannot be reached, refuses a request, or answers what was not asked for."""
 
 
 class MissingExtra(PcmError, ImportError):

@@ -14,6 +14,7 @@ _LEFT = {
     "adapt": "the runs in OUT keep their last whole epochs",
     "reproduce": "the runs in OUT keep their last whole epochs",
     "fetch": "the files that were whole are kept",
+    "pull": "the frames that came are kept",
     "demo": "what was written is whole",
     "crops": "the crops that were cut are kept",
 }
