@@ -32,6 +32,7 @@ __all__ = [
     "median_sides",
     "read_files",
     "tiles_of",
+    "unusual_boxes",
     "write_pictures",
 ]
 

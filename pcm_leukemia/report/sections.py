@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import resources
 
@@ -21,14 +21,19 @@ class Section:
     script
         JavaScript that calls ``view(name, title, draw)``; see page/page.js.
     data
-        What the script finds in ``data``, by key. It may be filled until the pictures have been cut.
+        What the script finds in ``data``, by key, or a function that returns it. It is read when the pictures have been
+        cut.
     style
         CSS for what the script draws, if page/style.css does not have it.
     """
 
     script: str
-    data: Mapping[str, object] = field(default_factory=dict)
+    data: Mapping[str, object] | Callable[[], Mapping[str, object]] = field(default_factory=dict)
     style: str = ""
+
+    def content(self) -> Mapping[str, object]:
+        """The data."""
+        return self.data() if callable(self.data) else self.data
 
 
 def script(name: str, package: str = "pcm_leukemia.report") -> str:

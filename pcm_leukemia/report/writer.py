@@ -20,7 +20,7 @@ from pcm_leukemia.checks import Checked
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import counted
 from pcm_leukemia.files import new_file
-from pcm_leukemia.report import classes, findings, frames, split
+from pcm_leukemia.report import classes, findings, frames, sizes, split
 from pcm_leukemia.report.columns import columns
 from pcm_leukemia.report.pictures import Pictures
 from pcm_leukemia.report.sections import Section, legible, script, style
@@ -88,6 +88,7 @@ def data_sections(ds: Dataset, pictures: Pictures) -> list[Section]:
         Section(script("patients")),
         classes.section(ds, pictures),
         frames.section(ds, pictures),
+        sizes.section(ds, pictures),
     ]
 
 
@@ -110,7 +111,7 @@ def write_sections(
         "pictures": pictures.encoded,
     }
     for section in sections:
-        content.update(section.data)
+        content.update(section.content())
     subtitle = ", ".join(
         [
             *([counted(len(ds.patients), "patient")] if ds.patients else []),

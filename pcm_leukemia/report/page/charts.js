@@ -30,16 +30,21 @@ function cropOf(cell, number, ...caption) {
   return h("figure", { class: "tile", title: cellName(cell) }, framed.has(image) ? link(inFrame, shown) : shown, h("figcaption", {}, swatch(label.colour), said));
 }
 
-/** A table: `columns` are titles, or {title, words: true} for a column of words; a row is {name, colour, href, cells: [...]}. */
+/**
+ * A table: `columns` are titles, or {title, words: true} for a column of words, {title, wide: true} for sentences.
+ *
+ * A row is {name, colour, href, cells: [...]}; if it has a `text`, that is shown for its name.
+ */
 function table(caption, first, columns, rows) {
   const titles = columns.map((column) => (typeof column === "string" ? { title: column } : column));
-  const head = h("tr", {}, h("th", { scope: "col" }, first), titles.map(({ title, words }) => h("th", { scope: "col", class: words ? "words" : null }, title)));
+  const kind = ({ words, wide }) => (wide ? "words wide" : words ? "words" : null);
+  const head = h("tr", {}, h("th", { scope: "col" }, first), titles.map((column) => h("th", { scope: "col", class: kind(column) }, column.title)));
   const body = rows.map((row) =>
     h(
       "tr",
       { class: row.total ? "total" : null },
-      h("th", { scope: "row" }, row.colour ? swatch(row.colour) : null, h(row.href ? "a" : "span", { href: row.href, class: "row-name", title: row.name }, row.name)),
-      row.cells.map((cell, place) => h("td", { class: titles[place].words ? "words" : null }, cell)),
+      h("th", { scope: "row" }, row.colour ? swatch(row.colour) : null, h(row.href ? "a" : "span", { href: row.href, class: "row-name", title: row.name }, row.text || row.name)),
+      row.cells.map((cell, place) => h("td", { class: kind(titles[place]) }, cell)),
     ),
   );
   return h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": caption }, h("table", {}, h("caption", {}, caption), h("thead", {}, head), h("tbody", {}, body)));
@@ -114,6 +119,11 @@ function plot({ x, y, said, marks, width = 560, height = 360 }) {
   ];
   const drawing = svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": said, class: "plot" }, grid, marks(across, up));
   return h("div", { class: "paper" }, drawing);
+}
+
+/** A name of at most 40 characters: its beginning and its end. */
+function shortName(name) {
+  return name.length > 40 ? `${name.slice(0, 8)}…${name.slice(-31)}` : name;
 }
 
 function note(...children) {
