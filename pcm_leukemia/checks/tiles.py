@@ -102,7 +102,7 @@ class Tile:
             corners = [(x1, y1), (x2, y1), (x2, y2), (x1, y2), (x1, y1)]
             for start, end in pairwise(corners):
                 ends = (round(scale * each) for each in (*start, *end))
-                _stroke(pen, *ends, colour=colour, dashed=dashed, width=max(side // 160, 2))
+                _stroke(pen, *ends, colour=colour, dashed=dashed)
         return tile
 
 
@@ -258,7 +258,6 @@ def _stroke(
     *,
     colour: str,
     dashed: bool,
-    width: int = 3,
 ) -> None:
     """A line across or down, in pixels of the tile; between its dashes, what is below it stays visible."""
     length = max(abs(x2 - x1), abs(y2 - y1))
@@ -266,7 +265,7 @@ def _stroke(
     for start in range(0, max(length, 1), 2 * step):
         a, b = start / max(length, 1), min(start + step, length) / max(length, 1)
         ends = [(x1 + (x2 - x1) * part, y1 + (y2 - y1) * part) for part in (a, b)]
-        pen.line(ends, fill=colour, width=width)
+        pen.line(ends, fill=colour, width=3)
 
 
 def _write(sheet: PIL.Image.Image, left: int, lines: Sequence[Line]) -> None:

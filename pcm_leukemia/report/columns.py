@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pcm_leukemia import colours
 from pcm_leukemia.checks import Finding
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.report.sections import legible
+from pcm_leukemia.report.sections import distinct
 from pcm_leukemia.schema import IGNORE
 
 __all__ = ["columns", "labels_of"]
@@ -35,24 +35,21 @@ def columns(ds: Dataset, findings: Iterable[Finding]) -> dict[str, object]:
     return {
         "classes": [
             {
-                "name": legible(label),
+                "name": name,
                 "colour": colours.of_label(label),
                 "text": colours.text_on(colours.of_label(label)),
             }
-            for label in labels
+            for label, name in zip(labels, distinct(labels), strict=True)
         ],
-        "parts": [{"name": legible(part), "colour": colours.PARTS.get(part, "#4477aa")} for part in ds.parts],
-        "patients": [
-            *({"name": legible(patient.id)} for patient in ds.patients),
-            *([{"name": "(unknown)", "unknown": True}] if without_patient else []),
+        "parts": [
+            {"name": name, "colour": colours.PARTS.get(part, "#4477aa")}
+            for part, name in zip(ds.parts, distinct(ds.parts), strict=True)
         ],
-        "diagnoses": [
-            *({"name": legible(name)} for name in named),
-            *([{"name": "(unknown)", "unknown": True}] if without_diagnosis else []),
-        ],
+        "patients": _options((patient.id for patient in ds.patients), unknown=without_patient),
+        "diagnoses": _options(named, unknown=without_diagnosis),
         "findings": _kinds(ds, findings),
         "images": {
-            "id": [legible(image.id) for image in ds.images],
+            "id": distinct(image.id for image in ds.images),
             "part": [parts[ds.part_of(image)] for image in ds.images],
             "patient": [people[image.patient] if image.patient else len(people) for image in ds.images],
             "diagnosis": [diagnoses.get(ds.diagnosis_of(image) or "", len(diagnoses)) for image in ds.images],
@@ -67,6 +64,12 @@ def columns(ds: Dataset, findings: Iterable[Finding]) -> dict[str, object]:
             "height": [round(cell.box.height) for cell in ds.cells],
         },
     }
+
+
+def _options(names: Iterable[str], *, unknown: bool) -> list[dict[str, object]]:
+    """The options of a facet, and one more for images of which its value is unknown."""
+    *known, last = distinct([*names, "(unknown)"])
+    return [*({"name": name} for name in known), *([{"name": last, "unknown": True}] if unknown else [])]
 
 
 def _kinds(ds: Dataset, findings: Iterable[Finding]) -> list[dict[str, object]]:

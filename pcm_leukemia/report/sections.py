@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib import resources
 
-__all__ = ["Section", "legible", "script", "style"]
+__all__ = ["Section", "distinct", "legible", "script", "style"]
 
 _NOT_SHOWN = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 
@@ -59,3 +60,22 @@ def legible(name: str) -> str:
     True
     """
     return _NOT_SHOWN.sub("\N{REPLACEMENT CHARACTER}", name)
+
+
+def distinct(names: Iterable[str]) -> list[str]:
+    """Names as the page shows them, each unlike the others, because addresses tell them apart by their text.
+
+    Examples
+    --------
+    >>> distinct(["P1" + chr(27), "P1" + chr(7), "P2"]) == ["P1" + chr(0xFFFD), "P1" + chr(0xFFFD) + " (2)", "P2"]
+    True
+    """
+    shown: dict[str, None] = {}
+    times: Counter[str] = Counter()
+    for name in map(legible, names):
+        unlike = name
+        while unlike in shown:
+            times[name] += 1
+            unlike = f"{name} ({times[name] + 1})"
+        shown[unlike] = None
+    return list(shown)
