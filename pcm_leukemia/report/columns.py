@@ -69,7 +69,8 @@ def columns(ds: Dataset, findings: Iterable[Finding]) -> dict[str, object]:
 def _options(names: Iterable[str], *, unknown: bool) -> list[dict[str, object]]:
     """The options of a facet, and one more for images of which its value is unknown."""
     *known, last = distinct([*names, "(unknown)"])
-    return [*({"name": name} for name in known), *([{"name": last, "unknown": True}] if unknown else [])]
+    found: list[dict[str, object]] = [{"name": name} for name in known]
+    return [*found, {"name": last, "unknown": True}] if unknown else found
 
 
 def _kinds(ds: Dataset, findings: Iterable[Finding]) -> list[dict[str, object]]:

@@ -40,7 +40,7 @@ MEANINGS: Mapping[str, str] = {
 """Each kind of finding in words, for a heading."""
 
 MOST_TILES = 180
-"""At most this many images and cells are drawn beside findings: about 2.5 MB of the page."""
+"""At most this many images and cells are drawn beside findings: 2.7 MB of the page."""
 TILE = 320
 """The longer side of each, in pixels."""
 MOST_TEXTS = 5_000

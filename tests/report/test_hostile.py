@@ -91,7 +91,7 @@ def is_text(name: str) -> bool:
 
 @pytest.fixture(scope="module")
 def hostile(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    """An image, a patient, a diagnosis, a class and a part of each name; each image has a cell annotated twice."""
+    """An image, a patient and a class of each name, diagnoses and parts of some; each image has a cell annotated twice."""
     folder = tmp_path_factory.mktemp("hostile")
     labels = tuple(name for name in NAMES if is_text(name))
     images, cells, people, parts = [], [], [], {}
@@ -100,11 +100,11 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
         file = f"{number} {re.sub(r'[^ -.0-~]', '_', name)}"[:200] + ".png"
         PIL.Image.fromarray(noise).save(folder / file)
         image = ImageId(name if is_text(name) else str(number))
-        people.append(Patient(PatientId(name), name))
+        people.append(Patient(PatientId(name), NAMES[1::4][number // 4]))
         images.append(Image(image, 80, 60, PatientId(name), subset=name, name=name, file=file))
         label = labels[number % len(labels)]
         cells += [Cell(image, each, label, Box(20, 10, 50, 40)) for each in range(2)]
-        parts[image] = name
+        parts[image] = NAMES[::4][number // 4]
     again = ImageId("again.png")  # a patient in two parts
     images.append(Image(again, 80, 60, people[0].id, file=images[0].file))
     parts[again] = NAMES[1]
@@ -116,6 +116,12 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 @pytest.fixture(scope="module")
 def written(hostile: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return report.write(hostile, tmp_path_factory.mktemp("page") / "page.html", checked=checks.check(hostile))
+
+
+def views_of(page: Page) -> list[str]:
+    found = page.locator("nav a").evaluate_all("links => links.map(link => link.hash)")
+    assert {"#counts", "#findings", "#all"} <= {*found}
+    return list(found)
 
 
 def addresses(page: Page) -> list[str]:
@@ -152,25 +158,26 @@ def require_harmless(page: Page) -> None:
 def test_hostile_names_do_nothing_in_any_view(chromium: Opened, written: Path) -> None:
     with chromium.page(written, "#all", size=PHONE) as page:
         require_harmless(page)
-        views = [each for each in addresses(page) if "?" not in each and "/" not in each]
-        assert {"#counts", "#findings", "#all"} <= {*views}
-        for each in views:
-            page.evaluate("address => { location.hash = address; }", each)
-            page.wait_for_function("address => location.hash === address", arg=each)
+        for each in views_of(page):
+            page.goto(written.as_uri() + each)
             require_harmless(page)
 
 
 def test_each_link_leads_where_it_says(chromium: Opened, written: Path) -> None:
-    """No address of a name is taken for another's, or for one that is not there."""
-    with chromium.page(written, "#all") as page:
-        there = addresses(page)
+    """No address of a name is taken for one that is not there."""
+    with chromium.page(written) as page:
+        there = set()
+        for each in views_of(page):
+            page.goto(written.as_uri() + each)
+            found = addresses(page)
+            there |= {*found[:: max(1, len(found) // 60)]}
         assert len(there) > 3 * len(NAMES)
         wrong = page.evaluate(
             """async (addresses) => {
             const wrong = [];
             for (const each of addresses) {
                 const drawn = new Promise((resolve) => addEventListener("hashchange", resolve, { once: true }));
-                if (location.hash === each || each === "#main") continue;
+                if (location.hash === each) continue;
                 location.hash = each;
                 await drawn;
                 const text = document.getElementById("main").innerText;
@@ -178,13 +185,13 @@ def test_each_link_leads_where_it_says(chromium: Opened, written: Path) -> None:
             }
             return wrong;
         }""",
-            there,
+            sorted(there - {"#main"}),
         )
         assert wrong == []
 
 
 def test_filters_by_such_names_work_and_their_addresses_restore_them(chromium: Opened, written: Path) -> None:
-    with chromium.page(written, "#counts") as page:
+    with chromium.page(written, "#frames") as page:
         wrong = page.evaluate(
             """async () => {
             const wrong = [];
@@ -203,11 +210,11 @@ def test_filters_by_such_names_work_and_their_addresses_restore_them(chromium: O
                 boxes()[place].click();
                 const [hash, here] = [location.hash, shown()];
                 if (here.checked.join() !== String(place) || here.chips.length !== 1) wrong.push([hash, here]);
-                await to("#counts");
+                await to("#frames");
                 await to(hash);
                 if (JSON.stringify(shown()) !== JSON.stringify(here)) wrong.push([hash, here, shown()]);
                 document.querySelector(".chips button").click();
-                if (shown().checked.length || location.hash !== "#counts") wrong.push([hash, shown()]);
+                if (shown().checked.length || location.hash !== "#frames") wrong.push([hash, shown()]);
             }
             boxes().forEach((box) => box.click());
             return wrong;
@@ -215,7 +222,7 @@ def test_filters_by_such_names_work_and_their_addresses_restore_them(chromium: O
         )
         assert wrong == []
         chips = page.locator(".chips button").all_inner_texts()
-        assert len(chips) > 4 * len(NAMES)
+        assert len(chips) > 2 * len(NAMES)
         page.reload()
         assert page.locator(".chips button").all_inner_texts() == chips
 

@@ -12,8 +12,8 @@ view("classes", "Classes", (root, chosen, more) => {
   const shown = alone.length ? alone : filtered;
   if (data.guide.some((each) => each.criteria.length)) root.append(quiet("The criteria are those of the paper's Appendix A; the crops are cells of these data."));
   const blasts = data.classes.flatMap(({ name }, number) => (data.guide[number].blast ? [name] : []));
-  if (alone.length) root.append(h("p", {}, link({ more: [] }, "Show all classes"), alone.length > 1 ? ", or click a name to show it alone." : null));
-  else if (blasts.length > 1) root.append(h("p", {}, link({ more: blasts }, "Show the blasts side by side"), "."));
+  if (alone.length) root.append(h("p", {}, link({ view: "classes", more: [] }, "Show all classes"), alone.length > 1 ? ", or click a name to show it alone." : null));
+  else if (blasts.length > 1) root.append(h("p", {}, link({ view: "classes", more: blasts }, "Show the blasts side by side"), "."));
   if (!data.guide.some((each) => each.crops.length) && cells.class.length) root.append(quiet("There are no crops: the data set has no image files."));
   const passing = new Set(chosen.cells);
   const totals = data.classes.map(() => 0);
@@ -32,9 +32,9 @@ function guideOf(label, { total, passing, alone }) {
   return h(
     "article",
     { class: criteria.length ? "guide" : "guide plain", "aria-label": name },
-    h("h3", {}, swatch(colour), alone.length === 1 ? name : link({ more: [name] }, name)),
+    h("h3", {}, swatch(colour), alone.length === 1 ? name : link({ view: "classes", more: [name] }, name)),
     h("div", {}, criteria.length ? h("dl", {}, criteria.map(([what, how]) => [h("dt", {}, what), h("dd", {}, how)])) : null, besideLinks(label, alone)),
-    h("div", {}, quiet(saidOfCrops(shown.length, total, crops.length), found.length > shown.length ? [" ", link({ more: [name] }, `Show ${number(found.length)}`), "."] : null), h("div", { class: "tiles" }, tiles)),
+    h("div", {}, quiet(saidOfCrops(shown.length, total, crops.length), found.length > shown.length ? [" ", link({ view: "classes", more: [name] }, `Show ${number(found.length)}`), "."] : null), h("div", { class: "tiles" }, tiles)),
   );
 }
 
@@ -60,6 +60,6 @@ function besideLinks(label, alone) {
   const others = data.classes.flatMap((each, number) => (here.includes(number) ? [] : [number]));
   if (!others.length) return null;
   const names = here.map((each) => data.classes[each].name);
-  const items = others.map((other) => h("li", {}, link({ more: [...names, data.classes[other].name] }, data.classes[other].name)));
+  const items = others.map((other) => h("li", {}, link({ view: "classes", more: [...names, data.classes[other].name] }, data.classes[other].name)));
   return h("details", {}, h("summary", {}, here.length > 1 ? "Beside these" : `Beside ${data.classes[label].name}`), h("ul", { class: "beside-links" }, items));
 }
