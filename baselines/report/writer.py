@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from pcm_leukemia import report as pages
+from pcm_leukemia.baselines.epoch_log import logs_of
 from pcm_leukemia.baselines.evaluation import THRESHOLD, Scored, scored
-from pcm_leukemia.baselines.report import outcomes, scores
+from pcm_leukemia.baselines.report import curves, outcomes, scores
 from pcm_leukemia.baselines.run import Run
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import DataNotFound, either
@@ -77,6 +78,7 @@ def write_scored(
 ) -> Path:
     """Write the page of scores and predictions; see `write_report`."""
     evaluation, view = found.evaluation, found.view
+    (run,) = evaluation.runs
     pictures = Pictures(view)
     became = outcomes.of_scored(found)
     pictured = outcomes.illustrated(became, pictures)
@@ -84,10 +86,10 @@ def write_scored(
         Section(script("scores", _HERE), {"scores": scores.of_evaluation(evaluation)}, style("run", _HERE)),
         Section(script("outcomes", _HERE), {"outcomes": outcomes.columns(found, became, pictured)}),
         Section(script("confusion", _HERE), {"run": _of_run(found)}),
+        Section(script("curves", _HERE), {"curves": curves.of_run(evaluation, logs_of(run))}),
         Section(script("mistakes", _HERE)),
         *pages.data_sections(view, pictures),
     ]
-    (run,) = evaluation.runs
     title = f"{run.resolve().name} on {view.name}, part {evaluation.part}"
     return pages.write_sections(
         view, out, sections, pictures, title=legible(title), workers=workers, progress=progress

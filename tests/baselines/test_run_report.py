@@ -16,6 +16,7 @@ from playwright.sync_api import Page, expect
 from pcm_leukemia import Box, Cell, Dataset, Image, Taxonomy
 from pcm_leukemia.baselines import report
 from pcm_leukemia.baselines.contract import Detections
+from pcm_leukemia.baselines.epoch_log import write_epochs
 from pcm_leukemia.baselines.evaluation import Evaluation, Scored, scores_of
 from pcm_leukemia.baselines.inference import Classified, Detected
 from pcm_leukemia.baselines.metrics import matching
@@ -127,9 +128,9 @@ def test_axe_finds_nothing_and_no_view_runs_out_of_the_screen(
     path: Path = request.getfixturevalue(f"page_of_{kind}")
     with chromium.page(path, size=size, dark=dark) as page:
         addresses = page.locator("nav a").evaluate_all("links => links.map(link => link.hash)")
-        assert addresses[:3] == ["#scores", "#confusion", "#mistakes"]
+        assert addresses[:4] == ["#scores", "#confusion", "#mistakes"]
         for each in (
-            *addresses[:3],
+            *addresses[:4],
             "#all",
             "#confusion/Monocyte/Monocyte?class=Monocyte",
             "#mistakes/missed",
@@ -294,6 +295,60 @@ def test_the_scores_are_those_of_the_evaluation(
         assert pytest.approx(100 * of_detector["recall"], abs=0.051) in shown(row)
 
 
+def test_the_curves_are_those_of_the_evaluation(
+    chromium: Opened, page_of_classifier: Path, classifier: Scored, page_of_detector: Path, detector: Scored
+) -> None:
+    scores = classifier.evaluation.classification
+    assert scores
+    with chromium.page(page_of_classifier, "#curves") as page:
+        page.get_by_text("In numbers: reliability as predicted").click()
+        table = page.get_by_role("table", name="reliability as predicted")
+        bins = [each for each in scores.calibration.bins if each.cells]
+        rows = [shown(text)[-3:] for text in table.locator("tbody tr").all_inner_texts()]
+        expected = [[each.cells, 100 * each.confidence, 100 * each.accuracy] for each in bins]
+        assert np.allclose(rows, expected, atol=0.051)
+        page.get_by_text("In numbers: accuracy of the surest cells").click()
+        row = page.get_by_role("row", name=re.compile("^90 %")).inner_text()
+        assert shown(row)[1] == pytest.approx(100 * scores.selective.accuracies[0.9].value, abs=0.051)
+        assert page.get_by_text("There are no training curves").count() == 1
+    of = detector.evaluation.detection
+    assert of
+    with chromium.page(page_of_detector, "#curves?class=Monocyte&class=Other") as page:
+        assert page.locator(".panel-plot").count() == 2
+        ap50 = of.of["Monocyte"].ap50
+        assert ap50
+        assert f"AP50 {100 * ap50:.1f}" in page.locator(".panel-plot").first.inner_text()
+        page.get_by_text("In numbers: precision at IoU 0.5").click()
+        row = page.get_by_role("table", name="precision at IoU 0.5").get_by_role("row", name="Monocyte")
+        at50 = of.curves["Monocyte"].at50
+        assert np.allclose(shown(row.inner_text()), [100 * each for each in at50[::10]], atol=0.051)
+
+
+def test_training_curves_are_those_of_the_logs(chromium: Opened, detector: Scored, tmp_path: Path) -> None:
+    run = tmp_path / "trained"
+    rows = [
+        {"epoch": epoch, "train_loss": 2 / epoch, "val_AP": epoch / 200, "lr": 0.1} for epoch in range(1, 101)
+    ]
+    write_epochs(run / "logs" / "metrics.csv", rows)
+    found = detector._replace(evaluation=replace(detector.evaluation, runs=(run,)))
+    path = report.write_scored(found, tmp_path / "trained.html")
+    with chromium.page(path, "#curves") as page:
+        assert page.get_by_text("highest val AP: 0.500, epoch 100").count() == 1
+        page.get_by_text("In numbers: training").click()
+        table = page.get_by_role("table", name="training")
+        assert shown(table.get_by_role("row", name="50", exact=False).first.inner_text()) == [
+            50,
+            0.04,
+            0.25,
+            0.1,
+        ]
+        assert page.get_by_role("img", name="The loss over 100 epochs of training").count() == 1
+        assert violations(page) == []
+    (run / "logs" / "metrics.csv").write_text("no log\n1\n")
+    with chromium.page(report.write_scored(found, tmp_path / "broken.html"), "#curves") as page:
+        assert page.get_by_text("There are no training curves").count() == 1
+
+
 def test_no_folder_of_the_disk_is_in_the_page(page_of_classifier: Path, page_of_detector: Path) -> None:
     for path in (page_of_classifier, page_of_detector):
         text = path.read_text("utf-8")
@@ -345,7 +400,7 @@ def test_hostile_names_do_nothing(chromium: Opened, tmp_path: Path, kind: type) 
     )
     path = report.write_scored(hostile, tmp_path / "hostile.html")
     with chromium.page(path) as page:
-        for each in ("scores", "confusion", "mistakes"):
+        for each in ("scores", "confusion", "curves", "mistakes"):
             page.goto(f"{path.as_uri()}#{each}")
             assert violations(page) == []
         page.goto(f"{path.as_uri()}#confusion")

@@ -99,8 +99,8 @@ function ticks(low, high, most = 6) {
  *
  * x, y: {label, low, high, format}. `said` describes the plot for those who do not see it.
  */
-function plot({ x, y, said, marks, width = 560, height = 360 }) {
-  const left = 56, right = 12, top = 10, bottom = 44;
+function plot({ x, y, said, marks, width = 560, height = 360, right = 12 }) {
+  const left = 56, top = 10, bottom = 44;
   const scale = (axis, from, to) => (value) => from + ((value - axis.low) / (axis.high - axis.low || 1)) * (to - from);
   const across = scale(x, left, width - right);
   const up = scale(y, height - bottom, top);
