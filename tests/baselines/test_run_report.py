@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,8 +12,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from browser import PHONE, WIDE, Opened, violations
+from commands import Run as Command
 from html_pages import HOSTILE
 from playwright.sync_api import Page, expect
+from smoke_runs import SmokeRuns
 
 from pcm_leukemia import Box, Cell, Dataset, Image, Taxonomy
 from pcm_leukemia.baselines import report
@@ -128,7 +132,7 @@ def test_axe_finds_nothing_and_no_view_runs_out_of_the_screen(
     path: Path = request.getfixturevalue(f"page_of_{kind}")
     with chromium.page(path, size=size, dark=dark) as page:
         addresses = page.locator("nav a").evaluate_all("links => links.map(link => link.hash)")
-        assert addresses[:4] == ["#scores", "#confusion", "#mistakes"]
+        assert addresses[:4] == ["#scores", "#confusion", "#curves", "#mistakes"]
         for each in (
             *addresses[:4],
             "#all",
@@ -407,3 +411,82 @@ def test_hostile_names_do_nothing(chromium: Opened, tmp_path: Path, kind: type) 
         page.locator(".confusion a").first.click()
         expect(page.locator("figure.outcome").first).to_be_visible()
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+@pytest.mark.trains
+def test_a_trained_run_is_shown_with_the_data_it_was_trained_on(
+    chromium: Opened, run: Command, smoke_runs: SmokeRuns, tmp_path: Path
+) -> None:
+    trained = smoke_runs.run("resnet50-classification")
+    page_of_run = tmp_path / "run.html"
+    done = run("report", trained.folder, page_of_run, "--device", "cpu")
+    assert done.status == 0, done.err
+    (kept,) = (trained.folder / "scores").glob("*-test.json")
+    scores = json.loads(kept.read_text())["classification"]
+    with chromium.page(page_of_run, "#confusion") as page:
+        assert (
+            page.get_by_role("heading", level=1).inner_text() == f"{trained.folder.name} on sample, part test"
+        )
+        assert matrix(page) == scores["confusion"]["rows_true_columns_guessed"]
+        page.get_by_role("link", name="Curves").click()
+        expect(page.get_by_role("heading", name="Training")).to_be_visible()
+    assert str(smoke_runs.folder) not in page_of_run.read_text("utf-8")
+    val = run(
+        "report",
+        trained.folder,
+        page_of_run,
+        "--part",
+        "val",
+        "--data",
+        smoke_runs.folder / "data",
+        "--device",
+        "cpu",
+    )
+    assert val.status == 0, val.err
+    assert "part val</title>" in page_of_run.read_text("utf-8")
+
+
+@pytest.mark.trains
+def test_a_trained_detector_is_shown_at_a_threshold(
+    chromium: Opened, run: Command, smoke_runs: SmokeRuns, tmp_path: Path
+) -> None:
+    trained = smoke_runs.run("rtdetrv2_deim-wbc")
+    done = run("report", trained.folder, tmp_path / "run.html", "--threshold", "0.1", "--device", "cpu")
+    assert done.status == 0, done.err
+    (kept,) = (trained.folder / "scores").glob("*-test-threshold-0.1.json")
+    scores = json.loads(kept.read_text())["detection"]
+    with chromium.page(tmp_path / "run.html", "#confusion") as page:
+        assert matrix(page) == scores["confusion"]["cells"]
+        for each in ("scores", "confusion", "curves", "mistakes"):
+            page.goto(f"{(tmp_path / 'run.html').as_uri()}#{each}")
+            assert violations(page) == []
+
+
+@pytest.mark.trains
+def test_options_of_a_run_are_for_runs_and_missing_images_are_said(
+    run: Command, smoke_runs: SmokeRuns, tmp_path: Path
+) -> None:
+    trained = smoke_runs.run("resnet50-classification").folder
+    data, out = smoke_runs.folder / "data", tmp_path / "page.html"
+    for arguments, said in (
+        ((trained, out, "--threshold", "0.1"), "--threshold is for detectors; leave it out"),
+        (
+            (trained, out, "--clip"),
+            "--clip says how to read data; give the data of the run, too: --data DATA",
+        ),
+        ((trained, out, "--no-pixels"), "--no-pixels is for data, not for a run; leave it out"),
+        ((data, out, "--part", "test"), f"--part is for a run, and {data} is not one; leave it out"),
+        ((trained, tmp_path / "page.png"), "the page is written as .html"),
+    ):
+        done = run("report", *arguments)
+        assert done.status == 2
+        assert said in " ".join(done.err.split())
+    moved = tmp_path / "moved" / "run"
+    shutil.copytree(trained, moved)
+    done = run("report", moved, out)
+    assert done.status == 1
+    assert (
+        "the images of sample are not where they were in training; give the data set: --data DATA"
+        in " ".join(done.err.split())
+    )
+    assert not out.exists()
