@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pcm_leukemia import baselines
+from pcm_leukemia.baselines.epoch_log import logs_of
 from pcm_leukemia.baselines.experiments import (
     count_figures,
     crop_figures,
@@ -281,7 +282,7 @@ _FIGURES: Mapping[int, Callable[[_Given, Path], str]] = {
 
 def _training(run: Run, path: Path) -> str:
     training_figures.draw_training(
-        training_figures.logs_of(run.folder), path, title=drawing.column(run.baseline.paper, drawing.WIDTH, 9)
+        logs_of(run.folder), path, title=drawing.column(run.baseline.paper, drawing.WIDTH, 9)
     )
     return f"training of {run.folder.name}"
 

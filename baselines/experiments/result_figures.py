@@ -6,10 +6,11 @@ from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 
+from pcm_leukemia.baselines.epoch_log import logs_of
 from pcm_leukemia.baselines.evaluation import Evaluation
 from pcm_leukemia.baselines.experiments import confidence_figures, figures
 from pcm_leukemia.baselines.experiments.protocol import Experiment
-from pcm_leukemia.baselines.experiments.training_figures import draw_training, logs_of
+from pcm_leukemia.baselines.experiments.training_figures import draw_training
 from pcm_leukemia.baselines.metrics.classification import ClassificationScores
 from pcm_leukemia.baselines.run import Run
 

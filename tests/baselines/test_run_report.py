@@ -323,9 +323,10 @@ def test_the_curves_are_those_of_the_evaluation(
         assert ap50
         assert f"AP50 {100 * ap50:.1f}" in page.locator(".panel-plot").first.inner_text()
         page.get_by_text("In numbers: precision at IoU 0.5").click()
-        row = page.get_by_role("table", name="precision at IoU 0.5").get_by_role("row", name="Monocyte")
+        table = page.get_by_role("table", name="precision at IoU 0.5")
+        row = table.get_by_role("row", name="Monocyte").inner_text()
         at50 = of.curves["Monocyte"].at50
-        assert np.allclose(shown(row.inner_text()), [100 * each for each in at50[::10]], atol=0.051)
+        assert np.allclose(shown(row), [100 * each for each in at50[::10]], atol=0.051)
 
 
 def test_training_curves_are_those_of_the_logs(chromium: Opened, detector: Scored, tmp_path: Path) -> None:
