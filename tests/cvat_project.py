@@ -113,7 +113,7 @@ class Cvat:
                 else:
                     element.attrib.pop("subset", None)
                     element.attrib.pop("task_id", None)
-                element.extend(self._box(shape) for shape in task.shapes if shape["frame"] == index)
+                element.extend(self._element(shape) for shape in task.shapes if shape["frame"] == index)
                 folder = f"images/{task.subset}/" if kind == "project" and task.subset else "images/"
                 stored[folder + frame.name] = frame.data
         stream = io.BytesIO()
@@ -123,12 +123,42 @@ class Cvat:
                 archive.writestr(path, data)
         return stream.getvalue()
 
-    def _box(self, shape: dict[str, Any]) -> ET.Element:
-        x1, y1, x2, y2 = shape["points"]
+    def _element(self, shape: dict[str, Any]) -> ET.Element:
+        """The XML of a shape, as CVAT's exporter derives it from the numbers."""
+        points = [float(number) for number in shape["points"]]
+        written = [f"{number:.2f}" for number in points]
         label = next(each["name"] for each in self.labels if each["id"] == shape["label_id"])
-        corners = {"xtl": f"{x1:.2f}", "ytl": f"{y1:.2f}", "xbr": f"{x2:.2f}", "ybr": f"{y2:.2f}"}
-        more = {"label": label, "source": shape.get("source", "manual"), "occluded": "0", "z_order": "0"}
-        return ET.Element("box", {**more, **corners})
+        names = {
+            attribute["id"]: attribute["name"] for each in self.labels for attribute in each["attributes"]
+        }
+        common = {
+            "label": label,
+            "source": shape.get("source", "manual"),
+            "occluded": str(int(shape.get("occluded", False))),
+            "z_order": str(shape.get("z_order", 0)),
+        }
+        if shape.get("rotation"):
+            common["rotation"] = f"{shape['rotation']:.2f}"
+        if shape.get("group"):
+            common["group_id"] = str(shape["group"])
+        kind, numbers = shape["type"], dict[str, str]()
+        if kind == "rectangle":
+            kind, numbers = "box", dict(zip(("xtl", "ytl", "xbr", "ybr"), written, strict=True))
+        elif kind == "ellipse":
+            cx, cy, right, top = points
+            sides = {"cx": cx, "cy": cy, "rx": right - cx, "ry": cy - top}
+            numbers = {name: f"{number:.2f}" for name, number in sides.items()}
+        elif kind == "mask":
+            *runs, left, up, right, down = map(int, points)
+            sizes = {"left": left, "top": up, "width": right - left + 1, "height": down - up + 1}
+            numbers = {"rle": ", ".join(map(str, runs)), **{name: str(size) for name, size in sizes.items()}}
+        else:
+            pairs = zip(written[::2], written[1::2], strict=True)
+            numbers = {"points": ";".join(",".join(pair) for pair in pairs)}
+        element = ET.Element(kind, {**common, **numbers})
+        for value in shape.get("attributes", ()):
+            ET.SubElement(element, "attribute", {"name": names[value["spec_id"]]}).text = value["value"]
+        return element
 
 
 def _read(data: Path) -> tuple[ET.Element, dict[int, Task], list[dict[str, Any]]]:

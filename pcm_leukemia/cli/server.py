@@ -2,12 +2,36 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from pcm_leukemia.cli.options import (
+    ClipOption,
+    Data,
+    MapOption,
+    TaxonomyOption,
+    WrongUsage,
+    load,
+)
+from pcm_leukemia.files import written_as
+
 __all__ = ["add_to"]
+
+
+class Existing(StrEnum):
+    """What happens to the annotations that are on a frame."""
+
+    keep = "keep"
+    auto = "auto"
+    all = "all"
+
+
+Address = Annotated[
+    str, typer.Argument(metavar="URL", help="A project, task or job, as the browser shows it.")
+]
 
 Profile = Annotated[
     str | None,
@@ -22,12 +46,11 @@ Profile = Annotated[
 def add_to(app: typer.Typer) -> None:
     """Register the commands, in the order in which the help lists them."""
     app.command()(pull)
+    app.command()(push)
 
 
 def pull(
-    url: Annotated[
-        str, typer.Argument(metavar="URL", help="A project, task or job, as the browser shows it.")
-    ],
+    url: Address,
     out: Annotated[Path, typer.Argument(metavar="EXPORT", help="A new folder, or that of an earlier pull.")],
     *,
     profile: Profile = None,
@@ -42,3 +65,49 @@ def pull(
     print(pulled)
     if pulled.changed:
         print(f"  read it into a data set: pcm-leukemia import {out} DATA, or later with --update")
+
+
+def push(
+    data: Data,
+    url: Address,
+    *,
+    existing: Annotated[
+        Existing,
+        typer.Option(
+            help="Images with annotations: keep these; replace them where a model drew all of them (auto), or everywhere (all)."
+        ),
+    ] = Existing.keep,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Send nothing, and say what would be sent.")
+    ] = False,
+    predictions: Annotated[
+        Path | None,
+        typer.Option(exists=True, dir_okay=False, help="COCO results, as cells for images without any."),
+    ] = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option(
+            min=0, max=1, help="The lowest score of a prediction, for --predictions.", show_default="0.5"
+        ),
+    ] = None,
+    profile: Profile = None,
+    taxonomy: TaxonomyOption = None,
+    label_map: MapOption = None,
+    clip: ClipOption = False,
+) -> None:
+    """Send cells to a CVAT server, to be corrected there.
+
+    DATA can be what predict wrote, with --to cvat or --to coco. Each image gets its cells if an image on the server has the
+    same name and no annotations.
+    """
+    from pcm_leukemia import cvat_server
+    from pcm_leukemia.converters.coco import with_results
+
+    if written_as(data) == "predictions" and predictions is None:
+        data, predictions = data / "images.json", data / "results.json"
+    if threshold is not None and predictions is None:
+        raise WrongUsage("--threshold is for --predictions; leave it out")
+    ds = load(data, taxonomy, label_map, clip=clip, check_images=False)
+    if predictions:
+        ds = with_results(ds, predictions, threshold=0.5 if threshold is None else threshold)
+    print(cvat_server.push(ds, url, existing=existing.value, dry_run=dry_run, profile=profile, progress=True))

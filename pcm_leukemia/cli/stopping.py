@@ -15,6 +15,7 @@ _LEFT = {
     "reproduce": "the runs in OUT keep their last whole epochs",
     "fetch": "the files that were whole are kept",
     "pull": "the frames that came are kept",
+    "push": "the tasks that were done have their cells",
     "demo": "what was written is whole",
     "crops": "the crops that were cut are kept",
 }

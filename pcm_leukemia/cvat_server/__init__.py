@@ -1,7 +1,9 @@
-"""A CVAT server, both ways: `pull` keeps a folder equal to the export of a project."""
+"""A CVAT server, both ways: `pull` keeps a folder equal to the export of a project, `push` sends cells to be corrected."""
 
 from __future__ import annotations
 
 from pcm_leukemia.cvat_server.pulling import Pulled, pull
+from pcm_leukemia.cvat_server.pushing import Pushed, push
+from pcm_leukemia.cvat_server.shapes import as_shape
 
-__all__ = ["Pulled", "pull"]
+__all__ = ["Pulled", "Pushed", "as_shape", "pull", "push"]
