@@ -60,16 +60,20 @@ function unusualBoxes(found, reasons) {
   if (!found.length) return [quiet("No box is unusual: all sizes and shapes are within six robust standard deviations from the median of their class.")];
   const shown = data.frames ? new Set(data.frames.map((each) => each.image)) : new Set();
   const rows = found.slice(0, MOST_UNUSUAL).map((cell) => ({
-    name: cellName(cell),
-    text: shortName(`${images.id[cells.image[cell]]} cell ${cells.id[cell]}`),
-    colour: data.classes[cells.class[cell]].colour,
+    name: images.id[cells.image[cell]],
+    text: shortName(images.id[cells.image[cell]]),
     href: shown.has(cells.image[cell]) ? address({ view: "frames", more: [images.id[cells.image[cell]]] }) : null,
-    cells: [h("span", { class: "cut" }, data.classes[cells.class[cell]].name), `${number(cells.width[cell])} × ${number(cells.height[cell])}`, reasons.get(cell)],
+    cells: [number(cells.id[cell]), classNameOf(cell), `${number(cells.width[cell])} × ${number(cells.height[cell])}`, reasons.get(cell)],
   }));
   return [
-    table("Unusual boxes", "cell", [{ title: "class", words: true }, "box, px", { title: "measured", wide: true }], rows),
+    table("Unusual boxes", "image", ["cell", { title: "class", words: true }, "box, px", { title: "measured", wide: true }], rows),
     quiet(`${found.length > rows.length ? `and ${number(found.length - rows.length)} more: filter. ` : ""}The rule is that of the finding unusual-box: more than six robust standard deviations from the median size or shape of the class. A border may have cut boxes that touch it, and classes with few boxes have no usual size: these are not judged.`),
   ];
+}
+
+function classNameOf(cell) {
+  const { name, colour } = data.classes[cells.class[cell]];
+  return h("span", { class: "named" }, swatch(colour), h("span", { class: "cut" }, name));
 }
 
 const STRIP = 220;

@@ -59,7 +59,7 @@ function classesByPart(split) {
     return total ? [{ ...each, place, counts, total }] : [];
   });
   if (!classes.length) return [];
-  const columns = [{ title: "parts", words: true }, ...parts.map((part) => part.name), { title: "largest distance, in percentage points", words: true }];
+  const columns = [{ title: "parts", words: true }, ...parts.map((part) => part.name), { title: "largest distance, in percentage points", wide: true }];
   const barOfParts = (counts) => stackedBar(parts.map((part, place) => ({ ...part, count: counts[place] })));
   const images = split.parts.map((part) => part.images);
   const asked = split.parts.every((part) => part.asked !== null);
@@ -78,7 +78,7 @@ function classesByPart(split) {
   return [
     table("Where the cells of each class are", "class", columns, [whole, ...where]),
     quiet(`In an even split, each part has the same share of every class as of the images. The distance is that from the share ${asked ? "asked for" : "of the images"}.`),
-    table("Mix of classes in each part", "class", [...parts.map((part) => part.name), data.parts.some((part) => part.name === "overall") ? "all parts" : "overall", { title: "largest distance, in percentage points", words: true }], mix),
+    table("Mix of classes in each part", "class", [...parts.map((part) => part.name), data.parts.some((part) => part.name === "overall") ? "all parts" : "overall", { title: "largest distance, in percentage points", wide: true }], mix),
     quiet("In an even split, each class has the same share of the cells in every part. The distance is that from its share in all parts."),
   ];
 }

@@ -104,7 +104,7 @@ function frameAddress(image) {
 }
 
 function coloured(colour) {
-  return colour ? [swatch(colour.rgb), labText(colour.lab)] : "–";
+  return colour ? h("span", { class: "named" }, swatch(colour.rgb), labText(colour.lab)) : "–";
 }
 
 /** The median colour of units, with the colour of the one that is nearest to it as its swatch. */
@@ -114,5 +114,5 @@ function typical(units, where) {
   const middle = [0, 1, 2].map((place) => median(there, (unit) => unit[where].lab[place]));
   const distance = (unit) => Math.hypot(...unit[where].lab.map((value, place) => value - middle[place]));
   const nearest = there.reduce((best, unit) => (distance(unit) < distance(best) ? unit : best));
-  return [swatch(nearest[where].rgb), labText(middle)];
+  return coloured({ rgb: nearest[where].rgb, lab: middle });
 }
