@@ -165,3 +165,18 @@ def test_one_patient_with_a_long_name_and_one_without_images(chromium: Opened, t
         assert strips(page)[0][0] == LONG
         assert page.get_by_text("1 patient in the data without images is not shown.").is_visible()
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_paper_keeps_the_legend_of_the_bars(chromium: Opened, tmp_path: Path) -> None:
+    with chromium.page(report.write(cohort(3), tmp_path / "page.html"), "#patients") as page:
+        page.emulate_media(media="print")
+        expect(page.get_by_role("button", name="Monocyte")).to_be_visible()
+        expect(page.get_by_role("button", name="images")).to_be_hidden()
+
+
+def test_a_patient_in_two_parts_has_both(chromium: Opened, tmp_path: Path) -> None:
+    ds = cohort(3)
+    part_of = {image.id: "test" if image.id.endswith("1.png") else "train" for image in ds.images}
+    path = report.write(ds.with_split(Split("leaks", part_of)), tmp_path / "page.html")
+    with chromium.page(path, "#patients") as page:
+        assert [row[4].split() for row in strips(page)] == [["train"], ["train", "test"], ["train", "test"]]

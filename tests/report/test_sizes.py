@@ -88,9 +88,7 @@ def test_an_unusual_box_is_marked_and_points_have_no_size(chromium: Opened, tmp_
     cells.append(Cell(images[-1].id, 0, "Basophil", Box(5, 5, 6, 6), shape=Point(5, 5)))
     ds = Dataset("odd", NINE, images, tuple(cells))
     with chromium.page(report.write(ds, tmp_path / "page.html"), "#sizes") as page:
-        assert [row[:4] for row in rows(page, "Unusual boxes")] == [
-            ["30.png cell 7", "Monocyte", "300 × 400"]
-        ]
+        assert [row[:4] for row in rows(page, "Unusual boxes")] == [["30.png", "7", "Monocyte", "300 × 400"]]
         [monocytes] = rows(page, "Side of the boxes by class")
         assert monocytes[0] == "Monocyte"
         assert [monocytes[2], monocytes[-1]] == ["31", "1"]

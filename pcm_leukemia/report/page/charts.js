@@ -121,9 +121,9 @@ function plot({ x, y, said, marks, width = 560, height = 360, right = 12 }) {
   return h("div", { class: "paper" }, drawing);
 }
 
-/** A name of at most 40 characters: its beginning and its end. */
+/** A name of at most 34 characters: its beginning and its end. */
 function shortName(name) {
-  return name.length > 40 ? `${name.slice(0, 8)}…${name.slice(-31)}` : name;
+  return name.length > 34 ? `${name.slice(0, 6)}…${name.slice(-27)}` : name;
 }
 
 function note(...children) {

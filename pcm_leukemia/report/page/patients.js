@@ -11,7 +11,7 @@ view("patients", "Patients", (root, chosen, more) => {
     root.append(note("No image has a patient, so no split can keep patients apart. Give patients at import: pcm-leukemia import DATA --patients PATTERN, --patients-csv, --patients-tag or --patients-attribute."));
   }
   if (!strips.length) return root.append(quiet("No image is left by the filters."));
-  root.append(sortButtons(order, label, counts));
+  root.append(...sortButtons(order, label, counts));
   known.sort(ORDERS[order](label));
   const shown = known.slice(0, MOST_PATIENTS);
   const columns = [{ title: "mix of classes", words: true }, ...(order === "class" ? [data.classes[label].name] : []), "images", "cells", { title: "part", words: true }, { title: "diagnosis", words: true }];
@@ -76,12 +76,10 @@ function sortButtons(order, label, counts) {
   const classes = data.classes.map((each, place) =>
     button(`sort-class-${place}`, place === label, ["class", each.name], swatch(each.colour), h("span", { class: "cut" }, each.name), " ", h("span", { class: "quiet" }, number(counts[place]))),
   );
-  return h(
-    "div",
-    { class: "orders" },
-    h("div", { role: "group", "aria-label": "Sort by" }, h("span", { "aria-hidden": "true" }, "Sort by "), plain.map((name) => button(`sort-${name}`, name === order, [name], name))),
-    h("div", { role: "group", "aria-label": "Sort by the share of a class" }, h("span", { "aria-hidden": "true" }, "or share of "), classes),
-  );
+  return [
+    h("div", { class: "orders", role: "group", "aria-label": "Sort by" }, h("span", { "aria-hidden": "true" }, "Sort by "), plain.map((name) => button(`sort-${name}`, name === order, [name], name))),
+    h("div", { class: "orders of-classes", role: "group", "aria-label": "Sort by the share of a class" }, h("span", { "aria-hidden": "true" }, "or share of "), classes),
+  ];
 }
 
 function stripRow(strip, label) {
