@@ -130,7 +130,7 @@ def _coverage(axes: Axes, name: str, selective: Selective, number: int) -> None:
         shares,
         selective.curve,
         color=colour,
-        linestyle=DASHES[number // len(COLOURS) % len(DASHES)],
+        linestyle=DASHES[number % len(DASHES)],
         linewidth=1.6,
         label=f"{name}: AURC {percent(selective.aurc.value)} %",
     )

@@ -37,6 +37,7 @@ __all__ = [
     "plain",
     "save",
     "show",
+    "width_of",
     "wrapped",
     "write",
 ]
@@ -70,6 +71,7 @@ STYLE: Any = {
     "legend.fontsize": SMALLEST,
     "legend.framealpha": 0.85,
     "legend.title_fontsize": SMALLEST,
+    "pdf.fonttype": 42,  # printers and proceedings refuse Type 3 fonts
     "svg.hashsalt": "pcm-leukemia",
     "savefig.dpi": DOTS,
 }
@@ -200,6 +202,11 @@ def wrapped(text: str, width: float, size: float = SMALLEST, *, most: int | None
         else:
             lines.append(word)
     return "\n".join(_cut(line, width, size).replace("$", r"\$") for line in lines)
+
+
+def width_of(text: str, size: float = SMALLEST) -> float:
+    """The width of a line in inches."""
+    return font_of_size(size).getlength(text) / _UNITS
 
 
 _UNITS = 1440

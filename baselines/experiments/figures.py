@@ -120,7 +120,8 @@ def draw_confusion(
     totals = table.sum(1, keepdims=True)
     shares = table / np.maximum(totals, 1)
     with style.context(["default", {**STYLE, "axes.grid": False}]):
-        side = 2.1 + 0.39 * len(columns)  # 6 for nine classes and one more column
+        longest = drawing.width_of(f"{table.max(initial=0):,}")
+        side = 2.1 + max(0.39, longest + 0.05) * len(columns)  # 6 for nine classes and one more column
         figure = Figure(figsize=(side, 1.3 + 0.36 * len(rows)), layout="constrained")
         axes = figure.subplots()
         drawn = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import PIL.Image
 import pytest
 from drawn_cells import cells
 from matplotlib.figure import Figure
+from test_data_figures import HOSTILE, require_legible
 from test_detection_scores import smears
 
 from pcm_leukemia import NINE
@@ -70,6 +72,43 @@ def test_curves_over_all_ious_are_those_of_the_papers_figure(tmp_path: Path) -> 
     assert first[0] == f"WBC  {100 * (given.of['WBC'].ap or 0):.1f} %"
     assert np.mean(first[1][1]) == pytest.approx(given.of["WBC"].ap)
     assert figure.axes[0].get_ylabel() == "precision, mean over IoU 0.50 to 0.95"
+
+
+def test_curves_are_told_apart_without_their_colours(tmp_path: Path) -> None:
+    axes = figures.draw_curves({"": scores(1, NINE)}, tmp_path / "figure8.png").axes[0]
+    drawn = axes.get_lines()
+    assert len({(line.get_linestyle(), line.get_marker()) for line in drawn}) == len(NINE.labels) + 1
+
+
+@pytest.mark.parametrize("panels", [1, 2, 3])
+def test_hostile_names_stay_legible(tmp_path: Path, panels: int) -> None:
+    given = scores(1, Taxonomy("odd", HOSTILE))
+    named = {f"{number}": given for number in range(panels)}
+    require_legible(figures.draw_curves(named, tmp_path / "a.png"), tmp_path / "a.png")
+    many = replace(given, confusion=tuple(tuple(11_339 for _ in row) for row in given.confusion))
+    require_legible(figures.draw_detection_confusion(many, tmp_path / "b.png"), tmp_path / "b.png")
+
+
+def test_figures_of_training_and_confidence_are_legible(tmp_path: Path) -> None:
+    """Two phases with as many lines as a model has, and three panels."""
+    columns = [
+        "lr",
+        "lr_backbone",
+        *(f"{part}_{name}" for part in ("train", "val") for name in ("box", "cls", "dfl")),
+    ]
+    columns += ["val_precision", "val_recall", "val_AP50", "val_AP"]
+    rows = [
+        ",".join([str(epoch), *(f"{0.9 / (epoch + n + 1):.4f}" for n in range(12))]) for epoch in range(30)
+    ]
+    (tmp_path / "log.csv").write_text("\n".join([f"epoch,{','.join(columns)}", *rows]), encoding="utf-8")
+    phases = {"probe": tmp_path / "log.csv", "tune": tmp_path / "log.csv"}
+    require_legible(draw_training(phases, tmp_path / "a.png", title="YOLO11m"), tmp_path / "a.png")
+    figure = draw_training({"": tmp_path / "log.csv"}, tmp_path / "b.png")
+    assert figure.axes[0].get_xlim()[0] == 0  # epochs that count from 0 are seen, too
+    drawn = cells(1, count=300)
+    calibrated = calibration.score(drawn.truths, drawn.probabilities, drawn.resampling(), 2.0)
+    reliability = dict.fromkeys("ABC", calibrated)
+    require_legible(confidence_figures.draw_reliability(reliability, tmp_path / "c.png"), tmp_path / "c.png")
 
 
 def test_a_class_without_cells_has_no_curve(tmp_path: Path) -> None:
