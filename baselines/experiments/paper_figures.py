@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
 from pcm_leukemia import baselines
 from pcm_leukemia.baselines.epoch_log import logs_of
@@ -16,6 +15,14 @@ from pcm_leukemia.baselines.experiments import (
     figures,
     frame_figures,
     training_figures,
+)
+from pcm_leukemia.baselines.experiments.figure_needs import (
+    CLASSIFIER,
+    ONE_STAGE,
+    WBC,
+    Given,
+    NotDrawnError,
+    listed,
 )
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import ExportError, PcmError, Problem, UnfitForTask, either
@@ -110,7 +117,7 @@ def draw_figures(
     _check(chosen, form, [ds, *beside])
     kinds = [(run, run.baseline.kind, run.task) for run in runs]
     options = {"device": device, "batch": batch, "workers": workers, "progress": progress}
-    given = _Given(ds, kinds, beside, options)
+    given = Given(ds, kinds, beside, options)
     require(ds)
     with new_folder(out, "paper-figures") as folder:
         said: dict[int, str] = {}
@@ -121,68 +128,18 @@ def draw_figures(
                 said[number] = f"{_FIGURES[number](given, path)}: {path.name}"
             except ExportError:
                 raise
-            except (_NotDrawnError, PcmError, ValueError) as error:
+            except (NotDrawnError, PcmError, ValueError) as error:
                 lacking[number] = _sentence(error)
         if not said:
             raise UnfitForTask(
                 Problem(f"Figure {number}", "cannot be drawn", reason) for number, reason in lacking.items()
             )
         said |= {number: f"not drawn: {reason}" for number, reason in lacking.items()}
-        notes = tuple(f"Figure {number}: {said[number]}" for number in chosen)
+        notes = (*(f"Figure {number}: {said[number]}" for number in chosen), *given.left_over())
         report = Report("paper-figures", Path(out), {}, {}, {}, notes)
         made = {"runs": [run.folder.name for run in runs], "data": ds.name, "fingerprint": ds.fingerprint}
         report.leave_in(folder, {**made, "beside": [other.name for other in beside]})
     return report
-
-
-class _NotDrawnError(Exception):
-    """The reason why a figure is not drawn."""
-
-
-class _Kind(NamedTuple):
-    """A kind of run: the baseline's kind, its task ("" for any), and its name in messages."""
-
-    of: str
-    task: str
-    name: str
-
-
-_WBC = _Kind("detector", "wbc", "a WBC detector (task wbc)")
-_ONE_STAGE = _Kind("detector", "detection", "a one-stage detector (task detection)")
-_CLASSIFIER = _Kind("classifier", "", "a classifier")
-
-
-@dataclass(frozen=True)
-class _Given:
-    """What figures are drawn from; `runs` are runs with their kind and task, `options` are those of `evaluate`."""
-
-    ds: Dataset
-    runs: Sequence[tuple[Run, str, str]]
-    beside: Sequence[Dataset]
-    options: Mapping[str, Any]
-
-    def need(self, *kinds: _Kind, beside: bool = False) -> list[Run]:
-        """The first finished run of each kind.
-
-        Raises
-        ------
-        _NotDrawnError
-            If a run, or another data set that is needed, is missing; names all that is missing.
-        """
-        found: list[Run] = []
-        missing: list[str] = []
-        for kind in kinds:
-            fitting = [run for run, of, task in self.runs if of == kind.of and kind.task in ("", task)]
-            finished = [run for run in fitting if run.done]
-            found += finished[:1]
-            if not finished:
-                unfinished = f" that has finished, unlike {fitting[0].folder.name}" if fitting else ""
-                missing.append(f"the run of {kind.name}{unfinished}")
-        if beside and not self.beside:
-            missing.append(f"another data set: {either('beside=[ds]', '--beside DATA')}")
-        if missing:
-            raise _NotDrawnError(f"needs {_listed(missing)}")
-        return found
 
 
 def _check(numbers: Sequence[int], form: str, sets: Sequence[Dataset]) -> None:
@@ -203,19 +160,19 @@ def _check(numbers: Sequence[int], form: str, sets: Sequence[Dataset]) -> None:
 # One function for each figure: draws it, and returns what it shows
 
 
-def _frames(given: _Given, path: Path) -> str:
+def _frames(given: Given, path: Path) -> str:
     frame_figures.draw_frames(given.ds, path)
     frames = frame_figures.two_frames(given.ds)
     return f"{' and '.join(frame.id for frame in frames)} with cells of each"
 
 
-def _wbc_curves(given: _Given, path: Path) -> str:
-    (run,) = given.need(_WBC)
+def _wbc_curves(given: Given, path: Path) -> str:
+    (run,) = given.need(WBC)
     return _curves(given, run, [given.ds, *given.beside], path, iou="mean")
 
 
-def _two_stages(given: _Given, path: Path) -> str:
-    detector, classifier = given.need(_WBC, _CLASSIFIER, beside=True)
+def _two_stages(given: Given, path: Path) -> str:
+    detector, classifier = given.need(WBC, CLASSIFIER, beside=True)
     return _confusion(
         lambda ds: baselines.evaluate_two_stage(detector, classifier, ds, **given.options),
         given.beside,
@@ -224,46 +181,46 @@ def _two_stages(given: _Given, path: Path) -> str:
     )
 
 
-def _side_by_side(given: _Given, path: Path) -> str:
+def _side_by_side(given: Given, path: Path) -> str:
     given.need(beside=True)
     sets = [given.ds, *given.beside]
     crop_figures.draw_side_by_side(sets, path)
-    return f"cells of {_listed([ds.name for ds in sets])}"
+    return f"cells of {listed([ds.name for ds in sets])}"
 
 
-def _guide(given: _Given, path: Path) -> str:
+def _guide(given: Given, path: Path) -> str:
     crop_figures.draw_guide(given.ds, path)
     return "cells of each class and its criteria"
 
 
-def _counts(given: _Given, path: Path) -> str:
+def _counts(given: Given, path: Path) -> str:
     count_figures.draw_counts(given.ds, path)
     return f"cells of each class{' by part' if given.ds.split else ''}"
 
 
-def _detector_training(given: _Given, path: Path) -> str:
-    (run,) = given.need(_ONE_STAGE)
+def _detector_training(given: Given, path: Path) -> str:
+    (run,) = given.need(ONE_STAGE)
     return _training(run, path)
 
 
-def _one_stage_curves(given: _Given, path: Path) -> str:
-    (run,) = given.need(_ONE_STAGE)
+def _one_stage_curves(given: Given, path: Path) -> str:
+    (run,) = given.need(ONE_STAGE)
     return _curves(given, run, [given.ds], path, iou="0.5")
 
 
-def _classifier_training(given: _Given, path: Path) -> str:
-    (run,) = given.need(_CLASSIFIER)
+def _classifier_training(given: Given, path: Path) -> str:
+    (run,) = given.need(CLASSIFIER)
     return _training(run, path)
 
 
-def _one_stage_confusion(given: _Given, path: Path) -> str:
-    (run,) = given.need(_ONE_STAGE, beside=True)
+def _one_stage_confusion(given: Given, path: Path) -> str:
+    (run,) = given.need(ONE_STAGE, beside=True)
     return _confusion(
         lambda ds: baselines.evaluate(run, ds, **given.options), given.beside, run.folder.name, path
     )
 
 
-_FIGURES: Mapping[int, Callable[[_Given, Path], str]] = {
+_FIGURES: Mapping[int, Callable[[Given, Path], str]] = {
     1: _frames,
     2: _wbc_curves,
     3: _two_stages,
@@ -287,18 +244,18 @@ def _training(run: Run, path: Path) -> str:
     return f"training of {run.folder.name}"
 
 
-def _curves(given: _Given, run: Run, sets: Sequence[Dataset], path: Path, *, iou: str) -> str:
+def _curves(given: Given, run: Run, sets: Sequence[Dataset], path: Path, *, iou: str) -> str:
     refused: list[str] = []
     scored = list(_scored(lambda ds: baselines.evaluate(run, ds, **given.options), sets, refused))
     if not scored:
-        raise _NotDrawnError("; ".join(refused))
+        raise NotDrawnError("; ".join(refused))
     panels: dict[str, DetectionScores] = {}
     for name, scores in scored:
         title = drawing.wrapped(name, 2.4, 9, most=2)
         panels[title + " " * sum(each.rstrip(" ") == title for each in panels)] = scores
     figures.draw_curves(panels, path, iou=iou)
     return _shown(
-        f"precision over recall of {run.folder.name} on {_listed([name for name, _ in scored])}", refused
+        f"precision over recall of {run.folder.name} on {listed([name for name, _ in scored])}", refused
     )
 
 
@@ -309,7 +266,7 @@ def _confusion(
     refused: list[str] = []
     name, scores = next(_scored(score, sets, refused), ("", None))
     if scores is None:
-        raise _NotDrawnError("; ".join(refused))
+        raise NotDrawnError("; ".join(refused))
     titles = (f"{model} on {name}", f"score {scores.threshold:g}, IoU {scores.iou:g}")
     title = "\n".join(drawing.wrapped(line, 4, 9, most=2) for line in titles)
     figures.draw_detection_confusion(scores, path, title=title)
@@ -335,12 +292,6 @@ def _scored(
 
 def _shown(what: str, refused: Sequence[str]) -> str:
     return "; ".join([what, *(f"not on another: {reason}" for reason in refused)])
-
-
-def _listed(names: Sequence[str]) -> str:
-    """Several names as one phrase."""
-    *others, last = names
-    return f"{', '.join(others)} and {last}" if others else last
 
 
 def _sentence(error: Exception) -> str:

@@ -201,6 +201,12 @@ def test_runs_that_have_not_finished_are_passed_over(
     assert report.notes[1:] == (f"Figure 7: not drawn: {needs}", f"Figure 8: not drawn: {needs}")
     report = draw_figures(ds, [late, runs["detection"]], tmp_path / "out", numbers=[7])
     assert report.notes == ("Figure 7: training of detection: figure-7.png",)
+    second = run_of(tmp_path / "second", "detection")
+    report = draw_figures(ds, [late, runs["detection"], second, runs["wbc"]], tmp_path / "out", numbers=[7])
+    assert report.notes == (
+        "Figure 7: training of detection: figure-7.png",
+        "no figure needed second and wbc: of several runs of a kind, the first that has finished is drawn",
+    )
     (runs["classification"].folder / "logs" / "metrics.csv").unlink()
     report = draw_figures(ds, [runs["classification"]], tmp_path / "out", numbers=[6, 9])
     assert "no log to draw" in report.notes[1]
