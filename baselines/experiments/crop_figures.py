@@ -139,7 +139,13 @@ def draw_guide(ds: Dataset, path: str | Path) -> Figure:
     ds, labels = _with_files(ds), ds.taxonomy.labels
     if not any(map(criteria.of_label, labels)):
         raise UnfitForTask(
-            [Problem(ds.name, "has none of the classes that have criteria", "read it with the nine classes")]
+            [
+                Problem(
+                    ds.name,
+                    "has none of the classes that have criteria",
+                    "read the data into the nine classes",
+                )
+            ]
         )
     beside = _OF_EACH * (_CROP + _GAP) + _BETWEEN
     texts = {label: _described(label, WIDTH - beside) for label in labels}

@@ -250,7 +250,7 @@ def test_classes_without_criteria(ds: Dataset, tmp_path: Path) -> None:
     figure = crop_figures.draw_guide(mixed, tmp_path / "a.png")
     assert "no criteria are known for this class" in [text.get_text() for text in texts(figure)]
     blood = Taxonomy("blood", ("WBC",))
-    wrong = r"^sample: has none of the classes that have criteria; read it with the nine classes$"
+    wrong = r"^sample: has none of the classes that have criteria; read the data into the nine classes$"
     with pytest.raises(UnfitForTask, match=wrong):
         crop_figures.draw_guide(ds.relabel(dict.fromkeys(NINE.labels, "WBC"), blood), tmp_path / "b.png")
     assert not (tmp_path / "b.png").exists()

@@ -165,6 +165,22 @@ def test_tags_never_hide_most_of_a_cell(size: tuple[int, int]) -> None:
         assert hidden[y1:y2, x1:x2].mean() < 0.6
 
 
+def test_a_tag_goes_beside_the_middle_where_all_corners_are_taken() -> None:
+    small = [
+        (105, 88, 111, 94),
+        (105, 136, 111, 142),
+        (86, 112, 92, 118),
+        (146, 100, 150, 105),
+        (146, 125, 150, 130),
+    ]
+    neighbours = [Drawn(sides, "", "Other") for sides in small]
+    untagged = drawn_on(white(400, 300), [Drawn((100, 100, 140, 130), "", "Monocyte"), *neighbours])
+    drawn = drawn_on(white(400, 300), [Drawn((100, 100, 140, 130), "Monocyte", "Monocyte"), *neighbours])
+    rows, columns = (drawn != untagged).any(-1).nonzero()
+    assert columns.min() >= 139
+    assert (rows.min() + rows.max()) / 2 == pytest.approx(114.5, abs=1.5)
+
+
 def test_a_tag_never_hides_its_own_cell_even_in_the_smallest_frame() -> None:
     drawn = drawn_on(white(40, 24), [Drawn((0, 0, 40, 24), "Lymphoblast", "Other")])
     assert (drawn[2:22, 2:38] == 255).all(-1).mean() > 0.4
