@@ -42,7 +42,7 @@ SHOTS = {
     "findings": Shot("#findings", (1000, 940)),
     "phone": Shot("#classes/Eosinophil", PHONE, dark=True),
 }
-MODEL_SHOTS = {"confusion": Shot("#confusion/Eosinophil/Neutrophil", (1000, 1000))}
+MODEL_SHOTS = {"confusion": Shot("#confusion/Eosinophil/Neutrophil", (1000, 1170))}
 
 
 def main() -> None:
@@ -62,7 +62,7 @@ def main() -> None:
         for page, shots in ((data, SHOTS), (model, MODEL_SHOTS)):
             for name, shot in shots.items():
                 file = OUT / f"{name}.jpg"
-                taken(browser, page, shot).save(file, quality=80, optimize=True)
+                taken(browser, page, shot).save(file, quality=75, optimize=True)
                 print(f"{file}: {file.stat().st_size // 1000} kB")  # noqa: T201
 
 
