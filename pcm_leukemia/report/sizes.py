@@ -58,7 +58,7 @@ def _units(ds: Dataset, units: Sequence[Unit], source_of: Mapping[ImageId, str])
             "images": len(unit.background),
             "background": _colour(unit.mean("background")),
             "nuclei": _colour(unit.mean("nuclei")),
-            "unlike": unlike.get(number),
+            "unlike": unlike.get(number, {}),
         }
         for number, unit in enumerate(units)
         if unit.background

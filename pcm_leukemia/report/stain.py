@@ -78,9 +78,9 @@ class Colour(NamedTuple):
 
 
 class Outlier(NamedTuple):
-    """The number of a unit that is furthest from the median of its source, in robust standard deviations."""
+    """L*, a* or b*, whichever is furthest from the median of the source, and its distance in robust standard deviations."""
 
-    number: str
+    axis: str
     deviations: float
 
 
@@ -223,16 +223,16 @@ def _measure(unit: Unit, image: Image, cells: Iterable[Cell], pixels: Pixels) ->
         unit.nuclei[image.id] = colour
 
 
-def outliers(units: Sequence[Unit], sources: Mapping[ImageId, str]) -> dict[int, Outlier]:
+def outliers(units: Sequence[Unit], sources: Mapping[ImageId, str]) -> dict[int, dict[Where, Outlier]]:
     """The units whose background or nuclei are unlike those of their source, by number; see `UNLIKE` for the rule.
 
-    L*, a* and b* of the background and of the nuclei are judged one by one; the largest distance counts. `sources` says
-    where each image comes from; if it is empty, all units are compared with each other.
+    L*, a* and b* are judged one by one, and the largest distance counts. `sources` says where each image comes from; if
+    it is empty, all units are compared with each other.
     """
     by_source: dict[str, list[int]] = defaultdict(list)
     for number, unit in enumerate(units):
         by_source[sources.get(unit.images[0].id, "")].append(number)
-    found: dict[int, Outlier] = {}
+    found: dict[int, dict[Where, Outlier]] = defaultdict(dict)
     for numbers, where in product(by_source.values(), get_args(Where)):
         there = [(number, colour) for number in numbers if (colour := units[number].mean(where))]
         if len(there) < FEWEST:
@@ -240,10 +240,9 @@ def outliers(units: Sequence[Unit], sources: Mapping[ImageId, str]) -> dict[int,
         off = _deviations(np.array([colour.lab for _, colour in there]))
         for (number, _), row in zip(there, off, strict=True):
             most = int(row.argmax())
-            worst = found[number].deviations if number in found else UNLIKE
-            if row[most] > worst:
-                found[number] = Outlier(f"{('L*', 'a*', 'b*')[most]} of the {where}", float(row[most]))
-    return found
+            if row[most] > UNLIKE:
+                found[number][where] = Outlier(("L*", "a*", "b*")[most], float(row[most]))
+    return dict(found)
 
 
 def _deviations(values: Floats) -> Floats:

@@ -107,14 +107,20 @@ def test_sizes_of_images_are_counted(chromium: Opened, tmp_path: Path) -> None:
 
 
 def test_the_patient_with_another_stain_is_the_outlier(chromium: Opened, tmp_path: Path) -> None:
-    looks = {f"P{number:02}": (PINK, NUCLEUS) for number in range(10)} | {"P07": (PINK, FADED)}
+    looks = {f"P{number:02}": (PINK, NUCLEUS) for number in range(10)}
+    looks |= {"P07": (PINK, FADED), "P08": ((200, 214, 240), FADED)}
     path = report.write(drawn(tmp_path / "images", looks), tmp_path / "page.html")
     with chromium.page(path, "#sizes") as page:
-        [odd] = rows(page, "Unlike the others")
-        assert odd[0] == "P07"
-        assert "of the nuclei" in odd[1]
-        assert page.locator(".half .dot").count() == 20
-        assert page.locator(".half .ring").count() == 1
+        odd = {row[0]: row[1] for row in rows(page, "Unlike the others")}
+        assert odd.keys() == {"P07", "P08"}
+        assert "of the nuclei by" in odd["P07"]
+        assert "of the background" not in odd["P07"]
+        assert "of the nuclei by" in odd["P08"]
+        assert "of the background by" in odd["P08"]
+        background, nuclei = page.locator(".half").all()
+        assert background.locator(".dot").count() == nuclei.locator(".dot").count() == 10
+        assert background.locator(".ring").count() == 1
+        assert nuclei.locator(".ring").count() == 2
         assert page.locator(".legend").count() == 0
         assert page.get_by_text("20 of 20 images were measured").is_visible()
         page.get_by_role("region", name="Unlike the others").get_by_role("link", name="P07").click()
@@ -173,9 +179,10 @@ def test_outliers_are_those_of_the_modified_z_score() -> None:
     found = stain.outliers(units, {})
     assert sorted(found) == np.flatnonzero(score.max(axis=1) > 3.5).tolist()
     assert {3, 11} <= found.keys()
-    for number, outlier in found.items():
-        assert outlier.deviations == pytest.approx(score[number].max(), rel=1e-3)
-        assert outlier.number == "a* of the background"
+    for number, unlike in found.items():
+        axis, deviations = unlike["background"]
+        assert deviations == pytest.approx(score[number].max(), rel=1e-3)
+        assert axis == ("L*", "a*", "b*")[int(score[number].argmax())]
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,11 @@ view("patients", "Patients", (root, chosen, more) => {
   const [order, label] = orderOf(more);
   const counts = tallyOf(chosen.cells, data.classes.length, (cell) => cells.class[cell]);
   if (!data.patients.some((patient) => !patient.unknown)) {
-    root.append(note("No image has a patient, so no split can keep patients apart. Give patients at import: pcm-leukemia import DATA --patients PATTERN, --patients-csv, --patients-tag or --patients-attribute."));
+    const options = ["--patients", "--patients-csv", "--patients-tag", "--patients-attribute"].map((option) => h("code", { class: "named" }, option));
+    root.append(note("No image has a patient, so no split can keep patients apart. Give patients to ", h("code", {}, "pcm-leukemia import"), " by ", options[0], ", ", options[1], ", ", options[2], " or ", options[3], "."));
   }
   if (!strips.length) return root.append(quiet("No image is left by the filters."));
-  root.append(...sortButtons(order, label, counts));
+  root.append(...sortButtons(order, label, counts, known.length > 1));
   known.sort(ORDERS[order](label));
   const shown = known.slice(0, MOST_PATIENTS);
   const columns = [{ title: "mix of classes", words: true }, ...(order === "class" ? [data.classes[label].name] : []), "images", "cells", { title: "part", words: true }, { title: "diagnosis", words: true }];
@@ -70,16 +71,16 @@ function orderOf([order, name]) {
 }
 
 /** Buttons for the order; those of the classes are the legend of the bars, with counts. */
-function sortButtons(order, label, counts) {
+function sortButtons(order, label, counts, several) {
   const button = (id, pressed, more, ...name) => h("button", { type: "button", id, "aria-pressed": String(pressed), onclick: () => go({ view: "patients", more }) }, name);
   const plain = ["id", "images", "cells", ...(data.parts.length > 1 ? ["part"] : []), ...(data.diagnoses.length > 1 ? ["diagnosis"] : [])];
   const classes = data.classes.map((each, place) =>
     button(`sort-class-${place}`, place === label, ["class", each.name], swatch(each.colour), h("span", { class: "cut" }, each.name), " ", h("span", { class: "quiet" }, number(counts[place]))),
   );
   return [
-    h("div", { class: "orders", role: "group", "aria-label": "Sort by" }, h("span", { "aria-hidden": "true" }, "Sort by "), plain.map((name) => button(`sort-${name}`, name === order, [name], name))),
-    h("div", { class: "orders of-classes", role: "group", "aria-label": "Sort by the share of a class" }, h("span", { "aria-hidden": "true" }, "or share of "), classes),
-  ];
+    several && h("div", { class: "orders", role: "group", "aria-label": "Sort by" }, h("span", { "aria-hidden": "true" }, "Sort by "), plain.map((name) => button(`sort-${name}`, name === order, [name], name))),
+    h("div", { class: "orders of-classes", role: "group", "aria-label": "Sort by the share of a class" }, h("span", { "aria-hidden": "true" }, several ? "or share of " : "Share of "), classes),
+  ].filter(Boolean);
 }
 
 function stripRow(strip, label) {

@@ -3,7 +3,7 @@
 view("split", "Split", (root) => {
   const split = data.split;
   if (!split) {
-    root.append(quiet("These data have no split. Make one that keeps the images of each patient in one part: pcm-leukemia split DATA, or splits.by_patient in Python."));
+    root.append(quiet("These data have no split. Make one that keeps the images of each patient in one part: ", h("code", { class: "named" }, "pcm-leukemia split DATA"), ", or ", h("code", {}, "splits.by_patient"), " in Python."));
     return;
   }
   root.append(quiet(`The split is called “${split.name}”. This view shows all of it: filters do not change the numbers.`));

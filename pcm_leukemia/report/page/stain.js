@@ -53,7 +53,7 @@ function stainPlot(title, where, shown) {
     const around = Math.max((high - low) * 0.08, (10 - (high - low)) / 2); // ten units at least, or noise would look large
     return { low: low - around, high: high + around };
   };
-  const unlike = units.filter((unit) => isUnlike(unit, where)).sort((one, other) => other.unlike[1] - one.unlike[1]);
+  const unlike = units.filter((unit) => isUnlike(unit, where)).sort((one, other) => furthestOf(other) - furthestOf(one));
   const marks = (x, y) => {
     const placed = units.map((unit) => ({ unit, left: x(unit[where].lab[2]), top: y(unit[where].lab[0]) }));
     return [placed.map((each) => dotOf(each, where)), labelsOf(placed.filter((each) => unlike.includes(each.unit)))];
@@ -83,20 +83,29 @@ function labelsOf(dots) {
   return shown.map(({ unit, left, top }) => svg("text", { x: left + (left > 320 ? -14 : 14), y: top + 4, "text-anchor": left > 320 ? "end" : "start" }, shortName(nameOf(unit))));
 }
 
-const isUnlike = (unit, where) => Boolean(unit.unlike && unit.unlike[0].endsWith(where));
+const isUnlike = (unit, where) => where in unit.unlike;
+
+/** The largest distance from the median, in deviations; 0 if nothing is unlike the others. */
+const furthestOf = (unit) => Math.max(0, ...Object.values(unit.unlike).map(([, deviations]) => deviations));
 
 function unlikeOthers(shown) {
-  const found = shown.filter((unit) => unit.unlike).sort((one, other) => other.unlike[1] - one.unlike[1]);
+  const found = shown.filter(furthestOf).sort((one, other) => furthestOf(other) - furthestOf(one));
   if (!found.length) return [quiet("None is unlike the others.")];
   const rows = found.slice(0, MOST_UNLIKE).map((unit) => ({
     name: nameOf(unit),
     text: shortName(nameOf(unit)),
     href: unit.patient === null ? frameAddress(unit.image) : shownFacets.includes("patient") ? address({ chosen: { patient: [unit.patient] } }) : null,
-    cells: [...(data.sources.length ? [data.sources[data.sourceOf[unit.image]]] : []), `${unit.unlike[1].toFixed(1)} deviations: ${unit.unlike[0]}`, coloured(unit.background), coloured(unit.nuclei)],
+    cells: [...(data.sources.length ? [data.sources[data.sourceOf[unit.image]]] : []), reasonsOf(unit), coloured(unit.background), coloured(unit.nuclei)],
   }));
-  const columns = [...(data.sources.length ? [{ title: "source", words: true }] : []), { title: "furthest from the median", wide: true }, { title: "background: L*, a*, b*", words: true }, { title: "nuclei: L*, a*, b*", words: true }];
+  const columns = [...(data.sources.length ? [{ title: "source", words: true }] : []), { title: "unlike, in deviations", wide: true }, { title: "background: L*, a*, b*", words: true }, { title: "nuclei: L*, a*, b*", words: true }];
   const more = found.length - rows.length;
   return [table("Unlike the others", found.some((unit) => unit.patient === null) ? "patient or image" : "patient", columns, rows), more ? quiet(`and ${number(more)} more: filter`) : null].filter(Boolean);
+}
+
+/** "b* of the nuclei by 5.3" */
+function reasonsOf(unit) {
+  const byDistance = Object.entries(unit.unlike).sort(([, one], [, other]) => other[1] - one[1]);
+  return byDistance.map(([where, [axis, deviations]]) => `${axis} of the ${where} by ${deviations.toFixed(1)}`).join(", ");
 }
 
 function frameAddress(image) {
