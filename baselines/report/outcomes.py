@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, zip_longest
 
@@ -13,9 +13,10 @@ from pcm_leukemia.baselines.inference import Classified, Detected
 from pcm_leukemia.baselines.metrics import matching
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.report import Pictures
+from pcm_leukemia.schema import Image
 from pcm_leukemia.shapes import Box
 
-__all__ = ["NONE", "Outcome", "columns", "illustrated", "of_scored"]
+__all__ = ["NONE", "Outcome", "columns", "found_boxes", "illustrated", "of_scored", "worst_images"]
 
 NONE = -1
 """The true class, and the cell, of a spurious prediction; the predicted class of a missed cell."""
@@ -99,7 +100,7 @@ def _detected(scored: Scored, predicted: Detected) -> Iterator[Outcome]:
         before += len(cells)
 
 
-def columns(scored: Scored, outcomes: list[Outcome], pictured: Mapping[int, int]) -> dict[str, object]:
+def columns(scored: Scored, outcomes: Sequence[Outcome], pictured: Mapping[int, int]) -> dict[str, object]:
     """The outcomes as columns, with the pictures of some."""
     has_losses = isinstance(scored.predicted, Classified)
     return {
@@ -114,29 +115,47 @@ def columns(scored: Scored, outcomes: list[Outcome], pictured: Mapping[int, int]
     }
 
 
-def illustrated(outcomes: list[Outcome], pictures: Pictures) -> dict[int, int]:
+def found_boxes(outcomes: Sequence[Outcome], images: Collection[int]) -> dict[int, list[dict[str, object]]]:
+    """The predicted boxes [x, y, width, height] in some images, given by their numbers."""
+    found: dict[int, list[dict[str, object]]] = {image: [] for image in sorted(images)}
+    for number, outcome in enumerate(outcomes):
+        if outcome.box is not None and outcome.image in found:
+            x1, y1, x2, y2 = outcome.box
+            box = [round(side, 1) for side in (x1, y1, x2 - x1, y2 - y1)]
+            found[outcome.image].append({"outcome": number, "box": box})
+    return found
+
+
+def worst_images(scored: Scored, outcomes: Sequence[Outcome]) -> list[Image]:
+    """The images of the worst mistakes, of each kind in turn, each once."""
+    in_turn = (number for row in zip_longest(*_worst(outcomes)) for number in row if number is not None)
+    images = dict.fromkeys(outcomes[number].image for number in in_turn)
+    return [scored.view.images[image] for image in images]
+
+
+def illustrated(outcomes: Sequence[Outcome], pictures: Pictures) -> dict[int, int]:
     """Ask for pictures of some outcomes, given by their numbers: number -> picture.
 
     The worst mistakes of each kind come first, then the first outcomes of each square in turn.
     """
     if not pictures.possible:
         return {}
-    chosen = dict.fromkeys(chain(_worst(outcomes), _in_turn(outcomes)))
+    chosen = dict.fromkeys([*chain.from_iterable(_worst(outcomes)), *_in_turn(outcomes)])
     return {number: _picture(outcomes[number], pictures) for number in list(chosen)[:MOST]}
 
 
-def _worst(outcomes: list[Outcome]) -> Iterator[int]:
+def _worst(outcomes: Sequence[Outcome]) -> list[list[int]]:
+    """The worst mistakes of each kind."""
     wrong = [number for number, outcome in enumerate(outcomes) if not outcome.is_right]
     missed = [number for number in wrong if outcomes[number].predicted == NONE]
     spurious = [number for number in wrong if outcomes[number].true == NONE]
     confused = [number for number in wrong if NONE not in (outcomes[number].true, outcomes[number].predicted)]
     lossy = [number for number in confused if not np.isnan(outcomes[number].loss)]
     lossy.sort(key=lambda number: -outcomes[number].loss)
-    for kind in (confused, lossy, missed, spurious):
-        yield from kind[:LISTED]
+    return [kind[:LISTED] for kind in (confused, lossy, missed, spurious)]
 
 
-def _in_turn(outcomes: list[Outcome]) -> Iterator[int]:
+def _in_turn(outcomes: Sequence[Outcome]) -> Iterator[int]:
     """The first outcome of each square, then the second of each, and so on."""
     squares: dict[tuple[int, int], list[int]] = {}
     for number, outcome in enumerate(outcomes):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from pcm_leukemia import report as pages
@@ -12,6 +13,7 @@ from pcm_leukemia.baselines.run import Run
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import DataNotFound, either
 from pcm_leukemia.report import Pictures, Section, legible, script, style
+from pcm_leukemia.schema import Image
 
 __all__ = ["write_report", "write_scored"]
 
@@ -82,13 +84,15 @@ def write_scored(
     pictures = Pictures(view)
     became = outcomes.of_scored(found)
     pictured = outcomes.illustrated(became, pictures)
+    frames = pages.frames_to_show(pictures, outcomes.worst_images(found, became))
     sections = [
         Section(script("scores", _HERE), {"scores": scores.of_evaluation(evaluation)}, style("run", _HERE)),
         Section(script("outcomes", _HERE), {"outcomes": outcomes.columns(found, became, pictured)}),
         Section(script("confusion", _HERE), {"run": _of_run(found)}),
         Section(script("curves", _HERE), {"curves": curves.of_run(evaluation, logs_of(run))}),
         Section(script("mistakes", _HERE)),
-        *pages.data_sections(view, pictures),
+        *([_of_frames(found, became, frames)] if evaluation.detection else []),
+        *pages.data_sections(view, pictures, frames, "those with the worst mistakes first"),
     ]
     title = f"{run.resolve().name} on {view.name}, part {evaluation.part}"
     return pages.write_sections(
@@ -99,6 +103,13 @@ def write_scored(
 def _of_run(found: Scored) -> dict[str, object]:
     detection = found.evaluation.detection
     return {} if detection is None else {"threshold": detection.threshold, "iou": detection.iou}
+
+
+def _of_frames(found: Scored, became: Sequence[outcomes.Outcome], frames: Sequence[Image]) -> Section:
+    """What a detector found in the frames."""
+    numbers = {image.id: number for number, image in enumerate(found.view.images)}
+    boxes = outcomes.found_boxes(became, [numbers[image.id] for image in frames])
+    return Section(script("found", _HERE), {"found": boxes})
 
 
 def _own_data(run: Run) -> Dataset:

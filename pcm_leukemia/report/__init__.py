@@ -5,8 +5,19 @@
 
 from __future__ import annotations
 
+from pcm_leukemia.report.frames import to_show as frames_to_show
 from pcm_leukemia.report.pictures import Pictures
 from pcm_leukemia.report.sections import Section, legible, script, style
 from pcm_leukemia.report.writer import data_sections, write, write_sections
 
-__all__ = ["Pictures", "Section", "data_sections", "legible", "script", "style", "write", "write_sections"]
+__all__ = [
+    "Pictures",
+    "Section",
+    "data_sections",
+    "frames_to_show",
+    "legible",
+    "script",
+    "style",
+    "write",
+    "write_sections",
+]

@@ -24,6 +24,7 @@ from pcm_leukemia.report import classes, findings, frames, sizes, split
 from pcm_leukemia.report.columns import columns
 from pcm_leukemia.report.pictures import Pictures
 from pcm_leukemia.report.sections import Section, legible, script, style
+from pcm_leukemia.schema import Image
 
 __all__ = ["data_sections", "write", "write_sections"]
 
@@ -81,13 +82,15 @@ def write(
     return write_sections(ds, out, sections, pictures, checked=checked, workers=workers, progress=progress)
 
 
-def data_sections(ds: Dataset, pictures: Pictures) -> list[Section]:
-    """The views that show images and cells, which the page of a run has, too."""
+def data_sections(
+    ds: Dataset, pictures: Pictures, shown: Sequence[Image] | None = None, shown_are: str = ""
+) -> list[Section]:
+    """The views that show images and cells, which the page of a run has, too; see `frames.section`."""
     return [
         Section(script("counts")),
         Section(script("patients")),
         classes.section(ds, pictures),
-        frames.section(ds, pictures),
+        frames.section(ds, pictures, shown, shown_are),
         sizes.section(ds, pictures),
     ]
 

@@ -271,6 +271,28 @@ def test_the_worst_mistakes_of_a_detector_come_first_by_kind(
     assert areas == sorted(areas, reverse=True)
 
 
+def test_frames_show_what_was_found_and_the_worst_mistakes_lead_to_them(
+    chromium: Opened, page_of_detector: Path, detector: Scored
+) -> None:
+    predicted = detector.predicted
+    assert isinstance(predicted, Detected)
+    with chromium.page(page_of_detector, "#mistakes/wrong-class") as page:
+        page.locator("figure.outcome a").first.click()
+        expect(page.get_by_role("heading", name="Frames")).to_be_visible()
+        image = page.locator("#frame-choice option:checked").inner_text()
+        (number,) = (n for n, each in enumerate(detector.view.images) if each.id == image)
+        found = predicted.found[detector.view.images[number].id]
+        kept = int((found.scores >= 0.5).sum())
+        expect(page.locator(".outline.found")).to_have_count(kept)
+        expect(page.locator(".outline.marked")).to_have_count(1)
+        table = page.get_by_role("table", name=re.compile("^Found boxes"))
+        assert table.locator("tbody tr").count() == kept
+        page.locator("#frame-found").uncheck()
+        expect(page.locator(".outline.found")).to_have_count(0)
+        page.locator("#frame-found").check()
+        assert violations(page) == []
+
+
 def test_the_scores_are_those_of_the_evaluation(
     chromium: Opened, page_of_classifier: Path, classifier: Scored, page_of_detector: Path, detector: Scored
 ) -> None:

@@ -80,7 +80,7 @@ function precisionRecallCurves(root, curves) {
   root.append(h("div", { class: "panels" }, panels));
   const steps = [0, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100];
   for (const [key, title] of [["at50", "precision at IoU 0.5, %"], ["mean", "mean precision over IoU 0.50 to 0.95, %"]]) {
-    const rows = classes.map((each) => ({ ...data.classes[each.class], cells: steps.map((step) => share(each[key][step])) }));
+    const rows = classes.map((each) => ({ name: data.classes[each.class].name, colour: data.classes[each.class].colour, cells: steps.map((step) => share(each[key][step])) }));
     root.append(inTable(title, "class", steps.map((step) => `recall ${step} %`), rows));
   }
 }

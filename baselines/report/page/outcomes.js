@@ -35,8 +35,9 @@ function outcomeTile(row) {
   const name = outcomeName(row);
   const shown = pictureOf.has(row) ? picture(pictureOf.get(row), name, { class: "crop" }) : h("span", { class: "unread", role: "img", "aria-label": `${name}: not among the pictures` }, "no picture");
   const image = outcomes.image[row];
-  const frame = data.frames?.some((each) => each.image === image);
-  const whole = frame ? h("a", { href: address({ view: "frames", more: [images.id[image]] }) }, shown) : shown;
+  const cell = outcomes.cell[row];
+  const inFrame = { view: "frames", more: [images.id[image], ...(cell === NONE ? [] : [String(cells.id[cell])])] };
+  const whole = framed.has(image) ? link(inFrame, shown) : shown;
   const score = outcomes.score[row] === null ? null : h("span", { class: "quiet" }, outcomes.score[row].toFixed(2));
   const lines = [
     h("div", {}, classLabel(truth, trueName(truth))),

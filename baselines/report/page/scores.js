@@ -26,7 +26,7 @@ function noteOnWhole(what) {
 view("scores", "Scores", (root) => {
   const { facts, note: said, measures, howSure, columns, byClass, more } = data.scores;
   root.append(...[noteOnWhole("These scores are"), said ? note(said) : null].filter(Boolean));
-  if (facts.length) root.append(h("ul", { class: "facts" }, facts.map((fact) => h("li", {}, fact))));
+  if (facts.length) root.append(h("ul", { class: "run-facts" }, facts.map((fact) => h("li", {}, fact))));
   root.append(measureTable("All classes", measures), quiet(howSure));
   const rows = byClass.map((each, number) => {
     const { colour } = data.classes[number];

@@ -1,7 +1,7 @@
 // Annotated frames, one at a time. #frames/IMAGE shows an image, and #frames/IMAGE/CELL marks one of its cells.
 
 /** How the frame is shown; this is not in the address, so that it stays when another frame is shown. */
-const framesShown = { boxes: true, enlarged: false };
+const framesShown = { boxes: true, found: true, enlarged: false };
 
 /** The most cells in the list below a frame; frames with more cells have no tags. */
 const MOST_CELLS = 300;
@@ -41,11 +41,12 @@ function framesBar(frames, at) {
   const jump = h("select", { id: "frame-choice", "aria-label": "Frame", onchange: () => goToFrame(frames[jump.value]) }, options);
   const toggle = (id, name, key) => h("label", {}, h("input", { type: "checkbox", id, checked: framesShown[key], onchange: (event) => ((framesShown[key] = event.target.checked), draw()) }), ` ${name}`);
   const over = [data.parts.length > 1 ? "parts" : null, knownPatients() ? "patients" : null, "classes"].filter(Boolean);
-  const drawn = data.frames.length < images.id.length ? `; the page has ${number(data.frames.length)} of ${counted(images.id.length, "image")}, drawn evenly over ${over.join(", ").replace(/, (?=[^,]*$)/, " and ")}` : "";
+  const evenly = `drawn evenly over ${over.join(", ").replace(/, (?=[^,]*$)/, " and ")}`;
+  const drawn = data.frames.length < images.id.length ? `; the page has ${number(data.frames.length)} of ${counted(images.id.length, "image")}, ${data.framesAre || evenly}` : "";
   return h(
     "div",
     {},
-    h("div", { class: "frames-bar" }, step("frame-before", -1, "← Previous"), step("frame-after", 1, "Next →"), jump, toggle("frame-boxes", "Boxes", "boxes"), toggle("frame-enlarged", "Enlarge", "enlarged")),
+    h("div", { class: "frames-bar" }, step("frame-before", -1, "← Previous"), step("frame-after", 1, "Next →"), jump, toggle("frame-boxes", "Boxes", "boxes"), data.found ? toggle("frame-found", "Found boxes", "found") : null, toggle("frame-enlarged", "Enlarge", "enlarged")),
     quiet(h("strong", {}, `${number(at + 1)} of ${number(frames.length)}`), drawn, "."),
   );
 }
@@ -71,7 +72,8 @@ function frameOf(frame, passing, marked) {
     drawn.map((each) => outlineOf(each, strong(each), String(cells.id[each.cell]) === marked)),
   );
   const tags = all.length > MOST_CELLS ? [] : tagsOf(all, strong, width, height);
-  const layers = framesShown.boxes ? [overlay, ...tags] : [];
+  const found = data.found && framesShown.found ? foundBoxes(image) : []; // by the script of a run
+  const layers = [...(framesShown.boxes ? [overlay, ...tags] : []), ...found];
   const inside = h("div", { class: "frame", style: { "--wide": width, "--high": height } }, shown, layers);
   const region = framesShown.enlarged ? { tabindex: "0", role: "region", "aria-label": "Enlarged frame" } : {};
   return h("div", { class: framesShown.enlarged ? "frame-room enlarged" : "frame-room", id: "frame-room", ...region }, inside);
@@ -144,7 +146,7 @@ function underFrame(frame, passing, marked) {
   );
   const here = frame.boxes.map((_, place) => first[image] + place);
   const shown = here.filter((cell) => passing.has(cell));
-  if (!here.length) return [facts, quiet("The image has no cells.")];
+  if (!here.length) return [facts, quiet("The image has no cells."), data.found ? foundTable(image) : null].filter(Boolean);
   const named = (cell) => findingsOf[image].filter((kind) => namedCells[kind].has(cell));
   const withFindings = shown.some((cell) => named(cell).length);
   const rows = shown.slice(0, MOST_CELLS).map((cell) => ({
@@ -161,6 +163,7 @@ function underFrame(frame, passing, marked) {
   const rest = here.length - shown.length;
   return [
     facts,
+    data.found ? foundTable(image) : null,
     shown.length ? table("Cells of the frame", "cell", columns, rows) : null,
     shown.length > MOST_CELLS ? quiet(`and ${number(shown.length - MOST_CELLS)} more: filter the classes`) : null,
     rest ? quiet(`${counted(rest, "cell")} of the frame ${rest === 1 ? "does not pass the filters and has a thin grey outline" : "do not pass the filters and have thin grey outlines"}.`) : null,
