@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import chain, count
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, NamedTuple
@@ -12,6 +12,7 @@ from typing import Any, Literal, NamedTuple
 from pcm_leukemia import bare_images, converters, sources
 from pcm_leukemia import images as pixels_of
 from pcm_leukemia.baselines import inference
+from pcm_leukemia.baselines.contract import Detector
 from pcm_leukemia.baselines.run import Run
 from pcm_leukemia.baselines.two_stage import OTHER, Labelled, TwoStage
 from pcm_leukemia.converters import coco, cvat
@@ -23,7 +24,18 @@ from pcm_leukemia.schema import ImageId, Taxonomy
 from pcm_leukemia.shapes import Box
 from pcm_leukemia.taxonomy import NINE, known
 
-__all__ = ["LOWEST", "Form", "Predicted", "check_out", "images_at", "of_two_stages", "predict", "write"]
+__all__ = [
+    "LOWEST",
+    "Form",
+    "Predicted",
+    "Predictor",
+    "as_cells",
+    "check_out",
+    "images_at",
+    "of_two_stages",
+    "predict",
+    "write",
+]
 
 Form = Literal["coco", "cvat", "pictures"]
 LOWEST = 0.05
@@ -103,29 +115,76 @@ def predict(
     ValueError
         If the runs are not one detector, or a detector and a classifier.
     """
-    detectors = [run for run in runs if run.baseline.kind == "detector"]
-    classifiers = [run for run in runs if run.baseline.kind == "classifier"]
-    if len(detectors) != 1 or len(classifiers) > 1:
-        raise ValueError(
-            f"predict: {len(detectors)} detectors and {len(classifiers)} classifiers; give the run of one detector, and "
-            "the run of a classifier to label its cells in a second stage"
-        )
-    options: dict[str, Any] = {"batch": batch, "workers": workers, "progress": progress}
-    if not classifiers:
-        detector = detectors[0].detector(device)
-        found = inference.detect(detector, ds, **options)
+    predictor = Predictor.of(runs, threshold=threshold, device=device)
+    return predictor.predict(ds, batch=batch, workers=workers, progress=progress), predictor.taxonomy
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """A detector, or the two-stage pipeline, that is loaded once and then predicts as often as you like.
+
+    Parameters
+    ----------
+    model
+        The detector or the pipeline.
+    threshold
+        The lowest score of a detection to keep; the pipeline has its own.
+    """
+
+    model: Detector | TwoStage
+    threshold: float = LOWEST
+
+    @classmethod
+    def of(cls, runs: Sequence[Run], *, threshold: float = LOWEST, device: str = "auto") -> Predictor:
+        """Load the model of one or two runs; see `predict`.
+
+        Raises
+        ------
+        ValueError
+            If the runs are not one detector, or a detector and a classifier.
+        """
+        detectors = [run for run in runs if run.baseline.kind == "detector"]
+        classifiers = [run for run in runs if run.baseline.kind == "classifier"]
+        if len(detectors) != 1 or len(classifiers) > 1:
+            raise ValueError(
+                f"predict: {len(detectors)} detectors and {len(classifiers)} classifiers; give the run of one detector, and "
+                "the run of a classifier to label its cells in a second stage"
+            )
+        if classifiers:
+            return cls(
+                TwoStage.of(detectors[0], classifiers[0], device=device, threshold=threshold), threshold
+            )
+        return cls(detectors[0].detector(device), threshold)
+
+    @property
+    def taxonomy(self) -> Taxonomy:
+        """The classes that are predicted."""
+        labels = self.model.labels
+        return known((*labels, OTHER) if isinstance(self.model, TwoStage) else labels)
+
+    def predict(
+        self, ds: Dataset, *, batch: int = 16, workers: int | None = None, progress: bool = False
+    ) -> dict[ImageId, list[Predicted]]:
+        """Predict the cells in every image; see `predict`.
+
+        Raises
+        ------
+        DataNotFound, CorruptFile
+            If an image has no file, or cannot be decoded.
+        """
+        options: dict[str, Any] = {"batch": batch, "workers": workers, "progress": progress}
+        if isinstance(self.model, TwoStage):
+            labelled = self.model.predict(ds, **options)
+            return {image: of_two_stages(each, self.model.labels) for image, each in labelled.items()}
+        labels = self.model.labels
         return {
             image: [
-                Predicted(detector.labels[label], Box(*map(float, box)), float(score))
+                Predicted(labels[label], Box(*map(float, box)), float(score))
                 for box, score, label in zip(*each, strict=True)
-                if score >= threshold
+                if score >= self.threshold
             ]
-            for image, each in found.items()
-        }, known(detector.labels)
-    pipeline = TwoStage.of(detectors[0], classifiers[0], device=device, threshold=threshold)
-    labelled = pipeline.predict(ds, **options)
-    cells = {image: of_two_stages(each, pipeline.labels) for image, each in labelled.items()}
-    return cells, known((*pipeline.labels, OTHER))
+            for image, each in inference.detect(self.model, ds, **options).items()
+        }
 
 
 def of_two_stages(labelled: Labelled, labels: Sequence[str]) -> list[Predicted]:
@@ -183,14 +242,30 @@ def write(
     check_out(out, form)
     bare = replace(ds, taxonomy=taxonomy, cells=(), split=None)
     if form == "cvat":
-        boxes: dict[str, list[tuple[str, Box, float]]] = {
-            image: [(one.label, one.box, one.shown_score) for one in ones]
-            for image, ones in predicted.items()
-        }
-        return cvat.write(coco.with_results(bare, boxes, threshold=threshold), out)
+        return cvat.write(as_cells(predicted, bare, threshold=threshold), out)
     if form == "coco":
         return _write_coco(predicted, bare, Path(out))
     return _write_pictures(predicted, bare, Path(out), threshold)
+
+
+def as_cells(
+    predicted: Mapping[ImageId, Sequence[Predicted]], ds: Dataset, *, threshold: float = 0.5
+) -> Dataset:
+    """Add predictions to images without cells, as cells that an expert corrects; see `converters.coco.with_results`.
+
+    Parameters
+    ----------
+    predicted
+        The cells of each image, as `predict` returns them.
+    ds
+        The images, with the classes that `predict` returns.
+    threshold
+        The lowest score that is taken; of two stages, the detector's.
+    """
+    boxes: dict[str, list[tuple[str, Box, float]]] = {
+        image: [(one.label, one.box, one.shown_score) for one in ones] for image, ones in predicted.items()
+    }
+    return coco.with_results(ds, boxes, threshold=threshold)
 
 
 def check_out(out: str | Path, form: Form) -> None:
