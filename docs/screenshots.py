@@ -25,7 +25,7 @@ from pcm_leukemia.schema import Cell
 
 OUT = Path(__file__).with_name("screenshots")
 NAMES = ("chromium", "chromium-browser", "google-chrome")
-WIDE, PHONE = (1000, 700), (390, 700)
+WIDE, PHONE = (1000, 700), (390, 860)
 
 
 class Shot(NamedTuple):
