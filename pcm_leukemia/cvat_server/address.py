@@ -37,7 +37,7 @@ def address_of(url: str) -> Address:
 
     Examples
     --------
-    >>> print(address_of("cvat.hospital.org/tasks/12/jobs/34?frame=5"))
+    >>> print(address_of("CVAT.hospital.org/tasks/12/jobs/34?frame=5"))
     https://cvat.hospital.org/jobs/34
     """
     try:
@@ -53,7 +53,7 @@ def address_of(url: str) -> Address:
     page = _PAGE.fullmatch(parts.path)
     if parts.scheme not in ("http", "https") or not host or not page:
         raise ServerError(f"{url}: is not the address of a project, a task or a job; {_EXAMPLE}")
-    return Address(f"{parts.scheme}://{parts.netloc}", cast(Kind, page[1]), int(page[2]))
+    return Address(f"{parts.scheme}://{parts.netloc.lower()}", cast(Kind, page[1]), int(page[2]))
 
 
 def save_token(server: str) -> str:

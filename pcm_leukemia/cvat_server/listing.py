@@ -48,7 +48,7 @@ def listed(document: Document, where: str) -> list[Listed]:
 def _listed(attributes: dict[str, str], where: str) -> Listed:
     name, subset = attributes.get("name", ""), attributes.get("subset", "")
     path = posixpath.join("images", subset, name)
-    if not name or leads_outside(path) or leads_outside(name) or leads_outside(subset):
+    if not name or leads_outside(name) or leads_outside(subset):
         raise ServerError(
             f'{where} image "{name}": its name is empty or leads out of the export; rename it in CVAT'
         )

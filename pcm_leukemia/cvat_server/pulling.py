@@ -48,9 +48,10 @@ _AT_ONCE = 4
 
 @dataclass(frozen=True, slots=True)
 class Pulled:
-    """What a pull has done: the number of images in `out`, and of those that came from the server in this pull.
+    """What a pull has done.
 
-    `changed` is false if there was nothing to do.
+    `images` counts the images in `out`, and `fetched` those that came from the server since the last pull. `changed` is false
+    if there was nothing to do.
     """
 
     address: str
