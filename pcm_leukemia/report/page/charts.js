@@ -8,7 +8,7 @@ function swatch(colour) {
 function picture(number, alt, attributes = {}) {
   const source = data.pictures[number];
   if (!source) return h("span", { class: "unread", role: "img", "aria-label": `${alt}: cannot be read` }, "cannot be read");
-  return h("img", { src: `data:image/jpeg;base64,${source}`, alt, loading: "lazy", ...attributes });
+  return h("img", { src: `data:image/jpeg;base64,${source}`, alt, ...attributes });
 }
 
 /** "Monocyte, P1/a.jpg cell 3" */

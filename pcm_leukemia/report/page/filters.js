@@ -19,7 +19,7 @@ function drawFilters() {
     of(chosen.cells.length, whole.cells, "cell"),
     ...(all ? [of(people, all, "patient")] : []),
   ].join(", ");
-  bar.chips.replaceChildren(...chips());
+  drawChips();
 }
 
 function makeBar() {
@@ -31,7 +31,7 @@ function makeBar() {
     made.of[name] = elements;
     return h(
       "details",
-      { class: "facet", "data-facet": name, ontoggle: closeOthers },
+      { class: "facet", "data-facet": name, ontoggle: opened, onfocusout: closeWhenLeft, onkeydown: stepThrough },
       h("summary", {}, facets[name].title, " ", elements.chosen),
       h("div", { class: "panel", role: "group", "aria-label": facets[name].title }, elements.search, elements.list, elements.more),
     );
@@ -74,11 +74,21 @@ function toggle(name, option) {
   go({ chosen: { [name]: options } });
 }
 
+/** What is chosen. The focus on one that is removed goes to the next, or else to the list that it was in. */
+function drawChips() {
+  const focused = document.activeElement;
+  const place = [...bar.chips.children].findIndex((item) => item.contains(focused));
+  bar.chips.replaceChildren(...chips());
+  if (place < 0) return;
+  const next = bar.chips.children[Math.min(place, bar.chips.children.length - 1)]?.firstChild;
+  (next || document.querySelector(`.facet[data-facet="${focused.dataset.facet || shownFacets[0]}"] summary`)).focus();
+}
+
 function chips() {
   const found = shownFacets.flatMap((name) =>
     [...state.chosen[name]].map((option) => {
       const label = facets[name].options[option].name;
-      const remove = h("button", { type: "button", onclick: () => remove.isConnected && toggle(name, option) }, `${facets[name].title}: ${label} `, h("span", { "aria-hidden": "true" }, "×"), h("span", { class: "unseen" }, " (remove)"));
+      const remove = h("button", { type: "button", "data-facet": name, onclick: () => remove.isConnected && toggle(name, option) }, `${facets[name].title}: ${label} `, h("span", { "aria-hidden": "true" }, "×"), h("span", { class: "unseen" }, " (remove)"));
       return h("li", {}, remove);
     }),
   );
@@ -86,8 +96,30 @@ function chips() {
   return found.length > 1 ? [...found, h("li", {}, h("button", { type: "button", onclick: () => go({ chosen: none }) }, "Clear all"))] : found;
 }
 
-function closeOthers(event) {
-  if (event.target.open) for (const each of document.querySelectorAll("details.facet[open]")) if (each !== event.target) each.open = false;
+/** Close the other lists, and keep the list that was opened on the screen. */
+function opened(event) {
+  const facet = event.target;
+  if (!facet.open) return;
+  for (const each of document.querySelectorAll("details.facet[open]")) if (each !== facet) each.open = false;
+  const panel = facet.querySelector(".panel");
+  panel.style.left = "";
+  const beyond = panel.getBoundingClientRect().right + 8 - document.documentElement.clientWidth;
+  if (beyond > 0) panel.style.left = `${-beyond}px`;
+}
+
+function closeWhenLeft(event) {
+  const facet = event.currentTarget;
+  if (event.relatedTarget && !facet.contains(event.relatedTarget)) facet.open = false;
+}
+
+/** The arrow keys go through the options. */
+function stepThrough(event) {
+  const by = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+  const facet = event.currentTarget;
+  if (!by || !facet.open) return;
+  const stops = [...facet.querySelectorAll("summary, input")];
+  event.preventDefault();
+  stops[Math.min(Math.max(stops.indexOf(document.activeElement) + by, 0), stops.length - 1)].focus();
 }
 
 /** Close the lists, unless what was clicked is in one; the focus goes back to its title. */

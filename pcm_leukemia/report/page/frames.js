@@ -62,7 +62,7 @@ addEventListener("keydown", (event) => {
 function frameOf(frame, passing, marked) {
   const image = frame.image;
   const width = images.width[image], height = images.height[image];
-  const shown = picture(frame.picture, `${images.id[image]} with ${counted(frame.boxes.length, "cell")}`, { loading: null });
+  const shown = picture(frame.picture, `${images.id[image]} with ${counted(frame.boxes.length, "cell")}`);
   const all = frame.boxes.map((box, place) => ({ box, outline: frame.outlines[place], cell: first[image] + place }));
   const strong = (each) => passing.has(each.cell);
   const drawn = [...all.filter((each) => !strong(each)), ...all.filter(strong)];

@@ -114,6 +114,7 @@ function address(changes = {}) {
 }
 
 function go(changes) {
+  keepScroll();
   history.pushState(null, "", address(changes));
   draw();
 }
@@ -187,22 +188,36 @@ function knownPatients() {
 let state = null;
 let chosen = null;
 
-function draw() {
+/** Draw what the address says; `scroll` is where the page was when "back" or "forward" leads to it. */
+function draw(scroll) {
   const before = state;
   state = stateOf(location.hash);
   chosen = choose(state.chosen);
   drawNavigation();
   drawFilters();
   const main = document.getElementById("main");
-  const at = document.activeElement && main.contains(document.activeElement) ? document.activeElement.id : "";
+  const focused = main.contains(document.activeElement) ? finderOf(main, document.activeElement) : null;
   main.replaceChildren(...views.filter((each) => state.view === "all" || each.name === state.view).map(sectionOf));
   const moved = before && before.view !== state.view;
-  if (moved) {
-    main.focus({ preventScroll: true });
-    scrollTo(0, 0);
-  } else if (at) (document.getElementById(at) || main).focus({ preventScroll: true });
+  if (moved) main.focus({ preventScroll: true });
+  else if (focused) (focused() || main).focus({ preventScroll: true });
+  if (scroll !== undefined || moved) scrollTo(0, scroll || 0);
   const title = state.view === "all" ? "Everything" : views.find((each) => each.name === state.view).title;
   document.title = `${title} – ${data.title}`;
+}
+
+/** How to find an element again when all is drawn anew: by its id, or else by its text. */
+function finderOf(main, element) {
+  if (element.id) return () => document.getElementById(element.id);
+  const said = (each) => each.getAttribute("aria-label") || each.textContent;
+  const like = () => [...main.querySelectorAll(element.localName)].filter((each) => said(each) === said(element));
+  const place = like().indexOf(element);
+  return () => like()[place] || like()[0];
+}
+
+/** Keep where the page is in the history, so that "back" leads there. */
+function keepScroll() {
+  history.replaceState({ scroll: scrollY }, "");
 }
 
 function sectionOf(each) {
@@ -212,19 +227,30 @@ function sectionOf(each) {
   return root;
 }
 
+/** The links to the views; they stay when the page is drawn again, and with them the focus. */
 function drawNavigation() {
+  const navigation = document.getElementById("views");
   const shown = [...views, { name: "all", title: "Everything" }];
-  const items = shown.map((each) =>
-    h("li", {}, h("a", { href: address({ view: each.name }), "aria-current": each.name === state.view ? "page" : null }, each.title)),
-  );
-  document.getElementById("views").replaceChildren(h("ul", {}, items));
+  if (!navigation.children.length) navigation.append(h("ul", {}, shown.map((each) => h("li", {}, h("a", {}, each.title)))));
+  navigation.querySelectorAll("a").forEach((each, place) => {
+    each.href = address({ view: shown[place].name });
+    if (shown[place].name === state.view) each.setAttribute("aria-current", "page");
+    else each.removeAttribute("aria-current");
+  });
 }
 
 function start() {
-  addEventListener("hashchange", draw);
+  history.scrollRestoration = "manual"; // the browser would scroll before the view is drawn
+  addEventListener("hashchange", () => draw(history.state?.scroll));
+  let soon = 0;
+  addEventListener("scroll", () => {
+    clearTimeout(soon);
+    soon = setTimeout(keepScroll, 150);
+  });
+  addEventListener("click", keepScroll, true);
   document.getElementById("skip").addEventListener("click", (event) => {
     event.preventDefault();
     document.getElementById("main").focus();
   });
-  draw();
+  draw(history.state?.scroll);
 }
