@@ -223,5 +223,5 @@ def test_everything_is_printed_and_no_table_is_cut(chromium: Opened, page_of_ds:
             .map((each) => `${each.localName} ${each.textContent.slice(0, 60)}`)"""
         )
         assert cut == []
-        printed = page.pdf(format="A4", margin=dict.fromkeys(("top", "right", "bottom", "left"), "1cm"))
+        printed = page.pdf(format="A4", margin={"top": "1cm", "right": "1cm", "bottom": "1cm", "left": "1cm"})
     assert printed.count(b"/Subtype /Image") >= pictures > 100
