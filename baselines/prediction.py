@@ -213,6 +213,7 @@ def write(
     form: Form,
     *,
     threshold: float = 0.5,
+    runs: Sequence[Run] = (),
 ) -> Report:
     """Write predictions.
 
@@ -228,9 +229,11 @@ def write(
         The classes, as `predict` returns them.
     form
         "coco": ``results.json`` with all predictions, and ``images.json`` with the images and categories that its ids
-        refer to. "cvat": a zip with images and boxes to correct. "pictures": the images with the boxes drawn.
+        refer to, and the patients of the images. "cvat": a zip with images and boxes to correct. "pictures": the images with the boxes drawn.
     threshold
         The lowest score to write for CVAT or to draw; of two stages, the detector's.
+    runs
+        The runs that predicted; for COCO, their folders are recorded.
 
     Raises
     ------
@@ -244,7 +247,7 @@ def write(
     if form == "cvat":
         return cvat.write(as_cells(predicted, bare, threshold=threshold), out)
     if form == "coco":
-        return _write_coco(predicted, bare, Path(out))
+        return _write_coco(predicted, bare, Path(out), runs)
     return _write_pictures(predicted, bare, Path(out), threshold)
 
 
@@ -286,12 +289,14 @@ def check_out(out: str | Path, form: Form) -> None:
         raise ValueError(f'form "{form}": must be coco, cvat or pictures')
 
 
-def _write_coco(predicted: Mapping[ImageId, Sequence[Predicted]], ds: Dataset, out: Path) -> Report:
+def _write_coco(
+    predicted: Mapping[ImageId, Sequence[Predicted]], ds: Dataset, out: Path, runs: Sequence[Run]
+) -> Report:
     results = [_result(image.id, one) for image in ds.images for one in predicted[image.id]]
     report = _report(_FOLDERS["coco"], out, ds, [result.label for result in results])
     with new_folder(out, report.format) as folder:
         coco.write_results(results, ds, folder)
-        report.leave_in(folder)
+        report.leave_in(folder, {"name": ds.name, "runs": [str(run.folder.resolve()) for run in runs]})
     return report
 
 

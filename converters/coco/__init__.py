@@ -1,16 +1,16 @@
-"""COCO: `read` and `write` for data sets, `read_results`, `write_results` and `with_results` for predictions."""
+"""COCO: `read` and `write` for data sets; `read_results`, `write_results`, `read_result_folder` and `with_results` for predictions."""
 
 from __future__ import annotations
 
 from pcm_leukemia.converters.coco.layout import recognises
 from pcm_leukemia.converters.coco.preannotation import with_results
 from pcm_leukemia.converters.coco.reader import read
+from pcm_leukemia.converters.coco.result_folder import read_result_folder, write_results
 from pcm_leukemia.converters.coco.results import (
     Result,
     Results,
     read_results,
     result_rows,
-    write_results,
 )
 from pcm_leukemia.converters.coco.writer import write
 
@@ -18,6 +18,7 @@ __all__ = [
     "Result",
     "Results",
     "read",
+    "read_result_folder",
     "read_results",
     "recognises",
     "result_rows",

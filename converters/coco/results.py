@@ -1,4 +1,4 @@
-"""COCO results: the predictions of a model, read, checked and written.
+"""COCO results: the predictions of a model, read, checked and made into rows; `result_folder` writes them.
 
 A row is ``{image_id, category_id, bbox, score}`` with ``bbox = [x, y, width, height]`` in pixels. Images and
 categories are numbered as `coco.write` numbers them for the same data.
@@ -6,7 +6,6 @@ categories are numbered as `coco.write` numbers them for the same data.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -20,7 +19,7 @@ from pcm_leukemia.errors import DataNotFound, InvalidExport, Problem
 from pcm_leukemia.schema import ImageId
 from pcm_leukemia.shapes import Box
 
-__all__ = ["Result", "Results", "read_results", "result_rows", "write_results"]
+__all__ = ["Result", "Results", "read_results", "result_rows"]
 
 Rows: TypeAlias = str | Path | Sequence[Mapping[str, Any]]
 """A COCO results file, or its rows."""
@@ -210,20 +209,3 @@ def result_rows(results: Iterable[Result], ds: Dataset) -> list[dict[str, Any]]:
         }
         for image, label, (x1, y1, x2, y2), score, more in results
     ]
-
-
-def write_results(results: Iterable[Result], ds: Dataset, folder: Path) -> None:
-    """Write ``results.json``, and ``images.json`` with the images and categories that its ids refer to."""
-    sizes = {image.id: (image.width, image.height) for image in ds.images}
-    images = [
-        {"id": number, "file_name": str(image), "width": sizes[image][0], "height": sizes[image][1]}
-        for image, number in image_numbers(ds).items()
-    ]
-    categories = [{"id": number, "name": label} for label, number in category_numbers(ds.taxonomy).items()]
-    contents = {
-        "results.json": result_rows(results, ds),
-        "images.json": {"images": images, "categories": categories, "annotations": []},
-    }
-    for name, content in contents.items():
-        text = json.dumps(content, ensure_ascii=False) + "\n"
-        (folder / name).write_text(text, encoding="utf-8")

@@ -30,7 +30,7 @@ from pcm_leukemia.requirements import Incomplete, require
 from pcm_leukemia.schema import IGNORE, Cell, Image, ImageId, Patient
 from pcm_leukemia.shapes import Mask, Shape, clipped, pack
 
-__all__ = ["write"]
+__all__ = ["ImageRow", "image_row", "write"]
 
 _ROWS = 20_000
 """Rows encoded at once; limits the use of memory."""
@@ -40,7 +40,9 @@ _NO_OUTLINE: object = []
 ImageFiles = Literal["none", "copy", "hardlink", "symlink"]
 
 
-class _ImageRow(msgspec.Struct, gc=False):
+class ImageRow(msgspec.Struct, gc=False):
+    """A row of ``images``; keys that would say nothing are left out."""
+
     id: int
     file_name: str
     width: int
@@ -180,7 +182,7 @@ def _write_part(
     }
     stream.write(msgspec.json.encode(head)[:-1])
     stream.write(b',\n"images":[\n')
-    _write_rows(stream, (_image_row(image, numbers[image.id], ds.patient_of(image)) for image in images))
+    _write_rows(stream, (image_row(image, numbers[image.id], ds.patient_of(image)) for image in images))
     stream.write(b'],\n"annotations":[\n')
     cells = [cell for image in images for cell in ds.cells_of(image) if cell.label != IGNORE]
     size = {image.id: (image.width, image.height) for image in images}
@@ -204,12 +206,13 @@ def _write_rows(stream: IO[bytes], rows: Iterable[msgspec.Struct]) -> None:
         first = False
 
 
-def _image_row(image: Image, number: int, patient: Patient | None) -> _ImageRow:
+def image_row(image: Image, number: int, patient: Patient | None) -> ImageRow:
+    """The row of an image, with its patient."""
     tags: list[dict[str, object]] = [
         {"label": tag.label, "attributes": tag.attributes, "source": tag.source, "group": tag.group}
         for tag in image.tags
     ]
-    return _ImageRow(
+    return ImageRow(
         number,
         image.id,
         image.width,

@@ -13,7 +13,17 @@ from typing import Annotated, TextIO
 import typer
 
 from pcm_leukemia import __version__
-from pcm_leukemia.cli import data, embeddings, experiments, models, scoring, server, showing, sources
+from pcm_leukemia.cli import (
+    data,
+    differentials,
+    embeddings,
+    experiments,
+    models,
+    scoring,
+    server,
+    showing,
+    sources,
+)
 from pcm_leukemia.cli.several import Commands
 from pcm_leukemia.errors import DataLoss, MissingPart, PcmError, UnknownPart, for_the_command_line
 
@@ -39,7 +49,7 @@ def _version(
         raise typer.Exit
 
 
-for commands in (data, server, showing, sources, models, scoring, experiments, embeddings):
+for commands in (data, server, showing, sources, models, differentials, scoring, experiments, embeddings):
     commands.add_to(app)
 
 

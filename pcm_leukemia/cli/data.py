@@ -79,7 +79,7 @@ def sample(
         ),
     ] = "home",
 ) -> None:
-    """Draw synthetic smears and write them as a CVAT project export."""
+    """Draw synthetic smears and write them as a CVAT export."""
     from pcm_leukemia import sample as drawing
 
     print(drawing.write(out, patients=patients, images=images, seed=seed, site=site, progress=True))
@@ -132,7 +132,7 @@ def split(
     ] = False,
     replace_it: Annotated[bool, typer.Option("--replace", help="Replace a split of that name.")] = False,
 ) -> None:
-    """Split a canonical folder by patient into train, val and test.
+    """Split a canonical folder by patient into train, val, test.
 
     The split is written into the folder as splits/NAME.csv.
     """

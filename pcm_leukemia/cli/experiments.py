@@ -98,7 +98,7 @@ def adapt(
     devices: Devices = 1,
     workers: Workers = None,
 ) -> None:
-    """Adapt a model to another hospital with a share of its labels.
+    """Adapt a model to another hospital with some of its labels.
 
     It is scored on the rest.
     """

@@ -169,12 +169,10 @@ def predict(
     options: dict[str, Any] = {"device": device, "batch": batch, "workers": workers, "progress": True}
     if threshold is not None:
         options["threshold"] = min(threshold, prediction.LOWEST)
-    predicted, taxonomy = prediction.predict([baselines.Run.open(run) for run in runs], ds, **options)
-    print(
-        prediction.write(
-            predicted, out, ds, taxonomy, to.value, threshold=0.5 if threshold is None else threshold
-        )
-    )
+    opened = [baselines.Run.open(run) for run in runs]
+    predicted, taxonomy = prediction.predict(opened, ds, **options)
+    shown = 0.5 if threshold is None else threshold
+    print(prediction.write(predicted, out, ds, taxonomy, to.value, threshold=shown, runs=opened))
 
 
 def _changes(pairs: list[str] | None) -> dict[str, str]:
