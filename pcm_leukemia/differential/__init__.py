@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from pcm_leukemia.differential.binomial import clopper_pearson, probability_of_at_least
 from pcm_leukemia.differential.confusion import Adjusted, Confusion, Correction
+from pcm_leukemia.differential.html_page import page
 from pcm_leukemia.differential.making import count, count_predictions
 from pcm_leukemia.differential.predictions import Limits, Predictions, is_predictions, read_predictions
 from pcm_leukemia.differential.results import (
@@ -44,6 +45,7 @@ __all__ = [
     "count",
     "count_predictions",
     "is_predictions",
+    "page",
     "probability_of_at_least",
     "read_predictions",
     "write",

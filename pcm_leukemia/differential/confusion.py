@@ -30,8 +30,7 @@ __all__ = ["Adjusted", "Confusion", "Correction"]
 Floats: TypeAlias = npt.NDArray[np.float64]
 Counts: TypeAlias = npt.NDArray[np.int64]
 
-_PRECISELY = (1e-9, 20_000)
-_IN_DRAWS = (1e-5, 500)
+_TOLERANCE, _MOST_ROUNDS = 1e-5, 1000
 """The largest change of a share at which the search ends, and its most rounds."""
 
 
@@ -145,10 +144,7 @@ class Correction:
             )
         rng = np.random.default_rng([self.seed, patient])
         posterior = rng.dirichlet(found + JEFFREYS, len(self._drawn.found))
-        return Adjusted(
-            _shares(found / found.sum(), self._rates, *_PRECISELY),
-            _shares(posterior, self._drawn, *_IN_DRAWS),
-        )
+        return Adjusted(_shares(found / found.sum(), self._rates), _shares(posterior, self._drawn))
 
     @cached_property
     def _rates(self) -> Rates:
@@ -172,15 +168,14 @@ def _rates(tables: npt.NDArray[Any]) -> Rates:
     return Rates(labelled / cells[..., None], cells / (cells + missed))
 
 
-def _shares(predicted: Floats, rates: Rates, tolerance: float, most: int) -> Floats:
+def _shares(predicted: Floats, rates: Rates) -> Floats:
     """The most likely shares of the classes, ``(..., c)``, given the shares of the predicted labels, ``(..., c + 1)``."""
     among_found = np.full(np.broadcast_shapes(predicted.shape, rates.found.shape), 1 / predicted.shape[-1])
-    for _ in range(most):
-        # the share of each true class in each predicted label, then the labels distributed by it
-        joint = among_found[..., :, None] * rates.labels
-        likely = joint / np.maximum(joint.sum(axis=-2, keepdims=True), np.finfo(float).tiny)
-        before, among_found = among_found, (likely * predicted[..., None, :]).sum(axis=-1)
-        if not among_found.size or np.abs(among_found - before).max() < tolerance:
+    for _ in range(_MOST_ROUNDS):
+        expected = (among_found[..., None, :] @ rates.labels)[..., 0, :]
+        ratio = predicted / np.maximum(expected, np.finfo(float).tiny)
+        before, among_found = among_found, among_found * (rates.labels @ ratio[..., None])[..., 0]
+        if not among_found.size or np.abs(among_found - before).max() < _TOLERANCE:
             break
     cells = (among_found / rates.found)[..., :-1]
     total = cells.sum(axis=-1, keepdims=True)

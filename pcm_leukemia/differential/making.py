@@ -168,9 +168,12 @@ def _with_sum(shares: Floats, of: list[int]) -> Floats:
 
 
 def _corrected(share: float, drawn: Floats) -> Corrected:
+    """The share with its interval, which contains it even where the prior pulls all draws to one side."""
     known = drawn[~np.isnan(drawn)]
-    low, high = np.percentile(known, (2.5, 97.5)).tolist() if known.size else (np.nan, np.nan)
-    return Corrected(float(share), low, high)
+    if not known.size or np.isnan(share):
+        return Corrected(float(share), np.nan, np.nan)
+    low, high = np.percentile(known, (2.5, 97.5)).tolist()
+    return Corrected(float(share), min(low, float(share)), max(high, float(share)))
 
 
 def _share_of_draws(drawn: Floats, share: float) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pcm_leukemia.differential import tables
-from pcm_leukemia.differential.page import page
+from pcm_leukemia.differential.html_page import page
 from pcm_leukemia.differential.results import RESEARCH, Differential
 from pcm_leukemia.differential.tallying import Reason
 from pcm_leukemia.files import Report, check_target, new_folder, write_json
