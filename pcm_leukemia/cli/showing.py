@@ -77,7 +77,7 @@ def report(
     rows: RowsOption = None,
     workers: Threads = None,
 ) -> None:
-    """Write a page that shows a data set, or a run and its mistakes."""
+    """Write a page that shows a data set, or a run's mistakes."""
     if out.suffix.lower() not in (".html", ".htm"):
         raise WrongUsage(f"{out}: the page is written as .html; give the file such an ending")
     reading = {
