@@ -37,7 +37,7 @@ function linesPlot({ x, y, lines, said, right = 130, width = plotWidth(), height
     });
     return [before(across, up), drawn, endLabels(lines, across, up, width - right, height)];
   };
-  return plot({ x, y, said, marks, width, height, right });
+  return h("div", { class: "sized" }, plot({ x, y, said, marks, width, height, right }));
 }
 
 /** The names of lines, each beside its last point; those that would overlap are moved apart. */

@@ -41,7 +41,8 @@ function outcomeTile(row) {
   const score = outcomes.score[row] === null ? null : h("span", { class: "quiet" }, outcomes.score[row].toFixed(2));
   const lines = [
     h("div", {}, classLabel(truth, trueName(truth))),
-    truth === predicted ? h("div", {}, score) : h("div", {}, "→ ", classLabel(predicted, predictedName(predicted)), " ", score),
+    truth === predicted ? null : h("div", {}, "→ ", classLabel(predicted, predictedName(predicted))),
+    score && h("div", {}, score),
   ];
   return h("figure", { class: "tile outcome", title: name }, whole, h("figcaption", {}, lines));
 }
