@@ -18,7 +18,7 @@ __all__ = ["of_evaluation"]
 Number: TypeAlias = dict[str, Any]
 """A score from 0 to 1 and its interval; `value` is None if there is no score. Or a `count`."""
 
-_FOLDERS = re.compile(r"(?<![\w:/.\\])(?:[A-Za-z]:)?[/\\]+(?:[^/\\\n]+[/\\])+")
+_FOLDERS = re.compile(r"(?<![\w:/.\\])(?:[A-Za-z]:)?[/\\]+(?:[^/\\:\n]+[/\\])+")
 
 
 def of_evaluation(evaluation: Evaluation) -> dict[str, object]:
