@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -26,6 +28,13 @@ def table(cells: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     return whole
 
 
+class Truth(NamedTuple):
+    """The shares of a patient's blood, and the cells that were sampled of it."""
+
+    blood: npt.NDArray[np.float64]
+    sampled: npt.NDArray[np.int64]
+
+
 class Simulated:
     """Patients whose shares vary, and a classifier that confuses their cells by given rates."""
 
@@ -35,8 +44,14 @@ class Simulated:
 
     def patient(self, cells: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """The true and the predicted cells of each class."""
-        truth = self.rng.multinomial(cells, self.rng.dirichlet(np.full(len(self.rates), 0.5)))
-        return truth, self._labelled(truth).sum(axis=0)
+        truth, predicted = self.patient_of(cells)
+        return truth.sampled, predicted
+
+    def patient_of(self, cells: int) -> tuple[Truth, npt.NDArray[np.int64]]:
+        """The truth about a patient, and the predicted cells of each class."""
+        blood = self.rng.dirichlet(np.full(len(self.rates), 0.5))
+        sampled = self.rng.multinomial(cells, blood)
+        return Truth(blood, sampled), self._labelled(sampled).sum(axis=0)
 
     def confusion(self, patients: int, cells: int) -> Confusion:
         """What is seen on validation patients."""
