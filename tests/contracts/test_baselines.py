@@ -176,7 +176,12 @@ def test_the_names_of_the_models_need_no_library() -> None:
 
 @pytest.mark.parametrize(
     ("asked", "library"),
-    [("module('dinobloom')", "timm"), ("yolo11m", "ultralytics"), ("evaluate", "hotcoco"), ("run", "torch")],
+    [
+        ("module('dinobloom')", "timm"),
+        ("yolo11m", "ultralytics"),
+        ("evaluate", "hotcoco"),
+        ("inference", "torch"),
+    ],
 )
 def test_a_missing_library_is_named(asked: str, library: str) -> None:
     code = "from pcm_leukemia import baselines, errors\n"
