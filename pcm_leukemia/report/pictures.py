@@ -77,11 +77,6 @@ class Pictures:
         """Ask for a whole image, without boxes; returns the number of the picture."""
         return self._ask(image.id, lambda pixels: _shrunk(pixels, FRAME, 75, FRAME_BYTES))
 
-    def add(self, picture: PIL.Image.Image, *, side: int = FRAME) -> int:
-        """Keep a picture that is drawn already; returns its number."""
-        self.encoded.append(_base64(_shrunk(np.asarray(picture.convert("RGB")), side, 75, FRAME_BYTES)))
-        return len(self.encoded) - 1
-
     def drawn(self, image: Image, draw: Callable[[Pixels], PIL.Image.Image]) -> int:
         """Ask for a picture that `draw` makes of the pixels of an image, in a thread; returns its number."""
         return self._ask(image.id, lambda pixels: _with_lines(draw(pixels)))
