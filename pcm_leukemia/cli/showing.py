@@ -27,7 +27,7 @@ from pcm_leukemia.cli.options import (
 )
 from pcm_leukemia.cli.scoring import Threshold, threshold_of
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.files import new_file
+from pcm_leukemia.files import check_file, new_file
 
 __all__ = ["add_to"]
 
@@ -80,6 +80,7 @@ def report(
     """Write a page that shows a data set, or a run's mistakes."""
     if out.suffix.lower() not in (".html", ".htm"):
         raise WrongUsage(f"{out}: the page is written as .html; give the file such an ending")
+    check_file(out)  # before the work
     reading = {
         "--split": split_name,
         "--taxonomy": taxonomy,

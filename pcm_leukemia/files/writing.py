@@ -30,6 +30,7 @@ __all__ = [
     "HEADER",
     "MARKER",
     "Report",
+    "check_file",
     "check_target",
     "check_zip",
     "counts",
@@ -217,12 +218,38 @@ def _umask() -> int:
     return mask
 
 
+def check_file(path: Path) -> None:
+    """Refuse a target that cannot become a file: a folder, or a path below a folder that does not exist.
+
+    Raises
+    ------
+    ExportError
+        If it is one.
+
+    Examples
+    --------
+    >>> check_file(Path("nowhere/page.html"))
+    Traceback (most recent call last):
+    pcm_leukemia.errors.ExportError: nowhere/page.html: the folder nowhere does not exist; make it, or name another file
+    """
+    if path.is_dir():
+        raise ExportError(f"{path}: is a folder; name a file")
+    if not path.parent.is_dir():
+        raise ExportError(f"{path}: the folder {path.parent} does not exist; make it, or name another file")
+
+
 @contextmanager
 def new_file(path: Path) -> Iterator[Path]:
     """A fresh path beside `path`; the file written there replaces `path` when the block ends without an error.
 
     The file gets the usual permissions, even from a library that writes for its owner alone.
+
+    Raises
+    ------
+    ExportError
+        If `path` cannot become a file, or the disk is full.
     """
+    check_file(path)
     work = path.with_name(f".{path.name}.writing-{os.getpid()}")
     with disk_errors(path):
         try:

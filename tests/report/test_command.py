@@ -1,0 +1,53 @@
+"""`pcm-leukemia report DATA OUT.html`: the page is written, or nothing is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from commands import Run
+
+from pcm_leukemia import checks
+
+
+def test_it_writes_the_page_of_the_data(run: Run, export: Path, tmp_path: Path) -> None:
+    out = tmp_path / "page.html"
+    done = run("report", export, out)
+    assert (done.status, done.out.strip()) == (
+        0,
+        f"{out}: {out.stat().st_size / 1e6:.1f} MB; open it in a browser",
+    )
+    assert "<title>export</title>" in out.read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "said"),
+    [
+        ("page.txt", 2, "page.txt: the page is written as .html; give the file such an ending"),
+        ("new/page.html", 1, "new does not exist; make it, or name another file"),
+        ("folder.html", 1, "folder.html: is a folder; name a file"),
+    ],
+)
+def test_a_wrong_target_is_refused_before_the_work(
+    run: Run,
+    export: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    status: int,
+    said: str,
+) -> None:
+    (tmp_path / "folder.html").mkdir()
+    worked: list[object] = []
+    monkeypatch.setattr(checks, "check", worked.append)
+    refused = run("report", export, tmp_path / name)
+    assert (refused.status, worked) == (status, [])
+    assert said in " ".join(refused.err.split())
+    assert sorted(path.name for path in tmp_path.iterdir() if path.suffix == ".html") == ["folder.html"]
+
+
+def test_options_of_runs_are_refused_for_data(run: Run, export: Path, tmp_path: Path) -> None:
+    refused = run("report", export, tmp_path / "page.html", "--part", "test")
+    assert refused.status == 2
+    assert "--part is for a run" in refused.err
+    assert not (tmp_path / "page.html").exists()
