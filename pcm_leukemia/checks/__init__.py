@@ -66,7 +66,7 @@ class Checked:
     """The findings of `check`, the most severe first, and counts of what it checked.
 
     `notes` say what was not checked, and why. `searched` are the kinds of findings that could have been found, in the
-    order of `KINDS`: without a split no leak can be, and without image files no copy.
+    order of `KINDS`: without a split no leak can be, and without image files that can be read no copy.
     """
 
     name: str
@@ -181,24 +181,29 @@ def check(
         "decoded files": decoded,
     }
     notes = tuple(_notes(ds, split, readings, pixels=pixels))
-    searched = tuple(_searched(ds, split, looked_at, paper=paper))
+    searched = tuple(_searched(ds, split, readings, paper=paper))
     return Checked(ds.name, tuple(findings), looked_at, notes, comparison, searched)
 
 
 def _searched(
-    ds: Dataset, split: Split | None, looked_at: Mapping[str, int], *, paper: bool
+    ds: Dataset, split: Split | None, readings: Sequence[FileReading], *, paper: bool
 ) -> Iterator[str]:
-    """The kinds of findings for which there was something to look at."""
+    """The kinds of findings for which there was something to look at.
+
+    What is in a file is searched only if it can be read: a list of what was not found must not promise more.
+    """
+    read = [each for each in readings if each.problem is None]
     of_split = {*get_args(splits.LeakKind), "lost-patient", "unknown-patient"}
     of_patients = {"patient-spelled-twice", "damaged-patient-id"}
-    of_files = {"unreadable", "changed-file", "identifier"}
     of_pixels = {"blank", "same-pixels", "near-duplicate", "cell-again", "image-is-cell"}
     needed = (
         (of_split, split is not None),
         (of_patients, bool(ds.patients)),
         ({"paper"}, paper),
-        (of_files, bool(looked_at["files"])),
-        (of_pixels, bool(looked_at["decoded files"])),
+        ({"unreadable"}, bool(readings)),
+        ({"identifier"}, bool(read)),
+        ({"changed-file"}, any(each.image.digest for each in read)),
+        (of_pixels, any(each.whole is not None for each in read)),
         ({"cell-twice", "unusual-box"}, bool(ds.cells)),
     )
     for kind in KINDS:
@@ -324,6 +329,12 @@ def _notes(
         yield "there are no image files: only the annotations were checked"
     elif len(readings) < len(ds.images):
         yield f"{len(ds.images) - len(readings):,} images have no file and were not checked"
+    lost = sum(each.problem is not None for each in readings)
+    if lost:
+        yield (
+            f"{lost:,} of {len(readings):,} image files cannot be read or do not fit: not everything in them was checked, "
+            "such as identifiers and copies"
+        )
     if ds.root is not None and ds.root.exists() and readings:
         files = unlisted(ds.root, [image.file for image in ds.images if image.file])
         if files:

@@ -27,6 +27,7 @@ from pcm_leukemia.cli.options import (
 )
 from pcm_leukemia.cli.scoring import Threshold, threshold_of
 from pcm_leukemia.dataset import Dataset
+from pcm_leukemia.errors import counted
 from pcm_leukemia.files import check_file, new_file
 
 __all__ = ["add_to"]
@@ -108,6 +109,9 @@ def report(
         ds = read(data)
         checked = checks.check(ds, pixels=pixels, workers=workers, progress=True)
         page = pages.write(ds, out, checked=checked, workers=workers, progress=True)
+        print(
+            f"{ds.name}: {counted(len(checked.problems), 'problem')}, {counted(len(checked.warnings), 'warning')}"
+        )
     print(f"{page}: {page.stat().st_size / 1e6:.1f} MB; open it in a browser")
 
 

@@ -13,8 +13,6 @@ from importlib import resources
 from importlib.metadata import version
 from typing import NamedTuple
 
-import jinja2
-
 from pcm_leukemia import colours
 from pcm_leukemia.differential.results import AT_LEAST, RESEARCH, Differential, PatientDifferential
 from pcm_leukemia.notebook import clipped
@@ -46,6 +44,8 @@ def page(found: Differential) -> str:
     >>> "&lt;P1&gt;" in page(count(ds)), "<P1>" in page(count(ds))
     (True, False)
     """
+    import jinja2
+
     folder = resources.files("pcm_leukemia.differential")
     style = (folder / "page.css").read_text("utf-8")
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)

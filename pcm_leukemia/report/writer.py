@@ -14,8 +14,6 @@ from importlib import resources
 from importlib.metadata import version
 from pathlib import Path
 
-import jinja2
-
 from pcm_leukemia.checks import Checked
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import counted
@@ -129,6 +127,8 @@ def write_sections(
 
 
 def _page(content: dict[str, object], sections: Sequence[Section], subtitle: str) -> str:
+    import jinja2
+
     scripts = [*(script(name) for name in _CORE), *dict.fromkeys(each.script for each in sections)]
     code = '(() => {\n"use strict";\n' + "\n".join(scripts) + "\nstart();\n})();\n"
     page = resources.files("pcm_leukemia.report") / "page"

@@ -441,6 +441,24 @@ def test_files_that_do_not_fit_and_what_they_say(tmp_path: Path, pixels: bool) -
     assert ("no image was decoded: copies were not searched for" in found.notes) == (not pixels)
 
 
+def test_what_is_in_files_that_cannot_be_read_was_not_searched(tmp_path: Path) -> None:
+    """A list of what was not found must not say that no file names a person."""
+    (tmp_path / "a.jpg").write_bytes(with_exif(1))
+    rows = [Image(ImageId(name), 60, 40, file=name, digest="0") for name in ("a.jpg", "gone.jpg")]
+    in_files = {"identifier", "changed-file", "blank", "same-pixels", "cell-again"}
+    some = checks.check(Dataset("x", NINE, tuple(rows), root=tmp_path))
+    assert {*some.searched} >= in_files
+    assert any(note.startswith("1 of 2 image files cannot be read") for note in some.notes)
+    gone = checks.check(Dataset("x", NINE, (rows[1],), root=tmp_path))
+    assert in_files.isdisjoint(gone.searched)
+    assert "unreadable" in gone.searched
+    assert any(note.startswith("1 of 1 image files cannot be read") for note in gone.notes)
+    unknown = checks.check(Dataset("x", NINE, (replace(rows[0], digest=None),), root=tmp_path))
+    assert "changed-file" not in unknown.searched
+    assert {"identifier", "same-pixels"} <= {*unknown.searched}
+    assert not any("cannot be read" in note for note in unknown.notes)
+
+
 def test_plain_images_are_told_apart_by_their_pixels_alone(tmp_path: Path) -> None:
     colours = {"a.png": (230, 210, 220), "b.png": (230, 210, 220), "c.png": (231, 210, 220)}
     for name, colour in colours.items():

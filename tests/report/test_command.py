@@ -7,15 +7,20 @@ from pathlib import Path
 import pytest
 from commands import Run
 
-from pcm_leukemia import checks
+from pcm_leukemia import checks, load_dataset
 
 
 def test_it_writes_the_page_of_the_data(run: Run, export: Path, tmp_path: Path) -> None:
     out = tmp_path / "page.html"
     done = run("report", export, out)
-    assert (done.status, done.out.strip()) == (
+    size = f"{out.stat().st_size / 1e6:.1f} MB"
+    found = checks.check(load_dataset(export, check_images=False))
+    assert (done.status, done.out.strip().splitlines()) == (
         0,
-        f"{out}: {out.stat().st_size / 1e6:.1f} MB; open it in a browser",
+        [
+            f"export: {len(found.problems)} problems, {len(found.warnings)} warnings",
+            f"{out}: {size}; open it in a browser",
+        ],
     )
     assert "<title>export</title>" in out.read_text("utf-8")
 

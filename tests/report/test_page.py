@@ -18,6 +18,7 @@ def test_axe_finds_nothing_and_no_view_runs_out_of_the_screen(
 ) -> None:
     with chromium.page(page_of_ds, size=size, dark=dark) as page:
         addresses = page.locator("nav a").evaluate_all("links => links.map(link => link.hash)")
+        assert len(addresses) == 8
         for each in addresses:
             page.goto(page_of_ds.as_uri() + each)
             assert violations(page) == [], each
@@ -55,3 +56,18 @@ def test_paper_has_the_content_and_no_controls(chromium: Opened, page_of_ds: Pat
             expect(page.locator(name).first).to_be_hidden()
         for title in page.locator("h2").all():
             expect(title).to_be_visible()
+
+
+def test_an_address_that_asks_for_what_is_not_there_says_so(chromium: Opened, page_of_ds: Path) -> None:
+    """Or the numbers of all parts would be read as those of one."""
+    for asked, absent in {
+        "#counts?part=tset&class=Monocyte": "no part tset:",
+        "#nonsense?patient=P9&diagnosis=none": "no view nonsense, no patient P9, no diagnosis none:",
+        "#counts?finding=cell-twice": "no finding cell-twice:",
+    }.items():
+        with chromium.page(page_of_ds, asked) as page:
+            expect(page.get_by_role("alert")).to_contain_text(absent)
+            page.get_by_role("link", name="Patients", exact=True).click()
+            expect(page.get_by_role("alert")).to_have_text("")
+    with chromium.page(page_of_ds, "#counts?part=test&class=Monocyte") as page:
+        expect(page.get_by_role("alert")).to_have_text("")

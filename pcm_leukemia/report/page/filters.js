@@ -19,11 +19,13 @@ function drawFilters() {
     of(chosen.cells.length, whole.cells, "cell"),
     ...(all ? [of(people, all, "patient")] : []),
   ].join(", ");
+  const { absent } = state;
+  bar.absent.replaceChildren(...(absent.length ? [note(`This page has no ${absent.join(", no ")}: that part of the address is ignored.`)] : []));
   drawChips();
 }
 
 function makeBar() {
-  const made = { of: {}, said: h("p", { class: "said", role: "status" }), chips: h("ul", { class: "chips", "aria-label": "Chosen" }) };
+  const made = { of: {}, said: h("p", { class: "said", role: "status" }), chips: h("ul", { class: "chips", "aria-label": "Chosen" }), absent: h("div", { role: "alert" }) };
   const boxes = shownFacets.map((name) => {
     const count = facets[name].options.length;
     const elements = { list: h("ul", { class: "options" }), more: h("p", { class: "quiet" }), chosen: h("span", { class: "quiet" }) };
@@ -38,7 +40,7 @@ function makeBar() {
   });
   addEventListener("click", (event) => closeUnless(event.target));
   addEventListener("keydown", (event) => event.key === "Escape" && closeUnless(null));
-  document.getElementById("filters").append(h("div", { class: "facets" }, boxes), made.chips, made.said);
+  document.getElementById("filters").append(h("div", { class: "facets" }, boxes), made.chips, made.absent, made.said);
   return made;
 }
 

@@ -74,7 +74,7 @@ const shownFacets = Object.keys(facets).filter((name) => facets[name].options.le
 
 // The address
 
-/** What an address says: the view, what follows it, and the chosen options of each facet. */
+/** What an address says: the view, what follows it, the chosen options of each facet, and what these data do not have. */
 function stateOf(hash) {
   const [path, query] = splitOnce(hash.replace(/^#/, ""), "?");
   const [name, ...more] = path.split("/").map(decoded);
@@ -85,7 +85,13 @@ function stateOf(hash) {
     const options = facets[facet].options.flatMap((option, number) => (names.has(option.name) ? [number] : []));
     chosen[facet] = new Set(options);
   }
-  return { view: views.some((each) => each.name === name) || name === "all" ? name : views[0].name, more, chosen };
+  const known = name === "all" || views.some((each) => each.name === name);
+  const absent = Object.entries(facets).flatMap(([facet, { title, options }]) => {
+    const wrong = asked.getAll(facet).filter((each) => !options.some((option) => option.name === each));
+    return wrong.map((each) => `${title.toLowerCase()} ${each}`);
+  });
+  if (name && !known) absent.unshift(`view ${name}`);
+  return { view: known ? name : views[0].name, more, chosen, absent };
 }
 
 function splitOnce(text, mark) {
