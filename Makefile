@@ -4,8 +4,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 WORKERS ?= 2
 # a file's tests run in one process, in the order of the files: what they share is made once, and what takes
-# longest comes first
-PYTEST := $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+# longest comes first; a process that died, or hung for ten minutes, ends the run
+PYTEST := $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder --max-worker-restart=0
 
 .PHONY: help demo test check untrained coverage lint wheel docs benchmarks clean
 

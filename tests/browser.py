@@ -19,9 +19,13 @@ NAMES = ("chromium", "chromium-browser", "google-chrome")
 WIDE, PHONE = (1300, 900), (390, 844)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Opened]:
-    """A browser for all tests of a process."""
+    """A browser for all tests of a file.
+
+    Not for longer: Playwright ends when its pipe closes, which a process that was forked meanwhile, such as the worker of a
+    loader, keeps open.
+    """
     path = next((found for name in NAMES if (found := shutil.which(name))), None)
     if path is None:
         pytest.skip("there is no Chromium; on Debian: apt-get install chromium")
