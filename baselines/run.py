@@ -207,9 +207,13 @@ class Run:
         LeakySplit
             If there are any: the first ones are named.
         """
-        found = [leak for learned in self.learned() for leak in splits.seen(learned, ds, str(self.folder))]
+        found = self.seen(ds)
         if found:
             raise LeakySplit([leak.problem for leak in found])
+
+    def seen(self, ds: Dataset) -> list[splits.Leak]:
+        """The images that the model has learned from, or whose patient or group it has, by the rule of `require_unseen`."""
+        return [leak for learned in self.learned() for leak in splits.seen(learned, ds, str(self.folder))]
 
 
 def is_run(folder: str | Path) -> bool:

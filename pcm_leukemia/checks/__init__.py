@@ -10,7 +10,7 @@ from typing import get_args
 from pcm_leukemia import patients, splits
 from pcm_leukemia.checks.blank import find_blank
 from pcm_leukemia.checks.boxes import annotated_twice, median_sides, unusual_boxes
-from pcm_leukemia.checks.copies import find_copies
+from pcm_leukemia.checks.copies import find_copies, same_cells
 from pcm_leukemia.checks.findings import Finding, among
 from pcm_leukemia.checks.pictures import write_pictures
 from pcm_leukemia.checks.reading import FileReading, count_featureless, read_files
@@ -31,6 +31,7 @@ __all__ = [
     "find_copies",
     "median_sides",
     "read_files",
+    "same_cells",
     "tiles_of",
     "unusual_boxes",
     "write_pictures",

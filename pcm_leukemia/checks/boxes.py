@@ -12,7 +12,7 @@ from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.schema import Cell, Split
 from pcm_leukemia.shapes import Point
 
-__all__ = ["FEWEST", "OVERLAP", "UNUSUAL", "annotated_twice", "median_sides", "unusual_boxes"]
+__all__ = ["FEWEST", "OVERLAP", "UNUSUAL", "annotated_twice", "median_sides", "overlapping", "unusual_boxes"]
 
 OVERLAP = 0.9
 """Boxes with at least this intersection over union show one cell. Touching cells stay far below it."""
@@ -40,9 +40,7 @@ def annotated_twice(ds: Dataset, split: Split | None = None) -> Iterator[Finding
     """
     for image in ds.images:
         cells = ds.cells_of(image)
-        if len(cells) < 2:
-            continue
-        for first, second, overlap in _overlapping(cells):
+        for first, second, overlap in overlapping(cells):
             same = first.label == second.label
             other = "too" if same else f'as "{second.label}"'
             yield among(
@@ -57,7 +55,10 @@ def annotated_twice(ds: Dataset, split: Split | None = None) -> Iterator[Finding
             )
 
 
-def _overlapping(cells: tuple[Cell, ...]) -> Iterator[tuple[Cell, Cell, float]]:
+def overlapping(cells: tuple[Cell, ...]) -> Iterator[tuple[Cell, Cell, float]]:
+    """Pairs of cells of one image whose boxes overlap by `OVERLAP` or more, and by how much (IoU)."""
+    if len(cells) < 2:
+        return
     x1, y1, x2, y2 = np.array([(c.box.x1, c.box.y1, c.box.x2, c.box.y2) for c in cells]).T
     width = np.minimum.outer(x2, x2) - np.maximum.outer(x1, x1)
     height = np.minimum.outer(y2, y2) - np.maximum.outer(y1, y1)

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from pcm_leukemia.checks.boxes import overlapping
 from pcm_leukemia.checks.findings import Finding, Severity, among
 from pcm_leukemia.checks.reading import FileReading, stack_of
 from pcm_leukemia.checks.similarity import Link, inverse, near, orientation_in_words
@@ -16,7 +17,7 @@ from pcm_leukemia.grouping import groups
 from pcm_leukemia.schema import Cell, Image, Split
 from pcm_leukemia.splits import separates
 
-__all__ = ["find_copies"]
+__all__ = ["find_copies", "same_cells"]
 
 SMALL = 4
 """An image with less than a quarter of the pixels of the median image may be a saved crop."""
@@ -52,6 +53,34 @@ def find_copies(
     yield from _cells_again(ds, split, again)
     reported = {frozenset[str]((one.image, other.image)) for one, other in again}
     yield from _saved_crops(ds, split, seen, reported)
+
+
+def same_cells(ds: Dataset, readings: Sequence[FileReading]) -> list[tuple[Cell, Cell]]:
+    """Pairs of annotations that show one cell, whatever their labels.
+
+    They are twice in an image, in two images that are copies of each other, or again in another image: what `find_copies`
+    and `boxes.annotated_twice` report, cell by cell.
+
+    Parameters
+    ----------
+    ds
+        The data set.
+    readings
+        Its files, as `read_files` returns them; without them, only cells that are annotated twice are found.
+
+    Examples
+    --------
+    >>> from pcm_leukemia import NINE, Box
+    >>> from pcm_leukemia.schema import ImageId
+    >>> cells = [Cell(ImageId("a.jpg"), n, label, Box(10, 10, 60, 60)) for n, label in enumerate(("Monocyte", "Other"))]
+    >>> ds = Dataset("demo", NINE, (Image(ImageId("a.jpg"), 200, 100),), tuple(cells))
+    >>> [(one.label, other.label) for one, other in same_cells(ds, [])]
+    [('Monocyte', 'Other')]
+    """
+    seen = [each for each in readings if each.whole is not None]
+    again, _ = _near_cells(ds, seen, set())
+    twice = [(one, other) for image in ds.images for one, other, _ in overlapping(ds.cells_of(image))]
+    return [*twice, *again]
 
 
 def _farthest(links: dict[tuple[int, int], Link]) -> Iterator[tuple[list[int], float]]:

@@ -14,6 +14,7 @@ import typer
 
 from pcm_leukemia import __version__
 from pcm_leukemia.cli import (
+    correcting,
     data,
     differentials,
     embeddings,
@@ -49,7 +50,18 @@ def _version(
         raise typer.Exit
 
 
-for commands in (data, server, showing, sources, models, differentials, scoring, experiments, embeddings):
+for commands in (
+    data,
+    server,
+    showing,
+    sources,
+    models,
+    differentials,
+    scoring,
+    correcting,
+    experiments,
+    embeddings,
+):
     commands.add_to(app)
 
 
