@@ -50,8 +50,8 @@ def suspects(
 ) -> None:
     """List annotations that are probably wrong.
 
-    Writes a table, and a CVAT export of the frames with suspects. An image is judged only by runs that have not learned from its patient. The folds of cross-validation judge all images of
-    train and val: train MODEL DATA OUT --folds 5, with a detector for boxes and a classifier for classes.
+    Writes a table, and a CVAT export of the frames with suspects. An image is judged only by runs that have not learned from its
+    patient. The folds of cross-validation judge all images of train and val: train MODEL DATA OUT --folds 5, with a detector for boxes and a classifier for classes.
     """
     check_target(out, "suspects")  # before the work
     ds = load_dataset(data, split_name=split_name, variant=variant)
