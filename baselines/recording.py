@@ -15,7 +15,7 @@ from pcm_leukemia import files, store
 from pcm_leukemia.baselines import machine
 from pcm_leukemia.baselines.run import BEFORE, DATA, RECORD, Run, is_run, learned_by
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.errors import ExportError
+from pcm_leukemia.errors import ExportError, WrongTarget
 
 __all__ = ["start"]
 
@@ -81,16 +81,16 @@ def _interrupted(folder: Path, asked: Mapping[str, Any]) -> dict[str, Any] | Non
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         for above in folder.absolute().parents:
             if (above / files.HEADER).is_file() or is_run(above):
-                raise ExportError(
+                raise WrongTarget(
                     f"{folder}: is inside {above}, which holds data or a run; name a folder elsewhere"
                 )
         return None
     if not is_run(folder):
-        raise ExportError(f"{folder}: is not empty and not a run; name a folder that does not exist yet")
+        raise WrongTarget(f"{folder}: is not empty and not a run; name a folder that does not exist yet")
     there = dict(Run.open(folder).record)
     if there["asked"] != msgspec.to_builtins(asked):
         differs = list(_differing(there["asked"], msgspec.to_builtins(asked)))
-        raise ExportError(
+        raise WrongTarget(
             f"{folder}: holds a run that differs in {' and '.join(differs) or 'its request'}; name another folder, or remove it"
         )
     if there["pid"] is not None and files.runs(str(there["pid"])):

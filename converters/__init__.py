@@ -13,9 +13,9 @@ from types import ModuleType
 from typing import Any, Protocol, cast
 
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.files import Report
+from pcm_leukemia.files import Report, check_target
 
-__all__ = ["Format", "Readable", "get", "names", "readable", "recognise"]
+__all__ = ["Format", "Readable", "check_out", "get", "names", "readable", "recognise"]
 
 
 class Format(Protocol):
@@ -68,6 +68,29 @@ def get(name: str) -> Format:
     if name not in names():
         raise ValueError(f'format "{name}": unknown; use one of {", ".join(names())}')
     return cast("Format", import_module(f"{__name__}.{name}"))
+
+
+def check_out(name: str, out: str | Path) -> None:
+    """Refuse a target that the writer of a format would refuse, before the work.
+
+    Raises
+    ------
+    ValueError
+        If the format is unknown.
+    WrongTarget
+        If `out` must not, or cannot, be written.
+
+    Examples
+    --------
+    >>> check_out("yolo", "demo.zip")
+    Traceback (most recent call last):
+    pcm_leukemia.errors.WrongTarget: demo.zip: would be a folder with the name of a file; leave out .zip
+    """
+    refuse = getattr(get(name), "check_out", None)
+    if refuse:
+        refuse(out)
+    else:
+        check_target(out, name)
 
 
 def readable() -> list[Readable]:

@@ -13,6 +13,7 @@
     ├── UnknownPart                 a part (or a split) that the data set does not have
     │   └── MissingPart             ... though a task needs it: images in no part, no part to train on
     ├── ExportError                 the output folder, or a label that the format cannot write
+    │   ├── WrongTarget             ... because that path must not, or cannot, be written
     │   └── DataLoss                ... because a data set there would lose images, patients or placed images
     ├── DataNotFound                a path that does not exist, or holds nothing readable
     ├── CorruptFile                 a file that exists but cannot be trusted
@@ -52,6 +53,7 @@ __all__ = [
     "UnfitForTask",
     "UnknownLabel",
     "UnknownPart",
+    "WrongTarget",
     "counted",
     "either",
     "for_the_command_line",
@@ -137,6 +139,10 @@ class MissingPart(UnknownPart):
 
 class ExportError(PcmError, OSError):
     """An output that cannot be written to the requested place or in the requested form."""
+
+
+class WrongTarget(ExportError):
+    """A path that must not, or cannot, be written: it holds something else, is read from, or is below a file."""
 
 
 class DataLoss(ExportError):

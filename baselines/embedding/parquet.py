@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.errors import CorruptFile, DataNotFound, ExportError, MissingExtra
-from pcm_leukemia.files import disk_errors, new_file, written_as
+from pcm_leukemia.errors import CorruptFile, DataNotFound, MissingExtra, WrongTarget
+from pcm_leukemia.files import check_file, new_file, written_as
 from pcm_leukemia.schema import Cell
 
 __all__ = ["About", "Embeddings", "check_out", "read", "write"]
@@ -89,21 +89,21 @@ def check_out(out: str | Path) -> Path:
 
     Raises
     ------
-    ExportError
-        If it exists, has another suffix, or is inside such a folder.
+    WrongTarget
+        If it exists, cannot be written, has another suffix, or is inside such a folder.
     MissingExtra
         If pyarrow is not installed.
     """
     _pyarrow()
     path = Path(out).absolute()
     if path.exists() or path.is_symlink():
-        raise ExportError(f"{out}: exists; name a file that does not exist yet")
+        raise WrongTarget(f"{out}: exists; name a file that does not exist yet")
     for above in path.parents:
         if written_as(above):
-            raise ExportError(f"{out}: is inside {above}, which holds a data set; name a file beside it")
+            raise WrongTarget(f"{out}: is inside {above}, which holds a data set; name a file beside it")
     if path.suffix.lower() != ".parquet":
-        raise ExportError(f"{out}: is not named .parquet; name a file such as {Path(out).stem}.parquet")
-    return path
+        raise WrongTarget(f"{out}: is not named .parquet; name a file such as {Path(out).stem}.parquet")
+    return check_file(out)
 
 
 def write(
@@ -127,15 +127,13 @@ def write(
 
     Raises
     ------
-    ExportError
+    WrongTarget
         If `out` exists or cannot be written.
     MissingExtra
         If pyarrow is not installed.
     """
     path, pa = check_out(out), _pyarrow()
     schema = _schema(pa, about)
-    with disk_errors(out):
-        path.parent.mkdir(parents=True, exist_ok=True)
     with new_file(path) as work, pa.parquet.ParquetWriter(work, schema) as writer:
         for cells, features in blocks:
             flat = pa.array(np.ascontiguousarray(features, np.float32).reshape(-1))

@@ -25,7 +25,15 @@ from pcm_leukemia.baselines.experiments.figure_needs import (
     listed,
 )
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.errors import ExportError, PcmError, Problem, UnfitForTask, either
+from pcm_leukemia.errors import (
+    CorruptFile,
+    DataNotFound,
+    ExportError,
+    PcmError,
+    Problem,
+    UnfitForTask,
+    either,
+)
 from pcm_leukemia.files import Report, new_folder
 from pcm_leukemia.requirements import require
 
@@ -88,6 +96,11 @@ def draw_figures(
     device, batch, workers, progress
         As in `evaluate`.
 
+    Returns
+    -------
+    Report
+        `notes` say what each figure shows, or needs. `problems` are figures that files are missing for, such as images.
+
     Raises
     ------
     UnfitForTask
@@ -122,6 +135,7 @@ def draw_figures(
     with new_folder(out, "paper-figures") as folder:
         said: dict[int, str] = {}
         lacking: dict[int, str] = {}
+        problems: list[Problem] = []
         for number in chosen:
             path = folder / f"figure-{number}.{form}"
             try:
@@ -130,13 +144,18 @@ def draw_figures(
                 raise
             except (NotDrawnError, PcmError, ValueError) as error:
                 lacking[number] = _sentence(error)
+                if isinstance(error, (DataNotFound, CorruptFile)):
+                    what, _, fix = lacking[number].rpartition("; ")
+                    problems.append(Problem(f"Figure {number}", f"not drawn: {what}", fix))
         if not said:
             raise UnfitForTask(
                 Problem(f"Figure {number}", "cannot be drawn", reason) for number, reason in lacking.items()
             )
         said |= {number: f"not drawn: {reason}" for number, reason in lacking.items()}
-        notes = (*(f"Figure {number}: {said[number]}" for number in chosen), *given.left_over())
-        report = Report("paper-figures", Path(out), {}, {}, {}, notes)
+        told = {problem.where for problem in problems}
+        each = ((f"Figure {number}", said[number]) for number in chosen)
+        notes = (*(f"{figure}: {what}" for figure, what in each if figure not in told), *given.left_over())
+        report = Report("paper-figures", Path(out), {}, {}, {}, notes, tuple(problems))
         made = {"runs": [run.folder.name for run in runs], "data": ds.name, "fingerprint": ds.fingerprint}
         report.leave_in(folder, {**made, "beside": [other.name for other in beside]})
     return report

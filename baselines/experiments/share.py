@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 from pcm_leukemia import files, splits
 from pcm_leukemia.baselines.run import is_run
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.errors import ExportError, Problem, UnfitForTask, counted, option
+from pcm_leukemia.errors import Problem, UnfitForTask, WrongTarget, counted, option
 from pcm_leukemia.schema import IGNORE, ImageId, Split
 from pcm_leukemia.splits import draw_keys, unit_of
 
@@ -188,7 +188,7 @@ def keep(split: Split, drawn: Dataset, folder: Path, target: Dataset) -> None:
         # earlier versions wrote "adapt" for both train and val
         same = kept if ADAPT not in before.parts else split
         if before.part_of != same.part_of:
-            raise ExportError(
+            raise WrongTarget(
                 f"{file}: holds another draw, which the run beside it has learned from; name another folder"
             )
         return

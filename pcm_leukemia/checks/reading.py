@@ -21,7 +21,7 @@ from pcm_leukemia import images
 from pcm_leukemia.checks.blank import NOT_BLANK, Blank, look_for_blank
 from pcm_leukemia.checks.similarity import COPIES, SIDE, Stack, detail, digest, thumbnail
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.errors import PcmError, Problem
+from pcm_leukemia.errors import CorruptFile, PcmError, Problem
 from pcm_leukemia.files import digest as file_digest
 from pcm_leukemia.images import Identifier, find_identifiers
 from pcm_leukemia.schema import Cell, Image
@@ -96,7 +96,10 @@ def _read_file(files: images.Files, image: Image, cells: tuple[Cell, ...], *, pi
             return FileReading(image, problem, identifiers, changed=changed and not problem)
         decoded = images.decode_as_annotated(data, image)
     except PcmError as error:
-        return FileReading(image, Problem(where, str(error), "then check again"))
+        what, _, fix = str(error).rpartition("; ")
+        if isinstance(error, CorruptFile):  # another file is not the one that was imported
+            fix += ", then import again"
+        return FileReading(image, Problem(where, what, fix))
     picture = PIL.Image.fromarray(decoded)
     whole = thumbnail(picture)
     in_boxes = tuple(thumbnail(picture, cell.box) for cell in cells)

@@ -26,7 +26,14 @@ from pcm_leukemia.cli import (
     sources,
 )
 from pcm_leukemia.cli.several import Commands
-from pcm_leukemia.errors import DataLoss, MissingPart, PcmError, UnknownPart, for_the_command_line
+from pcm_leukemia.errors import (
+    DataLoss,
+    MissingPart,
+    PcmError,
+    UnknownPart,
+    WrongTarget,
+    for_the_command_line,
+)
 
 __all__ = ["app", "main"]
 
@@ -86,7 +93,9 @@ def main() -> None:
             app(prog_name="pcm-leukemia")
     except PcmError as error:
         print(f"error: {error}", file=sys.stderr)
-        typed_wrong = isinstance(error, (DataLoss, UnknownPart)) and not isinstance(error, MissingPart)
+        typed_wrong = isinstance(error, (DataLoss, WrongTarget, UnknownPart)) and not isinstance(
+            error, MissingPart
+        )
         sys.exit(2 if typed_wrong else 1)
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -23,6 +23,7 @@ from pcm_leukemia.cli.options import (
     WrongUsage,
     load,
 )
+from pcm_leukemia.cli.targets import require_outside
 
 __all__ = ["convert"]
 
@@ -60,6 +61,8 @@ def convert(
     """Write the data set in another format."""
     if threshold is not None and predictions is None:
         raise WrongUsage("--threshold is for --predictions; leave it out")
+    converters.check_out(to.value, out)  # before the work
+    require_outside(out, data, images_root)
     ds = load(data, taxonomy, label_map, clip=clip, split_name=split_name, images_root=images_root, rows=rows)
     if predictions:
         if to.value != "cvat":

@@ -11,6 +11,7 @@ import typer
 from pcm_leukemia import baselines
 from pcm_leukemia.cli.decoding import decodes_images
 from pcm_leukemia.cli.options import AsJson, Batch, Data, Device, SplitName, Variant, Workers
+from pcm_leukemia.cli.targets import require_outside
 from pcm_leukemia.files import check_target
 from pcm_leukemia.loading import load_dataset
 
@@ -54,6 +55,7 @@ def suspects(
     patient. The folds of cross-validation judge all images of train and val: train MODEL DATA OUT --folds 5, with a detector for boxes and a classifier for classes.
     """
     check_target(out, "suspects")  # before the work
+    require_outside(out, data)
     ds = load_dataset(data, split_name=split_name, variant=variant)
     found = baselines.suspects.find(
         ds,

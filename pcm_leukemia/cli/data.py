@@ -38,7 +38,9 @@ from pcm_leukemia.cli.options import (
     taxonomy_of,
     there,
 )
+from pcm_leukemia.cli.targets import require_outside
 from pcm_leukemia.dataset import Dataset
+from pcm_leukemia.files import check_target
 from pcm_leukemia.requirements import require
 from pcm_leukemia.sources import split_name
 
@@ -205,6 +207,9 @@ def check(
     """Look for leaks, copies, odd boxes and identifiers."""
     from pcm_leukemia import checks
 
+    if pictures:
+        check_target(pictures, "pairs")  # before the work
+        require_outside(pictures, data, images_root)
     ds = load(
         data,
         taxonomy,

@@ -31,6 +31,7 @@ from pcm_leukemia.cli.options import (
     same_patients_of,
     there,
 )
+from pcm_leukemia.cli.targets import require_outside
 from pcm_leukemia.differential import Differential, Limits, Predictions
 
 __all__ = ["add_to"]
@@ -103,6 +104,7 @@ def differential(
     20 % is given. This is research software, and its results are no diagnosis.
     """
     differentials.check_out(out)
+    require_outside(out, data)
     named = patients_of(patients_pattern, patients_csv, patients_tag, patients_attribute)
     same = same_patients_of(patients_same)
     if differentials.is_predictions(data):

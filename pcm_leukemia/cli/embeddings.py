@@ -11,6 +11,7 @@ import typer
 from pcm_leukemia import baselines
 from pcm_leukemia.cli.decoding import decodes_images
 from pcm_leukemia.cli.options import AsJson, Data, Device, SplitName, Tasks, Variant, Workers
+from pcm_leukemia.cli.targets import require_outside
 from pcm_leukemia.loading import load_dataset
 
 __all__ = ["add_to"]
@@ -65,6 +66,7 @@ def embed(
 ) -> None:
     """Write the features of every cell to a parquet file."""
     baselines.embedding.check_out(out)
+    require_outside(out, data)
     print(
         baselines.embed(
             baselines.Run.open(model) if baselines.is_run(model) else model,

@@ -31,7 +31,9 @@ from pcm_leukemia.cli.options import (
     there,
 )
 from pcm_leukemia.cli.resuming import says_what_was_trained
+from pcm_leukemia.cli.targets import require_outside
 from pcm_leukemia.dataset import Dataset
+from pcm_leukemia.files import check_folder
 from pcm_leukemia.loading import load_dataset
 
 __all__ = ["add_to"]
@@ -110,6 +112,8 @@ def adapt(
         raise WrongUsage(
             "--target-share does not apply to --target-only, which trains on the target alone; leave it out"
         )
+    check_folder(out)  # before the work
+    require_outside(out, target, source)
     with says_what_was_trained(out, "*/run", quiet=as_json):
         found = baselines.adapt_over(
             baselines.Run.open(run),
@@ -153,6 +157,8 @@ def cross(
 
     The scores are over the classes that a model and a data set share.
     """
+    check_folder(out)  # before the work
+    require_outside(out, *targets)
     loaded: dict[str, Dataset] = {}
     for target in targets:
         ds = load_dataset(target)
@@ -203,6 +209,8 @@ def reproduce(
         raise WrongUsage("--variant is for --lmu; leave it out")
     if seeds is not None and tables and 7 not in tables:
         raise WrongUsage("--seeds is for Table 7; leave it out")
+    check_folder(out)  # before the work
+    require_outside(out, data, all_idb1, lmu)
     targets = {
         **({"ALL-IDB1": load_dataset(all_idb1)} if all_idb1 else {}),
         **({"LMU": load_dataset(lmu, variant=variant)} if lmu else {}),

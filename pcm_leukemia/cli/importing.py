@@ -32,7 +32,7 @@ from pcm_leukemia.cli.options import (
 )
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import counted
-from pcm_leukemia.files import count_unlisted, unlisted
+from pcm_leukemia.files import CANONICAL, check_target, count_unlisted, unlisted
 from pcm_leukemia.joining import update
 from pcm_leukemia.loading import load_dataset
 from pcm_leukemia.patients import Attribute, Table, Tag
@@ -86,6 +86,7 @@ def import_(
         raise WrongUsage("--update keeps what --replace gives up; give one of them")
     if update_it and not store.recognises(out):
         raise WrongUsage(f"{out}: holds no data set to update; leave out --update")
+    check_target(out, CANONICAL)  # before the work
     before = store.read(out, with_split=False) if update_it else None
     reading = {**taxonomy_of(taxonomy), "labels": labels_of(label_map), "images_root": images_root}
     if before and taxonomy is None:

@@ -28,6 +28,8 @@ from pcm_leukemia.cli.options import (
     there,
 )
 from pcm_leukemia.cli.resuming import says_what_was_trained
+from pcm_leukemia.cli.targets import require_outside
+from pcm_leukemia.files import check_folder
 from pcm_leukemia.loading import load_dataset
 
 __all__ = ["add_to"]
@@ -101,6 +103,8 @@ def train(
     """Train a reference model on the parts train and val."""
     if incomplete is not None and baselines.config.find(baseline).kind != "detector":
         raise WrongUsage(f"--incomplete does not apply to {baseline}, which is no detector; leave it out")
+    check_folder(out)  # before the work
+    require_outside(out, data)
     ds = load_dataset(data, split_name=split_name)
     options: dict[str, Any] = {
         "task": task and task.value,
@@ -164,7 +168,8 @@ def predict(
         raise WrongUsage(
             f"--threshold does not apply to --to coco, which has every prediction from score {prediction.LOWEST:g}; leave it out"
         )
-    prediction.check_out(out, to.value)
+    prediction.check_out(out, to.value)  # before the work
+    require_outside(out, images)
     ds = prediction.images_at(images)
     options: dict[str, Any] = {"device": device, "batch": batch, "workers": workers, "progress": True}
     if threshold is not None:

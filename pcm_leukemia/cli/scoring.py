@@ -31,6 +31,7 @@ from pcm_leukemia.cli.options import (
     all_there,
     load,
 )
+from pcm_leukemia.cli.targets import require_outside
 from pcm_leukemia.files import check_target
 from pcm_leukemia.loading import load_dataset
 
@@ -83,6 +84,7 @@ def evaluate(
     opened = [baselines.Run.open(run) for run in runs]
     if figures:
         check_target(figures, "figures")  # before the work
+        require_outside(figures, data)
     ds = load_dataset(data, split_name=split_name, variant=variant)
     options: dict[str, Any] = {"device": device, "batch": batch, "workers": workers, "progress": not as_json}
     options |= threshold_of(threshold, opened)
@@ -169,9 +171,10 @@ def figures(
 ) -> None:
     """Draw the paper's figures of data and runs.
 
-    What cannot be drawn is listed with what is missing.
+    What cannot be drawn is listed with what is missing. The exit status is 1 if images are.
     """
     check_target(out, "paper-figures")  # before the work
+    require_outside(out, data, images_root, *(beside or ()))
     opened = [baselines.Run.open(run) for run in runs]
     ds = load(
         data,
@@ -182,20 +185,21 @@ def figures(
         variant=variant,
         split_name=split_name,
     )
-    print(
-        baselines.draw_figures(
-            ds,
-            opened,
-            out,
-            beside=[load_dataset(other) for other in beside or ()],
-            **({"numbers": figure} if figure else {}),
-            form=form.value,
-            device=device,
-            batch=batch,
-            workers=workers,
-            progress=True,
-        )
+    report = baselines.draw_figures(
+        ds,
+        opened,
+        out,
+        beside=[load_dataset(other) for other in beside or ()],
+        **({"numbers": figure} if figure else {}),
+        form=form.value,
+        device=device,
+        batch=batch,
+        workers=workers,
+        progress=True,
     )
+    print(report)
+    if report.problems:
+        raise typer.Exit(1)
 
 
 def threshold_of(threshold: float | None, runs: Sequence[baselines.Run]) -> dict[str, float]:

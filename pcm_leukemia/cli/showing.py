@@ -26,6 +26,7 @@ from pcm_leukemia.cli.options import (
     there,
 )
 from pcm_leukemia.cli.scoring import Threshold, threshold_of
+from pcm_leukemia.cli.targets import require_outside
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import counted
 from pcm_leukemia.files import check_file, new_file
@@ -82,6 +83,7 @@ def report(
     if out.suffix.lower() not in (".html", ".htm"):
         raise WrongUsage(f"{out}: the page is written as .html; give the file such an ending")
     check_file(out)  # before the work
+    require_outside(out, data, images_root, scored)
     reading = {
         "--split": split_name,
         "--taxonomy": taxonomy,
@@ -143,6 +145,8 @@ def show(
     kind = _KINDS.get(out.suffix.lower())
     if kind is None:
         raise WrongUsage(f"{out}: pictures are written as {', '.join(_KINDS)}; give the file such an ending")
+    check_file(out)  # before the work
+    require_outside(out, data, images_root)
     ds = load(data, taxonomy, label_map, clip=clip, images_root=images_root, rows=rows, check_images=False)
     picture = ds.show(image, cells=cells, width=width)
     with new_file(out) as work:

@@ -17,18 +17,25 @@ from pcm_leukemia.files.reading import (
     PULL,
     UNREAD_SUFFIXES,
     Files,
+    no_images,
     read_text,
 )
 from pcm_leukemia.files.roots import common_root, way_below
-from pcm_leukemia.files.unlisted import count_unlisted, first_of, is_image_file, unlisted
-from pcm_leukemia.files.writing import (
+from pcm_leukemia.files.targets import (
     CANONICAL,
     HEADER,
     MARKER,
-    Report,
     check_file,
+    check_folder,
+    check_outside,
     check_target,
     check_zip,
+    written_as,
+    zip_name,
+)
+from pcm_leukemia.files.unlisted import count_unlisted, first_of, is_image_file, unlisted
+from pcm_leukemia.files.writing import (
+    Report,
     counts,
     disk_errors,
     new_file,
@@ -38,8 +45,6 @@ from pcm_leukemia.files.writing import (
     runs,
     write_json,
     write_text,
-    written_as,
-    zip_name,
 )
 from pcm_leukemia.files.zips import open_zip
 
@@ -63,6 +68,8 @@ __all__ = [
     "Report",
     "ahead",
     "check_file",
+    "check_folder",
+    "check_outside",
     "check_target",
     "check_zip",
     "common_form",
@@ -81,6 +88,7 @@ __all__ = [
     "new_file",
     "new_folder",
     "new_zip",
+    "no_images",
     "open_container",
     "open_zip",
     "other_archive",

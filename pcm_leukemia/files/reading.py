@@ -26,6 +26,7 @@ __all__ = [
     "PULL",
     "UNREAD_SUFFIXES",
     "Files",
+    "no_images",
     "read_text",
 ]
 
@@ -94,6 +95,17 @@ def read_text(path: Path) -> str:
     return text
 
 
+def no_images(where: object) -> DataNotFound:
+    """The error for data whose images are not there; `where` is their root, or the name of data without one.
+
+    Examples
+    --------
+    >>> str(no_images("smears"))
+    'smears: the images are not there; give images_root'
+    """
+    return DataNotFound(f"{where}: the images are not there; give {option('images_root')}")
+
+
 class Files:
     """The files below a folder, or the members of a zip, by their relative POSIX paths.
 
@@ -118,9 +130,7 @@ class Files:
         if self.root.is_dir():
             return None
         if not self.root.is_file():
-            raise DataNotFound(
-                f"{self.root}: the folder or zip with the images does not exist; give {option('images_root')}"
-            )
+            raise no_images(self.root)
         return _opened(self.root)
 
     def open(self, file: str) -> IO[bytes]:

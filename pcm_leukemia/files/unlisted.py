@@ -9,7 +9,7 @@ from pcm_leukemia.errors import counted
 from pcm_leukemia.files.containers import open_container
 from pcm_leukemia.files.paths import is_hidden
 from pcm_leukemia.files.reading import IMAGE_SUFFIXES
-from pcm_leukemia.files.writing import MARKER
+from pcm_leukemia.files.targets import MARKER
 
 __all__ = ["count_unlisted", "first_of", "is_image_file", "unlisted"]
 
@@ -107,6 +107,8 @@ def _through_zip(root: Path, file: str) -> tuple[str, str]:
 
 def _unlisted(root: Path, known: set[str]) -> list[str]:
     start = "images/" if root.is_dir() and all(file.startswith("images/") for file in known) else ""
+    if start and not (root / start).is_dir():
+        return []
     paths = [start + path for path in open_container(root / start if start else root).paths(lambda _: True)]
     marked = (path.removesuffix(MARKER) for path in paths if path.endswith(f"/{MARKER}"))
     written = tuple(folder for folder in marked if not any(file.startswith(folder) for file in known))

@@ -1,8 +1,7 @@
-"""Writes a folder beside its target, then puts it in place in one step.
+"""Writes a folder or a file beside its target, then puts it in place in one step.
 
-A process that is killed while writing leaves the old folder or the new one, never half of one. A
-folder is only replaced by one of the same form, and only if this package wrote everything in it, according to
-its `pcm-leukemia.json`.
+A process that is killed while writing leaves the old folder or the new one, never half of one. `files.targets` says what may
+be replaced.
 """
 
 from __future__ import annotations
@@ -21,18 +20,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from pcm_leukemia.errors import ExportError, PcmError, Problem, counted
+from pcm_leukemia.errors import ExportError, PcmError, Problem, WrongTarget, counted
+from pcm_leukemia.files.targets import MARKER, check_place, check_target, count_files
 
 __all__ = [
-    "CANONICAL",
-    "HEADER",
-    "MARKER",
     "Report",
-    "check_file",
-    "check_target",
-    "check_zip",
     "counts",
     "disk_errors",
     "new_file",
@@ -42,16 +35,7 @@ __all__ = [
     "runs",
     "write_json",
     "write_text",
-    "written_as",
-    "zip_name",
 ]
-
-MARKER = "pcm-leukemia.json"
-HEADER = "dataset.json"
-"""The file that identifies a canonical folder; it is also its mark."""
-CANONICAL = "canonical"
-_OF_FILES = (".csv", ".jpeg", ".jpg", ".json", ".parquet", ".pdf", ".png", ".xml", ".yaml", ".zip")
-"""Suffixes that suggest a file. An existing folder with such a suffix may be replaced."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +87,7 @@ class Report:
             **(made or {}),
             **self.to_json(),
             "entries": entries,
-            "files": _count_files(folder),
+            "files": count_files(folder),
         }
         text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
         (folder / MARKER).write_text(text, encoding="utf-8")
@@ -115,66 +99,6 @@ def counts(pairs: Iterator[tuple[str, str]]) -> dict[str, dict[str, int]]:
     for part, label in pairs:
         table.setdefault(part, Counter())[label] += 1
     return {part: dict(labels) for part, labels in table.items()}
-
-
-def check_target(out: str | Path, form: str) -> Path:
-    """Refuse a target that must not become, or be replaced by, a folder of this form; returns its absolute path.
-
-    Raises
-    ------
-    ExportError
-        If `out` is a file or a link, has the suffix of a file, is inside a canonical folder, or is a folder of another
-        form or with content that this package did not write.
-    """
-    path = Path(out).absolute()
-    if path.is_symlink() or (path.exists() and not path.is_dir()):
-        raise ExportError(f"{out}: is a file or a link; name a folder that does not exist yet")
-    if not path.exists() and path.suffix.lower() in _OF_FILES:
-        raise ExportError(f"{out}: would be a folder with the name of a file; leave out {path.suffix}")
-    for above in path.parents:
-        if _mark_of(above)[0] == CANONICAL:
-            raise ExportError(f"{out}: is inside {above}, which holds a data set; name a folder beside it")
-    if not path.exists():
-        return path
-    there, mark = _mark_of(path)
-    entries = {entry.name for entry in path.iterdir()}
-    strangers = entries - set(mark.get("entries", ()))
-    if strangers:
-        raise ExportError(
-            f'{out}: holds "{min(strangers)}", which pcm-leukemia did not write; name a new folder, or move it away'
-        )
-    if entries and there != form:
-        raise ExportError(f"{out}: holds data in the form {there}, not {form}; name another folder")
-    if "files" in mark and _count_files(path) > mark["files"]:
-        raise ExportError(
-            f"{out}: holds {_count_files(path) - mark['files']} more files than pcm-leukemia wrote; "
-            "name a new folder, or move yours away"
-        )
-    return path
-
-
-def written_as(folder: Path) -> str:
-    """The format in which this package wrote a folder; "" for any other folder."""
-    return _mark_of(folder)[0]
-
-
-def _mark_of(folder: Path) -> tuple[str, dict[str, Any]]:
-    """The form of the data in a folder and its mark; ("", {}) if this package did not write the folder."""
-    for name, form in ((MARKER, ""), (HEADER, CANONICAL)):
-        try:
-            mark = json.loads((folder / name).read_text(encoding="utf-8"))
-            if mark["written_by"] == "pcm-leukemia" and isinstance(mark["entries"], list):
-                return form or str(mark["format"]), mark
-        except (OSError, ValueError, KeyError, TypeError, RecursionError):
-            continue
-    return "", {}
-
-
-def _count_files(folder: Path) -> int:
-    """Count the files in the subfolders of `folder`, without the caches that ultralytics leaves there."""
-    walk = os.walk(folder)
-    next(walk)  # files at the top are known by name
-    return sum(not name.endswith(".cache") for _, _, files in walk for name in files)
 
 
 @contextmanager
@@ -218,40 +142,24 @@ def _umask() -> int:
     return mask
 
 
-def check_file(path: Path) -> None:
-    """Refuse a target that cannot become a file: a folder, or a path below a folder that does not exist.
-
-    Raises
-    ------
-    ExportError
-        If it is one.
-
-    Examples
-    --------
-    >>> check_file(Path("nowhere/page.html"))
-    Traceback (most recent call last):
-    pcm_leukemia.errors.ExportError: nowhere/page.html: the folder nowhere does not exist; make it, or name another file
-    """
-    if path.is_dir():
-        raise ExportError(f"{path}: is a folder; name a file")
-    if not path.parent.is_dir():
-        raise ExportError(f"{path}: the folder {path.parent} does not exist; make it, or name another file")
-
-
 @contextmanager
 def new_file(path: Path) -> Iterator[Path]:
     """A fresh path beside `path`; the file written there replaces `path` when the block ends without an error.
 
-    The file gets the usual permissions, even from a library that writes for its owner alone.
+    Missing folders above it are made. The file gets the usual permissions, even from a library that writes for its owner
+    alone.
 
     Raises
     ------
     ExportError
         If `path` cannot become a file, or the disk is full.
     """
-    check_file(path)
+    if path.is_dir():
+        raise WrongTarget(f"{path}: is a folder; name a file")
+    check_place(path)
     work = path.with_name(f".{path.name}.writing-{os.getpid()}")
     with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
         try:
             work.touch()
             usual = stat.S_IMODE(work.stat().st_mode)
@@ -273,40 +181,6 @@ def write_json(path: Path, content: object) -> None:
     write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
 
-def zip_name(out: str | Path) -> Path:
-    """Add the suffix .zip to a path, unless the path has it or exists.
-
-    Examples
-    --------
-    >>> zip_name("review").name, zip_name("review.ZIP").name, zip_name("ward.7").name
-    ('review.zip', 'review.ZIP', 'ward.7.zip')
-    """
-    path = Path(out)
-    return path if path.suffix.lower() == ".zip" or path.exists() else path.with_name(f"{path.name}.zip")
-
-
-def check_zip(out: str | Path, seal: bytes, refusal: str) -> Path:
-    """Refuse an existing target that is not a zip with this comment; returns its absolute path.
-
-    Raises
-    ------
-    ExportError
-        If the target is anything else; `refusal` ends the first half of the message.
-    """
-    path = Path(out).absolute()
-    if path.is_symlink() or (path.exists() and not _is_sealed(path, seal)):
-        raise ExportError(f"{out}: exists{refusal}; name a file that does not exist yet")
-    return path
-
-
-def _is_sealed(path: Path, seal: bytes) -> bool:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return archive.comment == seal
-    except (OSError, zipfile.BadZipFile):
-        return False
-
-
 @contextmanager
 def new_zip(path: Path, seal: bytes) -> Iterator[zipfile.ZipFile]:
     """A zip to write, with a comment that identifies its writer; it replaces `path` when the block ends without an error.
@@ -316,11 +190,9 @@ def new_zip(path: Path, seal: bytes) -> Iterator[zipfile.ZipFile]:
     ExportError
         If it cannot be written.
     """
-    with disk_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with new_file(path) as work, zipfile.ZipFile(work, "w") as archive:
-            yield archive
-            archive.comment = seal
+    with disk_errors(path), new_file(path) as work, zipfile.ZipFile(work, "w") as archive:
+        yield archive
+        archive.comment = seal
 
 
 def put_in_place(new: Path, target: Path) -> None:

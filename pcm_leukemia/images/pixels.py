@@ -20,7 +20,7 @@ import PIL.ImageOps
 
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import CorruptFile, DataNotFound, PcmError, Problem, option
-from pcm_leukemia.files import Files
+from pcm_leukemia.files import Files, no_images
 from pcm_leukemia.images.depth import given_white, is_deep, samples_of, to_8_bits
 from pcm_leukemia.images.opening import BAD_IMAGE, decoding, opened
 from pcm_leukemia.schema import Image
@@ -77,9 +77,9 @@ def files_of(ds: Dataset) -> Files:
         If no image has a file, or the folder or zip with the images does not exist.
     """
     if ds.root is None or not any(image.file for image in ds.images):
-        raise DataNotFound(f"{ds.name}: has annotations only; give the images: {option('images_root')}")
+        raise no_images(ds.name)
     if not ds.root.exists():
-        raise DataNotFound(f"{ds.root}: the images are not there; give {option('images_root')}")
+        raise no_images(ds.root)
     return Files(ds.root)
 
 
@@ -226,7 +226,7 @@ def _require_fit(picture: PIL.Image.Image, image: Image) -> None:
 
 def _bytes_of(files: Files, image: Image) -> bytes:
     if image.file is None:
-        raise DataNotFound(f'image "{image.id}": has no file; give the images as {option("images_root")}')
+        raise DataNotFound(f'image "{image.id}": has no file; give {option("images_root")}')
     return files.read(image.file)
 
 

@@ -10,8 +10,8 @@ from typing import Literal
 
 from pcm_leukemia.classes import in_classes
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.errors import CorruptFile, DataNotFound, InvalidDataset, Problem, option
-from pcm_leukemia.files import HEADER
+from pcm_leukemia.errors import CorruptFile, InvalidDataset, Problem
+from pcm_leukemia.files import HEADER, no_images
 from pcm_leukemia.schema import Patient, PatientId, Taxonomy
 from pcm_leukemia.store.header import read_header, require_unchanged
 from pcm_leukemia.store.split_files import with_chosen_split
@@ -89,7 +89,7 @@ def read(
             images, root, problems = find_at(ds.images, images_root)
         elif root is not None:
             if not root.exists():
-                raise DataNotFound(f"{root}: the images are not there; give {option('images_root')}")
+                raise no_images(root)
             images, problems = compare_files(ds.images, root)
         if problems:
             raise InvalidDataset(problems)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pcm_leukemia import splits
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.errors import DataWarning, ExportError, UnknownPart, either, option
+from pcm_leukemia.errors import DataWarning, UnknownPart, WrongTarget, either, option
 from pcm_leukemia.files import new_file
 from pcm_leukemia.schema import Split
 
@@ -41,9 +41,9 @@ def add_split(path: str | Path, split: Split, ds: Dataset) -> Path:
 
 
 def split_file(path: Path, name: str) -> Path:
-    """The file of a split; raises ExportError if its name cannot be a file name."""
+    """The file of a split; raises WrongTarget if its name cannot be a file name."""
     if not re.fullmatch(r"\w[\w.-]*", name):
-        raise ExportError(f'split "{name}": cannot be a file name; use letters, digits, "-", "_" and "."')
+        raise WrongTarget(f'split "{name}": cannot be a file name; use letters, digits, "-", "_" and "."')
     return path / "splits" / f"{name}.csv"
 
 

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import DataNotFound, option
+from pcm_leukemia.files import no_images
 from pcm_leukemia.images import Border, Files, Pixels, crop, decode, load
 from pcm_leukemia.schema import Image, ImageId
 from pcm_leukemia.shapes import Box
@@ -92,10 +93,10 @@ class Frames:
         if lost:
             raise DataNotFound(
                 f'{ds.name}: {len(lost):,} of {len(images):,} images have no file, the first "{lost[0]}"; '
-                f"give the images: {option('images_root')}"
+                f"give {option('images_root')}"
             )
         if ds.root is not None and images and not ds.root.exists():
-            raise DataNotFound(f"{ds.root}: the images are not there; give {option('images_root')}")
+            raise no_images(ds.root)
         self.ids = Texts(image.id for image in images)
         self.sizes: Ints = np.array([(image.width, image.height) for image in images], np.int32).reshape(
             -1, 2

@@ -327,7 +327,7 @@ def test_hostile_names_are_drawn_as_they_are_and_stay_legible(ds: Dataset, tmp_p
 
 @pytest.mark.parametrize("draw_it", [frame_figures.draw_frames, crop_figures.draw_guide])
 def test_without_images_there_are_no_crops(draw_it: Any, ds: Dataset, tmp_path: Path) -> None:
-    with pytest.raises(DataNotFound, match=r"^sample: has annotations only; give the images: images_root$"):
+    with pytest.raises(DataNotFound, match=r"^sample: the images are not there; give images_root$"):
         draw_it(replace(ds, root=None), tmp_path / "a.png")
     with pytest.raises(ValueError, match=r"a.jpg: figures are written as png, pdf, svg"):
         draw_it(ds, tmp_path / "a.jpg")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shutil
 import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
@@ -563,6 +564,32 @@ def test_images_that_are_all_gone_are_one_finding(tmp_path: Path) -> None:
     rows = tuple(Image(ImageId(f"{name}.png"), 64, 48, file=f"{name}.png") for name in "abc")
     (found,) = checks.check(Dataset("demo", NINE, rows, root=tmp_path / "gone.zip")).problems
     assert found.images == ("a.png", "b.png", "c.png")
-    assert str(found).startswith(
-        f'image "a.png" and 2 more: {tmp_path / "gone.zip"}: the folder or zip with the images does not exist; '
+    assert str(found) == (
+        f'image "a.png" and 2 more: {tmp_path / "gone.zip"}: the images are not there; give images_root'
     )
+
+
+def test_the_fix_of_a_file_that_cannot_be_read_ends_the_problem(tmp_path: Path) -> None:
+    root = tmp_path / "export"
+    export = pcm.sample.write(tmp_path / "export.zip", patients=2, images=3)
+    with zipfile.ZipFile(export) as archive:
+        archive.extractall(root)
+    ds = pcm.load_dataset(root)
+    cut, gone, _ = (root / str(image.file) for image in ds.images)
+    cut.write_bytes(cut.read_bytes()[:3000])
+    gone.unlink()
+    damaged, missing = (str(found) for found in checks.check(ds).problems)
+    assert damaged.endswith("; replace the file, then import again")
+    assert missing == (
+        f'image "{ds.images[1].id}": {root}: has no file {ds.images[1].file}; give images_root'
+    )
+
+
+def test_images_in_a_folder_that_is_gone_are_problems(tmp_path: Path) -> None:
+    root = tmp_path / "export"
+    with zipfile.ZipFile(pcm.sample.write(tmp_path / "export.zip", patients=2, images=2)) as archive:
+        archive.extractall(root)
+    ds = pcm.load_dataset(root)
+    shutil.rmtree(root / "images")
+    found = checks.check(ds)
+    assert [problem.kind for problem in found.problems] == ["unreadable"] * 2

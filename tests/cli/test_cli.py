@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import zipfile
 from pathlib import Path
@@ -250,20 +251,25 @@ def test_nothing_replaces_a_data_set_but_another_import(run: Run, export: Path, 
     run("split", data)
     for out in (data, data / "yolo"):
         refused = run("convert", data, out, "--to", "yolo")
-        assert refused.status == 1
+        assert refused.status == 2
         assert "name a" in refused.err
     assert store.read(data).split is not None
     assert run("import", export, data, "--patients", PATTERN).status == 0
 
 
-def test_a_disk_that_refuses_is_one_sentence(run: Run, export: Path, tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
+def test_a_disk_that_refuses_is_one_sentence(
+    run: Run, export: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "mkdir", full)
     for form in ("yolo", "coco", "crops"):
-        refused = run("convert", export, tmp_path / "file" / "out", "--to", form)
+        refused = run("convert", export, tmp_path / "new" / "out", "--to", form)
         assert refused.status == 1
         assert refused.err.startswith("error: ")
-        assert "check the disk and the permissions" in refused.err
-    assert run("demo", tmp_path / "file" / "demo").status == 1
+        assert "No space left on device; check the disk and the permissions" in refused.err
+    assert run("demo", tmp_path / "new" / "demo").status == 1
 
 
 def test_check_finds_a_copied_image_and_a_leak(run: Run, tmp_path: Path) -> None:

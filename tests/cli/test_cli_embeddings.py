@@ -56,8 +56,8 @@ def test_mistakes_are_one_sentence(run: Run, data: Path, tmp_path: Path) -> None
     assert near.status == 2
     assert near.err.startswith('error: model "resnet10": timm has no image model of that name; did you mean ')
     out.write_text("mine")
-    for again in (run("embed", "resnet10t", data, out, *MODEL), run("probe", out)):
-        assert again.status == 1
+    for again, status in ((run("embed", "resnet10t", data, out, *MODEL), 2), (run("probe", out), 1)):
+        assert again.status == status
         assert again.err.count("\n") == 1
     assert run("probe", tmp_path / "none.parquet").status == 1
     assert out.read_text() == "mine"

@@ -207,7 +207,7 @@ def test_a_folder_for_figures_is_refused_before_the_work(
     run_of(tmp_path / "run")
     monkeypatch.setattr(evaluation, "evaluate", lambda *_, **__: pytest.fail("scored"))
     refused = run("evaluate", tmp_path / "run", data, "--figures", tmp_path)
-    assert (refused.status, refused.out) == (1, "")
+    assert (refused.status, refused.out) == (2, "")
     assert f'{tmp_path}: holds "data", which pcm-leukemia did not write; name a new folder' in refused.err
 
 
@@ -238,7 +238,7 @@ def test_a_folder_for_the_papers_figures_is_refused_before_the_work(
     run: Run, data: Path, tmp_path: Path
 ) -> None:
     refused = run("figures", data, tmp_path)
-    assert (refused.status, refused.out) == (1, "")
+    assert (refused.status, refused.out) == (2, "")
     assert f'{tmp_path}: holds "data", which pcm-leukemia did not write; name a new folder' in refused.err
     swapped = run("figures", data, tmp_path / "new", "--figure", 6, "--beside", data)
     assert swapped.status == 2

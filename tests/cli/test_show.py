@@ -40,7 +40,7 @@ def test_what_cannot_be_shown_leaves_no_file(run: Run, export: Path, tmp_path: P
     bare = zipped(tmp_path / "bare.zip", {"annotations.xml": document(image("a.png", box("Other")))})
     without = run("show", bare, "a.png", out)
     assert without.status == 1
-    assert "has annotations only; give the images: --images-root" in without.err
+    assert "the images are not there; give --images-root" in without.err
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bare.zip", "export.zip"]
 
 

@@ -337,7 +337,7 @@ def test_refusals(ds: Dataset, tmp_path: Path) -> None:
     leaking = replace(ds, images=tuple(replace(image, patient=PatientId("P0")) for image in ds.images))
     with pytest.raises(LeakySplit):
         crops.write(leaking, tmp_path / "crops")
-    with pytest.raises(DataNotFound, match="has annotations only; give the images"):
+    with pytest.raises(DataNotFound, match="the images are not there; give"):
         crops.write(replace(ds, root=None), tmp_path / "crops")
     with pytest.raises(DataNotFound, match="the images are not there"):
         crops.write(replace(ds, root=tmp_path / "gone"), tmp_path / "crops")

@@ -615,7 +615,7 @@ def test_images_that_cannot_be_read_are_all_named_and_nothing_is_written(tmp_pat
 
 
 def test_refusals(ds: Dataset, tmp_path: Path) -> None:
-    with pytest.raises(DataNotFound, match="has annotations only; give the images"):
+    with pytest.raises(DataNotFound, match="the images are not there; give"):
         huggingface.write(replace(ds, root=None), tmp_path / "hf")
     with pytest.raises(DataNotFound, match="the images are not there"):
         huggingface.write(replace(ds, root=tmp_path / "gone"), tmp_path / "hf")

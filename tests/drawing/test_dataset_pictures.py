@@ -82,7 +82,7 @@ def test_an_image_is_found_by_the_end_of_its_path(ds: Dataset) -> None:
 
 
 def test_frames_without_their_files(ds: Dataset, tmp_path: Path) -> None:
-    with pytest.raises(DataNotFound, match="ward: has annotations only; give the images: images_root"):
+    with pytest.raises(DataNotFound, match="ward: the images are not there; give images_root"):
         replace(ds, root=None).show("P1/0.png")
     (tmp_path / "images" / "P1" / "0.png").unlink()
     with pytest.raises(DataNotFound, match=r"P1/0\.png"):
@@ -135,7 +135,7 @@ def test_galleries_that_cannot_be_drawn(ds: Dataset) -> None:
         ds.gallery(n=0)
     with pytest.raises(ValueError, match="-1 px"):
         ds.gallery(padding=-1)
-    with pytest.raises(DataNotFound, match="ward: has annotations only"):
+    with pytest.raises(DataNotFound, match="ward: the images are not there"):
         replace(ds, root=None).gallery()
 
 
@@ -186,7 +186,7 @@ def test_two_equal_annotations(ds: Dataset) -> None:
 def test_the_pixels_may_be_with_the_other_one(ds: Dataset) -> None:
     bare = replace(ds, root=None)
     np.testing.assert_array_equal(drawn(bare.compare(ds)), drawn(ds.compare(ds)))
-    with pytest.raises(DataNotFound, match="ward: has annotations only"):
+    with pytest.raises(DataNotFound, match="ward: the images are not there"):
         bare.compare(bare)
 
 

@@ -194,7 +194,7 @@ def test_zips_are_read_by_many_threads_and_pickle_as_their_path(tmp_path: Path) 
     assert pickle.loads(pickle.dumps(files)).read("images/7.bin") == members["images/7.bin"]
     with pytest.raises(DataNotFound, match=r"has no file images/99\.bin; give images_root"):
         files.read("images/99.bin")
-    with pytest.raises(DataNotFound, match="does not exist; give images_root"):
+    with pytest.raises(DataNotFound, match="are not there; give images_root"):
         Files(tmp_path / "gone").read("a")
 
 

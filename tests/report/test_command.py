@@ -29,8 +29,8 @@ def test_it_writes_the_page_of_the_data(run: Run, export: Path, tmp_path: Path) 
     ("name", "status", "said"),
     [
         ("page.txt", 2, "page.txt: the page is written as .html; give the file such an ending"),
-        ("new/page.html", 1, "new does not exist; make it, or name another file"),
-        ("folder.html", 1, "folder.html: is a folder; name a file"),
+        ("export.zip/page.html", 2, "export.zip is a file; name a place elsewhere"),
+        ("folder.html", 2, "folder.html: is a folder; name a file"),
     ],
 )
 def test_a_wrong_target_is_refused_before_the_work(

@@ -562,7 +562,7 @@ def test_texts_stay_what_they_are(texts: list[str]) -> None:
 def test_images_must_be_there(ds: Dataset, tmp_path: Path) -> None:
     no_file = replace(ds, images=(*ds.images[:-1], replace(ds.images[-1], file=None)))
     with pytest.raises(
-        DataNotFound, match=r'demo: 1 of 6 images have no file, the first "P5/a\.png"; give the images'
+        DataNotFound, match=r'demo: 1 of 6 images have no file, the first "P5/a\.png"; give images_root'
     ):
         Detection(no_file)
     assert len(Crops(no_file)) == 15  # it is a negative

@@ -1,0 +1,223 @@
+"""Refuses targets before the work: paths that must not be written to, or cannot be.
+
+A folder is only replaced by one of the same form, and only if this package wrote everything in it, according to
+its `pcm-leukemia.json`. Missing folders above a target are made when it is written.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+from pathlib import Path
+from typing import Any
+
+from pcm_leukemia.errors import WrongTarget
+
+__all__ = [
+    "CANONICAL",
+    "HEADER",
+    "MARKER",
+    "check_file",
+    "check_folder",
+    "check_outside",
+    "check_place",
+    "check_target",
+    "check_zip",
+    "count_files",
+    "written_as",
+    "zip_name",
+]
+
+MARKER = "pcm-leukemia.json"
+HEADER = "dataset.json"
+"""The file that identifies a canonical folder; it is also its mark."""
+CANONICAL = "canonical"
+_OF_FILES = (".csv", ".jpeg", ".jpg", ".json", ".parquet", ".pdf", ".png", ".xml", ".yaml", ".zip")
+"""Suffixes that suggest a file. An existing folder with such a suffix may be replaced."""
+
+
+def check_target(out: str | Path, form: str) -> Path:
+    """Refuse a target that must not become, or be replaced by, a folder of this form; returns its absolute path.
+
+    Raises
+    ------
+    WrongTarget
+        If `out` is a file or a link, has the suffix of a file, is inside a canonical folder, is a folder of another
+        form or with content that this package did not write, or cannot be written.
+    """
+    path = Path(out).absolute()
+    if path.is_symlink() or (path.exists() and not path.is_dir()):
+        raise WrongTarget(f"{out}: is a file or a link; name a folder that does not exist yet")
+    check_folder(out)
+    if not path.exists():
+        return path
+    there, mark = _mark_of(path)
+    entries = {entry.name for entry in path.iterdir()}
+    strangers = entries - set(mark.get("entries", ()))
+    if strangers:
+        raise WrongTarget(
+            f'{out}: holds "{min(strangers)}", which pcm-leukemia did not write; name a new folder, or move it away'
+        )
+    if entries and there != form:
+        raise WrongTarget(f"{out}: holds data in the form {there}, not {form}; name another folder")
+    if "files" in mark and count_files(path) > mark["files"]:
+        raise WrongTarget(
+            f"{out}: holds {count_files(path) - mark['files']} more files than pcm-leukemia wrote; "
+            "name a new folder, or move yours away"
+        )
+    return path
+
+
+def check_folder(out: str | Path) -> Path:
+    """Refuse a folder to which files cannot be added, whether it exists or not; returns its absolute path.
+
+    Raises
+    ------
+    WrongTarget
+        If `out` is a file, has the suffix of a file, is inside a canonical folder, or cannot be written.
+    """
+    path = Path(out).absolute()
+    if path.exists() and not path.is_dir():
+        raise WrongTarget(f"{out}: is a file; name a folder")
+    if not path.exists() and path.suffix.lower() in _OF_FILES:
+        raise WrongTarget(f"{out}: would be a folder with the name of a file; leave out {path.suffix}")
+    _check_above(out, path, "folder")
+    return path
+
+
+def check_file(out: str | Path) -> Path:
+    """Refuse a target that must not, or cannot, become a file; returns its absolute path.
+
+    Raises
+    ------
+    WrongTarget
+        If `out` is a folder, is inside a canonical folder, or cannot be written.
+
+    Examples
+    --------
+    >>> check_file(".")
+    Traceback (most recent call last):
+    pcm_leukemia.errors.WrongTarget: .: is a folder; name a file
+    """
+    path = Path(out).absolute()
+    if path.is_dir():
+        raise WrongTarget(f"{out}: is a folder; name a file")
+    _check_above(out, path, "file")
+    return path
+
+
+def check_zip(out: str | Path, seal: bytes, refusal: str) -> Path:
+    """Refuse an existing target that is not a zip with this comment; returns its absolute path.
+
+    Raises
+    ------
+    WrongTarget
+        If the target is anything else, where `refusal` ends the first half of the message; or if it is inside a canonical
+        folder, or cannot be written.
+    """
+    path = Path(out).absolute()
+    if path.is_symlink() or (path.exists() and not _is_sealed(path, seal)):
+        raise WrongTarget(f"{out}: exists{refusal}; name a file that does not exist yet")
+    _check_above(out, path, "file")
+    return path
+
+
+def _check_above(out: str | Path, path: Path, what: str) -> None:
+    for above in path.parents:
+        if _mark_of(above)[0] == CANONICAL:
+            raise WrongTarget(f"{out}: is inside {above}, which holds a data set; name a {what} beside it")
+    check_place(out)
+
+
+def check_place(out: str | Path) -> None:
+    """Refuse a path below a file, or in a folder that permissions protect.
+
+    Raises
+    ------
+    WrongTarget
+        If the nearest path above that exists is a file, or nothing may be written there.
+    """
+    above = next(each for each in Path(out).absolute().parents if each.exists())
+    if not above.is_dir():
+        raise WrongTarget(f"{out}: {above} is a file; name a place elsewhere")
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise WrongTarget(
+            f"{out}: {above} must not be written to; change its permissions, or name a place elsewhere"
+        )
+
+
+def check_outside(out: str | Path, *read: str | Path) -> None:
+    """Refuse a target inside a folder that is read: it would be read as a part of the data the next time.
+
+    Parameters
+    ----------
+    out
+        The target.
+    read
+        What is read. Files are passed over.
+
+    Raises
+    ------
+    WrongTarget
+        If `out` is inside one of the folders.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     check_outside(f"{folder}.html", folder)
+    ...     try:
+    ...         check_outside(f"{folder}/page.html", folder)
+    ...     except WrongTarget as error:
+    ...         str(error).replace(folder, "smears")
+    'smears/page.html: is inside smears, which is read; name a place elsewhere'
+    """
+    path = Path(out).resolve()
+    for folder in map(Path, read):
+        if folder.is_dir() and folder.resolve() in path.parents:
+            raise WrongTarget(f"{out}: is inside {folder}, which is read; name a place elsewhere")
+
+
+def zip_name(out: str | Path) -> Path:
+    """Add the suffix .zip to a path, unless the path has it or exists.
+
+    Examples
+    --------
+    >>> zip_name("review").name, zip_name("review.ZIP").name, zip_name("ward.7").name
+    ('review.zip', 'review.ZIP', 'ward.7.zip')
+    """
+    path = Path(out)
+    return path if path.suffix.lower() == ".zip" or path.exists() else path.with_name(f"{path.name}.zip")
+
+
+def _is_sealed(path: Path, seal: bytes) -> bool:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.comment == seal
+    except (OSError, zipfile.BadZipFile):
+        return False
+
+
+def written_as(folder: Path) -> str:
+    """The format in which this package wrote a folder; "" for any other folder."""
+    return _mark_of(folder)[0]
+
+
+def _mark_of(folder: Path) -> tuple[str, dict[str, Any]]:
+    """The form of the data in a folder and its mark; ("", {}) if this package did not write the folder."""
+    for name, form in ((MARKER, ""), (HEADER, CANONICAL)):
+        try:
+            mark = json.loads((folder / name).read_text(encoding="utf-8"))
+            if mark["written_by"] == "pcm-leukemia" and isinstance(mark["entries"], list):
+                return form or str(mark["format"]), mark
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            continue
+    return "", {}
+
+
+def count_files(folder: Path) -> int:
+    """Count the files in the subfolders of `folder`, without the caches that ultralytics leaves there."""
+    walk = os.walk(folder)
+    next(walk)  # files at the top are known by name
+    return sum(not name.endswith(".cache") for _, _, files in walk for name in files)
