@@ -353,5 +353,5 @@ def test_nothing_but_a_sample_is_replaced(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(ExportError, match="check the disk and the permissions"):
+    with pytest.raises(ExportError, match="file is a file; name a place elsewhere"):
         sample.write(tmp_path / "file" / "sample.zip", patients=1, images=1)
