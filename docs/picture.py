@@ -36,7 +36,7 @@ def main() -> None:
         picture.paste(crop, (MARGIN + number * (CROP + MARGIN), SMEAR + MARGIN))
     patients(pen, ds, SMEAR + CROP + 3 * MARGIN)
     picture.save(OUT, quality=85)
-    print(f"{OUT}: {OUT.stat().st_size // 1000} kB")  # noqa: T201
+    print(f"{OUT}: {OUT.stat().st_size // 1000} kB")
 
 
 def patients(pen: PIL.ImageDraw.ImageDraw, ds: pcm.Dataset, top: int) -> None:

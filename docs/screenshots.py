@@ -63,7 +63,7 @@ def main() -> None:
             for name, shot in shots.items():
                 file = OUT / f"{name}.jpg"
                 taken(browser, page, shot).save(file, quality=75, optimize=True)
-                print(f"{file}: {file.stat().st_size // 1000} kB")  # noqa: T201
+                print(f"{file}: {file.stat().st_size // 1000} kB")
 
 
 def sample(export: Path) -> Dataset:
