@@ -6,8 +6,10 @@ import warnings
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Literal
 
+from pcm_leukemia.converters.coco.result_images import IMAGES, require_images
 from pcm_leukemia.converters.coco.results import Result, Results, read_results
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import DataWarning, some
@@ -42,7 +44,8 @@ def with_results(
     ds
         The whole data set, with all its parts: image numbers count over them. Select a part afterwards.
     results, first_category
-        As in `read_results`.
+        As in `read_results`. The images and classes of a file are compared with ``images.json`` beside it, as `write_results`
+        writes it.
     threshold
         The lowest score that is taken, 0 to 1; of two stages, the detector's.
     onto
@@ -59,7 +62,10 @@ def with_results(
     DataNotFound
         If the results file cannot be read.
     InvalidExport
-        If results are malformed or do not match the data: every such row is listed.
+        If results are malformed or do not match the data: every such row is listed. Also if a file has the results of other
+        images, or other classes.
+    CorruptFile
+        If ``images.json`` beside the results does not list images.
     UnfitForTask
         If cells are points without a box.
     ValueError
@@ -68,7 +74,7 @@ def with_results(
     Warns
     -----
     DataWarning
-        If boxes lie outside their image or have no area, or images already have cells.
+        If boxes lie outside their image or have no area, images already have cells, or there is no ``images.json`` beside a file.
 
     Examples
     --------
@@ -85,7 +91,16 @@ def with_results(
     if onto not in ("empty", "all"):
         raise ValueError(f'onto "{onto}": must be empty or all')
     require_boxes(ds)
+    only_numbers = isinstance(results, str | Path) and not require_images(
+        Path(results), ds, first_category=first_category
+    )
     found = read_results(results, ds, first_category=first_category)
+    if only_numbers:
+        warnings.warn(
+            f"{results}: has no {IMAGES} beside it, so its images are known by their numbers alone; look at some frames in CVAT",
+            DataWarning,
+            stacklevel=2,
+        )
     left: Counter[str] = Counter()
     kept = [result for result in found if result.shown_score >= threshold]
     added = list(_cells(ds, kept, left, everywhere=onto == "all"))

@@ -19,6 +19,7 @@ import msgspec
 
 from pcm_leukemia.converters.coco.numbers import category_numbers, image_numbers
 from pcm_leukemia.converters.coco.refused import BAD_ROW
+from pcm_leukemia.converters.coco.result_images import IMAGES
 from pcm_leukemia.converters.coco.results import Result, read_results, result_rows
 from pcm_leukemia.converters.coco.rows import image_of
 from pcm_leukemia.converters.coco.writer import image_row
@@ -30,7 +31,7 @@ from pcm_leukemia.taxonomy import known
 
 __all__ = ["read_result_folder", "write_results"]
 
-_RESULTS, _IMAGES = "results.json", "images.json"
+_RESULTS = "results.json"
 
 
 class _Category(msgspec.Struct):
@@ -51,7 +52,7 @@ def write_results(results: Iterable[Result], ds: Dataset, folder: Path) -> None:
     categories = [{"id": number, "name": label} for label, number in category_numbers(ds.taxonomy).items()]
     contents = {
         _RESULTS: result_rows(results, ds),
-        _IMAGES: {
+        IMAGES: {
             "info": {"description": ds.name},
             "images": [_row(ds, image, number) for number, image in enumerate(ds.images, 1)],
             "categories": categories,
@@ -92,7 +93,7 @@ def read_result_folder(folder: str | Path) -> tuple[Dataset, list[Result]]:
     >>> again.patients[0].diagnosis, results[0].label
     ('ALL', 'Monocyte')
     """
-    path = Path(folder) / _IMAGES
+    path = Path(folder) / IMAGES
     try:
         listed = msgspec.json.decode(path.read_bytes(), type=_Listed)
         images = tuple(_image(row) for row in listed.images)

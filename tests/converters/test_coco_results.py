@@ -18,10 +18,10 @@ from hypothesis import HealthCheck, example, given, settings
 from msgspec import structs
 from strategies import datasets
 
-from pcm_leukemia import IGNORE, NINE, Box, Cell, Dataset, Image, sample
+from pcm_leukemia import IGNORE, NINE, Box, Cell, Dataset, Image, Taxonomy, sample
 from pcm_leukemia.converters import coco, cvat
 from pcm_leukemia.converters.coco import with_results
-from pcm_leukemia.errors import DataNotFound, DataWarning, InvalidExport
+from pcm_leukemia.errors import CorruptFile, DataNotFound, DataWarning, InvalidExport
 from pcm_leukemia.schema import ImageId
 
 IMAGE = Image(ImageId("P1/a.png"), 200, 100)
@@ -66,7 +66,11 @@ def test_predictions_that_are_the_truth(export: Path, tmp_path: Path) -> None:
     results = coco_results(tmp_path / "coco", upright)
     empty = replace(truth, cells=())
     file = write_file(tmp_path / "results.json", json.dumps(results))
-    report = cvat.write(with_results(empty, file), tmp_path / "out.zip")
+    with pytest.warns(
+        DataWarning, match=r"results\.json: has no images\.json beside it, so its images are known by"
+    ):
+        added = with_results(empty, file)
+    report = cvat.write(added, tmp_path / "out.zip")
     assert not any(report.skipped.values())
     back = cvat.read(tmp_path / "out.zip", name=truth.name)
     assert back == with_results(empty, results)
@@ -246,3 +250,56 @@ def test_of_two_stages_the_detectors_score_decides() -> None:
     assert added.attributes == (("score", "0.90"),)
     (read,) = coco.read_results([unsure], data())
     assert (read.score, read.shown_score) == (0.36, 0.9)
+
+
+# The images that the results are about
+
+
+def predicted(folder: Path, ds: Dataset) -> Path:
+    folder.mkdir()
+    coco.write_results(
+        [coco.Result(image.id, "Other", (10, 10, 50, 60), 0.9) for image in ds.images], ds, folder
+    )
+    return folder / "results.json"
+
+
+def test_results_of_other_images_are_refused(tmp_path: Path) -> None:
+    rows = tuple(Image(ImageId(f"P1/{name}.png"), 200, 100) for name in "ab")
+    results = predicted(tmp_path / "found", data(images=rows))
+    assert len(with_results(data(images=rows), results).cells) == 2
+    below = tuple(replace(row, id=ImageId(f"Train/{row.id}")) for row in rows)
+    assert len(with_results(data(images=below), results).cells) == 2
+    others = tuple(replace(row, id=ImageId(f"P2{row.id[2:]}")) for row in rows)
+    refusal = (
+        r'results\.json: 2 of its 2 images are others: number 1 is "P1/a\.png" \(200 x 100\), and "P2/a\.png" \(200 x 100\) in demo; '
+        r"give the data that were predicted"
+    )
+    with pytest.raises(InvalidExport, match=refusal):
+        with_results(data(images=others), results)
+    larger = tuple(replace(row, width=300) for row in rows)
+    with pytest.raises(InvalidExport, match="2 of its 2 images are others"):
+        with_results(data(images=larger), results)
+    with pytest.raises(InvalidExport, match=r"1 of its 2 images are others: number 2 is .* and not in demo"):
+        with_results(data(images=rows[:1]), results)
+
+
+def test_the_digest_of_a_file_decides_before_its_name(tmp_path: Path) -> None:
+    row = replace(IMAGE, digest="a" * 64)
+    results = predicted(tmp_path / "found", data(images=(row,)))
+    renamed = replace(row, id=ImageId("other.png"))
+    assert len(with_results(data(images=(renamed,)), results).cells) == 1
+    with pytest.raises(InvalidExport, match="1 of its 1 images are others"):
+        with_results(data(images=(replace(row, digest="b" * 64),)), results)
+
+
+def test_results_with_other_classes_are_refused(tmp_path: Path) -> None:
+    results = predicted(tmp_path / "found", replace(data(), taxonomy=Taxonomy("wbc", ("WBC", "Other"))))
+    with pytest.raises(InvalidExport, match=r'its class 1 is "WBC", and "Lymphocyte" in demo; read the data'):
+        with_results(data(), results)
+
+
+def test_an_images_json_that_lists_no_images(tmp_path: Path) -> None:
+    results = predicted(tmp_path / "found", data())
+    write_file(tmp_path / "found" / "images.json", "[]")
+    with pytest.raises(CorruptFile, match=r"images\.json: does not list images"):
+        with_results(data(), results)
