@@ -13,11 +13,13 @@ from pcm_leukemia import bare_images, converters, sources
 from pcm_leukemia import images as pixels_of
 from pcm_leukemia.baselines import inference
 from pcm_leukemia.baselines.contract import Detector
+from pcm_leukemia.baselines.preannotation import as_cells, beside
 from pcm_leukemia.baselines.run import Run
 from pcm_leukemia.baselines.two_stage import OTHER, Labelled, TwoStage
 from pcm_leukemia.converters import coco, cvat
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.drawing import Drawn, draw
+from pcm_leukemia.errors import UnknownLabel
 from pcm_leukemia.files import IMAGE_SUFFIXES, Report, check_target, new_folder
 from pcm_leukemia.loading import load_dataset
 from pcm_leukemia.schema import ImageId, Taxonomy
@@ -64,8 +66,15 @@ class Predicted(NamedTuple):
         return self.score if self.detection_score is None else self.detection_score
 
 
-def images_at(path: str | Path) -> Dataset:
-    """The images at a path: those of a data set, without its cells, or image files in a folder or zip.
+def images_at(path: str | Path, *, cells: bool = False) -> Dataset:
+    """The images at a path: those of a data set, or image files in a folder or zip.
+
+    Parameters
+    ----------
+    path
+        What to read.
+    cells
+        Whether to keep the cells of a data set, in the nine classes or, with other labels, in those that are declared.
 
     Raises
     ------
@@ -75,14 +84,24 @@ def images_at(path: str | Path) -> Dataset:
         If an image cannot be opened, or the data set cannot be read.
     """
     path = Path(path)
-    if not sources.split_name(path) and converters.recognise(path) is None:
+    if _is_bare(path):
         return bare_images.read(path)
-    if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            if not any(member.lower().endswith(".xml") for member in archive.namelist()):
-                return bare_images.read(path)
-    # the cells are left out, so their labels do not matter
-    return replace(load_dataset(path, taxonomy="declared"), taxonomy=NINE, cells=())
+    if not cells:  # their labels do not matter
+        return replace(load_dataset(path, taxonomy="declared"), taxonomy=NINE, cells=())
+    try:
+        return load_dataset(path)
+    except UnknownLabel:
+        return load_dataset(path, taxonomy="declared")
+
+
+def _is_bare(path: Path) -> bool:
+    """Whether there are images without annotations at a path."""
+    if not sources.split_name(path) and converters.recognise(path) is None:
+        return True
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return not any(member.lower().endswith(".xml") for member in archive.namelist())
 
 
 def predict(
@@ -224,7 +243,7 @@ def write(
     out
         A new folder; for CVAT a new zip (the suffix .zip is added if it is missing).
     ds
-        The images.
+        The images. For CVAT, their cells are kept, and the predictions come after them.
     taxonomy
         The classes, as `predict` returns them.
     form
@@ -243,32 +262,12 @@ def write(
         If there is no such form.
     """
     check_out(out, form)
-    bare = replace(ds, taxonomy=taxonomy, cells=(), split=None)
     if form == "cvat":
-        return cvat.write(as_cells(predicted, bare, threshold=threshold), out)
+        return cvat.write(beside(predicted, ds, taxonomy, threshold=threshold), out)
+    bare = replace(ds, taxonomy=taxonomy, cells=(), split=None)
     if form == "coco":
         return _write_coco(predicted, bare, Path(out), runs)
     return _write_pictures(predicted, bare, Path(out), threshold)
-
-
-def as_cells(
-    predicted: Mapping[ImageId, Sequence[Predicted]], ds: Dataset, *, threshold: float = 0.5
-) -> Dataset:
-    """Add predictions to images without cells, as cells that an expert corrects; see `converters.coco.with_results`.
-
-    Parameters
-    ----------
-    predicted
-        The cells of each image, as `predict` returns them.
-    ds
-        The images, with the classes that `predict` returns.
-    threshold
-        The lowest score that is taken; of two stages, the detector's.
-    """
-    boxes: dict[str, list[tuple[str, Box, float]]] = {
-        image: [(one.label, one.box, one.shown_score) for one in ones] for image, ones in predicted.items()
-    }
-    return coco.with_results(ds, boxes, threshold=threshold)
 
 
 def check_out(out: str | Path, form: Form) -> None:

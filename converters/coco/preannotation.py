@@ -12,7 +12,7 @@ from typing import Literal
 from pcm_leukemia.converters.coco.result_images import IMAGES, require_images
 from pcm_leukemia.converters.coco.results import Result, Results, read_results
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.errors import DataWarning, some
+from pcm_leukemia.errors import DataWarning, either, some
 from pcm_leukemia.requirements import require_boxes
 from pcm_leukemia.schema import Cell, Image
 from pcm_leukemia.shapes import Box
@@ -117,7 +117,9 @@ def _cells(ds: Dataset, results: list[Result], left: Counter[str], *, everywhere
         image = ds.image(result.image)
         there = ds.cells_of(image)
         if there and not everywhere:
-            left['on images that have cells (onto="all" keeps them)'] += 1
+            left[
+                either('on images that have cells (onto="all" keeps them)', "on images that have cells")
+            ] += 1
             continue
         box = _inside(result, image)
         if box is None:

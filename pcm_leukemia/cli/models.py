@@ -43,6 +43,13 @@ class Forms(StrEnum):
     pictures = "pictures"
 
 
+class Ontos(StrEnum):
+    """The images that get predictions for CVAT."""
+
+    empty = "empty"
+    all = "all"
+
+
 class Incompletes(StrEnum):
     """What is done with images in which cells may be unannotated."""
 
@@ -157,25 +164,41 @@ def predict(
             min=0, max=1, help="cvat, pictures: the lowest score that is shown.", show_default="0.5"
         ),
     ] = None,
+    onto: Annotated[
+        Ontos | None,
+        typer.Option(
+            help="cvat: predictions for images without cells (empty), or beside the cells of all.",
+            show_default="empty",
+        ),
+    ] = None,
     device: Device = "auto",
     batch: Batch = 16,
     workers: Workers = None,
 ) -> None:
-    """Find and classify the cells in new images."""
+    """Find and classify the cells in images.
+
+    For CVAT, cells that are drawn already are kept.
+    """
     prediction = baselines.prediction
 
     if threshold is not None and to is Forms.coco:
         raise WrongUsage(
             f"--threshold does not apply to --to coco, which has every prediction from score {prediction.LOWEST:g}; leave it out"
         )
+    if onto is not None and to is not Forms.cvat:
+        raise WrongUsage("--onto is for --to cvat; leave it out")
     prediction.check_out(out, to.value)  # before the work
     require_outside(out, images)
-    ds = prediction.images_at(images)
+    if to is Forms.cvat:
+        ds = prediction.images_at(images, cells=True)
+        wanted = baselines.preannotation.to_predict(ds, (onto or Ontos.empty).value)
+    else:
+        ds = wanted = prediction.images_at(images)
     options: dict[str, Any] = {"device": device, "batch": batch, "workers": workers, "progress": True}
     if threshold is not None:
         options["threshold"] = min(threshold, prediction.LOWEST)
     opened = [baselines.Run.open(run) for run in runs]
-    predicted, taxonomy = prediction.predict(opened, ds, **options)
+    predicted, taxonomy = prediction.predict(opened, wanted, **options)
     shown = 0.5 if threshold is None else threshold
     print(prediction.write(predicted, out, ds, taxonomy, to.value, threshold=shown, runs=opened))
 

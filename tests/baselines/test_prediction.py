@@ -96,5 +96,5 @@ def test_the_output_is_checked_before_a_model_runs(
     monkeypatch.setattr(sys, "argv", ["pcm-leukemia", *words])
     with pytest.raises(SystemExit) as left:
         cli.main()
-    assert left.value.code == 1
+    assert left.value.code == 2
     assert sentence in capsys.readouterr().err

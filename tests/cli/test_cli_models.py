@@ -19,6 +19,8 @@ from pcm_leukemia.baselines.experiments import adaptation, reproduction
 from pcm_leukemia.baselines.metrics import classification
 from pcm_leukemia.baselines.run import Run as TrainedRun
 from pcm_leukemia.cvat import read
+from pcm_leukemia.dataset import Dataset
+from pcm_leukemia.shapes import Box
 from pcm_leukemia.taxonomy import NINE
 
 
@@ -175,6 +177,27 @@ def test_cells_are_found_in_a_public_data_set(
     monkeypatch.setattr(prediction, "write", lambda predicted, *_, **__: predicted)
     words = ("predict", tmp_path / "run", "all_idb1:ROOT", tmp_path / "out")
     assert typed(capsys, monkeypatch, *words).strip() == "all_idb1:ROOT"
+
+
+def test_drawn_cells_stay_in_what_is_predicted_for_cvat(
+    run: Run, export: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_of(tmp_path / "run")
+    box = Box(5, 5, 20, 20)
+
+    def predicted(_: object, ds: Dataset, **__: object) -> object:
+        return {image.id: [prediction.Predicted("Monocyte", box, 0.9)] for image in ds.images}, NINE
+
+    monkeypatch.setattr(prediction, "predict", predicted)
+    words = ("predict", tmp_path / "run", export, tmp_path / "out.zip", "--to", "cvat")
+    refused = run(*words)
+    assert (refused.status, refused.out) == (1, "")
+    assert "has cells on every image; to add predictions beside them, give --onto all" in refused.err
+    assert run(*words, "--onto", "all").status == 0
+    cells = read(tmp_path / "out.zip").cells
+    assert {cell.source for cell in cells} == {"manual", "auto"}
+    wrong = run("predict", tmp_path / "run", export, tmp_path / "out", "--onto", "all")
+    assert (wrong.status, "--onto is for --to cvat; leave it out" in wrong.err) == (2, True)
 
 
 def test_the_lowest_score_is_for_detectors(run: Run, data: Path, tmp_path: Path) -> None:
