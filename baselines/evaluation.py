@@ -54,7 +54,8 @@ class Evaluation:
     by the classifier. There, a cell counts as found by the detector's score, and the product of both scores ranks the cells
     for average precision. `reading` says how the labels of a public data set were read, if there are several ways, and
     `started_from` from which weights the training of each run started. `pretraining` says so if these weights may
-    have seen the data set without labels. `batch_norm` says whose batch-norm statistics the classifier used.
+    have seen the data set without labels. `learned` has a sentence for each model that has learned from images that are scored:
+    those of the parts train and val. `batch_norm` says whose batch-norm statistics the classifier used.
     """
 
     runs: tuple[Path, ...]
@@ -69,6 +70,12 @@ class Evaluation:
     end_to_end: DetectionScores | None = None
     pretraining: str = ""
     batch_norm: BatchNorm = "run"
+    learned: tuple[str, ...] = ()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of the scores must know, in sentences: `learned`, and `pretraining`."""
+        return (*self.learned, *([self.pretraining] if self.pretraining else []))
 
     def to_json(self) -> dict[str, Any]:
         """All scores as plain dictionaries and lists."""
@@ -88,6 +95,7 @@ class Evaluation:
             **{name: each.to_json() for name, each in scores.items() if each is not None},
             **({"one_label": {"mAP": self.one_label._asdict()}} if self.one_label else {}),
             **({"pretraining": self.pretraining} if self.pretraining else {}),
+            **({"learned": list(self.learned)} if self.learned else {}),
         }
 
     def _repr_html_(self) -> str:
@@ -105,8 +113,7 @@ class Evaluation:
         lines = [f"{' and '.join(str(run) for run in self.runs)} on {self.data}, part {self.part}{read}"]
         if self.started_from:
             lines.append(f"started from: {' and '.join(self.started_from)}")
-        if self.pretraining:
-            lines.append(f"note: {self.pretraining}")
+        lines += [f"note: {note}" for note in self.notes]
         if self.batch_norm == "target":
             lines.append("with batch-norm statistics of the target, from its cells without their labels")
         for title, scores in titles.items():
@@ -139,7 +146,7 @@ def evaluate(
         The data set it was trained on, or another with the same classes.
     part
         By default "test", or the whole of a data set without a split. "train" and "val" show how well the model fits
-        what it has learned from. In any other part, images and patients that it has learned from are refused.
+        what it has learned from, and `Evaluation.learned` says so. In any other part, images and patients that it has learned from are refused.
     threshold
         The lowest score at which a detector has found a cell, 0 to 1; average precision uses all scores.
     batch_norm
@@ -182,7 +189,7 @@ def scored(
     chosen, part = part_to_score(ds, part)
     view = view_for(run, chosen, unseen=part not in LEARNED_FROM)
     predicted = predictions(run, view, batch_norm=batch_norm, **options)
-    result = _of_run(run, ds, part, batch_norm=batch_norm, **scores_of(view, predicted, threshold))
+    result = _of_run(run, ds, part, chosen, batch_norm=batch_norm, **scores_of(view, predicted, threshold))
     _keep(run, result)
     return Scored(result, view, predicted)
 
@@ -212,7 +219,7 @@ def evaluate_two_stage(
         {image: each.scored for image, each in labelled.items()},
         {image: each.found for image, each in labelled.items()},
     )
-    alone = _of_run(detector, ds, part, **scores_of(view, detected, threshold))
+    alone = _of_run(detector, ds, part, chosen, **scores_of(view, detected, threshold))
     _keep(detector, alone)
     on_truth = evaluate(classifier, ds, part, device=device, batch=batch, workers=workers, progress=progress)
     nine = chosen.task("detection")
@@ -223,6 +230,7 @@ def evaluate_two_stage(
         started_from=(detector.started_from, classifier.started_from),
         classification=on_truth.classification,
         pretraining=on_truth.pretraining,
+        learned=(*alone.learned, *on_truth.learned),
         end_to_end=detection_scores.score(
             nine,
             {image: each.as_found(other) for image, each in labelled.items()},
@@ -309,8 +317,9 @@ def view_for(run: Run, chosen: Dataset, *, unseen: bool = True) -> Dataset:
     return view
 
 
-def _of_run(run: Run, ds: Dataset, part: str, **scores: Any) -> Evaluation:
+def _of_run(run: Run, ds: Dataset, part: str, chosen: Dataset, **scores: Any) -> Evaluation:
     """The evaluation of one model with these scores, and what the run and the data say about themselves."""
+    seen = run.note_on_seen(chosen) if part in LEARNED_FROM else ""  # in other parts, such images are refused
     return Evaluation(
         (run.folder,),
         ds.name,
@@ -319,6 +328,7 @@ def _of_run(run: Run, ds: Dataset, part: str, **scores: Any) -> Evaluation:
         reading_of(ds),
         (run.started_from,),
         pretraining=note_on(run, ds),
+        learned=(seen,) if seen else (),
         **scores,
     )
 

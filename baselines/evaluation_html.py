@@ -33,7 +33,6 @@ __all__ = ["of_evaluation"]
 def of_evaluation(evaluation: Evaluation) -> str:
     """The scores of an evaluation as HTML: with intervals, by class, and the confusion matrix."""
     runs = " and ".join(run.name for run in evaluation.runs)
-    said = [evaluation.pretraining] if evaluation.pretraining else []
     started = f"started from {' and '.join(evaluation.started_from)}" if evaluation.started_from else ""
     read = f"labels read as {evaluation.reading}" if evaluation.reading else ""
     target = "batch-norm statistics of the target" if evaluation.batch_norm == "target" else ""
@@ -42,7 +41,7 @@ def of_evaluation(evaluation: Evaluation) -> str:
             "Evaluation",
             f"{runs} on {evaluation.data}, part {evaluation.part}",
             facts(*(clipped(each) for each in (started, read, target) if each)),
-            warnings_box(said),
+            warnings_box(evaluation.notes),
             *_detector("as a detector", evaluation.detection),
             *_classifier(evaluation.classification),
             *_detector(

@@ -26,7 +26,7 @@ from pcm_leukemia import files, splits, store
 from pcm_leukemia.baselines import config
 from pcm_leukemia.baselines.contract import Classifier, Detector
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.errors import CorruptFile, DataNotFound, LeakySplit
+from pcm_leukemia.errors import CorruptFile, DataNotFound, LeakySplit, counted
 from pcm_leukemia.schema import Split
 
 __all__ = ["Run", "is_run", "learned_by", "origin", "split_fingerprint"]
@@ -214,6 +214,16 @@ class Run:
     def seen(self, ds: Dataset) -> list[splits.Leak]:
         """The images that the model has learned from, or whose patient or group it has, by the rule of `require_unseen`."""
         return [leak for learned in self.learned() for leak in splits.seen(learned, ds, str(self.folder))]
+
+    def note_on_seen(self, ds: Dataset) -> str:
+        """A sentence on scores of images that the model has learned from; "" if it has not."""
+        images = {image for leak in self.seen(ds) for image in leak.images}
+        if not images:
+            return ""
+        return (
+            f"{self.folder} has learned from {len(images):,} of {counted(len(ds.images), 'scored image')} or their patients: the "
+            "scores show how well it fits them, not how it does on new patients"
+        )
 
 
 def is_run(folder: str | Path) -> bool:

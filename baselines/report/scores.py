@@ -30,7 +30,7 @@ def of_evaluation(evaluation: Evaluation) -> dict[str, object]:
         shown = _classifier(evaluation.classification)
     return {
         "facts": [legible(_without_folders(each)) for each in _facts(evaluation)],
-        "note": legible(_without_folders(evaluation.pretraining)),
+        "note": legible(_without_folders("; ".join(evaluation.notes))),
         **shown,
     }
 

@@ -79,7 +79,7 @@ def evaluate(
 ) -> None:
     """Score a model on a part that it has not learned from.
 
-    Two runs, a detector's and a classifier's, are scored as a two-stage pipeline.
+    With --part train or val, a note says that it has. Two runs, a detector's and a classifier's, are scored as a two-stage pipeline.
     """
     opened = [baselines.Run.open(run) for run in runs]
     if figures:

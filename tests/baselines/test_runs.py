@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import warnings
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 
 from pcm_leukemia import NINE, Box, Cell, Dataset, Image, Patient, Split, store
+from pcm_leukemia.baselines import evaluation
 from pcm_leukemia.baselines.evaluation import Evaluation, evaluate, scores_of
 from pcm_leukemia.baselines.inference import Classified
 from pcm_leukemia.baselines.recording import start
@@ -207,3 +209,40 @@ def test_training_warns_of_test_images_that_its_weights_know(tmp_path: Path) -> 
         warnings.simplefilter("error")
         with pytest.raises(UnfitForTask):
             train("resnet50", first, tmp_path / "again", weights=weights)
+
+
+# ----------------------------------------------------------------------------------------------
+# Scores of what a model has learned from
+
+
+@pytest.mark.parametrize("part", ["train", "val", "test"])
+def test_scores_of_what_a_model_has_learned_from_say_so(
+    part: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cells = tuple(Cell(image.id, 0, "Lymphocyte", Box(1, 1, 9, 9)) for image in HERE.images)
+    ds = replace(HERE, cells=cells)
+    labels = list(ds.task("classification").taxonomy.labels)
+    asked = {"baseline": "resnet50", "task": "classification", "labels": labels, "settings": {}}
+    with start(tmp_path / "run", asked, ds, "cpu") as (run, _, _):
+        pass
+
+    def predicted(_: Run, view: Dataset, **__: object) -> Classified:
+        return Classified(
+            view.cells, np.full((len(view.cells), len(labels)), 1 / len(labels), np.float32), None
+        )
+
+    monkeypatch.setattr(evaluation, "predictions", predicted)
+    found = evaluate(run, ds, part)
+    note = (
+        f"{tmp_path / 'run'} has learned from 1 of 1 scored image or their patients: the scores show how well it fits them, "
+        "not how it does on new patients"
+    )
+    kept = json.loads((tmp_path / "run" / "scores" / f"here-{part}.json").read_text())
+    if part == "test":
+        assert (found.learned, "learned" in kept) == ((), False)
+    else:
+        assert f"note: {note}" in str(found).splitlines()
+        assert kept["learned"] == [note]
+        assert note in found._repr_html_()
+    elsewhere = evaluate(run, replace(ds, name="other").relabel({}, ds.taxonomy), part)
+    assert elsewhere.learned == found.learned
