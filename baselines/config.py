@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from typing import Any, Literal, NamedTuple, cast, get_args, get_origin, get_type_hints
 
 import msgspec
 
 from pcm_leukemia import baselines
 from pcm_leukemia.baselines.contract import Module
+from pcm_leukemia.errors import closest
 
 __all__ = ["ADDED", "RENAMED", "Baseline", "find", "recorded", "settings"]
 
@@ -157,6 +157,6 @@ def _require_known(key: str, known: Sequence[str], baseline: Baseline) -> None:
     new = RENAMED.get(key)
     if new in known:
         raise ValueError(f'setting "{key}": is now called "{new}"; use {new}=...')
-    near = get_close_matches(key, known, 1)
-    hint = f"did you mean {near[0]}?" if near else f"use one of: {', '.join(known)}"
+    near = closest(key, known)
+    hint = f"did you mean {near}?" if near else f"use one of: {', '.join(known)}"
     raise ValueError(f'setting "{key}": {baseline.name} has no such setting; {hint}')

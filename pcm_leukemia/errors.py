@@ -54,6 +54,7 @@ __all__ = [
     "UnknownLabel",
     "UnknownPart",
     "WrongTarget",
+    "closest",
     "counted",
     "either",
     "for_the_command_line",
@@ -63,6 +64,8 @@ __all__ = [
 ]
 
 SHOWN = 20
+_LONGEST_NAME = 200
+"""Longer names are compared with none: difflib takes a time that grows with the square of their length."""
 _READER = SimpleNamespace(
     types_commands=False
 )  # not a context variable: threads that read images write messages, too
@@ -199,19 +202,39 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'s' * (number != 1)}"
 
 
+def closest(name: str, names: Iterable[str]) -> str | None:
+    """Find the most similar of some names, for a name that is not one of them; None if none is similar.
+
+    Three quarters of the letters must be the same, since another class (Thrombocyte, Monocyte) is worse than none; of up to five
+    letters, 60 %. Names are compared with their case first, and then without.
+
+    Examples
+    --------
+    >>> closest("Lymfoblast", ["Lymphoblast", "Other"]), closest("WCB", ["WBC", "RBC"])
+    ('Lymphoblast', 'WBC')
+    >>> [closest(name, ["Lymphoblast", "Monocyte"]) for name in ("Cat", "Platelets", "Thrombocyte", "Erythroblast")]
+    [None, None, None, None]
+    """
+    if len(name) > _LONGEST_NAME:
+        return None
+    share = 0.6 if len(name) <= 5 else 0.75
+    by_small = {each.casefold(): each for each in names}
+    near = difflib.get_close_matches(name, by_small.values(), n=1, cutoff=share) or [
+        by_small[small] for small in difflib.get_close_matches(name.casefold(), by_small, n=1, cutoff=share)
+    ]
+    return near[0] if near else None
+
+
 def nearest(name: str, names: Iterable[str]) -> str:
-    """Name the most similar of some names, for a name that is not one of them; empty if none is similar.
+    """Name the `closest` of some names in a message; empty if none is similar.
 
     Examples
     --------
     >>> nearest("Lymfoblast", ["Lymphoblast", "Other"]), nearest("RBC", ["Lymphoblast", "Other"])
     (', the nearest is "Lymphoblast"', '')
     """
-    by_small = {each.casefold(): each for each in names}
-    near = difflib.get_close_matches(name, by_small.values(), n=1) or [
-        by_small[small] for small in difflib.get_close_matches(name.casefold(), by_small, n=1)
-    ]
-    return f', the nearest is "{near[0]}"' if near else ""
+    near = closest(name, names)
+    return f', the nearest is "{near}"' if near else ""
 
 
 _TYPED = {"labels": "map", "split_name": "split"}

@@ -7,7 +7,6 @@ import warnings
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from torch import nn
 
 from pcm_leukemia.baselines import weight_files
 from pcm_leukemia.baselines.classifiers import dinobloom_weights as dinobloom
-from pcm_leukemia.errors import CorruptFile, DataNotFound
+from pcm_leukemia.errors import CorruptFile, DataNotFound, closest
 
 __all__ = ["Architecture", "Backbone", "backbone", "build", "fill"]
 
@@ -185,8 +184,8 @@ def _source(model: str) -> _Source:
         described = weight_files.from_hub(name, lambda: load_model_config_from_hf(name))
         _, architecture, arguments = described
         return _Source(Architecture(architecture, arguments), f"hf-hub:{name}", f"hf-hub:{name}")
-    near = get_close_matches(model, timm.list_models(), 1)
-    hint = f"did you mean {near[0]}?" if near else "timm.list_models() lists them"
+    near = closest(model, timm.list_models())
+    hint = f"did you mean {near}?" if near else "timm.list_models() lists them"
     raise ValueError(f'model "{model}": timm has no image model of that name; {hint}')
 
 
@@ -195,8 +194,8 @@ def _require_tag(model: str) -> None:
     name, dot, _ = model.partition(".")
     tagged = timm.list_models(f"{name}.*", pretrained=True)
     if dot and model not in tagged:
-        near = get_close_matches(model, tagged, 1) or tagged[:1] or [name]
-        raise ValueError(f'model "{model}": timm has no weights of that name; did you mean {near[0]}?')
+        near = closest(model, tagged) or next(iter(tagged), name)
+        raise ValueError(f'model "{model}": timm has no weights of that name; did you mean {near}?')
 
 
 def _folder(folder: Path) -> _Source:

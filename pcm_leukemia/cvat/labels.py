@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping
 
-from pcm_leukemia.errors import Problem, either
+from pcm_leukemia.errors import Problem, closest, counted, either, nearest
 from pcm_leukemia.schema import IGNORE, Taxonomy, letters
 from pcm_leukemia.taxonomy import check_classes
 
@@ -88,25 +87,18 @@ class Labels:
         found = []
         for raw in self._mapping:
             if raw not in there and letters(raw) not in loose and raw != IGNORE:
-                near = difflib.get_close_matches(raw, there, n=1)
-                nearest = f', the nearest is "{near[0]}"' if near else ""
-                found.append(
-                    Problem(
-                        "label map", f'"{raw}" is not a label in this export{nearest}', "check the spelling"
-                    )
-                )
+                what = f'"{raw}" is not a label in this export{nearest(raw, there)}'
+                found.append(Problem("label map", what, "check the spelling"))
         return found
 
     def _unknown(self, raw: str) -> Problem:
         count, first = self._used[raw]
         classes = self._given.labels if self._given else ()
-        lower = {label.lower(): label for label in classes}
-        near = difflib.get_close_matches(raw.lower(), lower, n=1, cutoff=0.0 if len(raw) < 200 else 1.0)
-        nearest = f', nearest "{lower[near[0]]}"' if near else ""
-        cells = "1 cell" if count == 1 else f"{count:,} cells"
+        near = closest(raw, classes)
+        of = f', nearest "{near}"' if near else ""
         return Problem(
             first,
-            f'label "{raw}" is not a class of {self.taxonomy().name} ({cells}{nearest})',
+            f'label "{raw}" is not a class of {self.taxonomy().name} ({counted(count, "cell")}{of})',
             either(
                 f'pass labels={{"{raw}": CLASS}} or {{"{raw}": "{IGNORE}"}}, or taxonomy="declared"',
                 f'pass --map "{raw}=CLASS" or "{raw}={IGNORE}", or --taxonomy declared',

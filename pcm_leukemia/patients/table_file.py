@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import codecs
 import csv
-import difflib
 import io
 import re
 import warnings
@@ -12,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pcm_leukemia.errors import CorruptFile, DataNotFound, DataWarning, InvalidExport, Problem, some
+from pcm_leukemia.errors import CorruptFile, DataNotFound, DataWarning, InvalidExport, Problem, closest, some
 from pcm_leukemia.files import GIT_LFS, PULL
 from pcm_leukemia.schema import letters
 
@@ -181,20 +180,27 @@ def _columns(where: str, header: list[str]) -> tuple[int, int, int | None]:
             raise CorruptFile(
                 f"{where}: has no column for the {meaning}{nearest}; name it {_CALLED[meaning]}"
             )
-    if not places["diagnosis"] and (near := _nearest("diagnosis", header)):
-        warnings.warn(
-            f'{where}: column "{near}" is not read; if it holds the diagnosis, name it diagnosis',
-            DataWarning,
-            stacklevel=5,
-        )
+    known = {place for found in places.values() for place in found}
+    unread = [name for place, name in enumerate(header) if name and place not in known]
+    if unread and not places["diagnosis"]:
+        warnings.warn(f"{where}: {_not_read(unread)}", DataWarning, stacklevel=5)
     diagnosis = places["diagnosis"][0] if places["diagnosis"] else None
     return places["path"][0], places["patient"][0], diagnosis
+
+
+def _not_read(unread: Sequence[str]) -> str:
+    """What to say of columns with unknown names in a table without diagnoses."""
+    if near := _nearest("diagnosis", unread):
+        return f'column "{near}" is not read; if it holds the diagnosis, name it diagnosis'
+    shown = some((f'"{name}"' for name in unread), 5).replace("\n", ", ")
+    columns = f"column {shown} is" if len(unread) == 1 else f"columns {shown} are"
+    return f"{columns} not read; if one holds the diagnosis, name it diagnosis"
 
 
 def _nearest(meaning: str, header: Iterable[str]) -> str | None:
     """The column whose name is most similar to one with this meaning; None if no name is similar."""
     columns = {letters(name): name.strip() for name in header}
     for name in _NAMES[meaning]:
-        if near := difflib.get_close_matches(name, columns, n=1, cutoff=0.75):
-            return columns[near[0]]
+        if near := closest(name, columns):
+            return columns[near]
     return None

@@ -374,6 +374,13 @@ def test_unknown_labels_are_listed_with_counts_and_nearest_match(tmp_path: Path)
     ]
 
 
+@pytest.mark.parametrize("raw", ["Cat", "Platelets", "RBC", "Thrombocyte", "Erythroblast", "Leukocyte"])
+def test_no_class_is_named_for_a_label_that_resembles_none(tmp_path: Path, raw: str) -> None:
+    path = write(tmp_path / "a.xml", document(image("a.png", box(raw))))
+    with pytest.raises(UnknownLabel, match=rf'label "{raw}" is not a class of pcm-leukemia \(1 cell\);'):
+        cvat.read(path)
+
+
 @pytest.mark.parametrize(
     ("raw", "label"),
     [

@@ -227,6 +227,16 @@ def test_a_column_that_may_be_a_misspelt_diagnosis_is_named(tmp_path: Path) -> N
     assert diagnosis_of(ds) == {"P1": None}
 
 
+def test_columns_that_are_not_read_are_named_unless_the_diagnosis_is(tmp_path: Path) -> None:
+    file = table(tmp_path, "path,patient,Dx,age", "a,P1,ALL,7")
+    with pytest.warns(
+        DataWarning, match=':1: columns "Dx", "age" are not read; if one holds the diagnosis, name it'
+    ):
+        patients.from_csv(paths("a/1.png"), file)
+    file = table(tmp_path, "path,patient,diagnosis,age", "a,P1,ALL,7")
+    assert diagnosis_of(patients.from_csv(paths("a/1.png"), file)) == {"P1": "ALL"}
+
+
 def test_every_image_that_no_row_fits_or_two_fit_is_named_at_once(tmp_path: Path) -> None:
     file = table(tmp_path, "path,patient", "a/*,A", "*/1.png,B", "b,C", "b/,D")
     with pytest.raises(InvalidExport) as caught:

@@ -198,7 +198,7 @@ def test_unicode_text_of_excel_is_read(tmp_path: Path, mark: bytes) -> None:
         ("sep=;", "path;patient", "a.png;007"),
         ('"path, in CVAT";note', "a.png;007"),
         ('path,"patient\nid"', "a.png,007"),
-        ("path,patient,note", 'a.png,007,"two\nlines"'),
+        ("path,patient,diagnosis,note", 'a.png,007,,"two\nlines"'),
         ("path,patient", 'a.png,"=""007"""'),
         ("path|patient", "a.png|007"),
         ("path,patient,,", "a.png,007,,", ",,,"),
