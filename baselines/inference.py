@@ -12,13 +12,13 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 import numpy.typing as npt
 import torch
-from rich.progress import track
 
 from pcm_leukemia.baselines.contract import Classifier, Detections, Detector
 from pcm_leukemia.baselines.cutting import cut_cells
 from pcm_leukemia.baselines.machine import workers_of
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.files import ahead
+from pcm_leukemia.progress import track
 from pcm_leukemia.schema import IGNORE, Cell, ImageId
 from pcm_leukemia.torchdata import Frames
 
@@ -88,7 +88,7 @@ def detect_by(
     found: list[dict[ImageId, Detections]] = [{} for _ in rules]
     tensors = ahead(prepared, range(len(frames)), workers_of(workers), 2 * batch)
     pairs = zip(batches(ds.images, batch), batches(tensors, batch), strict=True)
-    for those, ready in track(pairs, "detecting", total=-(-len(frames) // batch), disable=not progress):
+    for those, ready in track(pairs, "detecting", total=-(-len(frames) // batch), shown=progress, stays=True):
         raw = detector.forward(torch.stack(ready))
         sizes = [(image.width, image.height) for image in those]
         for rule, by_image in zip(rules, found, strict=True):
@@ -114,7 +114,7 @@ def classify(
     """
     cells = [cell for cell in ds.cells if cell.label != IGNORE]
     prepared = cut_cells(ds, cells, classifier.padding, classifier.prepare, workers_of(workers))
-    crops = track(prepared, "classifying", total=len(cells), disable=not progress)
+    crops = track(prepared, "classifying", total=len(cells), shown=progress, stays=True)
     rows = [classifier.probabilities(torch.stack(those)).numpy() for those in batches(crops, batch)]
     probabilities = np.concatenate(rows) if rows else np.zeros((0, len(classifier.labels)), np.float32)
     return Classified(tuple(cells), probabilities)

@@ -10,7 +10,6 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 import torch
-from rich.progress import track
 from torchvision.ops import nms
 
 from pcm_leukemia.baselines.contract import Classifier, Detections, Detector
@@ -22,6 +21,7 @@ from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import option
 from pcm_leukemia.files import ahead
 from pcm_leukemia.images import Pixels
+from pcm_leukemia.progress import track
 from pcm_leukemia.schema import ImageId
 from pcm_leukemia.shapes import Box
 from pcm_leukemia.torchdata import Frames
@@ -134,7 +134,9 @@ class TwoStage:
         loaded = batches(ahead(prepared, range(len(frames)), threads, batch), batch)
         pairs = zip(batches(ds.images, batch), loaded, strict=True)
         labelled: dict[ImageId, Labelled] = {}
-        for those, ready in track(pairs, "predicting", total=-(-len(frames) // batch), disable=not progress):
+        for those, ready in track(
+            pairs, "predicting", total=-(-len(frames) // batch), shown=progress, stays=True
+        ):
             sizes = [(image.width, image.height) for image in those]
             raw = self.detector.forward(torch.stack([tensor for _, tensor in ready]))
             found = self.detector.detections(raw, sizes, multi_label=False)

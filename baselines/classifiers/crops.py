@@ -22,7 +22,6 @@ import numpy.typing as npt
 import PIL.Image
 import torch
 import torch.distributed
-from rich.progress import track
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from pcm_leukemia.baselines import stain
@@ -32,6 +31,7 @@ from pcm_leukemia.dataset import Dataset as Cells
 from pcm_leukemia.errors import ExportError
 from pcm_leukemia.files import disk_errors, new_file
 from pcm_leukemia.images import Pixels
+from pcm_leukemia.progress import track
 from pcm_leukemia.schema import IGNORE
 
 __all__ = ["Draw", "Draws", "Pictures", "Prepare", "Rows", "loader", "write"]
@@ -109,7 +109,7 @@ def write(
         with new_file(file) as work:
             array = np.lib.format.open_memmap(work, "w+", np.uint8, (len(cells), 3, side, side))
             pictures = cut_cells(ds, cells, padding, prepare, workers)
-            bar = track(pictures, "cutting crops", len(cells), disable=not progress, transient=True)
+            bar = track(pictures, "cutting crops", len(cells), shown=progress)
             for place, picture in enumerate(bar):
                 array[place] = picture.numpy()
             array.flush()

@@ -30,6 +30,7 @@ from torch.utils.data import DataLoader
 from pcm_leukemia.baselines.contract import Job
 from pcm_leukemia.baselines.epoch_log import write_epochs
 from pcm_leukemia.baselines.metrics import classification as scores
+from pcm_leukemia.progress import visible
 
 __all__ = ["BEST", "Learner", "Phase", "autocast", "ended", "result", "run", "seeded"]
 
@@ -278,7 +279,7 @@ def _trainer(phase: Phase, job: Job, devices: int) -> pl.Trainer:
             use_distributed_sampler=False,
             num_sanity_val_steps=0,
             log_every_n_steps=0,  # only epochs are logged; logging each step would make the device wait
-            enable_progress_bar=job.progress,
+            enable_progress_bar=job.progress and visible(),
             enable_model_summary=False,
         )
 

@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
-from rich.progress import track
 
 from pcm_leukemia.baselines.classifiers import loop
 from pcm_leukemia.baselines.classifiers.backbones import backbone
@@ -27,6 +26,7 @@ from pcm_leukemia.baselines.run import Run
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import DataNotFound, Problem, UnfitForTask, option
 from pcm_leukemia.files import Report, counts
+from pcm_leukemia.progress import track
 from pcm_leukemia.requirements import require
 from pcm_leukemia.schema import IGNORE, Cell
 from pcm_leukemia.splits import LEARNED_FROM
@@ -245,7 +245,7 @@ def _blocks(
 ) -> Iterator[tuple[Sequence[Cell], npt.NDArray[np.float32]]]:
     """The cells and their features, in blocks of `ROWS`."""
     cut = cut_cells(view, cells, embedder.padding, embedder.preparation, workers_of(workers))
-    crops = track(cut, "embedding", total=len(cells), disable=not progress)
+    crops = track(cut, "embedding", total=len(cells), shown=progress, stays=True)
     features = chain.from_iterable(embedder(those) for those in batches(crops, batch))
     for those, found in zip(batches(cells, ROWS), batches(features, ROWS), strict=True):
         yield those, np.stack(found)

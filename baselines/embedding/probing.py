@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from rich.progress import track
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
@@ -28,6 +27,7 @@ from pcm_leukemia.baselines.metrics.classification import ClassificationScores
 from pcm_leukemia.baselines.metrics.groups import groups_of
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import LeakySplit, MissingPart, Problem, UnfitForTask, counted, either
+from pcm_leukemia.progress import track
 from pcm_leukemia.requirements import require
 from pcm_leukemia.schema import Image, Patient, Split
 from pcm_leukemia.taxonomy import known
@@ -198,7 +198,7 @@ def _probed(read: Embeddings, draws: int, seed: int, *, progress: bool) -> Probe
     scores: dict[str, ClassificationScores] = {}
     notes = [about.pretraining] if about.pretraining else []
     methods = _methods(about.width, len(classes)).items()
-    for method, model in track(methods, f"probing {read.path.name}", disable=not progress):
+    for method, model in track(methods, f"probing {read.path.name}", shown=progress, stays=True):
         if isinstance(model, KNeighborsClassifier) and model.n_neighbors > len(seen):
             notes.append(f"{method} is left out: train has {counted(len(seen), 'cell')}")
             continue

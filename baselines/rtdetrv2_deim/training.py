@@ -16,7 +16,6 @@ from typing import Any, cast
 import torch
 from lightning import Fabric
 from lightning.fabric.strategies.ddp import DDPStrategy
-from rich.progress import track
 from torch import nn
 from torch.nn.functional import interpolate
 from torch.utils.data import DataLoader
@@ -51,6 +50,7 @@ from pcm_leukemia.baselines.rtdetrv2_deim.schedule import (
 from pcm_leukemia.baselines.rtdetrv2_deim.settings import Settings
 from pcm_leukemia.baselines.stain import Recolour
 from pcm_leukemia.files import new_file
+from pcm_leukemia.progress import track
 from pcm_leukemia.torchdata import Detection
 
 __all__ = ["MODEL", "Learner", "Training", "fabric_of"]
@@ -180,7 +180,7 @@ class Training:
         sums = torch.zeros(1 + len(LOSSES), device=self.fabric.device)
         label = f"epoch {self.epoch + 1} of {self.settings.epochs}"
         shown = self.job.progress and self.fabric.is_global_zero
-        for batch in track(self.loader, label, total=len(self.loader), disable=not shown, transient=True):
+        for batch in track(self.loader, label, total=len(self.loader), shown=shown):
             sums += self.one_step(batch)
         mean = cast(torch.Tensor, self.fabric.all_reduce(sums, reduce_op="mean")) / len(self.loader)
         rates = {group["name"]: group["lr"] for group in self.optimizer.param_groups}

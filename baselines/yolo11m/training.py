@@ -36,6 +36,7 @@ from pcm_leukemia.baselines.yolo11m.ultralytics import (
 from pcm_leukemia.errors import DataWarning
 from pcm_leukemia.files import new_file
 from pcm_leukemia.images import Pixels
+from pcm_leukemia.progress import console, visible
 
 __all__ = ["MODEL", "Plan", "Trainer"]
 
@@ -89,7 +90,8 @@ class Trainer(DetectionTrainer):  # type: ignore[misc]
         self.origin = ""
         self._gradients: dict[str, torch.Tensor] | None = None
         self._stepped = self._batch = -1
-        self._bar = Progress(disable=not self.plan.progress or RANK not in {-1, 0})
+        shown = self.plan.progress and RANK in {-1, 0} and visible()
+        self._bar = Progress(console=console(), disable=not shown)
         super().__init__(cfg, overrides, _callbacks)
 
     def train(self) -> None:

@@ -25,8 +25,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from rich.progress import track
-
 from pcm_leukemia.converters.crops.resume import resumable_folder, source_of
 from pcm_leukemia.converters.crops.table import row_of, write_table
 from pcm_leukemia.dataset import Dataset
@@ -43,6 +41,7 @@ from pcm_leukemia.images import (
     reason,
     warn_of_changed_files,
 )
+from pcm_leukemia.progress import track
 from pcm_leukemia.requirements import require
 from pcm_leukemia.schema import IGNORE, Cell, Image, ImageId
 
@@ -220,7 +219,7 @@ def _cut_all(
     left = (job for job in jobs if not all((work / path).is_file() for path in job.targets))
     threads = workers or os.cpu_count() or 1
     with closing(ahead(partial(_cut, files, work, style), left, threads, 4 * threads, executor)) as done:
-        bar = track(done, "crops", total=len(jobs), disable=not progress, transient=True)
+        bar = track(done, "crops", total=len(jobs), shown=progress)
         failed = {image: problem for image, problem in bar if problem}
     return dict(sorted(failed.items()))
 

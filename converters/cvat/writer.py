@@ -33,8 +33,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-from rich.progress import track
-
 from pcm_leukemia.converters.cvat.document import header, image_element
 from pcm_leukemia.converters.cvat.labels import CvatLabel, LabelChoice, LabelText, declare, for_cvat, spell
 from pcm_leukemia.converters.cvat.layout import ANNOTATIONS, LABELS, PATIENTS, Layout, Subsets, lay_out
@@ -42,6 +40,7 @@ from pcm_leukemia.converters.cvat.losses import lost, notes
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import CorruptFile, DataNotFound, ExportError, either, option
 from pcm_leukemia.files import MARKER, Report, check_zip, counts, new_zip, zip_name
+from pcm_leukemia.progress import track
 from pcm_leukemia.requirements import require
 from pcm_leukemia.schema import Image, ImageId
 
@@ -209,7 +208,7 @@ def _add_images(
 
     files = files_of(ds)
     problems = dict[str, list[ImageId]]()
-    for image in track(images, "images", disable=not progress, transient=True):
+    for image in track(images, "images", shown=progress):
         try:
             archive.writestr(_member(layout.places[image.id].file), load_bytes(files, image))
         except (DataNotFound, CorruptFile) as error:

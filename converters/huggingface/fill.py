@@ -10,8 +10,6 @@ from itertools import accumulate, islice
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from rich.progress import track
-
 from pcm_leukemia.converters.huggingface.card import WrittenConfig
 from pcm_leukemia.converters.huggingface.columns import (
     arrow_schema,
@@ -26,6 +24,7 @@ from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import ExportError, PcmError, Problem, either, some
 from pcm_leukemia.files import ahead
 from pcm_leukemia.images import Files, crop, decode_as_annotated, encode, load_bytes, reason
+from pcm_leukemia.progress import track
 from pcm_leukemia.schema import IGNORE, Cell, Image
 
 __all__ = ["CONFIGS", "Config", "ExportPlan", "write_shards"]
@@ -75,9 +74,7 @@ def write_shards(
     found: dict[tuple[str, str], Shards] = {}
     threads = workers or os.cpu_count() or 1
     with closing(ahead(partial(_make, files, plan), order, threads, 2 * threads)) as made:
-        bar = zip(
-            order, track(made, "images", total=len(order), disable=not progress, transient=True), strict=True
-        )
+        bar = zip(order, track(made, "images", total=len(order), shown=progress), strict=True)
         for part in ds.parts:
             inside = sum(ds.part_of(image) == part for image in order)
             with ExitStack() as stack:

@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import PIL.Image
-from rich.progress import track
 
 from pcm_leukemia import images
 from pcm_leukemia.checks.blank import NOT_BLANK, Blank, look_for_blank
@@ -24,6 +23,7 @@ from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import CorruptFile, PcmError, Problem
 from pcm_leukemia.files import digest as file_digest
 from pcm_leukemia.images import Identifier, find_identifiers
+from pcm_leukemia.progress import track
 from pcm_leukemia.schema import Cell, Image
 from pcm_leukemia.shapes import Box
 
@@ -74,7 +74,7 @@ def read_files(
     files = images.Files(ds.root)
     with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
         done = pool.map(lambda image: _read_file(files, image, ds.cells_of(image), pixels=pixels), there)
-        return list(track(done, "images", total=len(there), disable=not progress, transient=True))
+        return list(track(done, "images", total=len(there), shown=progress))
 
 
 def count_featureless(readings: Iterable[FileReading]) -> tuple[int, int]:

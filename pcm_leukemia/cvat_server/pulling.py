@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
-from rich.progress import track
 
 from pcm_leukemia.cvat_server.address import Address, address_of
 from pcm_leukemia.cvat_server.connection import answers, connected
@@ -35,6 +34,7 @@ from pcm_leukemia.files import (
     open_container,
     runs,
 )
+from pcm_leukemia.progress import track
 
 __all__ = ["Pulled", "pull"]
 
@@ -143,7 +143,7 @@ save an access token: cvat-cli --server-host https://cvat.hospital.org profile c
             keys = {one.path: _key(one, media[one.task]) for one in images}
             missing = [one for one in images if keys[one.path] not in kept]
             with closing(_fetched(missing, keys, there, media, partial)) as fetching:
-                those = track(fetching, "frames", total=len(missing), disable=not progress, transient=True)
+                those = track(fetching, "frames", total=len(missing), shown=progress)
                 files = {**kept, **dict(those)}
             with new_folder(path, _FORM) as folder:
                 _place_all({name: files[key] for name, key in keys.items()}, folder)

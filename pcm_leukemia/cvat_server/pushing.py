@@ -7,8 +7,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from rich.progress import track
-
 from pcm_leukemia.cvat_server.address import address_of
 from pcm_leukemia.cvat_server.connection import answers, connected
 from pcm_leukemia.cvat_server.matching import Frame, Label, frames_of, labels_of
@@ -16,6 +14,7 @@ from pcm_leukemia.cvat_server.media import There
 from pcm_leukemia.cvat_server.shapes import as_shape, shape_kind
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import counted
+from pcm_leukemia.progress import track
 from pcm_leukemia.requirements import require
 from pcm_leukemia.schema import IGNORE, ImageId
 
@@ -116,7 +115,7 @@ copy it from the browser, such as https://app.cvat.ai/projects/7
         labels = labels_of(ds, there, frames)
         plans = [_plan(ds, there, task, frames, labels, existing) for task in there.owners]
         if not dry_run:
-            for plan in track(plans, "tasks", disable=not progress, transient=True):
+            for plan in track(plans, "tasks", shown=progress):
                 _send(there, plan)
     left = {
         "images that are not there": len(ds.images) - len(frames),

@@ -8,14 +8,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
-from rich.progress import track
-
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import CorruptFile, DataNotFound, ExportError, option, some
 from pcm_leukemia.files import Files
 from pcm_leukemia.images.comparing import warn_of_changed_files
 from pcm_leukemia.images.metadata import strip_identifiers
 from pcm_leukemia.images.pixels import files_of, reason, require_fit
+from pcm_leukemia.progress import track
 from pcm_leukemia.schema import Image, ImageId
 
 __all__ = ["Placing", "check_placing", "notes_on_depth", "place", "place_all", "unfit"]
@@ -123,7 +122,7 @@ def place_all(
     """
     files, problems = files_of(ds), dict[str, list[ImageId]]()
     with_file = [image for image in ds.images if image.file]
-    for image in track(with_file, "images", disable=not progress, transient=True):
+    for image in track(with_file, "images", shown=progress):
         target = targets[image.id]
         target.parent.mkdir(parents=True, exist_ok=True)
         try:

@@ -11,12 +11,12 @@ from contextlib import closing
 
 import numpy as np
 import PIL.Image
-from rich.progress import track
 
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import PcmError
 from pcm_leukemia.files import ahead
 from pcm_leukemia.images import Files, Pixels, crop, encode, load
+from pcm_leukemia.progress import track
 from pcm_leukemia.schema import Cell, Image, ImageId
 from pcm_leukemia.shapes import Box, Point
 
@@ -104,7 +104,7 @@ class Pictures:
 
         threads = workers or os.cpu_count() or 1
         with closing(ahead(work, order, threads, 2 * threads)) as results:
-            shown = track(results, "pictures", total=len(order), disable=not progress, transient=True)
+            shown = track(results, "pictures", total=len(order), shown=progress)
             self.unread += [image for image in shown if image is not None]
 
     def _ask(self, image: ImageId, make: Callable[[Pixels], bytes]) -> int:

@@ -17,10 +17,10 @@ from pathlib import Path
 import numpy as np
 import PIL.ExifTags
 import PIL.Image
-from rich.progress import track
 
 from pcm_leukemia.colours import of_label
 from pcm_leukemia.files import check_zip, new_zip, zip_name
+from pcm_leukemia.progress import track
 from pcm_leukemia.sample import sites, smear
 from pcm_leukemia.sample.sites import HOME, SITES, Site
 from pcm_leukemia.taxonomy import NINE
@@ -132,9 +132,7 @@ def write(
     views = _cohort(patients, images, seed)
     annotations: list[ET.Element] = []
     with new_zip(path, SEALED) as archive:
-        for number, view in track(
-            list(enumerate(views)), description="drawing", disable=not progress, transient=True
-        ):
+        for number, view in track(list(enumerate(views)), "drawing", shown=progress):
             image, drawn = _draw(view, seed, hospital)
             _add(archive, f"images/{SUBSET}/{view.name}", _jpeg(image, hospital.quality))
             annotations.append(_image_element(number, view, image.size, drawn))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pcm_leukemia.errors import DataNotFound, MissingExtra
+from pcm_leukemia.progress import visible
 from pcm_leukemia.sources._source import Source
 
 __all__ = ["fetch"]
@@ -44,7 +45,7 @@ def fetch(source: Source, out: str | Path, *, progress: bool = False) -> list[Pa
                 fname=file.file,
                 path=out,
                 processor=pooch.Unzip(extract_dir=".") if file.unpack else None,
-                progressbar=progress,
+                progressbar=progress and visible(),
             )
         except Exception as error:  # pooch passes on whatever its downloader raises
             raise DataNotFound(
