@@ -45,6 +45,8 @@ KINDS: Mapping[str, str] = {
     "in-no-part": "problem",
     "lost-patient": "problem",
     "unknown-patient": "warning",
+    "patient-for-each-image": "warning",
+    "one-patient": "warning",
     "patient-spelled-twice": "warning",
     "damaged-patient-id": "warning",
     "paper": "problem",
@@ -195,7 +197,7 @@ def _searched(
     """
     read = [each for each in readings if each.problem is None]
     of_split = {*get_args(splits.LeakKind), "lost-patient", "unknown-patient"}
-    of_patients = {"patient-spelled-twice", "damaged-patient-id"}
+    of_patients = {"patient-for-each-image", "one-patient", "patient-spelled-twice", "damaged-patient-id"}
     of_pixels = {"blank", "same-pixels", "near-duplicate", "cell-again", "image-is-cell"}
     needed = (
         (of_split, split is not None),
@@ -250,7 +252,7 @@ def _split(ds: Dataset, split: Split | None) -> Iterator[Finding]:
 
 
 def _patients(ds: Dataset, split: Split | None) -> Iterator[Finding]:
-    """Patients that may be one under several spellings, and ids that a spreadsheet has damaged."""
+    """Patients that look wrong: their number, their spelling, or ids that a spreadsheet has damaged."""
     images_of: dict[str, list[ImageId]] = {patient.id: [] for patient in ds.patients}
     for image in ds.images:
         if image.patient is not None:

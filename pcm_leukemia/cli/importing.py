@@ -31,7 +31,7 @@ from pcm_leukemia.cli.options import (
     taxonomy_of,
 )
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.errors import counted
+from pcm_leukemia.errors import counted, some
 from pcm_leukemia.files import CANONICAL, check_target, count_unlisted, unlisted
 from pcm_leukemia.joining import update
 from pcm_leukemia.loading import load_dataset
@@ -41,6 +41,9 @@ from pcm_leukemia.sources import split_name
 from pcm_leukemia.splits import leaks
 
 __all__ = ["import_"]
+
+_SHOWN = 12
+"""At most this many patients are printed."""
 
 
 def import_(
@@ -72,6 +75,12 @@ def import_(
         bool,
         typer.Option("--replace", help="Replace the data set in OUT, even if it has more than DATA."),
     ] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run", help="Show the patients and everything else that is printed, and write nothing."
+        ),
+    ] = False,
 ) -> None:
     """Read an export or a public data set into a canonical folder.
 
@@ -80,7 +89,7 @@ def import_(
     patients or diagnoses, unless --replace says so.
     """
     from pcm_leukemia import store
-    from pcm_leukemia.patients import merge, warn_of_spellings
+    from pcm_leukemia.patients import merge, warn_of_doubts
 
     if update_it and replace_it:
         raise WrongUsage("--update keeps what --replace gives up; give one of them")
@@ -106,10 +115,15 @@ def import_(
         new_classes: Literal["declared"] | None = "declared" if taxonomy is Taxonomies.declared else None
         ds = replace(update(before, ds, taxonomy=new_classes), name=name or before.name)
     if before or not given:  # otherwise whoever assigned the patients has warned
-        warn_of_spellings(ds)
+        warn_of_doubts(ds)
     copied = export if store.recognises(export) and not update_it else None
-    store.write(ds, out, replace=replace_it or update_it, splits_of=copied)
+    if not dry_run:
+        store.write(ds, out, replace=replace_it or update_it, splits_of=copied)
+    elif not (replace_it or update_it):
+        store.check_losses(ds, out, splits_of=copied)
     _say_imported(read, ds, out, before=before, splits_of=copied, public=bool(split_name(export)))
+    if dry_run:
+        print("nothing was written; leave out --dry-run to write it")
 
 
 def _read(
@@ -153,6 +167,7 @@ def _say_imported(
     from pcm_leukemia import store
 
     print(f"{out}: {ds!r}")
+    _say_patients(ds)
     if before:
         _say_updated(before, ds, out)
     if not any(image.file for image in ds.images):
@@ -164,6 +179,20 @@ def _say_imported(
     elif ds.split and not before:
         _say_split(ds, ds.split, out)
     _say_ignored(ds)
+
+
+def _say_patients(ds: Dataset) -> None:
+    """Print each patient with its images and diagnosis, or the first ones: a wrong pattern shows here at a glance."""
+    if not ds.patients:
+        return
+    images = Counter(image.patient for image in ds.images)
+    unknown = f", and {counted(images[None], 'image')} of unknown patients" if images[None] else ""
+    print(f"  {counted(len(ds.patients), 'patient')}{unknown}:")
+    lines = (
+        f'    "{patient.id}": {counted(images[patient.id], "image")}, {patient.diagnosis or "no diagnosis"}'
+        for patient in ds.patients
+    )
+    print(some(lines, _SHOWN).replace("\n...", "\n    ..."))
 
 
 def _say_updated(before: Dataset, after: Dataset, out: Path) -> None:

@@ -2,8 +2,8 @@
 
 They come from a pattern over image paths, a CSV, or CVAT's tags or attributes. Each function returns the
 data set with a patient for every image, or raises an error that lists the images without a patient.
-An id stays the given string, without blanks around it: "007" never becomes 7. `doubts` finds ids that may be one patient,
-and `merge` makes them one.
+An id stays the given string, without blanks around it: "007" never becomes 7. `doubts` finds what looks wrong,
+such as a patient for each image, or two ids that may be one patient; `merge` makes them one.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from pathlib import Path
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.patients.assigning import DIAGNOSES
 from pcm_leukemia.patients.attributes import from_attribute
+from pcm_leukemia.patients.doubting import Doubt, doubts, warn_of_doubts
 from pcm_leukemia.patients.patterns import from_pattern, from_tags
-from pcm_leukemia.patients.spelling import Doubt, alike, doubts, merge, warn_of_spellings
+from pcm_leukemia.patients.spelling import alike, merge
 from pcm_leukemia.patients.table import from_csv
 
 __all__ = [
@@ -33,7 +34,7 @@ __all__ = [
     "from_pattern",
     "from_tags",
     "merge",
-    "warn_of_spellings",
+    "warn_of_doubts",
 ]
 
 

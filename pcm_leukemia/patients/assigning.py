@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, replace
 
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import DataWarning, InvalidExport, Problem, some
-from pcm_leukemia.patients.spelling import merge, warn_of_spellings
+from pcm_leukemia.patients.doubting import warn_of_doubts
+from pcm_leukemia.patients.spelling import merge
 from pcm_leukemia.schema import ImageId, Patient, PatientId
 
 __all__ = ["DIAGNOSES", "Candidates", "contradictions", "quoted", "with_patients"]
@@ -77,7 +78,7 @@ def with_patients(
     patients = (Patient(patient, _usual(images)) for patient, images in images_by.items())
     images = (replace(image, patient=patient_of[image.id]) for image in ds.images)
     ds = merge(replace(ds, images=tuple(images), patients=tuple(patients)), same or {})
-    warn_of_spellings(ds, stacklevel=3)
+    warn_of_doubts(ds, stacklevel=3)
     return ds
 
 

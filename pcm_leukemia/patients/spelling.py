@@ -1,4 +1,4 @@
-"""Patients that may be one under several spellings. This file alone decides; import, splits and checks ask it.
+"""Ids that may be one patient under several spellings, and how to merge them.
 
 Ids are never changed or merged because they look alike: two patients may really be called 7 and 07.
 """
@@ -8,100 +8,27 @@ from __future__ import annotations
 import re
 import shlex
 import unicodedata
-import warnings
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from itertools import pairwise
-from typing import Literal, NamedTuple, TypeAlias
+from typing import TypeAlias
 
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.errors import DataWarning, InvalidDataset, Problem, either, nearest, some
+from pcm_leukemia.errors import InvalidDataset, Problem, either, nearest
 from pcm_leukemia.grouping import groups
 from pcm_leukemia.schema import Patient, PatientId
 
-__all__ = ["Doubt", "alike", "doubts", "merge", "warn_of_spellings"]
+__all__ = ["Diagnoses", "alike", "described", "how_to_merge", "merge"]
 
 Diagnoses: TypeAlias = Mapping[str, str | None]
 """Patient -> diagnosis."""
 
-_SHORTENED = re.compile(r"\d([.,]\d+)?E\+\d+|#(REF!|N/A|NAME\?|VALUE!|NUM!|DIV/0!|NULL!|#+)")
-"""What a spreadsheet shows instead of a long number, and its error values."""
-_MISSING = re.compile(r"nan|nat|none|null|n\.?/?a\.?|<na>|unknown|unbekannt|[-–—?.]+", re.IGNORECASE)
-"""What programs and people write where they have no id."""
 _NUMBER = re.compile(r"(\d+)(?:[.,](\d*))?(?:e([+-]?\d{1,6}))?")
 _THOUSANDS = re.compile(r"\d{1,3}[.,]\d{3}")
 _BETWEEN = "|"
 _LONGEST = 50
 """Digits of a number that is written out; other numbers are compared in the form 12e345."""
-
-
-class Doubt(NamedTuple):
-    """Ids that may be one patient, or one id that may be several patients; `problem` is the sentence for people."""
-
-    kind: Literal["patient-spelled-twice", "damaged-patient-id"]
-    patients: tuple[str, ...]
-    problem: Problem
-
-
-def doubts(ds: Dataset) -> list[Doubt]:
-    """Find patients that may be one under several spellings, and ids that are missing or damaged by a spreadsheet.
-
-    Examples
-    --------
-    >>> from pcm_leukemia.taxonomy import NINE
-    >>> people = tuple(Patient(PatientId(id)) for id in ("7", "007", "1.23457E+10"))
-    >>> for doubt in doubts(Dataset("demo", NINE, (), patients=people)):
-    ...     print(doubt.kind, doubt.patients)
-    patient-spelled-twice ('007', '7')
-    damaged-patient-id ('1.23457E+10',)
-    """
-    diagnosis_of: Diagnoses = {patient.id: patient.diagnosis for patient in ds.patients}
-    spelled = [
-        Doubt(
-            "patient-spelled-twice",
-            ids,
-            Problem(
-                f"patients {_described(ids, diagnosis_of)}",
-                "may be one patient under several spellings, which count as different",
-                _how_to_merge([ids], diagnosis_of),
-            ),
-        )
-        for ids in alike(diagnosis_of)
-    ]
-    return [*spelled, *(doubt for patient in diagnosis_of if (doubt := _damaged(patient)))]
-
-
-def _damaged(patient: str) -> Doubt | None:
-    """The doubt about an id that a spreadsheet has damaged, or that says that there is no id."""
-    if _SHORTENED.fullmatch(patient.strip()):
-        what = "was replaced or shortened by a spreadsheet, so it may be the id of several patients"
-        fix = "format the column of the ids as text, enter them again and save the table"
-    elif _MISSING.fullmatch(patient.strip()):
-        what = "looks like a missing id, so it may be several patients, who may have images in other parts"
-        fix = "enter their ids"
-    else:
-        return None
-    return Doubt("damaged-patient-id", (patient,), Problem(f'patient "{patient}"', what, fix))
-
-
-def warn_of_spellings(ds: Dataset, *, stacklevel: int = 2) -> None:
-    """Warn of the doubts about the patients of a data set, in one warning of each kind."""
-    found = doubts(ds)
-    diagnosis_of: Diagnoses = {patient.id: patient.diagnosis for patient in ds.patients}
-    spelled = [doubt.patients for doubt in found if doubt.kind == "patient-spelled-twice"]
-    if spelled:
-        warnings.warn(
-            f"{ds.name}: patients that differ in case, blanks, punctuation or the form of numbers alone count as "
-            f"different: {some(_described(ids, diagnosis_of) for ids in spelled)}; "
-            + _how_to_merge(spelled[:5], diagnosis_of),
-            DataWarning,
-            stacklevel=stacklevel + 1,
-        )
-    damaged = [doubt.problem for doubt in found if doubt.kind == "damaged-patient-id"]
-    for what, fix in dict.fromkeys((problem.what, problem.fix) for problem in damaged):
-        lines = some(problem.where for problem in damaged if problem.what == what)
-        warnings.warn(f"{ds.name}: {lines}: {what}; {fix}", DataWarning, stacklevel=stacklevel + 1)
 
 
 def alike(patients: Iterable[str]) -> list[tuple[str, ...]]:
@@ -260,7 +187,7 @@ def _require_known(ds: Dataset, same: Mapping[str, str], other: Dataset | None) 
             raise ValueError(f'{where}: "{kept}" is to be "{same[kept]}"; replace "{spelling}" by that, too')
 
 
-def _how_to_merge(spellings: Iterable[tuple[str, ...]], diagnosis_of: Diagnoses) -> str:
+def how_to_merge(spellings: Iterable[tuple[str, ...]], diagnosis_of: Diagnoses) -> str:
     """What to do if the ids of each group are one patient: merge them into the plainest, unless diagnoses differ."""
     same: dict[str, str] = {}
     for ids in spellings:
@@ -276,7 +203,7 @@ def _how_to_merge(spellings: Iterable[tuple[str, ...]], diagnosis_of: Diagnoses)
     )
 
 
-def _described(ids: Iterable[str], diagnosis_of: Diagnoses) -> str:
+def described(ids: Iterable[str], diagnosis_of: Diagnoses) -> str:
     """Ids in quotes, with their diagnoses if these differ."""
     ids = list(ids)
     differ = _differ(ids, diagnosis_of)

@@ -23,6 +23,8 @@ MEANINGS: Mapping[str, str] = {
     "in-no-part": "images that the split puts into no part",
     "lost-patient": "images whose patient was known when the split was made, and is not known now",
     "unknown-patient": "images in the split whose patient is unknown",
+    "patient-for-each-image": "a patient for each image",
+    "one-patient": "one patient for all images",
     "patient-spelled-twice": "patients that may be one, spelled differently",
     "damaged-patient-id": "patient ids that a spreadsheet may have damaged",
     "paper": "counts that differ from the paper's Tables 2 and 3",

@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import DataNotFound, DataWarning, InvalidExport, Problem, some
 from pcm_leukemia.files import ImageNames
-from pcm_leukemia.patients import warn_of_spellings
+from pcm_leukemia.patients import warn_of_doubts
 from pcm_leukemia.schema import Image, ImageId, Split, part_named
 from pcm_leukemia.splits.file import PART
 from pcm_leukemia.splits.leakage import require_sound
@@ -248,7 +248,7 @@ def _checked(ds: Dataset, part_of: Parts, problems: list[Problem], name: str, ma
             DataWarning,
             stacklevel=3,
         )
-    warn_of_spellings(ds, stacklevel=3)
+    warn_of_doubts(ds, stacklevel=3)
     by_image = made["val_unit"] == "image"
     if by_image:
         made["shared"] = "validation shares patients with training"

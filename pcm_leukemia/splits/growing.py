@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import DataWarning, LeakySplit
-from pcm_leukemia.patients import warn_of_spellings
+from pcm_leukemia.patients import warn_of_doubts
 from pcm_leukemia.schema import Image, ImageId, PatientId, Split
 from pcm_leukemia.splits.balance import reached
 from pcm_leukemia.splits.leakage import (
@@ -95,7 +95,7 @@ def extend(split: Split, ds: Dataset) -> Split:
     if known:
         raise LeakySplit([leak.problem for leak in known])
     _warn_of_lost(split, ds)
-    warn_of_spellings(ds)
+    warn_of_doubts(ds)
     if not new:
         return split
     require_patients(ds, new)

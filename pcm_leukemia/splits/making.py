@@ -11,7 +11,7 @@ import numpy as np
 
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import DataWarning, MissingPatients, counted, some
-from pcm_leukemia.patients import warn_of_spellings
+from pcm_leukemia.patients import warn_of_doubts
 from pcm_leukemia.schema import Image, ImageId, PatientId, Split
 from pcm_leukemia.splits.balance import Ints, assign, counts, place, reached
 from pcm_leukemia.splits.leakage import (
@@ -106,7 +106,7 @@ def by_patient(
     if val_unit not in ("patient", "image"):
         raise ValueError(f'val_unit "{val_unit}": must be "patient" or "image"')
     require_patients(ds, ds.images)
-    warn_of_spellings(ds)
+    warn_of_doubts(ds)
     targets = shares_of(test, val)
     unit = {"test": test, "train": 1 - test} if val_unit == "image" else targets
     part_of = place_all(ds, {part: share for part, share in unit.items() if share}, _checked(seed))
@@ -189,7 +189,7 @@ def folds(
     if len(names) != k:
         raise ValueError(f"names: {len(names)} for {k} folds; give one for each")
     require_patients(ds, ds.images)
-    warn_of_spellings(ds)
+    warn_of_doubts(ds)
     patients, table = _table(ds)
     if len(patients) < k:
         fix = f"give at most {len(patients)}" if len(patients) > 1 else "add patients"

@@ -19,10 +19,11 @@ from __future__ import annotations
 from pcm_leukemia.store.header import recognises
 from pcm_leukemia.store.reader import read
 from pcm_leukemia.store.split_files import add_split, read_split, split_names
-from pcm_leukemia.store.writer import write
+from pcm_leukemia.store.writer import check_losses, write
 
 __all__ = [
     "add_split",
+    "check_losses",
     "read",
     "read_split",
     "recognises",

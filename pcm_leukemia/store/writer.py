@@ -5,21 +5,19 @@ from __future__ import annotations
 import json
 import shutil
 from collections import Counter
-from collections.abc import Mapping
 from pathlib import Path
 
 from pcm_leukemia import splits
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import DataLoss, PcmError, either
 from pcm_leukemia.files import CANONICAL, HEADER, Report, counts, new_folder
-from pcm_leukemia.schema import Split
 from pcm_leukemia.store.header import header_of, recognises
 from pcm_leukemia.store.losses import require_no_loss
 from pcm_leukemia.store.reader import read
 from pcm_leukemia.store.split_files import read_split, split_file, split_names
 from pcm_leukemia.store.tables import cell_row, image_row, write_table
 
-__all__ = ["write"]
+__all__ = ["check_losses", "write"]
 
 
 def write(
@@ -50,9 +48,9 @@ def write(
         If `out` holds something else, or cannot be written.
     """
     out = Path(out)
-    copied = [] if splits_of is None or _same(Path(splits_of), out) else split_names(splits_of)
-    if recognises(out) and not replace:
-        _require_no_loss(ds, out, {name: read_split(str(splits_of), name) for name in copied})
+    copied = _copied_splits(splits_of, out)
+    if not replace:
+        check_losses(ds, out, splits_of=splits_of)
     with new_folder(out, CANONICAL) as folder:
         write_table(folder, "patients.csv", ((p.id, p.diagnosis or "") for p in ds.patients))
         write_table(folder, "images.csv", map(image_row, ds.images))
@@ -70,12 +68,27 @@ def write(
     return _report(ds, out)
 
 
-def _same(one: Path, other: Path) -> bool:
-    return one.resolve() == other.resolve()
+def check_losses(ds: Dataset, out: str | Path, *, splits_of: str | Path | None = None) -> None:
+    """Refuse to write `ds` over a data set that would lose anything, as `write` does; nothing is written.
 
+    Parameters
+    ----------
+    ds
+        The data set.
+    out
+        A folder; there is nothing to lose in one that holds no data set.
+    splits_of
+        A canonical folder whose splits would be copied.
 
-def _require_no_loss(ds: Dataset, out: Path, brought: Mapping[str, Split]) -> None:
-    """Refuse to write over a data set that has what `ds` lacks, or a split that `ds` or `brought` would replace."""
+    Raises
+    ------
+    DataLoss
+        If the data set in `out` has what `ds` lacks, or a split that would become another.
+    """
+    out = Path(out)
+    if not recognises(out):
+        return
+    brought = {name: read_split(str(splits_of), name) for name in _copied_splits(splits_of, out)}
     try:
         before = read(out, with_split=False, verify=False)
         there = {name: read_split(out, name) for name in split_names(out)}
@@ -86,6 +99,11 @@ def _require_no_loss(ds: Dataset, out: Path, brought: Mapping[str, Split]) -> No
             + either("pass replace=True to replace it", "--replace replaces it")
         ) from error
     require_no_loss(str(out), before, ds, there, brought)
+
+
+def _copied_splits(splits_of: str | Path | None, out: Path) -> list[str]:
+    """The names of the splits to be copied; those of `out` itself stay where they are."""
+    return [] if splits_of is None or Path(splits_of).resolve() == out.resolve() else split_names(splits_of)
 
 
 def _report(ds: Dataset, out: Path) -> Report:

@@ -51,8 +51,8 @@ def problems(ds: Dataset, file: Path) -> list[str]:
     "name", ["{}", "img_{}", "P/img_{}", r"P\img_{}.jpg", r"C:\scans\P\IMG_{}.JPG", "./p/img_{}.jpg"]
 )
 def test_names_lead_to_the_only_image_that_can_be_meant(tmp_path: Path, name: str) -> None:
-    ds = paths(*(f"P/{'img_' if 'img' in name.lower() else ''}{n}.jpg" for n in range(30)))
-    file = table(tmp_path, "path,patient", *(f"{name.format(n)},{n}x" for n in range(30)))
+    ds = paths(*(f"P/{'img_' if 'img' in name.lower() else ''}{n}.jpg" for n in range(10)))
+    file = table(tmp_path, "path,patient", *(f"{name.format(n)},{n}x" for n in range(10)))
     assert list(patient_of(ds, file).values()) == [
         f"{image.id.split('_')[-1].split('/')[-1][:-4]}x" for image in ds.images
     ]
