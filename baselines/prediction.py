@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -295,8 +296,16 @@ def _write_coco(
     report = _report(_FOLDERS["coco"], out, ds, [result.label for result in results])
     with new_folder(out, report.format) as folder:
         coco.write_results(results, ds, folder)
-        report.leave_in(folder, {"name": ds.name, "runs": [str(run.folder.resolve()) for run in runs]})
+        report.leave_in(folder, {"name": ds.name, "runs": [_way(out, run.folder) for run in runs]})
     return report
+
+
+def _way(out: Path, run: Path) -> str:
+    """The path from predictions to a run, so that both can move together; the run's name, if they are on two drives."""
+    try:
+        return Path(os.path.relpath(run.resolve(), out.resolve())).as_posix()
+    except ValueError:
+        return run.name
 
 
 def _result(image: ImageId, one: Predicted) -> coco.Result:

@@ -191,15 +191,15 @@ def some(lines: Iterable[object], shown: int = SHOWN) -> str:
     return "\n".join(texts)
 
 
-def counted(number: int, noun: str) -> str:
-    """Write a number and its noun, whose plural ends in "s".
+def counted(number: int, noun: str, plural: str | None = None) -> str:
+    """Write a number and its noun; the plural ends in "s" unless it is given.
 
     Examples
     --------
-    >>> counted(1, "image"), counted(1200, "image")
-    ('1 image', '1,200 images')
+    >>> counted(1, "image"), counted(1200, "image"), counted(2, "box", "boxes")
+    ('1 image', '1,200 images', '2 boxes')
     """
-    return f"{number:,} {noun}{'s' * (number != 1)}"
+    return f"{number:,} {noun if number == 1 else plural or f'{noun}s'}"
 
 
 def closest(name: str, names: Iterable[str]) -> str | None:

@@ -18,7 +18,7 @@ from pcm_leukemia.cvat.document import Parsed, read_document
 from pcm_leukemia.cvat.inspection import Inspection
 from pcm_leukemia.cvat.labels import Labels
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.errors import DataWarning, InvalidExport, Problem, UnknownLabel, some
+from pcm_leukemia.errors import DataWarning, InvalidExport, Problem, UnknownLabel, counted, some
 from pcm_leukemia.files import (
     ARCHIVES,
     Container,
@@ -101,7 +101,8 @@ def read(
     if inspection.problems:
         unknown = set(inspection.problems) <= set(parsed.labels.problems())
         raise (UnknownLabel if unknown else InvalidExport)(inspection.problems)
-    _warn(inspection)
+    if inspection.warnings:
+        warnings.warn(some(inspection.warnings), DataWarning, stacklevel=2)
     return Dataset(
         name or _name_of(Path(path)),
         parsed.labels.taxonomy(),
@@ -132,7 +133,7 @@ def _scan(
     if not inspection.images and not inspection.problems and not container.problems:
         inspection.problems.append(_nothing(Path(path), container, documents))
     inspection.problems += parsed.labels.problems()
-    inspection.warnings += parsed.labels.warnings()
+    inspection.warnings += [*parsed.labels.warnings(), *_changed(inspection)]
     root = _find_images(parsed, pictures, required=images_root is not None, check=check_images)
     if inspection.images and root is None:
         inspection.warnings += _unused(container, Path(path))
@@ -188,15 +189,13 @@ def _unused(container: Container, path: Path) -> list[Problem]:
     )
 
 
-def _warn(inspection: Inspection) -> None:
-    lines: list[object] = list(inspection.warnings)
+def _changed(inspection: Inspection) -> Iterator[Problem]:
+    """A warning for each kind of shape that is not read as it was drawn."""
     if inspection.clipped:
-        lines.append(f"{inspection.clipped:,} boxes: cut at their image's border")
-    lines += [
-        f"{count:,} {kind}: not a shape of cells, left out" for kind, count in inspection.not_cells.items()
-    ]
-    if lines:
-        warnings.warn(some(lines), DataWarning, stacklevel=3)
+        boxes = counted(inspection.clipped, "box", "boxes")
+        yield Problem(boxes, "cut at their image's border", "look at some of them")
+    for kind, count in inspection.not_cells.items():
+        yield Problem(f"{count:,} {kind}", "not a shape of cells, left out", "draw boxes if they are cells")
 
 
 def _name_of(path: Path) -> str:

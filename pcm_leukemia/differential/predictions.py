@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,7 +97,7 @@ def read_predictions(folder: str | Path) -> Predictions:
     ds, results = coco.read_result_folder(folder)
     try:
         record = json.loads((Path(folder) / MARKER).read_text(encoding="utf-8"))
-        runs = tuple(Path(run) for run in record.get("runs", ()))
+        runs = tuple(Path(os.path.normpath(Path(folder).resolve() / run)) for run in record.get("runs", ()))
     except (OSError, ValueError, TypeError, AttributeError):
         runs = ()
     return Predictions(ds, tuple(results), runs)

@@ -138,7 +138,7 @@ def place_all(
     if strip:
         notes.append("the images are copied without metadata; their pixels are the same")
     if how == "symlink":
-        notes.append(f"the images are links into {files.root.absolute()}; they break if that moves")
+        notes.append(f'the images are links into "{files.root.absolute().name}"; they break if that moves')
     return [*notes, *notes_on_depth(with_file)]
 
 

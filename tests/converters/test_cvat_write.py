@@ -224,7 +224,7 @@ def read_back(path: Path, ds: Dataset) -> Dataset:
     }
     ignored = {raw: label for raw, label in ignored.items() if ds.taxonomy.match(raw) is None}
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", ".* boxes: cut at their image's border", DataWarning)
+        warnings.filterwarnings("ignore", ".* box(es)?: cut at their image's border", DataWarning)
         return cvat.read(
             path, taxonomy=ds.taxonomy, labels=ignored | {IGNORE: IGNORE}, clip=True, name=ds.name
         )
@@ -491,7 +491,7 @@ def test_notes_on_boxes_that_differ_from_their_outline(tmp_path: Path) -> None:
     assert "1 rotated boxes or outlines leave their image; read them back with the option clip" in text
     with pytest.raises(InvalidExport, match="begins at x=-5.00"):
         cvat.read(tmp_path / "out.zip")
-    with pytest.warns(DataWarning, match="1 boxes: cut at their image's border"):
+    with pytest.warns(DataWarning, match="1 box: cut at their image's border"):
         back = cvat.read(tmp_path / "out.zip", clip=True)
     boxes = [Box(10, 20, 50, 70), Box(0, 0, 10, 10), Box(0, 0, 10, 10)]
     assert [each.box for each in back.cells] == boxes

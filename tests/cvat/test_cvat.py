@@ -274,8 +274,12 @@ def test_shapes_that_are_no_cells_are_counted_and_reported(tmp_path: Path) -> No
     found = cvat.inspect(path)
     assert found.shapes == {"polyline": 1, "points": 1, "cuboid": 1, "skeleton": 1, "box": 1}
     assert found.problems == []
-    with pytest.warns(DataWarning, match="1 skeleton: not a shape of cells, left out"):
+    with pytest.warns(DataWarning, match="1 skeleton: not a shape of cells, left out") as told:
         assert len(cvat.read(path).cells) == 1
+    # what import warns of, inspect counts
+    assert str(told[0].message).splitlines() == [str(warning) for warning in found.warnings]
+    assert len(found.warnings) == 4
+    assert "warnings 4" in str(found)
 
 
 def test_tags_and_attributes_are_kept_as_text(tmp_path: Path) -> None:
