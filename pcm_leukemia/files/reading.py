@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import struct
 import zipfile
@@ -159,18 +160,51 @@ class Files:
             except BAD_FILE as error:
                 raise CorruptFile(f"{self.root}: {file} cannot be read ({error}); export it again") from error
 
+    def open_to_move(self, file: str) -> IO[bytes]:
+        """Open a file for reading here and there: to move in a compressed member of a zip would unpack it again."""
+        stream = self.open(file)
+        if not isinstance(stream, zipfile.ZipExtFile) or self._stored(file):
+            return stream
+        stream.close()
+        return io.BytesIO(self.read(file))
+
     def digest(self, file: str, stream: IO[bytes]) -> str:
-        """The digest of a file that `open` opened; its stream is moved."""
+        """The digest of a file that `open` or `open_to_move` opened; its stream is moved."""
         if not isinstance(stream, zipfile.ZipExtFile):
             return digest(stream, stream.seek(0, os.SEEK_END))
+        stored = self._stored(file)
+        if stored is None:
+            return digest(stream, self._member(file)[1].file_size)
+        archive, begin, length = stored
+        with open(archive, "rb") as packed:  # noqa: PTH123 - called for every file
+            return digest(packed, length, begin)
+
+    def ending(self, file: str, stream: IO[bytes], size: int) -> tuple[int, bytes]:
+        """The length of a file that `open_to_move` opened and its last `size` bytes; its stream is moved."""
+        stored = self._stored(file) if isinstance(stream, zipfile.ZipExtFile) else None
+        if stored is None:
+            length = stream.seek(0, os.SEEK_END)
+            raw = getattr(stream, "raw", stream)  # a file's own buffer would read more
+            raw.seek(max(length - size, 0))
+            return length, raw.read(size)
+        archive, begin, length = stored
+        size = min(size, length)
+        with open(archive, "rb") as packed:  # noqa: PTH123 - called for every file
+            packed.seek(begin + length - size)
+            return length, packed.read(size)
+
+    def _stored(self, file: str) -> tuple[str, int, int] | None:
+        """The zip that holds a member as it is, where the member begins there and how long it is; None for a compressed one.
+
+        To move a ZipExtFile would read all that lies between.
+        """
         archive, info = self._member(file)
         if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 1 or archive.filename is None:
-            return digest(stream, info.file_size)
-        # to move a ZipExtFile would read all that lies between
+            return None
         with open(archive.filename, "rb") as packed:  # noqa: PTH123 - called for every file
             packed.seek(info.header_offset + 26)
             name, extra = struct.unpack("<HH", packed.read(4))
-            return digest(packed, info.file_size, info.header_offset + 30 + name + extra)
+        return archive.filename, info.header_offset + 30 + name + extra, info.file_size
 
     def digest_of(self, file: str) -> str:
         """The digest of a file."""

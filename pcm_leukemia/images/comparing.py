@@ -6,22 +6,20 @@ known can depend on its pixels, and a file that does not end as it should may be
 
 from __future__ import annotations
 
-import io
-import os
 import warnings
-import zipfile
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
-from typing import IO, Any, NamedTuple
+from typing import NamedTuple
 
 import PIL.Image
 
 from pcm_leukemia.errors import DataWarning, PcmError, Problem
 from pcm_leukemia.files import Files, find_images, open_container
 from pcm_leukemia.images.depth import declared_white, given_white, is_deep
+from pcm_leukemia.images.ending import TAIL, may_be_cut_short
 from pcm_leukemia.images.opening import BAD_IMAGE, opened
 from pcm_leukemia.images.pixels import decode_as_annotated, misfit_of, shown_size, stored_size
 from pcm_leukemia.schema import Image, ImageId
@@ -34,12 +32,6 @@ _QUICK = 5e-4
 """Seconds for a file that is in memory already: threads then wait for each other, and one alone is faster."""
 _SUBFILE, _REDUCED = 254, 1
 """TIFF's tag NewSubfileType, and its bit for a page that is a smaller copy of another."""
-
-
-_STRIPS = ((273, 279), (324, 325))
-"""TIFF's tags with where strips and tiles begin, and with how long they are."""
-_TAIL = 64
-"""Bytes at the end of a file in which the mark of its end is looked for."""
 
 
 class _Compared(NamedTuple):
@@ -57,13 +49,16 @@ def measure(files: Files, file: str) -> Image:
     DataNotFound
         If the file does not exist.
     CorruptFile
-        If it is not an image, or has more than 8 bits a channel and an unknown scale.
+        If it is not an image, is cut short, or has more than 8 bits a channel and an unknown scale.
     """
-    with files.open(file) as stream:
+    with files.open_to_move(file) as stream:
         with opened(stream, file) as picture:
             width, height = shown_size(picture)
             deep = is_deep(picture)
+            cut = may_be_cut_short(picture, *files.ending(file, stream, TAIL))
         image = Image(ImageId(file), width, height, file=file, digest=files.digest(file, stream))
+    if cut:
+        decode_as_annotated(files.read(file), image)
     return _with_white_level(files, image) if deep else image
 
 
@@ -218,7 +213,7 @@ def misfit(data: bytes, image: Image) -> Problem | None:
     """
     with opened(data, str(image.file)) as picture:
         problem = misfit_of(picture, image)
-        cut = problem is None and _may_be_cut_short(io.BytesIO(data), picture)
+        cut = problem is None and may_be_cut_short(picture, len(data), data[-TAIL:])
     if cut:
         decode_as_annotated(data, image)
     return problem
@@ -233,12 +228,12 @@ def _compared(files: Files, file: str | None, image: Image | None) -> _Compared:
         return _Compared(image)
     where = f'image "{image.id if image else file}"'
     try:
-        with files.open(file) as stream:
+        with files.open_to_move(file) as stream:
             with opened(stream, file) as picture:
                 image = image or Image(ImageId(file), *shown_size(picture), file=file)
                 problem = misfit_of(picture, image)
                 deep = problem is None and is_deep(picture)
-                cut = problem is None and _may_be_cut_short(stream, picture)
+                cut = problem is None and may_be_cut_short(picture, *files.ending(file, stream, TAIL))
                 paged = problem is None and _has_pages(picture)
                 turned = shown_size(picture) != stored_size(picture)
             image = replace(image, digest=files.digest(file, stream))
@@ -269,33 +264,6 @@ def _with_white_level(files: Files, image: Image) -> Image:
     if declared is None:
         return given
     return replace(image, white_level=None if declared == 65535 else declared)
-
-
-def _may_be_cut_short(stream: IO[bytes], picture: PIL.Image.Image) -> bool:
-    """Whether a JPEG, PNG or TIFF lacks its end, or has something behind it.
-
-    Members of zips are not looked at: to move to the end of one may read all of it, and a zip has checksums.
-    """
-    if isinstance(stream, zipfile.ZipExtFile):
-        return False
-    length = stream.seek(0, os.SEEK_END)
-    if picture.format == "TIFF":
-        tags = picture.tag_v2  # type: ignore[attr-defined]
-        return any(
-            start + count > length
-            for starts, counts in _STRIPS
-            for start, count in zip(_several(tags.get(starts)), _several(tags.get(counts)), strict=False)
-        )
-    if picture.format not in ("JPEG", "MPO", "PNG"):
-        return False
-    raw = getattr(stream, "raw", stream)  # a file's own buffer would read more
-    raw.seek(max(length - _TAIL, 0))
-    tail = raw.read(_TAIL).rstrip(b"\0")
-    return b"IEND" not in tail if picture.format == "PNG" else not tail.endswith(b"\xff\xd9")
-
-
-def _several(value: Any) -> tuple[Any, ...]:
-    return value if isinstance(value, tuple) else () if value is None else (value,)
 
 
 def _has_pages(picture: PIL.Image.Image) -> bool:

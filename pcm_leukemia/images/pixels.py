@@ -22,6 +22,7 @@ from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import CorruptFile, DataNotFound, PcmError, Problem, option
 from pcm_leukemia.files import Files, no_images
 from pcm_leukemia.images.depth import given_white, is_deep, samples_of, to_8_bits
+from pcm_leukemia.images.ending import TAIL, may_be_cut_short
 from pcm_leukemia.images.opening import BAD_IMAGE, decoding, opened
 from pcm_leukemia.schema import Image
 
@@ -118,18 +119,23 @@ def reason(image: Image, error: PcmError) -> str:
 
 
 def require_fit(files: Files, image: Image) -> None:
-    """Refuse a file whose header says that it is not the annotated `image`, as `images.compare_files` does.
+    """Refuse a file that cannot be the annotated `image`, as `images.compare_files` does.
+
+    It is decoded if it does not end as it should, as it may be cut short.
 
     Raises
     ------
     DataNotFound
         If its file does not exist.
     CorruptFile
-        If the file is not an image, has another size than recorded, or is turned under its boxes.
+        If the file is not an image, has another size than recorded, is turned under its boxes, or is cut short.
     """
     where = str(image.file)
-    with files.open(where) as stream, opened(stream, where) as picture:
+    with files.open_to_move(where) as stream, opened(stream, where) as picture:
         _require_fit(picture, image)
+        cut = may_be_cut_short(picture, *files.ending(where, stream, TAIL))
+    if cut:
+        decode_as_annotated(files.read(where), image)
 
 
 def decode_as_annotated(data: bytes, image: Image) -> Pixels:

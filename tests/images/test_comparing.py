@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import warnings
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,9 @@ import PIL.Image
 import pytest
 
 from pcm_leukemia import bare_images, images
-from pcm_leukemia.errors import DataWarning, InvalidExport
+from pcm_leukemia.errors import CorruptFile, DataWarning, InvalidExport
 from pcm_leukemia.images import WHITE_LEVEL
+from pcm_leukemia.images.pixels import require_fit
 from pcm_leukemia.schema import Image, ImageId
 
 PAGES = [PIL.Image.new("RGB", (60, 40), (level, 90, 160)) for level in (200, 150, 100)]
@@ -117,6 +119,20 @@ def test_a_file_that_is_cut_short_is_a_problem(tmp_path: Path, form: str, option
         (whole[:-300], True),
     ):
         (tmp_path / "a").write_bytes(data)
-        _, problems = images.compare_files([row], tmp_path)
-        assert bool(problems) == cut
+        places = [tmp_path]
+        for compression in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            places.append(tmp_path / f"{compression}.zip")
+            with zipfile.ZipFile(places[-1], "w", compression) as archive:
+                archive.writestr("a", data)
+        for place in places:
+            _, problems = images.compare_files([row], place)
+            assert bool(problems) == cut, place
+            if cut:
+                with pytest.raises(CorruptFile, match="cannot be decoded"):
+                    images.measure(images.Files(place), "a")
+                with pytest.raises(CorruptFile, match="cannot be decoded"):
+                    require_fit(images.Files(place), row)
+            else:
+                assert images.measure(images.Files(place), "a").width == 60
+                require_fit(images.Files(place), row)
     assert "a: cannot be decoded" in problems[0].what
