@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -19,6 +20,9 @@ from pcm_leukemia.errors import ExportError, WrongTarget
 
 __all__ = ["start"]
 
+_CHECKPOINTS = (".ckpt", ".pt", ".safetensors")
+"""The suffixes of what models write after an epoch, from which a run resumes or predicts."""
+
 
 @contextmanager
 def start(
@@ -27,7 +31,8 @@ def start(
     """Start a run in `out`, or resume the same run if it was interrupted there.
 
     Yields the run, whether it is being resumed, and a dict for the result in the record. If the block ends without an
-    error, the record says that the run is done.
+    error, the record says that the run is done, and otherwise that it has stopped. A run that stopped before it learned
+    anything is replaced by one with another request.
 
     Raises
     ------
@@ -57,6 +62,8 @@ def start(
     with files.disk_errors(out):
         folder.mkdir(parents=True, exist_ok=True)
         if before is None:
+            for left in (BEFORE, "logs"):  # of a run that learned nothing
+                shutil.rmtree(folder / left, ignore_errors=True)
             store.write(ds, folder / DATA, replace=True)
             for number, earlier in enumerate(learned_by(asked)):
                 store.write(earlier, folder / BEFORE / str(number), replace=True)
@@ -67,6 +74,9 @@ def start(
     try:
         yield Run(folder, record), before is not None, result
         record |= {"state": "done", "result": result}
+    except BaseException:
+        record["state"] = "stopped"
+        raise
     finally:
         record |= {
             "pid": None,
@@ -88,16 +98,24 @@ def _interrupted(folder: Path, asked: Mapping[str, Any]) -> dict[str, Any] | Non
     if not is_run(folder):
         raise WrongTarget(f"{folder}: is not empty and not a run; name a folder that does not exist yet")
     there = dict(Run.open(folder).record)
+    if there["pid"] is not None and files.runs(str(there["pid"])):
+        raise ExportError(
+            f"{folder}: process {there['pid']} is working on this run; wait for it, or name another folder"
+        )
+    if there["asked"] != msgspec.to_builtins(asked) and _learned_nothing(folder, there):
+        return None
     if there["asked"] != msgspec.to_builtins(asked):
         differs = list(_differing(there["asked"], msgspec.to_builtins(asked)))
         raise WrongTarget(
             f"{folder}: holds a run that differs in {' and '.join(differs) or 'its request'}; name another folder, or remove it"
         )
-    if there["pid"] is not None and files.runs(str(there["pid"])):
-        raise ExportError(
-            f"{folder}: process {there['pid']} is working on this run; wait for it, or name another folder"
-        )
     return there
+
+
+def _learned_nothing(folder: Path, record: Mapping[str, Any]) -> bool:
+    """Whether a run ended before its first checkpoint."""
+    learned = (file for file in folder.rglob("*") if file.suffix in _CHECKPOINTS)
+    return record["state"] != "done" and next(learned, None) is None
 
 
 def _differing(before: Mapping[str, Any], asked: Mapping[str, Any]) -> Iterator[str]:

@@ -19,7 +19,7 @@ from pcm_leukemia.baselines.inference import Classified
 from pcm_leukemia.baselines.recording import start
 from pcm_leukemia.baselines.run import Run
 from pcm_leukemia.baselines.training import train
-from pcm_leukemia.errors import DataWarning, LeakySplit, UnfitForTask
+from pcm_leukemia.errors import DataWarning, ExportError, LeakySplit, UnfitForTask
 from pcm_leukemia.joining import concat
 from pcm_leukemia.schema import ImageId, PatientId
 
@@ -246,3 +246,39 @@ def test_scores_of_what_a_model_has_learned_from_say_so(
         assert note in found._repr_html_()
     elsewhere = evaluate(run, replace(ds, name="other").relabel({}, ds.taxonomy), part)
     assert elsewhere.learned == found.learned
+
+
+# ----------------------------------------------------------------------------------------------
+# Runs that stopped
+
+
+def test_a_run_that_has_learned_nothing_is_begun_anew(tmp_path: Path) -> None:
+    folder, asked = tmp_path / "run", {"baseline": "resnet50", "task": "classification", "labels": []}
+
+    def stop(file: str = "") -> None:
+        with start(folder, {**asked, "settings": {"lr": 1}}, HERE, "cpu"):
+            if file:
+                (folder / file).touch()
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        stop()
+    assert Run.open(folder).record["state"] == "stopped"
+    other = {**asked, "settings": {"lr": 2}}
+    with start(folder, other, THERE, "cpu") as (run, resumed, _):
+        assert not resumed
+        assert run.dataset().name == "there"
+    assert Run.open(folder).done
+    with (
+        pytest.raises(ExportError, match="holds a run that differs in settings"),
+        start(folder, asked | {"settings": {"lr": 3}}, HERE, "cpu"),
+    ):
+        pass
+    shutil.rmtree(folder)
+    with pytest.raises(RuntimeError):
+        stop("last.ckpt")
+    with (
+        pytest.raises(ExportError, match="holds a run that differs in settings"),
+        start(folder, other, HERE, "cpu"),
+    ):
+        pass
