@@ -7,7 +7,7 @@ import io
 import threading
 import zipfile
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,13 +19,25 @@ _PAGE = 2
 
 
 class Asked(NamedTuple):
-    """A request: what it is about, the rest of its address, and its JSON."""
+    """A request: what it is about, the rest of its address, its JSON (None if it has none), its headers and its bytes."""
 
     host: str
     kind: str
     number: int
     query: dict[str, str]
     body: Any
+    method: str
+    rest: str
+    headers: Mapping[str, str]
+    raw: bytes
+
+
+class Reply(NamedTuple):
+    """An answer with another status than 200, or with headers."""
+
+    status: int
+    content: Any
+    headers: Mapping[str, str] = {}
 
 
 @dataclass
@@ -71,6 +83,9 @@ class Cvat:
         self.faults: list[tuple[str, Callable[[], int | str]]] = []
         self.pause = 0.0
         self.exports: dict[int, bytes] = {}
+        self.uploads: dict[int, dict[str, bytes]] = {}
+        self.cannot_create = ""
+        self.drops: set[str] = set()
         self.lock = threading.RLock()
         self._next = 1000
 
@@ -82,7 +97,7 @@ class Cvat:
             task.changed = self.updated if frames else task.changed
 
     def fault(self, path: str, what: int | str | Callable[[], int | str]) -> None:
-        """Answer paths that match with this status, or break the connection off ("drop", "cut"), or answer "html"."""
+        """Answer paths that match with this status, or break the connection off ("drop", "cut"), "lose" the answer, or answer "html"."""
         self.faults.append((path, what if callable(what) else lambda: what))
 
     def number(self) -> int:
@@ -97,6 +112,7 @@ class Cvat:
         ET.SubElement(root, "version").text = "1.1"
         meta = copy.deepcopy(self.tree.find("meta"))
         if meta is not None:
+            self._add_labels(meta)
             root.append(meta)
         stored: dict[str, bytes] = {}
         for task in self.tasks.values():
@@ -108,13 +124,14 @@ class Cvat:
                 root.append(element := copy.deepcopy(frame.element))
                 element.set("id", str(task.start + index * task.step))
                 if kind == "project":
-                    element.set("subset", task.subset)
+                    element.set("subset", task.subset or "default")
                     element.set("task_id", str(task.number))
                 else:
                     element.attrib.pop("subset", None)
                     element.attrib.pop("task_id", None)
                 element.extend(self._element(shape) for shape in task.shapes if shape["frame"] == index)
-                folder = f"images/{task.subset}/" if kind == "project" and task.subset else "images/"
+                element.extend(self._tag(tag) for tag in task.tags if tag["frame"] == index)
+                folder = f"images/{task.subset or 'default'}/" if kind == "project" else "images/"
                 stored[folder + frame.name] = frame.data
         stream = io.BytesIO()
         with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -123,16 +140,51 @@ class Cvat:
                 archive.writestr(path, data)
         return stream.getvalue()
 
+    def _add_labels(self, meta: ET.Element) -> None:
+        """Declare the labels that have been added since the export was read."""
+        labels = next(meta.iter("labels"), None)
+        if labels is None:
+            return
+        there = {label.findtext("name") for label in labels}
+        for label in self.labels:
+            if label["name"] not in there:
+                element = ET.SubElement(labels, "label")
+                for key in ("name", "color", "type"):
+                    ET.SubElement(element, key).text = label[key]
+
+    def _tag(self, tag: dict[str, Any]) -> ET.Element:
+        """The XML of a tag."""
+        element = ET.Element("tag", {"label": self._label(tag), "source": tag.get("source", "manual")})
+        if tag.get("group"):
+            element.set("group_id", str(tag["group"]))
+        self._add_attributes(element, tag)
+        return element
+
+    def _label(self, annotation: dict[str, Any]) -> str:
+        return str(next(each["name"] for each in self.labels if each["id"] == annotation["label_id"]))
+
+    def _add_attributes(self, element: ET.Element, annotation: dict[str, Any]) -> None:
+        names = {
+            attribute["id"]: attribute["name"] for each in self.labels for attribute in each["attributes"]
+        }
+        for value in annotation.get("attributes", ()):
+            ET.SubElement(element, "attribute", {"name": names[value["spec_id"]]}).text = value["value"]
+
+    def check(self, annotation: dict[str, Any], frames: int) -> None:
+        """Refuse what CVAT's schema refuses: another project's label, another label's attribute, a frame that is not there."""
+        label = next(each for each in self.labels if each["id"] == annotation["label_id"])
+        known = {attribute["id"] for attribute in label["attributes"]}
+        for value in annotation["attributes"]:
+            assert value["spec_id"] in known
+            assert len(value["value"]) <= 4096
+        assert 0 <= annotation["frame"] < frames
+
     def _element(self, shape: dict[str, Any]) -> ET.Element:
         """The XML of a shape, as CVAT's exporter derives it from the numbers."""
         points = [float(number) for number in shape["points"]]
         written = [f"{number:.2f}" for number in points]
-        label = next(each["name"] for each in self.labels if each["id"] == shape["label_id"])
-        names = {
-            attribute["id"]: attribute["name"] for each in self.labels for attribute in each["attributes"]
-        }
         common = {
-            "label": label,
+            "label": self._label(shape),
             "source": shape.get("source", "manual"),
             "occluded": str(int(shape.get("occluded", False))),
             "z_order": str(shape.get("z_order", 0)),
@@ -156,8 +208,7 @@ class Cvat:
             pairs = zip(written[::2], written[1::2], strict=True)
             numbers = {"points": ";".join(",".join(pair) for pair in pairs)}
         element = ET.Element(kind, {**common, **numbers})
-        for value in shape.get("attributes", ()):
-            ET.SubElement(element, "attribute", {"name": names[value["spec_id"]]}).text = value["value"]
+        self._add_attributes(element, shape)
         return element
 
 
@@ -209,8 +260,9 @@ def _urls(kind: str) -> dict[str, Any]:
     return {"url": f"http://127.0.0.1/api/{kind}"}
 
 
-def _of_task(task: Task) -> dict[str, Any]:
-    return {
+def of_task(task: Task) -> dict[str, Any]:
+    """What CVAT says of a task; without images, it has neither a size nor data."""
+    about = {
         "url": f"http://127.0.0.1/api/tasks/{task.number}",
         "id": task.number,
         "name": task.name,
@@ -239,6 +291,10 @@ def _of_task(task: Task) -> dict[str, Any]:
         "jobs": {"count": 1, "completed": 0, "validation": 0, **_urls("jobs")},
         "labels": _urls("labels"),
     }
+    if not task.frames:
+        about |= {"data": None, "mode": ""}
+        del about["size"]
+    return about
 
 
 def _of_job(task: Task) -> dict[str, Any]:
@@ -263,8 +319,11 @@ def _of_job(task: Task) -> dict[str, Any]:
 
 
 def _project(cvat: Cvat, asked: Asked) -> Any:
-    if asked.number != PROJECT:
-        return None
+    return project_of(cvat) if asked.number == PROJECT else None
+
+
+def project_of(cvat: Cvat) -> dict[str, Any]:
+    """What CVAT says of the project."""
     return {
         "url": f"http://127.0.0.1/api/projects/{PROJECT}",
         "id": PROJECT,
@@ -288,7 +347,7 @@ def _project(cvat: Cvat, asked: Asked) -> Any:
 
 def _task(cvat: Cvat, asked: Asked) -> Any:
     task = cvat.tasks.get(asked.number)
-    return task and _of_task(task)
+    return task and of_task(task)
 
 
 def _job(cvat: Cvat, asked: Asked) -> Any:
@@ -297,7 +356,7 @@ def _job(cvat: Cvat, asked: Asked) -> Any:
 
 
 def _tasks(cvat: Cvat, asked: Asked) -> Any:
-    return _page([_of_task(task) for task in cvat.tasks.values()], asked)
+    return _page([of_task(task) for task in cvat.tasks.values()], asked)
 
 
 def _labels(cvat: Cvat, asked: Asked) -> Any:
@@ -313,6 +372,8 @@ def _page(items: list[Any], asked: Asked, size: int = _PAGE) -> Any:
 
 def _meta(cvat: Cvat, asked: Asked) -> Any:
     task = cvat.tasks[asked.number]
+    if not task.frames:
+        return None
     return {
         "chunks_updated_date": when(task.changed),
         "chunk_size": 3,
@@ -379,6 +440,8 @@ def _change(cvat: Cvat, asked: Asked) -> Any:
     for kind, there in (("shapes", task.shapes), ("tags", task.tags)):
         brought = asked.body.get(kind, [])
         if action == "create":
+            for each in brought:
+                cvat.check(each, len(task.frames))
             there += [{**each, "id": cvat.number()} for each in brought]
         else:
             gone = {each["id"] for each in brought}

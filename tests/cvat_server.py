@@ -5,11 +5,12 @@ It counts the bytes that it sends, and can be told to refuse, to break off and t
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -17,7 +18,8 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from cvat_project import ROUTES, Asked, Cvat
+from cvat_project import ROUTES, Asked, Cvat, Reply
+from cvat_uploads import UPLOADS
 from exports import box, document, header, image, png, zipped
 
 TOKEN = "pat-0123456789-do-not-tell"
@@ -45,6 +47,12 @@ class _Answers(BaseHTTPRequestHandler):
     def do_PUT(self) -> None:
         self._answer()
 
+    def do_HEAD(self) -> None:
+        self._answer()
+
+    def do_DELETE(self) -> None:
+        self._answer()
+
     def _answer(self) -> None:
         cvat = self.cvat
         parts = urlsplit(self.path)
@@ -55,6 +63,10 @@ class _Answers(BaseHTTPRequestHandler):
             cvat.asked[f"{self.command} {re.sub(r'[0-9]+', 'N', parts.path)}"] += 1
             cvat.heard.append(self.path)
             found = next((what() for path, what in cvat.faults if re.search(path, self.path)), 0)
+            if found == "lose":
+                self.wfile = io.BytesIO()
+                self.close_connection = True
+                found = 0
             if found in ("drop", "cut"):
                 if found == "cut":
                     self._send(200, b"x" * 1000, "image/png", length=5000)
@@ -67,17 +79,30 @@ class _Answers(BaseHTTPRequestHandler):
             elif parts.path != "/api/server/about" and self.headers.get("Authorization") != f"Bearer {TOKEN}":
                 self._json({"detail": "Authentication credentials were not provided."}, 401)
             else:
-                self._route(parts.path, query, json.loads(body) if body else None)
+                self._route(parts.path, query, body)
 
-    def _route(self, path: str, query: dict[str, str], body: Any) -> None:
+    def _route(self, path: str, query: dict[str, str], body: bytes) -> None:
         host = f"http://{self.headers['Host']}"
-        for pattern, answer in ROUTES:
+        is_json = "json" in self.headers.get("Content-Type", "") and body
+        for pattern, answer in (*ROUTES, *UPLOADS):
             if match := re.fullmatch(pattern, f"{self.command} {path}"):
                 about = match.groupdict()
-                asked = Asked(host, about.get("kind", ""), int(about.get("number", 0)), query, body)
+                asked = Asked(
+                    host,
+                    about.get("kind", ""),
+                    int(about.get("number", 0)),
+                    query,
+                    json.loads(body) if is_json else None,
+                    self.command,
+                    about.get("rest", ""),
+                    dict(self.headers.items()),
+                    body,
+                )
                 content = answer(self.cvat, asked)
                 if content is None:
                     self._json({"detail": "Not found."}, 404)
+                elif isinstance(content, Reply):
+                    self._json(content.content, content.status, content.headers)
                 elif isinstance(content, bytes):
                     self._send(200, content, "application/octet-stream")
                 else:
@@ -85,11 +110,22 @@ class _Answers(BaseHTTPRequestHandler):
                 return
         self._json({"detail": f"no {self.command} {path}"}, 404)
 
-    def _json(self, content: Any, status: int) -> None:
-        self._send(status, json.dumps(content).encode(), "application/vnd.cvat+json")
+    def _json(self, content: Any, status: int, headers: Mapping[str, str] = {}) -> None:
+        body = b"" if content is None else json.dumps(content).encode()
+        self._send(status, body, "application/vnd.cvat+json", headers=headers)
 
-    def _send(self, status: int, body: bytes, kind: str, *, length: int | None = None) -> None:
+    def _send(
+        self,
+        status: int,
+        body: bytes,
+        kind: str,
+        *,
+        length: int | None = None,
+        headers: Mapping[str, str] = {},
+    ) -> None:
         self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body) if length is None else length))
         self.end_headers()

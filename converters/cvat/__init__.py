@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pcm_leukemia.converters.cvat.labels import CvatLabel, LabelChoice, declare, for_cvat, spell
 from pcm_leukemia.converters.cvat.writer import check_out, write
 from pcm_leukemia.cvat import read
 from pcm_leukemia.files import looks_like_zip
 
-__all__ = ["check_out", "read", "write"]
+__all__ = ["CvatLabel", "LabelChoice", "check_out", "declare", "for_cvat", "read", "spell", "write"]
 
 TITLE = "a CVAT export (.xml, .zip or a folder)"
 PRECEDENCE = 2

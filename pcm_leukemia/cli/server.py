@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -12,6 +12,7 @@ from pcm_leukemia.cli.options import (
     ClipOption,
     Data,
     MapOption,
+    Taxonomies,
     TaxonomyOption,
     WrongUsage,
     load,
@@ -71,12 +72,24 @@ def push(
     data: Data,
     url: Address,
     *,
+    new_task: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Make a new task of this name in the project, with all images."),
+    ] = None,
+    subset: Annotated[
+        str, typer.Option(metavar="SUBSET", help="The subset of the new task.", show_default="none")
+    ] = "",
     existing: Annotated[
         Existing,
         typer.Option(
             help="Images with annotations: keep these; replace them where a model drew all of them (auto), or everywhere (all)."
         ),
     ] = Existing.keep,
+    tags: Annotated[bool, typer.Option("--tags/--no-tags", help="Send the tags of images.")] = True,
+    add_labels: Annotated[
+        bool,
+        typer.Option("--add-labels", help="Add the labels and attributes that the project lacks."),
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Send nothing, and say what would be sent.")
     ] = False,
@@ -95,10 +108,10 @@ def push(
     label_map: MapOption = None,
     clip: ClipOption = False,
 ) -> None:
-    """Send cells to a CVAT server, to be corrected there.
+    """Send cells and tags to a CVAT server, to be corrected there.
 
-    DATA can be what predict wrote, with --to cvat or --to coco. Each image gets its cells if an image on the server has the
-    same name and no annotations.
+    DATA can be what predict wrote, with --to cvat or --to coco. Each image gets its cells and tags if an image on the server has
+    the same name and no annotations. --new-task uploads the images, too: for the frames.zip of suspects, for example.
     """
     from pcm_leukemia import cvat_server
     from pcm_leukemia.converters.coco import with_results
@@ -107,7 +120,27 @@ def push(
         data, predictions = data / "images.json", data / "results.json"
     if threshold is not None and predictions is None:
         raise WrongUsage("--threshold is for --predictions; leave it out")
+    if new_task is None and subset:
+        raise WrongUsage("--subset is that of a new task; give --new-task, or leave it out")
+    if new_task is not None and existing is not Existing.keep:
+        raise WrongUsage(
+            "--existing is for images on the server, and --new-task makes new ones; leave one of them out"
+        )
+    if new_task is not None and taxonomy is None:
+        taxonomy = (
+            Taxonomies.declared
+        )  # a new task gets all labels as they are, those that are no classes, too
     ds = load(data, taxonomy, label_map, clip=clip, check_images=False)
     if predictions:
         ds = with_results(ds, predictions, threshold=0.5 if threshold is None else threshold)
-    print(cvat_server.push(ds, url, existing=existing.value, dry_run=dry_run, profile=profile, progress=True))
+    options: dict[str, Any] = {
+        "tags": tags,
+        "add_labels": add_labels,
+        "dry_run": dry_run,
+        "profile": profile,
+        "progress": True,
+    }
+    if new_task is None:
+        print(cvat_server.push(ds, url, existing=existing.value, **options))
+    else:
+        print(cvat_server.create_task(ds, url, new_task, subset=subset, **options))

@@ -26,6 +26,8 @@ _SECONDS = (20.0, 300.0)
 """Until a connection is given up, and until an answer is, of which no byte has come."""
 _CHECK_EVERY = 2.0
 """Seconds between two questions whether an export is ready."""
+_LOGGER = logging.getLogger(__name__)
+_LOGGER.addHandler(logging.NullHandler())  # else Python prints the SDK's account of each failure
 _AGAIN = "run the same command again to resume"
 
 
@@ -60,9 +62,8 @@ def connected(address: Address, profile: str | None = None) -> Iterator[Client]:
     from cvat_sdk.core.client import AccessTokenCredentials, Client, Config
 
     token = _token(address.server, profile)
-    logger = logging.getLogger(__name__)
     config = Config(status_check_period=_CHECK_EVERY)
-    client = Client(address.server, logger=logger, config=config, check_server_version=False)
+    client = Client(address.server, logger=_LOGGER, config=config, check_server_version=False)
     with client:
         _give_up_in_the_end(client)
         _require_cvat(client, address.server)

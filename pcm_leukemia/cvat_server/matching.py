@@ -1,20 +1,18 @@
-"""From the images and classes of a data set to the frames and labels of a project on a server."""
+"""From the images of a data set to the frames of a project on a server."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from pcm_leukemia.cvat_server.connection import answers
 from pcm_leukemia.cvat_server.media import There
-from pcm_leukemia.cvat_server.shapes import shape_kind
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.errors import InvalidDataset, Problem, ServerError, UnknownLabel, either, nearest
+from pcm_leukemia.errors import InvalidDataset, Problem, ServerError
 from pcm_leukemia.files import common_form
-from pcm_leukemia.schema import IGNORE, Image, ImageId, letters
+from pcm_leukemia.schema import Image, ImageId
 
-__all__ = ["Frame", "Label", "frames_of", "labels_of"]
+__all__ = ["Frame", "frame_names", "frames_of"]
 
 
 class Frame(NamedTuple):
@@ -24,14 +22,6 @@ class Frame(NamedTuple):
     number: int
     width: int
     height: int
-
-
-class Label(NamedTuple):
-    """A label: its number, the kind of shapes that it takes, and the numbers of its attributes by name."""
-
-    number: int
-    kind: str
-    attributes: Mapping[str, int]
 
 
 def frames_of(ds: Dataset, there: There) -> dict[ImageId, Frame]:
@@ -49,7 +39,7 @@ def frames_of(ds: Dataset, there: There) -> dict[ImageId, Frame]:
     """
     names = _Names()
     for task in there.owners:
-        for name, frame in _frames(there, task):
+        for name, frame in frame_names(there, task):
             names.add(name, getattr(there.owners[task], "subset", None) or "", frame)
     found: dict[ImageId, Frame] = {}
     problems = []
@@ -75,9 +65,11 @@ def frames_of(ds: Dataset, there: There) -> dict[ImageId, Frame]:
     return found
 
 
-def _frames(there: There, task: str) -> Iterable[tuple[str, Frame]]:
+def frame_names(there: There, task: str) -> Iterable[tuple[str, Frame]]:
     """The name of each frame of a task or job that was not deleted, and the frame."""
     owner = there.owners[task]
+    if there.address.kind != "job" and not getattr(owner, "size", 0):  # its images never came
+        return []
     first = owner.start_frame if there.address.kind == "job" else 0
     with answers(there.address):
         meta = owner.get_meta()
@@ -107,55 +99,3 @@ class _Names:
                 if frames := names.get(spelled(name)):
                     return frames
         return []
-
-
-def labels_of(ds: Dataset, there: There, images: Iterable[ImageId]) -> dict[str, Label]:
-    """The label on the server of each class that cells of these images have: of the same name, or spelled like it.
-
-    Raises
-    ------
-    UnknownLabel
-        If a class has no label, or one that does not take its shapes: every such class is listed.
-    ServerError
-        If the server refuses.
-    """
-    with answers(there.address):
-        known = {
-            label.name: Label(
-                label.id,
-                str(getattr(label, "type", None) or "any"),
-                {attribute.name: attribute.id for attribute in label.attributes},
-            )
-            for label in there.root.get_labels()
-        }
-    alike = {letters(name): label for name, label in known.items()}
-    alike |= {letters(fit): known[name] for name in known if (fit := ds.taxonomy.match(name))}
-    cells = [cell for image in images for cell in ds.cells_of(image) if cell.label != IGNORE]
-    counts = Counter(cell.label for cell in cells)
-    found: dict[str, Label] = {}
-    problems = []
-    for name, count in counts.items():
-        label = known.get(name) or alike.get(letters(name))
-        if label is None:
-            what = f'has no label "{name}" ({count:,} cells{nearest(name, known)})'
-            leave = either(f'read the data with labels={{"{name}": "ignore"}}', f'pass --map "{name}=ignore"')
-            fix = f"add it to the labels in CVAT, or {leave} to leave the cells out"
-            problems.append(Problem(str(there.address), what, fix))
-        else:
-            found[name] = label
-    unfit = Counter(
-        (cell.label, shape_kind(cell))
-        for cell in cells
-        if cell.label in found and not takes(found[cell.label], shape_kind(cell))
-    )
-    for (name, kind), count in unfit.items():
-        what = f'its label "{name}" takes {found[name].kind} alone, and {count:,} cells are {kind}'
-        problems.append(Problem(str(there.address), what, "let the label take any shape in CVAT"))
-    if problems:
-        raise UnknownLabel(problems)
-    return found
-
-
-def takes(label: Label, kind: str) -> bool:
-    """Whether a label takes a kind of shape; a rectangle can be drawn around every other kind."""
-    return label.kind in ("any", "rectangle", kind)

@@ -1,20 +1,22 @@
-"""A cell as a shape in CVAT's schema, with CVAT's own score."""
+"""A cell as a shape in CVAT's schema, with CVAT's own score, and a tag."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from pcm_leukemia.schema import Cell
+from pcm_leukemia.schema import Attributes, Cell, Tag
 from pcm_leukemia.shapes import Box, Ellipse, Mask, Point, Polygon, RotatedBox
 
 if TYPE_CHECKING:
-    from cvat_sdk.models import LabeledShapeRequest
+    from cvat_sdk.models import AttributeValRequest, LabeledImageRequest, LabeledShapeRequest
 
-__all__ = ["as_shape", "shape_kind"]
+__all__ = ["SCORE", "TAG", "as_shape", "as_tag", "shape_kind"]
 
-_SCORE = "score"
+SCORE = "score"
 """The attribute in which a predicted cell has its score."""
+TAG = "tag"
+"""What CVAT calls the kind of a label that is for tags alone."""
 
 
 def as_shape(
@@ -49,15 +51,13 @@ def as_shape(
     >>> shape.label_id, shape.points, shape.score
     (5, [8.0, 8.0, 20.0, 20.0], 0.87)
     """
-    from cvat_sdk.models import AttributeValRequest, LabeledShapeRequest
+    from cvat_sdk.models import LabeledShapeRequest
 
     kind, points, more = ("rectangle", _corners(cell.box), dict[str, Any]()) if upright else _geometry(cell)
     if (score := _score(cell)) is not None:
         more["score"] = score
     if source is not None:
         more["source"] = source
-    known = attributes or {}
-    values = [AttributeValRequest(known[name], value) for name, value in cell.attributes if name in known]
     return LabeledShapeRequest(
         type=kind,
         label_id=label,
@@ -66,9 +66,28 @@ def as_shape(
         occluded=cell.occluded,
         z_order=cell.z_order,
         group=cell.group,
-        attributes=values,
+        attributes=_values(cell.attributes, attributes or {}),
         **more,
     )
+
+
+def as_tag(tag: Tag, label: int, *, frame: int, attributes: Mapping[str, int]) -> LabeledImageRequest:
+    """A tag of an image; the arguments are those of `as_shape`."""
+    from cvat_sdk.models import LabeledImageRequest
+
+    return LabeledImageRequest(
+        label_id=label,
+        frame=frame,
+        group=tag.group,
+        source=tag.source or "manual",
+        attributes=_values(tag.attributes, attributes),
+    )
+
+
+def _values(attributes: Attributes, known: Mapping[str, int]) -> list[AttributeValRequest]:
+    from cvat_sdk.models import AttributeValRequest
+
+    return [AttributeValRequest(known[name], value) for name, value in attributes if name in known]
 
 
 def shape_kind(cell: Cell) -> str:
@@ -101,7 +120,7 @@ def _corners(box: Box | RotatedBox) -> list[float]:
 def _score(cell: Cell) -> float | None:
     """The score of a predicted cell; None for other cells."""
     for name, value in cell.attributes:
-        if name == _SCORE:
+        if name == SCORE:
             try:
                 score = float(value)
             except ValueError:

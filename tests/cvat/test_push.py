@@ -205,6 +205,17 @@ def test_frames_of_a_track_are_never_touched(served: tuple[Cvat, str]) -> None:
     assert pushed.left["images that have annotations"] == 1
 
 
+def test_a_track_keeps_its_frames_from_its_first_one_on(served: tuple[Cvat, str]) -> None:
+    server, host = served
+    shapes = [
+        {"type": "rectangle", "frame": frame, "points": [1.0, 2.0, 3.0, 4.0], "outside": False}
+        for frame in (1, 0)
+    ]
+    server.tasks[3].tracks = [{"id": 5, "label_id": server.labels[0]["id"], "frame": 0, "shapes": shapes}]
+    pushed = push(predicted(), f"{host}/projects/7", existing="all")
+    assert (server.tasks[3].shapes, pushed.left["images that have annotations"]) == ([], 2)
+
+
 def test_a_dry_run_sends_nothing(served: tuple[Cvat, str], run: Run, tmp_path: Path) -> None:
     server, host = served
     cvat.write(predicted(), tmp_path / "predicted.zip")
@@ -320,11 +331,97 @@ def test_a_label_that_takes_boxes_gets_the_box_of_an_outline(served: tuple[Cvat,
         push(ds, f"{host}/projects/7")
 
 
-def test_tags_and_ignored_cells_are_counted(served: tuple[Cvat, str]) -> None:
+# Tags
+
+
+def tagged(ds: Dataset, *tags: Tag) -> Dataset:
+    return replace(ds, images=tuple(replace(image, tags=tags) for image in ds.images))
+
+
+def tag_label(server: Cvat, name: str, *attributes: str) -> int:
+    number = server.number()
+    kinds = {"type": "tag", "color": "#ff00ff", "sublabels": [], "has_parent": False}
+    made = [{**ATTRIBUTE, "id": server.number(), "name": each} for each in attributes]
+    server.labels.append({**kinds, "id": number, "name": name, "attributes": made})
+    return number
+
+
+WHY = Tag("wrong-class", (("why", "Monocyte instead of Other"),), "auto", 3)
+
+
+def test_tags_arrive_with_their_attributes(served: tuple[Cvat, str], tmp_path: Path) -> None:
+    server, host = served
+    label = tag_label(server, "wrong-class", "who", "why")
+    pushed = push(tagged(predicted("Train/a.png", "Test/a.png"), WHY), f"{host}/projects/7")
+    assert str(pushed).splitlines()[0].endswith(": got 4 cells and 2 tags on 2 images, in place of 0 shapes")
+    (tag,) = server.tasks[4].tags
+    assert (tag["label_id"], tag["frame"], tag["source"], tag["group"]) == (label, 0, "auto", 3)
+    pull(f"{host}/projects/7", tmp_path / "smears")
+    assert load_dataset(tmp_path / "smears").image("Test/a.png").tags == (WHY,)
+    assert (
+        server.asked["PATCH /api/tasks/N/annotations/"] == 2
+    )  # cells and tags of a task come together, or not at all
+
+
+def test_a_tag_is_not_sent_twice(served: tuple[Cvat, str]) -> None:
+    server, host = served
+    tag_label(server, "wrong-class", "why")
+    tag_label(server, "looked at")
+    ds = replace(tagged(predicted("Test/a.png"), WHY), cells=())
+    assert push(ds, f"{host}/projects/7", dry_run=True).tags == 1
+    pushed = push(ds, f"{host}/projects/7")
+    assert (pushed.images, pushed.cells, pushed.tags) == (1, 0, 1)
+    pushed = push(tagged(ds, WHY, Tag("looked at")), f"{host}/projects/7")
+    assert (pushed.tags, pushed.left["tags whose label the image has"]) == (1, 1)
+    assert len(server.tasks[4].tags) == 2
+
+
+def test_images_with_annotations_get_no_tags(served: tuple[Cvat, str]) -> None:
+    server, host = served
+    tag_label(server, "wrong-class", "why")
+    manual(server, 4, 0)
+    ds = replace(tagged(predicted("Test/a.png"), WHY), cells=())
+    pushed = push(ds, f"{host}/projects/7")
+    assert (pushed.tags, pushed.left["images that have annotations"]) == (0, 1)
+    assert server.tasks[4].tags == []
+
+
+def test_tags_that_the_project_does_not_know_are_refused_or_left_out(
+    served: tuple[Cvat, str], run: Run, tmp_path: Path
+) -> None:
+    server, host = served
+    cvat.write(tagged(predicted("Train/a.png"), Tag("patient 7")), tmp_path / "data.zip")
+    done = run("push", tmp_path / "data.zip", f"{host}/projects/7")
+    said = 'has no label "patient 7" (1 tag); add it to the labels in CVAT, or pass --no-tags to leave tags out, or pass --add-labels'
+    assert (done.status, done.err) == (1, f"error: {host}/projects/7: {said}\n")
+    assert not [asked for asked in server.asked if not asked.startswith("GET")]
+    done = run("push", tmp_path / "data.zip", f"{host}/projects/7", "--no-tags")
+    assert "got 2 cells on 1 image, in place of 0 shapes\n  left out: 1 tags\n" in done.out
+
+
+def test_labels_are_added_to_projects_alone(served: tuple[Cvat, str]) -> None:
+    server, host = served
+    server.labels = [label for label in server.labels if label["name"] != "Monocyte"]
+    said = "tasks/3: labels are made in a project; give the address of the project, such as .*/projects/7"
+    with pytest.raises(ServerError, match=said):
+        push(predicted("a.png"), f"{host}/tasks/3", add_labels=True)
+    with pytest.raises(UnknownLabel, match=r"leave the cells out$"):
+        push(predicted("a.png"), f"{host}/tasks/3")
+    pushed = push(predicted("Train/a.png"), f"{host}/projects/7", add_labels=True)
+    assert (pushed.added, pushed.cells) == (("Monocyte",), 2)
+
+
+def test_an_attribute_that_a_label_lacks_is_refused(served: tuple[Cvat, str]) -> None:
     _, host = served
+    from msgspec import structs
+
     ds = predicted("Train/a.png")
-    tagged = replace(ds, images=tuple(replace(image, tags=(Tag("patient 7"),)) for image in ds.images))
-    assert push(tagged, f"{host}/projects/7").left["tags"] == 1
+    cells = tuple(
+        structs.replace(cell, attributes=(*cell.attributes, ("size", "large"))) for cell in ds.cells
+    )
+    said = 'its label "Monocyte" lacks the attribute "size"; add it to the label in CVAT as text, or pass add_labels=True\n.*"Other"'
+    with pytest.raises(UnknownLabel, match=said):
+        push(replace(ds, cells=cells), f"{host}/projects/7")
 
 
 # Refusals
