@@ -86,9 +86,10 @@ def _change_labels(cvat: Cvat, asked: Asked) -> Any:
         if label is None:
             assert brought["name"] not in {each["name"] for each in cvat.labels}
             label = {"id": cvat.number(), "attributes": [], "sublabels": [], "has_parent": False}
-            label |= {key: brought[key] for key in ("name", "color", "type")}
             cvat.labels.append(label)
-        label |= {key: brought[key] for key in ("name", "color")}
+        label |= {key: brought[key] for key in ("name", "color", "type") if key in brought}
+        there = {attribute["name"] for attribute in label["attributes"]}
+        assert not there & {attribute["name"] for attribute in brought["attributes"]}
         label["attributes"] += [{**each, "id": cvat.number()} for each in brought["attributes"]]
     cvat.touch()
     return project_of(cvat)

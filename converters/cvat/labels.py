@@ -51,6 +51,15 @@ def spell(ds: Dataset, how: LabelText) -> LabelChoice:
     "class" gives its class. "raw" gives the annotator's label if reading maps it to the same class, and the
     class otherwise. An ignored cell keeps the annotator's label, or gets "ignore" if the label is empty or
     names a class.
+
+    Examples
+    --------
+    >>> from pcm_leukemia import NINE, Box, Cell, Image
+    >>> from pcm_leukemia.schema import ImageId
+    >>> cell = Cell(ImageId("a.png"), 0, IGNORE, Box(1, 2, 30, 40), raw_label="suspect")
+    >>> ds = Dataset("demo", NINE, (Image(cell.image, 200, 100),), (cell,))
+    >>> spell(ds, "class").label(cell)
+    'suspect'
     """
     pairs = Counter((cell.label, cell.raw_label) for cell in ds.cells)
     classes = {raw: ds.taxonomy.match(raw) for _, raw in pairs if raw}
@@ -78,6 +87,14 @@ def declare(ds: Dataset, spelling: LabelChoice, colours: Mapping[str, str]) -> l
     ------
     ValueError
         If a colour is not of the form "#rrggbb", or its label is not in the data.
+
+    Examples
+    --------
+    >>> from pcm_leukemia import NINE, Image
+    >>> from pcm_leukemia.schema import ImageId, Tag
+    >>> ds = Dataset("demo", NINE, (Image(ImageId("a.png"), 200, 100, tags=(Tag("blurred"),)),))
+    >>> declare(ds, spell(ds, "class"), {})[-1].kind
+    'tag'
     """
     others = sorted(set(spelling.of.values()) - set(ds.taxonomy.labels))
     tags = sorted({tag.label for image in ds.images for tag in image.tags})
@@ -100,7 +117,13 @@ def declare(ds: Dataset, spelling: LabelChoice, colours: Mapping[str, str]) -> l
 
 
 def for_cvat(declared: Iterable[CvatLabel]) -> str:
-    """The labels as JSON for the Raw tab of CVAT's label editor."""
+    """The labels as JSON for the Raw tab of CVAT's label editor, and for CVAT's API.
+
+    Examples
+    --------
+    >>> json.loads(for_cvat([CvatLabel("blurred", "#ff00ff", "tag")]))
+    [{'name': 'blurred', 'color': '#ff00ff', 'type': 'tag', 'attributes': []}]
+    """
     labels = [
         {
             "name": label.name,

@@ -226,7 +226,7 @@ def test_labels_that_are_missing_are_added_on_request(
     served: tuple[Cvat, str], frames: Path, tmp_path: Path, run: Run
 ) -> None:
     server, host = served
-    add_label(server, "suspect", "any", ("kind", "score"))
+    add_label(server, "suspect", "rectangle", ("kind", "score"))
     before = [(label["id"], label["name"], label["type"], label["color"]) for label in server.labels]
     url = f"{host}/projects/7"
     done = run("push", frames, url, "--new-task", NAME, "--add-labels", "--dry-run")
@@ -312,6 +312,21 @@ def test_a_task_that_is_left_incomplete_is_named(
         del server.tasks[task.number]
     create_task(ds, f"{host}/projects/7", NAME)
     assert came_back(host, made(server)[0], frames, tmp_path / "back")
+
+
+def test_an_upload_in_pieces_that_breaks_off_is_named(
+    ready: tuple[Cvat, str], frames: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from cvat_sdk.core import uploading
+
+    server, host = ready
+    monkeypatch.setitem(uploading.DataUploader.__init__.__kwdefaults__, "max_request_size", 100)
+    pieces = iter([500, 0, 500, 0, 500])  # between two pieces, the client asks how much has come
+    server.fault("data/frames.zip", lambda: next(pieces))
+    said = "the upload broke off several times; check the network\n.* is incomplete; delete it before you try again"
+    with pytest.raises(ServerError, match=said):
+        create_task(load_dataset(frames, taxonomy="declared"), f"{host}/projects/7", NAME)
+    assert TOKEN not in caplog.text
 
 
 def test_the_command_in_the_message_deletes_the_task(ready: tuple[Cvat, str], frames: Path) -> None:
