@@ -114,6 +114,7 @@ def push(
     the same name and no annotations. --new-task uploads the images, too: for the frames.zip of suspects, for example.
     """
     from pcm_leukemia import cvat_server
+    from pcm_leukemia.converters import cvat, recognise
     from pcm_leukemia.converters.coco import with_results
 
     if written_as(data) == "predictions" and predictions is None:
@@ -126,7 +127,8 @@ def push(
         raise WrongUsage(
             "--existing is for images on the server, and --new-task makes new ones; leave one of them out"
         )
-    if new_task is not None and taxonomy is None:
+    form = recognise(data)
+    if new_task is not None and taxonomy is None and form is not None and form.TITLE == cvat.TITLE:
         taxonomy = (
             Taxonomies.declared
         )  # a new task gets all labels as they are, those that are no classes, too

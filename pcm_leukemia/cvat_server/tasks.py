@@ -14,8 +14,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.progress import track
-
 from pcm_leukemia.cvat_server.address import Address, address_of
 from pcm_leukemia.cvat_server.connection import answers, connected
 from pcm_leukemia.cvat_server.labels import Labels, labels_of, require_project
@@ -37,6 +35,7 @@ from pcm_leukemia.errors import (
 )
 from pcm_leukemia.files import disk_errors, leads_outside
 from pcm_leukemia.images import files_of, load_bytes, reason, unfit
+from pcm_leukemia.progress import track, visible
 from pcm_leukemia.requirements import require
 from pcm_leukemia.schema import ImageId
 
@@ -198,7 +197,7 @@ def _zipped(ds: Dataset, path: Path, *, progress: bool) -> Path:
     """A zip of the images, each under its id."""
     files, problems = files_of(ds), dict[str, list[ImageId]]()
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
-        for image in track(ds.images, "images", disable=not progress, transient=True):
+        for image in track(ds.images, "images", shown=progress):
             try:
                 archive.writestr(zipfile.ZipInfo(image.id), load_bytes(files, image))
             except (DataNotFound, CorruptFile) as error:
@@ -228,7 +227,7 @@ def _upload(task: Any, address: Address, zipped: Path, *, progress: bool) -> Non
     from cvat_sdk.core.exceptions import BackgroundRequestException, CvatSdkException
     from cvat_sdk.core.helpers import DeferredTqdmProgressReporter
 
-    bar = DeferredTqdmProgressReporter({"leave": False, "disable": None}) if progress else None
+    bar = DeferredTqdmProgressReporter({"leave": False}) if progress and visible() else None
     with answers(address, may="upload to"):
         try:
             task.upload_data([zipped], pbar=bar)

@@ -16,7 +16,7 @@ from cvat_project import Cvat, Task
 from cvat_server import TOKEN
 from exports import png
 
-from pcm_leukemia import NINE, Box, Cell, Dataset, Image, load_dataset
+from pcm_leukemia import NINE, Box, Cell, Dataset, Image, load_dataset, store
 from pcm_leukemia.baselines.suspects import Suspect
 from pcm_leukemia.baselines.suspects.writer import marked
 from pcm_leukemia.converters import cvat
@@ -132,7 +132,7 @@ def test_a_new_task_is_the_data_set_that_was_sent(
     done = run("push", frames, f"{host}/projects/7", "--new-task", NAME)
     (task,) = made(server)
     said = f'{host}/tasks/{task.number}: the new task "{NAME}" got 7 cells and 4 tags on 3 images\n'
-    assert (done.status, done.out.lstrip(), done.err) == (0, said, "")
+    assert (done.status, done.out, done.err) == (0, said, "")
     assert (task.name, task.subset, [frame.name for frame in task.frames]) == (NAME, "", sorted(NAMES))
     assert TOKEN not in done.out + done.err
     assert came_back(host, task, frames, tmp_path / "back")
@@ -195,6 +195,16 @@ def test_a_dry_run_sends_nothing(ready: tuple[Cvat, str], frames: Path, run: Run
     done = run("push", frames, f"{host}/projects/7", "--new-task", NAME, "--dry-run")
     assert done.out == f'{host}/projects/7: a new task "{NAME}" would get 7 cells and 4 tags on 3 images\n'
     assert not [asked for asked in server.asked if not asked.startswith("GET")]
+
+
+def test_a_canonical_folder_is_sent_as_well(
+    ready: tuple[Cvat, str], frames: Path, tmp_path: Path, run: Run
+) -> None:
+    server, host = ready
+    store.write(load_dataset(frames, labels={"suspect": "ignore"}), tmp_path / "data")
+    done = run("push", tmp_path / "data", f"{host}/projects/7", "--new-task", NAME)
+    assert (done.status, done.err) == (0, "")
+    assert came_back(host, made(server)[0], frames, tmp_path / "back")
 
 
 # Labels
