@@ -23,6 +23,7 @@ from pcm_leukemia.baselines.evaluation import THRESHOLD, Evaluation, Scored, sco
 from pcm_leukemia.baselines.inference import Classified, Detected
 from pcm_leukemia.baselines.metrics.bootstrap import percent
 from pcm_leukemia.baselines.run import origin
+from pcm_leukemia.baselines.scored_on import ScoredOn
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import MissingPart, either
 from pcm_leukemia.requirements import require
@@ -81,6 +82,7 @@ class CrossValidation:
         columns = "".join(f"{f'fold {number}':>9}" for number in range(1, count + 1))
         lines = [
             f"{self.baseline}, {self.task}, {count} folds of {self.pooled.data}{rest}",
+            *(f"note: {note}" for note in self.pooled.notes),
             f"{'':{width}}{columns}{'mean':>9}{'sd':>7}",
         ]
         for name, each in self.spread.items():
@@ -180,6 +182,7 @@ def cross_validate(
         evaluations[0],
         runs=tuple(run for each in evaluations for run in each.runs),
         part="all folds",
+        scored_on=ScoredOn.of(view),
         **scores_of(view, _together([each.predicted for each in done]), threshold),
     )
     spread = _spread([_headline(each) for each in evaluations])

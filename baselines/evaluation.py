@@ -19,6 +19,7 @@ from pcm_leukemia.baselines.metrics.detection import AveragePrecision, Detection
 from pcm_leukemia.baselines.metrics.groups import groups_of
 from pcm_leukemia.baselines.pretraining import note_on
 from pcm_leukemia.baselines.run import Run
+from pcm_leukemia.baselines.scored_on import ScoredOn
 from pcm_leukemia.baselines.two_stage import OTHER, TwoStage
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import Problem, UnfitForTask, either
@@ -39,6 +40,7 @@ __all__ = [
 ]
 
 
+_NOTHING = ScoredOn()
 THRESHOLD = 0.5
 """The lowest score of a found cell, unless another is asked for."""
 
@@ -55,7 +57,7 @@ class Evaluation:
     for average precision. `reading` says how the labels of a public data set were read, if there are several ways, and
     `started_from` from which weights the training of each run started. `pretraining` says so if these weights may
     have seen the data set without labels. `learned` has a sentence for each model that has learned from images that are scored:
-    those of the parts train and val. `batch_norm` says whose batch-norm statistics the classifier used.
+    those of the parts train and val. `scored_on` counts what is scored, and the cells that a model drew. `batch_norm` says whose batch-norm statistics the classifier used.
     """
 
     runs: tuple[Path, ...]
@@ -71,11 +73,12 @@ class Evaluation:
     pretraining: str = ""
     batch_norm: BatchNorm = "run"
     learned: tuple[str, ...] = ()
+    scored_on: ScoredOn = _NOTHING
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a reader of the scores must know, in sentences: `learned`, and `pretraining`."""
-        return (*self.learned, *([self.pretraining] if self.pretraining else []))
+        """What a reader of the scores must know, in sentences: `learned`, the cells that a model drew, and `pretraining`."""
+        return tuple(note for note in (*self.learned, self.scored_on.note, self.pretraining) if note)
 
     def to_json(self) -> dict[str, Any]:
         """All scores as plain dictionaries and lists."""
@@ -91,6 +94,7 @@ class Evaluation:
             "fingerprint": self.fingerprint,
             "reading": self.reading,
             "started_from": list(self.started_from),
+            "scored_on": self.scored_on._asdict(),
             **({"batch_norm": self.batch_norm} if self.batch_norm != "run" else {}),
             **{name: each.to_json() for name, each in scores.items() if each is not None},
             **({"one_label": {"mAP": self.one_label._asdict()}} if self.one_label else {}),
@@ -329,6 +333,7 @@ def _of_run(run: Run, ds: Dataset, part: str, chosen: Dataset, **scores: Any) ->
         (run.started_from,),
         pretraining=note_on(run, ds),
         learned=(seen,) if seen else (),
+        scored_on=ScoredOn.of(chosen.task(run.task)),
         **scores,
     )
 

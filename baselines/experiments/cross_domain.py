@@ -16,6 +16,7 @@ from pcm_leukemia.baselines.machine import device_of
 from pcm_leukemia.baselines.metrics.classification import MACRO_F1S
 from pcm_leukemia.baselines.pretraining import note_on
 from pcm_leukemia.baselines.run import Run
+from pcm_leukemia.baselines.scored_on import ScoredOn
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import LeakySplit, UnfitForTask
 from pcm_leukemia.schema import IGNORE
@@ -31,7 +32,7 @@ _ZERO_SHOT = "Zero-Shot (PCM-Only)"
 class Entry:
     """One score of one model on one target, 0 to 1, with its 95 % interval; if there is none, `refused` says why.
 
-    The score is over `classes`, which both sides have, and over `cells` cells. `left_out` counts the cells of classes
+    The score is over `classes`, which both sides have, and over `cells` cells; a model drew `auto_cells` of them. `left_out` counts the cells of classes
     that the model has never seen. `paper` is the paper's number for the same case, `reading` says how the labels of the
     target were read, and `pretraining` says so if the model's pretrained weights may have seen the target. `batch_norm`
     says whose batch-norm statistics the model used.
@@ -50,6 +51,7 @@ class Entry:
     refused: str = ""
     pretraining: str = ""
     batch_norm: BatchNorm = "run"
+    auto_cells: int = 0
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,9 @@ class Crossing:
         lines = ["| model | target | score | value | 95 % interval | cells | classes | paper |"]
         lines.append("|---|---|---|---|---|---|---|---|")
         lines += [_line(entry) for entry in self.entries]
-        notes = dict.fromkeys(entry.pretraining for entry in self.entries if entry.pretraining)
+        notes = dict.fromkeys(
+            note for entry in self.entries for note in (_note_on_auto(entry), entry.pretraining) if note
+        )
         lines += [line for note in notes for line in ("", f"Note: {note}.")]
         return "\n".join(lines)
 
@@ -159,6 +163,7 @@ def _entries(run: Run, name: str, ds: Dataset, options: Mapping[str, Any]) -> li
             _published(run, name, metric),
             reading_of(ds),
             pretraining=note_on(run, ds),
+            auto_cells=scored.scored_on.auto_cells,
         )
         for metric, (value, interval) in values.items()
     ]
@@ -201,6 +206,11 @@ def _published(run: Run, target: str, metric: str) -> float | None:
         ),
         None,
     )
+
+
+def _note_on_auto(entry: Entry) -> str:
+    note = ScoredOn(cells=entry.cells, auto_cells=entry.auto_cells).note
+    return note and f"{entry.target}: {note}"
 
 
 def _line(entry: Entry) -> str:

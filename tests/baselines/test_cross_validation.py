@@ -152,6 +152,18 @@ def test_the_pooled_scores_are_those_of_all_patients_together(tmp_path: Path) ->
     assert len(kept["folds"]) == 3
     scores = json.loads((tmp_path / "out" / "fold-1" / "scores" / "here-test.json").read_text())
     assert scores["classification"]["accuracy"] == accuracies[0]
+    assert kept["pooled"]["scored_on"] == {"patients": 10, "images": 20, "cells": 40, "auto_cells": 0}
+    assert "source" not in str(result)
+
+
+@pytest.mark.usefixtures("trained")
+def test_cells_that_a_model_drew_are_counted_in_each_fold_and_in_all_together(tmp_path: Path) -> None:
+    ds = hospital().with_split(None)
+    cells = (msgspec.structs.replace(cell, source="auto" if cell.id else "manual") for cell in ds.cells)
+    result = cross_validate("resnet50", replace(ds, cells=tuple(cells)), tmp_path / "out", 3, preset="smoke")
+    assert result.pooled.scored_on == (10, 20, 40, 20)
+    assert sum(each.scored_on.auto_cells for each in result.folds) == 20
+    assert 'note: 20 of 40 scored cells have the source "auto": a model drew them' in str(result)
 
 
 @pytest.mark.usefixtures("trained")
