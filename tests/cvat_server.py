@@ -18,7 +18,8 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from cvat_project import ROUTES, Asked, Cvat, Reply
+from cvat_answers import ROUTES
+from cvat_project import Asked, Cvat, Reply
 from cvat_uploads import UPLOADS
 from exports import box, document, header, image, png, zipped
 

@@ -12,7 +12,8 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 import PIL.Image
-from cvat_project import Asked, Cvat, Frame, Reply, Task, of_task, project_of, when
+from cvat_answers import of_task, project_of
+from cvat_project import Asked, Cvat, Frame, Reply, Task, when
 
 
 def _create_task(cvat: Cvat, asked: Asked) -> Any:

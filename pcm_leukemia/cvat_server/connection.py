@@ -20,7 +20,7 @@ from pcm_leukemia.errors import DataWarning, MissingExtra, PcmError, ServerError
 if TYPE_CHECKING:
     from cvat_sdk.core.client import Client
 
-__all__ = ["answers", "connected", "require_sdk"]
+__all__ = ["AGAIN", "answers", "connected", "require_sdk"]
 
 _SECONDS = (20.0, 300.0)
 """Until a connection is given up, and until an answer is, of which no byte has come."""
@@ -28,7 +28,7 @@ _CHECK_EVERY = 2.0
 """Seconds between two questions whether an export is ready."""
 _LOGGER = logging.getLogger(__name__)
 _LOGGER.addHandler(logging.NullHandler())  # else Python prints the SDK's account of each failure
-_AGAIN = "run the same command again to resume"
+AGAIN = "run the same command again to resume"
 
 
 def require_sdk() -> None:
@@ -166,17 +166,17 @@ def answers(where: object, *, first: bool = False, may: str = "see") -> Iterator
         if cause == "SSLError":
             said = "its certificate is not accepted; ask who runs the server for the right address or certificate"
         elif cause == "ResponseError":
-            said = f"the server fails ({error.reason}); wait, and {_AGAIN}"  # type: ignore[attr-defined]
+            said = f"the server fails ({error.reason}); wait, and {AGAIN}"  # type: ignore[attr-defined]
         elif first:
             said = f"cannot be reached ({cause}); check the address and the network"
         else:
-            said = f"the connection broke off ({cause}); {_AGAIN}"
+            said = f"the connection broke off ({cause}); {AGAIN}"
         raise ServerError(f"{where}: {said}") from None
     except BackgroundRequestException as error:
         reason = " ".join(str(error).split())[:200]
-        raise ServerError(f"{where}: the server could not prepare the export ({reason}); {_AGAIN}") from None
+        raise ServerError(f"{where}: the server could not prepare the export ({reason}); {AGAIN}") from None
     except (ConnectionError, TimeoutError) as error:
-        raise ServerError(f"{where}: the connection broke off ({type(error).__name__}); {_AGAIN}") from None
+        raise ServerError(f"{where}: the connection broke off ({type(error).__name__}); {AGAIN}") from None
     except OSError:
         raise  # the disk's
     except (
@@ -203,8 +203,8 @@ def _refusal(status: int, *, first: bool, may: str) -> str:
     if status == 404:
         return f"there is nothing at this address that your account may {may}; check the number, or ask its owner"
     if status == 429:
-        return f"the server refuses so many requests; wait, and {_AGAIN}"
-    return f"the server answers with status {status}; wait, and {_AGAIN}"
+        return f"the server refuses so many requests; wait, and {AGAIN}"
+    return f"the server answers with status {status}; wait, and {AGAIN}"
 
 
 def _not_understood(error: Exception, *, first: bool) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pcm_leukemia.cvat_server.address import Address, address_of
-from pcm_leukemia.cvat_server.connection import answers, connected
+from pcm_leukemia.cvat_server.connection import AGAIN, answers, connected
 from pcm_leukemia.cvat_server.labels import Labels, labels_of, require_project
 from pcm_leukemia.cvat_server.matching import frame_names, frames_of
 from pcm_leukemia.cvat_server.media import There
@@ -214,7 +214,7 @@ def _make(client: Client, there: There, name: str, subset: str) -> tuple[Any, Ad
 
     more = {"subset": subset} if subset else {}
     request = TaskWriteRequest(name=name, project_id=there.address.number, **more)
-    organization = there.root.organization  # the server takes a task only if it is named
+    organization = getattr(there.root, "organization", None)  # the server takes a task only if it is named
     of = {"org": ""} if organization is None else {"org_id": organization}
     left = f'{there.address}: if it has a task "{name}" now, that is incomplete; delete it in CVAT before you try again'
     with _tell_if_it_fails(left), answers(there.address, may="add tasks to"):
@@ -260,7 +260,7 @@ def _tell_if_it_fails(left: str) -> Iterator[None]:
     try:
         yield
     except PcmError as error:
-        raise ServerError(f"{error}\n{left}") from None
+        raise ServerError(f"{str(error).replace(AGAIN, 'try again')}\n{left}") from None
     except BaseException:
         warnings.warn(left, DataWarning, stacklevel=4)
         raise

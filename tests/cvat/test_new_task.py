@@ -183,6 +183,35 @@ def test_a_project_is_pulled_with_its_new_task_beside_the_others(
     }
 
 
+def test_corrected_cells_come_back_to_their_data_and_images(
+    ready: tuple[Cvat, str], tmp_path: Path, run: Run
+) -> None:
+    server, host = ready
+    url = f"{host}/projects/7"
+    pull(url, tmp_path / "smears")
+    ds = load_dataset(tmp_path / "smears")
+    cvat.write(marked(ds, [suspect("wrong-class", "Train/a.png")]), tmp_path / "frames.zip")
+    run("push", tmp_path / "frames.zip", url, "--new-task", NAME)
+    (task,) = made(server)
+    task.shapes = [shape for shape in task.shapes if not shape["attributes"]]  # the suspect is deleted
+    other = next(label["id"] for label in server.labels if label["name"] == "Lymphoblast")
+    task.shapes[0]["label_id"] = other
+    done = run("pull", f"{host}/tasks/{task.number}", tmp_path / "corrected")
+    assert (done.status, done.err) == (0, "")
+    corrected = load_dataset(tmp_path / "corrected")
+    assert [(cell.image, cell.label) for cell in corrected.cells] == [("Train/a.png", "Lymphoblast")]
+    done = run("push", tmp_path / "corrected", url, "--existing", "all", "--no-tags")
+    assert (
+        done.status,
+        f"2 frames of {url} have its name; give the address of the one task" in done.err,
+    ) == (1, True)
+    for frame in server.tasks[3].frames:
+        del frame.element[:]
+    done = run("push", tmp_path / "corrected", f"{host}/tasks/3", "--existing", "all", "--no-tags")
+    assert "got 1 cell on 1 image" in done.out
+    assert [shape["label_id"] for shape in server.tasks[3].shapes] == [other]
+
+
 def test_no_tags_are_sent_if_that_is_asked_for(ready: tuple[Cvat, str], frames: Path, run: Run) -> None:
     server, host = ready
     done = run("push", frames, f"{host}/projects/7", "--new-task", NAME, "--no-tags")
@@ -307,6 +336,7 @@ def test_a_task_that_is_left_incomplete_is_named(
             assert "is incomplete" not in said or f'if it has a task "{NAME}" now' in said
             continue
         (task,) = made(server)
+        assert "run the same command again" not in said  # it would be refused
         address = f"{host}/tasks/{task.number}"
         delete = f"cvat-cli --server-host {host} task delete {task.number}"
         assert (
