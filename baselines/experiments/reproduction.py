@@ -22,7 +22,9 @@ from pcm_leukemia.baselines.experiments.protocol import (
 )
 from pcm_leukemia.baselines.metrics.classification import MACRO_F1S
 from pcm_leukemia.baselines.run import Run
+from pcm_leukemia.baselines.scored_on import ScoredOn
 from pcm_leukemia.dataset import Dataset
+from pcm_leukemia.splits import LEARNED_FROM
 
 __all__ = ["EXPERIMENTS", "Comparison", "Experiment", "Reproduction", "reproduce"]
 WHICH_MACRO_F1 = (
@@ -36,7 +38,7 @@ class Comparison:
     """A number of the paper and ours, in per cent; if ours was not computed, `missing` says why.
 
     `interval` is the 95 % interval over patients or, for several seeds, the mean minus and plus one standard deviation;
-    `spread` then says so.
+    `spread` then says so. `scored_on` counts the patients, images and cells: once, or for each seed.
     """
 
     table: str
@@ -48,6 +50,12 @@ class Comparison:
     interval: tuple[float, float] | None = None
     spread: str = ""
     missing: str = ""
+    scored_on: tuple[ScoredOn, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """The row as plain numbers and lists."""
+        row = {key: getattr(self, key) for key in Comparison.__slots__}
+        return {**row, "scored_on": [each._asdict() for each in self.scored_on]}
 
 
 @dataclass(frozen=True)
@@ -67,13 +75,12 @@ class Reproduction:
 
     def to_json(self) -> dict[str, Any]:
         """The rows and the figures as plain dictionaries."""
-        rows = [{key: getattr(row, key) for key in Comparison.__slots__} for row in self.rows]
         return {
             "data": self.data,
             "preset": self.preset,
             "readings": dict(self.readings),
             **({"pretraining": self.pretraining} if self.pretraining else {}),
-            "rows": rows,
+            "rows": [row.to_json() for row in self.rows],
             "figures": dict(self.figures),
         }
 
@@ -91,8 +98,10 @@ class Reproduction:
         if self.pretraining:
             lines.append(f"Note: {self.pretraining}.")
         for table in dict.fromkeys(row.table for row in self.rows):
-            lines += ["", f"## {table}", "", "| model | test set | score | here | 95 % interval | paper |"]
-            lines.append("|---|---|---|---|---|---|")
+            columns = (
+                "| model | test set | score | here | 95 % interval | paper | patients | images | cells |"
+            )
+            lines += ["", f"## {table}", "", columns, "|---" * 9 + "|"]
             rows = [row for row in self.rows if row.table == table]
             lines += map(_line, rows)
             if any(row.metric in MACRO_F1S.values() for row in rows):
@@ -177,11 +186,17 @@ def reproduce(
     two_stage = _two_stage(runs, ds, targets, options)
     rows += _beyond(done, two_stage)
     readings = {name: how for name, target in targets.items() if (how := reading_of(target))}
-    drawn = result_figures.draw(out / "figures", runs, done, two_stage)
+    drawn = result_figures.draw(out / "figures", runs, done, two_stage, _learned(ds, ours))
     note = adapted.zero_shot.pretraining if adapted else ""
     result = Reproduction(out, ds.name, preset, tuple(rows), drawn, readings, note)
     _write(result)
     return result
+
+
+def _learned(ds: Dataset, name: str) -> str:
+    """What the models were trained on, for the titles of training curves."""
+    parts = ", ".join(f"{part}: {ScoredOn.of(ds.part(part))}" for part in LEARNED_FROM if part in ds.parts)
+    return f"{name}\n{parts}"
 
 
 def _published(
@@ -219,7 +234,7 @@ def _published(
         for metric in _metrics(result.metric):
             row = (result.table, result.model, test_set, metric, result.value)
             score, interval = _score(evaluation, metric)
-            yield Comparison(*row, ours=score, interval=interval)
+            yield Comparison(*row, ours=score, interval=interval, scored_on=(evaluation.scored_on,))
 
 
 def _metrics(published: str) -> tuple[str, ...]:
@@ -232,11 +247,15 @@ def _of_table_7(row: tuple[str, str, str, str, float], adapted: Adaptation | Non
         return Comparison(*row, missing="LMU was not given")
     if row[1].startswith("Zero-Shot"):
         score, interval = _score(adapted.zero_shot, row[3])
-        return Comparison(*row, ours=score, interval=interval)
+        return Comparison(*row, ours=score, interval=interval, scored_on=(adapted.zero_shot.scored_on,))
     scores = [score for one in adapted.each if (score := _score(one.after, row[3])[0]) is not None]
     middle, spread = mean_and_spread(scores)
     return Comparison(
-        *row, ours=middle, interval=(middle - spread, middle + spread), spread=f"sd of {len(scores)} seeds"
+        *row,
+        ours=middle,
+        interval=(middle - spread, middle + spread),
+        spread=f"sd of {len(scores)} seeds",
+        scored_on=tuple(one.after.scored_on for one in adapted.each),
     )
 
 
@@ -287,6 +306,7 @@ def _beyond(
                     published,
                     ours=None if recall is None else 100 * recall,
                     missing="" if recall is not None else "there is no cell to find",
+                    scored_on=(evaluation.scored_on,),
                 )
     for test_set, evaluation in two_stage.items():
         assert evaluation.end_to_end is not None
@@ -299,6 +319,7 @@ def _beyond(
             None,
             ours=None if overall.ap is None else 100 * overall.ap,
             interval=overall.interval and (100 * overall.interval[0], 100 * overall.interval[1]),
+            scored_on=(evaluation.scored_on,),
         )
 
 
@@ -310,7 +331,20 @@ def _line(row: Comparison) -> str:
     if row.missing:
         between = f"not run: {row.missing}"
     printed = "" if row.paper is None else f"{row.paper:.2f}"
-    return f"| {row.model} | {row.test_set} | {row.metric} | {ours} | {between} | {printed} |"
+    n = " | ".join(_from_to(numbers) for numbers in list(zip(*row.scored_on, strict=True))[:3]) or " | | "
+    return f"| {row.model} | {row.test_set} | {row.metric} | {ours} | {between} | {printed} | {n} |"
+
+
+def _from_to(numbers: Sequence[int]) -> str:
+    """A number that may differ between seeds.
+
+    Examples
+    --------
+    >>> _from_to([1200, 1200]), _from_to([12, 15, 14])
+    ('1,200', '12 to 15')
+    """
+    least, most = min(numbers), max(numbers)
+    return f"{least:,}" if least == most else f"{least:,} to {most:,}"
 
 
 def _write(result: Reproduction) -> None:

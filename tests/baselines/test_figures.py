@@ -22,6 +22,8 @@ from pcm_leukemia.baselines.experiments.protocol import EXPERIMENTS, INTERNAL
 from pcm_leukemia.baselines.experiments.training_figures import draw_training
 from pcm_leukemia.baselines.metrics import calibration, classification, coverage
 from pcm_leukemia.baselines.metrics.detection import DetectionScores, score
+from pcm_leukemia.baselines.run import Run
+from pcm_leukemia.baselines.scored_on import ScoredOn
 from pcm_leukemia.errors import CorruptFile, DataNotFound
 from pcm_leukemia.schema import Taxonomy
 
@@ -221,20 +223,61 @@ def test_accuracy_over_coverage_of_each_model(tmp_path: Path) -> None:
     ]
 
 
-def test_what_reproduce_draws_of_classifiers(tmp_path: Path) -> None:
+def test_what_reproduce_draws_of_classifiers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     drawn = cells(1, count=100, classes=8)
     of_crops = classification.score(
         drawn.truths, drawn.probabilities, NINE.labels[:-1], drawn.patients, draws=9
     )
-    scored = Evaluation((tmp_path,), "demo", "test", "", classification=of_crops)
+    counts = ScoredOn(patients=7, images=20, cells=100)
+    scored = Evaluation((tmp_path,), "demo", "test", "", classification=of_crops, scored_on=counts)
     done = {each: {INTERNAL: scored, "ALL-IDB1": scored} for each in EXPERIMENTS[-2:]}
-    shown = result_figures.draw(tmp_path, {}, done, {})
-    sets = "PCM-Leukemia and ALL-IDB1"
+    titles: list[str] = []
+    for name in ("draw_reliability", "draw_coverage"):
+        draw = getattr(confidence_figures, name)
+
+        def recorded(panels: dict[str, Any], path: Path, draw: Any = draw) -> None:
+            titles.extend(panels)
+            draw(panels, path)
+
+        monkeypatch.setattr(confidence_figures, name, recorded)
+    shown = result_figures.draw(tmp_path, {}, done, {}, "")
+    numbers = "7 patients, 20 images, 100 cells"
+    assert titles[0] == f"DinoBloom (Direct FT) on PCM-Leukemia\n{numbers}"
+    assert titles[-1] == f"ALL-IDB1\n{numbers}"
+    sets = f"PCM-Leukemia ({numbers}) and ALL-IDB1 ({numbers})"
     assert shown["Reliability"] == f"accuracy over confidence of the classifiers on {sets}: reliability.png"
     assert shown["Coverage"] == f"accuracy of the classifiers on their surest cells, on {sets}: coverage.png"
     assert {path.name for path in tmp_path.iterdir()} == {"reliability.png", "coverage.png"}
     assert shown["Figure 9"] == "not drawn: its model was not requested"
-    assert result_figures.draw(tmp_path, {}, {}, {})["Coverage"] == "not drawn: no classifier was requested"
+    assert (
+        result_figures.draw(tmp_path, {}, {}, {}, "")["Coverage"] == "not drawn: no classifier was requested"
+    )
+
+
+def test_the_curves_of_reproduce_name_the_data_and_its_numbers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scored = Evaluation((tmp_path,), "demo", "test", "", detection=scores(1), scored_on=ScoredOn(3, 12, 345))
+    yolo = EXPERIMENTS[0]
+    logs = {"loss": tmp_path / "loss.csv"}
+    drawn: dict[str, Any] = {}
+    monkeypatch.setattr(result_figures, "logs_of", lambda _: logs)
+    monkeypatch.setattr(
+        result_figures, "draw_training", lambda _, path, title: drawn.update({path.name: title})
+    )
+    monkeypatch.setattr(
+        figures, "draw_curves", lambda panels, path, **_: drawn.update({path.name: list(panels)})
+    )
+    learned = "demo\ntrain: 9 patients, 30 images, 800 cells"
+    shown = result_figures.draw(tmp_path, {yolo: Run(tmp_path, {})}, {yolo: {"demo": scored}}, {}, learned)
+    assert drawn == {
+        "figure-7.png": f"YOLO11m on {learned}",
+        "figure-8.png": ["demo\n3 patients, 12 images, 345 cells"],
+    }
+    assert shown["Figure 8"] == (
+        "precision over recall of YOLO11m, detection, on demo (3 patients, 12 images, 345 cells): figure-8.png"
+    )
+    assert shown["Figure 7"] == f"training of YOLO11m on {learned.replace(chr(10), ', ')}: figure-7.png"
 
 
 def test_nothing_to_draw_of_a_classifier(tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ from pcm_leukemia.baselines.experiments import adaptation, cross_domain, reprodu
 from pcm_leukemia.baselines.metrics import classification, detection
 from pcm_leukemia.baselines.metrics.detection import from_coco_results
 from pcm_leukemia.baselines.run import Run
+from pcm_leukemia.baselines.scored_on import ScoredOn
 from pcm_leukemia.baselines.two_stage import TwoStage
 from pcm_leukemia.errors import DataNotFound, ExportError, LeakySplit
 from pcm_leukemia.schema import ImageId
@@ -82,14 +83,20 @@ def test_data_other_than_the_paper_s_keep_their_name(
     name: str, shown: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = classification.score([0, 1], np.eye(2), ("Monocyte", "Neutrophil"), ["P1", "P2"])
-    evaluation = Evaluation((tmp_path,), name, "test", "", classification=found)
+    scored_on = ScoredOn(patients=2, images=1, cells=1200)
+    evaluation = Evaluation((tmp_path,), name, "test", "", classification=found, scored_on=scored_on)
     monkeypatch.setattr(training, "train", lambda *_, **__: Run(tmp_path, {}))
     monkeypatch.setattr(reproduction, "evaluate", lambda *_, **__: evaluation)
     monkeypatch.setattr(result_figures, "draw", lambda *_: {})
     images = (pcm.Image(ImageId("a.png"), 9, 9),)
     ds = pcm.Dataset(name, pcm.NINE, images).with_split(pcm.Split("official", {images[0].id: "test"}))
     text = str(reproduction.reproduce(ds, tmp_path, tables=(6,)))
-    assert f"| ResNet50 | {shown} | accuracy | 100.00 |" in text
+    line = next(line for line in text.splitlines() if f"| ResNet50 | {shown} | accuracy | 100.00 |" in line)
+    assert line.endswith(" | 2 | 1 | 1,200 |")
+    kept = json.loads((tmp_path / "results.json").read_text())["rows"]
+    assert {row["test_set"] for row in kept} == {shown, "ALL-IDB1"}
+    counts = {"patients": 2, "images": 1, "cells": 1200, "auto_cells": 0}
+    assert next(row["scored_on"] for row in kept if row["ours"] == 100) == [counts]
     assert ("The paper's numbers beside our hospital are those on PCM-Leukemia." in text) == (name == shown)
 
 
