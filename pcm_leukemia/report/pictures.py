@@ -51,7 +51,6 @@ class Pictures:
         self.ds = ds
         self.encoded: list[str | None] = []
         """Base64 of each JPEG; None if it has not been cut, because its file could not be read."""
-        self.unread: list[ImageId] = []
         self._wanted: dict[ImageId, list[Callable[[Pixels], None]]] = defaultdict(list)
         self._crops: dict[tuple[ImageId, int], int] = {}
 
@@ -90,22 +89,21 @@ class Pictures:
         files = Files(self.ds.root) if self.ds.root else None
         order = sorted(self._wanted)
 
-        def work(image: ImageId) -> ImageId | None:
+        def work(image: ImageId) -> None:
             found = self.ds.image(image)
+            if files is None or found.file is None:
+                return
             try:
-                if files is None or found.file is None:
-                    return image
                 pixels = load(files, found)
             except (PcmError, OSError, ValueError, MemoryError):
-                return image
+                return
             for take in self._wanted[image]:
                 take(pixels)
-            return None
 
         threads = workers or os.cpu_count() or 1
         with closing(ahead(work, order, threads, 2 * threads)) as results:
-            shown = track(results, "pictures", total=len(order), shown=progress)
-            self.unread += [image for image in shown if image is not None]
+            for _ in track(results, "pictures", total=len(order), shown=progress):
+                pass
 
     def _ask(self, image: ImageId, make: Callable[[Pixels], bytes]) -> int:
         place = len(self.encoded)

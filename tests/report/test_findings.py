@@ -170,6 +170,26 @@ def test_facets_filter_the_findings(
         assert sorted(sentences(page)) == said(expected, planted.root)
 
 
+@pytest.mark.parametrize(
+    ("kinds", "passing"),
+    [
+        (("unusual-box",), "1 of 6 images, 1 of 27 cells, "),
+        (("cell-twice",), "1 of 6 images, 2 of 27 cells, "),
+        (
+            ("identifier",),
+            "1 of 6 images, 2 of 27 cells, ",
+        ),  # it is about the image, so all of its cells pass
+        (("unusual-box", "identifier"), "2 of 6 images, 3 of 27 cells, "),
+    ],
+)
+def test_a_finding_keeps_the_cells_that_it_names_or_all_of_its_image(
+    chromium: Opened, written: Path, kinds: tuple[str, ...], passing: str
+) -> None:
+    asked = "&".join(f"finding={kind}" for kind in kinds)
+    with chromium.page(written, f"#findings?{asked}") as page:
+        assert page.get_by_role("status").inner_text().startswith(passing)
+
+
 def test_an_identifier_is_named_and_its_value_is_nowhere_in_the_page(
     planted: Dataset, written: Path, checked: Checked
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -127,6 +128,31 @@ def test_a_missing_class_and_a_patient_in_two_parts_are_warned_of(chromium: Open
             "0.0 %",
             "50.0 in train",
         ]
+
+
+def test_a_file_in_two_parts_is_warned_of(chromium: Opened, tmp_path: Path) -> None:
+    part_of = {ImageId(f"{number}.png"): "train" if number < 2 else "test" for number in range(4)}
+    ds = one_each(
+        dict.fromkeys(part_of, "Monocyte"),
+        Split("mine", part_of),
+        {name: f"P{number}" for number, name in enumerate(part_of)},
+    )
+    for digests, said in (
+        (
+            ("a", "b", "a", "c"),
+            "1 file is in two parts under different names: see the findings.",
+        ),
+        (
+            ("a", "b", "b", "a"),
+            "2 files are in two parts under different names: see the findings.",
+        ),
+    ):
+        images = tuple(
+            replace(image, digest=digest) for image, digest in zip(ds.images, digests, strict=True)
+        )
+        page_path = report.write(replace(ds, images=images), tmp_path / "page.html")
+        with chromium.page(page_path, "#split") as page:
+            assert page.locator(".note").all_inner_texts() == [said]
 
 
 def test_a_sound_split_has_no_warning(chromium: Opened, tmp_path: Path) -> None:
