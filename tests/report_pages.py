@@ -1,4 +1,4 @@
-"""A drawn data set, and its page."""
+"""A drawn data set, suspects in it, and its page."""
 
 from __future__ import annotations
 
@@ -9,6 +9,10 @@ import pytest
 import pcm_leukemia as pcm
 from pcm_leukemia import checks, report, sample
 from pcm_leukemia.dataset import Dataset
+from pcm_leukemia.report import Suspect
+from pcm_leukemia.shapes import Box
+
+_KINDS = ("wrong-class", "missing-box", "spurious-box", "misplaced-box", "two-labels")
 
 
 @pytest.fixture(scope="session")
@@ -19,5 +23,21 @@ def ds(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 
 
 @pytest.fixture(scope="session")
-def page_of_ds(ds: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return report.write(ds, tmp_path_factory.mktemp("page") / "page.html", checked=checks.check(ds))
+def suspects(ds: Dataset) -> tuple[Suspect, ...]:
+    """Every eighth cell is a suspect, of each kind in turn, the likeliest errors first."""
+    found = []
+    for number, cell in enumerate(ds.cells[::8]):
+        kind = _KINDS[number % len(_KINDS)]
+        label = "Basophil" if kind in ("wrong-class", "missing-box", "two-labels") else None
+        moved = Box(cell.box.x1 - 9, cell.box.y1 + 5, cell.box.x2 + 4, cell.box.y2 + 20)
+        box = moved if kind in ("missing-box", "misplaced-box") else None
+        given = None if kind == "missing-box" else cell
+        score = round(0.99 - number / 100, 4)
+        found.append(Suspect(kind, score, ds.image(cell.image), given, label, box, f"reason {number}"))
+    return tuple(found)
+
+
+@pytest.fixture(scope="session")
+def page_of_ds(ds: Dataset, suspects: tuple[Suspect, ...], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("page") / "page.html"
+    return report.write(ds, out, checked=checks.check(ds), suspects=suspects)

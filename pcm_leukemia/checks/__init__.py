@@ -14,7 +14,7 @@ from pcm_leukemia.checks.copies import find_copies, same_cells
 from pcm_leukemia.checks.findings import Finding, among
 from pcm_leukemia.checks.pictures import write_pictures
 from pcm_leukemia.checks.reading import FileReading, count_featureless, read_files
-from pcm_leukemia.checks.tiles import PICTURED, Tile, tiles_of
+from pcm_leukemia.checks.tiles import PICTURED, Outline, Tile, tiles_of
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import either, option, some
 from pcm_leukemia.files import count_unlisted, unlisted
@@ -26,6 +26,7 @@ __all__ = [
     "PICTURED",
     "Checked",
     "Finding",
+    "Outline",
     "Tile",
     "check",
     "find_copies",

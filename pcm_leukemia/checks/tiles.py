@@ -28,6 +28,7 @@ __all__ = [
     "SECOND",
     "SIDE",
     "Line",
+    "Outline",
     "Shown",
     "Tile",
     "draw",
@@ -65,7 +66,9 @@ class Line(NamedTuple):
     dashed: bool = False
 
 
-class _Outline(NamedTuple):
+class Outline(NamedTuple):
+    """A box to draw, and its line."""
+
     box: Box
     colour: str = FIRST
     dashed: bool = False
@@ -77,7 +80,7 @@ class Tile:
 
     image: Image
     caption: tuple[Line, ...]
-    outlines: tuple[_Outline, ...]
+    outlines: tuple[Outline, ...]
     whole: bool
 
     def draw(self, pixels: Pixels, side: int = SIDE) -> PIL.Image.Image:
@@ -215,18 +218,18 @@ def _explained(
     """A tile with its boxes and its caption."""
     outlines, lines = [], [Line(each.image.id)]
     for cell, (colour, dashed) in zip(each.cells, ((FIRST, False), (SECOND, True)), strict=False):
-        outlines.append(_Outline(cell.box, colour, dashed))
+        outlines.append(Outline(cell.box, colour, dashed))
         text = f"cell {cell.id}: {_short(cell.label)}"
         if finding.kind in ("cell-twice", "unusual-box"):
             text += f", {cell.box.width:.0f} x {cell.box.height:.0f} px"
         lines.append(Line(text, colour, dashed))
     if finding.kind == "unusual-box":
         label = each.cells[0].label
-        outlines.append(_Outline(_resized(each.cells[0].box, *medians[label]), SECOND, dashed=True))
+        outlines.append(Outline(_resized(each.cells[0].box, *medians[label]), SECOND, dashed=True))
         text = "the median {} is {:.0f} x {:.0f} px".format(_short(label), *medians[label])
         lines.append(Line(text, SECOND, dashed=True))
     if finding.kind == "changed-file":
-        outlines += [_Outline(cell.box) for cell in ds.cells_of(each.image)]
+        outlines += [Outline(cell.box) for cell in ds.cells_of(each.image)]
         lines.append(Line("the boxes that were drawn on the imported file", FIRST))
     if each.measured:
         lines.append(Line(each.measured))

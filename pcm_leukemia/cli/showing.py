@@ -51,6 +51,15 @@ def report(
     pixels: Annotated[
         bool, typer.Option("--pixels/--no-pixels", help="Decode every image to look for copies.")
     ] = True,
+    suspects: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="SUSPECTS",
+            callback=lambda path: path and there(path),
+            help="Of data: the folder that the command suspects wrote, to be shown, too.",
+            show_default=False,
+        ),
+    ] = None,
     scored: Annotated[
         Path | None,
         typer.Option(
@@ -98,7 +107,8 @@ def report(
         return load(path, taxonomy, label_map, clip=clip, check_images=False, **options)
 
     if baselines.is_run(data):
-        _refuse({"--no-pixels": None if pixels else False}, "is for data, not for a run; leave it out")
+        of_data = {"--no-pixels": None if pixels else False, "--suspects": suspects}
+        _refuse(of_data, "is for data, not for a run; leave it out")
         if scored is None:
             _refuse(reading, "says how to read data; give the data of the run, too: --data DATA")
         run = baselines.Run.open(data)
@@ -109,8 +119,9 @@ def report(
         of_runs = {"--data": scored, "--part": part, "--threshold": threshold, "--device": device}
         _refuse(of_runs, f"is for a run, and {data} is not one; leave it out")
         ds = read(data)
+        found = pages.read_suspects(suspects, ds) if suspects else None  # before the work
         checked = checks.check(ds, pixels=pixels, workers=workers, progress=True)
-        page = pages.write(ds, out, checked=checked, workers=workers, progress=True)
+        page = pages.write(ds, out, checked=checked, suspects=found, workers=workers, progress=True)
         print(
             f"{ds.name}: {counted(len(checked.problems), 'problem')}, {counted(len(checked.warnings), 'warning')}"
         )

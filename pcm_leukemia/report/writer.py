@@ -19,9 +19,11 @@ from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import counted
 from pcm_leukemia.files import new_file
 from pcm_leukemia.report import classes, findings, frames, sizes, split
+from pcm_leukemia.report import suspects as of_suspects
 from pcm_leukemia.report.columns import columns
 from pcm_leukemia.report.pictures import Pictures
 from pcm_leukemia.report.sections import Section, legible, script, style
+from pcm_leukemia.report.suspects import Suspect, worst_images
 from pcm_leukemia.schema import Image
 
 __all__ = ["data_sections", "write", "write_sections"]
@@ -34,6 +36,7 @@ def write(
     out: str | Path,
     *,
     checked: Checked | None = None,
+    suspects: Sequence[Suspect] | None = None,
     workers: int | None = None,
     progress: bool = False,
 ) -> Path:
@@ -50,6 +53,8 @@ def write(
         The file; it is replaced if it exists.
     checked
         What `checks.check` found, to be shown, too.
+    suspects
+        Annotations that are probably wrong, as `read_suspects` returns them, to be shown, too.
     workers
         Threads; by default one for each core.
     progress
@@ -76,7 +81,13 @@ def write(
     True
     """
     pictures = Pictures(ds)
-    sections = [*data_sections(ds, pictures), findings.section(ds, pictures, checked), split.section(ds)]
+    worst = None if not suspects else frames.to_show(pictures, worst_images(suspects))
+    sections = [
+        *data_sections(ds, pictures, worst, "those with the likeliest errors first"),
+        findings.section(ds, pictures, checked),
+        *([] if suspects is None else [of_suspects.section(ds, pictures, suspects)]),
+        split.section(ds),
+    ]
     return write_sections(ds, out, sections, pictures, checked=checked, workers=workers, progress=progress)
 
 

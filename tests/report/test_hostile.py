@@ -13,6 +13,7 @@ from html_pages import HOSTILE
 from playwright.sync_api import Page
 
 from pcm_leukemia import Box, Cell, Dataset, Image, Patient, Split, Taxonomy, checks, report
+from pcm_leukemia.report import Suspect
 from pcm_leukemia.report.sections import distinct
 from pcm_leukemia.schema import ImageId, PatientId
 
@@ -115,12 +116,20 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 
 @pytest.fixture(scope="module")
 def written(hostile: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return report.write(hostile, tmp_path_factory.mktemp("page") / "page.html", checked=checks.check(hostile))
+    suspects = [
+        Suspect("two-labels", 0.5, hostile.image(cell.image), cell, name, None, name)
+        for cell, name in zip(hostile.cells, NAMES, strict=False)
+    ]
+    suspects.append(
+        Suspect("missing-box", 0.4, hostile.images[0], None, NAMES[0], Box(1, 2, 30, 40), NAMES[1])
+    )
+    out = tmp_path_factory.mktemp("page") / "page.html"
+    return report.write(hostile, out, checked=checks.check(hostile), suspects=suspects)
 
 
 def views_of(page: Page) -> list[str]:
     found = page.locator("nav a").evaluate_all("links => links.map(link => link.hash)")
-    assert {"#counts", "#findings", "#all"} <= {*found}
+    assert {"#counts", "#findings", "#suspects", "#all"} <= {*found}
     return list(found)
 
 

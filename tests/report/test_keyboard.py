@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 
 from pcm_leukemia.dataset import Dataset
 
-VIEWS = ("counts", "patients", "classes", "frames", "sizes", "findings", "split", "all")
+VIEWS = ("counts", "patients", "classes", "frames", "sizes", "findings", "suspects", "split", "all")
 
 
 def press(page: Page, *keys: str) -> None:

@@ -11,6 +11,11 @@ function picture(number, alt, attributes = {}) {
   return h("img", { src: `data:image/jpeg;base64,${source}`, alt, ...attributes });
 }
 
+/** A piece of the line that a box is drawn in. */
+function strokeOf(colour, dashed) {
+  return h("span", { class: "stroke", style: { "border-top": `3px ${dashed ? "dashed" : "solid"} ${colour}` }, "aria-hidden": "true" });
+}
+
 /** "Monocyte, P1/a.jpg cell 3" */
 function cellName(cell) {
   const image = cells.image[cell];

@@ -109,8 +109,7 @@ function imageLink(image, ...shown) {
 
 /** A picture of an image or cell. The first line of its caption is the image; the others explain the boxes. */
 function findingTile({ picture: drawn, image, caption }) {
-  const stroke = (colour, dashed) => h("span", { class: "stroke", style: { "border-top": `3px ${dashed ? "dashed" : "solid"} ${colour}` }, "aria-hidden": "true" });
-  const lines = caption.map(([text, colour, dashed], place) => h("span", { class: "line" }, colour ? stroke(colour, dashed) : null, place ? text : imageLink(image, text)));
+  const lines = caption.map(([text, colour, dashed], place) => h("span", { class: "line" }, colour ? strokeOf(colour, dashed) : null, place ? text : imageLink(image, text)));
   return h("figure", {}, picture(drawn, caption.map(([text]) => text).join(", ")), h("figcaption", {}, lines));
 }
 
