@@ -37,7 +37,7 @@ def of_task(task: Task) -> dict[str, Any]:
         "created_date": when(0),
         "updated_date": when(task.updated),
         "overlap": 0,
-        "segment_size": len(task.frames),
+        "segment_size": task.job_size or len(task.frames),
         "status": "annotation",
         "data_chunk_size": 3,
         "data_compressed_chunk_type": "imageset",

@@ -57,6 +57,7 @@ class Task:
     changed: int = 0
     start: int = 0
     step: int = 1
+    job_size: int = 0
     deleted: set[int] = field(default_factory=set)
     shapes: list[dict[str, Any]] = field(default_factory=list)
     tags: list[dict[str, Any]] = field(default_factory=list)

@@ -22,6 +22,8 @@ def _create_task(cvat: Cvat, asked: Asked) -> Any:
     assert asked.body["project_id"] == 7
     number = cvat.number()
     cvat.tasks[number] = task = Task(number, asked.body["name"], asked.body.get("subset", ""))
+    task.job_size = asked.body.get("segment_size", 0)
+    assert asked.body.get("overlap") == (0 if task.job_size else None)
     cvat.touch(task)
     return Reply(201, of_task(task))
 

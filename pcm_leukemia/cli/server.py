@@ -79,6 +79,10 @@ def push(
     subset: Annotated[
         str, typer.Option(metavar="SUBSET", help="The subset of the new task.", show_default="none")
     ] = "",
+    job_size: Annotated[
+        int | None,
+        typer.Option(min=1, help="The number of images in each job of the new task.", show_default="all"),
+    ] = None,
     existing: Annotated[
         Existing,
         typer.Option(
@@ -121,8 +125,9 @@ def push(
         data, predictions = data / "images.json", data / "results.json"
     if threshold is not None and predictions is None:
         raise WrongUsage("--threshold is for --predictions; leave it out")
-    if new_task is None and subset:
-        raise WrongUsage("--subset is that of a new task; give --new-task, or leave it out")
+    if new_task is None and (subset or job_size):
+        option = "--subset" if subset else "--job-size"
+        raise WrongUsage(f"{option} is that of a new task; give --new-task, or leave it out")
     if new_task is not None and existing is not Existing.keep:
         raise WrongUsage(
             "--existing is for images on the server, and --new-task makes new ones; leave one of them out"
@@ -145,4 +150,4 @@ def push(
     if new_task is None:
         print(cvat_server.push(ds, url, existing=existing.value, **options))
     else:
-        print(cvat_server.create_task(ds, url, new_task, subset=subset, **options))
+        print(cvat_server.create_task(ds, url, new_task, subset=subset, job_size=job_size, **options))

@@ -54,6 +54,7 @@ def create_task(
     name: str,
     *,
     subset: str = "",
+    job_size: int | None = None,
     tags: bool = True,
     add_labels: bool = False,
     dry_run: bool = False,
@@ -76,6 +77,8 @@ def create_task(
         The name of the task, which no other task of the project may have.
     subset
         The subset of the task; by default none.
+    job_size
+        The number of images in each job of the task, so that several annotators can share it; by default, one job has them all.
     tags, add_labels, profile
         As for `push`.
     dry_run
@@ -92,7 +95,7 @@ def create_task(
     UnfitForTask
         If there are no images.
     ImpossibleValue
-        If CVAT cannot store the name or the subset.
+        If CVAT cannot store the name or the subset, or `job_size` is below 1.
     DataNotFound
         If the files of the images are not there.
     ExportError
@@ -113,7 +116,7 @@ def create_task(
     address = address_of(url)
     require(ds)
     sent = ds if tags else without_tags(ds)
-    _check(sent, name, subset)
+    _check(sent, name, subset, job_size)
     with connected(address, profile) as client:
         there = There.at(client, address)
         require_project(there, "a new task is made")
@@ -124,7 +127,7 @@ def create_task(
                 zipped = _zipped(sent, Path(folder, "frames.zip"), progress=progress)
                 if labels.added:
                     labels = labels_of(sent, there, add=True)
-                task, address = _make(client, there, name, subset)
+                task, address = _make(client, there, name, subset, job_size)
                 with _tell_if_it_fails(
                     f"{address}: is incomplete; delete it before you try again: {_delete(address)}"
                 ):
@@ -147,7 +150,7 @@ def create_task(
     )
 
 
-def _check(ds: Dataset, name: str, subset: str) -> None:
+def _check(ds: Dataset, name: str, subset: str, job_size: int | None) -> None:
     """Refuse what CVAT cannot store, before the server is asked."""
     if not 1 <= len(name.strip()) <= len(name) <= _LONGEST_NAME:
         raise ImpossibleValue(
@@ -157,6 +160,8 @@ def _check(ds: Dataset, name: str, subset: str) -> None:
         raise ImpossibleValue(
             f'subset "{subset}": is too long, or a path; give a name of at most {_LONGEST_SUBSET} characters'
         )
+    if job_size is not None and job_size < 1:
+        raise ImpossibleValue(f"job_size {job_size}: give a number of images, 1 or more")
     missing = [image.id for image in ds.images if not image.file]
     files_of(ds)
     if missing:
@@ -207,12 +212,13 @@ def _zipped(ds: Dataset, path: Path, *, progress: bool) -> Path:
     return path
 
 
-def _make(client: Client, there: There, name: str, subset: str) -> tuple[Any, Address]:
+def _make(client: Client, there: There, name: str, subset: str, job_size: int | None) -> tuple[Any, Address]:
     """An empty task, and its address."""
     from cvat_sdk.core.proxies.tasks import Task
     from cvat_sdk.models import TaskWriteRequest
 
-    more = {"subset": subset} if subset else {}
+    more: dict[str, Any] = {"subset": subset} if subset else {}
+    more |= {} if job_size is None else {"segment_size": job_size, "overlap": 0}
     request = TaskWriteRequest(name=name, project_id=there.address.number, **more)
     organization = getattr(there.root, "organization", None)  # the server takes a task only if it is named
     of = {"org": ""} if organization is None else {"org_id": organization}

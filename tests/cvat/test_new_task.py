@@ -212,6 +212,13 @@ def test_corrected_cells_come_back_to_their_data_and_images(
     assert [shape["label_id"] for shape in server.tasks[3].shapes] == [other]
 
 
+def test_a_task_is_divided_into_jobs(ready: tuple[Cvat, str], frames: Path, run: Run) -> None:
+    server, host = ready
+    assert run("push", frames, f"{host}/projects/7", "--new-task", NAME, "--job-size", "2").status == 0
+    run("push", frames, f"{host}/projects/7", "--new-task", "whole", "--subset", "whole")
+    assert [task.job_size for task in made(server)] == [2, 0]
+
+
 def test_no_tags_are_sent_if_that_is_asked_for(ready: tuple[Cvat, str], frames: Path, run: Run) -> None:
     server, host = ready
     done = run("push", frames, f"{host}/projects/7", "--new-task", NAME, "--no-tags")
@@ -457,6 +464,8 @@ def test_options_that_do_not_fit_are_refused(frames: Path, run: Run) -> None:
         2,
         True,
     )
+    done = run("push", frames, url, "--job-size", "5")
+    assert (done.status, "--job-size is that of a new task; give --new-task" in done.err) == (2, True)
     done = run("push", frames, url, "--new-task", NAME, "--existing", "all")
     assert (
         done.status,
@@ -472,6 +481,8 @@ def test_what_cvat_cannot_store_is_refused(frames: Path) -> None:
         ImpossibleValue, match='subset "a/b": is too long, or a path; give a name of at most 64 characters'
     ):
         create_task(ds, url, NAME, subset="a/b")
+    with pytest.raises(ImpossibleValue, match="job_size 0: give a number of images, 1 or more"):
+        create_task(ds, url, NAME, job_size=0)
     with pytest.raises(DataNotFound):
         create_task(Dataset("bare", NINE, (Image(ImageId("a.png"), 20, 10),)), url, NAME)
     some = replace(ds, images=(replace(ds.images[0], file=None), *ds.images[1:]))
