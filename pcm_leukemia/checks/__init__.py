@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import get_args
 
 from pcm_leukemia import patients, splits
 from pcm_leukemia.checks.blank import find_blank
 from pcm_leukemia.checks.boxes import annotated_twice, median_sides, unusual_boxes
 from pcm_leukemia.checks.copies import find_copies, same_cells
+from pcm_leukemia.checks.file_reading import FileReading, count_featureless
 from pcm_leukemia.checks.findings import Finding, among
 from pcm_leukemia.checks.pictures import write_pictures
-from pcm_leukemia.checks.reading import FileReading, count_featureless, read_files
+from pcm_leukemia.checks.reading import read_files
 from pcm_leukemia.checks.tiles import PICTURED, Outline, Tile, tiles_of
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import either, option, some
@@ -127,6 +129,7 @@ def check(
     paper: bool = False,
     workers: int | None = None,
     progress: bool = False,
+    cache: str | Path | None = None,
 ) -> Checked:
     """Look for everything that makes a data set, or scores on it, untrustworthy.
 
@@ -147,6 +150,9 @@ def check(
         Threads; by default one for each core.
     progress
         Whether to show a progress bar.
+    cache
+        The canonical folder of `ds`, in which to keep what was read of the image files, so that the next check with it
+        opens only those that have changed. By default, every file is read and nothing is kept.
 
     Examples
     --------
@@ -159,7 +165,7 @@ def check(
     image "a.jpg" cell 0: "Monocyte" is annotated again as cell 1, as "Other": their boxes overlap by 1.00; decide on one label in CVAT
     """
     split = split or ds.split
-    readings = read_files(ds, pixels=pixels, workers=workers, progress=progress)
+    readings = read_files(ds, pixels=pixels, workers=workers, progress=progress, cache=cache)
     comparison = compare(ds, split) if paper else None
     findings = [
         *_emptiness(ds),

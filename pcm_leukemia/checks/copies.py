@@ -9,8 +9,8 @@ from dataclasses import replace
 import numpy as np
 
 from pcm_leukemia.checks.boxes import overlapping
+from pcm_leukemia.checks.file_reading import FileReading, stack_of
 from pcm_leukemia.checks.findings import Finding, Severity, among
-from pcm_leukemia.checks.reading import FileReading, stack_of
 from pcm_leukemia.checks.similarity import Link, inverse, near, orientation_in_words
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.grouping import groups

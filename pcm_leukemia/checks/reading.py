@@ -2,58 +2,45 @@
 
 Each file is read and decoded once, in threads. Only a digest of its pixels and thumbnails of 1 KB are kept: of the
 image, of every cell in its own box, and of every cell with the margin that crops have. An image of 1920 x 1080 pixels
-with 7 cells takes 13.5 ms of a core, including 3.4 ms for the digest (docs/trust.md).
+with 7 cells takes 13.5 ms of a core, including 3.4 ms for the digest (docs/trust.md). A file that was read by an earlier check
+need not be opened again: see `cache`.
 """
 
 from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from pathlib import Path
 
-import numpy as np
 import PIL.Image
 
 from pcm_leukemia import images
-from pcm_leukemia.checks.blank import NOT_BLANK, Blank, look_for_blank
-from pcm_leukemia.checks.similarity import COPIES, SIDE, Stack, detail, digest, thumbnail
+from pcm_leukemia.checks.blank import look_for_blank
+from pcm_leukemia.checks.cache import Cache
+from pcm_leukemia.checks.file_reading import FileReading
+from pcm_leukemia.checks.similarity import digest, thumbnail
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import CorruptFile, PcmError, Problem
 from pcm_leukemia.files import digest as file_digest
-from pcm_leukemia.images import Identifier, find_identifiers
+from pcm_leukemia.images import find_identifiers
 from pcm_leukemia.progress import track
 from pcm_leukemia.schema import Cell, Image
 from pcm_leukemia.shapes import Box
 
-__all__ = ["MARGIN", "FileReading", "count_featureless", "read_files", "stack_of"]
+__all__ = ["MARGIN", "read_files"]
 
 MARGIN = 50
 """Pixels around a cell's box in a saved crop, as in the paper and in `converters.crops`."""
 
 
-@dataclass(frozen=True, slots=True)
-class FileReading:
-    """The content of one image file, reduced to what the checks need.
-
-    A file that is damaged or does not fit its annotations has a `problem`, and no digest or thumbnails. `digest` is that
-    of the pixels. A file is `changed` if its own digest is not the one recorded at import.
-    """
-
-    image: Image
-    problem: Problem | None = None
-    identifiers: tuple[Identifier, ...] = ()
-    digest: str = ""
-    whole: Stack | None = None
-    cells: tuple[Stack, ...] = ()
-    with_margin: tuple[Stack, ...] = field(default=(), repr=False)
-    blank: Blank = NOT_BLANK
-    changed: bool = False
-
-
 def read_files(
-    ds: Dataset, *, pixels: bool = True, workers: int | None = None, progress: bool = False
+    ds: Dataset,
+    *,
+    pixels: bool = True,
+    workers: int | None = None,
+    progress: bool = False,
+    cache: str | Path | None = None,
 ) -> list[FileReading]:
     """Read every image file of `ds` once, in the order of the images; images without a file are skipped.
 
@@ -67,22 +54,29 @@ def read_files(
         Threads; by default one for each core.
     progress
         Whether to show a progress bar.
+    cache
+        The canonical folder of `ds`: images that have not changed since their reading was kept there are not opened, and
+        new readings are kept. By default, every file is read.
     """
     there = [image for image in ds.images if image.file is not None]
     if ds.root is None or not there:
         return []
     files = images.Files(ds.root)
+    kept = Cache(None if cache is None else Path(cache), files)
+    keys = [kept.key(image, ds.cells_of(image)) for image in there]  # before any file is read
+
+    def reading(image: Image, key: str) -> FileReading:
+        found = kept.find(image, key)
+        if found is None:
+            return _read_file(files, image, ds.cells_of(image), pixels=pixels)
+        return found if pixels else FileReading(image, None, found.identifiers, changed=found.changed)
+
     with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
-        done = pool.map(lambda image: _read_file(files, image, ds.cells_of(image), pixels=pixels), there)
-        return list(track(done, "images", total=len(there), shown=progress))
-
-
-def count_featureless(readings: Iterable[FileReading]) -> tuple[int, int]:
-    """The numbers of images and of cells with too little detail to distinguish a copy from any other."""
-    seen = [each for each in readings if each.whole is not None]
-    images = detail(stack_of(each.whole for each in seen if each.whole is not None))
-    cells = detail(stack_of(cell for each in seen for cell in each.cells))
-    return int((images < COPIES.least_detail).sum()), int((cells < COPIES.least_detail).sum())
+        done = pool.map(reading, there, keys)
+        readings = list(track(done, "images", total=len(there), shown=progress))
+    if pixels:
+        kept.keep(zip(keys, readings, strict=True))
+    return readings
 
 
 def _read_file(files: images.Files, image: Image, cells: tuple[Cell, ...], *, pixels: bool) -> FileReading:
@@ -122,9 +116,3 @@ def _wider(box: Box, image: Image) -> Box:
     """The box of a saved crop, in whole pixels: the margin is cut off at the image's border."""
     x1, y1, x2, y2 = images.crop_corners(box, MARGIN, image.width, image.height)
     return Box(float(x1), float(y1), float(x2), float(y2))
-
-
-def stack_of(thumbnails: Iterable[Stack]) -> Stack:
-    """Thumbnails as one array, ``(n, 32, 32)``."""
-    rows = list(thumbnails)
-    return np.stack(rows) if rows else np.zeros((0, SIDE, SIDE), np.uint8)

@@ -25,6 +25,7 @@ from pcm_leukemia.cli.options import (
     Export,
     ImagesRoot,
     MapOption,
+    NoCache,
     RowsOption,
     Seed,
     SplitName,
@@ -33,6 +34,7 @@ from pcm_leukemia.cli.options import (
     Threads,
     ValUnit,
     WrongUsage,
+    cache_of,
     labels_of,
     load,
     taxonomy_of,
@@ -203,6 +205,7 @@ def check(
     clip: ClipOption = False,
     images_root: ImagesRoot = None,
     rows: RowsOption = None,
+    no_cache: NoCache = False,
 ) -> None:
     """Look for leaks, copies, odd boxes and identifiers."""
     from pcm_leukemia import checks
@@ -220,7 +223,8 @@ def check(
         rows=rows,
         check_images=False,
     )
-    found = checks.check(ds, pixels=pixels, paper=paper, workers=workers, progress=not as_json)
+    cache = cache_of(data, no_cache=no_cache)
+    found = checks.check(ds, pixels=pixels, paper=paper, workers=workers, progress=not as_json, cache=cache)
     print(json.dumps(found.to_json(), ensure_ascii=False, indent=1) if as_json else found)
     if pictures:
         report = checks.write_pictures(found.findings, pictures, ds)

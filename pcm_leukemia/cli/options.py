@@ -9,8 +9,9 @@ from typing import Annotated, Any
 
 import typer
 
-from pcm_leukemia import converters
+from pcm_leukemia import converters, store
 from pcm_leukemia.dataset import Dataset
+from pcm_leukemia.files import CACHE
 from pcm_leukemia.loading import load_dataset
 from pcm_leukemia.patients import Attribute, Table, Tag
 from pcm_leukemia.schema import IGNORE
@@ -31,6 +32,7 @@ __all__ = [
     "Format",
     "ImagesRoot",
     "MapOption",
+    "NoCache",
     "Part",
     "PatientsAttribute",
     "PatientsCsv",
@@ -51,6 +53,7 @@ __all__ = [
     "Workers",
     "WrongUsage",
     "all_there",
+    "cache_of",
     "labels_of",
     "load",
     "patients_of",
@@ -211,6 +214,12 @@ Seed = Annotated[int, typer.Option(help="Seed of the random draws.")]
 Threads = Annotated[
     int | None, typer.Option("--workers", min=1, help="Threads.", show_default="one per core")
 ]
+NoCache = Annotated[
+    bool,
+    typer.Option(
+        "--no-cache", help=f"Read every image again, and keep nothing in {CACHE} of a canonical folder."
+    ),
+]
 Device = Annotated[str, typer.Option(metavar="DEVICE", help="auto, cpu, cuda or cuda:1.")]
 Workers = Annotated[
     int | None,
@@ -267,6 +276,11 @@ def load(
 ) -> Dataset:
     """`load_dataset` with what the commands have in common."""
     return load_dataset(data, **taxonomy_of(taxonomy), labels=labels_of(label_map), clip=clip, **options)
+
+
+def cache_of(data: Path, *, no_cache: bool) -> Path | None:
+    """Where a check of these data keeps what it has read of the images: a canonical folder, or nowhere."""
+    return data if store.recognises(data) and not no_cache else None
 
 
 def labels_of(pairs: list[str] | None) -> dict[str, str]:

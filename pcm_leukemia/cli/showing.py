@@ -17,11 +17,13 @@ from pcm_leukemia.cli.options import (
     Data,
     ImagesRoot,
     MapOption,
+    NoCache,
     RowsOption,
     SplitName,
     TaxonomyOption,
     Threads,
     WrongUsage,
+    cache_of,
     load,
     there,
 )
@@ -87,6 +89,7 @@ def report(
     images_root: ImagesRoot = None,
     rows: RowsOption = None,
     workers: Threads = None,
+    no_cache: NoCache = False,
 ) -> None:
     """Write a page that shows a data set, or a run's mistakes."""
     if out.suffix.lower() not in (".html", ".htm"):
@@ -107,7 +110,11 @@ def report(
         return load(path, taxonomy, label_map, clip=clip, check_images=False, **options)
 
     if baselines.is_run(data):
-        of_data = {"--no-pixels": None if pixels else False, "--suspects": suspects}
+        of_data = {
+            "--no-pixels": None if pixels else False,
+            "--no-cache": no_cache or None,
+            "--suspects": suspects,
+        }
         _refuse(of_data, "is for data, not for a run; leave it out")
         if scored is None:
             _refuse(reading, "says how to read data; give the data of the run, too: --data DATA")
@@ -120,7 +127,8 @@ def report(
         _refuse(of_runs, f"is for a run, and {data} is not one; leave it out")
         ds = read(data)
         found = pages.read_suspects(suspects, ds) if suspects else None  # before the work
-        checked = checks.check(ds, pixels=pixels, workers=workers, progress=True)
+        cache = cache_of(data, no_cache=no_cache)
+        checked = checks.check(ds, pixels=pixels, workers=workers, progress=True, cache=cache)
         page = pages.write(ds, out, checked=checked, suspects=found, workers=workers, progress=True)
         print(
             f"{ds.name}: {counted(len(checked.problems), 'problem')}, {counted(len(checked.warnings), 'warning')}"

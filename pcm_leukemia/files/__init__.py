@@ -22,6 +22,7 @@ from pcm_leukemia.files.reading import (
 )
 from pcm_leukemia.files.roots import common_root, way_below
 from pcm_leukemia.files.targets import (
+    CACHE,
     CANONICAL,
     HEADER,
     MARKER,
@@ -52,6 +53,7 @@ __all__ = [
     "ARCHIVES",
     "BAD_CONTENT",
     "BAD_FILE",
+    "CACHE",
     "CANONICAL",
     "GIT_LFS",
     "HEADER",

@@ -234,6 +234,14 @@ class Files:
         place = self._place(file)
         return None if place is None else Path(place)
 
+    def holder(self, file: str) -> Path:
+        """The path on disk of the file, or of the zip that it is in; nothing is opened."""
+        if self.root.is_file():
+            return self.root
+        if inner := self._through_zip(file):
+            return self.root / inner[0]
+        return Path(str(self._place(file)))
+
     def _place(self, file: str) -> str | None:
         """The path of the file on disk as text, since a `Path` for every file would take longer than to open it."""
         if leads_outside(file):

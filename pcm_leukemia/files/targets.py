@@ -15,6 +15,7 @@ from typing import Any
 from pcm_leukemia.errors import WrongTarget
 
 __all__ = [
+    "CACHE",
     "CANONICAL",
     "HEADER",
     "MARKER",
@@ -33,6 +34,8 @@ MARKER = "pcm-leukemia.json"
 HEADER = "dataset.json"
 """The file that identifies a canonical folder; it is also its mark."""
 CANONICAL = "canonical"
+CACHE = ".check_cache"
+"""The folder in a canonical folder with what `check` keeps of the image files; it does not belong to the data."""
 _OF_FILES = (".csv", ".jpeg", ".jpg", ".json", ".parquet", ".pdf", ".png", ".xml", ".yaml", ".zip")
 """Suffixes that suggest a file. An existing folder with such a suffix may be replaced."""
 
@@ -54,7 +57,7 @@ def check_target(out: str | Path, form: str) -> Path:
         return path
     there, mark = _mark_of(path)
     entries = {entry.name for entry in path.iterdir()}
-    strangers = entries - set(mark.get("entries", ()))
+    strangers = entries - set(mark.get("entries", ())) - {CACHE}
     if strangers:
         raise WrongTarget(
             f'{out}: holds "{min(strangers)}", which pcm-leukemia did not write; name a new folder, or move it away'

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import shutil
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
 from pcm_leukemia import splits
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import DataLoss, PcmError, either
-from pcm_leukemia.files import CANONICAL, HEADER, Report, counts, new_folder
+from pcm_leukemia.files import CACHE, CANONICAL, HEADER, Report, counts, new_folder
 from pcm_leukemia.store.header import header_of, recognises
 from pcm_leukemia.store.losses import require_no_loss
 from pcm_leukemia.store.reader import read
@@ -58,6 +59,7 @@ def write(
         if (out / "splits").is_dir():
             shutil.copytree(out / "splits", folder / "splits")
         (folder / "splits").mkdir(exist_ok=True)
+        _take_cache_along(out, folder)
         for name in copied:
             shutil.copyfile(split_file(Path(str(splits_of)), name), split_file(folder, name))
         if ds.split:
@@ -104,6 +106,14 @@ def check_losses(ds: Dataset, out: str | Path, *, splits_of: str | Path | None =
 def _copied_splits(splits_of: str | Path | None, out: Path) -> list[str]:
     """The names of the splits to be copied; those of `out` itself stay where they are."""
     return [] if splits_of is None or Path(splits_of).resolve() == out.resolve() else split_names(splits_of)
+
+
+def _take_cache_along(out: Path, folder: Path) -> None:
+    """Keep what `check` knows of image files; those that it cannot take along are read again by the next check."""
+    there = out / CACHE
+    if there.is_dir() and not there.is_symlink():
+        with suppress(OSError):
+            shutil.copytree(there, folder / CACHE, ignore=shutil.ignore_patterns("*.writing-*"))
 
 
 def _report(ds: Dataset, out: Path) -> Report:
