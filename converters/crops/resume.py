@@ -12,12 +12,11 @@ from pathlib import Path
 
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import ExportError
-from pcm_leukemia.files import check_target, disk_errors, put_in_place, runs
+from pcm_leukemia.files import RUNNING, check_target, disk_errors, partial_of, put_in_place, runs, written_as
 
 __all__ = ["resumable_folder", "source_of"]
 
 _STATE = "state.json"
-_LOCK = "running"
 
 
 def source_of(ds: Dataset) -> dict[str, str]:
@@ -52,20 +51,20 @@ def resumable_folder(target: Path, state: Mapping[str, object]) -> Iterator[Path
     ExportError
         If another run uses the folder, other files are in its place, or the disk reports an error.
     """
-    work = target.with_name(f".{target.name}.partial")
-    with disk_errors(work):
+    work = partial_of(target)
+    with disk_errors(target, work):
         _prepare(work, json.dumps(state, sort_keys=True))
         try:
             yield work
             (work / _STATE).unlink()
-            (work / _LOCK).unlink()
+            (work / RUNNING).unlink()
             put_in_place(work, check_target(target, "crops"))
         finally:
-            (work / _LOCK).unlink(missing_ok=True)
+            (work / RUNNING).unlink(missing_ok=True)
 
 
 def _prepare(work: Path, state: str) -> None:
-    if work.is_symlink() or (work.exists() and not (work / _STATE).is_file() and any(work.iterdir())):
+    if work.is_symlink() or (work.exists() and not _is_ours(work)):
         raise ExportError(
             f"{work}: is needed for unfinished crops but holds other files; move it, or name another folder"
         )
@@ -75,13 +74,20 @@ def _prepare(work: Path, state: str) -> None:
         for entry in work.iterdir():
             if entry.is_dir():
                 shutil.rmtree(entry)
-            elif entry.name != _LOCK:
+            elif entry.name != RUNNING:
                 entry.unlink()
         (work / _STATE).write_text(state, encoding="utf-8")
 
 
+def _is_ours(work: Path) -> bool:
+    """Whether a folder is of an unfinished run: at the beginning it may have no state yet, and at the end none any more."""
+    if (work / _STATE).is_file() or written_as(work) == "crops":
+        return True
+    return {entry.name for entry in work.iterdir()} <= {RUNNING}
+
+
 def _lock(work: Path) -> None:
-    lock = work / _LOCK
+    lock = work / RUNNING
     for _ in range(2):
         try:
             with lock.open("x", encoding="utf-8") as stream:

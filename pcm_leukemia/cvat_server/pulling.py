@@ -24,6 +24,7 @@ from pcm_leukemia.cvat_server.media import Media, There
 from pcm_leukemia.errors import ExportError, ServerError, counted
 from pcm_leukemia.files import (
     MARKER,
+    RUNNING,
     Document,
     Report,
     ahead,
@@ -32,6 +33,7 @@ from pcm_leukemia.files import (
     new_file,
     new_folder,
     open_container,
+    partial_of,
     runs,
 )
 from pcm_leukemia.progress import track
@@ -41,7 +43,6 @@ __all__ = ["Pulled", "pull"]
 FORMAT = "CVAT for images 1.1"
 _FORM = "cvat-pull"
 _ANNOTATIONS = "annotations.xml"
-_RUNNING = "running"
 _AT_ONCE = 4
 """Frames that are asked for at the same time, as cvat-sdk does."""
 
@@ -132,7 +133,7 @@ save an access token: cvat-cli --server-host https://cvat.hospital.org profile c
         kept = _whole(path, before)
         if there.updated == before.updated and len(kept) == len(before.frames):
             return Pulled(str(address), out, len(kept), 0, changed=False)
-        with disk_errors(out), _partial(path) as partial:
+        with disk_errors(out, partial_of(path)), _partial(path) as partial:
             annotations = _export(there, partial)
             images = listed(annotations, str(address))
             if not images:
@@ -180,9 +181,9 @@ def _whole(path: Path, record: _Record) -> dict[str, Path]:
 @contextmanager
 def _partial(path: Path) -> Iterator[Path]:
     """The folder beside the target for what has come so far, for one pull at a time; removed when the block succeeds."""
-    partial = path.with_name(f".{path.name}.partial")
+    partial = partial_of(path)
     partial.mkdir(parents=True, exist_ok=True)
-    lock = partial / _RUNNING
+    lock = partial / RUNNING
     if lock.exists() and runs(pid := lock.read_text(encoding="utf-8")):
         raise ExportError(f"{path}: another pull into it is running (process {pid}); wait for it to end")
     lock.write_text(str(os.getpid()), encoding="utf-8")

@@ -7,6 +7,7 @@ from pcm_leukemia.files.archives import ARCHIVES, UNPACK, looks_like_zip, other_
 from pcm_leukemia.files.containers import Container, Document, open_container
 from pcm_leukemia.files.digests import digest
 from pcm_leukemia.files.finding import Found, common_form, find_images, find_paths
+from pcm_leukemia.files.leftovers import RUNNING, partial_of, runs
 from pcm_leukemia.files.naming import ImageNames
 from pcm_leukemia.files.paths import is_hidden, leads_outside, path_ends, portable_name
 from pcm_leukemia.files.reading import (
@@ -43,7 +44,6 @@ from pcm_leukemia.files.writing import (
     new_folder,
     new_zip,
     put_in_place,
-    runs,
     write_json,
     write_text,
 )
@@ -60,6 +60,7 @@ __all__ = [
     "IMAGE_SUFFIXES",
     "MARKER",
     "PULL",
+    "RUNNING",
     "UNPACK",
     "UNREAD_SUFFIXES",
     "Container",
@@ -94,6 +95,7 @@ __all__ = [
     "open_container",
     "open_zip",
     "other_archive",
+    "partial_of",
     "path_ends",
     "portable_name",
     "put_in_place",

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pcm_leukemia.errors import WrongTarget
+from pcm_leukemia.files.leftovers import is_leftover
 
 __all__ = [
     "CACHE",
@@ -56,7 +57,7 @@ def check_target(out: str | Path, form: str) -> Path:
     if not path.exists():
         return path
     there, mark = _mark_of(path)
-    entries = {entry.name for entry in path.iterdir()}
+    entries = {entry.name for entry in path.iterdir() if not is_leftover(entry.name)}
     strangers = entries - set(mark.get("entries", ())) - {CACHE}
     if strangers:
         raise WrongTarget(
@@ -220,7 +221,7 @@ def _mark_of(folder: Path) -> tuple[str, dict[str, Any]]:
 
 
 def count_files(folder: Path) -> int:
-    """Count the files in the subfolders of `folder`, without the caches that ultralytics leaves there."""
+    """Count the files in the subfolders of `folder`, without the caches of ultralytics and what killed processes left."""
     walk = os.walk(folder)
     next(walk)  # files at the top are known by name
-    return sum(not name.endswith(".cache") for _, _, files in walk for name in files)
+    return sum(not (name.endswith(".cache") or is_leftover(name)) for _, _, files in walk for name in files)

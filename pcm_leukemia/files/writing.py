@@ -7,13 +7,13 @@ be replaced.
 from __future__ import annotations
 
 import ctypes
-import glob
 import json
 import os
 import shutil
 import stat
 import sys
 import tempfile
+import warnings
 import zipfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -21,7 +21,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pcm_leukemia.errors import ExportError, PcmError, Problem, WrongTarget, counted
+from pcm_leukemia.errors import DataWarning, ExportError, PcmError, Problem, WrongTarget, counted
+from pcm_leukemia.files.leftovers import RUNNING, clear_leftovers, partial_of, runs
 from pcm_leukemia.files.targets import MARKER, check_place, check_target, count_files
 
 __all__ = [
@@ -32,7 +33,6 @@ __all__ = [
     "new_folder",
     "new_zip",
     "put_in_place",
-    "runs",
     "write_json",
     "write_text",
 ]
@@ -109,13 +109,17 @@ def new_folder(out: str | Path, form: str) -> Iterator[Path]:
     ------
     ExportError
         If `out` must not be replaced, or cannot be written.
+
+    Warns
+    -----
+    DataWarning
+        If an interrupted command left its unfinished output beside `out`.
     """
     path = check_target(out, form)
     with disk_errors(out):
         path.parent.mkdir(parents=True, exist_ok=True)
-        for left in path.parent.glob(f".{glob.escape(path.name)}.writing-*"):
-            if not runs(left.name.rpartition("-")[2].partition("_")[0]):
-                shutil.rmtree(left, ignore_errors=True)
+        clear_leftovers(path)
+        _warn_of_unfinished(path)
         work = Path(tempfile.mkdtemp(prefix=f".{path.name}.writing-{os.getpid()}_", dir=path.parent))
         work.chmod(0o777 & ~_umask())
         try:
@@ -126,14 +130,45 @@ def new_folder(out: str | Path, form: str) -> Iterator[Path]:
 
 
 @contextmanager
-def disk_errors(out: str | Path) -> Iterator[None]:
-    """Turn the errors of a full disk or a missing permission into an `ExportError`."""
+def disk_errors(out: str | Path, kept: Path | None = None) -> Iterator[None]:
+    """Turn the errors of a full disk or a missing permission into an `ExportError`.
+
+    Parameters
+    ----------
+    out
+        What is written, for the message.
+    kept
+        The folder in which unfinished work stays, so that the next run resumes.
+
+    Raises
+    ------
+    ExportError
+        Instead of any `OSError` inside the block.
+    """
     try:
         yield
     except OSError as error:
         if isinstance(error, PcmError):
             raise
-        raise ExportError(f"{out}: {error.strerror or error}; check the disk and the permissions") from error
+        resume = f"; the same command resumes with {kept}; otherwise remove it" if kept else ""
+        raise ExportError(
+            f"{out}: {error.strerror or error}; check the disk and the permissions{resume}"
+        ) from error
+
+
+def _warn_of_unfinished(path: Path) -> None:
+    """Name the unfinished output of a command that was interrupted and that nobody resumes, unless this process has it."""
+    left = partial_of(path)
+    try:
+        owner = (left / RUNNING).read_text(encoding="utf-8")
+    except OSError:
+        owner = ""
+    if left.is_dir() and owner != str(os.getpid()) and not runs(owner):
+        warnings.warn(
+            f"{path}: an interrupted command left its unfinished output in {left}; remove it, unless you want to resume it",
+            DataWarning,
+            stacklevel=4,
+        )
 
 
 def _umask() -> int:
@@ -160,6 +195,7 @@ def new_file(path: Path) -> Iterator[Path]:
     work = path.with_name(f".{path.name}.writing-{os.getpid()}")
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
+        clear_leftovers(path)
         try:
             work.touch()
             usual = stat.S_IMODE(work.stat().st_mode)
@@ -212,17 +248,6 @@ def put_in_place(new: Path, target: Path) -> None:
             old.rename(target)
             raise
         shutil.rmtree(old)
-
-
-def runs(pid: str) -> bool:
-    """Whether another process with this number may be running."""
-    try:
-        os.kill(int(pid), 0)
-    except ProcessLookupError:
-        return False
-    except (ValueError, OSError):
-        return True
-    return int(pid) != os.getpid()
 
 
 def _exchange(one: Path, other: Path) -> bool:

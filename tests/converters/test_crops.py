@@ -299,6 +299,13 @@ def test_two_runs_at_once_are_refused_and_what_is_in_the_way_stays(ds: Dataset, 
     (partial / "running").write_text("1")  # the first process of the system
     with pytest.raises(ExportError, match=r"another run \(process 1\) is cutting these crops; wait for it"):
         crops.write(ds, tmp_path / "crops")
+    (partial / "state.json").unlink()
+    (partial / "running").write_text("")  # the disk was full
+    crops.write(ds, tmp_path / "crops")
+    (tmp_path / "crops").rename(partial)  # killed before it was put in place
+    crops.write(ds, tmp_path / "crops")
+    partial.mkdir()
+    (partial / "state.json").write_text("{}")
     (partial / "running").write_text("99999999")  # no process: killed, and gone
     crops.write(ds, tmp_path / "crops")
     assert not partial.exists()
