@@ -17,6 +17,7 @@ from typing import Literal
 from pcm_leukemia.cvat.document import Parsed, read_document
 from pcm_leukemia.cvat.inspection import Inspection
 from pcm_leukemia.cvat.labels import Labels
+from pcm_leukemia.cvat.plain import read_plain
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import DataWarning, InvalidExport, Problem, UnknownLabel, counted, some
 from pcm_leukemia.files import (
@@ -129,7 +130,8 @@ def _scan(
     documents = container.documents()
     with _collector_paused():
         for document in documents:
-            read_document(document, parsed)
+            if not read_plain(document, parsed):
+                read_document(document, parsed)
     if not inspection.images and not inspection.problems and not container.problems:
         inspection.problems.append(_nothing(Path(path), container, documents))
     inspection.problems += parsed.labels.problems()

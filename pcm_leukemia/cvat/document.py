@@ -29,13 +29,13 @@ from pcm_leukemia.files import Document, leads_outside
 from pcm_leukemia.schema import Attributes, Cell, Image, ImageId, Tag
 from pcm_leukemia.shapes import Box, Ellipse, RotatedBox, Shape
 
-__all__ = ["Parsed", "read_document"]
+__all__ = ["MOST_PIXELS_A_SIDE", "NOT_PLAIN", "Parsed", "read_document"]
 
 _CHUNK = 1 << 20
-_MOST_PIXELS_A_SIDE = 1_000_000
+MOST_PIXELS_A_SIDE = 1_000_000
 EXPORT_AGAIN = "export again from CVAT"
 
-_NOT_PLAIN = re.compile(r"\.\.|//|\./|^[/.]|^[A-Za-z]:|\0|\\")
+NOT_PLAIN = re.compile(r"\.\.|//|\./|^[/.]|^[A-Za-z]:|\0|\\")
 """Matches names that may not be plain relative paths; most are."""
 
 Attrs = dict[str, str]
@@ -53,8 +53,8 @@ class Parsed:
     cells: list[Cell] = field(default_factory=list)
 
 
-def read_document(document: Document, parsed: Parsed) -> None:
-    """Read one XML file into `parsed`; its errors are recorded there as problems."""
+def read_document(document: Document, parsed: Parsed) -> Header:
+    """Read one XML file into `parsed`; its errors are recorded there as problems. Returns its header."""
     reader = _Reader(document, parsed)
     try:
         with document.open() as stream:
@@ -76,6 +76,7 @@ def read_document(document: Document, parsed: Parsed) -> None:
     for (kind, label), count in reader.counts.items():
         parsed.inspection.shapes[kind] += count
         parsed.inspection.labels[label] += count
+    return reader.header
 
 
 class _First(NamedTuple):
@@ -288,7 +289,7 @@ class _Reader:
             if subset or self.prefix
             else name
         )
-        if _NOT_PLAIN.search(path):
+        if NOT_PLAIN.search(path):
             if leads_outside(path) or not path.strip("./"):
                 return None
             path = posixpath.normpath(path)
@@ -470,5 +471,5 @@ def _size(attrs: Attrs) -> tuple[int, int] | None:
         width, height = int(attrs["width"]), int(attrs["height"])
     except (KeyError, ValueError):
         return None
-    fits = 0 < width <= _MOST_PIXELS_A_SIDE and 0 < height <= _MOST_PIXELS_A_SIDE
+    fits = 0 < width <= MOST_PIXELS_A_SIDE and 0 < height <= MOST_PIXELS_A_SIDE
     return (width, height) if fits else None

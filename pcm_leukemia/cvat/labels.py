@@ -38,9 +38,7 @@ class Labels:
         try:
             found = self._resolved[raw]
         except KeyError:
-            label = self._mapped(raw)
-            if label is None:
-                label = self._given.match(raw) if self._given else raw
+            label = self.find(raw)
             found = self._resolved[raw] = (label, raw) if label else None
             self._used[raw] = (0, where())
         if found is None:
@@ -48,9 +46,12 @@ class Labels:
             self._used[raw] = (count + 1, first)
         return found
 
-    def _mapped(self, raw: str) -> str | None:
-        """Look a label up in the map: by its exact spelling, else by its letters, as classes are matched."""
-        return self._mapping.get(raw) or self._loose.get(letters(raw))
+    def find(self, raw: str) -> str | None:
+        """The class of a label: by the map, in its exact spelling or by its letters, or else by the taxonomy."""
+        label = self._mapping.get(raw) or self._loose.get(letters(raw))
+        if label is None:
+            label = self._given.match(raw) if self._given else raw
+        return label or None
 
     def taxonomy(self) -> Taxonomy:
         """The taxonomy that the labels were resolved to."""

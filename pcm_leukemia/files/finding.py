@@ -172,12 +172,8 @@ class _Alike:
         self.wanted, self.taken = wanted, taken
         self.forms = [common_form(each.name) for each in wanted]
         firsts = {form.partition("/")[0] for form in self.forms} | {"images"}
-        firsts |= {
-            common_form(part).partition("/")[0]
-            for each in wanted
-            for part in (each.subset, each.base)
-            if part
-        }
+        folders_of = {part for each in wanted for part in (each.subset, each.base) if part}
+        firsts |= {common_form(part).partition("/")[0] for part in folders_of}
         paths: Iterable[str] = container.paths(lambda name: common_form(name) in firsts)
         if folders:
             above = (folder.as_posix() for path in paths for folder in PurePosixPath(path).parents[:-1])
@@ -189,13 +185,20 @@ class _Alike:
             self.whole.setdefault(form, []).append(path)
             for end in path_ends(form):
                 self.endings.setdefault(end, []).append(path)
+        self.files = {posixpath.basename(form) for form in self.whole}
 
     def find(self) -> list[Found]:
         """What each name leads to, in order."""
         return [self._find(each, form) for each, form in zip(self.wanted, self.forms, strict=True)]
 
     def _find(self, wanted: _Wanted, form: str) -> Found:
-        if candidates := self._candidates(wanted, form):
+        file = form.rpartition("/")[2]
+        possible = (
+            file in self.files
+            if "." in file
+            else any(name.lower() in self.files for name in _with_suffixes(file))
+        )
+        if possible and (candidates := self._candidates(wanted, form)):
             return self._only(wanted.name, candidates)
         why = ""
         if "\\" in wanted.name:

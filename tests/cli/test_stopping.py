@@ -43,7 +43,7 @@ def test_ctrl_c_while_writing_leaves_what_was_there(
 def test_ctrl_c_while_reading_changes_nothing(
     run: Run, export: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cvat, "read_document", stop)
+    monkeypatch.setattr(cvat, "read_plain", stop)
     stopped = run("inspect", export)
     assert stopped == (130, "", "stopped: nothing was changed; run the command again to start over\n")
 

@@ -1,0 +1,160 @@
+"""Plain exports are read quickly, and to the same data as by the reader that names every problem."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import fields
+from itertools import starmap
+
+import hypothesis.strategies as st
+import pytest
+from exports import box, document, header, image
+from hypothesis import given
+
+from pcm_leukemia.cvat.document import Parsed, read_document
+from pcm_leukemia.cvat.labels import Labels
+from pcm_leukemia.cvat.plain import read_plain
+from pcm_leukemia.files import Document
+from pcm_leukemia.schema import Taxonomy
+from pcm_leukemia.taxonomy import NINE
+
+
+def as_document(text: str | bytes, prefix: str = "") -> Document:
+    content = text.encode() if isinstance(text, str) else text
+    return Document("a.xml", prefix, prefix, lambda: io.BytesIO(content))
+
+
+def nothing(taxonomy: Taxonomy | None = NINE) -> Parsed:
+    return Parsed(Labels(taxonomy, {"blob": "Other"}))
+
+
+def everything(parsed: Parsed) -> object:
+    """All that later steps can see, with the order of all rows and labels."""
+    labels = parsed.labels
+    inspection = {each.name: getattr(parsed.inspection, each.name) for each in fields(parsed.inspection)}
+    orders = [list(inspection["shapes"].items()), list(inspection["labels"].items())]
+    known = (list(labels._used.items()), list(labels._resolved.items()), list(labels._declared))
+    return [*parsed.images.items()], parsed.bases, parsed.cells, inspection, orders, known
+
+
+def both(*documents: Document, taxonomy: Taxonomy | None = NINE) -> tuple[Parsed, list[bool]]:
+    """The documents as both readers read them, which must be the same, and which of them are plain."""
+    quick, judged = nothing(taxonomy), nothing(taxonomy)
+    plain = []
+    for each in documents:
+        before = everything(quick)
+        plain.append(read_plain(each, quick))
+        if not plain[-1]:
+            assert everything(quick) == before
+            read_document(each, quick)
+        read_document(each, judged)
+    assert everything(quick) == everything(judged)
+    return quick, plain
+
+
+PLAIN = document(
+    image(
+        "P1/a.png", box("Other", z_order=2, group_id=7) + box("lymphocyte", ("0", "0.00", "200", "100.000"))
+    ),
+    image("P1/b.png", number=1),
+    image("P2/a b.png", box("blob", occluded=1, source=None, z_order=None), number=2),
+    meta=header(inner="<subset>default</subset>"),
+).replace('P2/a b.png"', 'P2/a b.png" subset="train" task_id="3"')
+
+
+@pytest.mark.parametrize("prefix", ["", "task_1"])
+@pytest.mark.parametrize("taxonomy", [NINE, None])
+def test_a_plain_export_is_read_quickly(prefix: str, taxonomy: Taxonomy | None) -> None:
+    parsed, plain = both(as_document(PLAIN, prefix), taxonomy=taxonomy)
+    assert plain == [True]
+    assert len(parsed.cells) == 3
+    assert [each.subset for each in parsed.images.values()] == ["default", "default", "train"]
+    assert parsed.inspection.empty_images == 1
+
+
+def test_a_file_of_several_chunks_is_read_quickly() -> None:
+    images = [image(f"{n}.png", box("Other") * 40, number=n) for n in range(500)]
+    parsed, plain = both(as_document(document(*images)))
+    assert plain == [True]
+    assert len(parsed.cells) == 20_000
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('"lymphocyte"', '"Limphocyte"'),
+        ('"lymphocyte"', '"lymph&#111;cyte"'),
+        ("P1/b.png", "P1/a.png"),
+        ("P1/b.png", "../b.png"),
+        ("P1/b.png", "P1//b.png"),
+        ("P1/b.png", "P1/ä.png"),
+        ("200", "200.01"),
+        ('"0.00"', '"100.000"'),
+        ('width="200"', 'width="1000001"'),
+        ('width="200"', 'width="0"'),
+        ("</box>", '<attribute name="sure">no</attribute></box>'),
+        ("</box>", "stray</box>"),
+        ("<image", "]]><image"),
+        ("<image", "<tag></tag><image"),
+        ("</image>", '<tag label="x"></tag></image>'),
+        ("</image>\n</annotations>", "</annotations>"),
+        ("</image>\n<image", "<image"),
+        ("</annotations>", ""),
+        ("</annotations>", "<track></track></annotations>"),
+        ("<annotations>", "<!DOCTYPE x><annotations>"),
+        ("<meta>", "<meta><image >"),
+        ("1.1", "2.0"),
+        ("\n", "\r\n"),
+        ("\n", "\r"),
+        ("box", "ellipse"),
+        ("occluded", "rotation"),
+    ],
+)
+def test_of_another_file_every_problem_is_named(old: str, new: str) -> None:
+    assert old in PLAIN
+    _, plain = both(as_document(PLAIN.replace(old, new)))
+    assert plain == [False]
+
+
+def test_several_files_are_read_as_one() -> None:
+    other = document(image("c.png", box("Other") + box("Basophil")))
+    assert both(as_document(PLAIN), as_document(other))[1] == [True, True]
+    assert both(as_document(PLAIN), as_document(PLAIN))[1] == [True, False]
+    assert both(as_document(PLAIN, "x"), as_document(PLAIN, "y"), taxonomy=None)[1] == [True, True]
+
+
+NUMBERS = st.sampled_from(
+    ["0", "0.5", "10.00", "99.999", "100", "150", "-1", "1e1", "nan", "201", " 7", "1_0"]
+)
+BOXES = st.builds(
+    box,
+    st.sampled_from(["Other", "Basophil", "blob", "neutrophil", "unknown", "", "a'b"]),
+    st.tuples(*[NUMBERS] * 4) | st.just((1, 2, 3, 4)),
+    z_order=st.sampled_from(["0", "-3", "x", None]),
+    group_id=st.sampled_from([None, "4"]),
+    occluded=st.sampled_from([0, 1, "no"]),
+)
+IMAGES = st.lists(
+    st.tuples(
+        st.sampled_from(["a.png", "P/a.png", "b", "ü.png", "a/../b", "x y.png"]),
+        st.lists(BOXES, max_size=3).map("".join),
+    ),
+    max_size=4,
+    unique_by=lambda each: each[0],
+).map(lambda rows: "".join(starmap(image, rows)))
+PIECES = st.sampled_from(
+    [*"\n <>&\"'/=1", "</image>", "</box>", "<box ", "<image ", "<!-- -->", "\x00", "\ufffe", "ä", ' x="1"']
+)
+
+
+@given(IMAGES)
+def test_both_readers_read_the_same(images: str) -> None:
+    both(as_document(document(images)))
+
+
+@given(IMAGES | st.just(PLAIN), st.data())
+def test_both_readers_read_the_same_of_a_damaged_file(images: str, data: st.DataObject) -> None:
+    text = images if images == PLAIN else document(images)
+    start = data.draw(st.integers(0, len(text)))
+    end = data.draw(st.integers(start, min(len(text), start + 30)) | st.just(start))
+    both(as_document((text[:start] + data.draw(PIECES) + text[end:]).encode()))
