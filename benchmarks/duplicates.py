@@ -1,6 +1,6 @@
 """Copies planted into synthetic smears: how many `checks.check` finds, its false findings, and its time.
 
-    python benchmarks/duplicates.py [--images 1000] [--each 25] [--export drawn.zip] [--cells 40000]
+    python benchmarks/duplicates.py [--images 1000] [--each 25] [--export drawn.zip] [--cells 4000 40000]
     python benchmarks/duplicates.py --export bccd-cvat-images-1.1.zip --declared
 
 Drawing 1,000 images takes some minutes; `--export` keeps them, or reuses an existing file. With `--declared` it can be
@@ -11,10 +11,12 @@ from __future__ import annotations
 
 import argparse
 import io
+import resource
 import tempfile
 import time
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -168,18 +170,40 @@ def speed(ds: Dataset, root: Path) -> None:
         )
 
 
-def many(ds: Dataset, count: int) -> None:
-    """Time the search alone, on `count` cells made by repeating the drawn ones with noise."""
+class Enough(Exception):
+    """The search has run for as long as it may."""
+
+
+def many(ds: Dataset, totals: Sequence[int], limit: float) -> None:
+    """Time the search alone, on cells, and half as many images, made by repeating the drawn ones with noise.
+
+    A search that takes more than `limit` seconds is stopped, and its time follows from the share of pairs that were compared.
+    """
     readings = checks.read_files(ds)
     cells = np.stack([cell for each in readings for cell in each.cells])
     wholes = np.stack([each.whole for each in readings if each.whole is not None])
     rng = np.random.default_rng(0)
-    for what, stack, total in (("cells", cells, count), ("images", wholes, count // 2)):
+    wanted = [each for total in totals for each in (("cells", cells, total), ("images", wholes, total // 2))]
+    for what, stack, total in wanted:
         origin = np.arange(total) % len(stack)
-        noisy = np.clip(stack[origin] + rng.normal(0, 8, (total, 32, 32)), 0, 255).astype(np.uint8)
-        start = time.perf_counter()
-        similarity.near(noisy, origin)
-        print(f"search among {total:,} {what}: {time.perf_counter() - start:.1f} s")
+        noisy = np.empty((total, *stack.shape[1:]), np.uint8)
+        for start in range(0, total, 4096):
+            some = stack[origin[start : start + 4096]]
+            noisy[start : start + 4096] = np.clip(some + rng.normal(0, 8, some.shape), 0, 255)
+        begun, done = time.perf_counter(), 0.0
+
+        def watch(share: float, begun: float = begun) -> None:
+            nonlocal done
+            done = share
+            if time.perf_counter() - begun > limit:
+                raise Enough
+
+        with suppress(Enough):
+            similarity.near(noisy, origin, on_progress=watch)
+        spent = time.perf_counter() - begun
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        part = f", from {done:.1%} of the pairs in {spent:.0f} s" if done < 1 else ""
+        print(f"search among {total:,} {what}: {spent / done:.1f} s{part}; peak of the process {peak:.0f} MB")
 
 
 def opened(export: Path, *, declared: bool) -> Dataset:
@@ -198,8 +222,13 @@ def main() -> None:
     arguments.add_argument("--images", type=int, default=1000)
     arguments.add_argument("--each", type=int, default=25, help="copies of each kind")
     arguments.add_argument(
-        "--cells", type=int, default=40_000, help="cells to time the search with; 0 skips it"
+        "--cells",
+        type=int,
+        nargs="*",
+        default=[4_000, 40_000],
+        help="how many cells to search; none skips it",
     )
+    arguments.add_argument("--limit", type=float, default=300, help="seconds after which a search is stopped")
     arguments.add_argument("--export", type=Path, help="a sample drawn before, or the file to keep it in")
     arguments.add_argument("--declared", action="store_true", help="the export is not one of our samples")
     given = arguments.parse_args()
@@ -217,7 +246,7 @@ def main() -> None:
         print(f"{ds!r}: {time.perf_counter() - start:.1f} s; {len(clean.findings)} findings before planting")
         speed(ds, ds.root)
         if given.cells:
-            many(ds, given.cells)
+            many(ds, given.cells, given.limit)
         grown, truth = planted(replace(ds), ds.root, given.each)
         recall(checks.check(grown), truth)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import resource
 import shutil
 import statistics
 import subprocess
@@ -25,18 +26,20 @@ from pcm_leukemia.files import CACHE
 PATIENTS = "(?P<diagnosis>[^/]+)/(?P<patient>[^/]+)/"
 
 
-def seconds(data: Path, *options: str) -> tuple[float, str]:
-    """How long a check takes, and what it prints."""
-    start = time.perf_counter()
+def seconds(data: Path, *options: str) -> tuple[float, float, str]:
+    """How long a check takes, how much time of the processor it uses, and what it prints."""
+    start, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
     command = [sys.executable, "-m", "pcm_leukemia", "check", str(data), *options]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode in (0, 1), done.stderr
-    return time.perf_counter() - start, done.stdout
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return time.perf_counter() - start, used, done.stdout
 
 
 def measure(data: Path, touched: Path, repeats: int) -> None:
     """Print the median times of checks without a cache, of the first, of the second, and after one file has changed."""
-    times: dict[str, list[float]] = {}
+    times: dict[str, list[tuple[float, float]]] = {}
     for _ in range(repeats):
         shutil.rmtree(data / CACHE, ignore_errors=True)
         said = set()
@@ -49,14 +52,13 @@ def measure(data: Path, touched: Path, repeats: int) -> None:
             if what == "one changed":
                 os.utime(touched)
                 time.sleep(4)  # a file of this moment is not kept
-            took, found = seconds(data, *options)
-            times.setdefault(what, []).append(took)
+            took, used, found = seconds(data, *options)
+            times.setdefault(what, []).append((took, used))
             said.add(found)
         assert len(said) == 1, "the findings differ"
-    for what, all_of_them in times.items():
-        print(
-            f"  {what}: {statistics.median(all_of_them):.1f} s ({', '.join(f'{each:.1f}' for each in all_of_them)})"
-        )
+    for what, each in times.items():
+        took, used = (statistics.median(column) for column in zip(*each, strict=True))
+        print(f"  {what}: {took:.1f} s, {used:.1f} s of the processor", flush=True)
     ds = load_dataset(data)
     start = time.perf_counter()
     readings = checks.read_files(ds, cache=data)
@@ -91,7 +93,7 @@ def main() -> None:
             store.write(ds, data)
             assert ds.root
             touched = ds.root if ds.root.is_file() else ds.root / str(ds.images[0].file)
-            print(f"{ds!r} in {what}")
+            print(f"{ds!r} in {what}", flush=True)
             measure(data, touched, given.repeats)
 
 

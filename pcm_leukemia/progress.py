@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 from rich import progress
 from rich.console import Console
 
-__all__ = ["console", "track", "visible"]
+__all__ = ["console", "share", "track", "visible"]
 
 Item = TypeVar("Item")
 
@@ -50,3 +51,32 @@ def track(
     if not (shown and visible()):
         return items
     return progress.track(items, what, total, console=console(), transient=not stays)
+
+
+@contextmanager
+def share(what: str, *, shown: bool) -> Iterator[Callable[[float], None]]:
+    """A bar for work that is no iteration, if one is wanted and visible.
+
+    Parameters
+    ----------
+    what
+        The text before the bar.
+    shown
+        Whether a bar is wanted.
+
+    Yields
+    ------
+    Callable
+        To be called now and then with the share of the work that is done, 0 to 1.
+
+    Examples
+    --------
+    >>> with share("pairs", shown=False) as done:
+    ...     done(0.5)
+    """
+    if not (shown and visible()):
+        yield lambda _: None
+        return
+    with progress.Progress(console=console(), transient=True) as bar:
+        task = bar.add_task(what, total=1.0)
+        yield lambda done: bar.update(task, completed=done)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from commands import Run
 
-from pcm_leukemia.progress import track
+from pcm_leukemia.progress import share, track
 
 
 @pytest.mark.parametrize(
@@ -49,5 +49,11 @@ def test_bars_are_drawn_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     assert list(track("abc", "letters", shown=True, stays=True)) == ["a", "b", "c"]
     assert "letters" in screen.getvalue()
     assert list(track("abc", "not shown", shown=False)) == ["a", "b", "c"]
+    with share("cells", shown=True) as told:
+        told(0.25)
+    assert "cells" in screen.getvalue()
+    assert "25%" in screen.getvalue()
+    with share("not shown", shown=False) as told:
+        told(1)
     assert "not shown" not in screen.getvalue()
     assert out.getvalue() == ""
