@@ -20,7 +20,7 @@ from pcm_leukemia.baselines.two_stage import OTHER, Labelled, TwoStage
 from pcm_leukemia.converters import coco, cvat
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.drawing import Drawn, draw
-from pcm_leukemia.errors import UnknownLabel
+from pcm_leukemia.errors import UnknownLabel, counted
 from pcm_leukemia.files import IMAGE_SUFFIXES, Report, check_target, new_folder
 from pcm_leukemia.loading import load_dataset
 from pcm_leukemia.schema import ImageId, Taxonomy
@@ -167,7 +167,7 @@ class Predictor:
         classifiers = [run for run in runs if run.baseline.kind == "classifier"]
         if len(detectors) != 1 or len(classifiers) > 1:
             raise ValueError(
-                f"predict: {len(detectors)} detectors and {len(classifiers)} classifiers; give the run of one detector, and "
+                f"predict: {counted(len(detectors), 'detector')} and {counted(len(classifiers), 'classifier')}; give the run of one detector, and "
                 "the run of a classifier to label its cells in a second stage"
             )
         if classifiers:

@@ -181,7 +181,7 @@ def _warn_of_copies(ds: Dataset) -> None:
     if copies:
         first, second = copies[0][:2]
         warnings.warn(
-            f'{ds.name}: {len(copies):,} image files are in more than one part of the split, the first as "{first.id}" and '
+            f'{ds.name}: {counted(len(copies), "image file is", "image files are")} in more than one part of the split, the first as "{first.id}" and '
             f'"{second.id}"; scores on them show what was learned by heart; keep each file in one part: '
             + either("checks.check names them", "pcm-leukemia check names them"),
             DataWarning,

@@ -47,7 +47,7 @@ def read(path: str | Path, taxonomy: Taxonomy = NINE, name: str | None = None) -
     ...     PIL.Image.new("RGB", (64, 48)).save(f"{folder}/a.png")
     ...     ds = read(folder, name="new")
     >>> ds, ds.images[0].width
-    (Dataset(new: no patients, 1 images, 0 cells, 9 labels), 64)
+    (Dataset(new: no patients, 1 image, 0 cells, 9 labels), 64)
     """
     path = Path(path)
     root = path.parent if path.is_file() and not zipfile.is_zipfile(path) else path

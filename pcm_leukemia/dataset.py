@@ -71,10 +71,10 @@ class Dataset:
             raise InvalidDataset(problems)
 
     def __repr__(self) -> str:
-        patients = f"{len(self.patients):,} patients" if self.patients else "no patients"
+        patients = counted(len(self.patients), "patient") if self.patients else "no patients"
         return (
-            f"Dataset({self.name}: {patients}, {len(self.images):,} images, "
-            f"{len(self.cells):,} cells, {len(self.taxonomy.labels)} labels)"
+            f"Dataset({self.name}: {patients}, {counted(len(self.images), 'image')}, "
+            f"{counted(len(self.cells), 'cell')}, {counted(len(self.taxonomy.labels), 'label')})"
         )
 
     def _repr_html_(self) -> str:

@@ -29,6 +29,7 @@ A message names what its reader can type: `option` and `either` use the Python s
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -56,6 +57,7 @@ __all__ = [
     "WrongTarget",
     "closest",
     "counted",
+    "counted_kind",
     "either",
     "for_the_command_line",
     "nearest",
@@ -200,6 +202,29 @@ def counted(number: int, noun: str, plural: str | None = None) -> str:
     ('1 image', '1,200 images', '2 boxes')
     """
     return f"{number:,} {noun if number == 1 else plural or f'{noun}s'}"
+
+
+def counted_kind(number: int, kind: str) -> str:
+    """Write a number and what it counts; `kind` is in the plural, such as the kinds in `Report.skipped`.
+
+    Examples
+    --------
+    >>> counted_kind(2, "boxes without area"), counted_kind(1, "boxes without area"), counted_kind(1, "ignored cells")
+    ('2 boxes without area', '1 box without area', '1 ignored cell')
+    >>> counted_kind(1, "images that have cells")
+    '1 image that has cells'
+    """
+    if number != 1:
+        return f"{number:,} {kind}"
+    one = re.sub(r"\b(box|class|diagnos)es\b|\b(\w+[^is\W])s\b", _singular, kind, count=1)
+    return "1 " + re.sub(r"^([^,]*? that) (are|have)\b", lambda found: f"{found[1]} {_ONE[found[2]]}", one)
+
+
+def _singular(plural: re.Match[str]) -> str:
+    return "diagnosis" if plural[1] == "diagnos" else plural[1] or plural[2]
+
+
+_ONE = {"are": "is", "have": "has"}
 
 
 def closest(name: str, names: Iterable[str]) -> str | None:

@@ -13,7 +13,7 @@ from typing import Literal, NewType, TypeAlias
 
 import msgspec
 
-from pcm_leukemia.errors import ImpossibleValue, some
+from pcm_leukemia.errors import ImpossibleValue, counted, some
 from pcm_leukemia.shapes import Box, Shape
 
 __all__ = [
@@ -290,7 +290,7 @@ class Split:
     def __repr__(self) -> str:
         images = Counter(self.part_of.values())
         parts = "".join(f", {part} {images[part]:,}" for part in self.parts)
-        return f"Split({self.name}: {len(self.part_of):,} images{parts})"
+        return f"Split({self.name}: {counted(len(self.part_of), 'image')}{parts})"
 
     def _repr_html_(self) -> str:
         from pcm_leukemia import notebook

@@ -100,7 +100,7 @@ def test_what_needs_boxes_refuses_points(use: Callable[..., object], tmp_path: P
 
 
 @pytest.mark.parametrize("use", [*DETECTORS, *OTHERS])
-@pytest.mark.filterwarnings("ignore:demo. 1 cells to be ignored:pcm_leukemia.errors.DataWarning")
+@pytest.mark.filterwarnings("ignore:demo. 1 cell to be ignored:pcm_leukemia.errors.DataWarning")
 def test_points_to_be_ignored_are_left_out_as_other_cells_are(
     use: Callable[..., object], tmp_path: Path
 ) -> None:
@@ -114,7 +114,7 @@ def test_for_cvat_a_point_is_a_point(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "out.zip") as archive:
         text = archive.read("annotations.xml").decode()
     assert '<points label="Lymphoblast" occluded="0" points="10.50,20.00" z_order="0">' in text
-    assert "1 points are not read back as cells; draw a box around each" in report.notes
+    assert "1 point is not read back as a cell; draw a box around each" in report.notes
 
 
 # Images annotated in part

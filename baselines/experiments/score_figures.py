@@ -10,6 +10,7 @@ from pcm_leukemia.baselines.experiments import confidence_figures, figures
 from pcm_leukemia.baselines.experiments.drawing import literal
 from pcm_leukemia.baselines.metrics.classification import ClassificationScores
 from pcm_leukemia.baselines.metrics.detection import DetectionScores
+from pcm_leukemia.errors import counted
 from pcm_leukemia.files import Report, new_folder
 
 __all__ = ["draw_scores"]
@@ -64,7 +65,7 @@ def draw_scores(evaluation: Evaluation, out: str | Path) -> Report:
         if evaluation.end_to_end is not None:
             _detector(folder, "end-to-end", evaluation.end_to_end, f"{' and '.join(runs)} on {data}")
         drawn = sorted(path.name for path in folder.iterdir())
-        notes = (f"{len(drawn)} figures: {', '.join(drawn)}",)
+        notes = (f"{counted(len(drawn), 'figure')}: {', '.join(drawn)}",)
         report = Report("figures", Path(out), {}, {}, {}, notes)
         made = {
             "runs": [run.name for run in evaluation.runs],

@@ -18,7 +18,7 @@ from torch.utils.data import get_worker_info
 
 from pcm_leukemia.baselines.stain import colours
 from pcm_leukemia.baselines.stain.colours import ColourStats, Stains
-from pcm_leukemia.errors import CorruptFile, DataNotFound
+from pcm_leukemia.errors import CorruptFile, DataNotFound, counted
 from pcm_leukemia.images import Pixels
 
 __all__ = [
@@ -179,7 +179,7 @@ class Normalisation:
         if wanted is None:
             lack = "shows more than a blank" if kind == "reinhard" else "has two stains"
             raise ValueError(
-                f'stain "{kind}": none of the {reference.images:,} images of the reference {lack}; '
+                f'stain "{kind}": none of the {counted(reference.images, "image")} of the reference {lack}; '
                 'check the training images, or use "hed" or "none"'
             )
         self.wanted = wanted

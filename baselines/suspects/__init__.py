@@ -21,6 +21,7 @@ from pcm_leukemia.baselines.suspects.judges import Judges, runs_at
 from pcm_leukemia.baselines.suspects.ranking import KINDS, Doubt, Kind, rank
 from pcm_leukemia.baselines.suspects.writer import write
 from pcm_leukemia.dataset import Dataset
+from pcm_leukemia.errors import counted
 from pcm_leukemia.schema import ImageId, PatientId
 from pcm_leukemia.shapes import Box
 
@@ -85,12 +86,14 @@ class Suspects:
 
     def __str__(self) -> str:
         images = len({each.image for each in self.found})
-        count = f"{len(self.found):,} suspects with a score of {self.least:g} or more"
-        lines = [f"{self.name}: {count}, in {images:,} of the {self.judged:,} images that a model judged"]
+        count = f"{counted(len(self.found), 'suspect')} with a score of {self.least:g} or more"
+        lines = [
+            f"{self.name}: {count}, in {images:,} of the {counted(self.judged, 'image')} that a model judged"
+        ]
         lines += [f"  {kind}: {count:,}" for kind, count in self.kinds.items() if count]
         if self.left_out:
             lines.append(
-                f"  left out: {len(self.left_out):,} images, since all runs have learned from their patients"
+                f"  left out: {counted(len(self.left_out), 'image')}, since all runs have learned from their patients"
             )
         return "\n".join(lines)
 

@@ -23,7 +23,7 @@ from pcm_leukemia.baselines.yolo11m.settings import PRECISIONS, Settings
 from pcm_leukemia.baselines.yolo11m.training import MODEL, Plan, Trainer
 from pcm_leukemia.converters import yolo
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.errors import CorruptFile, ExportError
+from pcm_leukemia.errors import CorruptFile, ExportError, counted
 from pcm_leukemia.images import Placing
 from pcm_leukemia.torchdata import Frames
 
@@ -150,7 +150,7 @@ def _written(ds: Dataset, folder: Path) -> Path:
     deep = [image.id for image in ds.images if image.white_level is not None]
     if deep:
         raise ExportError(
-            f'{ds.name}: {len(deep):,} images have more than 8 bits a channel, the first "{deep[0]}", and ultralytics would '
+            f'{ds.name}: {counted(len(deep), "image has", "images have")} more than 8 bits a channel, the first "{deep[0]}", and ultralytics would '
             "read them as black; save them with 8 bits a channel"
         )
     ways: tuple[Placing, ...] = ("symlink", "hardlink", "copy")

@@ -205,7 +205,7 @@ class Annotations:
             return
         self.problems += self._outside
         if self._corners:
-            what = f"has the area of [x1, y1, x2, y2], as {len(self._corners):,} boxes of the file have"
+            what = f"has the area of [x1, y1, x2, y2], as {counted(len(self._corners), 'box of the file has', 'boxes of the file have')}"
             self._problem(self._corners[0], f"its bbox {what}", fix)
 
     def _all_fractions(self, rows: Sequence[Any]) -> bool:

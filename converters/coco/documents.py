@@ -156,6 +156,6 @@ def refuse_unread_lists(layout: Layout, documents: Documents, names: set[str]) -
 def _lists(where: str, what: str, unread: list[str]) -> Problem:
     return Problem(
         where,
-        f'{what} {len(unread):,} images that no file read here lists, the first "{unread[0]}"',
+        f'{what} {counted(len(unread), "image")} that no file read here lists, the first "{unread[0]}"',
         "move it elsewhere, or give the COCO instances file to read",
     )

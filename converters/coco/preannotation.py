@@ -12,7 +12,7 @@ from typing import Literal
 from pcm_leukemia.converters.coco.result_images import IMAGES, require_images
 from pcm_leukemia.converters.coco.results import Result, Results, read_results
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.errors import DataWarning, either, some
+from pcm_leukemia.errors import DataWarning, counted, either, some
 from pcm_leukemia.requirements import require_boxes
 from pcm_leukemia.schema import Cell, Image
 from pcm_leukemia.shapes import Box
@@ -105,7 +105,10 @@ def with_results(
     kept = [result for result in found if result.shown_score >= threshold]
     added = list(_cells(ds, kept, left, everywhere=onto == "all"))
     if left:
-        lines = [f"{ds.name}: {count:,} predictions {kind}: left out" for kind, count in sorted(left.items())]
+        lines = [
+            f"{ds.name}: {counted(count, 'prediction')} {kind}: left out"
+            for kind, count in sorted(left.items())
+        ]
         warnings.warn(some(lines), DataWarning, stacklevel=2)
     return replace(ds, cells=(*ds.cells, *added))
 

@@ -8,7 +8,7 @@ import msgspec
 
 from pcm_leukemia.converters.coco.numbers import category_numbers, image_numbers
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.errors import CorruptFile, DataNotFound, InvalidExport, Problem
+from pcm_leukemia.errors import CorruptFile, DataNotFound, InvalidExport, Problem, counted
 from pcm_leukemia.files import path_ends
 from pcm_leukemia.schema import Image
 
@@ -63,7 +63,7 @@ def require_images(results: Path, ds: Dataset, *, first_category: int) -> bool:
     if others:
         here = numbered.get(others[0].id)
         found = f"{_shown(here.id, here)} in {ds.name}" if here else f"not in {ds.name}"
-        what = f"{len(others):,} of its {len(listed.images):,} images are others: number {others[0].id:,} is "
+        what = f"{len(others):,} of its {counted(len(listed.images), 'image')} are others: number {others[0].id:,} is "
         what += f"{_shown(others[0].file_name, others[0])}, and {found}"
         raise InvalidExport([Problem(str(results), what, "give the data that were predicted")])
     labels = {number: label for label, number in category_numbers(ds.taxonomy, first_category).items()}

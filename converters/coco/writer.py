@@ -24,7 +24,7 @@ from msgspec import UNSET, UnsetType
 
 from pcm_leukemia.converters.coco.numbers import category_numbers, image_numbers
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.errors import ExportError
+from pcm_leukemia.errors import ExportError, counted
 from pcm_leukemia.files import Report, leads_outside, new_folder
 from pcm_leukemia.requirements import Incomplete, require
 from pcm_leukemia.schema import IGNORE, Cell, Image, ImageId, Patient
@@ -306,4 +306,4 @@ def _place_images(
     targets = {image.id: folder / image.id for image in with_file}
     notes = place_all(ds, targets, how, strip=strip, progress=progress)
     lost = len(ds.images) - len(with_file)
-    return (*([f"{lost:,} images have no file"] if lost else []), *notes)
+    return (*([counted(lost, "image has no file", "images have no file")] if lost else []), *notes)

@@ -28,7 +28,7 @@ from typing import Literal, NamedTuple
 from pcm_leukemia.converters.crops.resume import resumable_folder, source_of
 from pcm_leukemia.converters.crops.table import row_of, write_table
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.errors import DataWarning, ExportError, PcmError, Problem, either, some
+from pcm_leukemia.errors import DataWarning, ExportError, PcmError, Problem, counted, either, some
 from pcm_leukemia.files import Report, ahead, check_target, counts, portable_name
 from pcm_leukemia.images import (
     BORDERS,
@@ -230,7 +230,9 @@ def _cut(files: Files, work: Path, style: _CropStyle, job: _ImageCrops) -> tuple
         pixels = load(files, job.image)
     except PcmError as error:
         return job.image.id, Problem(
-            f'image "{job.image.id}"', reason(job.image, error), f"its {len(job.cells)} crops are missing"
+            f'image "{job.image.id}"',
+            reason(job.image, error),
+            f"{counted(len(job.cells), 'crop is missing', 'crops are missing')}",
         )
     for cell, path in zip(job.cells, job.targets, strict=True):
         target = work / path

@@ -9,6 +9,7 @@ from pcm_leukemia.converters.cvat.document import extent
 from pcm_leukemia.converters.cvat.labels import LabelChoice
 from pcm_leukemia.converters.cvat.layout import PATIENTS, Layout
 from pcm_leukemia.dataset import Dataset
+from pcm_leukemia.errors import counted
 from pcm_leukemia.shapes import Ellipse, Mask, Point, RotatedBox
 
 __all__ = ["lost", "notes"]
@@ -50,16 +51,16 @@ def notes(
     yield "CVAT does not create labels on import: first paste labels.txt into the Raw tab of its label editor"
     without = sum(image.patient is None for image in ds.images)
     if patients and without < len(ds.images):
-        unknown = f" ({without:,} images have no patient)" if without else ""
+        unknown = f" ({counted(without, 'image has', 'images have')} no patient)" if without else ""
         yield (
             f"CVAT cannot store patients{unknown}: unzip {PATIENTS} and give it as the patient table when "
             "reading the annotations back; everybody who has the zip can see it"
         )
     for raw, count in spelling.ignored.items():
-        yield f'{count:,} ignored cells are written as "{raw}"; map this label to ignore when reading back'
+        yield f'{counted(count, "ignored cell is", "ignored cells are")} written as "{raw}"; map this label to ignore when reading back'
     changed = sum(place.id != image for image, place in layout.places.items())
     if changed:
-        yield f"{changed:,} images have another id when read back: it starts with their subset"
+        yield f"{counted(changed, 'image has', 'images have')} another id when read back: it starts with the subset"
     if ds.split is not None and not split:
         yield "the split is not written; the option subsets=split writes its parts as subsets"
     yield from _notes_on_cells(ds)
@@ -72,7 +73,7 @@ def _notes_on_cells(ds: Dataset) -> Iterator[str]:
         cell.id != number for image in ds.images for number, cell in enumerate(ds.cells_of(image))
     )
     if renumbered:
-        yield f"{renumbered:,} cells have another number when read back: CVAT numbers them by position"
+        yield f"{counted(renumbered, 'cell has', 'cells have')} another number when read back: CVAT numbers them by position"
     sizes = {image.id: image for image in ds.images}
     outside = differ = upright = 0
     for cell in ds.cells:
@@ -86,11 +87,11 @@ def _notes_on_cells(ds: Dataset) -> Iterator[str]:
             upright += isinstance(cell.shape, RotatedBox) and not cell.shape.rotation % 360
             outside += min(envelope[:2]) < 0 or envelope[2] > image.width or envelope[3] > image.height
     if differ:
-        yield f"{differ:,} boxes differ from the extent of their outline, which replaces them when read back"
+        yield f"{counted(differ, 'box differs', 'boxes differ')} from the extent of the outline, which replaces it when read back"
     if upright:
-        yield f"{upright:,} boxes rotated by 0 degrees are written as upright boxes"
+        yield f"{counted(upright, 'box rotated by 0 degrees is written as an upright box', 'boxes rotated by 0 degrees are written as upright boxes')}"
     if outside:
-        yield f"{outside:,} rotated boxes or outlines leave their image; read them back with the option clip"
+        yield f"{counted(outside, 'rotated box or outline leaves its image', 'rotated boxes or outlines leave their image')}; read them back with the option clip"
 
 
 def _notes_on_cvat(ds: Dataset, layout: Layout) -> Iterator[str]:
@@ -106,10 +107,10 @@ def _notes_on_cvat(ds: Dataset, layout: Layout) -> Iterator[str]:
             break
     points = sum(isinstance(cell.shape, Point) for cell in ds.cells)
     if points:
-        yield f"{points:,} points are not read back as cells; draw a box around each"
+        yield f"{counted(points, 'point is not read back as a cell', 'points are not read back as cells')}; draw a box around each"
     drawn = sum(isinstance(cell.shape, Ellipse | Mask) for cell in ds.cells)
     if drawn and layout.kind == "project":
         yield (
-            f"{drawn:,} masks and ellipses are lost when CVAT imports a data set into a project; upload the "
+            f"{counted(drawn, 'mask or ellipse is', 'masks and ellipses are')} lost when CVAT imports a data set into a project; upload the "
             "annotations into each task instead"
         )

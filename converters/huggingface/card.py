@@ -13,6 +13,7 @@ from pcm_leukemia.converters.huggingface.columns import Feature, yaml_features
 from pcm_leukemia.converters.huggingface.names import split_names
 from pcm_leukemia.converters.huggingface.shards import Shard, Shards
 from pcm_leukemia.dataset import Dataset
+from pcm_leukemia.errors import counted
 from pcm_leukemia.schema import IGNORE
 
 __all__ = ["PAPER", "SYNTHETIC", "WrittenConfig", "card", "synthetic"]
@@ -161,10 +162,10 @@ def _what_it_is(ds: Dataset) -> Iterator[str]:
     elif drawn:
         yield f"> **{drawn:,} of the {len(ds.patients):,} patients are synthetic**: a program drew their images, which show no real cells."
     cells = sum(cell.label != IGNORE for cell in ds.cells)
-    patients = f" of {len(ds.patients):,} patients" if ds.patients else ""
+    patients = f" of {counted(len(ds.patients), 'patient')}" if ds.patients else ""
     yield (
-        f"Blood-smear images{patients} with annotated cells: {len(ds.images):,} images, "
-        f"{cells:,} boxes, {len(ds.taxonomy.labels)} classes. Written by pcm-leukemia."
+        f"Blood-smear images{patients} with annotated cells: {counted(len(ds.images), 'image')}, "
+        f"{counted(cells, 'box', 'boxes')}, {counted(len(ds.taxonomy.labels), 'class', 'classes')}. Written by pcm-leukemia."
     )
 
 

@@ -29,7 +29,7 @@ from pcm_leukemia.converters.huggingface.croissant import croissant
 from pcm_leukemia.converters.huggingface.fill import CONFIGS, Config, ExportPlan, write_shards
 from pcm_leukemia.converters.huggingface.names import split_names
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.errors import MissingExtra
+from pcm_leukemia.errors import MissingExtra, counted
 from pcm_leukemia.files import Report, counts, new_folder
 from pcm_leukemia.images import files_of, notes_on_depth, warn_of_changed_files
 from pcm_leukemia.requirements import Incomplete, require
@@ -306,9 +306,9 @@ def _notes(plan: ExportPlan, written: list[WrittenConfig], cells: int) -> Iterat
             yield f"classification has no split {' or '.join(lacking)}: datasets cannot open a split without rows"
         left = cells - sum(found.values())
         if left:
-            yield f"classification leaves out {left:,} cells whose class it does not have"
+            yield f"classification leaves out {counted(left, 'cell')} whose class it does not have"
     if "detection" in plan.configs:
         yield from notes_on_depth(plan.ds.images)
     drawn = sum(cell.shape is not None and cell.label != IGNORE for cell in plan.ds.cells)
     if drawn and "detection" in plan.configs:
-        yield f"{drawn:,} outlines and rotated boxes are in the column pcm; objects has their upright bounding boxes"
+        yield f"{counted(drawn, 'outline or rotated box is in the column pcm; objects has its upright bounding box', 'outlines and rotated boxes are in the column pcm; objects has their upright bounding boxes')}"

@@ -17,7 +17,7 @@ from pcm_leukemia.converters.yolo.rows import Meaning, Rows, declared, meaning_o
 from pcm_leukemia.converters.yolo.table import at_images_root, from_table, marker, refuse_missing
 from pcm_leukemia.converters.yolo.unread import Tree, none_labelled, refuse_unread, shared, strays
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.errors import DataWarning, InvalidExport, some
+from pcm_leukemia.errors import DataWarning, InvalidExport, counted, some
 from pcm_leukemia.schema import Patient, Split, Taxonomy
 
 __all__ = ["read"]
@@ -163,10 +163,10 @@ def _warn(issues: Issues, meaning: Meaning, listed: Sequence[ListedImage]) -> No
         total, without = (Counter(each.part for each in each_of) for each_of in (listed, issues.unlabelled))
         whole = [part for part in without if without[part] == total[part]]
         among = f" (all of {' and '.join(whole)})" if whole else ""
-        text = f"{len(issues.unlabelled):,} images have no label file and are read without cells{among}:\n"
+        text = f"{counted(len(issues.unlabelled), 'image has no label file and is', 'images have no label file and are')} read without cells{among}:\n"
         texts.append(text + some((each.image.id for each in issues.unlabelled), 5))
     if issues.cut:
-        texts.append(f"{issues.cut:,} boxes were cut at their image's border")
+        texts.append(f"{counted(issues.cut, 'box was', 'boxes were')} cut at their image's border")
     texts += meaning.left_out(issues.columns)
     for text in texts:
         warnings.warn(text, DataWarning, stacklevel=3)

@@ -69,17 +69,17 @@ class Meaning:
             return []
         if self.rows == "outline":
             boxes = counts.get(BOX_COLUMNS, 0)
-            mixed = (
-                f"{boxes:,} rows are boxes and {longer:,} are outlines; ultralytics would ignore the outlines"
-            )
+            mixed = f"{counted(boxes, 'row is a box', 'rows are boxes')} and {counted(longer, 'is an outline', 'are outlines')}; ultralytics would ignore the outlines"
             odd = sum(count for columns, count in counts.items() if columns % 2 == 0)
-            left = f"{odd:,} rows have a column after their points, perhaps a confidence, that is not read"
+            left = f"{counted(odd, 'row has a column after its points', 'rows have a column after their points')}, perhaps a confidence, that is not read"
             return [mixed] * (boxes > 0 and not self.declared) + [left] * (odd > 0)
         if self.rows == "pose" and self.points is not None:
-            return [f"{self.points * longer:,} key points of {longer:,} boxes are not read, only the boxes"]
+            return [
+                f"{counted(self.points * longer, 'key point')} of {counted(longer, 'box', 'boxes')} are not read, only the boxes"
+            ]
         what = "corners" if self.rows == "obb" else "box"
         return [
-            f"{longer:,} rows have columns after their {what} ({max(counts) - kept} at most), which are not read"
+            f"{counted(longer, 'row has', 'rows have')} columns after the {what} ({max(counts) - kept} at most), which are not read"
         ]
 
 

@@ -99,7 +99,7 @@ def _written_without_file(mark: Mapping[str, Any]) -> int:
     """How many images had no file when the folder was written, according to its notes."""
     notes = mark.get("notes")
     texts = map(str, notes) if isinstance(notes, list) else ()
-    found = (re.match(r"([\d,]+) images have no file;", text) for text in texts)
+    found = (re.match(r"([\d,]+) images? ha(?:s|ve) no file;", text) for text in texts)
     return sum(int(note[1].replace(",", "")) for note in found if note)
 
 

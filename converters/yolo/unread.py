@@ -87,7 +87,7 @@ def refuse_unread(
     _report_other_kinds(tree, places, texts, issues)
     if other:
         lines = some((f"{folder}: {count:,}" for folder, count in sorted(other.items())), 5)
-        text = f"{other.total():,} image files are not named by {file.name}, and are ignored:\n{lines}"
+        text = f"{counted(other.total(), 'image file', 'image files')} not named by {file.name} and ignored:\n{lines}"
         issues.notes.append(text)
     if tree.others:
         text = f"{len(tree.others):,} other YOLO folders are below {tree.root}, and are not read:\n{some(tree.others, 5)}"
@@ -107,10 +107,14 @@ def _report_other_kinds(tree: Tree, places: Places, texts: set[str], issues: Iss
     for image in map(Path, tree.of(UNREAD_SUFFIXES)):
         kinds.setdefault(image.suffix.lower(), []).append(image)
     for kind, images in sorted(kinds.items()):
-        what = f"{len(images):,} {kind} files are not read"
+        what = f"{counted(len(images), f'{kind} file is', f'{kind} files are')} not read"
         if any(places.labels(image).as_posix() in texts for image in images):
             fix = "save them as PNG, JPEG or TIFF under the same names"
-            issues.problems.append(Problem(str(images[0].parent), f"{what}, but have labels", fix))
+            issues.problems.append(
+                Problem(
+                    str(images[0].parent), f"{what}, but {'has' if len(images) == 1 else 'have'} labels", fix
+                )
+            )
         else:
             issues.notes.append(f"{tree.root}: {what}")
 
@@ -150,9 +154,7 @@ def _is_no_label_file(text: PurePosixPath) -> bool:
 def none_labelled(tree: Tree, listed: Sequence[ListedImage], file: Path) -> Problem:
     """The problem of a folder without a label file for any image, with the likely cause."""
     first = listed[0]
-    what = (
-        f"none of {len(listed):,} images has a label file; that of {first.image.id} would be {first.labels}"
-    )
+    what = f"none of {counted(len(listed), 'image')} has a label file; that of {first.image.id} would be {first.labels}"
     moved = [name for name in tree.files if PurePosixPath(name).name == first.labels.name]
     others = Counter(PurePosixPath(name).suffix.lower() for name in tree.files)
     archives = [name for name in tree.files if name.lower().endswith(".zip")]

@@ -30,6 +30,7 @@ import yaml
 from pcm_leukemia.converters.yolo.names import file_names, labels_file, part_folders
 from pcm_leukemia.converters.yolo.table import TABLE
 from pcm_leukemia.dataset import Dataset
+from pcm_leukemia.errors import counted
 from pcm_leukemia.files import Report, new_folder
 from pcm_leukemia.requirements import Incomplete, require
 from pcm_leukemia.schema import IGNORE, PARTS, Image, ImageId
@@ -253,7 +254,7 @@ def _place_images(
     targets = {image: folder / file for image, file in files.items()}
     notes = place_all(ds, targets, how, strip=strip, progress=progress)
     if len(with_file) < len(ds.images):
-        yield f"{len(ds.images) - len(with_file):,} images have no file; ultralytics ignores their labels"
+        yield f"{counted(len(ds.images) - len(with_file), 'image has', 'images have')} no file; ultralytics ignores their labels"
     yield from notes
 
 
@@ -270,12 +271,12 @@ def _notes(ds: Dataset, folders: dict[str, str], files: dict[ImageId, str], dupl
         yield f"data.yaml leaves out parts that ultralytics does not know: {', '.join(beside)}"
     renamed = sum(files[i.id] != f"{folders[ds.part_of(i)]}/{i.id}" for i in ds.images)
     if renamed:
-        yield f"{renamed:,} images were renamed for ultralytics; images.csv has their original names"
+        yield f"{counted(renamed, 'image was', 'images were')} renamed for ultralytics; images.csv has their original names"
     small = sum(min(image.width, image.height) < _SMALLEST for image in ds.images)
     if small:
-        yield f"{small:,} images are less than {_SMALLEST} px wide or high; ultralytics skips them"
+        yield f"{counted(small, 'image is', 'images are')} less than {_SMALLEST} px wide or high; ultralytics skips them"
     if duplicates:
-        yield f"{duplicates:,} cells repeat the class and box of another cell; ultralytics keeps one of them"
+        yield f"{counted(duplicates, 'cell repeats', 'cells repeat')} the class and box of another cell; ultralytics keeps one of them"
     drawn = sum(cell.shape is not None and cell.label != IGNORE for cell in ds.cells)
     if drawn:
-        yield f"{drawn:,} outlines and rotated boxes are written as their upright bounding boxes"
+        yield f"{counted(drawn, 'outline or rotated box is written as its upright bounding box', 'outlines and rotated boxes are written as their upright bounding boxes')}"

@@ -18,7 +18,7 @@ from pcm_leukemia.checks.pictures import write_pictures
 from pcm_leukemia.checks.reading import read_files
 from pcm_leukemia.checks.tiles import PICTURED, Outline, Tile, tiles_of
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.errors import either, option, some
+from pcm_leukemia.errors import counted, either, option, some
 from pcm_leukemia.files import count_unlisted, unlisted
 from pcm_leukemia.paper import Comparison, compare
 from pcm_leukemia.schema import ImageId, Split
@@ -99,7 +99,7 @@ class Checked:
             lines += some([f"{each.severity}: {each}" for each in found]).splitlines()
         lines += [str(self.comparison)] if self.comparison else []
         lines += [f"note: {note}" for note in self.notes]
-        lines.append(f"{len(self.problems):,} problems, {len(self.warnings):,} warnings")
+        lines.append(f"{counted(len(self.problems), 'problem')}, {counted(len(self.warnings), 'warning')}")
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
@@ -338,7 +338,12 @@ def _notes(
     if not readings:
         yield "there are no image files: only the annotations were checked"
     elif len(readings) < len(ds.images):
-        yield f"{len(ds.images) - len(readings):,} images have no file and were not checked"
+        yield (
+            counted(
+                len(ds.images) - len(readings), "image has no file and was", "images have no file and were"
+            )
+            + " not checked"
+        )
     lost = sum(each.problem is not None for each in readings)
     if lost:
         yield (
@@ -354,6 +359,6 @@ def _notes(
     featureless_images, featureless_cells = count_featureless(readings)
     if featureless_images or featureless_cells:
         yield (
-            f"{featureless_images:,} images and {featureless_cells:,} cells show too little detail to distinguish a copy from any other; "
+            f"{counted(featureless_images, 'image')} and {counted(featureless_cells, 'cell')} show too little detail to distinguish a copy from any other; "
             "copies of these images are found only if their pixels are identical"
         )

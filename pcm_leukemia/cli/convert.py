@@ -61,6 +61,7 @@ def convert(
     """Write the data set in another format."""
     if threshold is not None and predictions is None:
         raise WrongUsage("--threshold is for --predictions; leave it out")
+    options = chosen(to.value, typed)
     converters.check_out(to.value, out)  # before the work
     require_outside(out, data, images_root)
     ds = load(data, taxonomy, label_map, clip=clip, split_name=split_name, images_root=images_root, rows=rows)
@@ -76,7 +77,6 @@ def convert(
         for each in part:
             ds.part(each)  # raises for an unknown one
         ds = ds.select(images=lambda image: ds.part_of(image) in part)
-    options = chosen(to.value, typed)
     if task:
         options["task"] = task.value
     writer = converters.get(to.value).write

@@ -222,4 +222,6 @@ def _say_unlisted(ds: Dataset) -> None:
 
 def _say_ignored(ds: Dataset) -> None:
     if ds.ignored:
-        print(f"  {ds.ignored:,} cells are to be ignored: they are kept, and written for CVAT alone")
+        print(
+            f"  {counted(ds.ignored, 'cell is', 'cells are')} to be ignored: they are kept, and written for CVAT alone"
+        )

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pcm_leukemia import baselines
+from pcm_leukemia.errors import counted
 
 __all__ = ["says_what_was_trained"]
 
@@ -17,7 +18,9 @@ def says_what_was_trained(out: Path, pattern: str, *, quiet: bool = False) -> It
     before = _trained(out, pattern)
     yield
     if before and not quiet:
-        print(f"{before} of {_trained(out, pattern)} runs were already trained; nothing to do for them")
+        print(
+            f"{before} of {counted(_trained(out, pattern), 'run')} were already trained; nothing to do for them"
+        )
 
 
 def _trained(out: Path, pattern: str) -> int:

@@ -12,7 +12,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from pcm_leukemia.errors import WrongTarget
+from pcm_leukemia.errors import WrongTarget, counted
 from pcm_leukemia.files.leftovers import is_leftover
 
 __all__ = [
@@ -67,7 +67,7 @@ def check_target(out: str | Path, form: str) -> Path:
         raise WrongTarget(f"{out}: holds data in the form {there}, not {form}; name another folder")
     if "files" in mark and count_files(path) > mark["files"]:
         raise WrongTarget(
-            f"{out}: holds {count_files(path) - mark['files']} more files than pcm-leukemia wrote; "
+            f"{out}: holds {counted(count_files(path) - mark['files'], 'more file')} than pcm-leukemia wrote; "
             "name a new folder, or move yours away"
         )
     return path

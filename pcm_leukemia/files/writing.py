@@ -21,7 +21,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pcm_leukemia.errors import DataWarning, ExportError, PcmError, Problem, WrongTarget, counted
+from pcm_leukemia.errors import (
+    DataWarning,
+    ExportError,
+    PcmError,
+    Problem,
+    WrongTarget,
+    counted,
+    counted_kind,
+)
 from pcm_leukemia.files.leftovers import RUNNING, clear_leftovers, partial_of, runs
 from pcm_leukemia.files.targets import MARKER, check_place, check_target, count_files
 
@@ -58,7 +66,7 @@ class Report:
         for part, images in self.images.items():
             cells = sum(self.cells.get(part, {}).values())
             lines.append(f"  {part}: {counted(images, 'image')}, {counted(cells, 'cell')}")
-        lines += [f"  left out: {count:,} {kind}" for kind, count in self.skipped.items() if count]
+        lines += [f"  left out: {counted_kind(count, kind)}" for kind, count in self.skipped.items() if count]
         lines += [f"  note: {note}" for note in self.notes]
         lines += [f"  problem: {problem}" for problem in self.problems]
         return "\n".join(lines)

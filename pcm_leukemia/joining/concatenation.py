@@ -13,7 +13,7 @@ from typing import Literal, TypeAlias
 from msgspec import structs
 
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.errors import CorruptFile, DataNotFound, DataWarning, some
+from pcm_leukemia.errors import CorruptFile, DataNotFound, DataWarning, counted, some
 from pcm_leukemia.files import Files, common_root, way_below
 from pcm_leukemia.grouping import groups
 from pcm_leukemia.schema import Image, ImageId, Patient, PatientId, Split
@@ -233,7 +233,7 @@ def _kept_together(ds: Dataset, same: Sequence[Sequence[ImageId]]) -> Dataset:
     """Put images of one content into one group, together with all images of their former groups."""
     lines = [" = ".join(images) for images in same]
     warnings.warn(
-        f"{ds.name}: {len(same):,} images are in more than one data set; they are kept together in every split:\n"
+        f"{ds.name}: {counted(len(same), 'image is', 'images are')} in more than one data set; they are kept together in every split:\n"
         + some(lines, 5),
         DataWarning,
         stacklevel=3,

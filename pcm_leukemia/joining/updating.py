@@ -12,7 +12,7 @@ from typing import Literal
 from msgspec import structs
 
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.errors import DataWarning, InvalidDataset, Problem, UnknownLabel, option
+from pcm_leukemia.errors import DataWarning, InvalidDataset, Problem, UnknownLabel, counted, option
 from pcm_leukemia.files import common_root, path_ends, way_below
 from pcm_leukemia.schema import IGNORE, Cell, Image, ImageId, Patient, Split, Taxonomy
 from pcm_leukemia.taxonomy import not_a_class
@@ -143,7 +143,7 @@ def _matches(ds: Dataset, corrected: Dataset) -> tuple[dict[ImageId, ImageId], l
     taken = set(pairs.values())
     if not taken:
         first = f', not even the first, "{corrected.images[0].id}"' if corrected.images else ""
-        what = f"none of its {len(corrected.images):,} images is in {ds.name}{first}"
+        what = f"none of its {counted(len(corrected.images), 'image')} is in {ds.name}{first}"
         return pairs, [Problem(corrected.name, what, "check that it has images of this data set")]
     ends: dict[str, ImageId] = {}
     for image in ds.images:
@@ -264,7 +264,7 @@ def _warn_of_details(ds: Dataset, corrected: Dataset, replaced: Collection[Image
     ]
     if lost:
         warnings.warn(
-            f"{ds.name}: of the {len(before):,} cells that are replaced, {' and '.join(lost)}, and none of the corrected "
+            f"{ds.name}: of the {counted(len(before), 'cell that is', 'cells that are')} replaced, {' and '.join(lost)}, and none of the corrected "
             "cells has any; update from a format that can hold them",
             DataWarning,
             stacklevel=3,
@@ -274,7 +274,7 @@ def _warn_of_details(ds: Dataset, corrected: Dataset, replaced: Collection[Image
 def _split(ds: Dataset, added: Sequence[Image]) -> Split | None:
     if ds.split is not None and added:
         warnings.warn(
-            f"{ds.name}: {len(added):,} images were added that are in no part, so the split is left out; place them "
+            f"{ds.name}: {counted(len(added), 'image was added that is', 'images were added that are')} in no part, so the split is left out; place them "
             "with splits.extend",
             DataWarning,
             stacklevel=3,

@@ -6,6 +6,7 @@ from collections import Counter
 
 from pcm_leukemia import colours
 from pcm_leukemia.checks import Checked, Finding
+from pcm_leukemia.errors import counted
 from pcm_leukemia.files import Report
 from pcm_leukemia.notebook.elements import Element, element, html
 from pcm_leukemia.notebook.pieces import (
@@ -63,7 +64,7 @@ def of_checked(checked: Checked) -> str:
             "Checked",
             checked.name,
             facts(
-                f"{len(checked.problems):,} problems, {len(checked.warnings):,} warnings",
+                f"{counted(len(checked.problems), 'problem')}, {counted(len(checked.warnings), 'warning')}",
                 f"looked at {', '.join(looked)}",
             ),
             verdict,

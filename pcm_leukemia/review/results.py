@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from pcm_leukemia.errors import some
+from pcm_leukemia.errors import counted, some
 from pcm_leukemia.schema import Cell
 
 __all__ = ["Agreement", "Change", "Confusion", "Diff"]
@@ -93,7 +93,7 @@ class Diff:
     def __str__(self) -> str:
         kinds = self.counts
         summary = (
-            f"{self.images:,} images compared: {kinds['unchanged']:,} cells unchanged, {kinds['moved']:,} moved, "
+            f"{counted(self.images, 'image')} compared: {counted(kinds['unchanged'], 'cell')} unchanged, {kinds['moved']:,} moved, "
             f"{kinds['relabelled']:,} relabelled, {kinds['both']:,} moved and relabelled, "
             f"{kinds['removed']:,} removed, {kinds['added']:,} added"
         )
@@ -169,10 +169,10 @@ class Agreement:
 
     def __str__(self) -> str:
         share = f" ({self.same_label / self.matched:.1%})" if self.matched else ""
-        drawn = f"both drew {self.matched:,} cells, {len(self.only_one):,} only the one"
+        drawn = f"both drew {counted(self.matched, 'cell')}, {len(self.only_one):,} only the one"
         same = f"{self.same_label:,} of {self.matched:,} the same{share}"
         lines = [
-            f"{self.images:,} images compared: {drawn}, {len(self.only_other):,} only the other",
+            f"{counted(self.images, 'image')} compared: {drawn}, {len(self.only_other):,} only the other",
             f"detection: F1 {_figure(self.f1)}, mean IoU {_figure(self.mean_iou)}",
             f"labels: {same}, Cohen's kappa {_figure(self.kappa)}",
         ]
@@ -221,7 +221,7 @@ def _images_only(images: tuple[str, ...], which: str) -> list[str]:
     if not images:
         return []
     more = f" and {len(images) - 3:,} more" if len(images) > 3 else ""
-    return [f"{len(images):,} images {which}, not compared: {', '.join(images[:3])}{more}"]
+    return [f"{counted(len(images), 'image')} {which}, not compared: {', '.join(images[:3])}{more}"]
 
 
 def _counts_table(first: str, table: Counts) -> list[str]:

@@ -19,6 +19,7 @@ import PIL.ExifTags
 import PIL.Image
 
 from pcm_leukemia.colours import of_label
+from pcm_leukemia.errors import counted
 from pcm_leukemia.files import check_zip, new_zip, zip_name
 from pcm_leukemia.progress import track
 from pcm_leukemia.sample import sites, smear
@@ -124,7 +125,9 @@ def write(
     if patients < 1:
         raise ValueError(f"sample: {patients} patients; give 1 or more")
     if images < patients:
-        raise ValueError(f"sample: {images} images for {patients} patients; give each patient 1 or more")
+        raise ValueError(
+            f"sample: {counted(images, 'image')} for {counted(patients, 'patient')}; give each patient 1 or more"
+        )
     if seed < 0:
         raise ValueError(f"sample: the seed is {seed}; give 0 or more")
     hospital = sites.find(site)

@@ -17,7 +17,16 @@ from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 
-from pcm_leukemia.errors import CorruptFile, DataNotFound, DataWarning, InvalidExport, PcmError, Problem, some
+from pcm_leukemia.errors import (
+    CorruptFile,
+    DataNotFound,
+    DataWarning,
+    InvalidExport,
+    PcmError,
+    Problem,
+    counted,
+    some,
+)
 from pcm_leukemia.files import IMAGE_SUFFIXES, is_hidden, read_text
 from pcm_leukemia.sources._source import Source
 
@@ -217,7 +226,9 @@ def sizes(root: Path, files: Sequence[str], workers: int | None = None) -> dict[
     if len(bad) > len(files) / 2:
         raise _unreadable(root, len(files), bad)
     if bad:
-        warn(f"{root}: {len(bad):,} unreadable files are left out:\n{some(bad)}")
+        warn(
+            f"{root}: {counted(len(bad), 'unreadable file is', 'unreadable files are')} left out:\n{some(bad)}"
+        )
     return {file: each for file, each in zip(files, looked, strict=True) if not isinstance(each, str)}
 
 

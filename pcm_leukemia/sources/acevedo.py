@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.errors import DataNotFound, InvalidExport, Problem, some
+from pcm_leukemia.errors import DataNotFound, InvalidExport, Problem, counted, some
 from pcm_leukemia.schema import Attributes
 from pcm_leukemia.sources._files import find_root, listing, not_found, table_rows, warn
 from pcm_leukemia.sources._labels import read_map
@@ -134,7 +134,9 @@ def read(
     )
     rows = [Crop(file, _raw(file), attributes=attributes.pop(file, ())) for file in listing(top)]
     if attributes:
-        warn(f"{top}: lacks {len(attributes):,} images that WBCAtt describes:\n{some(sorted(attributes), 5)}")
+        warn(
+            f"{top}: lacks {counted(len(attributes), 'image')} that WBCAtt describes:\n{some(sorted(attributes), 5)}"
+        )
     return crops(SOURCE, top, rows, labels, workers=workers)
 
 

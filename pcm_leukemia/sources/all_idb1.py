@@ -22,7 +22,7 @@ from msgspec import structs
 
 from pcm_leukemia import cvat
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.errors import DataNotFound, InvalidExport, Problem
+from pcm_leukemia.errors import DataNotFound, InvalidExport, Problem, counted
 from pcm_leukemia.files import read_text
 from pcm_leukemia.schema import AnnotationState, Cell, Image, ImageId
 from pcm_leukemia.shapes import Point
@@ -144,7 +144,7 @@ def _images(folder: Path, workers: int | None) -> list[Image]:
     strange = [file for file in files if not _NAME.fullmatch(Path(file).stem)]
     if strange:
         warn(
-            f"{folder / 'im'}: {len(strange):,} files are left out, since their names are not like Im001_1 "
+            f"{folder / 'im'}: {counted(len(strange), 'file is', 'files are')} left out, since their names are not like Im001_1 "
             f"(first: {Path(strange[0]).name})"
         )
     known = sizes(folder, [file for file in files if file not in strange], workers)

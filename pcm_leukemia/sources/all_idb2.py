@@ -13,6 +13,7 @@ import re
 from pathlib import Path
 
 from pcm_leukemia.dataset import Dataset
+from pcm_leukemia.errors import counted
 from pcm_leukemia.sources._files import find_root, listing, warn
 from pcm_leukemia.sources._labels import read_map
 from pcm_leukemia.sources._parts import Crop, crops
@@ -89,7 +90,7 @@ def read(root: str | Path, *, variant: str | None = None, workers: int | None = 
             strange.append(file)
     if strange:
         warn(
-            f"{folder}: {len(strange):,} files are left out, since their names are not like Im001_1 "
+            f"{folder}: {counted(len(strange), 'file is', 'files are')} left out, since their names are not like Im001_1 "
             f"(first: {strange[0]})"
         )
     return crops(SOURCE, folder, rows, labels, workers=workers)

@@ -23,7 +23,7 @@ from typing import Literal, TypeAlias, get_args
 from msgspec import structs
 
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.errors import InvalidExport, Problem
+from pcm_leukemia.errors import InvalidExport, Problem, counted
 from pcm_leukemia.schema import IGNORE
 from pcm_leukemia.sources._files import find_root, listing, not_found, table_rows, warn
 from pcm_leukemia.sources._labels import read_map
@@ -206,6 +206,6 @@ def _warn_of_prefixes(top: Path, rows: list[Crop]) -> None:
     ]
     if differ:
         warn(
-            f"{top}: {len(differ):,} files have the prefix of another class than their folder; the folder is used: "
+            f"{top}: {counted(len(differ), 'file has', 'files have')} the prefix of another class than the folder; the folder is used: "
             f"{', '.join(differ[:3])}"
         )

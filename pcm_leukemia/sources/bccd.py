@@ -18,7 +18,7 @@ from collections import Counter
 from pathlib import Path
 
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.errors import InvalidExport, Problem, some
+from pcm_leukemia.errors import InvalidExport, Problem, counted, some
 from pcm_leukemia.files import read_text
 from pcm_leukemia.schema import Cell, Image, ImageId, Taxonomy
 from pcm_leukemia.shapes import Box
@@ -127,7 +127,9 @@ def read(root: str | Path, *, variant: str | None = None, workers: int | None = 
     if problems:
         raise InvalidExport(problems)
     if flat:
-        warn(f"{top}: {len(flat):,} boxes have no area and are left out:\n{some(flat)}")
+        warn(
+            f"{top}: {counted(len(flat), 'box has no area and is', 'boxes have no area and are')} left out:\n{some(flat)}"
+        )
     ds = Dataset(SOURCE.name, labels.taxonomy, tuple(images), tuple(cells), root=folder)
     return with_parts(ds, parts) if parts else ds
 
@@ -191,6 +193,6 @@ def _parts(folder: Path, images: dict[str, ImageId], problems: list[Problem]) ->
                 problems.append(Problem(file.name, what, "keep it in one list"))
     lost = sorted(images.keys() - {Path(image).stem for image in found}) if found else []
     if lost:
-        what = f"{len(lost):,} images are not in any list (first: {lost[0]})"
+        what = f"{counted(len(lost), 'image is', 'images are')} not in any list (first: {lost[0]})"
         problems.append(Problem(str(folder), what, "add them to train.txt, val.txt or test.txt"))
     return found

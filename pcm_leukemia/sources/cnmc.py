@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.errors import CorruptFile, InvalidExport, Problem
+from pcm_leukemia.errors import CorruptFile, InvalidExport, Problem, counted
 from pcm_leukemia.files import read_text
 from pcm_leukemia.schema import Image, ImageId, PatientId
 from pcm_leukemia.sources._files import find_root, listing, not_found, sizes
@@ -191,7 +191,7 @@ def _prelim(folder: Path, files: list[str], problems: list[Problem]) -> list[_Na
     tables = [file for file in listing(folder, (".csv",)) if "prelim" in file.lower()]
     if not tables:
         if there:
-            what = f"has {len(there):,} images of the preliminary test and no {PRELIM_CSV}"
+            what = f"has {counted(len(there), 'image')} of the preliminary test and no {PRELIM_CSV}"
             problems.append(Problem(str(folder), what, "get it from the home page and put it there"))
         return []
     rows = []

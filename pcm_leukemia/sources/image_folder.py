@@ -17,7 +17,7 @@ from typing import Literal
 
 from pcm_leukemia import patients as people
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.errors import InvalidExport, Problem, UnknownLabel, either, some
+from pcm_leukemia.errors import InvalidExport, Problem, UnknownLabel, counted, either, some
 from pcm_leukemia.files import IMAGE_SUFFIXES, UNREAD_SUFFIXES
 from pcm_leukemia.schema import IGNORE, Taxonomy, part_named
 from pcm_leukemia.sources._files import find_root, listing, not_found, warn
@@ -120,7 +120,9 @@ def read(
     if not rows:
         raise not_found(SOURCE, root, "has no folder with images in it")
     if outside:
-        warn(f"{root}: {len(outside):,} images are in no class folder and left out, the first {outside[0]}")
+        warn(
+            f"{root}: {counted(len(outside), 'image is', 'images are')} in no class folder and left out, the first {outside[0]}"
+        )
     if taxonomy == "declared":
         given = labels or {}
         names = [given.get(raw, raw) for raw in sorted({row.raw for row in rows})]
@@ -168,7 +170,7 @@ def _refuse_lost(folder: Path, rows: Iterable[Crop], ds: Dataset) -> None:
     if lost:
         fix = "repair these files, or move the folder elsewhere"
         raise InvalidExport(
-            Problem(f'{folder} folder "{raw}"', f"none of its {count:,} images can be read", fix)
+            Problem(f'{folder} folder "{raw}"', f"none of its {counted(count, 'image')} can be read", fix)
             for raw, count in sorted(lost.items())
         )
 
@@ -189,7 +191,9 @@ def _map(rows: list[Crop], given: Mapping[str, str], taxonomy: Taxonomy, where: 
         else:
             way = either(f'labels={{"{raw}": CLASS}}', f'--map "{raw}=CLASS"')
             fix = f"give {way}, with one of {', '.join(taxonomy.labels)} or ignore"
-            problems.append(Problem(f'{where} folder "{raw}"', f"is not a class ({count:,} images)", fix))
+            problems.append(
+                Problem(f'{where} folder "{raw}"', f"is not a class ({counted(count, 'image')})", fix)
+            )
     if problems:
         raise UnknownLabel(problems)
     return LabelMap(SOURCE.name, 1, "default", taxonomy, rules)

@@ -26,7 +26,7 @@ from typing import Any
 import msgspec
 
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.errors import CorruptFile, InvalidExport, Problem, some
+from pcm_leukemia.errors import CorruptFile, InvalidExport, Problem, counted, some
 from pcm_leukemia.files import BAD_CONTENT, read_text
 from pcm_leukemia.schema import Attributes, Cell, Image, ImageId, PatientId, letters
 from pcm_leukemia.shapes import Box
@@ -178,10 +178,14 @@ def read(
     if not found.images:
         raise not_found(SOURCE, root, "holds no image in train or test")
     if found.left:
-        warn(f"{len(found.left):,} boxes have no area in their image and are left out:\n{some(found.left)}")
+        warn(
+            f"{counted(len(found.left), 'box has no area in its image and is', 'boxes have no area in their image and are')} left out:\n{some(found.left)}"
+        )
     strange = [image.id for image in found.images if image.patient is None]
     if strange:
-        warn(f'{len(strange):,} images have names without a patient, the first "{strange[0]}"')
+        warn(
+            f'{counted(len(strange), "image has a name", "images have names")} without a patient, the first "{strange[0]}"'
+        )
     ds = Dataset(
         SOURCE.name,
         labels.taxonomy,
@@ -212,7 +216,7 @@ def _read_subset(folder: Path, name: str, path: Path, found: _Contents, workers:
     outside = [file for file in files if not set(_PARTS) & set(file.lower().split("/")[:-1])]
     if outside:
         warn(
-            f"{name}: {len(outside):,} images are in neither train nor test and left out:\n{some(outside, 3)}"
+            f"{name}: {counted(len(outside), 'image is', 'images are')} in neither train nor test and left out:\n{some(outside, 3)}"
         )
     tables = {file.rpartition("/")[2].lower(): prefix + file for file in listing(folder / path, (".json",))}
     for part in _PARTS:

@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.errors import InvalidExport, Problem
+from pcm_leukemia.errors import InvalidExport, Problem, counted
 from pcm_leukemia.schema import Image, ImageId, PatientId, Tag
 from pcm_leukemia.sources._files import find_root, listing, not_found, sizes, table_rows, warn
 from pcm_leukemia.sources._parts import patients
@@ -158,7 +158,7 @@ def _compare(table: Path | None, group_of: Mapping[str, str], counts: Mapping[st
         raise InvalidExport(problems)
     if differ:
         warn(
-            f"{table}: {len(differ):,} patients have another number of images than it says: {', '.join(differ[:5])}"
+            f"{table}: {counted(len(differ), 'patient has', 'patients have')} another number of images than it says: {', '.join(differ[:5])}"
         )
 
 

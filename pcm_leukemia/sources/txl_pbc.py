@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 import yaml
 
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.errors import CorruptFile, InvalidExport, Problem, some
+from pcm_leukemia.errors import CorruptFile, InvalidExport, Problem, counted, some
 from pcm_leukemia.files import BAD_CONTENT, read_text
 from pcm_leukemia.schema import PARTS, AnnotationState, Cell, Image, ImageId, Split
 from pcm_leukemia.shapes import Box
@@ -124,12 +124,16 @@ def _fits(folder: Path) -> bool:
 
 
 def _warn(top: Path, unlabelled: Sequence[str], flat: Sequence[str]) -> None:
-    for count, what, which in (
-        (len(unlabelled), "images have no label file; their cells are not annotated", unlabelled),
-        (len(flat), "boxes have no area and are left out", flat),
+    for what, which in (
+        (
+            counted(len(unlabelled), "image has", "images have")
+            + " no label file; the cells are not annotated",
+            unlabelled,
+        ),
+        (counted(len(flat), "box has no area and is", "boxes have no area and are") + " left out", flat),
     ):
-        if count:
-            warn(f"{top}: {count:,} {what}:\n{some(which, 5)}")
+        if which:
+            warn(f"{top}: {what}:\n{some(which, 5)}")
 
 
 def _names(file: Path) -> list[str]:

@@ -29,7 +29,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeAlias
 
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.errors import DataWarning, LeakySplit, MissingPatients, Problem, either
+from pcm_leukemia.errors import DataWarning, LeakySplit, MissingPatients, Problem, counted, either
 from pcm_leukemia.schema import Image, ImageId, PatientId, Split
 
 __all__ = [
@@ -195,7 +195,7 @@ def _moved(split: Split, ds: Dataset) -> list[Leak]:
     now, before = moved[0]
     problem = Problem(
         f'split "{split.name}"',
-        f"{len(moved):,} images have the file of an image that was placed in another part: "
+        f"{counted(len(moved), 'image has', 'images have')} the file of an image that was placed in another part: "
         f'"{now}" was "{before}" when the split was made',
         either("move the names with splits.extend", "move the names: pcm-leukemia split DATA --extend"),
     )

@@ -182,7 +182,7 @@ def folds(
     fold2 ['P4.png', 'P5.png']
     """
     if k < 2:
-        raise ValueError(f"{k} folds: must be 2 or more; 5 is usual")
+        raise ValueError(f"{counted(k, 'fold')}: must be 2 or more; 5 is usual")
     if not 0 <= val < 1:
         raise ValueError(f"val {val}: must be a share from 0 up to, not including, 1; 0.2 is 20 %")
     names = [f"fold{fold}" for fold in range(k)] if names is None else names
@@ -268,7 +268,7 @@ def place_all(
 def _need_as_many(ds: Dataset, patients: list[PatientId], parts: list[str]) -> None:
     if len(patients) < len(parts):
         raise MissingPatients(
-            f"{ds.name}: has {len(patients)} patient{'s' * (len(patients) != 1)}, and {len(parts)} parts "
+            f"{ds.name}: has {counted(len(patients), 'patient')}, and {len(parts)} parts "
             f"({', '.join(parts)}) need at least one each; ask for fewer parts, or add patients"
         )
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from msgspec.structs import astuple
 
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.errors import CorruptFile, DataNotFound, DataWarning, Problem, either
+from pcm_leukemia.errors import CorruptFile, DataNotFound, DataWarning, Problem, counted, either
 from pcm_leukemia.files import Files, path_ends
 from pcm_leukemia.schema import Image
 from pcm_leukemia.splits import leakage
@@ -140,7 +140,7 @@ class _Comparison:
                 )
         if self._held_out:
             yield (
-                f"{where}: {self._held_out:,} images to be scored have the file of an image that the model has learned "
+                f"{where}: {counted(self._held_out, 'image to be scored has', 'images to be scored have')} the file of an image that the model has learned "
                 "from, and the split that it was trained with holds them out; look at them: "
                 + either("checks.check", "pcm-leukemia check")
             )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pcm_leukemia import splits
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.errors import DataWarning, UnknownPart, WrongTarget, either, option
+from pcm_leukemia.errors import DataWarning, UnknownPart, WrongTarget, counted, either, option
 from pcm_leukemia.files import new_file
 from pcm_leukemia.schema import Split
 
@@ -62,7 +62,7 @@ def with_chosen_split(ds: Dataset, path: Path, name: str | None) -> Dataset:
         new = sum(image.id not in split.part_of for image in ds.images)
         if new:
             warnings.warn(
-                f'{path}: split "{name}" does not place {new:,} images and is left out; '
+                f'{path}: split "{name}" does not place {counted(new, "image")} and is left out; '
                 "place them with: "
                 + either("splits.extend", f"pcm-leukemia split {path} --name {name} --extend"),
                 DataWarning,

@@ -18,7 +18,7 @@ import PIL.Image
 
 from pcm_leukemia.converters.crops import files_of, read_table
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.errors import DataWarning, MissingExtra, UnknownPart
+from pcm_leukemia.errors import DataWarning, MissingExtra, UnknownPart, counted
 from pcm_leukemia.images import BORDERS, Border
 from pcm_leukemia.requirements import Incomplete, require
 from pcm_leukemia.schema import IGNORE, Cell, ImageId
@@ -103,7 +103,7 @@ class Detection(torch.utils.data.Dataset[tuple[Any, Target]]):
     ...     detection = Detection(ds, first_label=1)
     ...     image, target = detection[0]
     >>> detection
-    Detection(demo: 1 images, 1 cells, 9 classes from 1)
+    Detection(demo: 1 image, 1 cell, 9 classes from 1)
     >>> tuple(image.shape), target["boxes"].tolist(), target["labels"].tolist()
     ((3, 100, 200), [[10.0, 20.0, 50.0, 60.0]], [1])
     """
@@ -132,7 +132,7 @@ class Detection(torch.utils.data.Dataset[tuple[Any, Target]]):
         self.ignored = len(ds.cells) - len(cells)
         if self.ignored:
             warnings.warn(
-                f"{ds.name}: {self.ignored:,} cells to be ignored are left out, and a detector takes them for "
+                f"{ds.name}: {counted(self.ignored, 'cell to be ignored is', 'cells to be ignored are')} left out, and a detector takes them for "
                 "background; leave their images out (Dataset.select), or give them a class (Dataset.relabel)",
                 DataWarning,
                 stacklevel=2,
@@ -149,8 +149,8 @@ class Detection(torch.utils.data.Dataset[tuple[Any, Target]]):
     def __repr__(self) -> str:
         ignored = f", {self.ignored:,} ignored" if self.ignored else ""
         return (
-            f"Detection({self._name}: {len(self):,} images, {len(self._labels):,} cells, "
-            f"{len(self.classes)} classes from {self._first}{ignored})"
+            f"Detection({self._name}: {counted(len(self), 'image')}, {counted(len(self._labels), 'cell')}, "
+            f"{counted(len(self.classes), 'class', 'classes')} from {self._first}{ignored})"
         )
 
     def __getitem__(self, index: int) -> tuple[Any, Target]:
@@ -256,7 +256,7 @@ class Crops(torch.utils.data.Dataset[tuple[Any, int]]):
     ...     crops = Crops(ds, padding=20)
     ...     image, label = crops[0]
     >>> crops
-    Crops(demo: 1 cells, 9 classes, cut with 20 px, clip)
+    Crops(demo: 1 cell, 9 classes, cut with 20 px, clip)
     >>> image.size, label, crops.classes[label]
     ((70, 80), 5, 'Monocyte')
     """
@@ -397,9 +397,7 @@ class Crops(torch.utils.data.Dataset[tuple[Any, int]]):
 
     def __repr__(self) -> str:
         ignored = f", {self.ignored:,} ignored" if self.ignored else ""
-        return (
-            f"Crops({self._name}: {len(self):,} cells, {len(self.classes)} classes, {self._source}{ignored})"
-        )
+        return f"Crops({self._name}: {counted(len(self), 'cell')}, {counted(len(self.classes), 'class', 'classes')}, {self._source}{ignored})"
 
     def __getitem__(self, index: int) -> tuple[Any, int]:
         """A crop and its class id.

@@ -162,7 +162,7 @@ def test_a_row_says_what_the_data_set_says(ds: Dataset, tmp_path: Path) -> None:
     assert list(rows["group"]) == [f"slide {image[0]}" for image in rows["image"]]
     assert str(report) == (
         f"embeddings: {tmp_path / 'out.parquet'}\n  train: 2 images, 5 cells\n  val: 1 image, 2 cells\n"
-        "  test: 1 image, 3 cells\n  left out: 1 ignored cells\n  left out: 1 cells of classes that are not of the task"
+        "  test: 1 image, 3 cells\n  left out: 1 ignored cell\n  left out: 1 cell of classes that is not of the task"
     )
     about = json.loads(pyarrow.parquet.read_schema(tmp_path / "out.parquet").metadata[b"pcm_leukemia"])
     assert about["fingerprint"] == ds.fingerprint

@@ -365,7 +365,7 @@ def test_predictions_as_coco_cvat_and_pictures(world: World, tmp_path: Path) -> 
 
 
 def test_one_detector_or_a_detector_and_a_classifier(world: World) -> None:
-    with pytest.raises(ValueError, match="0 detectors and 1 classifiers; give the run of one detector"):
+    with pytest.raises(ValueError, match="0 detectors and 1 classifier; give the run of one detector"):
         prediction.predict([world.run(CLASSIFIER)], world.ds)
     with pytest.raises(ValueError, match="is a run of dinobloom, which is not a detector"):
         TwoStage.of(world.run(CLASSIFIER), world.run(CLASSIFIER), device="cpu")

@@ -102,9 +102,7 @@ def test_crops_of_one_size_and_name_in_two_data_sets_are_not_the_same_data(tmp_p
 def test_a_file_in_two_parts_is_warned_of_before_training(tmp_path: Path) -> None:
     images = tuple(replace(image, digest="same" if n else "first") for n, image in enumerate(HERE.images))
     with (
-        pytest.warns(
-            DataWarning, match='here: 1 image files are in .* the first as "P1/a.png" and "P2/a.png"'
-        ),
+        pytest.warns(DataWarning, match='here: 1 image file is in .* the first as "P1/a.png" and "P2/a.png"'),
         pytest.raises(ValueError, match="part train has no cell to learn from"),
     ):
         train("resnet50", replace(HERE, images=images), tmp_path / "run", preset="smoke")

@@ -335,7 +335,7 @@ def test_no_reference_says_what_to_do() -> None:
     assert augmentation("reinhard", greys)(smear()).shape == smear().shape
     with pytest.raises(
         ValueError,
-        match='stain "macenko": none of the 1 images of the reference has two stains; check the training images, or',
+        match='stain "macenko": none of the 1 image of the reference has two stains; check the training images, or',
     ):
         augmentation("macenko", greys)
     with pytest.raises(

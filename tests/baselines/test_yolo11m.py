@@ -419,7 +419,7 @@ def test_images_must_have_files(small: Dataset, tmp_path: Path) -> None:
 def test_images_that_ultralytics_would_read_as_black_are_refused(small: Dataset, tmp_path: Path) -> None:
     images = (replace(small.images[0], white_level=4095.0), *small.images[1:])
     with pytest.raises(
-        ExportError, match="1 images have more than 8 bits a channel, the first .* as black; save"
+        ExportError, match="1 image has more than 8 bits a channel, the first .* as black; save"
     ):
         yolo11m.train(job(replace(small, images=images), tmp_path / "run"), tiny())
 

@@ -438,7 +438,7 @@ def test_files_that_do_not_fit_and_what_they_say(tmp_path: Path, pixels: bool) -
     assert str(warning).startswith('image "a.jpg"')
     assert "EXIF Artist may identify a person (name); look at it" in str(warning)
     assert "Somebody" not in str(found)
-    assert "1 images have no file and were not checked" in found.notes
+    assert "1 image has no file and was not checked" in found.notes
     assert ("no image was decoded: copies were not searched for" in found.notes) == (not pixels)
 
 

@@ -122,7 +122,7 @@ def test_problems_in_the_data_are_status_1_and_write_nothing(run: Run, tmp_path:
     assert '"Blub" is not a label in this export, the nearest is "Blob"' in typo.out
     mended = run("import", path, tmp_path / "data", "--clip", "--map", "Blob=ignore")
     assert mended.status == 0
-    assert "1 cells are to be ignored" in mended.out
+    assert "1 cell is to be ignored" in mended.out
 
 
 def test_without_patients_the_split_says_how_to_give_them(run: Run, export: Path, tmp_path: Path) -> None:
@@ -319,7 +319,7 @@ def test_to_cvat_and_back_and_what_changed(run: Run, export: Path, tmp_path: Pat
     assert refused.status == 2
     told = run("convert", data, tmp_path / "p.zip", "--to", "cvat", "--predictions", results)
     assert told.status == 0
-    assert "1 predictions on images that have cells" in told.err
+    assert "1 prediction on images that have cells" in told.err
 
 
 def test_a_hugging_face_folder_is_known(run: Run, export: Path, tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ def test_a_model_is_embedded_and_probed(run: Run, data: Path, tmp_path: Path) ->
     assert f"embeddings: {out}\n  train: 14 images, 21 cells\n  test: 6 images, 9 cells\n" in made.out
     probed = run("probe", out)
     assert probed.status == 0
-    assert "\ndata: train 21 cells, test 9 cells, 9 classes\n" in probed.out
+    assert probed.out.startswith("data: train 21 cells, test 9 cells, 9 classes\n")
     assert "draws of patients, seed 0" in probed.out
     plain = json.loads(run("probe", out, out, "--json").out)
     assert [each["file"] for each in plain["files"]] == [str(out), str(out)]

@@ -257,7 +257,7 @@ def test_validation_names_what_is_missing_extra_and_corrupt(tmp_path: Path) -> N
     (folder / "BAS" / "BAS_0001.tiff").write_bytes(b"no image")
     (folder / "EBO" / "copy of EBO_0001.tiff").write_bytes((folder / "EBO" / "EBO_0001.tiff").read_bytes())
     (folder / "NGS" / "NGS_0003.tiff").write_bytes((folder / "NGS" / "NGS_0003.tiff").read_bytes()[:300])
-    with pytest.warns(DataWarning, match="1 unreadable files are left out"):
+    with pytest.warns(DataWarning, match="1 unreadable file is left out"):
         ds = sources.lmu.read(facts.root)
     found = sources.validate("lmu", ds)
     assert not found.ok

@@ -383,7 +383,7 @@ def test_json_files_that_are_not_instances(tmp_path: Path) -> None:
     (annotations / "image_info_test2017.json").write_text(json.dumps(unread))
     (problem,) = refused(tmp_path)
     assert problem.startswith(
-        "image_info_test2017.json: is not COCO: it has no list of annotations, and lists 1 images"
+        "image_info_test2017.json: is not COCO: it has no list of annotations, and lists 1 image that"
     )
     (annotations / "image_info_test2017.json").unlink()
     write(tmp_path / "more" / "extra.json", "z.png")
@@ -602,7 +602,7 @@ def test_corners_in_place_of_sizes(tmp_path: Path) -> None:
         (problem,) = refused(file, clip=clip)
         assert "3 of 4 boxes leave their image, and all lie in it if bbox is [x1, y1, x2, y2]" in problem
     (problem,) = refused(one(tmp_path, bbox=[5, 5, 20, 20], area=225))
-    assert "has the area of [x1, y1, x2, y2], as 1 boxes of the file have" in problem
+    assert "has the area of [x1, y1, x2, y2], as 1 box of the file has" in problem
     (problem,) = refused(one(tmp_path, bbox=[5, 5, 20, 20], segmentation=[[5, 5, 20, 5, 20, 20, 5, 20]]))
     assert "as if bbox were [x1, y1, x2, y2]" in problem
     assert coco.read(one(tmp_path, bbox=[5, 5, 20, 20], area=400)).cells[0].box == Box(5, 5, 25, 25)

@@ -109,7 +109,7 @@ def test_onto_what_they_go(tmp_path: Path) -> None:
     ds = data(cell(5), images=(IMAGE, other))
     rows = [results_row(), results_row(image_id=2), results_row(image_id=2, score=0.49)]
     with pytest.warns(
-        DataWarning, match=r"1 predictions on images that have cells \(onto=\"all\" keeps them\)"
+        DataWarning, match=r"1 prediction on images that have cells \(onto=\"all\" keeps them\)"
     ):
         added = with_results(ds, rows)
     assert [(each.image, each.id, each.source) for each in added.cells] == [
@@ -228,7 +228,7 @@ def test_what_is_written_has_the_numbers_of_the_data_set(tmp_path: Path) -> None
 def test_a_result_without_an_area_is_a_result_and_no_cell() -> None:
     (result,) = coco.read_results([results_row(bbox=[10, 10, 0, 5])], data())
     assert result.sides == (10, 10, 10, 15)
-    with pytest.warns(DataWarning, match="1 predictions outside their image or without area"):
+    with pytest.warns(DataWarning, match="1 prediction outside their image or without area"):
         assert with_results(data(), [results_row(bbox=[10, 10, 0, 5])]).cells == ()
 
 
@@ -288,7 +288,7 @@ def test_the_digest_of_a_file_decides_before_its_name(tmp_path: Path) -> None:
     results = predicted(tmp_path / "found", data(images=(row,)))
     renamed = replace(row, id=ImageId("other.png"))
     assert len(with_results(data(images=(renamed,)), results).cells) == 1
-    with pytest.raises(InvalidExport, match="1 of its 1 images are others"):
+    with pytest.raises(InvalidExport, match="1 of its 1 image are others"):
         with_results(data(images=(replace(row, digest="b" * 64),)), results)
 
 

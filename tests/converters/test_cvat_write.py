@@ -36,7 +36,7 @@ from pcm_leukemia import (
     splits,
 )
 from pcm_leukemia.converters import cvat
-from pcm_leukemia.errors import DataWarning, ExportError, InvalidExport, LeakySplit, UnknownPart
+from pcm_leukemia.errors import DataWarning, ExportError, InvalidExport, LeakySplit, UnknownPart, counted
 from pcm_leukemia.patients import Table
 from pcm_leukemia.schema import ImageId, PatientId, Tag
 from pcm_leukemia.shapes import Ellipse, Mask, Polygon, RotatedBox
@@ -280,7 +280,7 @@ def test_whatever_the_names_are(tmp_path_factory: pytest.TempPathFactory, ds: Da
     back = read_back(path, ds)
     new = {each.id: each.id if each.id in {b.id for b in back.images} else None for each in ds.images}
     changed = sum(value is None for value in new.values())
-    assert (f"{changed:,} images have another id" in str(report)) == bool(changed)
+    assert (counted(changed, "image has", "images have") + " another id" in str(report)) == bool(changed)
 
     def content(of: Dataset) -> list[str]:
         return sorted(
@@ -398,7 +398,7 @@ def test_classes_are_shown(untidy: Dataset, tmp_path: Path) -> None:
     assert written == ["Lymphocyte", "Lymphoblast", "Unclear", IGNORE, IGNORE]
     assert report.skipped["raw labels, for the class"] == 3
     assert report.cells == {"all": {"Lymphocyte": 1, "Lymphoblast": 1, IGNORE: 3}}
-    assert '1 ignored cells are written as "Unclear"; map this label to ignore' in str(report)
+    assert '1 ignored cell is written as "Unclear"; map this label to ignore' in str(report)
     assert '2 ignored cells are written as "ignore"' in str(report)
     back = cvat.read(tmp_path / "out.zip", labels={"Unclear": IGNORE, IGNORE: IGNORE}, name="demo")
     assert [each.label for each in back.cells] == [each.label for each in untidy.cells]
@@ -486,9 +486,9 @@ def test_notes_on_boxes_that_differ_from_their_outline(tmp_path: Path) -> None:
         cell(2, box=Box(0, 0, 10, 10), shape=Polygon(((-5, -5), (10, 0), (10, 10)))),
     )
     text = str(cvat.write(ds, tmp_path / "out.zip"))
-    assert "1 boxes differ from the extent of their outline" in text
-    assert "1 boxes rotated by 0 degrees are written as upright boxes" in text
-    assert "1 rotated boxes or outlines leave their image; read them back with the option clip" in text
+    assert "1 box differs from the extent of the outline" in text
+    assert "1 box rotated by 0 degrees is written as an upright box" in text
+    assert "1 rotated box or outline leaves its image; read them back with the option clip" in text
     with pytest.raises(InvalidExport, match="begins at x=-5.00"):
         cvat.read(tmp_path / "out.zip")
     with pytest.warns(DataWarning, match="1 box: cut at their image's border"):
@@ -504,7 +504,7 @@ def test_notes_on_what_cvat_changes(tmp_path: Path) -> None:
     mask = Cell(twins[0].id, 0, "Other", Box(0, 0, 1, 1), "Other", Mask(0, 0, 1, 1, (0, 1)))
     text = str(cvat.write(data(mask, images=twins), tmp_path / "out.zip"))
     assert '"images/Train/a.jpg" and "images/Train/a.png" differ only in their extension' in text
-    assert "1 masks and ellipses are lost when CVAT imports a data set into a project" in text
+    assert "1 mask or ellipse is lost when CVAT imports a data set into a project" in text
     assert "first paste labels.txt into the Raw tab" in text
     assert "the zip has annotations only, no images" in text
 
@@ -629,9 +629,7 @@ def test_a_task_without_a_split(with_files: Dataset, tmp_path: Path) -> None:
     unknown = replace(
         with_files, images=(replace(with_files.images[0], patient=None), *with_files.images[1:])
     )
-    assert "cannot store patients (1 images have no patient):" in str(
-        cvat.write(unknown, tmp_path / "out.zip")
-    )
+    assert "cannot store patients (1 image has no patient):" in str(cvat.write(unknown, tmp_path / "out.zip"))
     assert "the split is not written; the option subsets=split writes its parts as subsets" in str(report)
     cvat.write(with_files, tmp_path / "out.zip", images="none")
     with zipfile.ZipFile(tmp_path / "out.zip") as archive:

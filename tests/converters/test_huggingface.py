@@ -433,11 +433,11 @@ def test_report(ds: Dataset, tmp_path: Path) -> None:
     assert dict(report.images) == {"train": 4, "validation": 1, "test": 1}
     assert report.cells["test"] == {"Lymphocyte": 1, "Monocyte": 1, "Other": 1}
     text = str(report)
-    assert "left out: 1 cells to be ignored" in text
+    assert "left out: 1 cell to be ignored" in text
     assert "note: classification: 8 crops in train, 0 crops in validation, 2 crops in test" in text
     assert "note: classification has no split validation: datasets cannot open a split without rows" in text
     assert "note: classification leaves out 4 cells whose class it does not have" in text
-    assert "note: 1 outlines and rotated boxes are in the column pcm" in text
+    assert "note: 1 outline or rotated box is in the column pcm" in text
     huggingface.write(ds, tmp_path / "hf")  # what this package wrote, it may replace
 
 

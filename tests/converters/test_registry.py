@@ -140,16 +140,18 @@ def test_the_command_line_offers_them(toys: Path, tmp_path: Path) -> None:
     assert shown.returncode == 0, shown.stderr
     assert max(map(len, shown.stdout.splitlines())) <= 80
     assert "With --to toy:\n  --ending TEXT" in shown.stdout
-    (tmp_path / "toys.txt").write_text("a\nb")
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "toys.txt").write_text("a\nb")
     done = run(
-        *("convert", tmp_path, tmp_path / "out", "--to", "toy", "--ending", "!", "--times", 2, "--loud"),
+        *("convert", data, tmp_path / "out", "--to", "toy", "--ending", "!", "--times", 2, "--loud"),
         *("--no-tidy", "--names", "a!=first", "b!=second", "--task", "wbc"),
     )
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "out" / "toys.txt").read_text() == "FIRST\nFIRST\nSECOND\nSECOND\n\n"
-    wrong = run("convert", tmp_path, tmp_path / "out", "--to", "coco", "--ending", "!")
+    wrong = run("convert", data, tmp_path / "out", "--to", "coco", "--ending", "!")
     assert wrong.returncode == 2
     assert "coco has no option --ending" in wrong.stderr
-    pair = run("convert", tmp_path, tmp_path / "out", "--to", "toy", "--names", "a")
+    pair = run("convert", data, tmp_path / "out", "--to", "toy", "--names", "a")
     assert pair.returncode == 2
     assert '--names "a": must be KEY=VALUE' in pair.stderr

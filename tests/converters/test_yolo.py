@@ -204,9 +204,9 @@ def test_notes_on_what_ultralytics_would_drop(tmp_path: Path) -> None:
     )
     report = yolo.write(Dataset("d", NINE, (image,), cells), tmp_path / "out")
     assert report.notes[-3:] == (
-        "1 images are less than 10 px wide or high; ultralytics skips them",
-        "1 cells repeat the class and box of another cell; ultralytics keeps one of them",
-        "1 outlines and rotated boxes are written as their upright bounding boxes",
+        "1 image is less than 10 px wide or high; ultralytics skips them",
+        "1 cell repeats the class and box of another cell; ultralytics keeps one of them",
+        "1 outline or rotated box is written as its upright bounding box",
     )
 
 
@@ -360,7 +360,7 @@ def test_reads_a_foreign_folder(tmp_path: Path) -> None:
         "train/b.png": "",
         "val/c.png": "\ufeff0 0.1 0.1 0.5 0.1 0.5 0.9\n\n",
     }
-    with pytest.warns(DataWarning, match="2 rows are boxes and 1 are outlines; ultralytics would ignore"):
+    with pytest.warns(DataWarning, match="2 rows are boxes and 1 is an outline; ultralytics would ignore"):
         ds = yolo.read(foreign(tmp_path / "set", labels, val=["images/val"]))
     assert ds.name == "set"
     assert ds.taxonomy.labels == ("RBC", "WBC")
@@ -453,7 +453,7 @@ def test_images_without_labels_are_kept_and_labels_without_images_are_warned_of(
     assert [image.id for image in ds.images] == ["images/train/a.png", "images/train/b.png"]
     lost = f"{tmp_path}/labels/train/lost.txt"
     assert {str(warning.message) for warning in caught} == {
-        "1 images have no label file and are read without cells:\nimages/train/a.png",
+        "1 image has no label file and is read without cells:\nimages/train/a.png",
         f"1 label files belong to no image that data.yaml names, and are ignored:\n{lost}",
     }
 

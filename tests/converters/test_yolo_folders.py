@@ -162,7 +162,7 @@ def test_other_images_are_counted_once(tmp_path: Path, run: Run) -> None:
     with pytest.warns(DataWarning) as caught:
         assert len(yolo.read(tmp_path).images) == 1
     assert [str(warning.message).replace(f"{tmp_path}/", "") for warning in caught] == [
-        f"3 image files are not named by data.yaml, and are ignored:\n{tmp_path}: 1\nruns/detect/train: 2",
+        f"3 image files not named by data.yaml and ignored:\n{tmp_path}: 1\nruns/detect/train: 2",
         "1 label files belong to no image that data.yaml names, and are ignored:\nlabels/b.txt",
     ]
     told = run("import", tmp_path, tmp_path / "out").out
@@ -203,10 +203,10 @@ def test_images_of_a_kind_that_is_not_read_are_named(tmp_path: Path) -> None:
     labelled(tmp_path, "images/a.png", "images/b.HEIC")
     described(tmp_path, f"train: images{NAMES}")
     assert problem(tmp_path) == (
-        "images: 1 .heic files are not read, but have labels; save them as PNG, JPEG or TIFF under the same names"
+        "images: 1 .heic file is not read, but has labels; save them as PNG, JPEG or TIFF under the same names"
     )
     (tmp_path / "labels/b.txt").unlink()
-    with pytest.warns(DataWarning, match="1 .heic files are not read"):
+    with pytest.warns(DataWarning, match="1 .heic file is not read"):
         assert len(yolo.read(tmp_path).images) == 1
 
 
@@ -266,7 +266,7 @@ def test_a_folder_of_images_with_another_name_is_the_cause(tmp_path: Path, image
     described(tmp_path, f"train: {images}{NAMES}")
     text = problem(tmp_path)
     assert text.startswith(
-        f"data.yaml: none of 1 images has a label file; that of {images}/a.png would be {images}/a.txt"
+        f"data.yaml: none of 1 image has a label file; that of {images}/a.png would be {images}/a.txt"
     )
     assert text.endswith('call the folder of the images "images", and that of the labels "labels"')
 
@@ -298,7 +298,7 @@ def test_a_part_without_any_label_file_is_named(tmp_path: Path) -> None:
     exports.write(tmp_path / "images/val/b.png", exports.png())
     described(tmp_path, f"train: images/train\nval: images/val{NAMES}")
     with pytest.warns(
-        DataWarning, match=r"1 images have no label file and are read without cells \(all of val\)"
+        DataWarning, match=r"1 image has no label file and is read without cells \(all of val\)"
     ):
         yolo.read(tmp_path)
 
@@ -497,7 +497,7 @@ def _cvat(folder: Path, rows: dict[str, str | None], more: str = "", prefix: str
 @pytest.mark.parametrize("prefix", ["data/", ""])
 def test_cvat_detection(tmp_path: Path, prefix: str) -> None:
     rows = {"train/P1/a": BOX, "train/P1/b": None, "Validation/a": BOX, "test/a": BOX}
-    with pytest.warns(DataWarning, match="1 images have no label file"):
+    with pytest.warns(DataWarning, match="1 image has no label file"):
         ds = pcm.load_dataset(_cvat(tmp_path, rows, prefix=prefix))
     assert parts(ds) == {"train": 2, "val": 1, "test": 1}
     assert len(ds.cells) == 3
@@ -524,7 +524,7 @@ def test_cvat_segmentation_and_pose(tmp_path: Path) -> None:
     ds = yolo.read(_cvat(tmp_path / "segmentation", {"train/a": f"{outline}\n0 .3 .3 .3 .9 .9 .9"}))
     assert {type(cell.shape) for cell in ds.cells} == {Polygon}
     pose = _cvat(tmp_path / "pose", {"train/a": f"{BOX} .41 .41 2 0.0 0.0 0"}, "kpt_shape:\n- 2\n- 3\n")
-    with pytest.warns(DataWarning, match="2 key points of 1 boxes are not read"):
+    with pytest.warns(DataWarning, match="2 key points of 1 box are not read"):
         assert yolo.read(pose).cells[0].box == Box(80, 40, 120, 60)
 
 

@@ -134,7 +134,7 @@ def test_outlines_all_over_the_images_are_read(tmp_path: Path, seed: int) -> Non
 
 def test_boxes_among_outlines_are_boxes_and_counted(tmp_path: Path) -> None:
     path = folder(tmp_path, f"0 {BOX}\n0 .1 .1 .5 .1 .5 .9")
-    with pytest.warns(DataWarning, match="1 rows are boxes and 1 are outlines; ultralytics would ignore"):
+    with pytest.warns(DataWarning, match="1 row is a box and 1 is an outline; ultralytics would ignore"):
         ds = yolo.read(path)
     assert [cell.shape is None for cell in ds.cells] == [True, False]
     assert yolo.read(path, rows="outline") == ds  # and no warning, since it was declared
@@ -154,7 +154,7 @@ def test_an_outline_that_strays_is_named_as_one(tmp_path: Path) -> None:
 def test_declared_boxes_are_read_and_what_is_behind_them_is_counted(tmp_path: Path, behind: str) -> None:
     path = folder(tmp_path, f"0 {BOX} {behind}\n0 {BOX}", f"1 {BOX} {behind}")
     count = len(behind.split())
-    with pytest.warns(DataWarning, match=rf"2 rows have columns after their box \({count} at most\), which"):
+    with pytest.warns(DataWarning, match=rf"2 rows have columns after the box \({count} at most\), which"):
         ds = yolo.read(path, rows="box")
     assert boxes(ds) == [MIDDLE] * 3
 
@@ -195,7 +195,7 @@ def test_a_kpt_shape_that_is_none_is_refused(tmp_path: Path, shape: object) -> N
 
 def test_declared_pose_without_kpt_shape_needs_rows_of_one_length(tmp_path: Path) -> None:
     path = folder(tmp_path / "even", f"0 {BOX} .41 .41 .59 .59")
-    with pytest.warns(DataWarning, match=r"1 rows have columns after their box \(4 at most\)"):
+    with pytest.warns(DataWarning, match=r"1 row has columns after the box \(4 at most\)"):
         assert boxes(yolo.read(path, rows="pose")) == [MIDDLE]
     path = folder(tmp_path / "uneven", f"0 {BOX} .41 .41 .59 .59", f"0 {BOX} .41 .41")
     assert "1.txt:1: has 7 columns, but " in refusal(path, "pose")
@@ -223,7 +223,7 @@ def test_four_corners_are_turned_boxes_if_declared_and_outlines_otherwise(tmp_pa
 
 def test_columns_behind_four_corners_are_counted(tmp_path: Path) -> None:
     path = folder(tmp_path, "0 .2 .2 .6 .2 .6 .6 .2 .6 .87")
-    with pytest.warns(DataWarning, match=r"1 rows have columns after their corners \(1 at most\)"):
+    with pytest.warns(DataWarning, match=r"1 row has columns after the corners \(1 at most\)"):
         assert boxes(yolo.read(path, rows="obb")) == [Box(40, 20, 120, 60)]
 
 
@@ -240,9 +240,7 @@ def test_the_task_in_data_yaml_is_a_declaration(tmp_path: Path, task: str, shape
 def test_a_column_behind_declared_points_is_counted(tmp_path: Path) -> None:
     path = folder(tmp_path, "0 .1 .1 .5 .1 .5 .9 .87")
     assert "has 8 columns, an even number, so they are not a class and points" in refusal(path)
-    with pytest.warns(
-        DataWarning, match="1 rows have a column after their points, perhaps a confidence, that"
-    ):
+    with pytest.warns(DataWarning, match="1 row has a column after its points, perhaps a confidence, that"):
         assert boxes(yolo.read(path, rows="outline")) == [Box(20, 10, 100, 90)]
     path = folder(tmp_path / "short", f"0 {BOX} .87")
     assert "has 6 columns; points have 7 or more; write class x1 y1 x2 y2 x3 y3" in refusal(path, "outline")

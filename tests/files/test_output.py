@@ -43,7 +43,7 @@ def test_only_the_same_form_replaces_and_nothing_added_is_lost(tmp_path: Path) -
     (out / "deep" / "train.cache").touch()  # as ultralytics leaves it
     assert check_target(out, "test") == out
     (out / "deep" / "mine.txt").touch()
-    with pytest.raises(ExportError, match="holds 1 more files than pcm-leukemia wrote; name a new folder"):
+    with pytest.raises(ExportError, match="holds 1 more file than pcm-leukemia wrote; name a new folder"):
         check_target(out, "test")
 
 

@@ -135,7 +135,7 @@ def test_an_image_in_two_data_sets_is_told_and_never_separated(tmp_path: Path, a
     else:
         PIL.Image.open(tmp_path / "one" / "3.png").save(tmp_path / "two" / "1.png", compress_level=0)
     with pytest.warns(
-        pcm.errors.DataWarning, match="1 images are in more than one data set.*\n.*one/3.png = two/1.png"
+        pcm.errors.DataWarning, match="1 image is in more than one data set.*\n.*one/3.png = two/1.png"
     ):
         both = concat([one, two], copies_by="files" if again == "the same file" else "pixels")
     assert {image.id for image in both.images if image.group} == {"one/3.png", "two/1.png"}
@@ -170,7 +170,7 @@ def test_equal_digests_of_files_that_differ_elsewhere_are_no_copy(tmp_path: Path
     assert same[0].images[0].digest == same[1].images[0].digest
     assert not any(image.group for image in concat(same).images)
     shutil.rmtree(tmp_path / "one")
-    with pytest.warns(pcm.errors.DataWarning, match="1 images are in more than one data set"):
+    with pytest.warns(pcm.errors.DataWarning, match="1 image is in more than one data set"):
         assert concat(same).images[0].group  # the files cannot be read, so their digests decide
 
 

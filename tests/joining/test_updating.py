@@ -204,7 +204,7 @@ def test_an_image_of_the_same_name_and_another_file_is_not_overwritten(ds: Datas
 
 def test_an_export_of_other_images_is_refused(ds: Dataset) -> None:
     with pytest.raises(
-        InvalidDataset, match='review: none of its 1 images is in demo, not even the first, "x.png"; check'
+        InvalidDataset, match='review: none of its 1 image is in demo, not even the first, "x.png"; check'
     ):
         update(ds, export(smear("x.png")))
     with pytest.raises(InvalidDataset, match="review: none of its 0 images is in demo; check"):
@@ -215,7 +215,7 @@ def test_new_images_are_added_in_no_part(ds: Dataset) -> None:
     new = smear("P3/d.png", patient=PatientId("P3"))
     corrected = export(smear("P1/a.png"), new, cells=(cell("P3/d.png"),), people=(Patient(PatientId("P3")),))
     with pytest.warns(
-        DataWarning, match="demo: 1 images were added that are in no part, so the split is left out"
+        DataWarning, match="demo: 1 image was added that is in no part, so the split is left out"
     ):
         found = update(ds, corrected)
     assert found.images == (*ds.images, new)
@@ -252,7 +252,7 @@ def test_details_that_a_format_cannot_hold_are_not_lost_in_silence(ds: Dataset) 
         cells=tuple(structs.replace(each, attributes=(("nucleus", "lobed"),), track=3) for each in ds.cells),
     )
     plain = export(smear("P1/a.png"), cells=(cell("P1/a.png", "Monocyte"),))
-    said = "demo: of the 1 cells that are replaced, 1 have attributes and 1 have tracks, and none of the corrected cells has any; update"
+    said = "demo: of the 1 cell that is replaced, 1 have attributes and 1 have tracks, and none of the corrected cells has any; update"
     with pytest.warns(DataWarning, match=said):
         update(detailed, plain)
     assert update(detailed, export(smear("P1/a.png"))).cells == detailed.cells[1:]  # deleted, not lost

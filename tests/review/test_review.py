@@ -77,7 +77,7 @@ def test_every_kind_of_change() -> None:
 
 def test_as_text() -> None:
     assert str(diff(BEFORE, AFTER)).splitlines() == [
-        "1 images compared: 1 cells unchanged, 1 moved, 1 relabelled, 1 moved and relabelled, 1 removed, 1 added",
+        "1 image compared: 1 cell unchanged, 1 moved, 1 relabelled, 1 moved and relabelled, 1 removed, 1 added",
         "IoU of the moved cells: 0.826 on average",
         "",
         "class       unchanged  moved  relabelled  both  removed  added",
@@ -185,11 +185,11 @@ def test_images_of_one_side_only() -> None:
     other = data(images=(A, "P3/c.png"))
     found = diff(one, other)
     assert (found.only_before, found.only_after) == (("P2/b.png",), ("P3/c.png",))
-    assert "1 images only in the data before, not compared: P2/b.png" in str(found)
+    assert "1 image only in the data before, not compared: P2/b.png" in str(found)
     assert diff(data(images=(A, "P2/b.png")), data())  # an image that is gone is a change
     both = agreement(one, other)
     assert (both.images_only_one, both.images_only_other) == (("P2/b.png",), ("P3/c.png",))
-    assert "1 images in the second data set only, not compared: P3/c.png" in str(both)
+    assert "1 image in the second data set only, not compared: P3/c.png" in str(both)
 
 
 def test_by_name() -> None:
@@ -350,7 +350,7 @@ def test_agreement() -> None:
     assert found.mean_iou == pytest.approx((360 / 440 + 400 / 480 + 2) / 4)
     assert found.kappa == pytest.approx((0.5 - 2 / 16) / (1 - 2 / 16))
     assert str(found).splitlines() == [
-        "1 images compared: both drew 4 cells, 1 only the one, 1 only the other",
+        "1 image compared: both drew 4 cells, 1 only the one, 1 only the other",
         "detection: F1 0.8000, mean IoU 0.9129",
         "labels: 2 of 4 the same (50.0%), Cohen's kappa 0.4286",
         "",

@@ -18,5 +18,5 @@ def make(root: Path) -> Facts:
         images=5,
         raw={"1": 2, "0": 3},
         labels={"Lymphoblast": 2, "ignore": 3},
-        warns=r"1 files are left out, since their names are not like Im001_1 \(first: Thumbs\.tif\)",
+        warns=r"1 file is left out, since their names are not like Im001_1 \(first: Thumbs\.tif\)",
     )

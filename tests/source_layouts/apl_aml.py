@@ -55,5 +55,5 @@ def make(root: Path) -> Facts:
         parts={"discovery": 10, "validation": 2},
         spoil=(root / "master.csv").unlink,
         said=r"has no master\.csv with the patients' diagnoses; to get APL_AML",
-        warns="1 files have the prefix of another class than their folder; the folder is used",
+        warns="1 file has the prefix of another class than the folder; the folder is used",
     )

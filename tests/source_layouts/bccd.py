@@ -53,5 +53,5 @@ def make(root: Path) -> Facts:
         parts={"train": 1, "val": 1, "test": 1},
         spoil=(top / "JPEGImages" / "BloodImage_00002.jpg").unlink,
         said="has no BloodImage_00002.jpg, which Annotations lists; download BCCD again in full",
-        warns=r"1 boxes have no area and are left out:\nBloodImage_00338\.xml: RBC at \(504, 337, 504, 337\)",
+        warns=r"1 box has no area and is left out:\nBloodImage_00338\.xml: RBC at \(504, 337, 504, 337\)",
     )

@@ -31,5 +31,5 @@ def make(root: Path) -> Facts:
         patients={"P1": "ALL", "P2": "ALL", "P3": None},
         parts={"train": 2, "val": 1, "test": 2},
         options={"labels": {"L1 blasts": "Lymphoblast", "debris": "ignore"}, "patients": Table(table)},
-        warns="1 images are in no class folder and left out, the first train/overview.png",
+        warns="1 image is in no class folder and left out, the first train/overview.png",
     )

@@ -84,7 +84,7 @@ def test_wbcatt_elsewhere_and_one_table(root: Path, tmp_path_factory: pytest.Tem
 def test_wbcatt_describes_missing_images(root: Path) -> None:
     gone = "PBC_dataset_normal_DIB/basophil/BA_1.jpg"
     layout.write_wbcatt(root, {"train": [*LYMPHOCYTES, gone]})
-    with pytest.warns(DataWarning, match=r"lacks 1 images that WBCAtt describes:\nbasophil/BA_1\.jpg"):
+    with pytest.warns(DataWarning, match=r"lacks 1 image that WBCAtt describes:\nbasophil/BA_1\.jpg"):
         ds = acevedo.read(root)
     assert sum(bool(cell.attributes) for cell in ds.cells) == 2
 

@@ -14,7 +14,7 @@ from pcm_leukemia import sources
 from pcm_leukemia.errors import CorruptFile, DataWarning, InvalidExport, UnknownLabel
 from pcm_leukemia.sources import apl_aml
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*have the prefix of another class")
+pytestmark = pytest.mark.filterwarnings("ignore:.*ha(s|ve) the prefix of another class")
 
 
 @pytest.fixture
@@ -89,7 +89,7 @@ def test_spellings_of_mirrors(root: Path) -> None:
 
 
 def test_prefixes_that_contradict_the_folder(root: Path) -> None:
-    with pytest.warns(DataWarning, match=r"1 files have the prefix of another class .*BNE_1004\.jpg"):
+    with pytest.warns(DataWarning, match=r"1 file has the prefix of another class .*BNE_1004\.jpg"):
         ds = apl_aml.read(root)
     cell = next(cell for cell in ds.cells if "BNE_1004" in cell.image)
     assert cell.raw_label == "APL/Segmented neutrophils"

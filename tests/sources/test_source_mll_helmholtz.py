@@ -61,7 +61,7 @@ def test_the_table_contradicts_the_folders(root: Path) -> None:
 
 def test_the_numbers_of_images_differ(root: Path) -> None:
     edit(root, "PML_RARA,3", "PML_RARA,500")
-    with pytest.warns(DataWarning, match=r"1 patients have another number of images .*: BDF \(500, 3\)"):
+    with pytest.warns(DataWarning, match=r"1 patient has another number of images .*: BDF \(500, 3\)"):
         mll_helmholtz.read(root)
 
 

@@ -62,7 +62,7 @@ def test_an_image_without_a_label_file_is_not_annotated(root: Path) -> None:
     empty.write_text("\n", encoding="utf-8")
     with pytest.warns(
         DataWarning,
-        match=r"1 images have no label file; .*\nimages/test/04b0c5c4-6135-51fa-a213-57c40224a22f\.jpg",
+        match=r"1 image has no label file; .*\nimages/test/04b0c5c4-6135-51fa-a213-57c40224a22f\.jpg",
     ):
         ds = txl_pbc.read(root)
     assert ds.image("images/test/04b0c5c4-6135-51fa-a213-57c40224a22f.jpg").annotation_state == "none"
@@ -99,7 +99,7 @@ def test_every_bad_row_is_named(root: Path) -> None:
 def test_boxes_at_the_border_are_cut_and_those_without_area_left_out(root: Path) -> None:
     table = root / "TXL_PBC" / "labels" / "val" / "02db46d5-f0f3-511c-b2cc-e907946e88e2.txt"
     table.write_text("0 .048 .5 .1 .1\n0 .952 .952 .1 .1\n1 .5 .5 0 .1\n0 .5 .048 .1 .1\n", encoding="utf-8")
-    with pytest.warns(DataWarning, match=r"1 boxes have no area and are left out:\nlabels/val/.*\.txt:3"):
+    with pytest.warns(DataWarning, match=r"1 box has no area and is left out:\nlabels/val/.*\.txt:3"):
         cells = txl_pbc.read(root).cells_of("images/val/02db46d5-f0f3-511c-b2cc-e907946e88e2.jpg")
     assert [cell.id for cell in cells] == [0, 1, 3]
     assert (cells[0].box.x1, cells[1].box.x2, cells[1].box.y2, cells[2].box.y1) == (0, 320, 240, 0)

@@ -164,9 +164,7 @@ def test_a_copy_that_the_split_has_held_out_is_scored_with_a_warning() -> None:
     learned = rows(
         "here", {"a.png": "1", "b.png": "1", "c.png": "2"}, parts={"b.png": "test", "c.png": "test"}
     )
-    with pytest.warns(
-        DataWarning, match="run: 1 images to be scored have the file of an image that the model"
-    ):
+    with pytest.warns(DataWarning, match="run: 1 image to be scored has the file of an image that the model"):
         assert refused(learned, learned.part("test")) == {}
     with pytest.warns(DataWarning, match="2 images to be scored"):
         assert refused(learned, learned) == {"a.png": "it"}

@@ -506,7 +506,7 @@ def test_folds_may_be_named() -> None:
 
 
 def test_one_fold_is_none() -> None:
-    with pytest.raises(ValueError, match="^1 folds: must be 2 or more; 5 is usual$"):
+    with pytest.raises(ValueError, match="^1 fold: must be 2 or more; 5 is usual$"):
         splits.folds(COHORT, 1)
 
 

@@ -92,7 +92,7 @@ def test_splits_outlive_a_new_import(tmp_path: Path, ds: Dataset) -> None:
     store.write(grown, folder)
     assert store.read_split(folder, "official") == split
     with pytest.warns(
-        DataWarning, match='split "official" does not place 1 images and is left out; place them with'
+        DataWarning, match='split "official" does not place 1 image and is left out; place them with'
     ):
         assert store.read(folder).split is None
     assert store.read(folder, with_split=False) == grown
