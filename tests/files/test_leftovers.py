@@ -49,7 +49,7 @@ def test_a_folder_in_which_a_writer_was_killed_can_be_replaced(tmp_path: Path) -
     write(out)
     assert {path.name for path in out.rglob("*") if path.is_file()} == {"a.txt", "pcm-leukemia.json"}
     (out / "deep" / ".a.txt.writing-mine").touch()
-    with pytest.raises(ExportError, match="holds 1 more files than pcm-leukemia wrote"):
+    with pytest.raises(ExportError, match="holds 1 more file than pcm-leukemia wrote"):
         write(out)
 
 
