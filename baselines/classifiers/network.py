@@ -93,10 +93,14 @@ class CellClassifier:
 
     def probabilities(self, batch: torch.Tensor) -> torch.Tensor:
         """The probability of each class, for prepared crops: float32, ``(n, k)``, on the CPU."""
+        return self.features_and_probabilities(batch)[1]
+
+    def features_and_probabilities(self, batch: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """What the head sees of prepared crops, ``(n, width)``, and the probability of each class; float32, on the CPU."""
         with torch.inference_mode(), loop.autocast(self.precision, self.device):
-            logits = self.network(batch.to(self.device, non_blocking=True))
-        found: torch.Tensor = logits.float().softmax(dim=1).cpu()
-        return found
+            features = self.network.features(batch.to(self.device, non_blocking=True))
+            logits = self.network.head(features)
+        return features.float().cpu(), logits.float().softmax(dim=1).cpu()
 
 
 def starting_network(

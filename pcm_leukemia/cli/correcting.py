@@ -1,16 +1,27 @@
-"""The command that leads annotators to what is probably wrong; nothing is decided here."""
+"""The commands that lead annotators to what is probably wrong, and to what to annotate next; nothing is decided here."""
 
 from __future__ import annotations
 
 import json
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from pcm_leukemia import baselines
+from pcm_leukemia import baselines, patients
 from pcm_leukemia.cli.decoding import decodes_images
-from pcm_leukemia.cli.options import AsJson, Batch, Data, Device, SplitName, Variant, Workers
+from pcm_leukemia.cli.options import (
+    AsJson,
+    Batch,
+    Data,
+    Device,
+    PatientsPattern,
+    SplitName,
+    Variant,
+    Workers,
+    there,
+)
 from pcm_leukemia.cli.targets import require_outside
 from pcm_leukemia.files import check_target
 from pcm_leukemia.loading import load_dataset
@@ -19,8 +30,17 @@ __all__ = ["add_to"]
 
 
 def add_to(app: typer.Typer) -> None:
-    """Give the command line this command."""
+    """Give the command line these commands."""
     app.command()(decodes_images(suspects))
+    app.command("next")(decodes_images(next_frames))
+
+
+class Strategies(StrEnum):
+    """How frames are chosen."""
+
+    mixed = "mixed"
+    uncertainty = "uncertainty"
+    random = "random"
 
 
 def suspects(
@@ -69,3 +89,56 @@ def suspects(
     )
     report = baselines.suspects.write(found, ds, out, progress=not as_json)
     print(json.dumps(found.to_json(), ensure_ascii=False, indent=1) if as_json else f"{found}\n{report}")
+
+
+def next_frames(
+    runs: Annotated[
+        list[Path],
+        typer.Argument(metavar="RUN", help="A detector's run; and a classifier's, for two stages."),
+    ],
+    images: Annotated[
+        Path,
+        typer.Argument(metavar="IMAGES", callback=there, help="A folder or zip of images, or a data set."),
+    ],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="A new folder.")],
+    *,
+    budget: Annotated[int, typer.Option(metavar="N", min=1, help="The number of frames to annotate.")],
+    strategy: Annotated[
+        Strategies, typer.Option(help="Uncertain and diverse frames (mixed), uncertain ones, or any.")
+    ] = Strategies.mixed,
+    seed: Annotated[int, typer.Option(min=0, help="What is drawn, and the order of equal scores.")] = 0,
+    pattern: PatientsPattern = None,
+    threshold: Annotated[
+        float, typer.Option(min=0, max=1, help="The lowest score of a predicted cell that is shown.")
+    ] = 0.5,
+    as_json: AsJson = False,
+    device: Device = "auto",
+    batch: Batch = 16,
+    workers: Workers = None,
+) -> None:
+    """Choose the frames to annotate next.
+
+    Writes a table, and the frames for CVAT with the predicted cells. Frames with cells, and those that a run has learned from, are
+    left out. No patient takes more than its share.
+    """
+    check_target(out, baselines.active_learning.FORM)  # before the work
+    require_outside(out, images)
+    ds = baselines.prediction.images_at(images, cells=True)
+    if pattern is not None:
+        ds = patients.from_pattern(ds, pattern)
+    selection = baselines.active_learning.select(
+        [baselines.Run.open(run) for run in runs],
+        ds,
+        budget,
+        strategy=strategy.value,
+        seed=seed,
+        threshold=threshold,
+        device=device,
+        batch=batch,
+        workers=workers,
+        progress=not as_json,
+    )
+    report = baselines.active_learning.write(selection, out, progress=not as_json)
+    print(
+        json.dumps(selection.to_json(), ensure_ascii=False, indent=1) if as_json else f"{selection}\n{report}"
+    )
