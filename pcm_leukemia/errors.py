@@ -217,14 +217,16 @@ def counted_kind(number: int, kind: str) -> str:
     if number != 1:
         return f"{number:,} {kind}"
     one = re.sub(r"\b(box|class|diagnos)es\b|\b(\w+[^is\W])s\b", _singular, kind, count=1)
-    return "1 " + re.sub(r"^([^,]*? that) (are|have)\b", lambda found: f"{found[1]} {_ONE[found[2]]}", one)
+    return "1 " + re.sub(
+        r"^([^,]*? that) (are|have|leave)\b", lambda found: f"{found[1]} {_ONE[found[2]]}", one
+    )
 
 
 def _singular(plural: re.Match[str]) -> str:
     return "diagnosis" if plural[1] == "diagnos" else plural[1] or plural[2]
 
 
-_ONE = {"are": "is", "have": "has"}
+_ONE = {"are": "is", "have": "has", "leave": "leaves"}
 
 
 def closest(name: str, names: Iterable[str]) -> str | None:

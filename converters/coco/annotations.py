@@ -174,7 +174,7 @@ class Annotations:
         if inside is None:
             self._count("boxes outside their image", "left out")
         else:
-            self._count("boxes that leave their image", "cut at its border")
+            self._count("boxes that leave the image", "cut at its border")
         return inside
 
     def _count(self, kind: str, outcome: str) -> None:

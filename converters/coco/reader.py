@@ -23,7 +23,7 @@ from pcm_leukemia.converters.coco.pictures import (
 from pcm_leukemia.converters.coco.refused import BAD_ROW, Refused, problem_of
 from pcm_leukemia.converters.coco.rows import image_of, size_of
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.errors import DataWarning, InvalidExport, Problem, UnknownLabel, some
+from pcm_leukemia.errors import DataWarning, InvalidExport, Problem, UnknownLabel, counted_kind, some
 from pcm_leukemia.files import Files
 from pcm_leukemia.schema import IGNORE, Cell, Image, ImageId, Patient, PatientId, Split, Taxonomy
 from pcm_leukemia.taxonomy import known
@@ -246,7 +246,7 @@ class _Reader:
 
     def warn(self) -> None:
         """Warn of what was left out."""
-        lines = [f"{count:,} {kind}" for kind, count in self.left.items()]
+        lines = [counted_kind(count, kind) for kind, count in self.left.items()]
         if self.apart and self.root is None:
             lines.append(
                 "files of several parts list images of the same names, which are read as different images"

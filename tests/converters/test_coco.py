@@ -350,7 +350,7 @@ def test_all_problems_at_once_and_rows_left_out(tmp_path: Path) -> None:
     file = foreign(
         tmp_path, annotations=[row, {**row, "bbox": [1, 2, 0, 4]}, {**row, "bbox": [200, 2, 10, 4]}]
     )
-    with pytest.warns(DataWarning, match="1 boxes without area"):
+    with pytest.warns(DataWarning, match="1 box without area"):
         ds = coco.read(file, clip=True)
     assert [cell.box for cell in ds.cells] == [Box(1, 2, 100, 6)]
 

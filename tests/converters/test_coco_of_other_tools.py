@@ -491,7 +491,7 @@ def test_a_turned_box_that_leaves_the_image(tmp_path: Path) -> None:
     (problem,) = refused(one(tmp_path, bbox=[20, 2, 38, 5], attributes={"rotation": 90.0}))
     assert "turned by 90 degrees to (36.5, -14.5, 41.5, 23.5), leaves the image of 60 x 40" in problem
     file = one(tmp_path, bbox=[20, 2, 38, 5], attributes={"rotation": 90.0})
-    with pytest.warns(DataWarning, match=r"1 boxes that leave their image, the first .*: cut at its border"):
+    with pytest.warns(DataWarning, match=r"1 box that leaves the image, the first .*: cut at its border"):
         ds = coco.read(file, clip=True)
     assert ds.cells[0].box == Box(36.5, 0, 41.5, 23.5)
 
@@ -506,7 +506,7 @@ def test_a_box_and_an_outline_that_contradict_each_other(tmp_path: Path, outline
     (problem,) = refused(file)
     assert "its bbox is (2, 2, 12, 12), its outline is within (30, 10, 50, 30)" in problem
     assert 'pass rows="outline" or rows="box"' in problem
-    with pytest.warns(DataWarning, match="1 boxes with an outline elsewhere"):
+    with pytest.warns(DataWarning, match="1 box with an outline elsewhere"):
         assert coco.read(file, rows="outline").cells[0].box == Box(30, 10, 50, 30)
     with pytest.warns(DataWarning, match="the box is kept"):
         kept = coco.read(file, rows="box").cells[0]
@@ -560,12 +560,12 @@ def test_a_box_may_be_that_of_the_outline(tmp_path: Path) -> None:
 
 
 def test_outlines_that_are_points_are_counted(tmp_path: Path) -> None:
-    with pytest.warns(DataWarning, match="1 outlines with fewer than three points: their boxes are kept"):
+    with pytest.warns(DataWarning, match="1 outline with fewer than three points: their boxes are kept"):
         coco.read(one(tmp_path, segmentation=[[5, 5, 25, 25]]))
 
 
 def test_key_points_are_counted(tmp_path: Path) -> None:
-    with pytest.warns(DataWarning, match="1 annotations with key points"):
+    with pytest.warns(DataWarning, match="1 annotation with key points"):
         coco.read(one(tmp_path, keypoints=[9, 9, 2], num_keypoints=1))
 
 
