@@ -175,7 +175,7 @@ class Enough(Exception):
 
 
 def many(ds: Dataset, totals: Sequence[int], limit: float) -> None:
-    """Time the search alone, on cells, and half as many images, made by repeating the drawn ones with noise.
+    """Time the search alone (seconds of the processor), on cells, and half as many images, made by repeating the drawn ones with noise.
 
     A search that takes more than `limit` seconds is stopped, and its time follows from the share of pairs that were compared.
     """
@@ -190,17 +190,17 @@ def many(ds: Dataset, totals: Sequence[int], limit: float) -> None:
         for start in range(0, total, 4096):
             some = stack[origin[start : start + 4096]]
             noisy[start : start + 4096] = np.clip(some + rng.normal(0, 8, some.shape), 0, 255)
-        begun, done = time.perf_counter(), 0.0
+        begun, done = time.process_time(), 0.0
 
         def watch(share: float, begun: float = begun) -> None:
             nonlocal done
             done = share
-            if time.perf_counter() - begun > limit:
+            if time.process_time() - begun > limit:
                 raise Enough
 
         with suppress(Enough):
             similarity.near(noisy, origin, on_progress=watch)
-        spent = time.perf_counter() - begun
+        spent = time.process_time() - begun
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         part = f", from {done:.1%} of the pairs in {spent:.0f} s" if done < 1 else ""
         print(f"search among {total:,} {what}: {spent / done:.1f} s{part}; peak of the process {peak:.0f} MB")
@@ -228,7 +228,9 @@ def main() -> None:
         default=[4_000, 40_000],
         help="how many cells to search; none skips it",
     )
-    arguments.add_argument("--limit", type=float, default=300, help="seconds after which a search is stopped")
+    arguments.add_argument(
+        "--limit", type=float, default=300, help="seconds of the processor after which a search is stopped"
+    )
     arguments.add_argument("--export", type=Path, help="a sample drawn before, or the file to keep it in")
     arguments.add_argument("--declared", action="store_true", help="the export is not one of our samples")
     given = arguments.parse_args()

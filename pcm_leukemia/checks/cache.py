@@ -14,7 +14,6 @@ import hashlib
 import os
 import time
 from collections.abc import Iterable, Sequence
-from functools import cache
 from importlib import resources
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -178,7 +177,6 @@ def _write(file: Path, readings: Sequence[tuple[str, FileReading]]) -> None:
         stream.write(seal.digest())
 
 
-@cache
 def _code() -> str:
     """A digest of the code that reads image files, and of the libraries that decode them."""
     code = hashlib.sha256()
@@ -196,6 +194,9 @@ def _code() -> str:
     return code.hexdigest()
 
 
+_CODE = _code()  # when it is imported: the files may become those of another version while this one runs
+
+
 def _software() -> str:
     """What reads the images: the code, and the environment variables that change what is decoded."""
-    return " ".join([_code(), *(os.environ.get(name, "") for name in (MAX_PIXELS, WHITE_LEVEL))])
+    return " ".join([_CODE, *(os.environ.get(name, "") for name in (MAX_PIXELS, WHITE_LEVEL))])

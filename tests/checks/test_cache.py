@@ -248,7 +248,7 @@ def test_what_other_software_or_settings_read_is_read_again(
     data: Path, opened: list[str], monkeypatch: pytest.MonkeyPatch, change: str
 ) -> None:
     if change == "code":
-        monkeypatch.setattr(cache, "_code", lambda: "another version")
+        monkeypatch.setattr(cache, "_CODE", "another version")
     else:
         monkeypatch.setenv(MAX_PIXELS, "10")
     found = check(data)
