@@ -7,11 +7,12 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import axe_playwright_python
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+
+if TYPE_CHECKING:  # a test without a browser needs no Playwright
+    from playwright.sync_api import Browser, Page
 
 __all__ = ["Opened", "chromium", "violations"]
 
@@ -29,6 +30,8 @@ def chromium() -> Iterator[Opened]:
     path = next((found for name in NAMES if (found := shutil.which(name))), None)
     if path is None:
         pytest.skip("there is no Chromium; on Debian: apt-get install chromium")
+    from playwright.sync_api import sync_playwright
+
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
         yield Opened(browser)
@@ -76,6 +79,8 @@ class Opened:
 
 def violations(page: Page) -> list[str]:
     """What axe-core finds on the page as it is: rule, place and reason."""
+    import axe_playwright_python
+
     source = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text("utf-8")
     page.evaluate(source)
     found = page.evaluate("() => axe.run(document, {resultTypes: ['violations']})")

@@ -556,6 +556,7 @@ TRAIN = """
 
 @pytest.mark.trains
 def test_ultralytics_trains_on_a_moved_folder(tmp_path: Path) -> None:
+    pytest.importorskip("ultralytics")
     split = {
         "P1/a.png": "train",
         "P1/a.jpg": "train",
