@@ -491,7 +491,7 @@ def test_another_folder_is_not_replaced(tmp_path: Path, run: Command) -> None:
     before = run(
         "suspects", tmp_path / "export.zip", tmp_path / "mine", "--runs", tmp_path / "no-run"
     )  # refused before a run is opened
-    assert before.status == 1
+    assert before.status == 2
     assert "mine" in before.err
     assert (tmp_path / "mine" / "notes.txt").read_text() == "mine"
 

@@ -272,7 +272,7 @@ def test_an_image_that_cannot_be_read_keeps_its_place(
     assert captions[0] == ["a.png", "cannot be read"]
     (tmp_path / "b.png").unlink()
     assert tiles.draw(finding, ds, Files(tmp_path), {}) is None
-    assert "left out: 1 pictures of images that cannot be read" in str(
+    assert "left out: 1 picture of images that cannot be read" in str(
         checks.write_pictures([finding], tmp_path / "out", ds)
     )
 
