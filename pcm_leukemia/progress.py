@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from rich import progress
-from rich.console import Console
+if TYPE_CHECKING:
+    from rich.console import Console  # rich takes longer to import than all of the core
 
 __all__ = ["console", "share", "track", "visible"]
 
@@ -16,6 +16,8 @@ Item = TypeVar("Item")
 
 def console() -> Console:
     """Where bars are drawn."""
+    from rich.console import Console
+
     return Console(stderr=True)
 
 
@@ -50,6 +52,8 @@ def track(
     """
     if not (shown and visible()):
         return items
+    from rich import progress
+
     return progress.track(items, what, total, console=console(), transient=not stays)
 
 
@@ -77,6 +81,8 @@ def share(what: str, *, shown: bool) -> Iterator[Callable[[float], None]]:
     if not (shown and visible()):
         yield lambda _: None
         return
+    from rich import progress
+
     with progress.Progress(console=console(), transient=True) as bar:
         task = bar.add_task(what, total=1.0)
         yield lambda done: bar.update(task, completed=done)

@@ -86,7 +86,7 @@ def test_public_names_are_sorted_and_there(name: str) -> None:
 
 
 def test_import_is_light() -> None:
-    heavy = "{'torch', 'torchvision', 'ultralytics', 'pandas', 'numpy', 'PIL', 'typer', 'yaml'}"
+    heavy = "{'torch', 'torchvision', 'ultralytics', 'pandas', 'numpy', 'PIL', 'rich', 'typer', 'yaml'}"
     code = f"import sys, pcm_leukemia; print(sorted({heavy} & set(sys.modules)))"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"
