@@ -77,6 +77,8 @@ def cut_cells(
 ) -> Iterator[Prepared]:
     """Yield the prepared crop of each cell; `cells` must be in the order of their images. See `cut`.
 
+    Of a JPEG, only what the crops need may be decoded; see `images.decode_excerpt`.
+
     Raises
     ------
     DataNotFound, CorruptFile
@@ -85,4 +87,9 @@ def cut_cells(
     of_image = [list(those) for _, those in groupby(cells, key=attrgetter("image"))]
     frames = Frames(ds, [ds.image(those[0].image) for those in of_image])
     boxes = [[cell.box for cell in those] for those in of_image]
-    return chain.from_iterable(cut(frames.load, boxes, padding, prepare, workers))
+
+    def crops(number: int) -> list[Prepared]:
+        excerpt = frames.excerpt(number, boxes[number], padding)
+        return [prepare(excerpt.crop(box)) for box in boxes[number]]
+
+    return chain.from_iterable(ahead(crops, range(len(boxes)), workers, _DEPTH))

@@ -34,10 +34,9 @@ from pcm_leukemia.images import (
     BORDERS,
     Border,
     Files,
-    crop,
     encode,
     files_of,
-    load,
+    load_excerpt,
     reason,
     warn_of_changed_files,
 )
@@ -83,9 +82,10 @@ def write(
 ) -> Report:
     """Cut out every cell of `ds`, and write a table of the crops.
 
-    Each image with cells is decoded once. After an interruption, the same call resumes and gives the same
-    result as an uninterrupted run. Images that cannot be read are listed in a warning and in the report;
-    the crops of the others are written.
+    Each image with cells is read once. Of a JPEG, only the rows and columns that the crops need are decoded, if
+    `images.region_decoder` has a library for it; the crops are the same without. After an interruption, the same
+    call resumes and gives the same result as an uninterrupted run. Images that cannot be read are listed in a
+    warning and in the report; the crops of the others are written.
 
     Parameters
     ----------
@@ -225,9 +225,10 @@ def _cut_all(
 
 
 def _cut(files: Files, work: Path, style: _CropStyle, job: _ImageCrops) -> tuple[ImageId, Problem | None]:
-    """Decode one image and write its crops, each file atomically."""
+    """Decode what the crops of one image need, and write them, each file atomically."""
+    boxes = [cell.box for cell in job.cells]
     try:
-        pixels = load(files, job.image)
+        excerpt = load_excerpt(files, job.image, boxes, style.padding, style.border)
     except PcmError as error:
         return job.image.id, Problem(
             f'image "{job.image.id}"',
@@ -237,9 +238,7 @@ def _cut(files: Files, work: Path, style: _CropStyle, job: _ImageCrops) -> tuple
     for cell, path in zip(job.cells, job.targets, strict=True):
         target = work / path
         partial = target.with_name(f"{target.name}~")
-        partial.write_bytes(
-            encode(crop(pixels, cell.box, style.padding, style.border), style.form, style.quality)
-        )
+        partial.write_bytes(encode(excerpt.crop(cell.box), style.form, style.quality))
         partial.replace(target)
     return job.image.id, None
 

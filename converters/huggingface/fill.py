@@ -1,4 +1,4 @@
-"""Write the parquet files of both configurations; every image is read and decoded once, in order."""
+"""Write the parquet files of both configurations; every image is read once, in order."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from pcm_leukemia.converters.huggingface.shards import Shards
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import ExportError, PcmError, Problem, either, some
 from pcm_leukemia.files import ahead
-from pcm_leukemia.images import Files, crop, decode_as_annotated, encode, load_bytes, reason
+from pcm_leukemia.images import Files, decode_excerpt, encode, load_bytes, reason
 from pcm_leukemia.progress import track
 from pcm_leukemia.schema import IGNORE, Cell, Image
 
@@ -124,16 +124,14 @@ def _make(files: Files, plan: ExportPlan, image: Image) -> _ReadImage | Problem:
         data = load_bytes(files, image)
         if not cells:
             return _ReadImage(data, [])
-        pixels = decode_as_annotated(data, image)
+        excerpt = decode_excerpt(data, image, [cell.box for cell in cells], plan.padding)
     except PcmError as error:
         return Problem(
             f'image "{image.id}"',
             reason(image, error),
             "repair its file, or leave the image out" + either(" with Dataset.select", ""),
         )
-    return _ReadImage(
-        data, [encode(crop(pixels, cell.box, plan.padding), "png", small=True) for cell in cells]
-    )
+    return _ReadImage(data, [encode(excerpt.crop(cell.box), "png", small=True) for cell in cells])
 
 
 def _kept(ds: Dataset, image: Image) -> list[Cell]:

@@ -13,6 +13,7 @@ from pcm_leukemia.images.comparing import (
 from pcm_leukemia.images.cropping import BORDERS, Border, crop, crop_corners
 from pcm_leukemia.images.depth import WHITE_LEVEL
 from pcm_leukemia.images.encoding import encode
+from pcm_leukemia.images.excerpts import Excerpt, decode_excerpt, load_excerpt
 from pcm_leukemia.images.metadata import HARMLESS, Identifier, find_identifiers, strip_identifiers
 from pcm_leukemia.images.opening import MAX_PIXELS
 from pcm_leukemia.images.pixels import (
@@ -28,13 +29,16 @@ from pcm_leukemia.images.pixels import (
     varies,
 )
 from pcm_leukemia.images.placing import Placing, check_placing, notes_on_depth, place, place_all, unfit
+from pcm_leukemia.images.regions import TURBOJPEG, region_decoder
 
 __all__ = [
     "BORDERS",
     "HARMLESS",
     "MAX_PIXELS",
+    "TURBOJPEG",
     "WHITE_LEVEL",
     "Border",
+    "Excerpt",
     "Files",
     "Identifier",
     "Pixels",
@@ -45,12 +49,14 @@ __all__ = [
     "crop_corners",
     "decode",
     "decode_as_annotated",
+    "decode_excerpt",
     "encode",
     "files_of",
     "find_at",
     "find_identifiers",
     "load",
     "load_bytes",
+    "load_excerpt",
     "measure",
     "measure_files",
     "misfit",
@@ -58,6 +64,7 @@ __all__ = [
     "place",
     "place_all",
     "reason",
+    "region_decoder",
     "size",
     "strip_identifiers",
     "unfit",

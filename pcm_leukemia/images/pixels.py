@@ -34,9 +34,11 @@ except ImportError:
 __all__ = [
     "Files",
     "Pixels",
+    "bytes_of",
     "decode",
     "decode_as_annotated",
     "files_of",
+    "is_as_annotated_and_upright",
     "load",
     "load_bytes",
     "misfit_of",
@@ -94,7 +96,7 @@ def load(files: Files, image: Image) -> Pixels:
     CorruptFile
         If the file cannot be decoded, or has another size than recorded.
     """
-    return decode_as_annotated(_bytes_of(files, image), image)
+    return decode_as_annotated(bytes_of(files, image), image)
 
 
 def load_bytes(files: Files, image: Image) -> bytes:
@@ -107,7 +109,7 @@ def load_bytes(files: Files, image: Image) -> bytes:
     CorruptFile
         If the file is not an image, or has another size than recorded.
     """
-    data = _bytes_of(files, image)
+    data = bytes_of(files, image)
     with opened(data, str(image.file)) as picture:
         _require_fit(picture, image)
     return data
@@ -224,13 +226,25 @@ def misfit_of(picture: PIL.Image.Image, image: Image) -> Problem | None:
     return None
 
 
+def is_as_annotated_and_upright(picture: PIL.Image.Image, image: Image) -> bool:
+    """Whether an opened file is the annotated image, and its rows and columns are those of the boxes."""
+    return misfit_of(picture, image) is None and _orientation(picture) == 1
+
+
 def _require_fit(picture: PIL.Image.Image, image: Image) -> None:
     misfit = misfit_of(picture, image)
     if misfit:
         raise CorruptFile(str(misfit))
 
 
-def _bytes_of(files: Files, image: Image) -> bytes:
+def bytes_of(files: Files, image: Image) -> bytes:
+    """The bytes of an image's file.
+
+    Raises
+    ------
+    DataNotFound
+        If it has no file, or the file does not exist.
+    """
     if image.file is None:
         raise DataNotFound(f'image "{image.id}": has no file; give {option("images_root")}')
     return files.read(image.file)

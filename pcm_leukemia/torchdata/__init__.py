@@ -205,9 +205,9 @@ class Crops(torch.utils.data.Dataset[tuple[Any, int]]):
     that it finds. Cells to ignore are left out and counted in `ignored`.
 
     Without a folder, crops are cut out of the images on the fly, with the pixels that `converters.crops`
-    writes. Each process keeps the last image that it decoded: read in order, an image is decoded once,
-    however many cells it has; shuffled, or drawn by weights, it is decoded for nearly each of them. Then, or
-    for many epochs, write the crops once and give their `folder`.
+    writes. Each process keeps what it decoded last: read in order, an image is decoded once, however many cells it
+    has; shuffled, or drawn by weights, it is decoded for nearly each of them, though of a JPEG only what the crop
+    needs, see `images.region_decoder`. Then, or for many epochs, write the crops once and give their `folder`.
 
     For rare classes, weigh the loss or the draw, not both:
 

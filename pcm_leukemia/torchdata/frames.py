@@ -18,7 +18,7 @@ import numpy.typing as npt
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import DataNotFound, option
 from pcm_leukemia.files import no_images
-from pcm_leukemia.images import Border, Files, Pixels, crop, decode, load
+from pcm_leukemia.images import Border, Excerpt, Files, Pixels, decode, load, load_excerpt
 from pcm_leukemia.schema import Image, ImageId
 from pcm_leukemia.shapes import Box
 
@@ -118,23 +118,38 @@ class Frames:
         CorruptFile
             If the file cannot be decoded, or has another size than recorded.
         """
+        return load(self._files(), self._image(number))
+
+    def excerpt(self, number: int, boxes: Sequence[Box], padding: int, border: Border = "clip") -> Excerpt:
+        """What the padded crops of these boxes need of one image; see `images.decode_excerpt`.
+
+        Raises
+        ------
+        DataNotFound, CorruptFile
+            As `load` does.
+        """
+        return load_excerpt(self._files(), self._image(number), boxes, padding, border)
+
+    def _image(self, number: int) -> Image:
         width, height = self.sizes[number].tolist()
         white = float(self._white[number]) or None
-        image = Image(ImageId(self.ids[number]), width, height, file=self._names[number], white_level=white)
-        return load(self._files(), image)
+        return Image(ImageId(self.ids[number]), width, height, file=self._names[number], white_level=white)
 
 
 class CutCrops:
-    """Crops by number from 0, cut on demand. The last decoded image is kept.
+    """Crops by number from 0, cut on demand. What was decoded last is kept.
+
+    If the crop before was of the same or a neighbouring image, the crops are read in order, and what all crops of an
+    image need is decoded at once. Otherwise only what the crop itself needs is.
 
     `of` has the number of each crop's image, shape ``(n,)``; `boxes` has its corners in whole pixels,
-    before padding, shape ``(n, 4)``.
+    before padding, shape ``(n, 4)``. The crops of an image follow each other.
     """
 
     def __init__(self, frames: Frames, of: Ints, boxes: Ints, padding: int, border: Border) -> None:
         self._frames, self._of, self._boxes = frames, of, boxes
         self._padding, self._border = padding, border
-        self._last: tuple[int, Pixels] | None = None
+        self._last: tuple[int, Excerpt] | None = None
 
     def __str__(self) -> str:
         return f"cut with {self._padding} px, {self._border}"
@@ -150,11 +165,25 @@ class CutCrops:
         DataNotFound, CorruptFile
             As `Frames.load` does.
         """
-        image = int(self._of[number])
+        image, box = int(self._of[number]), self._box(number)
         last = self._last  # read once: another thread may replace it
-        if last is None or last[0] != image:
-            self._last = last = image, self._frames.load(image)
-        return crop(last[1], Box(*self._boxes[number].tolist()), self._padding, self._border)
+        if last is None or last[0] != image or box not in last[1]:
+            in_order = last is None or abs(last[0] - image) <= 1
+            boxes = self._boxes_around(number) if in_order else [box]
+            self._last = last = image, self._frames.excerpt(image, boxes, self._padding, self._border)
+        return last[1].crop(box)
+
+    def _box(self, number: int) -> Box:
+        return Box(*self._boxes[number].tolist())
+
+    def _boxes_around(self, number: int) -> list[Box]:
+        """The boxes of all crops of a crop's image."""
+        first, end = number, number + 1
+        while first > 0 and self._of[first - 1] == self._of[number]:
+            first -= 1
+        while end < len(self._of) and self._of[end] == self._of[number]:
+            end += 1
+        return [self._box(each) for each in range(first, end)]
 
 
 class WrittenCrops:

@@ -28,6 +28,7 @@ from torchvision.transforms import v2
 from pcm_leukemia import IGNORE, NINE, Box, Cell, Dataset, Image, Split, images, load_dataset, sample
 from pcm_leukemia.converters import coco, crops
 from pcm_leukemia.errors import CorruptFile, DataNotFound, DataWarning, UnknownPart
+from pcm_leukemia.images import excerpts, regions
 from pcm_leukemia.schema import ImageId
 from pcm_leukemia.torchdata import Crops, Detection, collate
 from pcm_leukemia.torchdata.frames import Texts
@@ -389,6 +390,35 @@ def test_images_are_decoded_once_where_their_cells_follow_each_other(
     opened.clear()
     items(Detection(ds))
     assert opened == [f"P{number}/a.png" for number in range(6)]
+
+
+def test_shuffled_crops_decode_what_they_need_and_crops_in_order_all_of_an_image(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(0)
+    names = [f"{number}.jpg" for number in range(4)]
+    for name in names:
+        PIL.Image.fromarray(rng.integers(0, 256, (120, 160, 3), np.uint8)).save(tmp_path / name)
+    rows = tuple(Image(ImageId(name), 160, 120, file=name) for name in names)
+    cells = tuple(
+        Cell(row.id, number, "Other", Box(50 * number, 5, 50 * number + 20, 25))
+        for row in rows
+        for number in range(2)
+    )
+    ds = Dataset("x", NINE, rows, cells, root=tmp_path)
+    whole = [np.asarray(image) for image, _ in items(Crops(ds, padding=5))]
+    asked = []
+
+    def decode(data: bytes, _: tuple[int, int], wanted: list[regions.Region]) -> list[images.Pixels]:
+        asked.append([each.right for each in wanted])
+        pixels = images.decode(data, "a")
+        return [pixels[top:bottom, left:right] for left, top, right, bottom in wanted]
+
+    monkeypatch.setattr(excerpts, "decode_regions", decode)
+    cut = Crops(ds, padding=5)
+    for index in (0, 1, 2, 3, 6, 1, 7, 6):
+        assert (np.asarray(cut[index][0]) == whole[index]).all()
+    assert asked == [[75], [75], [25], [75], [75], [75]]
 
 
 def test_weights_even_out_the_classes(ds: Dataset) -> None:
