@@ -150,9 +150,7 @@ def compare(count: int) -> None:
             if not np.array_equal(excerpt.crop(box), expected[y1:y2, x1:x2]):
                 Path("different.jpg").write_bytes(data)
                 sys.exit(f"{box} of different.jpg ({kind}) is not what Pillow decodes")
-    print(
-        f"{compared.total():,} regions are identical to Pillow, {whole:,} of them cut out of whole images"
-    )
+    print(f"{compared.total():,} regions are identical to Pillow, {whole:,} of them cut out of whole images")
     print(", ".join(f"{kind} {number:,}" for kind, number in sorted(compared.items())))
 
 
