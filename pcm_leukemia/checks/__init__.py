@@ -14,7 +14,7 @@ from pcm_leukemia.checks.boxes import annotated_twice, median_sides, unusual_box
 from pcm_leukemia.checks.copies import find_copies, same_cells
 from pcm_leukemia.checks.file_reading import FileReading, count_featureless
 from pcm_leukemia.checks.findings import Finding, among
-from pcm_leukemia.checks.pictures import write_pictures
+from pcm_leukemia.checks.pictures import without_folders, write_pictures
 from pcm_leukemia.checks.reading import read_files
 from pcm_leukemia.checks.tiles import PICTURED, Outline, Tile, tiles_of
 from pcm_leukemia.dataset import Dataset
@@ -37,6 +37,7 @@ __all__ = [
     "same_cells",
     "tiles_of",
     "unusual_boxes",
+    "without_folders",
     "write_pictures",
 ]
 

@@ -4,17 +4,51 @@ from __future__ import annotations
 
 import csv
 import html
+import re
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from pcm_leukemia.checks import tiles
 from pcm_leukemia.checks.boxes import median_sides
 from pcm_leukemia.checks.findings import Finding
 from pcm_leukemia.dataset import Dataset
+from pcm_leukemia.errors import counted
 from pcm_leukemia.files import Report, new_folder
 from pcm_leukemia.images import Files
 
-__all__ = ["write_pictures"]
+__all__ = ["without_folders", "write_pictures"]
+
+
+_FORM = "pairs"  # as earlier versions call it: their folders can be written again
+_STYLE = """
+:root { color-scheme: light dark }
+body { max-width: 62rem; margin: 0 auto; padding: 1rem; font: 16px/1.45 system-ui, sans-serif }
+h1, p { overflow-wrap: anywhere }
+section { margin: 1.2rem 0; padding-left: 0.8rem; border-left: 4px solid #8a929a }
+section.problem { border-color: #b26a00 }
+img { display: block; max-width: 100% }
+"""
+
+
+def without_folders(text: str, ds: Dataset) -> str:
+    """A sentence without the folders that lead to the data: what is written may be given away.
+
+    Examples
+    --------
+    >>> from pcm_leukemia import NINE
+    >>> ds = Dataset("demo", NINE, (), root=Path("/home/ada/ward/images"))
+    >>> without_folders("/home/ada/ward/images/a.png is not there; /home/ada/ward/ward.xml names it", ds)
+    'images/a.png is not there; ward.xml names it'
+    """
+    if ds.root is None:
+        return text
+    for root in dict.fromkeys((ds.root, ds.root.absolute(), ds.root.resolve())):
+        text = text.replace(str(root), root.name)
+        for above in root.parents:
+            if above.name:
+                text = re.sub(rf"(?<![\w./\\-]){re.escape(str(above))}[/\\]", "", text)
+    return text
 
 
 def write_pictures(findings: Iterable[Finding], out: str | Path, ds: Dataset) -> Report:
@@ -40,9 +74,17 @@ def write_pictures(findings: Iterable[Finding], out: str | Path, ds: Dataset) ->
     ExportError
         If `out` must not be replaced, or cannot be written.
     """
-    found = list(findings)
+    found = [
+        replace(
+            each,
+            place=without_folders(each.place, ds),
+            what=without_folders(each.what, ds),
+            fix=without_folders(each.fix, ds),
+        )
+        for each in findings
+    ]
     files = Files(ds.root) if ds.root else None
-    with new_folder(out, "pairs") as folder:
+    with new_folder(out, _FORM) as folder:
         rows: list[tuple[str, Finding]] = []
         lost = 0
         medians = median_sides(ds)
@@ -58,10 +100,10 @@ def write_pictures(findings: Iterable[Finding], out: str | Path, ds: Dataset) ->
         (folder / "index.html").write_text(_page(ds.name, rows), encoding="utf-8")
         skipped = {"pictures of images that cannot be read": lost}
         pictures = sum(bool(name) for name, _ in rows)
-        notes = (f"{len(rows):,} findings, {pictures:,} with a picture; open index.html",)
-        report = Report("pairs", Path(out), {}, {}, skipped, notes)
+        notes = (f"{counted(len(rows), 'finding')}, {pictures:,} with a picture; open index.html",)
+        report = Report(_FORM, Path(out), {}, {}, skipped, notes)
         report.leave_in(folder, {"name": ds.name, "fingerprint": ds.fingerprint})
-    return report
+    return replace(report, format="pictures")
 
 
 def _write_table(rows: list[tuple[str, Finding]], path: Path) -> None:
@@ -81,15 +123,18 @@ def _write_table(rows: list[tuple[str, Finding]], path: Path) -> None:
 
 
 def _page(name: str, rows: list[tuple[str, Finding]]) -> str:
+    title = html.escape(f"{name}: {counted(len(rows), 'finding')}")
     lines = [
-        f'<!doctype html><meta charset="utf-8"><title>{html.escape(name)}: findings</title>',
-        "<style>body{font:14px sans-serif;margin:2em}img{max-width:100%}.problem{color:#a00}</style>",
-        f"<h1>{html.escape(name)}: {len(rows):,} findings</h1>",
+        f'<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n<title>{title}</title>',
+        '<meta name="viewport" content="width=device-width, initial-scale=1">',
+        f"<style>{_STYLE}</style>\n<h1>{title}</h1>",
     ]
     for picture, found in rows:
-        lines.append(f'<p class="{found.severity}">{found.severity}: {html.escape(str(found))}</p>')
+        lines.append(f'<section class="{found.severity}">')
+        lines.append(f"<p><b>{found.severity.title()}</b>: {html.escape(str(found))}</p>")
         if picture:
             lines.append(f'<img src="{picture}" alt="{html.escape(found.kind)}" loading="lazy">')
             more = len(found.cells or found.images) - tiles.MOST
             lines += [f"<p>and {more:,} more</p>"] if more > 0 else []
+        lines.append("</section>")
     return "\n".join(lines) + "\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -125,11 +126,22 @@ def report(
     else:
         of_runs = {"--data": scored, "--part": part, "--threshold": threshold, "--device": device}
         _refuse(of_runs, f"is for a run, and {data} is not one; leave it out")
-        ds = read(data)
+        with warnings.catch_warnings(record=True) as told:
+            ds = read(data)
+        for each in told:
+            warnings.warn(each.message, each.category, stacklevel=2)
         found = pages.read_suspects(suspects, ds) if suspects else None  # before the work
         cache = cache_of(data, no_cache=no_cache)
         checked = checks.check(ds, pixels=pixels, workers=workers, progress=True, cache=cache)
-        page = pages.write(ds, out, checked=checked, suspects=found, workers=workers, progress=True)
+        page = pages.write(
+            ds,
+            out,
+            checked=checked,
+            suspects=found,
+            warned=[str(each.message) for each in told],
+            workers=workers,
+            progress=True,
+        )
         print(
             f"{ds.name}: {counted(len(checked.problems), 'problem')}, {counted(len(checked.warnings), 'warning')}"
         )

@@ -49,10 +49,11 @@ MOST_TEXTS = 5_000
 """The sentences of at most this many findings are in the page, about 1.5 MB; the others are only counted."""
 
 
-def section(ds: Dataset, pictures: Pictures, checked: Checked | None) -> Section:
-    """The view of the findings. Without a check it says how to make one."""
+def section(ds: Dataset, pictures: Pictures, checked: Checked | None, warned: Iterable[str] = ()) -> Section:
+    """The view of the findings, and what the reader of the data `warned` of. Without a check it says how to make one."""
     found = _Findings(ds, pictures, checked).content() if checked else None
-    return Section(script("findings"), {"check": found})
+    lines = [legible(checks.without_folders(line, ds)) for text in warned for line in text.splitlines()]
+    return Section(script("findings"), {"check": found, "warned": lines})
 
 
 class _Findings:
@@ -107,10 +108,7 @@ class _Findings:
 
     def _shown(self, text: str) -> str:
         """A sentence without the folders that lead to the data: a page may be given away."""
-        if self.ds.root is not None:
-            for root in (self.ds.root, self.ds.root.resolve()):
-                text = text.replace(str(root), self.ds.root.name)
-        return legible(text)
+        return legible(checks.without_folders(text, self.ds))
 
     def _sampled(self) -> Iterator[int]:
         """Every finding, drawn by lot from each group in turn."""

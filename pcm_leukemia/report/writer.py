@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib import resources
 from importlib.metadata import version
 from pathlib import Path
@@ -37,6 +37,7 @@ def write(
     *,
     checked: Checked | None = None,
     suspects: Sequence[Suspect] | None = None,
+    warned: Iterable[str] = (),
     workers: int | None = None,
     progress: bool = False,
 ) -> Path:
@@ -55,6 +56,8 @@ def write(
         What `checks.check` found, to be shown, too.
     suspects
         Annotations that are probably wrong, as `read_suspects` returns them, to be shown, too.
+    warned
+        Warnings from reading the data, such as of boxes without area, to be shown above the findings.
     workers
         Threads; by default one for each core.
     progress
@@ -84,7 +87,7 @@ def write(
     worst = None if not suspects else frames.to_show(pictures, worst_images(suspects))
     sections = [
         *data_sections(ds, pictures, worst, "those with the likeliest errors first"),
-        findings.section(ds, pictures, checked),
+        findings.section(ds, pictures, checked, warned),
         *([] if suspects is None else [of_suspects.section(ds, pictures, suspects)]),
         split.section(ds),
     ]

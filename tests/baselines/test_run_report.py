@@ -207,6 +207,40 @@ def test_a_square_leads_to_the_crops_of_its_cells_and_no_others(
         assert again.locator("figure.outcome").count() == len(inside)
 
 
+def test_a_square_says_and_shows_its_share_of_its_row(
+    chromium: Opened, page_of_classifier: Path, classifier: Scored
+) -> None:
+    with chromium.page(page_of_classifier, "#confusion") as page:
+        for truth, row in enumerate(confusion_of(classifier).tolist()):
+            for predicted, count in enumerate(row):
+                if count:
+                    square = page.locator(f"#square-{truth}-{predicted}")
+                    share = float(shown(square.inner_text().split("\n")[1])[0])
+                    assert share == pytest.approx(100 * count / sum(row), abs=0.501)
+                    said = square.get_attribute("aria-label") or ""
+                    assert said.endswith(f": {count}, {share:.0f} % of the row")
+                    shade = square.locator("..").get_attribute("style") or ""
+                    (mixed,) = re.findall(r"var\(--bar\) (\d+)%", shade)
+                    assert float(mixed) == pytest.approx(55 * count / sum(row), abs=0.501)
+
+
+def test_the_cells_that_are_right_begin_with_the_least_sure(
+    chromium: Opened, page_of_classifier: Path, classifier: Scored
+) -> None:
+    predicted = classifier.predicted
+    assert isinstance(predicted, Classified)
+    at = classifier.view.taxonomy.ids["Monocyte"]
+    right = [
+        (float(chances.max()), f"{cell.label}, {cell.image} cell {cell.id}")
+        for cell, chances in zip(predicted.cells, predicted.probabilities, strict=True)
+        if cell.label == "Monocyte" and chances.argmax() == at
+    ]
+    assert len(right) > 3
+    with chromium.page(page_of_classifier, "#confusion/Monocyte/Monocyte") as page:
+        titles = page.locator("figure.outcome").evaluate_all("all => all.map(each => each.title)")
+        assert titles == [name for _, name in sorted(right)]
+
+
 def test_the_squares_of_missed_and_spurious_boxes_have_crops(
     chromium: Opened, page_of_detector: Path, detector: Scored
 ) -> None:
@@ -349,6 +383,30 @@ def test_the_curves_are_those_of_the_evaluation(
         row = table.get_by_role("row", name="Monocyte").inner_text()
         at50 = of.curves["Monocyte"].at50
         assert np.allclose(shown(row), [100 * each for each in at50[::10]], atol=0.051)
+
+
+def test_the_curves_at_one_and_at_all_thresholds_are_told_apart(
+    chromium: Opened, detector: Scored, tmp_path: Path
+) -> None:
+    """Boxes that are a little beside the cells are right at IoU 0.5, and wrong at 0.95."""
+    assert isinstance(detector.predicted, Detected)
+    beside = {
+        image: each._replace(boxes=each.boxes + np.float32(10))
+        for image, each in detector.predicted.found.items()
+    }
+    moved = scored(detector.view, Detected(beside, beside))
+    of = moved.evaluation.detection
+    assert of
+    curve = of.curves["Monocyte"]
+    assert np.mean(curve.at50) > np.mean(curve.mean) + 0.1
+    with chromium.page(report.write_scored(moved, tmp_path / "moved.html"), "#curves?class=Monocyte") as page:
+        for title, values in (
+            ("precision at IoU 0.5", curve.at50),
+            ("mean precision over IoU 0.50 to 0.95", curve.mean),
+        ):
+            page.get_by_text(f"In numbers: {title}").click()
+            row = page.get_by_role("table", name=title).get_by_role("row", name="Monocyte").inner_text()
+            assert np.allclose(shown(row), [100 * each for each in values[::10]], atol=0.051)
 
 
 def test_training_curves_are_those_of_the_logs(chromium: Opened, detector: Scored, tmp_path: Path) -> None:

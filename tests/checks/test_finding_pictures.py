@@ -290,3 +290,28 @@ def test_captions_stay_inside_their_tiles(tmp_path: Path, monkeypatch: pytest.Mo
     for top in range(0, 4 * tiles.LINE, tiles.LINE):  # a white row between lines
         assert (shade[top + 1 : top + 4] == 255).all()
     assert captions[0][1] == f"no split, patient {'W' * 13}...{'W' * 12}"
+
+
+def test_the_index_and_the_table_name_no_folder_of_the_disk(tmp_path: Path) -> None:
+    """They may be given away, as the page of a data set."""
+    ds = dataset(tmp_path / "ward", {"a.png": field(1)})
+    (tmp_path / "ward" / "a.png").unlink()
+    (finding,) = [each for each in checks.check(ds).findings if each.kind == "unreadable"]
+    assert str(tmp_path) in str(finding)
+    report = checks.write_pictures([finding], tmp_path / "out", ds)
+    for name in ("index.html", "findings.csv"):
+        text = (tmp_path / "out" / name).read_text("utf-8")
+        assert str(tmp_path) not in text
+        assert "ward" in text
+    assert str(report).startswith(f"pictures: {tmp_path / 'out'}")
+    assert "1 finding, 0 with a picture" in str(report)
+    assert "<title>demo: 1 finding</title>" in (tmp_path / "out" / "index.html").read_text("utf-8")
+
+
+def test_a_folder_of_an_earlier_version_is_replaced(tmp_path: Path) -> None:
+    """Its form is "pairs", which is on the disk alone."""
+    ds = dataset(tmp_path, {"a.png": field(1)})
+    checks.write_pictures([], tmp_path / "out", ds)
+    mark = (tmp_path / "out" / "pcm-leukemia.json").read_text("utf-8")
+    assert '"format": "pairs"' in mark
+    checks.write_pictures([], tmp_path / "out", ds)

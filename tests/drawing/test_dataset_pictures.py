@@ -216,6 +216,18 @@ def test_chosen_cells_are_cut_out_of_their_images(ds: Dataset) -> None:
     assert drawing.choose(ds, ("Basophil",), 4) == []
 
 
+def test_other_seeds_choose_other_patients_and_other_cells_of_each(ds: Dataset) -> None:
+    chosen = [drawing.choose(ds, ("Monocyte",), 1, seed=seed)[0] for seed in range(30)]
+    assert {cell.image[:2] for cell in chosen} == {"P1", "P2", "P3"}
+    assert len({cell.id for cell in chosen if cell.image == NAMES[0]}) > 3
+    assert [drawing.choose(ds, ("Monocyte",), 1, seed=seed)[0] for seed in range(30)] == chosen
+
+
+def test_other_seeds_choose_frames_of_other_patients(ds: Dataset) -> None:
+    chosen = [drawing.choose_frames(ds, 1, seed=seed)[0] for seed in range(30)]
+    assert {image.patient for image in chosen} == {"P1", "P2", "P3"}
+
+
 def test_tags_in_a_given_font() -> None:
     pixels = np.full((100, 200, 3), 255, np.uint8)
     boxes = [drawing.Drawn((60, 60, 160, 90), "Monocyte", "Monocyte")]

@@ -169,6 +169,9 @@ def test_points_unreadable_files_and_classes_without_cells(
         monocytes = page.get_by_role("article", name="Monocyte")
         assert sorted(monocytes.locator("figcaption").all_inner_texts()) == ["a.png", "b.png"]
         expect(monocytes.get_by_role("img", name="Monocyte, b.png cell 0: cannot be read")).to_be_visible()
+        assert monocytes.locator(".quiet").inner_text() == (
+            "1 of 2 cells are shown; drawn evenly over images. 1 crop cannot be shown: the image file cannot be read."
+        )
         empty = page.get_by_role("article", name="Eosinophil")
         assert empty.locator(".quiet").inner_text() == "No cells."
         assert "orange-red" in empty.inner_text()

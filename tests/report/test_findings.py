@@ -14,6 +14,7 @@ import numpy as np
 import PIL.Image
 import pytest
 from browser import Opened
+from commands import Run
 from exports import SHARED
 from PIL.TiffImagePlugin import IFDRational
 from playwright.sync_api import Page, expect
@@ -214,6 +215,43 @@ def test_no_path_of_the_disk_is_in_the_page(planted: Dataset, written: Path) -> 
     page = written.read_text("utf-8")
     assert str(planted.root) not in page
     assert str(planted.root.parent) not in page
+
+
+def test_what_the_reader_left_out_is_listed_and_counted_without_folders(
+    chromium: Opened, planted: Dataset, tmp_path: Path
+) -> None:
+    root = planted.root
+    assert root
+    two = f'{root.parent}/export.xml:7 image "a.jpg": box has no area and is left out; delete it\n{root}/b.png: odd; look'
+    path = report.write(planted, tmp_path / "page.html", warned=[two, "<b>3 lines: not shapes of cells"])
+    assert str(root.parent) not in path.read_text("utf-8")
+    with chromium.page(path, "#findings") as page:
+        expect(page.get_by_role("heading", name="Reading the data: 3 warnings")).to_be_visible()
+        assert page.locator("main li").all_inner_texts() == [
+            'export.xml:7 image "a.jpg": box has no area and is left out; delete it',
+            f"{root.name}/b.png: odd; look",
+            "<b>3 lines: not shapes of cells",
+        ]
+
+
+def test_the_command_shows_what_the_reader_left_out(chromium: Opened, run: Run, tmp_path: Path) -> None:
+    export = tmp_path / "export.xml"
+    box = '<box label="Monocyte" occluded="0" xtl="{0}" ytl="10" xbr="50" ybr="50" z_order="0"></box>'
+    export.write_text(
+        '<annotations><version>1.1</version><image id="0" name="a.png" width="200" height="100">'
+        f"{box.format(10)}{box.format(50)}</image></annotations>"
+    )
+    out = tmp_path / "page.html"
+    done = run("report", export, out)
+    assert done.status == 0, done.err
+    assert "has no area and is left out" in done.err
+    with chromium.page(out, "#findings") as page:
+        expect(page.get_by_role("heading", name="Reading the data: 1 warning")).to_be_visible()
+        assert (
+            'image "a.png": box of "Monocyte" (50.00, 10.00, 50.00, 50.00) has no area'
+            in page.locator("main").inner_text()
+        )
+    assert str(tmp_path) not in out.read_text("utf-8")
 
 
 def test_without_a_check_the_view_says_how_to_make_one(

@@ -124,7 +124,7 @@ def written(hostile: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
         Suspect("missing-box", 0.4, hostile.images[0], None, NAMES[0], Box(1, 2, 30, 40), NAMES[1])
     )
     out = tmp_path_factory.mktemp("page") / "page.html"
-    return report.write(hostile, out, checked=checks.check(hostile), suspects=suspects)
+    return report.write(hostile, out, checked=checks.check(hostile), suspects=suspects, warned=NAMES)
 
 
 def views_of(page: Page) -> list[str]:

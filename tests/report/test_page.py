@@ -58,6 +58,46 @@ def test_paper_has_the_content_and_no_controls(chromium: Opened, page_of_ds: Pat
             expect(title).to_be_visible()
 
 
+@pytest.mark.parametrize("typed", ["#all", "#everything", "#everything?part=test"])
+def test_everything_has_the_address_all_and_its_own_name(
+    chromium: Opened, page_of_ds: Path, typed: str
+) -> None:
+    with chromium.page(page_of_ds, typed) as page:
+        expect(page.locator("nav a[aria-current]")).to_have_text("Everything")
+        expect(page.locator("h2")).to_have_count(8)
+        expect(page.get_by_role("alert")).to_have_text("")
+
+
+def test_a_phone_shows_the_view_soon_and_that_there_is_more_beside_the_screen(
+    chromium: Opened, page_of_ds: Path
+) -> None:
+    with chromium.page(page_of_ds, "#split", size=PHONE) as page:
+        title = page.get_by_role("heading", name="Split").bounding_box()
+        assert title
+        assert title["y"] < 240
+        current = page.locator("nav a[aria-current]")
+        expect(current).to_be_in_viewport(ratio=1)
+        for each in ("nav ul", ".scroll"):
+            assert page.locator(each).first.evaluate("e => e.scrollWidth > e.clientWidth"), each
+            assert (
+                page.locator(each)
+                .first.evaluate("e => getComputedStyle(e).backgroundImage")
+                .count("gradient")
+                == 4
+            )
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_what_a_bar_leaves_empty_is_as_quiet_as_a_button(
+    chromium: Opened, page_of_ds: Path, *, dark: bool
+) -> None:
+    with chromium.page(page_of_ds, "#counts", dark=dark) as page:
+        colour = "e => getComputedStyle(e).backgroundColor"
+        assert page.locator(".track").first.evaluate(colour) == page.locator(".facet summary").first.evaluate(
+            colour
+        )
+
+
 def test_an_address_that_asks_for_what_is_not_there_says_so(chromium: Opened, page_of_ds: Path) -> None:
     """Or the numbers of all parts would be read as those of one."""
     for asked, absent in {

@@ -67,6 +67,8 @@ def test_the_parts_have_their_shares_and_what_was_asked(
         made = rows(page, "How it was made")
         assert made == {key: [value] for key, value in ds.split.made.items()}
         assert page.get_by_text("filters do not change the numbers").is_visible()
+        share = "Val was asked for as 20.0 % of the images that the test part leaves, which is 17.0 % of all images."
+        assert page.get_by_text(share).is_visible()
 
 
 def test_the_distances_of_each_class_are_those_of_its_cells(

@@ -28,22 +28,25 @@ function guideOf(label, { total, passing, alone }) {
   const { criteria, crops } = data.guide[label];
   const found = crops.filter(([cell]) => passing.has(cell));
   const shown = alone.length ? found : found.slice(0, FEW_CROPS);
+  const unread = shown.filter(([, number]) => !data.pictures[number]).length;
   const tiles = shown.map(([cell, number]) => cropOf(cell, number, patientOrImage(cell)));
   return h(
     "article",
     { class: criteria.length ? "guide" : "guide plain", "aria-label": name },
     h("h3", {}, swatch(colour), alone.length === 1 ? name : link({ view: "classes", more: [name] }, name)),
     h("div", {}, criteria.length ? h("dl", {}, criteria.map(([what, how]) => [h("dt", {}, what), h("dd", {}, how)])) : null, besideLinks(label, alone)),
-    h("div", {}, quiet(saidOfCrops(shown.length, total, crops.length), found.length > shown.length ? [" ", link({ view: "classes", more: [name] }, `Show ${number(found.length)}`), "."] : null), h("div", { class: "tiles" }, tiles)),
+    h("div", {}, quiet(saidOfCrops(shown.length - unread, total, crops.length, unread), found.length > shown.length ? [" ", link({ view: "classes", more: [name] }, `Show ${number(found.length)}`), "."] : null), h("div", { class: "tiles" }, tiles)),
   );
 }
 
-function saidOfCrops(shown, total, drawn) {
+function saidOfCrops(shown, total, drawn, unread) {
+  const lost = unread ? ` ${counted(unread, "crop")} cannot be shown: the image ${unread === 1 ? "file" : "files"} cannot be read.` : "";
   if (!total) return "No cells.";
   if (!drawn) return `${counted(total, "cell")}.`;
+  if (!shown && unread) return `${counted(total, "cell")}.${lost}`;
   if (!shown) return `${counted(total, "cell")}; none of them is among the ${number(drawn)} that were drawn for the page.`;
   if (shown === total) return `${counted(total, "cell")}.`;
-  return `${number(shown)} of ${counted(total, "cell")} are shown; drawn evenly over ${knownPatients() ? "patients" : "images"}.`;
+  return `${number(shown)} of ${counted(total, "cell")} are shown; drawn evenly over ${knownPatients() ? "patients" : "images"}.${lost}`;
 }
 
 /** The patient of a cell, or else the end of its image's name, which differs more than the beginning. */

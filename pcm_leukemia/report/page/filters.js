@@ -61,6 +61,7 @@ function drawOptions(name) {
   }
   more.textContent = found.length > MOST_OPTIONS ? `and ${number(found.length - MOST_OPTIONS)} more: use Find` : "";
   const size = state.chosen[name].size;
+  said.classList.toggle("any", size === 0);
   said.textContent = size === 0 ? "all" : size === 1 ? facets[name].options[[...state.chosen[name]][0]].name : `${size} chosen`;
 }
 

@@ -6,13 +6,14 @@ const MOST_FINDINGS = 200;
 const MOST_LINKS = 8;
 
 view("findings", "Findings", (root) => {
+  root.append(...warningsOfReading());
   if (!data.check) {
     root.append(note("This page was written without a check: ", h("code", {}, "pcm-leukemia report DATA OUT.html"), " checks the data, too."));
     return;
   }
   const { lookedAt, notes, nothing } = data.check;
   const found = findingsShown();
-  root.append(quiet(`Looked at ${lookedAt.map(([what, count]) => `${number(count)} ${what}`).join(", ")}. ${saidOfFindings(found)}`));
+  root.append(quiet(`Looked at ${lookedAt.map(([what, count]) => `${number(count)} ${count === 1 ? what.replace(/s$/, "") : what}`).join(", ")}. ${saidOfFindings(found)}`));
   const groups = data.check.groups.map((group, place) => ({ ...group, found: found.filter((each) => each.group === place) })).filter((group) => group.found.length);
   if (groups.length) root.append(kindsTable(groups));
   if (notes.length) root.append(h("h3", {}, "What was not checked"), h("ul", {}, notes.map((each) => h("li", {}, each))));
@@ -25,6 +26,14 @@ view("findings", "Findings", (root) => {
   if (nothing.length) root.append(h("h3", {}, "Looked for and not found"), h("ul", {}, nothing.map(({ kind, meaning }) => h("li", {}, h("b", {}, kind), `: ${meaning}`))));
   if (data.check.paper) root.append(h("h3", {}, "Counts here and in the paper"), besidePaper(data.check.paper));
 });
+
+/** What the reader of the data left out or changed: no check sees it. */
+function warningsOfReading() {
+  const { warned } = data;
+  if (!warned.length) return [];
+  const lines = warned.map((each) => h("li", {}, each));
+  return [h("h3", {}, `Reading the data: ${counted(warned.length, "warning")}`), quiet("What a warning says was left out is in no count of this page."), h("ul", {}, lines)];
+}
 
 /** The findings of the chosen kinds of which any image (and, if it names cells, any cell) passes the other facets. */
 function findingsShown() {

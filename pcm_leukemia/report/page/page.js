@@ -77,7 +77,8 @@ const shownFacets = Object.keys(facets).filter((name) => facets[name].options.le
 /** What an address says: the view, what follows it, the chosen options of each facet, and what these data do not have. */
 function stateOf(hash) {
   const [path, query] = splitOnce(hash.replace(/^#/, ""), "?");
-  const [name, ...more] = path.split("/").map(decoded);
+  const [typed, ...more] = path.split("/").map(decoded);
+  const name = typed === "everything" ? "all" : typed;
   const asked = new URLSearchParams(query);
   const chosen = {};
   for (const facet of shownFacets) {
@@ -238,10 +239,13 @@ function drawNavigation() {
   const navigation = document.getElementById("views");
   const shown = [...views, { name: "all", title: "Everything" }];
   if (!navigation.children.length) navigation.append(h("ul", {}, shown.map((each) => h("li", {}, h("a", {}, each.title)))));
+  const list = navigation.firstChild;
   navigation.querySelectorAll("a").forEach((each, place) => {
     each.href = address({ view: shown[place].name });
-    if (shown[place].name === state.view) each.setAttribute("aria-current", "page");
-    else each.removeAttribute("aria-current");
+    if (shown[place].name === state.view) {
+      each.setAttribute("aria-current", "page");
+      list.scrollLeft = each.offsetLeft - list.offsetLeft - list.clientWidth / 3; // on a phone, the links are one line
+    } else each.removeAttribute("aria-current");
   });
 }
 

@@ -67,7 +67,7 @@ function unusualBoxes(found, reasons) {
   }));
   return [
     table("Unusual boxes", "image", ["cell", { title: "class", words: true }, "box, px", { title: "measured", wide: true }], rows),
-    quiet(`${found.length > rows.length ? `and ${number(found.length - rows.length)} more: filter. ` : ""}The rule is that of the finding unusual-box: more than six robust standard deviations from the median size or shape of the class. A border may have cut boxes that touch it, and classes with few boxes have no usual size: these are not judged.`),
+    quiet(`${found.length > rows.length ? `and ${number(found.length - rows.length)} more: filter. ` : ""}The rule is that of the finding unusual-box: more than six robust standard deviations from the median size or shape of the class. A border may have cut boxes that touch it, and classes with few boxes have no usual size: these are not judged. The median that a finding names is that of the judged boxes; the table above has the median of all boxes.`),
   ];
 }
 
@@ -121,7 +121,7 @@ function frameSizes(chosenImages) {
   const sizes = [...counts].sort((one, other) => other[1] - one[1]);
   const rows = sizes.slice(0, MOST_FRAME_SIZES).map(([name, count]) => ({ name, cells: [barOf(count / sizes[0][1], number(count))] }));
   const more = sizes.length - rows.length;
-  return [table("Sizes of the images, in pixels", "width × height", ["images"], rows), more ? quiet(`and ${number(more)} more sizes: filter`) : null].filter(Boolean);
+  return [table("Sizes of the images, in pixels", "width × height", ["images"], rows), more ? quiet(`and ${counted(more, "more size")}: filter`) : null].filter(Boolean);
 }
 
 function sourceTable(chosen) {

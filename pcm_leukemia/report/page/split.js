@@ -8,14 +8,14 @@ view("split", "Split", (root) => {
   }
   root.append(quiet(`The split is called “${split.name}”. This view shows all of it: filters do not change the numbers.`));
   root.append(...warningsOfSplit(split));
-  if (split.parts.length) root.append(partsTable(split), ...classesByPart(split));
+  if (split.parts.length) root.append(partsTable(split), ...shareOfVal(split), ...classesByPart(split));
   if (split.made.length) root.append(table("How it was made", "recorded", [{ title: "value", words: true }], split.made.map(([name, value]) => ({ name, cells: [value] }))));
   else root.append(quiet("The split does not record how it was made."));
 });
 
 function warningsOfSplit(split) {
   const said = split.leaks.map((leak) => note(leak));
-  if (split.leaking > split.leaks.length) said.push(note(`and ${number(split.leaking - split.leaks.length)} more patients or groups in two parts`));
+  if (split.leaking > split.leaks.length) said.push(note(`and ${counted(split.leaking - split.leaks.length, "more patient or group", "more patients or groups")} in two parts`));
   if (split.copies) said.push(note(`${counted(split.copies, "file")} ${split.copies === 1 ? "is" : "are"} in two parts under different names: see the findings.`));
   for (const each of split.missing) {
     const people = each.patients ? ` (${counted(each.patients, "patient")} in all parts ${each.patients === 1 ? "has" : "have"} it)` : "";
@@ -43,6 +43,14 @@ function partsTable(split) {
     ],
   }));
   return table("Parts", "part", columns, rows);
+}
+
+/** The share of val is asked for and recorded of what the test part leaves; the table has it of all images. */
+function shareOfVal(split) {
+  const recorded = split.made.find(([name]) => name === "val")?.[1];
+  const asked = split.parts.find((part, place) => data.parts[place].name === "val")?.asked;
+  if (!recorded || !asked || Math.abs(Number(recorded) - asked) < 0.0005) return [];
+  return [quiet(`Val was asked for as ${percent(Number(recorded))} of the images that the test part leaves, which is ${percent(asked)} of all images.`)];
 }
 
 /** Two tables: where the cells of each class are, and what the cells of each part are. */
