@@ -239,13 +239,10 @@ function drawNavigation() {
   const navigation = document.getElementById("views");
   const shown = [...views, { name: "all", title: "Everything" }];
   if (!navigation.children.length) navigation.append(h("ul", {}, shown.map((each) => h("li", {}, h("a", {}, each.title)))));
-  const list = navigation.firstChild;
   navigation.querySelectorAll("a").forEach((each, place) => {
     each.href = address({ view: shown[place].name });
-    if (shown[place].name === state.view) {
-      each.setAttribute("aria-current", "page");
-      list.scrollLeft = each.offsetLeft - list.offsetLeft - list.clientWidth / 3; // on a phone, the links are one line
-    } else each.removeAttribute("aria-current");
+    if (shown[place].name === state.view) each.setAttribute("aria-current", "page");
+    else each.removeAttribute("aria-current");
   });
 }
 
