@@ -141,19 +141,19 @@ class _Finder:
     def _exact(self, wanted: _Wanted) -> str | None:
         """The file at one of the places of a name, spelled as it is."""
         name = wanted.name
-        if leads_outside(name):
-            return None
         if "./" in name or "//" in name:
             name = posixpath.normpath(name)
         inner, _, file = name.rpartition("/")
         place = (wanted.base, wanted.subset, inner)
         listings = self._listings.get(place)
         if listings is None:
+            if leads_outside(wanted.name):
+                return None
             listings = self._listings[place] = self._list(wanted, inner)
         for folder, files in listings:
             for spelled in _with_suffixes(file):
                 if spelled in files:
-                    return folder + spelled
+                    return None if leads_outside(wanted.name) else folder + spelled
         return None
 
     def _list(self, wanted: _Wanted, inner: str) -> list[tuple[str, frozenset[str]]]:
@@ -268,7 +268,7 @@ def _places(wanted: _Wanted) -> list[str]:
 def _with_suffixes(file: str) -> tuple[str, ...]:
     """The names that the file of an image can have in a CVAT export."""
     return (
-        (file,) if "." in posixpath.basename(file) else (file, *(file + suffix for suffix in _CVAT_SUFFIXES))
+        (file,) if "." in file.rpartition("/")[2] else (file, *(file + suffix for suffix in _CVAT_SUFFIXES))
     )
 
 
