@@ -1,10 +1,10 @@
 """CVAT XML to COCO and to YOLO labels: whole processes, ours and the peers', in one run.
 
-    python benchmarks/conversion.py [--times 1 10] [--repeats 3] [--peers panlabel globox datumaro]
+    python benchmarks/conversion.py [--times 1 10] [--repeats 3] [--peers panlabel hotcoco globox datumaro]
 
 The peers are installed into environments of their own (.venv-peers-*). Each conversion is a whole
 process; the fastest of `repeats` counts. Ratios are theirs to ours: above 1, ours is faster or
-needs less memory.
+needs less memory. hotcoco converts CVAT to COCO alone.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import paper_size
 import PIL.Image
 
 ROOT = Path(__file__).resolve().parents[1]
-PEERS = {"panlabel": "panlabel", "globox": "globox", "datumaro": "datumaro[cli]"}
+PEERS = {"panlabel": "panlabel", "hotcoco": "hotcoco", "globox": "globox", "datumaro": "datumaro[cli]"}
 
 
 def installed(peer: str) -> Path:
@@ -54,6 +54,12 @@ def panlabel(xml: Path, out: Path, to: str) -> list[str | Path]:
         target,
         "--allow-lossy",
     ]
+
+
+def hotcoco(xml: Path, out: Path, to: str) -> list[str | Path]:
+    target = out.with_suffix(".json") if to == "coco" else out
+    program = installed("hotcoco") / "coco"
+    return [program, "convert", "--from", "cvat", "--to", to, "--input", xml, "--output", target]
 
 
 def globox(xml: Path, out: Path, to: str) -> list[str | Path]:
@@ -109,7 +115,7 @@ def main() -> None:
     arguments.add_argument("--repeats", type=int, default=3)
     arguments.add_argument("--peers", nargs="*", default=list(PEERS), choices=list(PEERS))
     given = arguments.parse_args()
-    commands = {"panlabel": panlabel, "globox": globox, "datumaro": datumaro}
+    commands = {"panlabel": panlabel, "hotcoco": hotcoco, "globox": globox, "datumaro": datumaro}
     for peer in given.peers:
         installed(peer)
     print(f"{'scale':>5} {'to':>4}  {'tool':10} {'s':>7} {'MB':>7}   time and memory, theirs to ours")

@@ -146,7 +146,7 @@ class Image:
             raise ImpossibleValue(
                 f'image "{self.id}": size {self.width} x {self.height}; give pixels, 1 or more'
             )
-        if max(self.width, self.height) > LONGEST:
+        if self.width > LONGEST or self.height > LONGEST:
             raise ImpossibleValue(
                 f'image "{self.id}": a side has more than {LONGEST:,} pixels; correct its size'
             )
@@ -158,9 +158,9 @@ class Image:
             )
         if self.white_level is not None and not 0 < self.white_level < float("inf"):
             raise ImpossibleValue(f'image "{self.id}": white_level {self.white_level}; give a number above 0')
-        for name in ("diagnosis", "group", "digest"):
-            if getattr(self, name) == "":
-                object.__setattr__(self, name, None)
+        if "" in (self.diagnosis, self.group, self.digest):
+            for name in ("diagnosis", "group", "digest"):
+                object.__setattr__(self, name, getattr(self, name) or None)
 
     def has_other_file_than(self, other: Image) -> bool:
         """Whether the files of two images are known to differ: both have a digest, and not the same."""
