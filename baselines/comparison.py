@@ -96,7 +96,7 @@ class PairedComparison:
     def _how_sure(self) -> str:
         if self.groups < 2:
             return f"no intervals: they need at least two {self.unit}"
-        more = caution(self.unit)
+        more = caution(self.unit, self.groups)
         return (
             "difference: second less first. 95 % interval, and shares of draws in which the second is better and in which "
             f"both are equal: {self.draws:,} draws of {self.groups:,} {self.unit}, the same for both, seed {self.seed}"

@@ -10,6 +10,9 @@ from pcm_leukemia.splits import unit_of
 
 __all__ = ["caution", "groups_of", "how_sure"]
 
+_FEW = 10
+"""The bootstrap's percentile intervals cover too little below about this number of groups."""
+
 
 def groups_of(ds: Dataset, images: Iterable[str]) -> tuple[list[str], str]:
     """The group of each image or cell, given its image's id, and what a group is: "patients", "groups" or "images".
@@ -38,19 +41,24 @@ def groups_of(ds: Dataset, images: Iterable[str]) -> tuple[list[str], str]:
     return wanted, "images"
 
 
-def caution(unit: str) -> str:
-    """What to say of intervals over a unit other than patients; "" for patients.
+def caution(unit: str, groups: int) -> str:
+    """What to say of intervals over a unit other than patients, or over few of them; "" if nothing.
 
     Examples
     --------
-    >>> caution("images"), caution("patients")
+    >>> caution("images", 50), caution("patients", 50)
     ('without patient ids, they are narrower than they should be', '')
+    >>> caution("patients", 4)
+    '4 patients are few, so the intervals are rough and may be too narrow'
     """
-    if unit == "patients":
-        return ""
-    if unit == "groups":
-        return "if groups share patients, they are narrower than they should be"
-    return "without patient ids, they are narrower than they should be"
+    said = {
+        "groups": "if groups share patients, they are narrower than they should be",
+        "images": "without patient ids, they are narrower than they should be",
+    }.get(unit, "")
+    few = (
+        f"{groups} {unit} are few, so the intervals are rough and may be too narrow" if groups < _FEW else ""
+    )
+    return "; ".join(filter(None, (said, few)))
 
 
 def how_sure(groups: int, unit: str, draws: int, seed: int) -> str:
@@ -58,10 +66,10 @@ def how_sure(groups: int, unit: str, draws: int, seed: int) -> str:
 
     Examples
     --------
-    >>> how_sure(3, "patients", 1000, 0)
+    >>> how_sure(30, "patients", 1000, 0)
     '95 % intervals: 1,000 draws of patients, seed 0'
     """
     if groups < 2 or not draws:
         return f"no intervals: they need at least two {unit}"
-    more = caution(unit)
+    more = caution(unit, groups)
     return f"95 % intervals: {draws:,} draws of {unit}, seed {seed}" + (more and f"; {more}")

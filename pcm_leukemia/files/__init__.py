@@ -18,6 +18,7 @@ from pcm_leukemia.files.reading import (
     PULL,
     UNREAD_SUFFIXES,
     Files,
+    delimiter_of,
     no_images,
     read_text,
 )
@@ -79,6 +80,7 @@ __all__ = [
     "common_root",
     "count_unlisted",
     "counts",
+    "delimiter_of",
     "digest",
     "disk_errors",
     "find_images",

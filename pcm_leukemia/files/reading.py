@@ -27,6 +27,7 @@ __all__ = [
     "PULL",
     "UNREAD_SUFFIXES",
     "Files",
+    "delimiter_of",
     "no_images",
     "read_text",
 ]
@@ -94,6 +95,17 @@ def read_text(path: Path) -> str:
     if text.startswith(GIT_LFS.decode()):
         raise CorruptFile(f"{path}: is a Git LFS pointer in place of the file; {PULL}")
     return text
+
+
+def delimiter_of(header: str) -> str:
+    """What separates the values of a CSV: a comma, or what a spreadsheet writes in its place.
+
+    Examples
+    --------
+    >>> delimiter_of("image,patient,part"), delimiter_of("image;patient;part")
+    (',', ';')
+    """
+    return max(",;\t", key=header.count)
 
 
 def no_images(where: object) -> DataNotFound:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import CorruptFile, DataNotFound, InvalidDataset, Problem
+from pcm_leukemia.files import delimiter_of
 from pcm_leukemia.schema import ImageId, PatientId, Split
 
 __all__ = ["PART", "read", "write"]
@@ -105,6 +106,7 @@ def read(path: str | Path, name: str | None = None) -> Split:
         raise DataNotFound(
             f"{path}: cannot be read ({error.strerror}); give the path of a split file"
         ) from error
+    text = _as_written(text)
     made, start, skipped = _made(text)
     part_of: dict[ImageId, str] = {}
     patient_of: dict[ImageId, PatientId] = {}
@@ -124,6 +126,16 @@ def read(path: str | Path, name: str | None = None) -> Split:
     return Split.from_record(name or path.stem, part_of, made, patient_of, digest_of)
 
 
+def _as_written(text: str) -> str:
+    """The text with the comments as they were written: a spreadsheet divides them into cells, and pads them."""
+    header = re.search(r"^image([,;\t])patient\1part", text, re.MULTILINE)
+    if header is None or (header[1] == "," and not re.search(r'^"#|^#.*,,\r?$', text, re.MULTILINE)):
+        return text
+    rows = csv.reader(io.StringIO(text[: header.start()], newline=""), delimiter=header[1])
+    comments = "".join(",".join(row).rstrip(",") + "\n" for row in rows)
+    return comments + text[header.start() :]
+
+
 def _made(text: str) -> tuple[dict[str, str], int, int]:
     """The comments that lead the file, where they end, and their number."""
     made = {}
@@ -137,7 +149,8 @@ def _made(text: str) -> tuple[dict[str, str], int, int]:
 
 def _rows(path: Path, table: str, skipped: int) -> Iterator[tuple[int, ImageId, PatientId, str, str]]:
     """(line, image, patient, part, digest) of each row below the header."""
-    rows = csv.reader(io.StringIO(table, newline=""), strict=True)
+    delimiter = delimiter_of(table.partition("\n")[0])
+    rows = csv.reader(io.StringIO(table, newline=""), delimiter=delimiter, strict=True)
     try:
         header = next(rows, [])
         if header not in (_HEADER, [*_HEADER, _DIGEST]):

@@ -11,7 +11,7 @@ from typing import Any, cast
 import msgspec
 
 from pcm_leukemia.errors import CorruptFile, InvalidDataset, Problem
-from pcm_leukemia.files import BAD_CONTENT
+from pcm_leukemia.files import BAD_CONTENT, delimiter_of
 from pcm_leukemia.schema import AnnotationState, Attributes, Cell, Image, ImageId, PatientId, Tag
 from pcm_leukemia.shapes import Box, pack, unpack
 
@@ -110,7 +110,9 @@ class Tables:
         problems = []
         try:
             with file.open(encoding="utf-8-sig", newline="") as stream:
-                rows = csv.reader(stream, strict=True)
+                delimiter = delimiter_of(stream.readline())
+                stream.seek(0)
+                rows = csv.reader(stream, delimiter=delimiter, strict=True)
                 first = next(rows, [])
                 if tuple(first) != columns:
                     raise CorruptFile(

@@ -329,7 +329,8 @@ def test_two_classifiers_on_the_same_patients(pair: tuple[Run, Run]) -> None:
     assert compared.pretraining == ()
     text = str(compared)
     assert " ".join(text.splitlines()[3].split()) == "accuracy 50.00 100.00 +50.00 – 100.0 % 0.0 %"
-    assert text.endswith("1,000 draws of 2 patients, the same for both, seed 0")
+    assert "1,000 draws of 2 patients, the same for both, seed 0" in text
+    assert text.endswith("; 2 patients are few, so the intervals are rough and may be too narrow")
     given = json.loads(json.dumps(compared.to_json()))
     assert given["scores"]["accuracy"]["interval"] is None
     same = next(
@@ -349,7 +350,9 @@ def test_without_patients_images_are_drawn_and_it_says_so(pair: tuple[Run, Run])
     cells = tuple(msgspec.structs.replace(cell, image=ImageId(f"new/{cell.image}")) for cell in whole.cells)
     compared = comparison.compare(*pair, Dataset("there", NINE, images, cells))
     assert (compared.groups, compared.unit, compared.part) == (6, "images", "all")
-    assert str(compared).endswith("without patient ids, they are narrower than they should be")
+    assert str(compared).endswith(
+        "without patient ids, they are narrower than they should be; 6 images are few, so the intervals are rough and may be too narrow"
+    )
 
 
 def test_what_either_model_has_learned_from_is_refused(pair: tuple[Run, Run], tmp_path: Path) -> None:
