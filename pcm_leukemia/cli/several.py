@@ -8,8 +8,10 @@ been given: before that, a word may be one of them, and the option takes one wor
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -18,7 +20,7 @@ from typer.core import TyperGroup
 from pcm_leukemia.cli.options import WrongUsage
 from pcm_leukemia.cli.stopping import STOPPED, what_is_left
 
-__all__ = ["Commands", "repeated"]
+__all__ = ["Commands", "at_home", "repeated"]
 
 
 _GONE = {
@@ -28,6 +30,8 @@ _GONE = {
     ("reproduce", "--pcm"): "give DATA and OUT as arguments, without --pcm and --out",
 }
 """Command and option of an earlier version -> what to type now, where the nearest name would mislead."""
+_HOME = re.compile(r"((?:--[\w-]+=)?(?:\w+:)?)~((?:/.*)?)", re.DOTALL)
+"""A word with a path in the home folder."""
 _AFTER = "give options with several values after the arguments"
 _WORDS, _TYPED = f"{__name__}.words", f"{__name__}.typed"
 """Keys of the context's `meta`: the words after the command, and the options that were typed."""
@@ -52,7 +56,7 @@ class Commands(TyperGroup):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
         """Find the command, and spell out its repeated options."""
-        name, command, rest = super().resolve_command(ctx, args)
+        name, command, rest = super().resolve_command(ctx, [at_home(word) for word in args])
         if command is None:
             return name, command, rest
         ctx.meta[_WORDS] = rest
@@ -65,6 +69,22 @@ class Commands(TyperGroup):
             several = f"{', '.join(names[:-1])} and {names[-1]} take" if names[1:] else f"{names[0]} takes"
             command.epilog = f"{several} several values after the arguments, or can be repeated."
         return name, command, repeated(rest, command.params)
+
+
+def at_home(word: str) -> str:
+    """A word whose path begins with "~", where shells leave it: after ``--option=`` and ``NAME:``, and in quotes.
+
+    Examples
+    --------
+    >>> at_home("--images-root=~/smears") == f"--images-root={Path.home()}/smears"
+    True
+    >>> at_home("lmu:~/LMU") == f"lmu:{Path.home()}/LMU"
+    True
+    >>> at_home("a~/b"), at_home("~x=Other")
+    ('a~/b', '~x=Other')
+    """
+    found = _HOME.fullmatch(word)
+    return f"{found[1]}{Path.home()}{found[2]}" if found else word
 
 
 def repeated(words: list[str], params: Iterable[Any]) -> list[str]:

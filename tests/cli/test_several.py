@@ -7,6 +7,7 @@ from typing import Annotated
 
 import pytest
 import typer
+from commands import Run
 
 from pcm_leukemia.cli.several import Commands
 
@@ -94,3 +95,12 @@ def test_what_cannot_be_meant_is_refused(
         app(typed.split())
     assert left.value.code == 2
     assert sentence in " ".join(capsys.readouterr().err.replace("│", " ").split())
+
+
+def test_a_path_in_the_home_folder_is_found_where_the_shell_leaves_it(
+    run: Run, export: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(export.parent))
+    assert run("inspect", f"~/{export.name}").status == 0
+    assert run("import", f"~/{export.name}", "~/data", "--images-root=~/export.zip").status == 0
+    assert (export.parent / "data" / "dataset.json").exists()
