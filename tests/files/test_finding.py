@@ -212,10 +212,10 @@ NAMES = st.lists(
 def test_whatever_a_name_is_only_files_that_are_there_are_found(
     tmp_path_factory: pytest.TempPathFactory, names: list[str]
 ) -> None:
-    root = tmp_path_factory.getbasetemp() / "there"
+    root = tmp_path_factory.getbasetemp() / "finding" / "there"
     files = {"images/a.png", "b/A.PNG", f"images/{DECOMPOSED}", "b/a/b.png", "a.png"}
     if not root.exists():
-        folder(tmp_path_factory.getbasetemp(), "outside.png")
+        folder(root.parent, "outside.png")
         folder(root, *files)
     for container in (open_container(root), open_container(write(root / "a.xml", b""))):
         for each in find_paths(names, container):
