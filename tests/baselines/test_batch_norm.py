@@ -93,13 +93,13 @@ def test_nothing_but_their_statistics_changes_and_only_in_the_copy() -> None:
 
 def test_only_batch_norms_are_in_training_mode_during_the_pass(monkeypatch: pytest.MonkeyPatch) -> None:
     training: set[type[nn.Module]] = set()
-    forward = Network.forward
+    features = Network.features
 
     def watched(self: Network, pixels: torch.Tensor) -> torch.Tensor:
         training.update(type(each) for each in self.modules() if each.training)
-        return forward(self, pixels)
+        return features(self, pixels)
 
-    monkeypatch.setattr(Network, "forward", watched)
+    monkeypatch.setattr(Network, "features", watched)
     ours = classifier()
     ours.network.backbone.add_module("dropout", nn.Dropout(0.5).eval())
     batch_norm.with_statistics_of(ours, crops(8, 4))
