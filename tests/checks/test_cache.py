@@ -482,6 +482,7 @@ def edited(ds: Dataset, folder: Path, edit: str, name: str, seed: int, number: i
     return ds
 
 
-def replace_box(cell: Cell, shift: int) -> Cell:
-    box = Box(cell.box.x1 + shift / 2, cell.box.y1, cell.box.x2 + shift / 2, cell.box.y2)
+def replace_box(cell: Cell, by: int) -> Cell:
+    right = by / 2 if cell.box.x2 < 90 else -40  # images are 96 pixels wide
+    box = Box(cell.box.x1 + right, cell.box.y1, cell.box.x2 + right, cell.box.y2)
     return Cell(cell.image, cell.id, cell.label, box)
