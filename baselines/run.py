@@ -74,9 +74,7 @@ class Run:
             asked = record["asked"]
             asked["settings"] = config.recorded(asked["baseline"], asked["settings"])
         except (FileNotFoundError, NotADirectoryError) as error:
-            raise DataNotFound(
-                f"{folder}: holds no run (no {RECORD}); train one: pcm-leukemia train MODEL DATA {folder}"
-            ) from error
+            raise DataNotFound(_no_run(Path(folder))) from error
         except (OSError, *files.BAD_CONTENT) as error:
             raise CorruptFile(f"{path}: is not a record of a run ({error!r}); train it again") from error
         return cls(Path(folder), record)
@@ -224,6 +222,18 @@ class Run:
             f"{self.folder} has learned from {len(images):,} of {counted(len(ds.images), 'scored image')} or their patients: the "
             "scores show how well it fits them, not how it does on new patients"
         )
+
+
+def _no_run(folder: Path) -> str:
+    """Why a path cannot be opened as a run, and what to give instead."""
+    folds = sorted(each.name for each in folder.iterdir() if is_run(each)) if folder.is_dir() else []
+    if folds:
+        return (
+            f"{folder}: holds {counted(len(folds), 'run')} and is none; give one of them: {folder / folds[0]}"
+        )
+    if folder.exists():
+        return f"{folder}: holds no run (no {RECORD}); give the folder that pcm-leukemia train wrote"
+    return f"{folder}: holds no run (no {RECORD}); train one: pcm-leukemia train MODEL DATA {folder}"
 
 
 def is_run(folder: str | Path) -> bool:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pcm_leukemia.converters import cvat
+from pcm_leukemia.errors import option
 from pcm_leukemia.files import Report, counts, new_folder
 
 if TYPE_CHECKING:
@@ -44,12 +45,18 @@ def write(selection: Selection, out: str | Path, *, progress: bool = False) -> R
             table.writerows(map(_row, selection.chosen))
         frames = selection.frames
         cvat.write(frames, folder / FRAMES, progress=progress)
+        notes = [f"{FRAMES} is for CVAT: correct the predicted cells"]
+        if not frames.cells:
+            lower = f"lower {option('threshold')} to get some"
+            notes = [
+                f"{FRAMES} is for CVAT: no cell in it has the score that is asked for; {lower}, or draw them all"
+            ]
         report = Report(
             FORM,
             Path(out),
             {"chosen": len(frames.images)},
             counts(("chosen", cell.label) for cell in frames.cells),
-            notes=(f"{FRAMES} is for CVAT: correct the predicted cells",),
+            notes=tuple(notes),
         )
         report.leave_in(
             folder, {"name": selection.name, "strategy": selection.strategy, "seed": selection.seed}

@@ -21,7 +21,7 @@ from pcm_leukemia.differential.results import (
     PatientDifferential,
 )
 from pcm_leukemia.differential.tallying import OTHER, Reason, Tallies, Tally, annotated, tally
-from pcm_leukemia.errors import counted
+from pcm_leukemia.errors import counted, option
 from pcm_leukemia.taxonomy import BLASTS, NINE
 
 __all__ = ["count", "count_predictions"]
@@ -133,6 +133,7 @@ def _differential(
         _of_patient(each, correction, number, seen=None if seen is None else each.patient in seen)
         for number, each in enumerate(tallies.patients)
     )
+    notes += _without_cells(tallies, limits)
     labels = tuple(tallies.patients[0].counts)
     return Differential(ds.name, labels, patients, tallies, limits, correction, notes)
 
@@ -157,7 +158,10 @@ def _of_patient(
             (*labels, "blasts"), counts, low, high, corrected, strict=True
         )
     ]
-    probabilities = tuple(float(probability_of_at_least(counts[-1], total, share)) for share in AT_LEAST)
+    # of no cell, the posterior would be the prior, which says nothing about the patient
+    probabilities = tuple(
+        float(probability_of_at_least(counts[-1], total, share)) if total else np.nan for share in AT_LEAST
+    )
     together = Blasts(rows[-1], probabilities, chances) if blasts else None
     return PatientDifferential(found, tuple(rows[:-1]), together, seen)
 
@@ -179,6 +183,19 @@ def _corrected(share: float, drawn: Floats) -> Corrected:
 def _share_of_draws(drawn: Floats, share: float) -> float:
     known = drawn[~np.isnan(drawn)]
     return float((known >= share).mean()) if known.size else np.nan
+
+
+def _without_cells(tallies: Tallies, limits: Limits | None) -> tuple[str, ...]:
+    """The patients of whom no cell is counted, and whether a lower threshold would help."""
+    empty = [each for each in tallies.patients if not each.total]
+    if not empty:
+        return ()
+    note = f"{counted(len(empty), 'patient')} of {len(tallies.patients):,} without a counted cell: their shares are unknown"
+    below = sum(each.left_out[Reason.BELOW] for each in empty)
+    if limits and below:
+        fix = f"to count cells of lower scores, lower {option('threshold')}"
+        note += f"; their scores are below {limits.threshold:g} in {counted(below, 'cell')}: {fix}"
+    return (note,)
 
 
 def _absent_classes(labels: Iterable[str]) -> tuple[str, ...]:

@@ -49,7 +49,7 @@ class Counted:
 class Blasts(NamedTuple):
     """The blasts together, and the probability that their share is at least each of `AT_LEAST`.
 
-    `probabilities` is of the counted share; `corrected` of the corrected one: the share of the draws, or None.
+    `probabilities` is of the counted share, NaN if no cell is counted; `corrected` of the corrected one: the share of the draws, or None.
     """
 
     counted: Counted

@@ -319,6 +319,13 @@ def test_frames_in_which_nothing_is_found_come_last(new: Dataset, detector: Run,
     assert (found.chosen[-1].score, found.chosen[-1].cells) == (0, 0)
 
 
+def test_frames_without_a_predicted_cell_are_said(new: Dataset, detector: Run, tmp_path: Path) -> None:
+    found = select([detector], new, 2, threshold=1.0, device="cpu")
+    assert found.cells == 0
+    report = active_learning.write(found, tmp_path / "out")
+    assert "no cell in it has the score that is asked for; lower threshold to get some" in str(report)
+
+
 # What an annotator gets
 
 

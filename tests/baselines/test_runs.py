@@ -19,7 +19,7 @@ from pcm_leukemia.baselines.inference import Classified
 from pcm_leukemia.baselines.recording import start
 from pcm_leukemia.baselines.run import Run
 from pcm_leukemia.baselines.training import train
-from pcm_leukemia.errors import DataWarning, ExportError, LeakySplit, UnfitForTask
+from pcm_leukemia.errors import DataNotFound, DataWarning, ExportError, LeakySplit, UnfitForTask
 from pcm_leukemia.joining import concat
 from pcm_leukemia.schema import ImageId, PatientId
 
@@ -97,6 +97,23 @@ def test_the_same_data_under_another_name_is_known_by_its_cells(tmp_path: Path) 
 def test_crops_of_one_size_and_name_in_two_data_sets_are_not_the_same_data(tmp_path: Path) -> None:
     crop = Box(0, 0, 64, 48)
     assert seen(tmp_path, with_cells(HERE, crop), with_cells(THERE, crop)) == set()
+
+
+def test_a_folder_of_runs_and_one_of_something_else_say_what_to_give(tmp_path: Path) -> None:
+    for fold in ("fold-1", "fold-2"):
+        (tmp_path / fold).mkdir()
+        (tmp_path / fold / "run.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(DataNotFound, match=r"holds 2 runs and is none; give one of them: .*fold-1$"):
+        Run.open(tmp_path)
+    (tmp_path / "data").mkdir()
+    with pytest.raises(
+        DataNotFound, match=r"holds no run .*; give the folder that pcm-leukemia train wrote$"
+    ):
+        Run.open(tmp_path / "data")
+    with pytest.raises(
+        DataNotFound, match=r"holds no run .*; train one: pcm-leukemia train MODEL DATA .*new$"
+    ):
+        Run.open(tmp_path / "new")
 
 
 def test_a_file_in_two_parts_is_warned_of_before_training(tmp_path: Path) -> None:

@@ -408,7 +408,7 @@ def test_the_same_messages_name_arguments_in_python(export: Path, tmp_path: Path
         (("split", "{data}"), "Error: {data}: has a split official already; --extend"),
         (
             ("evaluate", "{data}", "{data}"),
-            "holds no run (no run.json); train one: pcm-leukemia train MODEL DATA",
+            "holds no run (no run.json); give the folder that pcm-leukemia train wrote",
         ),
         (
             ("convert", "{data}", "out", "--to", "coco", "--padding", "3"),

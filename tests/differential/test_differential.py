@@ -113,6 +113,28 @@ def test_incomplete_images_are_counted_on_request() -> None:
 def test_without_cells_nothing_is_known() -> None:
     empty = differential.count(WARD).patients[1]
     assert all(np.isnan(row.share) and (row.low, row.high) == (0, 1) for row in empty.classes)
+    assert empty.blasts
+    assert np.isnan(empty.blasts.probabilities).all()  # the prior says nothing about the patient
+    page = differential.page(differential.count(WARD))
+    assert page.count("No cell is counted, so nothing is known about the blasts.") == 1
+
+
+def test_patients_without_a_counted_cell_are_named_and_so_is_the_threshold(tmp_path: Path) -> None:
+    read = differential.read_predictions(
+        predictions(tmp_path / "found", [result("a.png", "Monocyte", 0.4, 0.9)])
+    )
+    total = len(read.ds.patients)
+    notes = differential.count_predictions(read).notes
+    assert notes[-1].startswith(
+        f"{total} patients of {total} without a counted cell: their shares are unknown; "
+    )
+    assert (
+        "their scores are below 0.5 in 1 cell: to count cells of lower scores, lower threshold" in notes[-1]
+    )
+    with_cells = differential.count_predictions(read, Limits(0.3)).notes
+    assert (
+        with_cells[-1] == f"{total - 1} patient of {total} without a counted cell: their shares are unknown"
+    )
 
 
 def test_data_that_cannot_be_counted_are_refused() -> None:
