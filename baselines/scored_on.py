@@ -6,12 +6,9 @@ from typing import NamedTuple
 
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import counted
-from pcm_leukemia.schema import IGNORE
+from pcm_leukemia.schema import AUTO, IGNORE
 
 __all__ = ["ScoredOn"]
-
-_AUTO = "auto"
-"""CVAT's source of a cell that a model drew."""
 
 
 class ScoredOn(NamedTuple):
@@ -36,7 +33,7 @@ class ScoredOn(NamedTuple):
         """Count the data of a task; cells to be ignored are no target."""
         patients = {image.patient for image in view.images} - {None}
         sources = [cell.source for cell in view.cells if cell.label != IGNORE]
-        return cls(len(patients), len(view.images), len(sources), sources.count(_AUTO))
+        return cls(len(patients), len(view.images), len(sources), sources.count(AUTO))
 
     def __str__(self) -> str:
         return f"{counted(self.patients, 'patient')}, {counted(self.images, 'image')}, {counted(self.cells, 'cell')}"

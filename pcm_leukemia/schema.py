@@ -17,6 +17,7 @@ from pcm_leukemia.errors import ImpossibleValue, counted, some
 from pcm_leukemia.shapes import Box, Shape
 
 __all__ = [
+    "AUTO",
     "IGNORE",
     "LONGEST",
     "PARTS",
@@ -42,6 +43,9 @@ Attributes = tuple[tuple[str, str], ...]
 
 IGNORE = "ignore"
 """The label of a cell that is neither of a class nor background, and so is never a target."""
+
+AUTO = "auto"
+"""The source of a cell or tag that a model drew; CVAT uses the same word for its own automatic annotations."""
 
 PARTS = ("train", "val", "test")
 """The order in which parts are listed; other names follow, sorted."""

@@ -20,7 +20,7 @@ from pcm_leukemia.baselines.prediction import Predicted
 from pcm_leukemia.baselines.run import Run
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.progress import track
-from pcm_leukemia.schema import IGNORE, Cell, ImageId, Taxonomy
+from pcm_leukemia.schema import AUTO, IGNORE, Cell, ImageId, Taxonomy
 from pcm_leukemia.taxonomy import known
 
 __all__ = ["Said", "boxes_alone", "say"]
@@ -38,7 +38,7 @@ class Said(NamedTuple):
 
 def boxes_alone(cell: Cell) -> bool:
     """Whether nobody has named a cell: a model drew it, or it is ignored."""
-    return cell.source == "auto" or cell.label == IGNORE
+    return cell.source == AUTO or cell.label == IGNORE
 
 
 def say(

@@ -20,26 +20,21 @@ from typing import TYPE_CHECKING
 from pcm_leukemia.converters import cvat
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.files import Report, new_folder
-from pcm_leukemia.schema import IGNORE, Attributes, Cell, Image, Tag
+from pcm_leukemia.report import SUSPECTS_COLUMNS, SUSPECTS_TABLE
+from pcm_leukemia.schema import AUTO, IGNORE, Attributes, Cell, Image, Tag
 from pcm_leukemia.shapes import Box
 
 if TYPE_CHECKING:
     from pcm_leukemia.baselines.suspects import Suspect, Suspects
 
-__all__ = ["FRAMES", "LABEL", "TABLE", "marked", "write"]
+__all__ = ["FRAMES", "LABEL", "marked", "write"]
 
-TABLE, FRAMES = "suspects.csv", "frames.zip"
+FRAMES = "frames.zip"
 LABEL = "suspect"
 """The label of a suspect in CVAT."""
 
-_SOURCE = "auto"  # CVAT's word for what no person has drawn
 _AROUND = 8.0
 """The pixels between an annotated box and the suspect that surrounds it, so that both can be clicked on."""
-
-COLUMNS = (
-    *("image", "cell", "kind", "score", "label", "suggested_label", "x1", "y1", "x2", "y2"),
-    *("suggested_x1", "suggested_y1", "suggested_x2", "suggested_y2", "patient", "part", "reason"),
-)
 
 
 def write(found: Suspects, ds: Dataset, out: str | Path, *, progress: bool = False) -> Report:
@@ -60,9 +55,9 @@ def write(found: Suspects, ds: Dataset, out: str | Path, *, progress: bool = Fal
         If `out` holds something else, or cannot be written, or images are missing.
     """
     with new_folder(out, "suspects") as folder:
-        with (folder / TABLE).open("w", encoding="utf-8", newline="") as stream:
+        with (folder / SUSPECTS_TABLE).open("w", encoding="utf-8", newline="") as stream:
             table = csv.writer(stream)
-            table.writerow(COLUMNS)
+            table.writerow(SUSPECTS_COLUMNS)
             table.writerows(map(_row, found.found))
         frames = marked(ds, found.found)
         if frames.images:
@@ -102,7 +97,7 @@ def _tags(suspects: Sequence[Suspect]) -> Iterator[Tag]:
     """A tag for each kind, with the reasons."""
     for kind in dict.fromkeys(each.kind for each in suspects):
         why = "; ".join(_said(each) for each in suspects if each.kind == kind)
-        yield Tag(kind, (("why", why),), _SOURCE)
+        yield Tag(kind, (("why", why),), AUTO)
 
 
 def _boxes(image: Image, cells: Sequence[Cell], suspects: Sequence[Suspect]) -> Iterator[Cell]:
@@ -113,7 +108,7 @@ def _boxes(image: Image, cells: Sequence[Cell], suspects: Sequence[Suspect]) -> 
         inside = box.clip(image.width, image.height) if box else None
         if inside:
             rounded = Box(*(round(side, 2) for side in (inside.x1, inside.y1, inside.x2, inside.y2)))
-            yield Cell(image.id, number, IGNORE, rounded, LABEL, source=_SOURCE, attributes=_attributes(each))
+            yield Cell(image.id, number, IGNORE, rounded, LABEL, source=AUTO, attributes=_attributes(each))
 
 
 def _attributes(each: Suspect) -> Attributes:

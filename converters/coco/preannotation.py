@@ -14,13 +14,11 @@ from pcm_leukemia.converters.coco.results import Result, Results, read_results
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import DataWarning, counted, either, some
 from pcm_leukemia.requirements import require_boxes
-from pcm_leukemia.schema import Cell, Image
+from pcm_leukemia.schema import AUTO, Cell, Image
 from pcm_leukemia.shapes import Box
 
 __all__ = ["with_results"]
 
-_AUTO = "auto"
-"""The source of a predicted cell; CVAT uses the same word for its own automatic annotations."""
 _SCORE = "score"
 """The attribute that holds the score."""
 
@@ -131,7 +129,7 @@ def _cells(ds: Dataset, results: list[Result], left: Counter[str], *, everywhere
         number = free.setdefault(image.id, there[-1].id + 1 if there else 0)
         free[image.id] = number + 1
         score = ((_SCORE, f"{result.shown_score:.2f}"),)
-        yield Cell(image.id, number, result.label, box, result.label, source=_AUTO, attributes=score)
+        yield Cell(image.id, number, result.label, box, result.label, source=AUTO, attributes=score)
 
 
 def _inside(result: Result, image: Image) -> Box | None:

@@ -16,11 +16,12 @@ from pcm_leukemia.cli.options import (
     Batch,
     Data,
     Device,
+    ImagesOrData,
+    ModelRuns,
     PatientsPattern,
     SplitName,
     Variant,
     Workers,
-    there,
 )
 from pcm_leukemia.cli.targets import require_outside
 from pcm_leukemia.files import check_target
@@ -72,7 +73,8 @@ def suspects(
     """List annotations that are probably wrong.
 
     Writes a table, and a CVAT export of the frames with suspects. An image is judged only by runs that have not learned from its
-    patient. The folds of cross-validation judge all images of train and val: train MODEL DATA OUT --folds 5, with a detector for boxes and a classifier for classes.
+    patient. The folds of cross-validation judge all images: train MODEL DATA OUT --folds 5, with a detector for boxes and a
+    classifier for classes.
     """
     check_target(out, "suspects")  # before the work
     require_outside(out, data)
@@ -92,14 +94,8 @@ def suspects(
 
 
 def next_frames(
-    runs: Annotated[
-        list[Path],
-        typer.Argument(metavar="RUN", help="A detector's run; and a classifier's, for two stages."),
-    ],
-    images: Annotated[
-        Path,
-        typer.Argument(metavar="IMAGES", callback=there, help="A folder or zip of images, or a data set."),
-    ],
+    runs: ModelRuns,
+    images: ImagesOrData,
     out: Annotated[Path, typer.Argument(metavar="OUT", help="A new folder.")],
     *,
     budget: Annotated[int, typer.Option(metavar="N", min=1, help="The number of frames to annotate.")],

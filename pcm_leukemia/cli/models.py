@@ -18,6 +18,8 @@ from pcm_leukemia.cli.options import (
     Data,
     Device,
     Devices,
+    ImagesOrData,
+    ModelRuns,
     Preset,
     Presets,
     Seed,
@@ -25,7 +27,6 @@ from pcm_leukemia.cli.options import (
     Tasks,
     Workers,
     WrongUsage,
-    there,
 )
 from pcm_leukemia.cli.resuming import says_what_was_trained
 from pcm_leukemia.cli.targets import require_outside
@@ -145,14 +146,8 @@ def train(
 
 
 def predict(
-    runs: Annotated[
-        list[Path],
-        typer.Argument(metavar="RUN", help="A detector's run; and a classifier's, for two stages."),
-    ],
-    images: Annotated[
-        Path,
-        typer.Argument(metavar="IMAGES", callback=there, help="A folder or zip of images, or a data set."),
-    ],
+    runs: ModelRuns,
+    images: ImagesOrData,
     out: Annotated[Path, typer.Argument(metavar="OUT", help="A new folder; for CVAT a new zip.")],
     *,
     to: Annotated[

@@ -30,8 +30,10 @@ __all__ = [
     "Devices",
     "Export",
     "Format",
+    "ImagesOrData",
     "ImagesRoot",
     "MapOption",
+    "ModelRuns",
     "NoCache",
     "Part",
     "PatientsAttribute",
@@ -232,6 +234,12 @@ BatchNorm = Annotated[
 ]
 Devices = Annotated[int, typer.Option(min=1, help="How many GPUs.")]
 Preset = Annotated[Presets, typer.Option(help="The paper's numbers, or a smaller run.")]
+ModelRuns = Annotated[
+    list[Path], typer.Argument(metavar="RUN", help="A detector's run; and a classifier's, for two stages.")
+]
+ImagesOrData = Annotated[
+    Path, typer.Argument(metavar="IMAGES", callback=there, help="A folder or zip of images, or a data set.")
+]
 Batch = Annotated[int, typer.Option(min=1, help="Images in a batch.")]
 Part = Annotated[
     str | None, typer.Option(metavar="PART", help="The part.", show_default="test; all if there is no split")

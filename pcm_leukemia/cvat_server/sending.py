@@ -12,7 +12,7 @@ from pcm_leukemia.cvat_server.matching import Frame
 from pcm_leukemia.cvat_server.media import There
 from pcm_leukemia.cvat_server.shapes import as_shape, as_tag, shape_kind
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.schema import Cell, ImageId
+from pcm_leukemia.schema import AUTO, Cell, ImageId
 
 if TYPE_CHECKING:
     from cvat_sdk.models import LabeledImageRequest, LabeledShapeRequest
@@ -21,8 +21,6 @@ __all__ = ["Existing", "Plan", "becomes_box", "plan", "send"]
 
 Existing = Literal["keep", "auto", "all"]
 """What happens to the annotations that are on a frame."""
-_AUTO = "auto"
-"""What CVAT calls the source of a shape that a model drew, and nobody has corrected."""
 
 
 class Plan(NamedTuple):
@@ -110,7 +108,7 @@ def _stays(drawn: Iterable[Any], existing: Existing) -> bool:
     sources = Counter(str(shape.source) for shape in drawn)
     if existing == "keep":
         return bool(sources)
-    return existing == "auto" and any(source != _AUTO for source in sources)
+    return existing == "auto" and any(source != AUTO for source in sources)
 
 
 def send(there: There, what: Plan) -> None:

@@ -8,10 +8,12 @@ from __future__ import annotations
 from pcm_leukemia.report.frames import to_show as frames_to_show
 from pcm_leukemia.report.pictures import Pictures
 from pcm_leukemia.report.sections import Section, legible, script, style
-from pcm_leukemia.report.suspects import Suspect, read_suspects
+from pcm_leukemia.report.suspects import SUSPECTS_COLUMNS, SUSPECTS_TABLE, Suspect, read_suspects
 from pcm_leukemia.report.writer import data_sections, write, write_sections
 
 __all__ = [
+    "SUSPECTS_COLUMNS",
+    "SUSPECTS_TABLE",
     "Pictures",
     "Section",
     "Suspect",

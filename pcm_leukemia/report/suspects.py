@@ -21,13 +21,23 @@ from pcm_leukemia.report.sections import Section, legible, script
 from pcm_leukemia.schema import Cell, Image
 from pcm_leukemia.shapes import Box
 
-__all__ = ["COLUMNS", "MEANINGS", "Suspect", "read_suspects", "section", "worst_images"]
+__all__ = [
+    "MEANINGS",
+    "SUSPECTS_COLUMNS",
+    "SUSPECTS_TABLE",
+    "Suspect",
+    "read_suspects",
+    "section",
+    "worst_images",
+]
 
-TABLE = "suspects.csv"
-COLUMNS = (
+SUSPECTS_TABLE = "suspects.csv"
+"""The file with the suspects, in the folder that the command writes."""
+SUSPECTS_COLUMNS = (
     *("image", "cell", "kind", "score", "label", "suggested_label", "x1", "y1", "x2", "y2"),
     *("suggested_x1", "suggested_y1", "suggested_x2", "suggested_y2", "patient", "part", "reason"),
 )
+"""Its columns; boxes are in pixels."""
 MEANINGS: Mapping[str, str] = {
     "wrong-class": "cells that are probably of another class",
     "missing-box": "cells that probably have no box",
@@ -108,7 +118,7 @@ def read_suspects(folder: str | Path, ds: Dataset) -> tuple[Suspect, ...]:
         raise UnfitForTask(
             [Problem(str(folder), what, "find the suspects of these data: run pcm-leukemia suspects")]
         )
-    return tuple(sorted(_read(where / TABLE, ds), key=lambda each: -each.score))
+    return tuple(sorted(_read(where / SUSPECTS_TABLE, ds), key=lambda each: -each.score))
 
 
 _AGAIN = "run pcm-leukemia suspects again"
@@ -120,8 +130,8 @@ def _read(table: Path, ds: Dataset) -> Iterator[Suspect]:
     try:
         with table.open(encoding="utf-8-sig", newline="") as stream:
             rows = csv.reader(stream, strict=True)
-            if tuple(next(rows, ())) != COLUMNS:
-                raise CorruptFile(f"{table}:1: the columns must be {','.join(COLUMNS)}; {_AGAIN}")
+            if tuple(next(rows, ())) != SUSPECTS_COLUMNS:
+                raise CorruptFile(f"{table}:1: the columns must be {','.join(SUSPECTS_COLUMNS)}; {_AGAIN}")
             for row in rows:
                 try:
                     yield _suspect(row, images, cells)
@@ -137,9 +147,9 @@ def _suspect(
     row: Sequence[str], images: Mapping[str, Image], cells: Mapping[tuple[str, str], Cell]
 ) -> Suspect:
     """The suspect in a row; ValueError if the row does not fit the data."""
-    if len(row) != len(COLUMNS):
-        raise ValueError(f"has {len(row)} fields, not {len(COLUMNS)}")
-    of = dict(zip(COLUMNS, row, strict=True))
+    if len(row) != len(SUSPECTS_COLUMNS):
+        raise ValueError(f"has {len(row)} fields, not {len(SUSPECTS_COLUMNS)}")
+    of = dict(zip(SUSPECTS_COLUMNS, row, strict=True))
     if of["kind"] not in MEANINGS:
         raise ValueError(f'the kind "{of["kind"]}" is not one of {", ".join(MEANINGS)}')
     score = _number(of, "score")

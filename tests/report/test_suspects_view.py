@@ -284,8 +284,8 @@ def test_a_damaged_row_is_one_clear_sentence(
     [
         (b"", "suspects.csv:1: the columns must be image,cell,"),
         (b"image,cell\n", "suspects.csv:1: the columns must be image,cell,"),
-        (",".join(view.COLUMNS).encode() + b"\na,b\n", "suspects.csv:2: has 2 fields, not 17"),
-        (",".join(view.COLUMNS).encode() + b'\n"a', "is not a CSV in UTF-8"),
+        (",".join(view.SUSPECTS_COLUMNS).encode() + b"\na,b\n", "suspects.csv:2: has 2 fields, not 17"),
+        (",".join(view.SUSPECTS_COLUMNS).encode() + b'\n"a', "is not a CSV in UTF-8"),
         (b"\xff\xfe\x00", "is not a CSV in UTF-8"),
         (None, "cannot be read (No such file or directory)"),
     ],
