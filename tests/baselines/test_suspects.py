@@ -261,6 +261,18 @@ def test_without_cells_or_detections_there_is_no_suspect() -> None:
     assert rank([Sight(empty.task("wbc"), {ImageId("a.jpg"): found()})], nothing) == []
 
 
+def test_a_class_of_which_the_models_are_never_sure_is_no_suspect_as_a_whole() -> None:
+    labels = ("Basophil", "Monocyte")
+    rows = [("Basophil", 0.4)] * 10 + [("Monocyte", 0.05)] * 10 + [("Monocyte", 0.55)]
+    cells = tuple(
+        Cell(ImageId("a.png"), number, label, Box(0, 0, 9, 9)) for number, (label, _) in enumerate(rows)
+    )
+    probabilities = np.array([(share, 1 - share) for _, share in rows], np.float32)
+    first, *others = rank(classes=Classes(labels, cells, probabilities))
+    assert first.cell == cells[-1]
+    assert max(each.score for each in others) < first.score / 2
+
+
 # Who may judge
 
 
@@ -270,8 +282,10 @@ class Models(Trained):
     def __init__(self) -> None:
         super().__init__()
         self.asked: list[tuple[str, set[str]]] = []
+        self.looked_at: list[ImageId] = []
 
     def detect(self, run: Run, view: Dataset, **_: Any) -> dict[ImageId, Detections]:
+        self.looked_at += [image.id for image in view.images]
         self.asked.append((run.folder.name, {str(image.patient) for image in view.images}))
         predicted = self.predictions(run, view)
         assert isinstance(predicted, inference.Detected)
@@ -318,6 +332,7 @@ def test_no_model_judges_a_patient_that_it_has_learned_from(models: Models, tmp_
         assert not patients & learned[name]
     # the first fold also judges the patients of test, whom neither has learned from
     assert set.union(*(patients for _, patients in models.asked)) == {f"P{n}" for n in range(10)}
+    assert sorted(models.looked_at) == [image.id for image in ds.images]  # by one detector each
     assert (result.judged, result.left_out) == (20, ())
     wrong = [each for each in result.found if each.kind == "wrong-class"]
     assert {each.patient for each in wrong} == {"P1"}
