@@ -16,13 +16,22 @@ from pcm_leukemia.baselines.experiments.cross_domain import cross
 from pcm_leukemia.baselines.inference import Classified
 from pcm_leukemia.baselines.recording import start
 from pcm_leukemia.baselines.run import Run
-from pcm_leukemia.schema import ImageId, PatientId
+from pcm_leukemia.baselines.scored_on import ScoredOn
+from pcm_leukemia.schema import IGNORE, ImageId, PatientId
 
 PARTS = {"P0": "train", "P1": "val", "P2": "test"}
 IMAGES = tuple(Image(ImageId(f"{patient}/a.png"), 64, 48, PatientId(patient)) for patient in PARTS)
 PEOPLE = tuple(Patient(PatientId(patient)) for patient in PARTS)
 SPLIT = Split("official", {image.id: PARTS[str(image.patient)] for image in IMAGES})
 DS = Dataset("here", NINE, IMAGES, (), PEOPLE, SPLIT)
+
+
+def test_ignored_cells_are_not_scored() -> None:
+    cells = [
+        Cell(IMAGES[0].id, n, label, Box(1, 1, 9, 9), source="auto")
+        for n, label in enumerate((IGNORE, "Other"))
+    ]
+    assert ScoredOn.of(replace(DS, cells=tuple(cells), split=None)) == ScoredOn(3, 3, 1, 1)
 
 
 def test_scores_say_how_many_of_the_cells_a_model_drew(

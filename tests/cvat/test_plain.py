@@ -11,6 +11,7 @@ import pytest
 from exports import box, document, header, image
 from hypothesis import given
 
+from pcm_leukemia.cvat import plain as plain_reader
 from pcm_leukemia.cvat.document import Parsed, read_document
 from pcm_leukemia.cvat.labels import Labels
 from pcm_leukemia.cvat.plain import read_plain
@@ -74,9 +75,18 @@ def test_a_plain_export_is_read_quickly(prefix: str, taxonomy: Taxonomy | None) 
 
 def test_a_file_of_several_chunks_is_read_quickly() -> None:
     images = [image(f"{n}.png", box("Other") * 40, number=n) for n in range(500)]
-    parsed, plain = both(as_document(document(*images)))
+    parsed, plain = both(as_document(document(*images, image("last.png", box("Basophil"), number=500))))
     assert plain == [True]
-    assert len(parsed.cells) == 20_000
+    assert len(parsed.cells) == 20_001
+
+
+@pytest.mark.parametrize("chunk", range(200, 500, 23))
+def test_a_chunk_may_end_anywhere(chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    labels = ["Other", "Basophil", "blob", "Monocyte"] * 3
+    text = document(*(image(f"{n}.png", box(label), number=n) for n, label in enumerate(labels)))
+    monkeypatch.setattr(plain_reader, "_MOST_HEAD", text.index("<image ") + 20)
+    monkeypatch.setattr(plain_reader, "_CHUNK", chunk)
+    assert both(as_document(text))[1] == [True]
 
 
 @pytest.mark.parametrize(
