@@ -177,6 +177,31 @@ def test_back_and_forward_restore_view_filters_and_place(chromium: Opened, page_
         wait_until(page, "before => Math.abs(scrollY - before) < 5", before)
 
 
+def test_the_place_of_one_view_is_not_kept_for_another(chromium: Opened, page_of_ds: Path) -> None:
+    """Where the page is kept shortly after scrolling, and by then "forward" may have led to another view."""
+    with chromium.page(page_of_ds, "#classes", size=PHONE) as page:
+        page.locator("nav a", has_text="Counts").click()
+        expect(page.locator("nav a[aria-current]")).to_have_text("Counts")
+        page.go_back()
+        expect(page.locator("nav a[aria-current]")).to_have_text("Classes")
+        page.wait_for_timeout(300)
+        page.evaluate(
+            """() => {
+                const due = new Map();
+                let last = 0;
+                window.setTimeout = (call) => (due.set(++last, call), last);
+                window.clearTimeout = (number) => due.delete(number);
+                addEventListener("popstate", () => due.forEach((call) => call()));
+                addEventListener("scroll", () => (window.scrolled = true));
+                scrollTo(0, 500);
+            }"""
+        )
+        wait_until(page, "window.scrolled")
+        page.go_forward()
+        expect(page.locator("nav a[aria-current]")).to_have_text("Counts")
+        assert page.evaluate("scrollY") == 0
+
+
 @pytest.mark.parametrize("width", [320, 390, 700, 1300])
 def test_an_open_list_does_not_leave_the_screen(chromium: Opened, page_of_ds: Path, width: int) -> None:
     with chromium.page(page_of_ds, "#counts", size=(width, 700)) as page:

@@ -254,6 +254,7 @@ function start() {
     clearTimeout(soon);
     soon = setTimeout(keepScroll, 150);
   });
+  addEventListener("popstate", () => clearTimeout(soon)); // another entry, which must not get this one's place
   addEventListener("click", keepScroll, true);
   document.getElementById("skip").addEventListener("click", (event) => {
     event.preventDefault();
