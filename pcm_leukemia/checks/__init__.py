@@ -21,7 +21,7 @@ from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import counted, either, option, some
 from pcm_leukemia.files import count_unlisted, unlisted
 from pcm_leukemia.paper import Comparison, compare
-from pcm_leukemia.schema import ImageId, Split
+from pcm_leukemia.schema import AUTO, IGNORE, ImageId, Split
 
 __all__ = [
     "KINDS",
@@ -73,7 +73,8 @@ class Checked:
     """The findings of `check`, the most severe first, and counts of what it checked.
 
     `notes` say what was not checked, and why. `searched` are the kinds of findings that could have been found, in the
-    order of `KINDS`: without a split no leak can be, and without image files that can be read no copy.
+    order of `KINDS`: without a split no leak can be, and without image files that can be read no copy. `auto_cells` are the
+    cells with the source "auto", which a model drew; cells to be ignored do not count.
     """
 
     name: str
@@ -82,6 +83,7 @@ class Checked:
     notes: tuple[str, ...] = ()
     comparison: Comparison | None = None
     searched: tuple[str, ...] = ()
+    auto_cells: int = 0
 
     @property
     def problems(self) -> tuple[Finding, ...]:
@@ -113,6 +115,7 @@ class Checked:
         return {
             "name": self.name,
             "looked_at": dict(self.looked_at),
+            "auto_cells": self.auto_cells,
             "problems": len(self.problems),
             "warnings": len(self.warnings),
             "kinds": dict(Counter(found.kind for found in self.findings)),
@@ -191,9 +194,14 @@ def check(
         "files": len(readings),
         "decoded files": decoded,
     }
-    notes = tuple(_notes(ds, split, readings, pixels=pixels))
+    sources = [cell.source for cell in ds.cells if cell.label != IGNORE]
+    auto_cells = sources.count(AUTO)
+    notes = (
+        *_notes(ds, split, readings, pixels=pixels),
+        *([_drawn_by_model(auto_cells, len(sources))] if auto_cells else []),
+    )
     searched = tuple(_searched(ds, split, readings, paper=paper))
-    return Checked(ds.name, tuple(findings), looked_at, notes, comparison, searched)
+    return Checked(ds.name, tuple(findings), looked_at, notes, comparison, searched, auto_cells)
 
 
 def _searched(
@@ -363,3 +371,12 @@ def _notes(
             f"{counted(featureless_images, 'image')} and {counted(featureless_cells, 'cell')} show too little detail to distinguish a copy from any other; "
             "copies of these images are found only if their pixels are identical"
         )
+
+
+def _drawn_by_model(auto_cells: int, cells: int) -> str:
+    """The note on cells that a model drew; `evaluate` says the same of those that it scores."""
+    have, them = ("have", "them") if auto_cells > 1 else ("has", "it")
+    return (
+        f'{auto_cells:,} of {counted(cells, "cell")} {have} the source "auto": a model drew {them}, so let a person look '
+        f"at {them} before you train or score on {them}"
+    )

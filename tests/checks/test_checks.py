@@ -593,3 +593,25 @@ def test_images_in_a_folder_that_is_gone_are_problems(tmp_path: Path) -> None:
     shutil.rmtree(root / "images")
     found = checks.check(ds)
     assert [problem.kind for problem in found.problems] == ["unreadable"] * 2
+
+
+def test_cells_that_a_model_drew_are_counted_without_those_to_be_ignored(drawn: Dataset) -> None:
+    assert checks.check(drawn, pixels=False).auto_cells == 0
+    assert "source" not in str(checks.check(drawn, pixels=False))
+    first, second, ignored = drawn.cells[:3]
+    changed = {
+        (first.image, first.id): structs.replace(first, source="auto"),
+        (second.image, second.id): structs.replace(second, source="semi-auto"),
+        (ignored.image, ignored.id): structs.replace(ignored, source="auto", label=IGNORE),
+    }
+    cells = tuple(changed.get((cell.image, cell.id), cell) for cell in drawn.cells)
+    found = checks.check(replace(drawn, cells=cells), pixels=False)
+    assert found.auto_cells == found.to_json()["auto_cells"] == 1
+    assert (
+        f'note: 1 of {len(cells) - 1} cells has the source "auto": a model drew it, so let a person look at it before you '
+        "train or score on it"
+    ) in str(found)
+    cells = tuple(structs.replace(cell, source="auto") for cell in drawn.cells)
+    assert f'note: {len(cells)} of {len(cells)} cells have the source "auto": a model drew them' in str(
+        checks.check(replace(drawn, cells=cells), pixels=False)
+    )
