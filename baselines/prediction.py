@@ -10,7 +10,7 @@ from itertools import chain, count
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, NamedTuple
 
-from pcm_leukemia import bare_images, converters, sources
+from pcm_leukemia import bare_images, converters, patients, sources
 from pcm_leukemia import images as pixels_of
 from pcm_leukemia.baselines import inference
 from pcm_leukemia.baselines.contract import Detector
@@ -20,7 +20,7 @@ from pcm_leukemia.baselines.two_stage import OTHER, Labelled, TwoStage
 from pcm_leukemia.converters import coco, cvat
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.drawing import Drawn, draw
-from pcm_leukemia.errors import UnknownLabel, counted
+from pcm_leukemia.errors import UnknownLabel, counted, option
 from pcm_leukemia.files import IMAGE_SUFFIXES, Report, check_target, new_folder
 from pcm_leukemia.loading import load_dataset
 from pcm_leukemia.schema import ImageId, Taxonomy
@@ -67,7 +67,7 @@ class Predicted(NamedTuple):
         return self.score if self.detection_score is None else self.detection_score
 
 
-def images_at(path: str | Path, *, cells: bool = False) -> Dataset:
+def images_at(path: str | Path, *, cells: bool = False, **options: Any) -> Dataset:
     """The images at a path: those of a data set, or image files in a folder or zip.
 
     Parameters
@@ -76,6 +76,8 @@ def images_at(path: str | Path, *, cells: bool = False) -> Dataset:
         What to read.
     cells
         Whether to keep the cells of a data set, in the nine classes or, with other labels, in those that are declared.
+    **options
+        Options of `load_dataset` for a data set. Images without annotations take `name`, `patients` and `patients_same`.
 
     Raises
     ------
@@ -83,16 +85,31 @@ def images_at(path: str | Path, *, cells: bool = False) -> Dataset:
         If there is no image.
     InvalidExport
         If an image cannot be opened, or the data set cannot be read.
+    ValueError
+        If an option does not apply.
     """
     path = Path(path)
     if _is_bare(path):
-        return bare_images.read(path)
+        return _bare(path, **options)
     if not cells:  # their labels do not matter
-        return replace(load_dataset(path, taxonomy="declared"), taxonomy=NINE, cells=())
+        return replace(load_dataset(path, **options | {"taxonomy": "declared"}), taxonomy=NINE, cells=())
     try:
-        return load_dataset(path)
+        return load_dataset(path, **options)
     except UnknownLabel:
-        return load_dataset(path, taxonomy="declared")
+        if "taxonomy" in options:
+            raise
+        return load_dataset(path, **options, taxonomy="declared")
+
+
+def _bare(path: Path, **options: Any) -> Dataset:
+    """Images without annotations, and their patients if they are given."""
+    for given in options.keys() - {"name", "patients", "patients_same"}:
+        raise ValueError(
+            f"{path}: {option(given)} does not apply to images without annotations; leave it out"
+        )
+    ds = bare_images.read(path, name=options.get("name"))
+    people, same = options.get("patients"), options.get("patients_same")
+    return patients.merge(ds, same or {}) if people is None else patients.assign(ds, people, same=same)
 
 
 def _is_bare(path: Path) -> bool:

@@ -18,7 +18,7 @@ from pcm_leukemia.files import GIT_LFS, IMAGE_SUFFIXES, PULL, UNPACK, is_image_f
 from pcm_leukemia.patients import Attribute, Table, Tag, assign, merge
 from pcm_leukemia.schema import Taxonomy
 
-__all__ = ["load_dataset"]
+__all__ = ["load_dataset", "options_of"]
 
 _POINTER = 1024
 """Bytes; Git LFS makes no longer pointers."""
@@ -123,14 +123,7 @@ def load_dataset(
 
 def _read(path: str | Path, options: dict[str, object], *, check_images: bool | None) -> Dataset:
     """Read with the format's own reader, which must accept every given option."""
-    if source := sources.split_name(path):
-        name, place = source
-        reader, title = _public(name), "this public data set"
-    else:
-        form = converters.recognise(path)
-        if form is None:
-            raise _not_found(Path(path))
-        place, reader, title = str(path), form.read, form.TITLE
+    reader, place, title = _reader(path)
     accepted = signature(reader).parameters
     for given in options:
         if given not in accepted:
@@ -150,6 +143,35 @@ def _read(path: str | Path, options: dict[str, object], *, check_images: bool | 
     if not ds.images:
         raise DataNotFound(f"{path}: was read as {title}, and holds no image; give data with images")
     return _with_digests(ds) if checked else ds
+
+
+def _reader(path: str | Path) -> tuple[Callable[..., Dataset], str, str]:
+    """The reader of the data at a path, what to give it as the path, and the name of their format."""
+    if source := sources.split_name(path):
+        return _public(source[0]), source[1], "this public data set"
+    if form := converters.recognise(path):
+        return form.read, str(path), form.TITLE
+    raise _not_found(Path(path))
+
+
+def options_of(path: str | Path) -> frozenset[str]:
+    """Return the parameters of `load_dataset` that apply to the data at a path.
+
+    Raises
+    ------
+    DataNotFound
+        If `path` does not exist, or no known format is there.
+
+    Examples
+    --------
+    >>> import tempfile, pcm_leukemia as pcm
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     sorted(options_of(pcm.sample.write(f"{folder}/export.zip", patients=1, images=1)) & {"clip", "rows", "variant"})
+    ['clip']
+    """
+    own = {"taxonomy", "labels", "clip", "images_root", "split_name", "variant", "rows", "check_images"}
+    every = signature(load_dataset).parameters.keys() - own
+    return frozenset(every | own & signature(_reader(path)[0]).parameters.keys())
 
 
 def _pointer(path: Path) -> Path | None:

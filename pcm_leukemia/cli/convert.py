@@ -11,24 +11,20 @@ import typer
 from pcm_leukemia import converters
 from pcm_leukemia.cli.format_options import chosen, with_format_options
 from pcm_leukemia.cli.options import (
-    ClipOption,
     Data,
     Format,
-    ImagesRoot,
-    MapOption,
-    RowsOption,
     SplitName,
     Tasks,
-    TaxonomyOption,
     WrongUsage,
-    load,
 )
+from pcm_leukemia.cli.reading import Reading, reads_data
 from pcm_leukemia.cli.targets import require_outside
 
 __all__ = ["convert"]
 
 
 @with_format_options
+@reads_data
 def convert(
     data: Data,
     out: Annotated[
@@ -51,11 +47,7 @@ def convert(
         ),
     ] = None,
     split_name: SplitName = None,
-    taxonomy: TaxonomyOption = None,
-    label_map: MapOption = None,
-    clip: ClipOption = False,
-    images_root: ImagesRoot = None,
-    rows: RowsOption = None,
+    reading: Reading,
     **typed: Any,
 ) -> None:
     """Write the data set in another format."""
@@ -63,8 +55,8 @@ def convert(
         raise WrongUsage("--threshold is for --predictions; leave it out")
     options = chosen(to.value, typed)
     converters.check_out(to.value, out)  # before the work
-    require_outside(out, data, images_root)
-    ds = load(data, taxonomy, label_map, clip=clip, split_name=split_name, images_root=images_root, rows=rows)
+    require_outside(out, data, reading.images_root)
+    ds = reading.load(data, split_name=split_name)
     if predictions:
         if to.value != "cvat":
             raise WrongUsage("--predictions is for --to cvat: an expert has to look at them first")

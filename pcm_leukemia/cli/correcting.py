@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from pcm_leukemia import baselines, patients
+from pcm_leukemia import baselines
 from pcm_leukemia.cli.decoding import decodes_images
 from pcm_leukemia.cli.options import (
     AsJson,
@@ -18,14 +18,12 @@ from pcm_leukemia.cli.options import (
     Device,
     ImagesOrData,
     ModelRuns,
-    PatientsPattern,
     SplitName,
-    Variant,
     Workers,
 )
+from pcm_leukemia.cli.reading import Reading, reads_data
 from pcm_leukemia.cli.targets import require_outside
 from pcm_leukemia.files import check_target
-from pcm_leukemia.loading import load_dataset
 
 __all__ = ["add_to"]
 
@@ -44,6 +42,7 @@ class Strategies(StrEnum):
     random = "random"
 
 
+@reads_data
 def suspects(
     data: Data,
     out: Annotated[Path, typer.Argument(metavar="OUT", help="A new folder.")],
@@ -64,7 +63,7 @@ def suspects(
         bool, typer.Option(help="Search for cells that are annotated again with another label.")
     ] = True,
     as_json: AsJson = False,
-    variant: Variant = None,
+    reading: Reading,
     split_name: SplitName = None,
     device: Device = "auto",
     batch: Batch = 16,
@@ -77,8 +76,8 @@ def suspects(
     classifier for classes.
     """
     check_target(out, "suspects")  # before the work
-    require_outside(out, data)
-    ds = load_dataset(data, split_name=split_name, variant=variant)
+    require_outside(out, data, reading.images_root)
+    ds = reading.load(data, split_name=split_name)
     found = baselines.suspects.find(
         ds,
         [run for each in runs for run in baselines.suspects.runs_at(each)],
@@ -93,6 +92,7 @@ def suspects(
     print(json.dumps(found.to_json(), ensure_ascii=False, indent=1) if as_json else f"{found}\n{report}")
 
 
+@reads_data
 def next_frames(
     runs: ModelRuns,
     images: ImagesOrData,
@@ -103,7 +103,7 @@ def next_frames(
         Strategies, typer.Option(help="Uncertain and diverse frames (mixed), uncertain ones, or any.")
     ] = Strategies.mixed,
     seed: Annotated[int, typer.Option(min=0, help="What is drawn, and the order of equal scores.")] = 0,
-    pattern: PatientsPattern = None,
+    reading: Reading,
     threshold: Annotated[
         float, typer.Option(min=0, max=1, help="The lowest score of a predicted cell that is shown.")
     ] = 0.5,
@@ -118,10 +118,8 @@ def next_frames(
     left out. No patient takes more than its share.
     """
     check_target(out, baselines.active_learning.FORM)  # before the work
-    require_outside(out, images)
-    ds = baselines.prediction.images_at(images, cells=True)
-    if pattern is not None:
-        ds = patients.from_pattern(ds, pattern)
+    require_outside(out, images, reading.images_root)
+    ds = baselines.prediction.images_at(images, cells=True, **reading.arguments)
     selection = baselines.active_learning.select(
         [baselines.Run.open(run) for run in runs],
         ds,

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import warnings
 from dataclasses import replace
-from inspect import signature
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -26,25 +24,22 @@ from pcm_leukemia.cli.options import (
     ImagesRoot,
     MapOption,
     NoCache,
-    RowsOption,
     Seed,
     SplitName,
-    Taxonomies,
     TaxonomyOption,
     Threads,
     ValUnit,
     WrongUsage,
     cache_of,
     labels_of,
-    load,
     taxonomy_of,
     there,
 )
+from pcm_leukemia.cli.reading import Reading, reads_data
 from pcm_leukemia.cli.targets import require_outside
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.files import check_target
 from pcm_leukemia.requirements import require
-from pcm_leukemia.sources import split_name
 
 __all__ = ["add_to"]
 
@@ -164,21 +159,19 @@ def split(
     tables.show(ds.with_split(made))
 
 
+@reads_data
 def info(
     data: Data,
     *,
     as_json: AsJson = False,
     split_name: SplitName = None,
-    taxonomy: TaxonomyOption = None,
-    label_map: MapOption = None,
-    clip: ClipOption = False,
-    rows: RowsOption = None,
+    reading: Reading,
 ) -> None:
     """Count images, patients, and cells by class and part.
 
     These are the paper's Tables 2 and 3 for this data.
     """
-    ds = load(data, taxonomy, label_map, clip=clip, split_name=split_name, rows=rows, check_images=False)
+    ds = reading.load(data, split_name=split_name, check_images=False)
     if as_json:
         print(json.dumps(tables.counts(ds), ensure_ascii=False, indent=1))
     else:
@@ -187,6 +180,7 @@ def info(
     require(ds)
 
 
+@reads_data
 def check(
     data: Data,
     *,
@@ -200,11 +194,7 @@ def check(
     as_json: AsJson = False,
     workers: Threads = None,
     split_name: SplitName = None,
-    taxonomy: TaxonomyOption = None,
-    label_map: MapOption = None,
-    clip: ClipOption = False,
-    images_root: ImagesRoot = None,
-    rows: RowsOption = None,
+    reading: Reading,
     no_cache: NoCache = False,
 ) -> None:
     """Look for leaks, copies, odd boxes and identifiers."""
@@ -212,17 +202,8 @@ def check(
 
     if pictures:
         check_target(pictures, "pairs")  # before the work
-        require_outside(pictures, data, images_root)
-    ds = load(
-        data,
-        taxonomy,
-        label_map,
-        clip=clip,
-        split_name=split_name,
-        images_root=images_root,
-        rows=rows,
-        check_images=False,
-    )
+        require_outside(pictures, data, reading.images_root)
+    ds = reading.load(data, split_name=split_name, check_images=False)
     cache = cache_of(data, no_cache=no_cache)
     found = checks.check(ds, pixels=pixels, paper=paper, workers=workers, progress=not as_json, cache=cache)
     print(json.dumps(found.to_json(), ensure_ascii=False, indent=1) if as_json else found)
@@ -234,6 +215,7 @@ def check(
         raise typer.Exit(1)
 
 
+@reads_data
 def diff(
     before: Annotated[Path, typer.Argument(metavar="BEFORE", callback=there, help=DATA_HELP)],
     after: Annotated[Path, typer.Argument(metavar="AFTER", callback=there, help=DATA_HELP)],
@@ -250,9 +232,7 @@ def diff(
     agreement: Annotated[
         bool, typer.Option("--agreement", help="Compare two annotators: Cohen's kappa and detection F1.")
     ] = False,
-    taxonomy: TaxonomyOption = None,
-    label_map: MapOption = None,
-    clip: ClipOption = False,
+    reading: Reading,
 ) -> None:
     """Show what a reviewer changed between two exports.
 
@@ -262,12 +242,8 @@ def diff(
 
     if agreement and annotator is not None:
         raise WrongUsage("--annotator does not apply to --agreement; leave it out")
-    if clip and not (_clips(before) or _clips(after)):
-        raise WrongUsage("--clip does not apply to these data, whose boxes were checked before; leave it out")
-    one, other = (
-        _told_apart(data, taxonomy, label_map, clip=clip and _clips(data)) for data in (before, after)
-    )
-    if label_map:  # it leaves out a class that it ignores, unless the classes are given
+    one, other = reading.load_all(before, after, check_images=False)
+    if reading.label_map:  # it leaves out a class that it ignores, unless the classes are given
         one, other = _with_classes_of(one, other), _with_classes_of(other, one)
     found = (
         review.agreement(one, other, iou=iou, by=by)  # type: ignore[arg-type]  # refused if it is neither
@@ -275,23 +251,6 @@ def diff(
         else review.diff(one, other, iou=iou, by=by, annotator=annotator or "source")  # type: ignore[arg-type]
     )
     print(json.dumps(found.to_json(), ensure_ascii=False, indent=1) if as_json else found)
-
-
-def _clips(data: Path) -> bool:
-    """Whether boxes of these data can be cut at the border of their image."""
-    form = None if split_name(data) else converters.recognise(data)
-    return form is not None and "clip" in signature(form.read).parameters
-
-
-def _told_apart(
-    data: Path, taxonomy: Taxonomies | None, label_map: list[str] | None, *, clip: bool
-) -> Dataset:
-    """Load one of two data sets; its warnings name it."""
-    with warnings.catch_warnings(record=True) as told:
-        ds = load(data, taxonomy, label_map, clip=clip, check_images=False)
-    for each in told:
-        warnings.warn(f"{data}: {each.message}", each.category, stacklevel=2)
-    return ds
 
 
 def _with_classes_of(ds: Dataset, other: Dataset) -> Dataset:

@@ -12,25 +12,13 @@ from pcm_leukemia import differential as differentials
 from pcm_leukemia.cli.decoding import decodes_images
 from pcm_leukemia.cli.options import (
     Batch,
-    ClipOption,
     Device,
-    MapOption,
-    PatientsAttribute,
-    PatientsCsv,
-    PatientsPattern,
-    PatientsSame,
-    PatientsTag,
-    RowsOption,
     Seed,
-    TaxonomyOption,
-    Variant,
     Workers,
     WrongUsage,
-    load,
-    patients_of,
-    same_patients_of,
     there,
 )
+from pcm_leukemia.cli.reading import Reading, reads_data
 from pcm_leukemia.cli.targets import require_outside
 from pcm_leukemia.differential import Differential, Limits, Predictions
 
@@ -42,6 +30,7 @@ def add_to(app: typer.Typer) -> None:
     app.command()(decodes_images(differential))
 
 
+@reads_data
 def differential(
     data: Annotated[
         Path,
@@ -83,16 +72,7 @@ def differential(
     keep_incomplete: Annotated[
         bool, typer.Option("--keep-incomplete", help="Count images that may have unannotated cells, too.")
     ] = False,
-    patients_pattern: PatientsPattern = None,
-    patients_csv: PatientsCsv = None,
-    patients_tag: PatientsTag = None,
-    patients_attribute: PatientsAttribute = None,
-    patients_same: PatientsSame = None,
-    taxonomy: TaxonomyOption = None,
-    label_map: MapOption = None,
-    clip: ClipOption = False,
-    rows: RowsOption = None,
-    variant: Variant = None,
+    reading: Reading,
     seed: Seed = 0,
     device: Device = "auto",
     batch: Batch = 16,
@@ -104,19 +84,11 @@ def differential(
     20 % is given. This is research software, and its results are no diagnosis.
     """
     differentials.check_out(out)
-    require_outside(out, data)
-    named = patients_of(patients_pattern, patients_csv, patients_tag, patients_attribute)
-    same = same_patients_of(patients_same)
+    require_outside(out, data, reading.images_root)
+    named, same = reading.people, reading.same_people
     if differentials.is_predictions(data):
-        _refuse(
-            "annotated data",
-            taxonomy=taxonomy,
-            map=label_map,
-            clip=clip,
-            rows=rows,
-            variant=variant,
-            keep_incomplete=keep_incomplete,
-        )
+        of_data = [option for option in reading.typed if not option.startswith("--patients")]
+        _refuse("annotated data", *of_data, *(["--keep-incomplete"] if keep_incomplete else []))
         read = differentials.read_predictions(data)
         if named is not None:
             read = Predictions(patients.assign(read.ds, named, same=same), read.results, read.runs)
@@ -126,24 +98,16 @@ def differential(
         options = {"device": device, "batch": batch, "workers": workers, "progress": True}
         found = _of_predictions(read, limits, runs, seed, options, correct=correct)
     else:
+        of_predictions = {
+            "--threshold": threshold is not None,
+            "--label-threshold": label_threshold is not None,
+            "--correct": correct,
+            "--run": bool(runs),
+        }
         _refuse(
-            "a folder that `predict` wrote",
-            threshold=threshold,
-            label_threshold=label_threshold,
-            correct=correct,
-            run=runs,
+            "a folder that `predict` wrote", *(option for option, given in of_predictions.items() if given)
         )
-        ds = load(
-            data,
-            taxonomy,
-            label_map,
-            clip=clip,
-            rows=rows,
-            variant=variant,
-            patients=named,
-            patients_same=same,
-            check_images=False,
-        )
+        ds = reading.load(data, check_images=False)
         found = differentials.count(ds, keep_incomplete=keep_incomplete)
     print(differentials.write(found, out))
 
@@ -167,8 +131,7 @@ def _of_predictions(
     return differentials.count_predictions(read, limits, confusion=confusion, seen=seen, seed=seed)
 
 
-def _refuse(what: str, **options: object) -> None:
+def _refuse(what: str, *options: str) -> None:
     """Refuse options that are for other input."""
-    for name, value in options.items():
-        if value not in (None, False):
-            raise WrongUsage(f"--{name.replace('_', '-')} is for {what}; leave it out")
+    for option in options:
+        raise WrongUsage(f"{option} is for {what}; leave it out")

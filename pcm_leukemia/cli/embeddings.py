@@ -10,9 +10,9 @@ import typer
 
 from pcm_leukemia import baselines
 from pcm_leukemia.cli.decoding import decodes_images
-from pcm_leukemia.cli.options import AsJson, Data, Device, SplitName, Tasks, Variant, Workers
+from pcm_leukemia.cli.options import AsJson, Data, Device, SplitName, Tasks, Workers
+from pcm_leukemia.cli.reading import Reading, reads_data
 from pcm_leukemia.cli.targets import require_outside
-from pcm_leukemia.loading import load_dataset
 
 __all__ = ["add_to"]
 
@@ -23,6 +23,7 @@ def add_to(app: typer.Typer) -> None:
     app.command()(probe)
 
 
+@reads_data
 def embed(
     model: Annotated[
         str,
@@ -58,7 +59,7 @@ def embed(
     padding: Annotated[
         int | None, typer.Option(min=0, help="MODEL: pixels around the box.", show_default="50")
     ] = None,
-    variant: Variant = None,
+    reading: Reading,
     split_name: SplitName = None,
     device: Device = "auto",
     batch: Annotated[int, typer.Option(min=1, help="Cells in a batch.")] = 64,
@@ -66,11 +67,11 @@ def embed(
 ) -> None:
     """Write the features of every cell to a parquet file."""
     baselines.embedding.check_out(out)
-    require_outside(out, data)
+    require_outside(out, data, reading.images_root)
     print(
         baselines.embed(
             baselines.Run.open(model) if baselines.is_run(model) else model,
-            load_dataset(data, split_name=split_name, variant=variant),
+            reading.load(data, split_name=split_name),
             out,
             task=task and task.value,
             weights=weights,

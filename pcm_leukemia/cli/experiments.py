@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from pcm_leukemia import baselines
+from pcm_leukemia import baselines, sources
 from pcm_leukemia.cli.decoding import decodes_images
 from pcm_leukemia.cli.options import (
     DATA_HELP,
@@ -24,12 +25,12 @@ from pcm_leukemia.cli.options import (
     Seed,
     SplitName,
     ValUnit,
-    Variant,
     Workers,
     WrongUsage,
     all_there,
     there,
 )
+from pcm_leukemia.cli.reading import Reading, reads_data
 from pcm_leukemia.cli.resuming import says_what_was_trained
 from pcm_leukemia.cli.targets import require_outside
 from pcm_leukemia.dataset import Dataset
@@ -53,6 +54,7 @@ def add_to(app: typer.Typer) -> None:
         app.command()(decodes_images(command))
 
 
+@reads_data
 def adapt(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.")],
     target: Annotated[Path, typer.Argument(metavar="TARGET", callback=there, help=DATA_HELP)],
@@ -71,7 +73,7 @@ def adapt(
     stratified: Annotated[
         bool, typer.Option("--stratified", help="Draw the share of every class separately.")
     ] = False,
-    variant: Variant = None,
+    reading: Reading,
     target_only: Annotated[
         bool, typer.Option("--target-only", help="Train without the source's data.")
     ] = False,
@@ -113,11 +115,11 @@ def adapt(
             "--target-share does not apply to --target-only, which trains on the target alone; leave it out"
         )
     check_folder(out)  # before the work
-    require_outside(out, target, source)
+    require_outside(out, target, source, reading.images_root)
     with says_what_was_trained(out, "*/run", quiet=as_json):
         found = baselines.adapt_over(
             baselines.Run.open(run),
-            load_dataset(target, variant=variant),
+            reading.load(target),
             out,
             tuple(fraction or (0.1,)),
             seeds,
@@ -135,6 +137,7 @@ def adapt(
         print(json.dumps(found.to_json(), indent=1) if as_json else found)
 
 
+@reads_data
 def cross(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN", help="Runs, of any models.")],
     out: Annotated[Path, typer.Argument(metavar="OUT", help="A folder, for cross.md and cross.json.")],
@@ -149,6 +152,7 @@ def cross(
         ),
     ],
     batch_norm: BatchNorm = BatchNorms.run,
+    reading: Reading,
     device: Device = "auto",
     batch: Batch = 16,
     workers: Workers = None,
@@ -158,10 +162,9 @@ def cross(
     The scores are over the classes that a model and a data set share.
     """
     check_folder(out)  # before the work
-    require_outside(out, *targets)
+    require_outside(out, *targets, reading.images_root)
     loaded: dict[str, Dataset] = {}
-    for target in targets:
-        ds = load_dataset(target)
+    for target, ds in zip(targets, reading.load_all(*targets), strict=True):
         if ds.name in loaded:
             raise WrongUsage(
                 f'--targets {target}: another target is called "{ds.name}" too; give each a name of its own: '
@@ -173,6 +176,7 @@ def cross(
     print(baselines.cross(opened, loaded, out, batch_norm=batch_norm.value, **options))
 
 
+@reads_data
 def reproduce(
     data: Data,
     out: ResumedFolder,
@@ -187,7 +191,7 @@ def reproduce(
         Path | None,
         typer.Option("--lmu", metavar="lmu:ROOT", help="AML-Cytomorphology_LMU.", callback=_there),
     ] = None,
-    variant: Variant = None,
+    reading: Reading,
     tables: Annotated[
         list[int] | None, typer.Option(metavar="TABLE...", help="4, 5, 6 or 7.", show_default="all")
     ] = None,
@@ -205,19 +209,22 @@ def reproduce(
 
     DATA is PCM-Leukemia with a split, or data of your own.
     """
-    if variant is not None and lmu is None:
+    of_lmu = reading.variant
+    if lmu is not None:
+        reading = replace(reading, variant=None)
+    elif reading.variant is not None and not sources.split_name(data):
         raise WrongUsage("--variant is for --lmu; leave it out")
     if seeds is not None and tables and 7 not in tables:
         raise WrongUsage("--seeds is for Table 7; leave it out")
     check_folder(out)  # before the work
-    require_outside(out, data, all_idb1, lmu)
+    require_outside(out, data, reading.images_root, all_idb1, lmu)
     targets = {
         **({"ALL-IDB1": load_dataset(all_idb1)} if all_idb1 else {}),
-        **({"LMU": load_dataset(lmu, variant=variant)} if lmu else {}),
+        **({"LMU": load_dataset(lmu, variant=of_lmu)} if lmu else {}),
     }
     with says_what_was_trained(out, "runs/*"):
         found = baselines.reproduce(
-            load_dataset(data, split_name=split_name),
+            reading.load(data, split_name=split_name),
             out,
             targets=targets,
             tables=tuple(tables or (4, 5, 6, 7)),

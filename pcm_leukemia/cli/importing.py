@@ -3,39 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 
-from pcm_leukemia.cli.options import (
-    ClipOption,
-    Data,
-    ImagesRoot,
-    MapOption,
-    PatientsAttribute,
-    PatientsCsv,
-    PatientsPattern,
-    PatientsSame,
-    PatientsTag,
-    RowsOption,
-    Taxonomies,
-    TaxonomyOption,
-    Variant,
-    WrongUsage,
-    labels_of,
-    patients_of,
-    same_patients_of,
-    taxonomy_of,
-)
+from pcm_leukemia.cli.options import Data, Taxonomies, WrongUsage
+from pcm_leukemia.cli.reading import Reading, reads_data
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import counted, some
 from pcm_leukemia.files import CANONICAL, check_target, count_unlisted, unlisted
 from pcm_leukemia.joining import update
 from pcm_leukemia.loading import load_dataset
-from pcm_leukemia.patients import Attribute, Table, Tag
 from pcm_leukemia.schema import Split
 from pcm_leukemia.sources import split_name
 from pcm_leukemia.splits import leaks
@@ -46,21 +26,12 @@ _SHOWN = 12
 """At most this many patients are printed."""
 
 
+@reads_data
 def import_(
     export: Data,
     out: Annotated[Path, typer.Argument(metavar="OUT", help="The canonical folder to write.")],
     *,
-    patients: PatientsPattern = None,
-    patients_csv: PatientsCsv = None,
-    patients_tag: PatientsTag = None,
-    patients_attribute: PatientsAttribute = None,
-    patients_same: PatientsSame = None,
-    label_map: MapOption = None,
-    taxonomy: TaxonomyOption = None,
-    clip: ClipOption = False,
-    images_root: ImagesRoot = None,
-    variant: Variant = None,
-    rows: RowsOption = None,
+    reading: Reading,
     name: Annotated[
         str | None,
         typer.Option(
@@ -97,24 +68,16 @@ def import_(
         raise WrongUsage(f"{out}: holds no data set to update; leave out --update")
     check_target(out, CANONICAL)  # before the work
     before = store.read(out, with_split=False) if update_it else None
-    reading = {**taxonomy_of(taxonomy), "labels": labels_of(label_map), "images_root": images_root}
-    if before and taxonomy is None:
-        reading["taxonomy"] = before.taxonomy
-    given = patients_of(patients, patients_csv, patients_tag, patients_attribute)
-    read = ds = _read(
-        export,
-        before.name if before else out.absolute().name,
-        given,
-        {} if before else same_patients_of(patients_same),
-        {"clip": clip, "variant": variant, "rows": rows.value if rows else None},
-        name=name,
-        **reading,
-    )
+    options = reading.arguments
     if before:
-        read = ds = merge(ds, same_patients_of(patients_same), known=before)
-        new_classes: Literal["declared"] | None = "declared" if taxonomy is Taxonomies.declared else None
-        ds = replace(update(before, ds, taxonomy=new_classes), name=name or before.name)
-    if before or not given:  # otherwise whoever assigned the patients has warned
+        options = {"taxonomy": before.taxonomy} | options
+        options.pop("patients_same", None)  # below, also with the patients that are there
+    read = ds = _read(export, before.name if before else out.absolute().name, options, name=name)
+    if before:
+        read = ds = merge(ds, reading.same_people, known=before)
+        declared = reading.taxonomy is Taxonomies.declared
+        ds = replace(update(before, ds, taxonomy="declared" if declared else None), name=name or before.name)
+    if before or not reading.people:  # otherwise whoever assigned the patients has warned
         warn_of_doubts(ds)
     copied = export if store.recognises(export) and not update_it else None
     if not dry_run:
@@ -126,38 +89,19 @@ def import_(
         print("nothing was written; leave out --dry-run to write it")
 
 
-def _read(
-    export: Path,
-    usual_name: str,
-    people: str | Table | Tag | Attribute | None,
-    same: Mapping[str, str],
-    of_other_formats: Mapping[str, Any],
-    *,
-    name: str | None,
-    **reading: Any,
-) -> Dataset:
+def _read(export: Path, usual_name: str, options: dict[str, Any], *, name: str | None) -> Dataset:
     """Read what is imported; a canonical folder is taken as it is, and the options of other formats are refused for it."""
     from pcm_leukemia import store
     from pcm_leukemia.patients import assign, merge
 
-    if store.recognises(export):
-        if any(of_other_formats.values()):
-            raise WrongUsage(
-                f"{export}: is a canonical folder; --clip, --variant and --rows are for other data"
-            )
-        ds = store.read(export, with_split=False, verify=False, check_images=True, **reading)
-        ds = replace(ds, name=name or ds.name)
-        ds = assign(ds, people, same=same) if people else merge(ds, same)
-    else:
-        ds = load_dataset(
-            export,
-            patients=people,
-            patients_same=same,
-            name=name or (None if split_name(export) else usual_name),
-            **of_other_formats,
-            **reading,
-        )
-    return ds
+    if not store.recognises(export):
+        return load_dataset(export, name=name or (None if split_name(export) else usual_name), **options)
+    if options.keys() & {"clip", "variant", "rows"}:
+        raise WrongUsage(f"{export}: is a canonical folder; --clip, --variant and --rows are for other data")
+    people, same = options.pop("patients", None), options.pop("patients_same", {})
+    ds = store.read(export, with_split=False, verify=False, check_images=True, **options)
+    ds = replace(ds, name=name or ds.name)
+    return assign(ds, people, same=same) if people else merge(ds, same)
 
 
 def _say_imported(

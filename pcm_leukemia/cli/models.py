@@ -28,10 +28,10 @@ from pcm_leukemia.cli.options import (
     Workers,
     WrongUsage,
 )
+from pcm_leukemia.cli.reading import Reading, reads_data
 from pcm_leukemia.cli.resuming import says_what_was_trained
 from pcm_leukemia.cli.targets import require_outside
 from pcm_leukemia.files import check_folder
-from pcm_leukemia.loading import load_dataset
 
 __all__ = ["add_to"]
 
@@ -72,6 +72,7 @@ def add_to(app: typer.Typer) -> None:
         app.command()(decodes_images(command))
 
 
+@reads_data
 def train(
     baseline: Annotated[str, typer.Argument(metavar="MODEL", help=f"{MODELS}.")],
     data: Data,
@@ -103,6 +104,7 @@ def train(
         ),
     ] = None,
     seed: Seed = 0,
+    reading: Reading,
     split_name: SplitName = None,
     device: Device = "auto",
     devices: Devices = 1,
@@ -112,8 +114,8 @@ def train(
     if incomplete is not None and baselines.config.find(baseline).kind != "detector":
         raise WrongUsage(f"--incomplete does not apply to {baseline}, which is no detector; leave it out")
     check_folder(out)  # before the work
-    require_outside(out, data)
-    ds = load_dataset(data, split_name=split_name)
+    require_outside(out, data, reading.images_root)
+    ds = reading.load(data, split_name=split_name)
     options: dict[str, Any] = {
         "task": task and task.value,
         "preset": preset.value,
@@ -145,6 +147,7 @@ def train(
         print(f"  {key}: {value:.4g}" if isinstance(value, float) else f"  {key}: {value}")
 
 
+@reads_data
 def predict(
     runs: ModelRuns,
     images: ImagesOrData,
@@ -166,6 +169,7 @@ def predict(
             show_default="empty",
         ),
     ] = None,
+    reading: Reading,
     device: Device = "auto",
     batch: Batch = 16,
     workers: Workers = None,
@@ -183,12 +187,12 @@ def predict(
     if onto is not None and to is not Forms.cvat:
         raise WrongUsage("--onto is for --to cvat; leave it out")
     prediction.check_out(out, to.value)  # before the work
-    require_outside(out, images)
+    require_outside(out, images, reading.images_root)
     if to is Forms.cvat:
-        ds = prediction.images_at(images, cells=True)
+        ds = prediction.images_at(images, cells=True, **reading.arguments)
         wanted = baselines.preannotation.to_predict(ds, (onto or Ontos.empty).value)
     else:
-        ds = wanted = prediction.images_at(images)
+        ds = wanted = prediction.images_at(images, **reading.arguments)
     options: dict[str, Any] = {"device": device, "batch": batch, "workers": workers, "progress": True}
     if threshold is not None:
         options["threshold"] = min(threshold, prediction.LOWEST)

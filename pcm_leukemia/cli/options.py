@@ -10,9 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from pcm_leukemia import converters, store
-from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.files import CACHE
-from pcm_leukemia.loading import load_dataset
 from pcm_leukemia.patients import Attribute, Table, Tag
 from pcm_leukemia.schema import IGNORE
 from pcm_leukemia.sources import split_name
@@ -57,7 +55,6 @@ __all__ = [
     "all_there",
     "cache_of",
     "labels_of",
-    "load",
     "patients_of",
     "same_patients_of",
     "taxonomy_of",
@@ -279,13 +276,6 @@ def same_patients_of(pairs: list[str] | None) -> dict[str, str]:
     return _mapping("--patients-same", pairs, "ID=ID, the id that is kept last")
 
 
-def load(
-    data: Path, taxonomy: Taxonomies | None, label_map: list[str] | None, *, clip: bool, **options: Any
-) -> Dataset:
-    """`load_dataset` with what the commands have in common."""
-    return load_dataset(data, **taxonomy_of(taxonomy), labels=labels_of(label_map), clip=clip, **options)
-
-
 def cache_of(data: Path, *, no_cache: bool) -> Path | None:
     """Where a check of these data keeps what it has read of the images: a canonical folder, or nowhere."""
     return data if store.recognises(data) and not no_cache else None
@@ -293,7 +283,9 @@ def cache_of(data: Path, *, no_cache: bool) -> Path | None:
 
 def labels_of(pairs: list[str] | None) -> dict[str, str]:
     """--map LABEL=CLASS as a mapping."""
-    labels = _mapping("--map", pairs, "LABEL=CLASS or LABEL=ignore")
+    labels = _mapping(
+        "--map", pairs, "LABEL=CLASS or LABEL=ignore; the reading of a public data set is --variant"
+    )
     return {raw: IGNORE if label.casefold() == IGNORE else label for raw, label in labels.items()}
 
 

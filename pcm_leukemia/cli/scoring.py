@@ -17,20 +17,15 @@ from pcm_leukemia.cli.options import (
     Batch,
     BatchNorm,
     BatchNorms,
-    ClipOption,
     Data,
     Device,
-    ImagesRoot,
-    MapOption,
     Part,
     SplitName,
-    TaxonomyOption,
-    Variant,
     Workers,
     WrongUsage,
     all_there,
-    load,
 )
+from pcm_leukemia.cli.reading import Reading, reads_data
 from pcm_leukemia.cli.targets import require_outside
 from pcm_leukemia.files import check_target
 from pcm_leukemia.loading import load_dataset
@@ -58,6 +53,7 @@ def add_to(app: typer.Typer) -> None:
         app.command()(decodes_images(command))
 
 
+@reads_data
 def evaluate(
     runs: Annotated[
         list[Path], typer.Argument(metavar="RUN", help="One run; or a detector's and a classifier's.")
@@ -71,7 +67,7 @@ def evaluate(
         Path | None, typer.Option(metavar="DIR", help="Draw the scores into a new folder.")
     ] = None,
     as_json: AsJson = False,
-    variant: Variant = None,
+    reading: Reading,
     split_name: SplitName = None,
     device: Device = "auto",
     batch: Batch = 16,
@@ -84,8 +80,8 @@ def evaluate(
     opened = [baselines.Run.open(run) for run in runs]
     if figures:
         check_target(figures, "figures")  # before the work
-        require_outside(figures, data)
-    ds = load_dataset(data, split_name=split_name, variant=variant)
+        require_outside(figures, data, reading.images_root)
+    ds = reading.load(data, split_name=split_name)
     options: dict[str, Any] = {"device": device, "batch": batch, "workers": workers, "progress": not as_json}
     options |= threshold_of(threshold, opened)
     if len(opened) == 1:
@@ -104,6 +100,7 @@ def evaluate(
             print(report)
 
 
+@reads_data
 def compare(
     first: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.")],
     second: Annotated[
@@ -114,7 +111,7 @@ def compare(
     part: Part = None,
     threshold: Threshold = None,
     as_json: AsJson = False,
-    variant: Variant = None,
+    reading: Reading,
     split_name: SplitName = None,
     device: Device = "auto",
     batch: Batch = 16,
@@ -125,13 +122,14 @@ def compare(
     Every difference of their scores has a 95 % interval over patients.
     """
     opened = (baselines.Run.open(first), baselines.Run.open(second))
-    ds = load_dataset(data, split_name=split_name, variant=variant)
+    ds = reading.load(data, split_name=split_name)
     options: dict[str, Any] = {"device": device, "batch": batch, "workers": workers, "progress": not as_json}
     options |= threshold_of(threshold, opened)
     found = baselines.compare(*opened, ds, part, **options)
     print(json.dumps(found.to_json(), ensure_ascii=False, indent=1) if as_json else found)
 
 
+@reads_data
 def figures(
     data: Data,
     runs: Annotated[
@@ -159,11 +157,7 @@ def figures(
         typer.Option("--figure", metavar="N...", min=1, max=10, help="The figures.", show_default="all"),
     ] = None,
     form: Annotated[FigureForms, typer.Option("--format", help="The kind of file.")] = FigureForms.png,
-    taxonomy: TaxonomyOption = None,
-    label_map: MapOption = None,
-    clip: ClipOption = False,
-    images_root: ImagesRoot = None,
-    variant: Variant = None,
+    reading: Reading,
     split_name: SplitName = None,
     device: Device = "auto",
     batch: Batch = 16,
@@ -174,17 +168,9 @@ def figures(
     What cannot be drawn is listed with what is missing. The exit status is 1 if images are.
     """
     check_target(out, "paper-figures")  # before the work
-    require_outside(out, data, images_root, *(beside or ()))
+    require_outside(out, data, reading.images_root, *(beside or ()))
     opened = [baselines.Run.open(run) for run in runs]
-    ds = load(
-        data,
-        taxonomy,
-        label_map,
-        clip=clip,
-        images_root=images_root,
-        variant=variant,
-        split_name=split_name,
-    )
+    ds = reading.load(data, split_name=split_name)
     report = baselines.draw_figures(
         ds,
         opened,

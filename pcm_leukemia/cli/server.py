@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from pcm_leukemia.cli.options import (
-    ClipOption,
-    Data,
-    MapOption,
-    Taxonomies,
-    TaxonomyOption,
-    WrongUsage,
-    load,
-)
+from pcm_leukemia.cli.options import Data, Taxonomies, WrongUsage
+from pcm_leukemia.cli.reading import Reading, reads_data
 from pcm_leukemia.files import written_as
 
 __all__ = ["add_to"]
@@ -68,6 +62,7 @@ def pull(
         print(f"  read it into a data set: pcm-leukemia import {out} DATA, or later with --update")
 
 
+@reads_data
 def push(
     data: Data,
     url: Address,
@@ -108,9 +103,7 @@ def push(
         ),
     ] = None,
     profile: Profile = None,
-    taxonomy: TaxonomyOption = None,
-    label_map: MapOption = None,
-    clip: ClipOption = False,
+    reading: Reading,
 ) -> None:
     """Send cells and tags to a CVAT server, to be corrected there.
 
@@ -133,11 +126,10 @@ def push(
             "--existing is for images on the server, and --new-task makes new ones; leave one of them out"
         )
     form = recognise(data)
-    if new_task is not None and taxonomy is None and form is not None and form.TITLE == cvat.TITLE:
-        taxonomy = (
-            Taxonomies.declared
-        )  # a new task gets all labels as they are, those that are no classes, too
-    ds = load(data, taxonomy, label_map, clip=clip, check_images=False)
+    if new_task is not None and reading.taxonomy is None and form is not None and form.TITLE == cvat.TITLE:
+        # a new task gets all labels as they are, those that are no classes, too
+        reading = replace(reading, taxonomy=Taxonomies.declared)
+    ds = reading.load(data, check_images=False)
     if predictions:
         ds = with_results(ds, predictions, threshold=0.5 if threshold is None else threshold)
     options: dict[str, Any] = {

@@ -24,9 +24,6 @@ __all__ = ["Commands", "at_home", "repeated"]
 
 
 _GONE = {
-    ("evaluate", "--map"): "use --variant",
-    ("adapt", "--map"): "use --variant",
-    ("reproduce", "--map"): "use --variant",
     ("reproduce", "--pcm"): "give DATA and OUT as arguments, without --pcm and --out",
 }
 """Command and option of an earlier version -> what to type now, where the nearest name would mislead."""

@@ -14,20 +14,15 @@ from pcm_leukemia import report as pages
 from pcm_leukemia.cli.decoding import decodes_images
 from pcm_leukemia.cli.options import (
     DATA_HELP,
-    ClipOption,
     Data,
-    ImagesRoot,
-    MapOption,
     NoCache,
-    RowsOption,
     SplitName,
-    TaxonomyOption,
     Threads,
     WrongUsage,
     cache_of,
-    load,
     there,
 )
+from pcm_leukemia.cli.reading import Reading, reads_data
 from pcm_leukemia.cli.scoring import Threshold, threshold_of
 from pcm_leukemia.cli.targets import require_outside
 from pcm_leukemia.dataset import Dataset
@@ -45,6 +40,7 @@ def add_to(app: typer.Typer) -> None:
         app.command()(decodes_images(command))
 
 
+@reads_data
 def report(
     data: Annotated[
         Path, typer.Argument(metavar="DATA|RUN", callback=there, help=f"{DATA_HELP} Or the folder of a run.")
@@ -84,11 +80,7 @@ def report(
         str | None, typer.Option(metavar="DEVICE", help="Of a run: cpu, cuda or cuda:1.", show_default="auto")
     ] = None,
     split_name: SplitName = None,
-    taxonomy: TaxonomyOption = None,
-    label_map: MapOption = None,
-    clip: ClipOption = False,
-    images_root: ImagesRoot = None,
-    rows: RowsOption = None,
+    reading: Reading,
     workers: Threads = None,
     no_cache: NoCache = False,
 ) -> None:
@@ -96,19 +88,10 @@ def report(
     if out.suffix.lower() not in (".html", ".htm"):
         raise WrongUsage(f"{out}: the page is written as .html; give the file such an ending")
     check_file(out)  # before the work
-    require_outside(out, data, images_root, scored)
-    reading = {
-        "--split": split_name,
-        "--taxonomy": taxonomy,
-        "--map": label_map,
-        "--clip": clip or None,
-        "--images-root": images_root,
-        "--rows": rows,
-    }
+    require_outside(out, data, reading.images_root, scored)
 
     def read(path: Path) -> Dataset:
-        options: dict[str, Any] = {"images_root": images_root, "rows": rows, "split_name": split_name}
-        return load(path, taxonomy, label_map, clip=clip, check_images=False, **options)
+        return reading.load(path, split_name=split_name, check_images=False)
 
     if baselines.is_run(data):
         of_data = {
@@ -118,7 +101,8 @@ def report(
         }
         _refuse(of_data, "is for data, not for a run; leave it out")
         if scored is None:
-            _refuse(reading, "says how to read data; give the data of the run, too: --data DATA")
+            of_reading = {"--split": split_name, **dict.fromkeys(reading.typed, True)}
+            _refuse(of_reading, "says how to read data; give the data of the run, too: --data DATA")
         run = baselines.Run.open(data)
         options: dict[str, Any] = {"device": device or "auto", "workers": workers, "progress": True}
         options |= threshold_of(threshold, [run])
@@ -155,6 +139,7 @@ def _refuse(options: Mapping[str, object], why: str) -> None:
             raise WrongUsage(f"{option} {why}")
 
 
+@reads_data
 def show(
     data: Data,
     image: Annotated[
@@ -166,19 +151,15 @@ def show(
     width: Annotated[
         int | None, typer.Option(min=1, help="Shrink to this width in pixels.", show_default="as it is")
     ] = None,
-    taxonomy: TaxonomyOption = None,
-    label_map: MapOption = None,
-    clip: ClipOption = False,
-    images_root: ImagesRoot = None,
-    rows: RowsOption = None,
+    reading: Reading,
 ) -> None:
     """Draw an image with its cells."""
     kind = _KINDS.get(out.suffix.lower())
     if kind is None:
         raise WrongUsage(f"{out}: pictures are written as {', '.join(_KINDS)}; give the file such an ending")
     check_file(out)  # before the work
-    require_outside(out, data, images_root)
-    ds = load(data, taxonomy, label_map, clip=clip, images_root=images_root, rows=rows, check_images=False)
+    require_outside(out, data, reading.images_root)
+    ds = reading.load(data, check_images=False)
     picture = ds.show(image, cells=cells, width=width)
     with new_file(out) as work:
         picture.save(work, kind, quality=90, subsampling=0)  # thin lines keep their colours

@@ -463,7 +463,10 @@ def test_what_was_meant_is_named(run: Run, export: Path, tmp_path: Path) -> None
             "Invalid value for 'DATA': Path 'val' does not exist; give options with several values after the arguments.",
         ),
         (("info", tmp_path / "nowhere"), f"Path '{tmp_path / 'nowhere'}' does not exist."),
-        (("evaluate", data, data, "--map", "strict"), "evaluate has no option --map; use --variant"),
+        (
+            ("info", data, "--map", "strict"),
+            '--map "strict": must be LABEL=CLASS or LABEL=ignore; the reading of a public data set is --variant',
+        ),
         (
             ("reproduce", "--pcm", data),
             "reproduce has no option --pcm; give DATA and OUT as arguments, without --pcm and --out",

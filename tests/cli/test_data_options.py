@@ -6,15 +6,17 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import PIL.Image
 import pytest
 from commands import Run
 from exports import box, document, header, image, png, write, zipped
 from source_layouts import apl_aml, bccd, image_folder, lmu
 
 from pcm_leukemia import NINE, Dataset, Taxonomy, load_dataset, store
+from pcm_leukemia.baselines import prediction
 from pcm_leukemia.converters import coco, huggingface, yolo
 from pcm_leukemia.errors import DataWarning
-from pcm_leukemia.schema import IGNORE
+from pcm_leukemia.schema import IGNORE, Patient, PatientId
 
 SPELLED = {"lymphocyte": "Lymphocyte", "promyelocyte (APL)": "Myeloblast_APL"}
 """Labels of two cells -> the class of the nine that each spells."""
@@ -247,3 +249,45 @@ def test_a_misspelt_label_in_the_map_is_named_beside_the_label_that_it_missed(
         'label map: "WCB" is not a label in this export, the nearest is "WBC"; check the spelling'
         in refused.err
     )
+
+
+def test_every_command_reads_a_public_data_set_in_the_chosen_variant(run: Run, tmp_path: Path) -> None:
+    place = f"lmu:{lmu.make(tmp_path / 'LMU').root}"
+    options = ("--variant", "literal")
+    counted = json.loads(run("info", place, "--json", *options).out)
+    assert counted["labels"] == list(load_dataset(place, variant="literal").taxonomy.labels)
+    assert counted != json.loads(run("info", place, "--json").out)
+    assert run("import", place, tmp_path / "imported", *options).status == 0
+    same = run("diff", place, tmp_path / "imported", "--json", *options)  # the variant is for one of them
+    assert (json.loads(same.out)["confusion"], same.status) == ([], 0)
+    assert run("check", place, "--no-pixels", *options).status == 0
+    assert run("convert", place, tmp_path / "coco", "--to", "coco", *options).status == 0
+    assert load_dataset(tmp_path / "coco").taxonomy.labels == tuple(counted["labels"])
+    refused = run("check", tmp_path / "coco", "--no-pixels", *options)
+    assert (refused.status, refused.err) == (
+        2,
+        f"error: {tmp_path / 'coco'}: --variant does not apply to a COCO file or folder (.json); leave it out\n",
+    )
+    neither = run("diff", tmp_path / "imported", tmp_path / "coco", *options)
+    assert (neither.status, neither.out) == (2, "")
+    assert "--variant does not apply to these data; leave it out" in neither.err
+
+
+def test_commands_find_the_patients_of_data_that_were_not_imported(
+    run: Run, export: Path, tmp_path: Path
+) -> None:
+    pattern = ("--patients", r"(?P<diagnosis>\w+)/(?P<patient>P\d+)/")
+    assert json.loads(run("info", export, "--json", *pattern).out)["patients"] == {"all": 10}
+    assert run("convert", export, tmp_path / "coco", "--to", "coco", *pattern).status == 0
+    ds = load_dataset(tmp_path / "coco")
+    assert ds.patients[0] == Patient(PatientId("P00"), "AML")
+    same = json.loads(run("info", export, "--json", *pattern, "--patients-same", "P01=P00").out)
+    assert same["patients"] == {"all": 9}
+
+
+def test_images_without_annotations_have_no_labels_to_read(tmp_path: Path) -> None:
+    PIL.Image.new("RGB", (64, 48)).save(tmp_path / "P7_a.png")
+    ds = prediction.images_at(tmp_path, cells=True, patients="(?P<patient>P[0-9]+)_", name="new")
+    assert (ds.name, ds.images[0].patient) == ("new", "P7")
+    with pytest.raises(ValueError, match="labels does not apply to images without annotations; leave it out"):
+        prediction.images_at(tmp_path, labels={"a": "Other"})

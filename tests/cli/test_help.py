@@ -11,6 +11,7 @@ import pytest
 import typer.main
 
 from pcm_leukemia import cli
+from pcm_leukemia.cli.reading import spellings
 
 COMMANDS: dict[str, Any] = typer.main.get_command(cli.app).commands  # type: ignore[attr-defined]
 COLUMNS = 80
@@ -60,3 +61,25 @@ def test_an_option_means_the_same_in_every_command() -> None:
     metavars = {option: {name for _, name in kinds} for option, kinds in takes.items()}
     # NAME is of a data set or split that is written; PART and PART... are one part that is scored, or several
     assert {option for option, names in metavars.items() if len(names) > 1} <= {"--part"}
+
+
+READS_DATA = re.compile(r"\b(DATA|BEFORE|TARGET|IMAGES)\b")
+"""What the arguments are called that name data of any format."""
+
+
+def test_every_command_that_reads_data_has_the_same_options_for_it() -> None:
+    reading = set(spellings().values())
+    assert {"--map", "--taxonomy", "--variant", "--images-root", "--clip", "--rows", "--patients"} <= reading
+    takes = {
+        name: {option for param in command.params for option in param.opts}
+        for name, command in COMMANDS.items()
+        if any(
+            param.param_type_name == "argument" and READS_DATA.search(param.metavar or param.name)
+            for param in command.params
+        )
+    }
+    # a split is written into its canonical folder, whose tables are taken as they are
+    assert takes.pop("split").isdisjoint(reading)
+    assert len(takes) > 15
+    assert {name: reading - options for name, options in takes.items() if reading - options} == {}
+    assert reading <= {option for param in COMMANDS["cross"].params for option in param.opts}

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from commands import Run
 
-from pcm_leukemia.cli import convert, data, differentials, experiments, models, scoring, showing
+from pcm_leukemia.cli import experiments, reading
 from pcm_leukemia.errors import WrongTarget
 from pcm_leukemia.files import check_file, check_folder, check_target
 
@@ -30,8 +30,7 @@ def idle(monkeypatch: pytest.MonkeyPatch) -> None:
     def worked(*_: object, **__: object) -> None:
         pytest.fail("worked")
 
-    for module in (convert, data, differentials, showing, scoring):
-        monkeypatch.setattr(module, "load", worked)
+    monkeypatch.setattr(reading, "load_dataset", worked)
 
 
 COMMANDS = {
@@ -125,7 +124,7 @@ def test_what_a_folder_is_added_to_may_be_a_link(tmp_path: Path) -> None:
 def test_the_commands_that_train_refuse_a_target_before_they_read(
     run: Run, export: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (models, experiments):
+    for module in (reading, experiments):
         monkeypatch.setattr(module, "load_dataset", lambda *_, **__: pytest.fail("worked"))
     for out in (export, folder / "run"):
         assert run("train", "yolo11m", folder, out).status == 2

@@ -1,0 +1,139 @@
+"""How DATA is read: the options that every command with DATA has, and the data set that they lead to."""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+from pcm_leukemia import errors
+from pcm_leukemia.cli.options import (
+    ClipOption,
+    ImagesRoot,
+    MapOption,
+    PatientsAttribute,
+    PatientsCsv,
+    PatientsPattern,
+    PatientsSame,
+    PatientsTag,
+    RowsOption,
+    TaxonomyOption,
+    Variant,
+    WrongUsage,
+    labels_of,
+    patients_of,
+    same_patients_of,
+    taxonomy_of,
+)
+from pcm_leukemia.dataset import Dataset
+from pcm_leukemia.loading import load_dataset, options_of
+from pcm_leukemia.patients import Attribute, Table, Tag
+
+__all__ = ["Reading", "reads_data", "spellings"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """The options that say how DATA is read. A command takes them as its parameter `reading`; see `reads_data`."""
+
+    taxonomy: TaxonomyOption = None
+    label_map: MapOption = None
+    variant: Variant = None
+    images_root: ImagesRoot = None
+    clip: ClipOption = False
+    rows: RowsOption = None
+    patients: PatientsPattern = None
+    patients_csv: PatientsCsv = None
+    patients_tag: PatientsTag = None
+    patients_attribute: PatientsAttribute = None
+    patients_same: PatientsSame = None
+
+    @property
+    def people(self) -> str | Table | Tag | Attribute | None:
+        """Where the patients are, as `load_dataset` takes it."""
+        return patients_of(self.patients, self.patients_csv, self.patients_tag, self.patients_attribute)
+
+    @property
+    def same_people(self) -> dict[str, str]:
+        """The spellings of patients that are one, and the id that is kept."""
+        return same_patients_of(self.patients_same)
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """What was typed, as the arguments of `load_dataset`."""
+        given = {
+            "labels": labels_of(self.label_map),
+            "variant": self.variant,
+            "images_root": self.images_root,
+            "clip": self.clip,
+            "rows": self.rows and self.rows.value,
+            "patients": self.people,
+            "patients_same": self.same_people,
+        }
+        return taxonomy_of(self.taxonomy) | {name: value for name, value in given.items() if value}
+
+    @property
+    def typed(self) -> list[str]:
+        """The options that were typed, as they are spelled: --map."""
+        return [
+            option for name, option in spellings().items() if getattr(self, name) not in (None, False, [])
+        ]
+
+    def load(self, data: Path, **options: Any) -> Dataset:
+        """Load data with these options and further ones of `load_dataset`."""
+        return load_dataset(data, **self.arguments, **options)
+
+    def load_all(self, *data: Path, **options: Any) -> list[Dataset]:
+        """Load several data sets, whose warnings name them; an option is for those that take it, and at least one must."""
+        taken = {each: options_of(each) for each in data}
+        for option in self.arguments:
+            if not any(option in names for names in taken.values()):
+                said = ", whose boxes were checked before" * (option == "clip")
+                raise WrongUsage(f"{errors.option(option)} does not apply to these data{said}; leave it out")
+        return [
+            _told_apart(each, {k: v for k, v in self.arguments.items() if k in taken[each]} | options)
+            for each in data
+        ]
+
+
+def _told_apart(data: Path, options: dict[str, Any]) -> Dataset:
+    """Load one of several data sets; its warnings name it."""
+    with warnings.catch_warnings(record=True) as told:
+        ds = load_dataset(data, **options)
+    for each in told:
+        warnings.warn(f"{data}: {each.message}", each.category, stacklevel=2)
+    return ds
+
+
+def spellings() -> dict[str, str]:
+    """The name of each field of `Reading` -> its option as it is typed."""
+    parameters = inspect.signature(Reading, eval_str=True).parameters.values()
+    # in Annotated, typer keeps the first name of an option as its default
+    return {each.name: each.annotation.__metadata__[0].default for each in parameters}
+
+
+def reads_data(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of `Reading` in place of its parameter `reading`."""
+
+    @wraps(command)
+    def run(*args: Any, **given: Any) -> None:
+        reading = Reading(**{each.name: given.pop(each.name) for each in fields(Reading)})
+        command(*args, reading=reading, **given)
+
+    signature = inspect.signature(command, eval_str=True)
+    options = [
+        option.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+        for option in inspect.signature(Reading, eval_str=True).parameters.values()
+    ]
+    parameters = [
+        option
+        for parameter in signature.parameters.values()
+        for option in (options if parameter.name == "reading" else [parameter])
+    ]
+    run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {each.name: each.annotation for each in parameters}
+    return run
