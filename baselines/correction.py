@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
+from msgspec.structs import astuple
 
 from pcm_leukemia import splits
 from pcm_leukemia.baselines.contract import Detections
@@ -16,7 +17,7 @@ from pcm_leukemia.baselines.metrics.matching import OTHER
 from pcm_leukemia.baselines.prediction import Predicted, predict
 from pcm_leukemia.baselines.run import Run, split_fingerprint
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.differential import Confusion, Limits, Reason
+from pcm_leukemia.differential import Confusion, Limits, Reason, Scored
 from pcm_leukemia.errors import LeakySplit, MissingPart, Problem, UnfitForTask
 from pcm_leukemia.requirements import require
 from pcm_leukemia.schema import Taxonomy
@@ -116,11 +117,11 @@ def _validation(runs: Sequence[Run]) -> Dataset:
 
 def _counted(predicted: Sequence[Predicted], limits: Limits, taxonomy: Taxonomy) -> Detections:
     """The predicted cells of an image that a differential counts, and those that it takes for Other."""
-    kept = [
-        one
-        for one in predicted
-        if limits.counted_as(one.label, one.shown_score, one.label_score) not in (Reason.BELOW, Reason.UNSURE)
-    ]
+    judged = limits.judged(
+        [Scored(one.label, astuple(one.box), one.shown_score, one.label_score) for one in predicted]
+    )
+    left_out = {Reason.BELOW, Reason.AGAIN, Reason.UNSURE}
+    kept = [one for one, counted_as in zip(predicted, judged, strict=True) if counted_as not in left_out]
     return Detections(
         np.array([(one.box.x1, one.box.y1, one.box.x2, one.box.y2) for one in kept], np.float32).reshape(
             -1, 4

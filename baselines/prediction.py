@@ -10,6 +10,8 @@ from itertools import chain, count
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, NamedTuple
 
+from msgspec.structs import astuple
+
 from pcm_leukemia import bare_images, converters, patients, sources
 from pcm_leukemia import images as pixels_of
 from pcm_leukemia.baselines import inference
@@ -23,6 +25,7 @@ from pcm_leukemia.drawing import Drawn, draw
 from pcm_leukemia.errors import UnknownLabel, counted, option
 from pcm_leukemia.files import IMAGE_SUFFIXES, Report, check_target, new_folder
 from pcm_leukemia.loading import load_dataset
+from pcm_leukemia.overlaps import ONE_CELL, best_of_each_cell
 from pcm_leukemia.schema import ImageId, Taxonomy
 from pcm_leukemia.shapes import Box
 from pcm_leukemia.taxonomy import NINE, known
@@ -33,6 +36,7 @@ __all__ = [
     "Predicted",
     "Predictor",
     "as_cells",
+    "best",
     "check_out",
     "images_at",
     "of_two_stages",
@@ -242,6 +246,35 @@ def of_two_stages(labelled: Labelled, labels: Sequence[str]) -> list[Predicted]:
     return sorted((*white, *others), key=lambda one: -one.shown_score)
 
 
+def best(
+    predicted: Mapping[ImageId, Sequence[Predicted]], nms_iou: float = ONE_CELL
+) -> dict[ImageId, list[Predicted]]:
+    """Only the best of several predictions of one cell, whatever their labels; the score that is shown decides.
+
+    Detectors suppress overlapping predictions within a class, or not at all.
+
+    Parameters
+    ----------
+    predicted
+        The cells of each image, as `predict` returns them.
+    nms_iou
+        Of two predictions that overlap by a higher IoU, the better is kept; 1 keeps all.
+
+    Examples
+    --------
+    >>> two = [Predicted("Monocyte", Box(0, 0, 50, 50), 0.6), Predicted("Lymphocyte", Box(0, 0, 50, 48), 0.7)]
+    >>> [one.label for one in best({"a.png": two})["a.png"]]
+    ['Lymphocyte']
+    """
+    kept = {}
+    for image, ones in predicted.items():
+        places = best_of_each_cell(
+            [astuple(one.box) for one in ones], [one.shown_score for one in ones], nms_iou
+        )
+        kept[image] = [ones[place] for place in places]
+    return kept
+
+
 def write(
     predicted: Mapping[ImageId, Sequence[Predicted]],
     out: str | Path,
@@ -250,9 +283,10 @@ def write(
     form: Form,
     *,
     threshold: float = 0.5,
+    nms_iou: float | None = None,
     runs: Sequence[Run] = (),
 ) -> Report:
-    """Write predictions.
+    """Write predictions; the report says from which score, and how many are left out.
 
     Parameters
     ----------
@@ -269,6 +303,9 @@ def write(
         refer to, and the patients of the images. "cvat": a zip with images and boxes to correct. "pictures": the images with the boxes drawn.
     threshold
         The lowest score to write for CVAT or to draw; of two stages, the detector's.
+    nms_iou
+        Of two predictions that overlap by a higher IoU, whatever their labels, only the better is written; by default 0.7, and
+        for "coco" 1, which writes all: average precision takes every prediction into account.
     runs
         The runs that predicted; for COCO, their folders are recorded.
 
@@ -280,12 +317,25 @@ def write(
         If there is no such form.
     """
     check_out(out, form)
-    if form == "cvat":
-        return cvat.write(beside(predicted, ds, taxonomy, threshold=threshold), out)
-    bare = replace(ds, taxonomy=taxonomy, cells=(), split=None)
     if form == "coco":
-        return _write_coco(predicted, bare, Path(out), runs)
-    return _write_pictures(predicted, bare, Path(out), threshold)
+        threshold = 0.0
+    kept = best(predicted, (1.0 if form == "coco" else ONE_CELL) if nms_iou is None else nms_iou)
+    shown = {image: [one for one in ones if one.shown_score >= threshold] for image, ones in kept.items()}
+    left_out = {
+        "predictions of a cell that has a better one": _count(predicted) - _count(kept),
+        f"predictions with a score below {threshold:g}": _count(kept) - _count(shown),
+    }
+    bare = replace(ds, taxonomy=taxonomy, cells=(), split=None)
+    if form == "cvat":
+        report = cvat.write(beside(shown, ds, taxonomy, threshold=threshold), out)
+        return replace(report, skipped={**report.skipped, **left_out})
+    if form == "coco":
+        return _write_coco(shown, bare, Path(out), left_out, runs)
+    return _write_pictures(shown, bare, Path(out), left_out)
+
+
+def _count(predicted: Mapping[ImageId, Sequence[Predicted]]) -> int:
+    return sum(map(len, predicted.values()))
 
 
 def check_out(out: str | Path, form: Form) -> None:
@@ -307,10 +357,18 @@ def check_out(out: str | Path, form: Form) -> None:
 
 
 def _write_coco(
-    predicted: Mapping[ImageId, Sequence[Predicted]], ds: Dataset, out: Path, runs: Sequence[Run]
+    predicted: Mapping[ImageId, Sequence[Predicted]],
+    ds: Dataset,
+    out: Path,
+    left_out: Mapping[str, int],
+    runs: Sequence[Run],
 ) -> Report:
     results = [_result(image.id, one) for image in ds.images for one in predicted[image.id]]
-    report = _report(_FOLDERS["coco"], out, ds, [result.label for result in results])
+    least = min((one.shown_score for ones in predicted.values() for one in ones), default=0.0)
+    notes = (
+        (f"cells are predictions of every score, down to {least:.2g}; many are not cells",) if results else ()
+    )
+    report = _report(_FOLDERS["coco"], out, ds, [result.label for result in results], left_out, notes)
     with new_folder(out, report.format) as folder:
         coco.write_results(results, ds, folder)
         report.leave_in(folder, {"name": ds.name, "runs": [_way(out, run.folder) for run in runs]})
@@ -336,14 +394,11 @@ def _result(image: ImageId, one: Predicted) -> coco.Result:
 
 
 def _write_pictures(
-    predicted: Mapping[ImageId, Sequence[Predicted]], ds: Dataset, out: Path, threshold: float
+    shown: Mapping[ImageId, Sequence[Predicted]], ds: Dataset, out: Path, left_out: Mapping[str, int]
 ) -> Report:
-    shown = {
-        image: [one for one in ones if one.shown_score >= threshold] for image, ones in predicted.items()
-    }
     files = pixels_of.files_of(ds)
     report = _report(
-        _FOLDERS["pictures"], out, ds, [one.label for image in ds.images for one in shown[image.id]]
+        _FOLDERS["pictures"], out, ds, [one.label for image in ds.images for one in shown[image.id]], left_out
     )
     with new_folder(out, report.format) as folder:
         for image, name in zip(ds.images, _picture_names(image.id for image in ds.images), strict=True):
@@ -375,6 +430,13 @@ def _picture_names(images: Iterable[ImageId]) -> list[str]:
     return list(names.values())
 
 
-def _report(form: str, out: Path, ds: Dataset, labels: Sequence[str]) -> Report:
+def _report(
+    form: str,
+    out: Path,
+    ds: Dataset,
+    labels: Sequence[str],
+    left_out: Mapping[str, int],
+    notes: tuple[str, ...] = (),
+) -> Report:
     counts = {label: labels.count(label) for label in ds.taxonomy.labels}
-    return Report(form, out, {"all": len(ds.images)}, {"all": counts})
+    return Report(form, out, {"all": len(ds.images)}, {"all": counts}, left_out, notes)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import PIL.Image
 import PIL.ImageOps
 
-from pcm_leukemia.baselines.prediction import LOWEST, Predictor, as_cells
+from pcm_leukemia.baselines.prediction import LOWEST, Predictor, as_cells, best
 from pcm_leukemia.baselines.run import Run
 from pcm_leukemia.cvat_server import as_shape
 from pcm_leukemia.dataset import Dataset
@@ -97,7 +97,7 @@ class CellFunction:
             picture.save(Path(folder, _FRAME), compress_level=1, exif=b"")
             frame = Image(ImageId(_FRAME), *shown.size, file=_FRAME)
             ds = Dataset(context.frame_name, self.predictor.taxonomy, (frame,), root=Path(folder))
-            predicted = self.predictor.predict(ds, batch=1, workers=1)
+            predicted = best(self.predictor.predict(ds, batch=1, workers=1))
         drawn = as_cells(predicted, ds, threshold=self.threshold if asked is None else asked)
         ids = ds.taxonomy.ids
         return [as_shape(cell, ids[cell.label]) for cell in drawn.cells]

@@ -69,7 +69,7 @@ def say(
         classified = _classify(classifiers[0], ds, given, device, batch, workers, progress=progress)
         named = _named(given, classified, classifiers[0].labels)
         return Said(named, known(classifiers[0].labels), _pool(ds, given, *classified))
-    predicted, taxonomy = prediction.predict(
+    every, taxonomy = prediction.predict(
         runs,
         ds,
         threshold=min(threshold, prediction.LOWEST),
@@ -78,6 +78,7 @@ def say(
         workers=workers,
         progress=progress,
     )
+    predicted = prediction.best(every)
     judged = {image: _judged(ones, threshold, white=bool(classifiers)) for image, ones in predicted.items()}
     if not classifiers:
         votes = _votes(judged, ds, taxonomy.labels)

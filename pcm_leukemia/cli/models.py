@@ -154,12 +154,25 @@ def predict(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="A new folder; for CVAT a new zip.")],
     *,
     to: Annotated[
-        Forms, typer.Option("--to", help="COCO results, boxes to correct in CVAT, or pictures.")
-    ] = Forms.coco,
+        Forms | None,
+        typer.Option(
+            "--to", help="COCO results, boxes to correct in CVAT, or pictures.", show_default="coco"
+        ),
+    ] = None,
     threshold: Annotated[
         float | None,
         typer.Option(
             min=0, max=1, help="cvat, pictures: the lowest score that is shown.", show_default="0.5"
+        ),
+    ] = None,
+    nms_iou: Annotated[
+        float | None,
+        typer.Option(
+            "--nms-iou",
+            min=0,
+            max=1,
+            help="Of two predictions that overlap by more, whatever their classes, only the better is written; 1 writes all.",
+            show_default="0.7; coco: 1",
         ),
     ] = None,
     onto: Annotated[
@@ -170,36 +183,73 @@ def predict(
         ),
     ] = None,
     reading: Reading,
+    part: Annotated[
+        str | None,
+        typer.Option(metavar="PART", help="Only the images of this part of a data set.", show_default="all"),
+    ] = None,
+    split_name: SplitName = None,
     device: Device = "auto",
     batch: Batch = 16,
     workers: Workers = None,
 ) -> None:
     """Find and classify the cells in images.
 
-    For CVAT, cells that are drawn already are kept.
+    For CVAT, cells that are drawn already are kept. A classifier alone labels crops, images of one cell each, and writes a table.
     """
     prediction = baselines.prediction
 
-    if threshold is not None and to is Forms.coco:
+    options: dict[str, Any] = {"device": device, "batch": batch, "workers": workers, "progress": True}
+    opened = [baselines.Run.open(run) for run in runs if baselines.is_run(run)]
+    if len(runs) == 1 and [run.baseline.kind for run in opened] == ["classifier"]:
+        typed = {
+            "to": to,
+            "threshold": threshold,
+            "nms-iou": nms_iou,
+            "onto": onto,
+            "part": part,
+            "split": split_name,
+        }
+        _refuse_for_crops(
+            *(f"--{name}" for name, value in typed.items() if value is not None), *reading.typed
+        )
+        baselines.crop_prediction.check_out(out)  # before the work
+        require_outside(out, images)
+        print(baselines.crop_prediction.predict_crops(opened[0], images, out, **options))
+        return
+    form = to or Forms.coco
+    if threshold is not None and form is Forms.coco:
         raise WrongUsage(
             f"--threshold does not apply to --to coco, which has every prediction from score {prediction.LOWEST:g}; leave it out"
         )
-    if onto is not None and to is not Forms.cvat:
+    if onto is not None and form is not Forms.cvat:
         raise WrongUsage("--onto is for --to cvat; leave it out")
-    prediction.check_out(out, to.value)  # before the work
+    prediction.check_out(out, form.value)  # before the work
     require_outside(out, images, reading.images_root)
-    if to is Forms.cvat:
-        ds = prediction.images_at(images, cells=True, **reading.arguments)
+    how = reading.arguments | ({"split_name": split_name} if split_name else {})
+    ds = prediction.images_at(images, cells=form is Forms.cvat, **how)
+    if part is not None:
+        ds = ds.part(part)
+    wanted = ds
+    if form is Forms.cvat:
         wanted = baselines.preannotation.to_predict(ds, (onto or Ontos.empty).value)
-    else:
-        ds = wanted = prediction.images_at(images, **reading.arguments)
-    options: dict[str, Any] = {"device": device, "batch": batch, "workers": workers, "progress": True}
     if threshold is not None:
         options["threshold"] = min(threshold, prediction.LOWEST)
     opened = [baselines.Run.open(run) for run in runs]
     predicted, taxonomy = prediction.predict(opened, wanted, **options)
     shown = 0.5 if threshold is None else threshold
-    print(prediction.write(predicted, out, ds, taxonomy, to.value, threshold=shown, runs=opened))
+    print(
+        prediction.write(
+            predicted, out, ds, taxonomy, form.value, threshold=shown, nms_iou=nms_iou, runs=opened
+        )
+    )
+
+
+def _refuse_for_crops(*typed: str) -> None:
+    """Refuse the options that have no meaning for a classifier alone."""
+    if typed:
+        raise WrongUsage(
+            f"{typed[0]} is for detections, and a classifier alone labels crops; leave it out, or give the run of a detector, too"
+        )
 
 
 def _changes(pairs: list[str] | None) -> dict[str, str]:

@@ -11,7 +11,13 @@ from pcm_leukemia.differential.binomial import clopper_pearson, probability_of_a
 from pcm_leukemia.differential.confusion import Adjusted, Confusion, Correction
 from pcm_leukemia.differential.html_page import page
 from pcm_leukemia.differential.making import count, count_predictions
-from pcm_leukemia.differential.predictions import Limits, Predictions, is_predictions, read_predictions
+from pcm_leukemia.differential.predictions import (
+    Limits,
+    Predictions,
+    Scored,
+    is_predictions,
+    read_predictions,
+)
 from pcm_leukemia.differential.results import (
     AT_LEAST,
     RESEARCH,
@@ -38,6 +44,7 @@ __all__ = [
     "PatientDifferential",
     "Predictions",
     "Reason",
+    "Scored",
     "Tallies",
     "Tally",
     "check_out",

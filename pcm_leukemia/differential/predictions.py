@@ -4,25 +4,37 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from pcm_leukemia.converters import coco
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.differential.tallying import OTHER, Reason
 from pcm_leukemia.files import MARKER, written_as
+from pcm_leukemia.overlaps import ONE_CELL, best_of_each_cell
 from pcm_leukemia.schema import ImageId
 
-__all__ = ["Limits", "Predictions", "is_predictions", "read_predictions"]
+__all__ = ["Limits", "Predictions", "Scored", "is_predictions", "read_predictions"]
+
+
+class Scored(NamedTuple):
+    """A predicted cell: x1, y1, x2, y2 in pixels, its score, and that of its label, if a second model gave it."""
+
+    label: str
+    sides: tuple[float, float, float, float]
+    score: float
+    label_score: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The scores from which a predicted cell counts, 0 to 1.
+    """Which predicted cells count; all from 0 to 1.
 
-    A cell below `threshold` is not taken to exist; of two stages, the detector's score decides. A cell that the classifier
-    is less sure of than `label_threshold` is left out as unsure.
+    A cell with a score below `threshold` is not taken to exist; of two stages, the detector's score decides. Of the others, those
+    that overlap by an IoU above `nms_iou` are one cell, whatever their classes: the best of them counts. A cell that the
+    classifier is less sure of than `label_threshold` is left out as unsure.
 
     Raises
     ------
@@ -32,6 +44,7 @@ class Limits:
 
     threshold: float = 0.5
     label_threshold: float = 0.0
+    nms_iou: float = ONE_CELL
 
     def __post_init__(self) -> None:
         for name in self.__slots__:
@@ -39,22 +52,32 @@ class Limits:
             if not 0 <= value <= 1:
                 raise ValueError(f"{name} {value}: must be from 0 to 1")
 
-    def counted_as(self, label: str, score: float, label_score: float | None) -> str:
-        """The class of a predicted cell, or the `Reason` why it is not counted.
+    def judged(self, ones: Sequence[Scored]) -> list[str]:
+        """The class of each predicted cell of an image, or the `Reason` why it is not counted.
 
         Examples
         --------
         >>> limits = Limits(label_threshold=0.6)
-        >>> limits.counted_as("Monocyte", 0.9, 0.8), limits.counted_as("Monocyte", 0.9, 0.4)
-        ('Monocyte', <Reason.UNSURE: 'unsure'>)
+        >>> sure, unsure = Scored("Monocyte", (0, 0, 9, 9), 0.9, 0.8), Scored("Basophil", (0, 0, 9, 8), 0.7, 0.4)
+        >>> limits.judged([sure]), limits.judged([unsure]), limits.judged([sure, unsure])[1]
+        (['Monocyte'], [<Reason.UNSURE: 'unsure'>], <Reason.AGAIN: 'found_again'>)
         """
-        if score < self.threshold:
-            return Reason.BELOW
-        if label == OTHER:
+        there = [number for number, one in enumerate(ones) if one.score >= self.threshold]
+        best = best_of_each_cell(
+            [ones[number].sides for number in there], [ones[number].score for number in there], self.nms_iou
+        )
+        judged: list[str] = [Reason.BELOW] * len(ones)
+        for number in there:
+            judged[number] = Reason.AGAIN
+        for place in best:
+            judged[there[place]] = self._counted_as(ones[there[place]])
+        return judged
+
+    def _counted_as(self, one: Scored) -> str:
+        if one.label == OTHER:
             return Reason.OTHER
-        if label_score is not None and label_score < self.label_threshold:
-            return Reason.UNSURE
-        return label
+        unsure = one.label_score is not None and one.label_score < self.label_threshold
+        return Reason.UNSURE if unsure else one.label
 
 
 @dataclass(frozen=True)
@@ -72,9 +95,12 @@ class Predictions:
 
     def cells(self, limits: Limits) -> Iterator[tuple[ImageId, str]]:
         """The image of each predicted cell, and its class or the reason why it is not counted."""
+        of_image: dict[ImageId, list[Scored]] = {}
         for result in self.results:
-            label_score = result.more.get("label_score")
-            yield result.image, limits.counted_as(result.label, result.shown_score, label_score)
+            one = Scored(result.label, result.sides, result.shown_score, result.more.get("label_score"))
+            of_image.setdefault(result.image, []).append(one)
+        for image, ones in of_image.items():
+            yield from ((image, each) for each in limits.judged(ones))
 
 
 def is_predictions(path: str | Path) -> bool:

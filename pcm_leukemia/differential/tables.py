@@ -66,7 +66,11 @@ def to_json(found: Differential) -> dict[str, Any]:
         "intervals": "Clopper-Pearson, 95 %, two-sided",
         "probabilities": "posterior under Jeffreys' prior, Beta(1/2, 1/2); of corrected shares: the share of the draws",
         "limits": limits
-        and {"threshold": limits.threshold, "label_threshold": limits.label_threshold or None},
+        and {
+            "threshold": limits.threshold,
+            "label_threshold": limits.label_threshold or None,
+            "nms_iou": limits.nms_iou,
+        },
         "correction": correction
         and {
             "source": correction.confusion.source,

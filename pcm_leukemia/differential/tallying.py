@@ -24,6 +24,7 @@ class Reason(StrEnum):
     OTHER = "other"
     IGNORED = "ignored"
     BELOW = "below_threshold"
+    AGAIN = "found_again"
     UNSURE = "unsure"
     INCOMPLETE = "in_incomplete_images"
 
@@ -37,6 +38,7 @@ _WORDS = {
     Reason.OTHER: "Other",
     Reason.IGNORED: "ignored",
     Reason.BELOW: "below the threshold",
+    Reason.AGAIN: "on a cell that has a better prediction",
     Reason.UNSURE: "with an unsure label",
     Reason.INCOMPLETE: "in images that may have unannotated cells",
 }

@@ -9,38 +9,16 @@ from typing import Literal, NamedTuple
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import InvalidDataset, Problem
 from pcm_leukemia.grouping import groups
+from pcm_leukemia.overlaps import iou
 from pcm_leukemia.schema import Cell, Image
-from pcm_leukemia.shapes import Box
 
-__all__ = ["By", "Common", "images_in_common", "iou", "pair"]
+__all__ = ["By", "Common", "images_in_common", "pair"]
 
 _SAME_LABEL = 1e-9
 """The weight of an equal label: it only decides between pairings of equal overlap."""
 
 By = Literal["id", "name"]
 Weights = dict[tuple[int, int], float]
-
-
-def iou(one: Box, other: Box) -> float:
-    """Intersection over union of two boxes, 0 to 1.
-
-    Examples
-    --------
-    >>> iou(Box(0, 0, 10, 10), Box(0, 0, 10, 5))
-    0.5
-    >>> iou(Box(0, 0, 10, 10), Box(10, 0, 20, 10))
-    0.0
-    """
-    width = min(one.x2, other.x2) - max(one.x1, other.x1)
-    if width <= 0:
-        return 0.0
-    height = min(one.y2, other.y2) - max(one.y1, other.y1)
-    if height <= 0:
-        return 0.0
-    if one == other:
-        return 1.0
-    both = width * height
-    return both / (one.area + other.area - both)
 
 
 def pair(ones: Sequence[Cell], others: Sequence[Cell], threshold: float) -> list[tuple[Cell, Cell, float]]:

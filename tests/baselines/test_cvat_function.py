@@ -34,7 +34,7 @@ _UPSIDE = 6
 
 
 class RedCells:
-    """Finds whatever is red, and says so twice, with two scores."""
+    """Finds whatever is red, its left half, and whatever is red once more as another class."""
 
     labels = ("Other", "Monocyte")
     multi_label = False
@@ -51,10 +51,13 @@ class RedCells:
         assert not multi_label
         assert [(each.shape[1], each.shape[0]) for each in raw] == list(sizes)
         rows, columns = np.nonzero((raw[0, :, :, 0] > 200).numpy() & (raw[0, :, :, 1] < 50).numpy())
-        box = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
+        left, top, right, bottom = columns.min(), rows.min(), columns.max() + 1, rows.max() + 1
+        box, half = [left, top, right, bottom], [left, top, (left + right) / 2, bottom]
         return [
             Detections(
-                np.array([box, box], np.float32), np.array([0.9, 0.3], np.float32), np.array([1, 0], np.int64)
+                np.array([box, half, box], np.float32),
+                np.array([0.9, 0.3, 0.6], np.float32),
+                np.array([1, 0, 0], np.int64),
             )
         ]
 

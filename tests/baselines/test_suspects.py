@@ -42,7 +42,7 @@ from pcm_leukemia.baselines.suspects.judges import Classes, Sight
 from pcm_leukemia.baselines.suspects.ranking import Doubt, rank
 from pcm_leukemia.errors import ExportError, LeakySplit, PcmError, UnknownLabel
 from pcm_leukemia.loading import load_dataset
-from pcm_leukemia.review.matching import iou
+from pcm_leukemia.overlaps import iou
 from pcm_leukemia.schema import IGNORE, ImageId
 
 WHITE = NINE.labels[:-1]

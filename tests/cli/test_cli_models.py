@@ -30,9 +30,9 @@ def data(tmp_path: Path) -> Path:
     return tmp_path / "data"
 
 
-def run_of(folder: Path, state: str = "done") -> TrainedRun:
+def run_of(folder: Path, state: str = "done", baseline: str = "resnet50") -> TrainedRun:
     folder.mkdir(parents=True)
-    asked = {"baseline": "resnet50", "task": "classification", "labels": [], "settings": {}}
+    asked = {"baseline": baseline, "task": "classification", "labels": [], "settings": {}}
     record = {
         "state": state,
         "asked": asked,
@@ -156,7 +156,7 @@ def test_a_cell_of_a_low_score_is_shown_if_it_is_asked_for(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    run_of(tmp_path / "run")
+    run_of(tmp_path / "run", baseline="yolo11m")
     given: dict[str, Any] = {}
     monkeypatch.setattr(prediction, "predict", lambda *_, **options: given.update(options) or ({}, NINE))
     monkeypatch.setattr(prediction, "write", lambda *_, **options: options["threshold"])
@@ -171,8 +171,8 @@ def test_a_cell_of_a_low_score_is_shown_if_it_is_asked_for(
 def test_cells_are_found_in_a_public_data_set(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run_of(tmp_path / "run")
-    monkeypatch.setattr(prediction, "images_at", str)
+    run_of(tmp_path / "run", baseline="yolo11m")
+    monkeypatch.setattr(prediction, "images_at", lambda path, **_: str(path))
     monkeypatch.setattr(prediction, "predict", lambda _, images, **__: (images, NINE))
     monkeypatch.setattr(prediction, "write", lambda predicted, *_, **__: predicted)
     words = ("predict", tmp_path / "run", "all_idb1:ROOT", tmp_path / "out")
@@ -182,7 +182,7 @@ def test_cells_are_found_in_a_public_data_set(
 def test_drawn_cells_stay_in_what_is_predicted_for_cvat(
     run: Run, export: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run_of(tmp_path / "run")
+    run_of(tmp_path / "run", baseline="yolo11m")
     box = Box(5, 5, 20, 20)
 
     def predicted(_: object, ds: Dataset, **__: object) -> object:

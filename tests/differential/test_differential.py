@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Iterable
 from html.parser import HTMLParser
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from pcm_leukemia.schema import ImageId, PatientId
 
 EIGHT = tuple(label for label in NINE.labels if label != "Other")
 BOX = Box(1, 1, 20, 20)
+PLACES = count()
 COLUMNS = ["patient", "diagnosis", "label", "count", "total", "share", "low", "high"]
 
 
@@ -65,7 +67,9 @@ def predictions(folder: Path, results: Iterable[coco.Result], ds: Dataset = WARD
 def result(name: str, label: str, score: float, label_score: float | None = None) -> coco.Result:
     more = {} if label_score is None else {"detection_score": score, "label_score": label_score}
     shown = score if label_score is None else score * label_score
-    return coco.Result(ImageId(name), label, (1.0, 1.0, 20.0, 20.0), shown, more)
+    row, column = divmod(next(PLACES) % 1250, 50)  # none overlaps another
+    x, y = 4.0 * column, 4.0 * row
+    return coco.Result(ImageId(name), label, (x, y, x + 4, y + 4), shown, more)
 
 
 def rows(path: Path) -> list[dict[str, str]]:
@@ -184,6 +188,22 @@ def test_predicted_cells_count_from_the_thresholds(tmp_path: Path) -> None:
     sure = differential.count_predictions(read, Limits(0.3, 0.5)).patients[0].tally
     assert (sure.counts["Lymphoblast"], sure.counts["Monocyte"]) == (1, 1)
     assert sure.left_out[Reason.UNSURE] == 1
+
+
+def test_a_cell_that_is_found_twice_counts_once(tmp_path: Path) -> None:
+    """Detectors give one cell a box for each of several classes."""
+    found = [
+        result("a.png", "Monocyte", 0.6)._replace(sides=(1, 1, 20, 20)),
+        result("a.png", "Lymphoblast", 0.8)._replace(sides=(1, 1, 20, 19)),
+        result("b.png", "Monocyte", 0.6)._replace(sides=(1, 1, 20, 20)),  # another image
+    ]
+    read = differential.read_predictions(predictions(tmp_path / "found", found))
+    one = differential.count_predictions(read).patients[0].tally
+    assert (one.counts["Lymphoblast"], one.counts["Monocyte"], one.left_out[Reason.AGAIN]) == (1, 1, 1)
+    every = differential.count_predictions(read, Limits(nms_iou=1)).patients[0].tally
+    assert (every.total, every.left_out[Reason.AGAIN]) == (3, 0)
+    surer = differential.count_predictions(read, Limits(0.7)).patients[0].tally
+    assert (surer.left_out[Reason.BELOW], surer.left_out[Reason.AGAIN]) == (2, 0)
 
 
 def test_images_annotated_in_part_are_predicted_whole(tmp_path: Path) -> None:

@@ -19,8 +19,9 @@ from strategies import boxes, datasets
 from pcm_leukemia import IGNORE, NINE, Box, Cell, Dataset, Image, sample
 from pcm_leukemia.cvat import read
 from pcm_leukemia.errors import InvalidDataset
+from pcm_leukemia.overlaps import iou
 from pcm_leukemia.review import agreement, diff
-from pcm_leukemia.review.matching import iou, pair
+from pcm_leukemia.review.matching import pair
 from pcm_leukemia.schema import ImageId
 
 A = ImageId("P1/a.png")
