@@ -41,7 +41,7 @@ from pcm_leukemia.baselines.contract import Detections
 from pcm_leukemia.baselines.run import Run
 from pcm_leukemia.baselines.suspects.judges import Classes, Judges
 from pcm_leukemia.baselines.two_stage import OTHER, TwoStage
-from pcm_leukemia.review.matching import iou
+from pcm_leukemia.overlaps import iou
 from pcm_leukemia.schema import ImageId
 
 PATIENTS = r"(?P<diagnosis>[^/]+)/(?P<patient>[^/]+)/"
