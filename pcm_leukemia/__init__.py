@@ -3,16 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
-from types import ModuleType
-from typing import TYPE_CHECKING
-
-from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.files import Report
-from pcm_leukemia.joining import concat, update
-from pcm_leukemia.loading import load_dataset
-from pcm_leukemia.schema import IGNORE, Cell, Image, Patient, Split, Taxonomy
-from pcm_leukemia.shapes import Box
-from pcm_leukemia.taxonomy import NINE
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pcm_leukemia import (
@@ -38,6 +29,13 @@ if TYPE_CHECKING:
         store,
         torchdata,
     )
+    from pcm_leukemia.dataset import Dataset
+    from pcm_leukemia.files import Report
+    from pcm_leukemia.joining import concat, update
+    from pcm_leukemia.loading import load_dataset
+    from pcm_leukemia.schema import IGNORE, Cell, Image, Patient, Split, Taxonomy
+    from pcm_leukemia.shapes import Box
+    from pcm_leukemia.taxonomy import NINE
 
 __version__ = "0.1.0"
 
@@ -80,11 +78,30 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> ModuleType:
-    """Import a module of the package when it is first asked for: `pcm.splits`, `pcm.cvat`, ..."""
-    if name in __all__:
-        return import_module(f"{__name__}.{name}")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+_HOME = {
+    "IGNORE": "schema",
+    "NINE": "taxonomy",
+    "Box": "shapes",
+    "Cell": "schema",
+    "Dataset": "dataset",
+    "Image": "schema",
+    "Patient": "schema",
+    "Report": "files",
+    "Split": "schema",
+    "Taxonomy": "schema",
+    "concat": "joining",
+    "load_dataset": "loading",
+    "update": "joining",
+}
+"""The module of each public name that is no module itself."""
+
+
+def __getattr__(name: str) -> Any:
+    """Import a module or a public name of the package when it is first asked for: `pcm.splits`, `pcm.Dataset`, ..."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = import_module(f"{__name__}.{_HOME.get(name, name)}")
+    return getattr(module, name) if name in _HOME else module
 
 
 def __dir__() -> list[str]:

@@ -13,18 +13,7 @@ from typing import Annotated, TextIO
 import typer
 
 from pcm_leukemia import __version__
-from pcm_leukemia.cli import (
-    correcting,
-    data,
-    differentials,
-    embeddings,
-    experiments,
-    models,
-    scoring,
-    server,
-    showing,
-    sources,
-)
+from pcm_leukemia.cli.commands import list_in
 from pcm_leukemia.cli.several import Commands
 from pcm_leukemia.errors import (
     DataLoss,
@@ -57,19 +46,7 @@ def _version(
         raise typer.Exit
 
 
-for commands in (
-    data,
-    server,
-    showing,
-    sources,
-    models,
-    differentials,
-    scoring,
-    correcting,
-    experiments,
-    embeddings,
-):
-    commands.add_to(app)
+list_in(app)
 
 
 def _show_warning(

@@ -9,7 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from pcm_leukemia import converters
-from pcm_leukemia.cli.format_options import chosen, with_format_options
+from pcm_leukemia.cli.decoding import decodes_images
+from pcm_leukemia.cli.format_options import Convert, chosen, with_format_options
 from pcm_leukemia.cli.options import (
     Data,
     Format,
@@ -20,10 +21,14 @@ from pcm_leukemia.cli.options import (
 from pcm_leukemia.cli.reading import Reading, reads_data
 from pcm_leukemia.cli.targets import require_outside
 
-__all__ = ["convert"]
+__all__ = ["add_to"]
 
 
-@with_format_options
+def add_to(app: typer.Typer) -> None:
+    """Give the command line this command."""
+    app.command(cls=Convert)(decodes_images(with_format_options(convert)))
+
+
 @reads_data
 def convert(
     data: Data,

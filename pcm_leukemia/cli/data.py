@@ -11,10 +11,7 @@ import typer
 
 from pcm_leukemia import converters
 from pcm_leukemia.cli import tables
-from pcm_leukemia.cli.convert import convert
 from pcm_leukemia.cli.decoding import decodes_images
-from pcm_leukemia.cli.format_options import Convert
-from pcm_leukemia.cli.importing import import_
 from pcm_leukemia.cli.options import (
     DATA_HELP,
     AsJson,
@@ -49,10 +46,8 @@ def add_to(app: typer.Typer) -> None:
     app.command()(demo)
     app.command()(sample)
     app.command()(decodes_images(inspect))
-    app.command("import")(decodes_images(import_))
     app.command()(split)
     app.command()(info)
-    app.command(cls=Convert)(decodes_images(convert))
     app.command()(decodes_images(check))
     app.command()(diff)
 

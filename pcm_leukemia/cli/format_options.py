@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import wraps
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
 
@@ -137,7 +138,7 @@ def chosen(name: str, typed: Mapping[str, Any]) -> dict[str, Any]:
     return {option: known[option].value(value) for option, value in given.items()}
 
 
-def with_format_options(command: Any) -> Any:
+def with_format_options(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command that takes ``**typed`` a parameter for each option of every format."""
     signature = inspect.signature(command, eval_str=True)
     shared = [each for each in signature.parameters.values() if each.kind is not each.VAR_KEYWORD]
@@ -156,10 +157,15 @@ def with_format_options(command: Any) -> Any:
                     annotation=Annotated[plain | None, made],
                 ),
             )
+
+    @wraps(command)
+    def run(**given: Any) -> None:
+        command(**given)
+
     parameters = [*shared, *added.values()]
-    command.__signature__ = signature.replace(parameters=parameters)
-    command.__annotations__ = {each.name: each.annotation for each in parameters}
-    return command
+    run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {each.name: each.annotation for each in parameters}
+    return run
 
 
 class Convert(TyperCommand):

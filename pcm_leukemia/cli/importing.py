@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from pcm_leukemia.cli.decoding import decodes_images
 from pcm_leukemia.cli.options import Data, Taxonomies, WrongUsage
 from pcm_leukemia.cli.reading import Reading, reads_data
 from pcm_leukemia.dataset import Dataset
@@ -20,10 +21,15 @@ from pcm_leukemia.schema import Split
 from pcm_leukemia.sources import split_name
 from pcm_leukemia.splits import leaks
 
-__all__ = ["import_"]
+__all__ = ["add_to"]
 
 _SHOWN = 12
 """At most this many patients are printed."""
+
+
+def add_to(app: typer.Typer) -> None:
+    """Give the command line this command."""
+    app.command("import")(decodes_images(import_))
 
 
 @reads_data

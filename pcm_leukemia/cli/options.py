@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from pcm_leukemia import converters, store
+from pcm_leukemia.cli.usage import WrongUsage
 from pcm_leukemia.files import CACHE
 from pcm_leukemia.patients import Attribute, Table, Tag
 from pcm_leukemia.schema import IGNORE
@@ -108,14 +109,6 @@ class Rows(StrEnum):
     outline = "outline"
     obb = "obb"
     pose = "pose"
-
-
-class WrongUsage(typer.BadParameter):
-    """A mistake of whoever typed the command: status 2, and one sentence that names the option itself."""
-
-    def format_message(self) -> str:
-        """Give the sentence alone; the class above would say "Invalid value" before it."""
-        return self.message
 
 
 # Arguments that several commands share

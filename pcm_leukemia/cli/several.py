@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import typer
-from typer.core import TyperGroup
 
-from pcm_leukemia.cli.options import WrongUsage
+from pcm_leukemia.cli.commands import ListedCommands
 from pcm_leukemia.cli.stopping import STOPPED, what_is_left
+from pcm_leukemia.cli.usage import WrongUsage
 
 __all__ = ["Commands", "at_home", "repeated"]
 
@@ -34,7 +34,7 @@ _WORDS, _TYPED = f"{__name__}.words", f"{__name__}.typed"
 """Keys of the context's `meta`: the words after the command, and the options that were typed."""
 
 
-class Commands(TyperGroup):
+class Commands(ListedCommands):
     """The commands, whose repeated options take several values."""
 
     def invoke(self, ctx: Any) -> Any:

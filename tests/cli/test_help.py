@@ -8,12 +8,12 @@ from collections import defaultdict
 from typing import Any
 
 import pytest
-import typer.main
 
 from pcm_leukemia import cli
+from pcm_leukemia.cli import commands
 from pcm_leukemia.cli.reading import spellings
 
-COMMANDS: dict[str, Any] = typer.main.get_command(cli.app).commands  # type: ignore[attr-defined]
+COMMANDS: dict[str, Any] = {name: commands.declared(name) for name in commands.COMMANDS}
 COLUMNS = 80
 
 
