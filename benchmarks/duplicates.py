@@ -25,7 +25,7 @@ import PIL.Image
 
 import pcm_leukemia as pcm
 from pcm_leukemia import Box, Cell, Dataset, Image, Patient, checks, images, sample
-from pcm_leukemia.checks import similarity
+from pcm_leukemia.checks import search, similarity
 from pcm_leukemia.schema import ImageId, PatientId, Split
 
 PATIENTS = r"(?P<diagnosis>[^/]+)/(?P<patient>[^/]+)/"
@@ -199,7 +199,7 @@ def many(ds: Dataset, totals: Sequence[int], limit: float) -> None:
                 raise Enough
 
         with suppress(Enough):
-            similarity.near(noisy, origin, on_progress=watch)
+            search.near(noisy, origin, on_progress=watch)
         spent = time.process_time() - begun
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         part = f", from {done:.1%} of the pairs in {spent:.0f} s" if done < 1 else ""

@@ -178,7 +178,7 @@ def check(
         *(_paper(comparison) if comparison else ()),
         *_files(ds, split, readings),
         *find_blank(ds, [(each.image, each.blank) for each in readings], split),
-        *find_copies(ds, readings, split, progress=progress),
+        *find_copies(ds, readings, split, workers=workers, progress=progress),
         *annotated_twice(ds, split),
         *unusual_boxes(ds, split),
         *_identifiers(ds, split, readings),

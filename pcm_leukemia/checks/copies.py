@@ -11,7 +11,8 @@ import numpy as np
 from pcm_leukemia.checks.boxes import overlapping
 from pcm_leukemia.checks.file_reading import FileReading, stack_of
 from pcm_leukemia.checks.findings import Finding, Severity, among
-from pcm_leukemia.checks.similarity import Link, inverse, near, orientation_in_words
+from pcm_leukemia.checks.search import Link, near
+from pcm_leukemia.checks.similarity import inverse, orientation_in_words
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.grouping import groups
 from pcm_leukemia.progress import share
@@ -25,7 +26,12 @@ SMALL = 4
 
 
 def find_copies(
-    ds: Dataset, readings: Sequence[FileReading], split: Split | None = None, *, progress: bool = False
+    ds: Dataset,
+    readings: Sequence[FileReading],
+    split: Split | None = None,
+    *,
+    workers: int | None = None,
+    progress: bool = False,
 ) -> Iterator[Finding]:
     """Find images that are the same or look the same, and cells that appear again in another image.
 
@@ -40,15 +46,17 @@ def find_copies(
         Its files, as `read_files` returns them.
     split
         The split whose parts count.
+    workers
+        Threads; by default one for each core.
     progress
         Whether to show a progress bar for the comparison of cells, which takes 100 times as long for 10 times as many.
     """
     seen = [each for each in readings if each.whole is not None]
     images = [each.image for each in seen]
-    links = {(link.first, link.second): link for link in _near_images(seen)}
+    links = {(link.first, link.second): link for link in _near_images(seen, workers)}
     links |= _same_pixels(seen)
     with share("cells compared", shown=progress) as done:
-        again, twins = _near_cells(ds, seen, set(links), done)
+        again, twins = _near_cells(ds, seen, set(links), workers, done)
     for group, distance in _farthest(links):
         same = len({seen[index].digest for index in group}) == 1
         members = [images[index] for index in group]
@@ -56,7 +64,7 @@ def find_copies(
         yield _copy_of_images(ds, split, members, said, distance, twins[group[0]], same=same)
     yield from _cells_again(ds, split, again)
     reported = {frozenset[str]((one.image, other.image)) for one, other in again}
-    yield from _saved_crops(ds, split, seen, reported)
+    yield from _saved_crops(ds, split, seen, reported, workers)
 
 
 def same_cells(ds: Dataset, readings: Sequence[FileReading]) -> list[tuple[Cell, Cell]]:
@@ -109,9 +117,9 @@ def _against_first(members: Sequence[int], links: dict[tuple[int, int], Link]) -
     return found
 
 
-def _near_images(seen: Sequence[FileReading]) -> list[Link]:
+def _near_images(seen: Sequence[FileReading], workers: int | None) -> list[Link]:
     stack = stack_of(each.whole for each in seen if each.whole is not None)
-    return near(stack, range(len(stack)))
+    return near(stack, range(len(stack)), workers=workers)
 
 
 def _same_pixels(seen: Sequence[FileReading]) -> dict[tuple[int, int], Link]:
@@ -125,6 +133,7 @@ def _near_cells(
     ds: Dataset,
     seen: Sequence[FileReading],
     copied: set[tuple[int, int]],
+    workers: int | None = None,
     on_progress: Callable[[float], None] | None = None,
 ) -> tuple[dict[tuple[Cell, Cell], Link], Counter[int]]:
     """Pairs of cells that look the same.
@@ -137,7 +146,7 @@ def _near_cells(
     group_of = {index: group[0] for group in groups(copied) for index in group}
     again: dict[tuple[Cell, Cell], Link] = {}
     twins: Counter[int] = Counter()
-    for link in near(stack, owners, on_progress=on_progress):
+    for link in near(stack, owners, workers=workers, on_progress=on_progress):
         group = group_of.get(owners[link.first])
         if group is not None and group == group_of.get(owners[link.second]):
             twins[group] += 1
@@ -239,7 +248,11 @@ def _cells_again(ds: Dataset, split: Split | None, again: dict[tuple[Cell, Cell]
 
 
 def _saved_crops(
-    ds: Dataset, split: Split | None, seen: Sequence[FileReading], reported: set[frozenset[str]]
+    ds: Dataset,
+    split: Split | None,
+    seen: Sequence[FileReading],
+    reported: set[frozenset[str]],
+    workers: int | None,
 ) -> Iterator[Finding]:
     """Small images that are a crop of a cell in another image, cut at its box or with a margin.
 
@@ -260,7 +273,7 @@ def _saved_crops(
     # the crops get one owner, so that they are not compared among themselves
     owners = [len(seen)] * len(crops) + small
     found: dict[int, tuple[Link, Cell]] = {}
-    for link in near(stack_of([*(picture for _, _, picture in crops), *whole]), owners):
+    for link in near(stack_of([*(picture for _, _, picture in crops), *whole]), owners, workers=workers):
         if link.first < len(crops):
             best = (link, crops[link.first][0])
             index = owners[link.second]

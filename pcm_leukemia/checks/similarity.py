@@ -1,12 +1,11 @@
-"""Find similar pictures among tens of thousands, in all 8 orientations, by small grey thumbnails.
+"""Small grey thumbnails, and how alike two of them are in each of 8 orientations.
 
 A thumbnail is square whatever the shape of its source, so that a turned or mirrored source has the turned or mirrored
 thumbnail. Two thumbnails are compared by correlation, after everything coarser than about five of their pixels is
 removed: all smears share what is coarse (the lamp, a dark blob in the middle of a box), and fine structure
 distinguishes one field or cell from another.
 
-Every pair is first compared coarsely, as one matrix product for each block and orientation; pairs that pass are
-compared finely. The radius lies in a gap that was measured (`benchmarks/duplicates.py`, docs/trust.md) on 1,000 drawn
+Every pair is first compared coarsely; pairs that pass are compared finely (`search` says how). The radius lies in a gap that was measured (`benchmarks/duplicates.py`, docs/trust.md) on 1,000 drawn
 smears with 6,629 cells and on BCCD, 364 real frames with 4,886 cells, whose nearest pairs were inspected:
 
 - images: the nearest different images reach a fine correlation of 0.29 (drawn) and 0.32 (BCCD); copies that were
@@ -28,9 +27,9 @@ stains, not copies, and did not widen the gap.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -39,16 +38,20 @@ import PIL.Image
 from pcm_leukemia.shapes import Box
 
 __all__ = [
+    "COARSE",
     "COPIES",
+    "ORIENTATIONS",
     "SIDE",
-    "Link",
+    "Floats",
     "Radius",
     "Stack",
+    "coarse",
     "correlation",
     "detail",
     "digest",
+    "fine",
     "inverse",
-    "near",
+    "moves",
     "orientation_in_words",
     "thumbnail",
     "turned",
@@ -57,6 +60,7 @@ __all__ = [
 Stack = npt.NDArray[np.uint8]
 """Thumbnails, ``(n, 32, 32)``."""
 Floats = npt.NDArray[np.float32]
+Number = TypeVar("Number", bound=np.generic)
 
 SIDE = 32
 """Pixels of a thumbnail, wide and high."""
@@ -64,10 +68,6 @@ COARSE = 8
 """Pixels of the coarse picture, wide and high, that proposes pairs."""
 ORIENTATIONS = 8
 """As stored, turned counter-clockwise by 90, 180 and 270 degrees; then the same after mirroring."""
-ROWS, COLUMNS = 1024, 8192
-"""The size of a block of pairs; 34 MB of products at a time."""
-PAIRS_AT_ONCE = 256
-"""Pairs that are compared finely at a time: their arrays stay in the cache."""
 FLOATS_AT_ONCE = 1024
 """Thumbnails that are converted to floating-point numbers at a time."""
 
@@ -86,89 +86,6 @@ class Radius:
 
 COPIES = Radius()
 """The radius for images and for cells."""
-
-
-@dataclass(frozen=True, slots=True)
-class Link:
-    """Two copies, by their indices in the stack.
-
-    `distance` is 1 minus the fine correlation. In this `orientation` (see `turned`), the first looks like the second.
-    """
-
-    first: int
-    second: int
-    distance: float
-    orientation: int
-
-
-def near(
-    stack: Stack,
-    owners: Sequence[int] | npt.NDArray[np.intp],
-    radius: Radius = COPIES,
-    *,
-    on_progress: Callable[[float], None] | None = None,
-) -> list[Link]:
-    """Find every pair within `radius`, each once, in the orientation that fits best.
-
-    Parameters
-    ----------
-    stack
-        Thumbnails, ``(n, 32, 32)``.
-    owners
-        The owner of each thumbnail, ``(n,)``; pairs with the same owner are skipped.
-    radius
-        How similar copies are.
-    on_progress
-        Called now and then with the fraction of the work that is done.
-
-    Examples
-    --------
-    >>> one = np.random.default_rng(0).integers(0, 255, (3, 32, 32), dtype=np.uint8)
-    >>> one[2] = np.rot90(one[0])
-    >>> [(link.first, link.second, link.orientation) for link in near(one, [0, 1, 2])]
-    [(0, 2, 1)]
-    """
-    best: dict[tuple[int, int], Link] = {}
-    owned = np.asarray(owners)
-    fit = np.flatnonzero(detail(stack) >= radius.least_detail)
-    stack, owned = stack[fit], owned[fit]
-    for first, second, orientation in _proposed(stack, owned, radius.propose, on_progress):
-        for start in range(0, len(first), PAIRS_AT_ONCE):
-            a, b = first[start : start + PAIRS_AT_ONCE], second[start : start + PAIRS_AT_ONCE]
-            alike = correlation(turned(stack[a], orientation), stack[b])
-            for index in np.flatnonzero(alike >= radius.confirm).tolist():
-                pair = (int(fit[a[index]]), int(fit[b[index]]))
-                link = Link(*pair, max(round(1 - float(alike[index]), 4), 0.0), orientation)
-                if pair not in best or link.distance < best[pair].distance:
-                    best[pair] = link
-    return [best[pair] for pair in sorted(best)]
-
-
-def _proposed(
-    stack: Stack,
-    owners: npt.NDArray[np.intp],
-    least: float,
-    on_progress: Callable[[float], None] | None,
-) -> Iterator[tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], int]]:
-    """Indices of pairs, first below second, whose coarse correlation is at least `least`, block by block."""
-    if not len(stack):
-        return
-    upright = np.concatenate([coarse(stack[start : start + ROWS]) for start in range(0, len(stack), ROWS)])
-    total = len(stack)
-    for top in range(0, total, ROWS):
-        rows = stack[top : top + ROWS]
-        for orientation in range(ORIENTATIONS):
-            turned_rows = coarse(turned(rows, orientation))
-            for left in range(top, total, COLUMNS):
-                products = turned_rows @ upright[left : left + COLUMNS].T
-                a, b = np.divmod(np.flatnonzero(products >= least), products.shape[1])
-                a, b = a + top, b + left
-                kept = (a < b) & (owners[a] != owners[b])
-                if kept.any():
-                    yield a[kept], b[kept], orientation
-        if on_progress:
-            on_progress(1 - ((total - min(top + ROWS, total)) / total) ** 2)
-
 
 # Thumbnails
 
@@ -194,7 +111,7 @@ def thumbnail(picture: PIL.Image.Image, box: Box | None = None) -> Stack:
     return np.asarray(small.convert("L"))
 
 
-def turned(stack: Stack, orientation: int) -> Stack:
+def turned(stack: npt.NDArray[Number], orientation: int) -> npt.NDArray[Number]:
     """Thumbnails ``(n, side, side)`` in one of the 8 orientations.
 
     Examples
@@ -239,11 +156,11 @@ def inverse(orientation: int) -> int:
     return orientation if orientation >= 4 else -orientation % 4
 
 
-def coarse(stack: Stack) -> Floats:
-    """Vectors ``(n, 64)`` of length 1 whose product proposes pairs: the fine structure, averaged over 4 x 4 pixels."""
+def coarse(structure: Floats) -> Floats:
+    """Vectors ``(n, 64)`` of length 1 whose product proposes pairs: `fine` structure, averaged over 4 x 4 pixels."""
     step = SIDE // COARSE
-    small = _fine(stack).reshape(len(stack), COARSE, step, COARSE, step).mean((2, 4))
-    return _unit((small - small.mean((1, 2), keepdims=True)).reshape(len(stack), -1))
+    small = structure.reshape(len(structure), COARSE, step, COARSE, step).mean((2, 4))
+    return _unit((small - small.mean((1, 2), keepdims=True)).reshape(len(structure), -1))
 
 
 def detail(stack: Stack) -> Floats:
@@ -269,14 +186,9 @@ def correlation(one: Stack, other: Stack) -> Floats:
     ([1.0, 1.0], True)
     """
     count = len(one)
-    first, second = _fine(one), _fine(other).reshape(count, -1)
-    down, right = np.gradient(first, axis=(1, 2))
-    along = np.linspace(-1, 1, SIDE, dtype=np.float32)
-    # the picture, and its changes when it is moved and when it is stretched about its centre
-    terms = [first, right, down, right * along, down * along[:, None]]
-    basis = np.stack(terms, axis=1).reshape(count, len(terms), -1)
+    basis, second = moves(fine(one)), fine(other).reshape(count, -1)
     gram = basis @ basis.transpose(0, 2, 1)
-    diagonal = np.arange(len(terms))
+    diagonal = np.arange(basis.shape[1])
     gram[:, diagonal, diagonal] = (
         gram[:, diagonal, diagonal] * 1.0001 + 1e-5
     )  # keeps flat thumbnails solvable
@@ -286,17 +198,25 @@ def correlation(one: Stack, other: Stack) -> Floats:
     return np.where(weights[:, 0, 0] > 0, alike, np.float32(0))  # a negative image is not a copy
 
 
-def _fine(stack: Stack) -> Floats:
-    """The fine structure of each thumbnail, with mean 0 and compressed: strong edges count little more than weak ones.
+def moves(structure: Floats) -> Floats:
+    """Each picture, and its changes when it is moved and when it is stretched about its centre, ``(n, 5, 1024)``."""
+    down, right = np.gradient(structure, axis=(1, 2))
+    along = np.linspace(-1, 1, SIDE, dtype=np.float32)
+    terms = [structure, right, down, right * along, down * along[:, None]]
+    return np.stack(terms, axis=1).reshape(len(structure), len(terms), -1)
+
+
+def fine(stack: Stack) -> Floats:
+    """The fine structure of each thumbnail, ``(n, 32, 32)``, with mean 0 and compressed: strong edges count little more than weak ones.
 
     Uncompressed, the outline of a cell would outweigh its chromatin, and round cells share one outline: the nearest
     different pairs of drawn cells would then reach 0.93 instead of 0.83.
     """
     above = _above_surroundings(stack)
     usual = np.sqrt((above**2).mean((1, 2), keepdims=True)) + np.float32(0.05)
-    fine: Floats = above / (np.abs(above) + usual)
-    fine -= fine.mean((1, 2), keepdims=True)
-    return fine
+    structure: Floats = above / (np.abs(above) + usual)
+    structure -= structure.mean((1, 2), keepdims=True)
+    return structure
 
 
 def _above_surroundings(stack: Stack) -> Floats:

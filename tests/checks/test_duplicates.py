@@ -9,6 +9,7 @@ import PIL.Image
 import pytest
 
 from pcm_leukemia import Box
+from pcm_leukemia.checks.search import near
 from pcm_leukemia.checks.similarity import (
     COPIES,
     SIDE,
@@ -17,7 +18,6 @@ from pcm_leukemia.checks.similarity import (
     correlation,
     detail,
     digest,
-    near,
     thumbnail,
     turned,
 )
@@ -114,9 +114,14 @@ def test_what_is_found_does_not_hang_on_blocks(monkeypatch: pytest.MonkeyPatch) 
     found = near(rows, range(15))
     assert [(link.first, link.second) for link in found] == [(0, 12), (5, 13), (11, 14)]
     told: list[float] = []
-    monkeypatch.setattr("pcm_leukemia.checks.similarity.ROWS", 4)
-    monkeypatch.setattr("pcm_leukemia.checks.similarity.COLUMNS", 5)
-    monkeypatch.setattr("pcm_leukemia.checks.similarity.PAIRS_AT_ONCE", 1)
+    for name, size in {
+        "ROWS": 4,
+        "COLUMNS": 5,
+        "PAIRS_AT_ONCE": 1,
+        "PROPOSED_AT_ONCE": 2,
+        "FLOATS_AT_ONCE": 3,
+    }.items():
+        monkeypatch.setattr(f"pcm_leukemia.checks.search.{name}", size)
     assert near(rows, range(15), COPIES, on_progress=told.append) == found
     assert told == sorted(told)
     assert told[-1] == 1
