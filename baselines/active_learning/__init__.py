@@ -110,7 +110,7 @@ class Selection:
         }
 
     def __str__(self) -> str:
-        chosen = f"{len(self.chosen):,} of {counted(self.candidates, 'frame')}"
+        chosen = f"{len(self.chosen):,} of {counted(self.candidates, 'candidate')}"
         lines = [
             f"{self.name}: {chosen} chosen by {self.strategy}, with {counted(self.cells, 'predicted cell')}"
         ]

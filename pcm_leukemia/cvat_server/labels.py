@@ -184,7 +184,7 @@ def _problems(
             others = (
                 f"{counted(count, 'tag')} need{'s' * (count == 1)} it"
                 if kind == TAG
-                else f"{count:,} cells are {kind}"
+                else f"{counted(count, 'cell is', 'cells are')} {kind}"
             )
             what = f'its label "{name}" takes {label.kind} alone, and {others}'
             yield Problem(where, what, "let the label take any shape in CVAT")

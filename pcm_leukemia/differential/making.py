@@ -20,11 +20,17 @@ from pcm_leukemia.differential.results import (
     Differential,
     PatientDifferential,
 )
-from pcm_leukemia.differential.tallying import OTHER, Reason, Tallies, Tally, annotated, tally
+from pcm_leukemia.differential.tallying import OTHER, Reason, Tallies, Tally, annotated, tally, white_cells
 from pcm_leukemia.errors import counted, option
+from pcm_leukemia.patients import doubts
 from pcm_leukemia.taxonomy import BLASTS, NINE
 
 __all__ = ["count", "count_predictions"]
+
+_CLASSIFY = (
+    "predict with a model of these classes; to a detector that finds white cells alone, add the run of a classifier, which "
+    "labels them: predict DETECTOR CLASSIFIER IMAGES OUT"
+)
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 
@@ -103,6 +109,7 @@ def count_predictions(
         raise ValueError(
             "label_threshold: a detector alone gives labels no score of their own; leave it out, or predict in two stages"
         )
+    white_cells(ds.taxonomy, ds.name, _CLASSIFY)
     tallies = tally(ds, predictions.cells(limits))
     notes = _absent_classes(ds.taxonomy.labels)
     correction = None
@@ -133,7 +140,7 @@ def _differential(
         _of_patient(each, correction, number, seen=None if seen is None else each.patient in seen)
         for number, each in enumerate(tallies.patients)
     )
-    notes += _without_cells(tallies, limits)
+    notes += (*_doubts(ds), *_without_cells(tallies, limits))
     labels = tuple(tallies.patients[0].counts)
     return Differential(ds.name, labels, patients, tallies, limits, correction, notes)
 
@@ -183,6 +190,16 @@ def _corrected(share: float, drawn: Floats) -> Corrected:
 def _share_of_draws(drawn: Floats, share: float) -> float:
     known = drawn[~np.isnan(drawn)]
     return float((known >= share).mean()) if known.size else np.nan
+
+
+def _doubts(ds: Dataset) -> tuple[str, ...]:
+    """What looks wrong about the patients, who are counted one by one."""
+    return tuple(
+        f"{doubt.problem.where} have a patient each: if these are the images' own numbers, nobody's cells are counted together; "
+        "look at the path or table that the ids come from"
+        for doubt in doubts(ds)
+        if doubt.kind == "patient-for-each-image"
+    )
 
 
 def _without_cells(tallies: Tallies, limits: Limits | None) -> tuple[str, ...]:

@@ -74,8 +74,10 @@ class Tallies:
     incomplete: int
 
 
-def white_cells(taxonomy: Taxonomy, where: str) -> tuple[str, ...]:
+def white_cells(taxonomy: Taxonomy, where: str, fix: str | None = None) -> tuple[str, ...]:
     """The classes that count: nucleated white cells, which is every one of the nine classes but Other.
+
+    `where` and `fix` are for the message.
 
     Raises
     ------
@@ -99,7 +101,7 @@ def white_cells(taxonomy: Taxonomy, where: str) -> tuple[str, ...]:
             "taxonomy=NINE, and labels={...} for other names",
             "--taxonomy pcm-leukemia, and --map for other names",
         )
-        raise UnfitForTask([Problem(where, what, f"read the data into the nine classes: {way}")])
+        raise UnfitForTask([Problem(where, what, fix or f"read the data into the nine classes: {way}")])
     return counted
 
 

@@ -161,5 +161,5 @@ def notes_on_depth(images: Iterable[Image]) -> list[str]:
     deep = sum(image.file is not None and image.white_level is not None for image in images)
     if not deep:
         return []
-    said = f"{deep:,} images have more than 8 bits a channel and use only some of them: other programs may show them black"
+    said = f"{counted(deep, 'image')} with more than 8 bits a channel, some of them unused, which other programs may show black"
     return [f"{said}; save them with 8 bits a channel first"]

@@ -345,7 +345,7 @@ def test_the_zip_has_the_chosen_frames_with_the_boxes_of_predict(
     runs = (detector.folder, classifier.folder)
     done = run("next", *runs, new.root, tmp_path / "out", "--budget", 5, "--patients", PATTERN)
     assert done.status == 0, done.err
-    assert "5 of 12 frames chosen by mixed" in done.out
+    assert "5 of 12 candidates chosen by mixed" in done.out
     assert "2 frames of each at most" in done.out
     assert run("predict", *runs, new.root, tmp_path / "all", "--to", "cvat").status == 0
     every, some = cvat.read(tmp_path / "all.zip"), cvat.read(tmp_path / "out" / "frames.zip")

@@ -206,6 +206,27 @@ def test_a_cell_that_is_found_twice_counts_once(tmp_path: Path) -> None:
     assert (surer.left_out[Reason.BELOW], surer.left_out[Reason.AGAIN]) == (2, 0)
 
 
+def test_white_cells_without_types_need_a_classifier(tmp_path: Path) -> None:
+    """The detector of two stages alone says only that there is a white cell."""
+    wbc = Dataset("x", Taxonomy("wbc", ("WBC", "Other")), WARD.images, (), WARD.patients)
+    read = differential.read_predictions(predictions(tmp_path / "found", [], wbc))
+    with pytest.raises(
+        UnfitForTask, match="add the run of a classifier, which labels them: predict DETECTOR"
+    ):
+        differential.count_predictions(read)
+
+
+def test_a_patient_for_each_image_is_a_note() -> None:
+    def notes(patients: int) -> str:
+        people = [PatientId(f"P{number % patients}") for number in range(12)]
+        images = tuple(image(f"{number}.png", who) for number, who in enumerate(people))
+        ds = Dataset("x", NINE, images, (), tuple(map(Patient, dict.fromkeys(people))))
+        return " ".join(differential.count(ds).notes)
+
+    assert "12 images have a patient each: if these are the images' own numbers" in notes(12)
+    assert "a patient each" not in notes(4)
+
+
 def test_images_annotated_in_part_are_predicted_whole(tmp_path: Path) -> None:
     read = differential.read_predictions(predictions(tmp_path / "found", [result("e.png", "Basophil", 0.9)]))
     assert differential.count_predictions(read).patients[1].tally.counts["Basophil"] == 1

@@ -91,7 +91,7 @@ def test_exports_of_whole_files_note_images_that_others_show_black() -> None:
     assert images.notes_on_depth([plain, Image(ImageId("c"), 5, 5, white_level=1.0)]) == []
     (note,) = images.notes_on_depth([deep, plain, deep])
     assert note.startswith(
-        "2 images have more than 8 bits a channel and use only some of them: other programs"
+        "2 images with more than 8 bits a channel, some of them unused, which other programs"
     )
 
 
