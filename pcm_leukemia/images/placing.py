@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.errors import CorruptFile, DataNotFound, ExportError, option, some
+from pcm_leukemia.errors import CorruptFile, DataNotFound, ExportError, counted, option, some
 from pcm_leukemia.files import Files
 from pcm_leukemia.images.comparing import warn_of_changed_files
 from pcm_leukemia.images.metadata import strip_identifiers
