@@ -15,6 +15,7 @@ from pcm_leukemia.classes import in_classes
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import CorruptFile, DataNotFound, ImpossibleValue, InvalidExport, option
 from pcm_leukemia.files import GIT_LFS, IMAGE_SUFFIXES, PULL, UNPACK, is_image_file, other_archive
+from pcm_leukemia.label_maps import read_label_map
 from pcm_leukemia.patients import Attribute, Table, Tag, assign, merge
 from pcm_leukemia.schema import Taxonomy
 
@@ -33,7 +34,7 @@ def load_dataset(
     patients: str | Table | Tag | Attribute | None = None,
     patients_same: Mapping[str, str] | None = None,
     taxonomy: Taxonomy | Literal["declared"] | None = None,
-    labels: Mapping[str, str] | None = None,
+    labels: Mapping[str, str] | str | Path | None = None,
     clip: bool = False,
     images_root: str | Path | None = None,
     check_images: bool | None = None,
@@ -68,7 +69,7 @@ def load_dataset(
         for other formats; "declared" takes those of the data for these too, and new ones that `labels` names. The
         classes of any other public data set are those of its label map.
     labels
-        Label in the data -> class, or "ignore". For image_folder, a folder's name is the label; for any other public
+        Label in the data -> class, or "ignore"; or the path of a table with the columns label and class (.csv or .xlsx). For image_folder, a folder's name is the label; for any other public
         data set, it is a label of its authors or the class that it was read as.
     clip
         CVAT, COCO, YOLO: cut boxes at the border of their image, instead of refusing boxes that cross it.
@@ -97,9 +98,13 @@ def load_dataset(
         If a canonical folder was changed after it was written.
     UnknownPart
         If the part or split does not exist.
+    MissingExtra
+        If the table of `labels` or `patients` is an .xlsx and openpyxl is not installed.
     ValueError
         If an option does not apply to the format of the data.
     """
+    if isinstance(labels, str | Path):
+        labels = read_label_map(labels)
     options = {
         "taxonomy": taxonomy,
         "labels": labels or None,

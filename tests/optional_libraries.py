@@ -30,6 +30,7 @@ _OPTIONAL = frozenset(
         "joblib",
         "lightning",
         "matplotlib",
+        "openpyxl",
         "mlcroissant",
         "pandas",
         "peft",

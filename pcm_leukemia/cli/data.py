@@ -19,6 +19,7 @@ from pcm_leukemia.cli.options import (
     Data,
     Export,
     ImagesRoot,
+    MapFile,
     MapOption,
     NoCache,
     Seed,
@@ -27,8 +28,8 @@ from pcm_leukemia.cli.options import (
     Threads,
     ValUnit,
     WrongUsage,
+    all_labels,
     cache_of,
-    labels_of,
     taxonomy_of,
     there,
 )
@@ -85,6 +86,7 @@ def inspect(
     as_json: AsJson = False,
     taxonomy: TaxonomyOption = None,
     label_map: MapOption = None,
+    map_file: MapFile = None,
     clip: ClipOption = False,
     images_root: ImagesRoot = None,
 ) -> None:
@@ -98,7 +100,7 @@ def inspect(
     found = cvat.inspect(
         export,
         **taxonomy_of(taxonomy),
-        labels=labels_of(label_map),
+        labels=all_labels(map_file, label_map),
         clip=clip,
         images_root=images_root,
     )
@@ -238,7 +240,9 @@ def diff(
     if agreement and annotator is not None:
         raise WrongUsage("--annotator does not apply to --agreement; leave it out")
     one, other = reading.load_all(before, after, check_images=False)
-    if reading.label_map:  # it leaves out a class that it ignores, unless the classes are given
+    if (
+        reading.label_map or reading.map_file
+    ):  # it leaves out a class that it ignores, unless the classes are given
         one, other = _with_classes_of(one, other), _with_classes_of(other, one)
     found = (
         review.agreement(one, other, iou=iou, by=by)  # type: ignore[arg-type]  # refused if it is neither

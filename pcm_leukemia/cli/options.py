@@ -12,6 +12,7 @@ import typer
 from pcm_leukemia import converters, store
 from pcm_leukemia.cli.usage import WrongUsage
 from pcm_leukemia.files import CACHE
+from pcm_leukemia.label_maps import read_label_map
 from pcm_leukemia.patients import Attribute, Table, Tag
 from pcm_leukemia.schema import IGNORE
 from pcm_leukemia.sources import split_name
@@ -31,6 +32,7 @@ __all__ = [
     "Format",
     "ImagesOrData",
     "ImagesRoot",
+    "MapFile",
     "MapOption",
     "ModelRuns",
     "NoCache",
@@ -53,6 +55,7 @@ __all__ = [
     "Variant",
     "Workers",
     "WrongUsage",
+    "all_labels",
     "all_there",
     "cache_of",
     "labels_of",
@@ -148,6 +151,16 @@ MapOption = Annotated[
     list[str] | None,
     typer.Option("--map", metavar="LABEL=CLASS...", help="Read LABEL as CLASS, or ignore it: LABEL=ignore."),
 ]
+MapFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--map-file",
+        metavar="FILE",
+        exists=True,
+        dir_okay=False,
+        help="The same from a table (CSV or .xlsx) with the columns label and class.",
+    ),
+]
 ClipOption = Annotated[bool, typer.Option("--clip", help="Cut boxes that leave their image at its border.")]
 RowsOption = Annotated[
     Rows | None,
@@ -172,7 +185,7 @@ PatientsCsv = Annotated[
         "--patients-csv",
         exists=True,
         dir_okay=False,
-        help="CSV with the columns path, patient and diagnosis.",
+        help="Table (CSV or .xlsx) with the columns path, patient and diagnosis.",
     ),
 ]
 PatientsTag = Annotated[
@@ -280,6 +293,17 @@ def labels_of(pairs: list[str] | None) -> dict[str, str]:
         "--map", pairs, "LABEL=CLASS or LABEL=ignore; the reading of a public data set is --variant"
     )
     return {raw: IGNORE if label.casefold() == IGNORE else label for raw, label in labels.items()}
+
+
+def all_labels(file: Path | None, pairs: list[str] | None) -> dict[str, str]:
+    """--map-file and --map as one mapping."""
+    written, typed = read_label_map(file) if file else {}, labels_of(pairs)
+    for label in written.keys() & typed.keys():
+        if written[label] != typed[label]:
+            raise WrongUsage(
+                f'--map "{label}={typed[label]}": {file} reads {label} as {written[label]}; keep one of them'
+            )
+    return written | typed
 
 
 def _mapping(option: str, pairs: list[str] | None, form: str) -> dict[str, str]:

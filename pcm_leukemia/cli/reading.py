@@ -14,6 +14,7 @@ from pcm_leukemia import errors
 from pcm_leukemia.cli.options import (
     ClipOption,
     ImagesRoot,
+    MapFile,
     MapOption,
     PatientsAttribute,
     PatientsCsv,
@@ -24,7 +25,7 @@ from pcm_leukemia.cli.options import (
     TaxonomyOption,
     Variant,
     WrongUsage,
-    labels_of,
+    all_labels,
     patients_of,
     same_patients_of,
     taxonomy_of,
@@ -42,6 +43,7 @@ class Reading:
 
     taxonomy: TaxonomyOption = None
     label_map: MapOption = None
+    map_file: MapFile = None
     variant: Variant = None
     images_root: ImagesRoot = None
     clip: ClipOption = False
@@ -66,7 +68,7 @@ class Reading:
     def arguments(self) -> dict[str, Any]:
         """What was typed, as the arguments of `load_dataset`."""
         given = {
-            "labels": labels_of(self.label_map),
+            "labels": all_labels(self.map_file, self.label_map),
             "variant": self.variant,
             "images_root": self.images_root,
             "clip": self.clip,

@@ -37,6 +37,7 @@ from pcm_leukemia.files.targets import (
     zip_name,
 )
 from pcm_leukemia.files.unlisted import count_unlisted, first_of, is_image_file, unlisted
+from pcm_leukemia.files.user_tables import UserTable, read_user_table, wrong_rows
 from pcm_leukemia.files.writing import (
     Report,
     counts,
@@ -70,6 +71,7 @@ __all__ = [
     "Found",
     "ImageNames",
     "Report",
+    "UserTable",
     "ahead",
     "check_file",
     "check_folder",
@@ -102,6 +104,7 @@ __all__ = [
     "portable_name",
     "put_in_place",
     "read_text",
+    "read_user_table",
     "runs",
     "unlisted",
     "way_below",
@@ -109,5 +112,6 @@ __all__ = [
     "write_json",
     "write_text",
     "written_as",
+    "wrong_rows",
     "zip_name",
 ]

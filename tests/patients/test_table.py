@@ -148,10 +148,8 @@ def zipped(*names: str) -> bytes:
 @pytest.mark.parametrize(
     ("content", "kind"),
     [
-        (zipped("[Content_Types].xml", "xl/workbook.xml"), "an Excel file"),
         (zipped("mimetype", "content.xml"), "a LibreOffice file"),
         (zipped("data"), "a LibreOffice file"),
-        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(500), "an Excel file"),
         (b"<html><table><tr><td>path</td></tr></table>", "an HTML or XML file"),
         (b"%PDF-1.7", "a PDF file"),
     ],
@@ -161,17 +159,24 @@ def test_a_table_in_another_format_is_named(tmp_path: Path, content: bytes, kind
     file.write_bytes(content)
     with pytest.raises(CorruptFile) as caught:
         patients.from_csv(paths("a.png"), file)
-    assert str(caught.value) == f"{file}: is {kind}, not a CSV; save it as CSV in UTF-8"
+    assert str(caught.value) == f"{file}: is {kind}, not a CSV or .xlsx; save it as .xlsx, or as CSV in UTF-8"
 
 
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        (zipped("data.csv")[:3], "is a zip file, not a CSV; give the table in it, as CSV in UTF-8"),
-        (b"\x1f\x8b\x08", "is a gzip file, not a CSV; unpack it"),
+        (
+            b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(500),
+            "is an Excel file, not a CSV or .xlsx; save it as .xlsx without a password, or as CSV in UTF-8",
+        ),
+        (
+            zipped("data.csv")[:3],
+            "is a zip file, not a CSV or .xlsx; give the table in it, as .xlsx or as CSV in UTF-8",
+        ),
+        (b"\x1f\x8b\x08", "is a gzip file, not a CSV or .xlsx; unpack it"),
         (
             b"version https://git-lfs.github.com/spec/v1\n",
-            "is a Git LFS pointer, not a CSV; run git lfs pull in the repository that it came from",
+            "is a Git LFS pointer, not a CSV or .xlsx; run git lfs pull in the repository that it came from",
         ),
         ("path,patient\n".encode("utf-16-le"), "is not text in UTF-8; save it as CSV in UTF-8"),
     ],
