@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from pcm_leukemia.cli.explaining import Explained
+
 __all__ = ["COMMANDS", "ListedCommands", "declared", "list_in"]
 
 
@@ -76,5 +78,7 @@ def declared(name: str) -> Any:
     alone = typer.Typer(add_completion=False, rich_markup_mode=None)
     alone.callback()(lambda: None)  # with a callback, a single command is a group, too
     import_module(f"{__package__}.{COMMANDS[name].module}").add_to(alone)
+    for command in alone.registered_commands:
+        command.cls = Explained if command.cls is TyperCommand else command.cls
     group: Any = typer.main.get_command(alone)
     return group.commands[name]

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
+from pcm_leukemia.cli.explaining import READING
 from pcm_leukemia.images import MAX_PIXELS, WHITE_LEVEL
 
 __all__ = ["decodes_images"]
@@ -19,6 +20,7 @@ MaxPixels = Annotated[
     int | None,
     typer.Option(
         "--max-pixels",
+        rich_help_panel=READING,
         min=1,
         metavar="N",
         envvar=MAX_PIXELS,
@@ -30,6 +32,7 @@ WhiteLevel = Annotated[
     float | None,
     typer.Option(
         "--white-level",
+        rich_help_panel=READING,
         metavar="VALUE",
         envvar=WHITE_LEVEL,
         help="The value that is white in files of more than 8 bits a channel that do not say it.",

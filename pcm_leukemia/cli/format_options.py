@@ -14,9 +14,9 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
 
 import typer
-from typer.core import TyperCommand
 
 from pcm_leukemia import converters
+from pcm_leukemia.cli.explaining import Explained, Sections
 from pcm_leukemia.cli.options import WrongUsage
 
 __all__ = ["Convert", "FormatOption", "chosen", "options_of", "with_format_options"]
@@ -147,7 +147,12 @@ def with_format_options(command: Callable[..., None]) -> Callable[..., None]:
         for option in options_of(form):
             plain: Any = list[str] if option.kind in ("words", "pairs") else option.type
             off = f"/--no-{option.spelled[2:]}" if option.default is True else ""
-            made = typer.Option(f"{option.spelled}{off}", help=option.help, show_default=False)
+            made = typer.Option(
+                f"{option.spelled}{off}",
+                help=option.help,
+                show_default=False,
+                rich_help_panel=f"With --to {form}",
+            )
             added.setdefault(
                 option.name,
                 inspect.Parameter(
@@ -168,21 +173,12 @@ def with_format_options(command: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
-class Convert(TyperCommand):
+class Convert(Explained):
     """`convert`, whose help lists the options of each format by themselves."""
 
-    def format_options(self, ctx: Any, formatter: Any) -> None:
-        """Write the arguments, the options of every format, and then those of one format after the other."""
-        formats = {form: options_of(form) for form in converters.names()}
-        of_formats = {option.name for options in formats.values() for option in options}
-        shared: dict[str, list[tuple[str, str]]] = {"argument": [], "option": []}
-        for param in self.get_params(ctx):
-            record = param.get_help_record(ctx)
-            if record is not None and param.name not in of_formats:
-                shared[param.param_type_name].append(record)
-        sections = {"Arguments": shared["argument"], "Options": shared["option"]}
-        sections |= {f"With --to {form}": [option.record for option in formats[form]] for form in formats}
-        for title, records in sections.items():
-            if records:
-                with formatter.section(title):
-                    formatter.write_dl(records)
+    def sections(self, ctx: Any) -> Sections:
+        """The sections of the help: each format has one."""
+        formats = {f"With --to {form}": options_of(form) for form in converters.names()}
+        return super().sections(ctx) | {
+            title: [option.record for option in options] for title, options in formats.items()
+        }

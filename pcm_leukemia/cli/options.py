@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from pcm_leukemia import converters, store
+from pcm_leukemia.cli.explaining import READING
 from pcm_leukemia.cli.usage import WrongUsage
 from pcm_leukemia.files import CACHE
 from pcm_leukemia.label_maps import read_label_map
@@ -132,7 +133,8 @@ def all_there(paths: list[Path] | None) -> list[Path]:
 
 
 DATA_HELP = (
-    "A CVAT export, a canonical, YOLO, COCO or Hugging Face folder, or NAME:ROOT of a public data set."
+    "A CVAT export; a canonical folder, which is one that import made; a YOLO, COCO or Hugging Face folder; or NAME:ROOT of a "
+    "public data set."
 )
 Data = Annotated[Path, typer.Argument(metavar="DATA", callback=there, help=DATA_HELP)]
 Export = Annotated[
@@ -143,46 +145,64 @@ TaxonomyOption = Annotated[
     Taxonomies | None,
     typer.Option(
         "--taxonomy",
+        rich_help_panel=READING,
         help="The classes: pcm-leukemia, the nine; declared, the labels in the data, and new ones that --map names.",
         show_default="the nine for a CVAT export and image_folder, those in the data for other formats",
     ),
 ]
 MapOption = Annotated[
     list[str] | None,
-    typer.Option("--map", metavar="LABEL=CLASS...", help="Read LABEL as CLASS, or ignore it: LABEL=ignore."),
+    typer.Option(
+        "--map",
+        rich_help_panel=READING,
+        metavar="LABEL=CLASS...",
+        help="Read LABEL as CLASS, or ignore it: LABEL=ignore.",
+    ),
 ]
 MapFile = Annotated[
     Path | None,
     typer.Option(
         "--map-file",
+        rich_help_panel=READING,
         metavar="FILE",
         exists=True,
         dir_okay=False,
         help="The same from a table (CSV or .xlsx) with the columns label and class.",
     ),
 ]
-ClipOption = Annotated[bool, typer.Option("--clip", help="Cut boxes that leave their image at its border.")]
+ClipOption = Annotated[
+    bool,
+    typer.Option("--clip", rich_help_panel=READING, help="Cut boxes that leave their image at its border."),
+]
 RowsOption = Annotated[
     Rows | None,
     typer.Option(
         "--rows",
+        rich_help_panel=READING,
         help="YOLO: what a row of a label file is, if data.yaml does not say it. COCO: box or outline, whichever counts where "
         "they contradict each other.",
     ),
 ]
 ImagesRoot = Annotated[
-    Path | None, typer.Option("--images-root", exists=True, help="Folder or zip with the images.")
+    Path | None,
+    typer.Option(
+        "--images-root", rich_help_panel=READING, exists=True, help="Folder or zip with the images."
+    ),
 ]
 PatientsPattern = Annotated[
     str | None,
     typer.Option(
-        "--patients", metavar="PATTERN", help="Regular expression over image paths, with (?P<patient>...)."
+        "--patients",
+        rich_help_panel=READING,
+        metavar="PATTERN",
+        help="Regular expression over image paths, with (?P<patient>...).",
     ),
 ]
 PatientsCsv = Annotated[
     Path | None,
     typer.Option(
         "--patients-csv",
+        rich_help_panel=READING,
         exists=True,
         dir_okay=False,
         help="Table (CSV or .xlsx) with the columns path, patient and diagnosis.",
@@ -190,27 +210,42 @@ PatientsCsv = Annotated[
 ]
 PatientsTag = Annotated[
     str | None,
-    typer.Option("--patients-tag", metavar="PATTERN", help="The same, over the labels of CVAT's image tags."),
+    typer.Option(
+        "--patients-tag",
+        rich_help_panel=READING,
+        metavar="PATTERN",
+        help="The same, over the labels of CVAT's image tags.",
+    ),
 ]
 PatientsAttribute = Annotated[
     str | None,
-    typer.Option("--patients-attribute", metavar="NAME", help="CVAT attribute that is the patient's id."),
+    typer.Option(
+        "--patients-attribute",
+        rich_help_panel=READING,
+        metavar="NAME",
+        help="CVAT attribute that is the patient's id.",
+    ),
 ]
 PatientsSame = Annotated[
     list[str] | None,
     typer.Option(
         "--patients-same",
+        rich_help_panel=READING,
         metavar="ID=ID...",
         help="Patients that are one under two spellings, and the id that is kept: 007=7.",
     ),
 ]
 SplitName = Annotated[
-    str | None, typer.Option("--split", metavar="NAME", help="The split to use, if there are several.")
+    str | None,
+    typer.Option(
+        "--split", rich_help_panel=READING, metavar="NAME", help="The split to use, if there are several."
+    ),
 ]
 Variant = Annotated[
     str | None,
     typer.Option(
         "--variant",
+        rich_help_panel=READING,
         metavar="NAME",
         help="How the labels of a public data set are read; see pcm-leukemia sources NAME.",
     ),

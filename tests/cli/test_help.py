@@ -44,6 +44,8 @@ def test_every_argument_and_option_is_explained_within_80_columns(
     assert all(param.help for param in COMMANDS[name].params)
     text = shown(name, monkeypatch=monkeypatch, capsys=capsys)
     assert max(map(len, text.splitlines())) <= COLUMNS
+    assert ("How the data are read:" in text) == ("\n  --map " in text or "\n  --max-pixels " in text)
+    assert not re.search(r"\nOptions:\n(  .*\n)*  --map ", text)
     several = [param.opts[0] for param in COMMANDS[name].params if getattr(param, "multiple", False)]
     for option in several:
         assert re.search(rf"  {option} \S+\.\.\.\s", text)
