@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from pcm_leukemia import images
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.files import ahead
+from pcm_leukemia.execution import ahead
 from pcm_leukemia.images import Pixels
 from pcm_leukemia.schema import Cell
 from pcm_leukemia.shapes import Box

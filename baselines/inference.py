@@ -17,7 +17,7 @@ from pcm_leukemia.baselines.contract import Classifier, Detections, Detector
 from pcm_leukemia.baselines.cutting import cut_cells
 from pcm_leukemia.baselines.machine import workers_of
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.files import ahead
+from pcm_leukemia.execution import ahead
 from pcm_leukemia.progress import track
 from pcm_leukemia.schema import IGNORE, Cell, ImageId
 from pcm_leukemia.torchdata import Frames

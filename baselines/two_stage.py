@@ -19,7 +19,7 @@ from pcm_leukemia.baselines.machine import workers_of
 from pcm_leukemia.baselines.run import Run
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import option
-from pcm_leukemia.files import ahead
+from pcm_leukemia.execution import ahead
 from pcm_leukemia.images import Pixels
 from pcm_leukemia.progress import track
 from pcm_leukemia.schema import ImageId

@@ -62,7 +62,9 @@ __all__ = [
     "for_the_command_line",
     "nearest",
     "option",
+    "readers_type_commands",
     "some",
+    "write_for",
 ]
 
 SHOWN = 20
@@ -101,6 +103,10 @@ class _Problems(PcmError):
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(problems)
         super().__init__(some(self.problems))
+
+    def __reduce__(self) -> tuple[type[_Problems], tuple[tuple[Problem, ...]]]:
+        """Pickle the problems, not the message, so that the error may come from another process."""
+        return type(self), (self.problems,)
 
 
 class InvalidExport(_Problems, ValueError):
@@ -170,7 +176,12 @@ class MissingExtra(PcmError, ImportError):
     """An optional library is missing."""
 
     def __init__(self, library: str, extra: str) -> None:
+        self._missing = library, extra
         super().__init__(f"{library}: not installed; run: pip install 'pcm-leukemia[{extra}]'")
+
+    def __reduce__(self) -> tuple[type[MissingExtra], tuple[str, str]]:
+        """Pickle the names, not the message, so that the error may come from another process."""
+        return type(self), self._missing
 
 
 class DataWarning(UserWarning):
@@ -303,8 +314,18 @@ def option(name: str, value: object = None) -> str:
 @contextmanager
 def for_the_command_line() -> Iterator[None]:
     """Make messages that are written inside the block name commands and their options."""
-    _READER.types_commands = True
+    write_for(types_commands=True)
     try:
         yield
     finally:
-        _READER.types_commands = False
+        write_for(types_commands=False)
+
+
+def write_for(*, types_commands: bool) -> None:
+    """Say for whom this process writes its messages from now on; a worker of a cluster is told it with each piece of work."""
+    _READER.types_commands = types_commands
+
+
+def readers_type_commands() -> bool:
+    """Whether messages name commands and their options, as inside `for_the_command_line`."""
+    return bool(_READER.types_commands)

@@ -14,7 +14,7 @@ from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import ExportError
 from pcm_leukemia.files import RUNNING, check_target, disk_errors, partial_of, put_in_place, runs, written_as
 
-__all__ = ["resumable_folder", "source_of"]
+__all__ = ["resumable_folder", "source_of", "state_of"]
 
 _STATE = "state.json"
 
@@ -63,6 +63,14 @@ def resumable_folder(target: Path, state: Mapping[str, object]) -> Iterator[Path
             (work / RUNNING).unlink(missing_ok=True)
 
 
+def state_of(work: Path) -> str:
+    """What is being written into a working folder; "" if nothing is."""
+    try:
+        return (work / _STATE).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return ""
+
+
 def _prepare(work: Path, state: str) -> None:
     if work.is_symlink() or (work.exists() and not _is_ours(work)):
         raise ExportError(
@@ -70,7 +78,8 @@ def _prepare(work: Path, state: str) -> None:
         )
     work.mkdir(parents=True, exist_ok=True)
     _lock(work)
-    if not (work / _STATE).is_file() or (work / _STATE).read_text(encoding="utf-8") != state:
+    if state_of(work) != state:
+        (work / _STATE).unlink(missing_ok=True)  # first, since workers that were left behind look at it
         for entry in work.iterdir():
             if entry.is_dir():
                 shutil.rmtree(entry)

@@ -24,12 +24,14 @@ from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Literal, NamedTuple
+from uuid import uuid4
 
-from pcm_leukemia.converters.crops.resume import resumable_folder, source_of
+from pcm_leukemia.converters.crops.resume import resumable_folder, source_of, state_of
 from pcm_leukemia.converters.crops.table import row_of, write_table
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import DataWarning, ExportError, PcmError, Problem, counted, either, some
-from pcm_leukemia.files import Report, ahead, check_target, counts, portable_name
+from pcm_leukemia.execution import ahead
+from pcm_leukemia.files import Report, check_target, counts, portable_name
 from pcm_leukemia.images import (
     BORDERS,
     Border,
@@ -106,7 +108,7 @@ def write(
     workers
         Threads; by default one for each core.
     executor
-        A `concurrent.futures.Executor` to use instead of threads.
+        Where the images are cut instead of in threads here: `execution.Cluster`, or another `concurrent.futures.Executor`.
     progress
         Show a progress bar.
 
@@ -218,14 +220,30 @@ def _cut_all(
     """Cut all crops that do not exist yet; return the problems by image."""
     left = (job for job in jobs if not all((work / path).is_file() for path in job.targets))
     threads = workers or os.cpu_count() or 1
-    with closing(ahead(partial(_cut, files, work, style), left, threads, 4 * threads, executor)) as done:
+    work = work.absolute()  # a worker elsewhere has another current folder
+    done = ahead(
+        partial(_cut, files, work, style, state_of(work)),
+        left,
+        threads,
+        4 * threads,
+        executor,
+        name=lambda job: job.image.id,
+        shared=(files.root, work),
+    )
+    with closing(done):
         bar = track(done, "crops", total=len(jobs), shown=progress)
         failed = {image: problem for image, problem in bar if problem}
     return dict(sorted(failed.items()))
 
 
-def _cut(files: Files, work: Path, style: _CropStyle, job: _ImageCrops) -> tuple[ImageId, Problem | None]:
-    """Decode what the crops of one image need, and write them, each file atomically."""
+def _cut(
+    files: Files, work: Path, style: _CropStyle, state: str, job: _ImageCrops
+) -> tuple[ImageId, Problem | None]:
+    """Decode what the crops of one image need, and write them, each file atomically.
+
+    A worker of a cluster may still be here when the run has ended and another has begun in the same folder: then the state
+    differs, and nothing is written.
+    """
     boxes = [cell.box for cell in job.cells]
     try:
         excerpt = load_excerpt(files, job.image, boxes, style.padding, style.border)
@@ -235,9 +253,11 @@ def _cut(files: Files, work: Path, style: _CropStyle, job: _ImageCrops) -> tuple
             reason(job.image, error),
             f"{counted(len(job.cells), 'crop is missing', 'crops are missing')}",
         )
+    if state_of(work) != state:
+        raise ExportError(f"{work}: another run has begun there; wait for it")
     for cell, path in zip(job.cells, job.targets, strict=True):
         target = work / path
-        partial = target.with_name(f"{target.name}~")
+        partial = target.with_name(f"{target.name}.{uuid4().hex}~")  # two workers may cut one crop
         partial.write_bytes(encode(excerpt.crop(cell.box), style.form, style.quality))
         partial.replace(target)
     return job.image.id, None
@@ -263,12 +283,14 @@ def _finish(
         for cell, file in zip(job.cells, job.targets, strict=True)
     )
     write_table(rows, work)
+    filled = {(work / file).parent for job in written for file in job.targets}
     for folder in work.iterdir():
         if folder.is_dir():
             for label in folder.iterdir():
                 for stray in label.glob("*~"):
                     stray.unlink()
-                if not any(label.iterdir()):  # ImageFolder rejects an empty class
+                # ImageFolder rejects an empty class; a network's file system may not show yet what workers wrote
+                if label not in filled and not any(label.iterdir()):
                     label.rmdir()
     cells = counts((ds.part_of(job.image), cell.label) for job in written for cell in job.cells)
     report = Report(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from concurrent.futures import Executor
 from contextlib import ExitStack, closing
 from functools import partial
 from itertools import accumulate, islice
@@ -22,16 +23,20 @@ from pcm_leukemia.converters.huggingface.reader import metadata
 from pcm_leukemia.converters.huggingface.shards import Shards
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import ExportError, PcmError, Problem, either, some
-from pcm_leukemia.files import ahead
+from pcm_leukemia.execution import ahead
 from pcm_leukemia.images import Files, decode_excerpt, encode, load_bytes, reason
 from pcm_leukemia.progress import track
 from pcm_leukemia.schema import IGNORE, Cell, Image
+from pcm_leukemia.shapes import Box
 
 __all__ = ["CONFIGS", "Config", "ExportPlan", "write_shards"]
 
 Config = Literal["detection", "classification"]
 
 CONFIGS: tuple[Config, ...] = ("detection", "classification")
+
+_BATCH = 16
+"""Images that a worker of a cluster reads together: it keeps their files and crops until they are written here."""
 
 
 class ExportPlan(NamedTuple):
@@ -50,6 +55,13 @@ class ExportPlan(NamedTuple):
         return classification_features(self.crops.taxonomy.labels)
 
 
+class _ToRead(NamedTuple):
+    """One image, and the boxes of its crops."""
+
+    image: Image
+    boxes: tuple[Box, ...]
+
+
 class _ReadImage(NamedTuple):
     """One image as a thread read it: the bytes of its file, and a PNG of each cell."""
 
@@ -58,7 +70,14 @@ class _ReadImage(NamedTuple):
 
 
 def write_shards(
-    plan: ExportPlan, files: Files, folder: Path, limit: int, workers: int | None, *, progress: bool
+    plan: ExportPlan,
+    files: Files,
+    folder: Path,
+    limit: int,
+    workers: int | None,
+    executor: Executor | None,
+    *,
+    progress: bool,
 ) -> list[WrittenConfig]:
     """Write all parquet files; return the configurations and splits that have rows.
 
@@ -73,7 +92,17 @@ def write_shards(
     problems: list[Problem] = []
     found: dict[tuple[str, str], Shards] = {}
     threads = workers or os.cpu_count() or 1
-    with closing(ahead(partial(_make, files, plan), order, threads, 2 * threads)) as made:
+    made = ahead(
+        partial(_make, files, plan.padding),
+        (_ToRead(image, _boxes(plan, image)) for image in order),
+        threads,
+        2 * threads,
+        executor,
+        name=lambda each: each.image.id,
+        shared=(files.root,),
+        batch=_BATCH,
+    )
+    with closing(made):
         bar = zip(order, track(made, "images", total=len(order), shown=progress), strict=True)
         for part in ds.parts:
             inside = sum(ds.part_of(image) == part for image in order)
@@ -117,21 +146,25 @@ def _numbers(ds: Dataset) -> dict[str, tuple[int, int]]:
     }
 
 
-def _make(files: Files, plan: ExportPlan, image: Image) -> _ReadImage | Problem:
+def _boxes(plan: ExportPlan, image: Image) -> tuple[Box, ...]:
+    return tuple(cell.box for cell in _kept(plan.crops, image)) if "classification" in plan.configs else ()
+
+
+def _make(files: Files, padding: int, wanted: _ToRead) -> _ReadImage | Problem:
     """Read one image and cut out its cells; a file that does not match the annotations is a problem."""
-    cells = _kept(plan.crops, image) if "classification" in plan.configs else []
+    image, boxes = wanted
     try:
         data = load_bytes(files, image)
-        if not cells:
+        if not boxes:
             return _ReadImage(data, [])
-        excerpt = decode_excerpt(data, image, [cell.box for cell in cells], plan.padding)
+        excerpt = decode_excerpt(data, image, boxes, padding)
     except PcmError as error:
         return Problem(
             f'image "{image.id}"',
             reason(image, error),
             "repair its file, or leave the image out" + either(" with Dataset.select", ""),
         )
-    return _ReadImage(data, [encode(excerpt.crop(cell.box), "png", small=True) for cell in cells])
+    return _ReadImage(data, [encode(excerpt.crop(box), "png", small=True) for box in boxes])
 
 
 def _kept(ds: Dataset, image: Image) -> list[Cell]:

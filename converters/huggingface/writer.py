@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Executor
 from pathlib import Path
 
 from pcm_leukemia.converters.huggingface.card import WrittenConfig, card
@@ -48,6 +49,7 @@ def write(
     max_shard_bytes: int = 500_000_000,
     license: str | None = None,  # noqa: A002 - what a dataset card calls it
     workers: int | None = None,
+    executor: Executor | None = None,
     incomplete: Incomplete = "refuse",
     progress: bool = False,
 ) -> Report:
@@ -77,6 +79,9 @@ def write(
         Only the owner of the data can state it.
     workers
         Threads; by default one for each core.
+    executor
+        Where the images are read and cut instead of in threads here: `execution.Cluster`, or another
+        `concurrent.futures.Executor`. The parquet files are written here.
     incomplete
         "refuse" or "keep" images that may have unannotated cells, which a detector would learn as
         background. See `Image.annotation_state`.
@@ -117,7 +122,7 @@ def write(
     ({'train': 1}, True)
     """
     return _write(
-        *(ds, out, None, task, padding, configs, max_shard_bytes, license, workers, incomplete),
+        *(ds, out, None, task, padding, configs, max_shard_bytes, license, workers, executor, incomplete),
         progress=progress,
     )
 
@@ -136,6 +141,7 @@ def push(
     max_shard_bytes: int = 500_000_000,
     license: str | None = None,  # noqa: A002 - see write
     workers: int | None = None,
+    executor: Executor | None = None,
     incomplete: Incomplete = "refuse",
     progress: bool = False,
 ) -> Report:
@@ -158,7 +164,7 @@ def push(
         The branch; by default main.
     commit_message
         By default a message with the name of the data set.
-    task, padding, configs, max_shard_bytes, license, workers, incomplete, progress
+    task, padding, configs, max_shard_bytes, license, workers, executor, incomplete, progress
         As for `write`.
 
     Returns
@@ -189,6 +195,7 @@ def push(
             max_shard_bytes,
             license,
             workers,
+            executor,
             incomplete,
             progress=progress,
         )
@@ -222,6 +229,7 @@ def _write(
     max_shard_bytes: int,
     license_name: str | None,
     workers: int | None,
+    executor: Executor | None,
     incomplete: Incomplete,
     *,
     progress: bool,
@@ -235,7 +243,7 @@ def _write(
     has_task = any(each.name == "classification" for each in ds.taxonomy.tasks)
     plan = ExportPlan(ds, ds.task("classification") if has_task else ds, configs, padding, split_names(ds))
     with new_folder(out, "huggingface") as folder:
-        written = write_shards(plan, files, folder, max_shard_bytes, workers, progress=progress)
+        written = write_shards(plan, files, folder, max_shard_bytes, workers, executor, progress=progress)
         (folder / "README.md").write_text(
             card(ds, plan.crops, written, padding, license_name, repo_id), encoding="utf-8", newline="\n"
         )

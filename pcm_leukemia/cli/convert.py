@@ -12,11 +12,13 @@ from pcm_leukemia import converters
 from pcm_leukemia.cli.decoding import decodes_images
 from pcm_leukemia.cli.format_options import Convert, chosen, with_format_options
 from pcm_leukemia.cli.options import (
+    Dask,
     Data,
     Format,
     SplitName,
     Tasks,
     WrongUsage,
+    executor_at,
 )
 from pcm_leukemia.cli.reading import Reading, reads_data
 from pcm_leukemia.cli.targets import require_outside
@@ -52,6 +54,7 @@ def convert(
         ),
     ] = None,
     split_name: SplitName = None,
+    dask: Dask = None,
     reading: Reading,
     **typed: Any,
 ) -> None:
@@ -59,6 +62,12 @@ def convert(
     if threshold is not None and predictions is None:
         raise WrongUsage("--threshold is for --predictions; leave it out")
     options = chosen(to.value, typed)
+    writer = converters.get(to.value).write
+    offered = signature(writer).parameters
+    if dask is not None and "executor" not in offered:
+        raise WrongUsage(
+            f"--dask does not apply to --to {to.value}; it is for --to {' and '.join(_on_a_cluster())}"
+        )
     converters.check_out(to.value, out)  # before the work
     require_outside(out, data, reading.images_root)
     ds = reading.load(data, split_name=split_name)
@@ -76,10 +85,19 @@ def convert(
         ds = ds.select(images=lambda image: ds.part_of(image) in part)
     if task:
         options["task"] = task.value
-    writer = converters.get(to.value).write
-    if "progress" in signature(writer).parameters:
+    if "progress" in offered:
         options["progress"] = True
-    report = writer(ds, out, **options)
+    with executor_at(dask, options.get("workers")) as executor:
+        if executor is not None:
+            options["executor"] = executor
+        report = writer(ds, out, **options)
     print(report)
     if report.problems:
         raise typer.Exit(1)
+
+
+def _on_a_cluster() -> list[str]:
+    """The formats whose images the workers of a cluster can open."""
+    return [
+        name for name in converters.names() if "executor" in signature(converters.get(name).write).parameters
+    ]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shlex
+from concurrent.futures import Executor
+from contextlib import AbstractContextManager, nullcontext
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -26,6 +28,7 @@ __all__ = [
     "BatchNorm",
     "BatchNorms",
     "ClipOption",
+    "Dask",
     "Data",
     "Device",
     "Devices",
@@ -59,6 +62,7 @@ __all__ = [
     "all_labels",
     "all_there",
     "cache_of",
+    "executor_at",
     "labels_of",
     "patients_of",
     "same_patients_of",
@@ -254,6 +258,14 @@ Seed = Annotated[int, typer.Option(help="Seed of the random draws.")]
 Threads = Annotated[
     int | None, typer.Option("--workers", min=1, help="Threads.", show_default="one per core")
 ]
+Dask = Annotated[
+    str | None,
+    typer.Option(
+        "--dask",
+        metavar="ADDRESS",
+        help="Open the images on the workers of a Dask cluster: tcp://HOST:PORT of its scheduler, or its scheduler file.",
+    ),
+]
 NoCache = Annotated[
     bool,
     typer.Option(
@@ -315,6 +327,17 @@ def patients_of(
 def same_patients_of(pairs: list[str] | None) -> dict[str, str]:
     """--patients-same ID=ID as a mapping."""
     return _mapping("--patients-same", pairs, "ID=ID, the id that is kept last")
+
+
+def executor_at(dask: str | None, workers: int | None = None) -> AbstractContextManager[Executor | None]:
+    """--dask as the `executor` of the functions that open images: None, for threads here, without the option."""
+    if dask is None:
+        return nullcontext()
+    if workers is not None:
+        raise WrongUsage("--workers is for threads here, and --dask has workers elsewhere; leave one out")
+    from pcm_leukemia.execution import Cluster
+
+    return Cluster(dask)
 
 
 def cache_of(data: Path, *, no_cache: bool) -> Path | None:

@@ -22,12 +22,12 @@ from pcm_leukemia.cvat_server.connection import answers, connected
 from pcm_leukemia.cvat_server.listing import Listed, listed
 from pcm_leukemia.cvat_server.media import Media, There
 from pcm_leukemia.errors import ExportError, ServerError, counted
+from pcm_leukemia.execution import ahead
 from pcm_leukemia.files import (
     MARKER,
     RUNNING,
     Document,
     Report,
-    ahead,
     check_target,
     disk_errors,
     new_file,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pcm_leukemia.files.ahead import ahead
 from pcm_leukemia.files.archives import ARCHIVES, UNPACK, looks_like_zip, other_archive, why_no_zip
 from pcm_leukemia.files.containers import Container, Document, open_container
 from pcm_leukemia.files.digests import digest
@@ -72,7 +71,6 @@ __all__ = [
     "ImageNames",
     "Report",
     "UserTable",
-    "ahead",
     "check_file",
     "check_folder",
     "check_outside",

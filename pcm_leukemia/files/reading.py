@@ -136,7 +136,8 @@ class Files:
         self._folders: dict[str, str] = {}
 
     def __reduce__(self) -> tuple[Callable[[Path, int], Files], tuple[Path, int]]:
-        return _files, (self.root, self.root.stat().st_mtime_ns if self.root.is_file() else 0)
+        # absolute, since a worker elsewhere has another current folder
+        return _files, (self.root.absolute(), self.root.stat().st_mtime_ns if self.root.is_file() else 0)
 
     @cached_property
     def _archive(self) -> zipfile.ZipFile | None:

@@ -14,7 +14,7 @@ import PIL.Image
 
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import PcmError
-from pcm_leukemia.files import ahead
+from pcm_leukemia.execution import ahead
 from pcm_leukemia.images import Files, Pixels, crop, encode, load
 from pcm_leukemia.progress import track
 from pcm_leukemia.schema import Cell, Image, ImageId

@@ -8,7 +8,7 @@ from contextlib import closing
 
 import pytest
 
-from pcm_leukemia.files import ahead
+from pcm_leukemia.execution import ahead
 
 
 def test_results_come_in_order_whatever_takes_longest() -> None:
