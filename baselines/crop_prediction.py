@@ -16,7 +16,8 @@ from pcm_leukemia.baselines.run import Run
 from pcm_leukemia.converters import crops
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import DataNotFound, DataWarning
-from pcm_leukemia.files import Report, ahead, check_target, new_folder
+from pcm_leukemia.execution import ahead
+from pcm_leukemia.files import Report, check_target, new_folder
 from pcm_leukemia.progress import track
 from pcm_leukemia.taxonomy import known
 from pcm_leukemia.torchdata import Frames
