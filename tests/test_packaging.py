@@ -106,6 +106,8 @@ def test_no_stray_packages_are_installed() -> None:
 
 
 def test_the_command_is_there() -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    assert settings["project"]["scripts"] == {"pcm-leukemia": "pcm_leukemia.__main__:main"}
     run = subprocess.run(
         [sys.executable, "-m", "pcm_leukemia", "--version"], capture_output=True, text=True, check=True
     )

@@ -17,7 +17,7 @@ from typing import Any
 import typer
 
 from pcm_leukemia.cli.commands import ListedCommands
-from pcm_leukemia.cli.stopping import STOPPED, what_is_left
+from pcm_leukemia.cli.stopping import STOPPED, interruptible, is_stop, what_is_left
 from pcm_leukemia.cli.usage import WrongUsage
 
 __all__ = ["Commands", "at_home", "repeated"]
@@ -40,16 +40,19 @@ class Commands(ListedCommands):
     def invoke(self, ctx: Any) -> Any:
         """Run the command. A wrong value is refused without the prefix that typer adds; Ctrl-C gives one line."""
         try:
-            return super().invoke(ctx)
-        except KeyboardInterrupt:
-            print(what_is_left(str(ctx.invoked_subcommand), ctx.meta.get(_WORDS, ())), file=sys.stderr)
-            raise typer.Exit(STOPPED) from None
+            with interruptible():
+                return super().invoke(ctx)
         except typer.BadParameter as error:
             error.message = error.message.removeprefix("Value error, ")
             # a value after the first was read as an argument
             if _is_argument(error.param) and any(map(_repeats, ctx.meta.get(_TYPED, ()))):
                 error.message = f"{error.message.removesuffix('.')}; {_AFTER}."
             raise
+        except BaseException as error:
+            if not is_stop(error):
+                raise
+            print(what_is_left(ctx.invoked_subcommand, ctx.meta.get(_WORDS, ())), file=sys.stderr)
+            raise typer.Exit(STOPPED) from None
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
         """Find the command, and spell out its repeated options."""

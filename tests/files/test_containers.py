@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 import pcm_leukemia as pcm
 from pcm_leukemia import cvat
-from pcm_leukemia.cli import app
+from pcm_leukemia.cli.command_line import app
 from pcm_leukemia.errors import CorruptFile, DataNotFound, InvalidExport
 from pcm_leukemia.files import Files, open_container
 

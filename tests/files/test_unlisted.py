@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 import pcm_leukemia as pcm
 from pcm_leukemia import checks, cvat
-from pcm_leukemia.cli import app
+from pcm_leukemia.cli.command_line import app
 from pcm_leukemia.errors import DataWarning
 from pcm_leukemia.files import MARKER, count_unlisted, unlisted
 
