@@ -11,7 +11,7 @@ from msgspec import structs
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import UnknownLabel
 from pcm_leukemia.schema import IGNORE, Cell, Taxonomy
-from pcm_leukemia.taxonomy import label_map, not_a_class
+from pcm_leukemia.taxonomy import classes_among, label_map, not_a_class, unmatched
 
 __all__ = ["in_classes"]
 
@@ -32,8 +32,8 @@ def in_classes(
     taxonomy
         The new classes. None or "declared": those of `ds`, which `labels` may rename; with "declared", to anything.
     labels
-        Class of `ds` -> class of `taxonomy`, of the data or of the nine, or "ignore". Classes that are not in it become
-        the class of `taxonomy` that they spell.
+        Class of `ds` -> class of `taxonomy`, of the data or of the nine, "WBC" (a white cell of unknown type) or
+        "ignore". Classes that are not in it become the class of `taxonomy` that they spell.
     raw_labels
         Raw label -> the class that it was read as. `labels` may name these raw labels, too; a cell follows its raw
         label before its class, unless it has another class than its raw label was read as.
@@ -64,21 +64,26 @@ def in_classes(
     class_of = label_map(dict.fromkeys((*ds.taxonomy.labels, *raw_labels)), taxonomy, labels)
 
     def new(cell: Cell) -> str:
-        if cell.raw_label in labels and raw_labels.get(cell.raw_label) == cell.label:
+        if cell.raw_label in labels and raw_labels.get(cell.raw_label) == cell.written_label:
             return labels[cell.raw_label]
-        return cell.label if cell.label == IGNORE else class_of[cell.label]
+        return cell.written_label if cell.label == IGNORE else class_of[cell.label]
 
     changed = [(cell, new(cell)) for cell in ds.cells]
     if isinstance(taxonomy, Taxonomy):
-        unknown = {label for _, label in changed} - {*taxonomy.labels, IGNORE}
+        lost = unmatched(class_of, taxonomy, labels)
+        unknown = {
+            cell.label for cell, label in changed if cell.label in lost and label == class_of[cell.label]
+        }
         if unknown:
             raise UnknownLabel(not_a_class(ds.name, "label", label, taxonomy) for label in sorted(unknown))
         classes = taxonomy
     else:
         renamed = (class_of[label] for label in ds.taxonomy.labels)
-        used = dict.fromkeys((*renamed, *(label for _, label in changed)))
-        new_labels = tuple(label for label in used if label != IGNORE)
+        new_labels = classes_among((*renamed, *(label for _, label in changed)), ds.taxonomy.labels, taxonomy)
         same = new_labels == ds.taxonomy.labels
         classes = ds.taxonomy if same else Taxonomy(ds.taxonomy.name, new_labels)
-    cells = (cell if label == cell.label else structs.replace(cell, label=label) for cell, label in changed)
+    cells = (
+        cell if label == cell.written_label else structs.replace(cell, label=label, untyped=False)
+        for cell, label in changed
+    )
     return replace(ds, taxonomy=classes, cells=tuple(cells))

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 from pcm_leukemia.dataset import Dataset
 
-__all__ = ["Counts", "by_part", "overall"]
+__all__ = ["Counts", "by_part", "overall", "without_class"]
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """The counts of one part, or of a whole data set; `cells` has every class, in the taxonomy's order."""
+    """The counts of one part, or of a whole data set; `cells` has what `Dataset.counts` has."""
 
     patients: int
     images: int
@@ -28,6 +28,21 @@ class Counts:
         0.75
         """
         return self.cells[label] / max(sum(self.cells.values()), 1)
+
+
+def without_class(ds: Dataset) -> dict[str, int]:
+    """The cells without a class, by kind: what formats that hold classes alone leave out.
+
+    Examples
+    --------
+    >>> from pcm_leukemia import NINE, Box, Cell, Image
+    >>> image = Image("a.png", 200, 100)
+    >>> ds = Dataset("demo", NINE, (image,), (Cell(image.id, 0, "WBC", Box(10, 20, 50, 60)),))
+    >>> without_class(ds), without_class(ds.task("wbc"))
+    ({'cells to be ignored': 0, 'white cells of unknown type': 1}, {'cells to be ignored': 0})
+    """
+    untyped = {"white cells of unknown type": ds.untyped} if ds.untyped else {}
+    return {"cells to be ignored": ds.ignored, **untyped}
 
 
 def overall(ds: Dataset) -> Counts:
@@ -51,7 +66,7 @@ def by_part(ds: Dataset) -> dict[str, Counts]:
     images = Counter(part_of[image.id] for image in ds.images)
     owners = {(part_of[image.id], image.patient) for image in ds.images if image.patient is not None}
     patients = Counter(part for part, _ in owners)
-    cells = Counter((part_of[cell.image], cell.label) for cell in ds.cells)
+    cells = Counter((part_of[cell.image], cell.written_label) for cell in ds.cells)
     return {
         part: Counts(patients[part], images[part], {label: cells[part, label] for label in whole.cells})
         for part in ds.parts

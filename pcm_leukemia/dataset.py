@@ -29,9 +29,9 @@ from pcm_leukemia.errors import (
     nearest,
     some,
 )
-from pcm_leukemia.schema import IGNORE, Cell, Image, Patient, Split, Taxonomy
+from pcm_leukemia.schema import IGNORE, UNTYPED, Cell, Image, Patient, Split, Taxonomy
 from pcm_leukemia.shapes import Mask, pack
-from pcm_leukemia.taxonomy import check_classes
+from pcm_leukemia.taxonomy import check_classes, choices, classes_among
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,6 +46,9 @@ class Dataset:
 
     Images are kept in the order of their ids and cells in the order of (image, id). `root` is
     the folder or zip file that holds the pixels; it does not count when data sets are compared.
+
+    A cell that is given the label `UNTYPED`, or has `Cell.untyped`, gets the class of that name if `taxonomy` has it;
+    otherwise it gets the label `IGNORE` and is `untyped`.
 
     Raises
     ------
@@ -65,7 +68,7 @@ class Dataset:
         # one key after the other: single texts and numbers are compared several times faster than pairs of them
         by_image = sorted(sorted(self.cells, key=attrgetter("id")), key=attrgetter("image"))
         object.__setattr__(self, "images", tuple(sorted(self.images, key=attrgetter("id"))))
-        object.__setattr__(self, "cells", tuple(by_image))
+        object.__setattr__(self, "cells", tuple(_with_untyped(by_image, self.taxonomy)))
         object.__setattr__(self, "patients", tuple(sorted(self.patients, key=attrgetter("id"))))
         problems = list(_contradictions(self))
         if problems:
@@ -95,7 +98,7 @@ class Dataset:
 
     @property
     def counts(self) -> dict[str, int]:
-        """The number of cells of each class, in the taxonomy's order; then of `IGNORE`, if there are cells to ignore.
+        """The number of cells of each class, in the taxonomy's order; then of `UNTYPED` and `IGNORE`, if there are any.
 
         Examples
         --------
@@ -106,9 +109,11 @@ class Dataset:
         >>> len(ds), ds.counts["Monocyte"], ds.counts["Basophil"]
         (1, 1, 0)
         """
-        found = Counter(cell.label for cell in self.cells)
-        labels = [*self.taxonomy.labels, *([IGNORE] if found[IGNORE] else [])]
-        return {label: found[label] for label in labels}
+        found = Counter(cell.written_label for cell in self.cells)
+        labels = self.taxonomy.labels
+        return {
+            label: found[label] for label in self.taxonomy.written_labels if label in labels or found[label]
+        }
 
     @cached_property
     def _image_index(self) -> dict[str, Image]:
@@ -152,8 +157,13 @@ class Dataset:
 
     @property
     def ignored(self) -> int:
-        """The number of cells labelled `IGNORE`."""
-        return sum(cell.label == IGNORE for cell in self.cells)
+        """The number of cells labelled `IGNORE`, without those that are `untyped`."""
+        return sum(cell.label == IGNORE and not cell.untyped for cell in self.cells)
+
+    @property
+    def untyped(self) -> int:
+        """The number of white cells of unknown type: ignored, except where WBC is a class, as in the task wbc."""
+        return sum(cell.untyped for cell in self.cells)
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -178,7 +188,7 @@ class Dataset:
             {
                 "image": cell.image,
                 "cell": cell.id,
-                "label": cell.label,
+                "label": cell.written_label,
                 "raw_label": cell.raw_label,
                 "x1": cell.box.x1,
                 "y1": cell.box.y1,
@@ -346,12 +356,12 @@ class Dataset:
     def relabel(
         self, mapping: Mapping[str, str | None], taxonomy: Taxonomy | Literal["declared"] | None = None
     ) -> Dataset:
-        """Change labels: to another class, to `IGNORE`, or to None, which leaves the cells out.
+        """Change labels: to another class, to `UNTYPED`, to `IGNORE`, or to None, which leaves the cells out.
 
         Parameters
         ----------
         mapping
-            Label -> class. Labels that are not in it stay as they are.
+            Label -> class. Labels that are not in it stay as they are. That of a white cell of unknown type is "WBC".
         taxonomy
             The new classes. By default those of the data that are left, in their old order; "declared" does the same, but
             `mapping` may also name new classes.
@@ -372,8 +382,8 @@ class Dataset:
         >>> ds.relabel({"Basophil": "othr"})
         Traceback (most recent call last):
         ValueError: relabel: "othr" is not a class of demo, the nearest is "Other"; use one of Lymphocyte, Neutrophil, \
-Basophil, Eosinophil, Lymphoblast, Monocyte, Myeloblast_AML, Myeloblast_APL, Other or ignore, or pass taxonomy="declared" \
-for a new class
+Basophil, Eosinophil, Lymphoblast, Monocyte, Myeloblast_AML, Myeloblast_APL, Other, WBC (a white cell of unknown type) or \
+ignore, or pass taxonomy="declared" for a new class
         """
         old = self.taxonomy.labels
         check_classes(mapping, old, self.name, where="relabel")
@@ -384,13 +394,13 @@ for a new class
             if taxonomy is None:
                 more = ', or pass taxonomy="declared" for a new class'
                 check_classes(new, old, self.name, more, where="relabel")
-            labels = dict.fromkeys(mapping.get(label, label) for label in old)
-            left = tuple(label for label in labels if label and label != IGNORE)
+            labels = (label for before in old if (label := mapping.get(before, before)))
+            left = classes_among(labels, old, taxonomy)
             taxonomy = self.taxonomy if left == old else Taxonomy(self.taxonomy.name, left)
         cells = tuple(
-            cell if label == cell.label else structs.replace(cell, label=label)
+            cell if before not in mapping else _labelled(cell, label, taxonomy)
             for cell in self.cells
-            if (label := mapping.get(cell.label, cell.label)) is not None
+            if (label := mapping.get(before := cell.written_label, before)) is not None
         )
         _require_classes(self.name, cells, taxonomy)
         return replace(self, taxonomy=taxonomy, cells=cells)
@@ -411,7 +421,8 @@ for a new class
         patients
             The ids of the patients whose images are kept.
         labels
-            The labels of the cells that are kept. Images stay, even without cells.
+            The labels of the cells that are kept. Images stay, even without cells. "WBC" keeps white cells of unknown
+            type.
 
         Raises
         ------
@@ -424,7 +435,8 @@ for a new class
         >>> Dataset("demo", NINE, ()).select(labels={"Limphoblast"})
         Traceback (most recent call last):
         ValueError: select: "Limphoblast" is not a class of demo, the nearest is "Lymphoblast"; use one of Lymphocyte, \
-Neutrophil, Basophil, Eosinophil, Lymphoblast, Monocyte, Myeloblast_AML, Myeloblast_APL, Other or ignore
+Neutrophil, Basophil, Eosinophil, Lymphoblast, Monocyte, Myeloblast_AML, Myeloblast_APL, Other, WBC (a white cell of \
+unknown type) or ignore
         """
         named = (
             None if images is None or callable(images) else _among(images, self._image_index, "image", self)
@@ -440,7 +452,7 @@ Neutrophil, Basophil, Eosinophil, Lymphoblast, Monocyte, Myeloblast_AML, Myelobl
             and (people_named is None or image.patient in people_named)
         )
         ids = {image.id for image in kept}
-        cells = (c for c in self.cells if c.image in ids and (wanted is None or c.label in wanted))
+        cells = (c for c in self.cells if c.image in ids and (wanted is None or c.written_label in wanted))
         people = {image.patient for image in kept}
         split = self.split and replace(
             self.split, part_of={image: part for image, part in self.split.part_of.items() if image in ids}
@@ -519,10 +531,31 @@ def _require_classes(name: str, cells: Iterable[Cell], taxonomy: Taxonomy) -> No
             Problem(
                 f'{name}: label "{label}"',
                 f"is not a class of {taxonomy.name}{nearest(label, taxonomy.labels)} (of {counted(count, 'cell')})",
-                f'give its class ({", ".join(taxonomy.labels)} or {IGNORE}): {{"{label}": CLASS}}',
+                f'give its class ({choices(taxonomy.labels)}): {{"{label}": CLASS}}',
             )
             for label, count in lost.items()
         )
+
+
+def _labelled(cell: Cell, label: str, taxonomy: Taxonomy) -> Cell:
+    """The cell with another label, which may be `UNTYPED`."""
+    untyped = label == UNTYPED and UNTYPED not in taxonomy.labels
+    return structs.replace(cell, label=IGNORE if untyped else label, untyped=untyped)
+
+
+def _with_untyped(cells: list[Cell], taxonomy: Taxonomy) -> Iterable[Cell]:
+    """The cells, with white cells of unknown type as `taxonomy` has them; see `Dataset`."""
+    is_class = UNTYPED in taxonomy.labels
+    if True not in map(attrgetter("untyped"), cells) and (
+        is_class or UNTYPED not in map(attrgetter("label"), cells)
+    ):
+        return cells
+    return (
+        _labelled(cell, cell.written_label if cell.label == IGNORE else cell.label, taxonomy)
+        if cell.untyped or cell.label == UNTYPED
+        else cell
+        for cell in cells
+    )
 
 
 def _contradictions(ds: Dataset) -> Iterator[Problem]:

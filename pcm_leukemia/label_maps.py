@@ -21,7 +21,7 @@ def read_label_map(path: str | Path) -> dict[str, str]:
     ----------
     path
         A CSV (with commas, semicolons or tabs) or an .xlsx with the columns label and class. A class is one of the data or
-        of the nine, or "ignore". Other columns, such as reason, are not read.
+        of the nine, "WBC" for white cells of unknown type, or "ignore". Other columns, such as reason, are not read.
 
     Raises
     ------

@@ -22,6 +22,7 @@ __all__ = [
     "LONGEST",
     "PARTS",
     "STATES",
+    "UNTYPED",
     "AnnotationState",
     "Attributes",
     "Cell",
@@ -43,6 +44,13 @@ Attributes = tuple[tuple[str, str], ...]
 
 IGNORE = "ignore"
 """The label of a cell that is neither of a class nor background, and so is never a target."""
+
+UNTYPED = "WBC"
+"""How label maps and label columns write a white cell of unknown type, unless the taxonomy has a class of this name.
+
+In a data set, such a cell has the label `IGNORE`, and `Cell.untyped` is true. It becomes a WBC in a taxonomy that has this
+class, as in the task wbc.
+"""
 
 AUTO = "auto"
 """The source of a cell or tag that a model drew; CVAT uses the same word for its own automatic annotations."""
@@ -176,6 +184,7 @@ class Cell(msgspec.Struct, frozen=True, gc=False):
 
     `id` numbers the cells of one image and never changes, not even in a selection. `label` is a
     class of the data set's taxonomy or `IGNORE`; `raw_label` is the label in the annotation tool.
+    `untyped` says that an ignored cell is a white cell of unknown type.
     `box` is the axis-aligned envelope in pixels. `shape` is the drawn shape, or None for an upright box; for a
     `shapes.Point`, `box` is its pixel. Attribute values are the strings that CVAT wrote.
     """
@@ -192,6 +201,12 @@ class Cell(msgspec.Struct, frozen=True, gc=False):
     group: int = 0
     track: int | None = None
     attributes: Attributes = ()
+    untyped: bool = False
+
+    @property
+    def written_label(self) -> str:
+        """The label as maps and label columns write it: `UNTYPED` for a white cell of unknown type."""
+        return UNTYPED if self.untyped else self.label
 
     @property
     def rotation(self) -> float:
@@ -246,6 +261,11 @@ class Taxonomy:
     def ids(self) -> dict[str, int]:
         """Label -> class id, from 0, in the taxonomy's order."""
         return {label: index for index, label in enumerate(self.labels)}
+
+    @property
+    def written_labels(self) -> tuple[str, ...]:
+        """What `Cell.written_label` can be: the classes, then `UNTYPED` and `IGNORE`."""
+        return tuple(dict.fromkeys((*self.labels, UNTYPED, IGNORE)))
 
     def match(self, raw: str) -> str | None:
         """The label that `raw` spells, exactly or by its letters and digits alone; None if no label matches."""

@@ -8,13 +8,26 @@ punctuation do not count.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Literal
 
 from pcm_leukemia.errors import DataWarning, Problem, either, nearest, option
-from pcm_leukemia.schema import IGNORE, Task, Taxonomy
+from pcm_leukemia.schema import IGNORE, UNTYPED, Task, Taxonomy
 
-__all__ = ["BLASTS", "NINE", "NORMAL", "check_classes", "known", "label_map", "not_a_class", "warn_of_absent"]
+__all__ = [
+    "BLASTS",
+    "NINE",
+    "NORMAL",
+    "check_classes",
+    "choices",
+    "classes_among",
+    "known",
+    "label_map",
+    "not_a_class",
+    "unmatched",
+    "warn_of_absent",
+    "ways_to_map",
+]
 
 _LABELS = (
     "Lymphocyte",
@@ -76,7 +89,7 @@ def known(labels: tuple[str, ...]) -> Taxonomy:
 def check_classes(
     labels: Iterable[str], classes: Iterable[str], whose: str, fix: str = "", *, where: str = "label map"
 ) -> None:
-    """Refuse a label that is neither one of `classes` nor `IGNORE`, and name the nearest class.
+    """Refuse a label that is neither one of `classes` nor `IGNORE` nor `UNTYPED`, and name the nearest class.
 
     Raises
     ------
@@ -89,15 +102,42 @@ def check_classes(
     >>> check_classes(["Lymfoblast"], ("Lymphoblast", "Other"), "demo")
     Traceback (most recent call last):
     ValueError: label map: "Lymfoblast" is not a class of demo, the nearest is "Lymphoblast"; use one of Lymphoblast, \
-Other or ignore
+Other, WBC (a white cell of unknown type) or ignore
     """
     classes = tuple(classes)
     for label in labels:
-        if label not in (*classes, IGNORE):
+        if label not in (*classes, UNTYPED, IGNORE):
             raise ValueError(
                 f'{where}: "{label}" is not a class of {whose}{nearest(label, classes)}; '
-                f"use one of {', '.join(classes)} or {IGNORE}{fix}"
+                f"use one of {choices(classes)}{fix}"
             )
+
+
+def choices(classes: Iterable[str]) -> str:
+    """What a label can be, as a list for messages.
+
+    Examples
+    --------
+    >>> choices(("WBC", "Other"))
+    'WBC, Other or ignore'
+    """
+    classes = tuple(classes)
+    untyped = "" if UNTYPED in classes else f", {UNTYPED} (a white cell of unknown type)"
+    return f"{', '.join(classes)}{untyped} or {IGNORE}"
+
+
+def ways_to_map(raw: str) -> str:
+    """How to give a label a class, as the reader of a message types it.
+
+    Examples
+    --------
+    >>> ways_to_map("blob")
+    'labels={"blob": CLASS}, {"blob": "WBC"} (a white cell of unknown type) or {"blob": "ignore"}'
+    """
+    return either(
+        f'labels={{"{raw}": CLASS}}, {{"{raw}": "{UNTYPED}"}} (a white cell of unknown type) or {{"{raw}": "{IGNORE}"}}',
+        f'--map "{raw}=CLASS", "{raw}={UNTYPED}" (a white cell of unknown type) or "{raw}={IGNORE}"',
+    )
 
 
 def warn_of_absent(labels: Iterable[str], names: Iterable[str]) -> None:
@@ -128,16 +168,13 @@ def not_a_class(where: str, kind: str, label: str, taxonomy: Taxonomy) -> Proble
     --------
     >>> print(not_a_class("c.json", "category", "Lymfoblast", Taxonomy("demo", ("Lymphoblast", "Other"))))
     c.json: category "Lymfoblast" is not a class of demo, the nearest is "Lymphoblast"; rename it to one of \
-Lymphoblast, Other, or pass labels={"Lymfoblast": CLASS} or {"Lymfoblast": "ignore"}
+Lymphoblast, Other, or pass labels={"Lymfoblast": CLASS}, {"Lymfoblast": "WBC"} (a white cell of unknown type) or \
+{"Lymfoblast": "ignore"}
     """
     return Problem(
         where,
         f'{kind} "{label}" is not a class of {taxonomy.name}{nearest(label, taxonomy.labels)}',
-        f"rename it to one of {', '.join(taxonomy.labels)}, or pass "
-        + either(
-            f'labels={{"{label}": CLASS}} or {{"{label}": "{IGNORE}"}}',
-            f'--map "{label}=CLASS" or "{label}={IGNORE}"',
-        ),
+        f"rename it to one of {', '.join(taxonomy.labels)}, or pass {ways_to_map(label)}",
     )
 
 
@@ -146,7 +183,7 @@ def label_map(
     taxonomy: Taxonomy | Literal["declared"] | None,
     labels: Mapping[str, str] | None,
 ) -> dict[str, str]:
-    """Map each label of the data to a class or to `IGNORE`, as every reader does.
+    """Map each label of the data to a class, to `UNTYPED` or to `IGNORE`, as every reader does.
 
     Parameters
     ----------
@@ -156,7 +193,8 @@ def label_map(
         The classes. None: the labels themselves, or the nine classes. "declared": the labels themselves, which
         `labels` may rename to anything.
     labels
-        Label -> class or "ignore". Other labels become the class of `taxonomy` that they spell, if any.
+        Label -> class, "WBC" (a white cell of unknown type) or "ignore". Other labels become the class of `taxonomy`
+        that they spell, if any.
 
     Raises
     ------
@@ -181,5 +219,42 @@ def label_map(
         classes = dict.fromkeys((*names, *NINE.labels))
         new = f", or pass {option('taxonomy', 'declared')} for a new class"
         check_classes(labels.values(), classes, f"the data or of {NINE.name}", new)
+        spelled = next((name for name in names if name.casefold() == UNTYPED.casefold()), UNTYPED)
+        labels = {name: spelled if label == UNTYPED else label for name, label in labels.items()}
     warn_of_absent(labels, names)
     return {name: labels.get(name) or (given and given.match(name)) or name for name in names}
+
+
+def unmatched(class_of: Mapping[str, str], taxonomy: Taxonomy, labels: Mapping[str, str] | None) -> list[str]:
+    """The labels that `label_map` found no class for. "WBC" has one only in `taxonomy`, or if `labels` names it.
+
+    Examples
+    --------
+    >>> unmatched({"RBC": "RBC", "WBC": "WBC", "Unknown": "WBC"}, NINE, {"Unknown": "WBC"})
+    ['RBC', 'WBC']
+    """
+    known = {*taxonomy.labels, IGNORE}
+    return [
+        name
+        for name, label in class_of.items()
+        if label not in known and not (label == UNTYPED and name in (labels or {}))
+    ]
+
+
+def classes_among(
+    labels: Iterable[str], before: Collection[str], taxonomy: Taxonomy | Literal["declared"] | None
+) -> tuple[str, ...]:
+    """The classes among new labels, in their order, where the data themselves decide which classes there are.
+
+    "WBC" is a class if it was one of the labels `before`, or with the taxonomy "declared".
+
+    Examples
+    --------
+    >>> classes_among(["Monocyte", "WBC", "ignore"], ["Monocyte", "Unknown", "debris"], None)
+    ('Monocyte',)
+    >>> classes_among(["RBC", "WBC"], ["RBC", "WBC"], None)
+    ('RBC', 'WBC')
+    """
+    is_class = taxonomy == "declared" or UNTYPED in before
+    words = {IGNORE} if is_class else {IGNORE, UNTYPED}
+    return tuple(label for label in dict.fromkeys(labels) if label not in words)

@@ -13,6 +13,7 @@ from pcm_leukemia.schema import (
     IGNORE,
     PARTS,
     STATES,
+    UNTYPED,
     Attributes,
     Cell,
     Image,
@@ -65,7 +66,7 @@ def datasets(draw: st.DrawFn, *, told: bool = False, points: bool = False) -> Da
     """Valid data sets: hostile names, every drawn shape, negatives, with and without patients and split.
 
     With `told`, images may be annotated in part, have a diagnosis of their own and a group; with `points`, cells
-    may be points. No patient, and no group, is in two parts. Coordinates are multiples of 0.01 px, as CVAT writes them; no
+    may be points. Cells may be white cells of unknown type. No patient, and no group, is in two parts. Coordinates are multiples of 0.01 px, as CVAT writes them; no
     box is below 0.5 px. Names hold no control characters, and no file is there.
     """
     taxonomy = draw(taxonomies())
@@ -159,14 +160,14 @@ def drawn_cells(
 ) -> Cell:
     if points and draw(st.booleans()):
         point = Point(draw(st.floats(0, image.width)), draw(st.floats(0, image.height)))
-        label = draw(st.sampled_from((*taxonomy.labels, IGNORE)))
+        label = draw(st.sampled_from((*taxonomy.labels, IGNORE, UNTYPED)))
         return Cell(image.id, number, label, point.pixel(image.width, image.height), label, point)
     box = draw(boxes(image.width, image.height))
     shape = draw(st.none() | shapes(box))
     return Cell(
         image.id,
         number,
-        draw(st.sampled_from((*taxonomy.labels, IGNORE))),
+        draw(st.sampled_from((*taxonomy.labels, IGNORE, UNTYPED))),
         _envelope(shape, image) or box,
         draw(st.just("") | names()),
         shape if _envelope(shape, image) else None,

@@ -233,6 +233,7 @@ def test_relabel(ds: Dataset) -> None:
 
 
 CLASSES = ", ".join(NINE.labels)
+UNKNOWN_TYPE = "WBC (a white cell of unknown type)"
 
 
 @pytest.mark.parametrize(
@@ -242,19 +243,19 @@ CLASSES = ", ".join(NINE.labels)
             {"Basophil": "othr"},
             None,
             (
-                f'relabel: "othr" is not a class of demo, the nearest is "Other"; use one of {CLASSES} or ignore, or pass '
+                f'relabel: "othr" is not a class of demo, the nearest is "Other"; use one of {CLASSES}, {UNKNOWN_TYPE} or ignore, or pass '
                 'taxonomy="declared" for a new class'
             ),
         ),
         (
             {"Basofil": "Other"},
             None,
-            f'relabel: "Basofil" is not a class of demo, the nearest is "Basophil"; use one of {CLASSES} or ignore',
+            f'relabel: "Basofil" is not a class of demo, the nearest is "Basophil"; use one of {CLASSES}, {UNKNOWN_TYPE} or ignore',
         ),
         (
             {"BASOPHIL": None},
             "declared",
-            f'relabel: "BASOPHIL" is not a class of demo, the nearest is "Basophil"; use one of {CLASSES} or ignore',
+            f'relabel: "BASOPHIL" is not a class of demo, the nearest is "Basophil"; use one of {CLASSES}, {UNKNOWN_TYPE} or ignore',
         ),
         (
             dict.fromkeys(NINE.labels[:8], "WCB"),
@@ -265,7 +266,7 @@ CLASSES = ", ".join(NINE.labels)
             {"Basophil": ""},
             None,
             (
-                f'relabel: "" is not a class of demo; use one of {CLASSES} or ignore, or pass taxonomy="declared" for a new '
+                f'relabel: "" is not a class of demo; use one of {CLASSES}, {UNKNOWN_TYPE} or ignore, or pass taxonomy="declared" for a new '
                 "class"
             ),
         ),
@@ -315,11 +316,11 @@ def test_select(ds: Dataset) -> None:
     [
         (
             {"labels": {"Blast"}},
-            f'select: "Blast" is not a class of demo, the nearest is "Lymphoblast"; use one of {CLASSES} or ignore',
+            f'select: "Blast" is not a class of demo, the nearest is "Lymphoblast"; use one of {CLASSES}, {UNKNOWN_TYPE} or ignore',
         ),
         (
             {"labels": {"Monocyte", "limphoblast"}},
-            f'select: "limphoblast" is not a class of demo, the nearest is "Lymphoblast"; use one of {CLASSES} or ignore',
+            f'select: "limphoblast" is not a class of demo, the nearest is "Lymphoblast"; use one of {CLASSES}, {UNKNOWN_TYPE} or ignore',
         ),
         (
             {"patients": {"P1", "P99"}},

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from pcm_leukemia.converters.coco.ids import ById, id_of
 from pcm_leukemia.errors import DataWarning, Problem, either
 from pcm_leukemia.schema import IGNORE, Taxonomy
-from pcm_leukemia.taxonomy import label_map, not_a_class
+from pcm_leukemia.taxonomy import label_map, not_a_class, unmatched
 
 __all__ = ["Classes", "classes_of"]
 
@@ -73,9 +73,8 @@ def classes_of(
     classes = label_map(names, taxonomy, mapping)
     unknown = []
     if isinstance(taxonomy, Taxonomy):
-        known = (*taxonomy.labels, IGNORE)
         unknown = [
-            not_a_class(first, "category", name, taxonomy) for name in names if classes[name] not in known
+            not_a_class(first, "category", name, taxonomy) for name in unmatched(classes, taxonomy, mapping)
         ]
     return Classes(classes, names, [*problems, *unknown], len(unknown)), [_by_id(table) for table in tables]
 

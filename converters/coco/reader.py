@@ -25,8 +25,8 @@ from pcm_leukemia.converters.coco.rows import image_of, size_of
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import DataWarning, InvalidExport, Problem, UnknownLabel, counted_kind, some
 from pcm_leukemia.files import Files
-from pcm_leukemia.schema import IGNORE, Cell, Image, ImageId, Patient, PatientId, Split, Taxonomy
-from pcm_leukemia.taxonomy import known
+from pcm_leukemia.schema import Cell, Image, ImageId, Patient, PatientId, Split, Taxonomy
+from pcm_leukemia.taxonomy import classes_among, known
 
 __all__ = ["read"]
 
@@ -264,7 +264,7 @@ class _Reader:
     def dataset(self, path: Path, taxonomy: Taxonomy | Literal["declared"] | None) -> Dataset:
         """The tables as a data set."""
         info: dict[str, Any] = next((each.info for each in self.documents if each.info), {})
-        labels = tuple(dict.fromkeys(label for label in self.classes.of.values() if label != IGNORE))
+        labels = classes_among(self.classes.of.values(), self.classes.names, taxonomy)
         classes = taxonomy if isinstance(taxonomy, Taxonomy) else known(labels)
         if (
             classes.name == "declared"

@@ -23,6 +23,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from pcm_leukemia.converters.coco.numbers import category_numbers, image_numbers
+from pcm_leukemia.counting import without_class
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import ExportError, counted
 from pcm_leukemia.files import Report, leads_outside, new_folder
@@ -146,7 +147,7 @@ def write(
             Path(out),
             counted,
             cells,
-            {"cells to be ignored": ds.ignored},
+            without_class(ds),
             (*([] if ds.split else ["the data has no split: everything is in all.json"]), *notes),
         )
         made = {

@@ -28,6 +28,7 @@ from uuid import uuid4
 
 from pcm_leukemia.converters.crops.resume import resumable_folder, source_of, state_of
 from pcm_leukemia.converters.crops.table import row_of, write_table
+from pcm_leukemia.counting import without_class
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import DataWarning, ExportError, PcmError, Problem, counted, either, some
 from pcm_leukemia.execution import ahead
@@ -299,7 +300,7 @@ def _finish(
         {part: sum(ds.part_of(job.image) == part for job in written) for part in ds.parts},
         cells,
         {
-            "cells to be ignored": ds.ignored,
+            **without_class(ds),
             "images that cannot be read": len(failed),
             "cells in them": sum(len(job.cells) for job in jobs if job.image.id in failed),
             "tags of images": sum(len(job.image.tags) for job in written),

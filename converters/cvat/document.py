@@ -93,7 +93,7 @@ def image_element(
     try:
         start = f'  <image id="{number}" name="{_text(place.name)}"{subset}{owner} '
         lines = [f'{start}width="{image.width}" height="{image.height}">\n']
-        lines += [_shape(cell, image, spelling.of[cell.label, cell.raw_label]) for cell in cells]
+        lines += [_shape(cell, image, spelling.label(cell)) for cell in cells]
         # without its own subset, CVAT's project importer assigns a tag to another one
         lines += [_tag(tag, subset) for tag in image.tags]
     except ExportError as error:

@@ -11,7 +11,7 @@ from typing import Literal
 
 from pcm_leukemia.colours import IGNORED, of_label
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.schema import IGNORE, Attributes, Cell
+from pcm_leukemia.schema import IGNORE, UNTYPED, Attributes, Cell
 
 __all__ = ["CvatLabel", "LabelChoice", "LabelText", "declare", "for_cvat", "spell"]
 
@@ -22,17 +22,18 @@ LabelText = Literal["class", "raw"]
 class LabelChoice:
     """The labels in CVAT.
 
-    `of` maps (class, raw label) to the label, `lost` counts raw labels that are not kept, and `ignored` counts
-    ignored cells by their label.
+    `of` maps (`Cell.written_label`, raw label) to the label, and `lost` counts raw labels that are not kept. `ignored` and
+    `untyped` count ignored cells and white cells of unknown type by their label.
     """
 
     of: Mapping[tuple[str, str], str]
     lost: int
     ignored: Mapping[str, int]
+    untyped: Mapping[str, int]
 
     def label(self, cell: Cell) -> str:
         """The label of a cell in CVAT."""
-        return self.of[cell.label, cell.raw_label]
+        return self.of[cell.written_label, cell.raw_label]
 
 
 @dataclass(slots=True)
@@ -50,7 +51,7 @@ def spell(ds: Dataset, how: LabelText) -> LabelChoice:
 
     "class" gives its class. "raw" gives the annotator's label if reading maps it to the same class, and the
     class otherwise. An ignored cell keeps the annotator's label, or gets "ignore" if the label is empty or
-    names a class.
+    names a class. So does a white cell of unknown type, or it gets "WBC" if an ignored cell has the same label.
 
     Examples
     --------
@@ -61,20 +62,24 @@ def spell(ds: Dataset, how: LabelText) -> LabelChoice:
     >>> spell(ds, "class").label(cell)
     'suspect'
     """
-    pairs = Counter((cell.label, cell.raw_label) for cell in ds.cells)
+    pairs = Counter((cell.written_label, cell.raw_label) for cell in ds.cells)
     classes = {raw: ds.taxonomy.match(raw) for _, raw in pairs if raw}
+    words = {IGNORE, *([UNTYPED] if ds.untyped else [])}
+    taken = {IGNORE, *(raw for label, raw in pairs if label == IGNORE)}
     chosen = {}
     for label, raw in pairs:
-        if label == IGNORE:
-            chosen[label, raw] = raw if raw.strip() and classes[raw] is None else IGNORE
+        if label in words:
+            free = raw not in taken if label == UNTYPED else raw not in words - {label}
+            chosen[label, raw] = raw if raw.strip() and classes[raw] is None and free else label
         else:
             chosen[label, raw] = raw if how == "raw" and raw and classes[raw] == label else label
     lost = sum(count for pair, count in pairs.items() if pair[1] and pair[1] != chosen[pair])
-    ignored: Counter[str] = Counter()
+    of_word: dict[str, Counter[str]] = {word: Counter() for word in words}
     for pair, count in pairs.items():
-        if pair[0] == IGNORE:
-            ignored[chosen[pair]] += count
-    return LabelChoice(chosen, lost, dict(sorted(ignored.items())))
+        if pair[0] in words:
+            of_word[pair[0]][chosen[pair]] += count
+    ignored, untyped = (dict(sorted(of_word.get(word, {}).items())) for word in (IGNORE, UNTYPED))
+    return LabelChoice(chosen, lost, ignored, untyped)
 
 
 def declare(ds: Dataset, spelling: LabelChoice, colours: Mapping[str, str]) -> list[CvatLabel]:
@@ -104,7 +109,12 @@ def declare(ds: Dataset, spelling: LabelChoice, colours: Mapping[str, str]) -> l
     declared = {
         name: CvatLabel(
             name,
-            colours.get(name) or (IGNORED if name in spelling.ignored else of_label(name)),
+            colours.get(name)
+            or (
+                IGNORED
+                if name in spelling.ignored
+                else of_label(UNTYPED if name in spelling.untyped else name)
+            ),
             "any" if number < len(of_cells) else "tag",
         )
         for number, name in enumerate(names)

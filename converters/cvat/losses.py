@@ -58,6 +58,9 @@ def notes(
         )
     for raw, count in spelling.ignored.items():
         yield f'{counted(count, "ignored cell is", "ignored cells are")} written as "{raw}"; map this label to ignore when reading back'
+    for raw, count in spelling.untyped.items():
+        cells = counted(count, "white cell of unknown type is", "white cells of unknown type are")
+        yield f'{cells} written as "{raw}"; map this label to WBC when reading back'
     changed = sum(place.id != image for image, place in layout.places.items())
     if changed:
         yield f"{counted(changed, 'image has', 'images have')} another id when read back: it starts with the subset"

@@ -29,6 +29,7 @@ from pcm_leukemia.converters.huggingface.columns import pyarrow
 from pcm_leukemia.converters.huggingface.croissant import croissant
 from pcm_leukemia.converters.huggingface.fill import CONFIGS, Config, ExportPlan, write_shards
 from pcm_leukemia.converters.huggingface.names import split_names
+from pcm_leukemia.counting import without_class
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import MissingExtra, counted
 from pcm_leukemia.files import Report, counts, new_folder
@@ -290,7 +291,7 @@ def _report(plan: ExportPlan, written: list[WrittenConfig], out: Path) -> Report
         out,
         {splits[part]: images[splits[part]][""] for part in ds.parts},
         counts((part_of[cell.image], cell.label) for cell in cells),
-        {"cells to be ignored": ds.ignored},
+        without_class(ds),
         tuple(_notes(plan, written, len(cells))),
     )
 

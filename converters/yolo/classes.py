@@ -12,8 +12,8 @@ from typing import Literal
 from pcm_leukemia.converters.yolo import description
 from pcm_leukemia.converters.yolo.description import Description
 from pcm_leukemia.errors import InvalidExport, Problem, UnknownLabel
-from pcm_leukemia.schema import IGNORE, Taxonomy
-from pcm_leukemia.taxonomy import known, label_map, not_a_class
+from pcm_leukemia.schema import Taxonomy
+from pcm_leukemia.taxonomy import classes_among, known, label_map, not_a_class, unmatched
 
 __all__ = ["contradictions", "read_classes"]
 
@@ -38,15 +38,10 @@ def read_classes(
     labels = [(classes[name], name) for name in raw]
     if not isinstance(taxonomy, Taxonomy):
         try:
-            once = dict.fromkeys(label for label, _ in labels if label != IGNORE) if mapping else raw
-            return labels, known(tuple(once))
+            return labels, known(classes_among(classes.values(), raw, taxonomy) if mapping else tuple(raw))
         except ValueError as error:
             raise InvalidExport([Problem(where, "names", str(error))]) from error
-    unknown = [
-        not_a_class(where, "name", name, taxonomy)
-        for label, name in labels
-        if label not in (*taxonomy.labels, IGNORE)
-    ]
+    unknown = [not_a_class(where, "name", name, taxonomy) for name in unmatched(classes, taxonomy, mapping)]
     if unknown:
         raise UnknownLabel(unknown)
     return labels, taxonomy

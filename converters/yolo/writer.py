@@ -29,6 +29,7 @@ import yaml
 
 from pcm_leukemia.converters.yolo.names import file_names, labels_file, part_folders
 from pcm_leukemia.converters.yolo.table import TABLE
+from pcm_leukemia.counting import without_class
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import counted
 from pcm_leukemia.files import Report, new_folder
@@ -121,7 +122,7 @@ def write(
             Path(out),
             {part: in_part[part] for part in ds.parts},
             cells,
-            {"cells to be ignored": ds.ignored} | _lost(ds),
+            without_class(ds) | _lost(ds),
             tuple(notes),
         )
         made = {

@@ -41,14 +41,14 @@ def annotated_twice(ds: Dataset, split: Split | None = None) -> Iterator[Finding
     for image in ds.images:
         cells = ds.cells_of(image)
         for first, second, overlap in overlapping(cells):
-            same = first.label == second.label
-            other = "too" if same else f'as "{second.label}"'
+            same = first.written_label == second.written_label
+            other = "too" if same else f'as "{second.written_label}"'
             yield among(
                 ds,
                 split,
                 "cell-twice",
                 "warning" if same else "problem",
-                f'"{first.label}" is annotated again as cell {second.id}, {other}: their boxes overlap by {overlap:.2f}',
+                f'"{first.written_label}" is annotated again as cell {second.id}, {other}: their boxes overlap by {overlap:.2f}',
                 "delete one of them in CVAT" if same else "decide on one label in CVAT",
                 cells=(first, second),
                 measured=[f"the boxes overlap by {overlap:.2f} (IoU)"] * 2,

@@ -219,7 +219,7 @@ def _explained(
     outlines, lines = [], [Line(each.image.id)]
     for cell, (colour, dashed) in zip(each.cells, ((FIRST, False), (SECOND, True)), strict=False):
         outlines.append(Outline(cell.box, colour, dashed))
-        text = f"cell {cell.id}: {_short(cell.label)}"
+        text = f"cell {cell.id}: {_short(cell.written_label)}"
         if finding.kind in ("cell-twice", "unusual-box"):
             text += f", {cell.box.width:.0f} x {cell.box.height:.0f} px"
         lines.append(Line(text, colour, dashed))

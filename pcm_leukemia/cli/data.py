@@ -100,7 +100,7 @@ def inspect(
     found = cvat.inspect(
         export,
         **taxonomy_of(taxonomy),
-        labels=all_labels(map_file, label_map),
+        labels=all_labels(map_file, label_map, taxonomy),
         clip=clip,
         images_root=images_root,
     )

@@ -17,7 +17,7 @@ from pcm_leukemia.cli.usage import WrongUsage
 from pcm_leukemia.files import CACHE
 from pcm_leukemia.label_maps import read_label_map
 from pcm_leukemia.patients import Attribute, Table, Tag
-from pcm_leukemia.schema import IGNORE
+from pcm_leukemia.schema import IGNORE, UNTYPED
 from pcm_leukemia.sources import split_name
 from pcm_leukemia.taxonomy import NINE
 
@@ -160,7 +160,7 @@ MapOption = Annotated[
         "--map",
         rich_help_panel=READING,
         metavar="LABEL=CLASS...",
-        help="Read LABEL as CLASS, or ignore it: LABEL=ignore.",
+        help="Read LABEL as CLASS; LABEL=WBC: a white cell of unknown type; LABEL=ignore: neither a cell nor background.",
     ),
 ]
 MapFile = Annotated[
@@ -347,21 +347,23 @@ def cache_of(data: Path, *, no_cache: bool) -> Path | None:
 
 def labels_of(pairs: list[str] | None) -> dict[str, str]:
     """--map LABEL=CLASS as a mapping."""
-    labels = _mapping(
-        "--map", pairs, "LABEL=CLASS or LABEL=ignore; the reading of a public data set is --variant"
-    )
+    form = "LABEL=CLASS, LABEL=WBC or LABEL=ignore; the reading of a public data set is --variant"
+    labels = _mapping("--map", pairs, form)
     return {raw: IGNORE if label.casefold() == IGNORE else label for raw, label in labels.items()}
 
 
-def all_labels(file: Path | None, pairs: list[str] | None) -> dict[str, str]:
-    """--map-file and --map as one mapping."""
+def all_labels(file: Path | None, pairs: list[str] | None, taxonomy: Taxonomies | None) -> dict[str, str]:
+    """--map-file and --map as one mapping, in which "WBC" is in capitals unless it may be a class of `taxonomy`."""
     written, typed = read_label_map(file) if file else {}, labels_of(pairs)
     for label in written.keys() & typed.keys():
         if written[label] != typed[label]:
             raise WrongUsage(
                 f'--map "{label}={typed[label]}": {file} reads {label} as {written[label]}; keep one of them'
             )
-    return written | typed
+    labels = written | typed
+    if taxonomy is Taxonomies.declared:
+        return labels
+    return {raw: UNTYPED if label.upper() == UNTYPED else label for raw, label in labels.items()}
 
 
 def _mapping(option: str, pairs: list[str] | None, form: str) -> dict[str, str]:

@@ -68,7 +68,7 @@ class Reading:
     def arguments(self) -> dict[str, Any]:
         """What was typed, as the arguments of `load_dataset`."""
         given = {
-            "labels": all_labels(self.map_file, self.label_map),
+            "labels": all_labels(self.map_file, self.label_map, self.taxonomy),
             "variant": self.variant,
             "images_root": self.images_root,
             "clip": self.clip,

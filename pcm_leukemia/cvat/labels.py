@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from pcm_leukemia.errors import Problem, closest, counted, either, nearest
+from pcm_leukemia.errors import Problem, closest, counted, either, nearest, option
 from pcm_leukemia.schema import IGNORE, Taxonomy, letters
-from pcm_leukemia.taxonomy import check_classes
+from pcm_leukemia.taxonomy import check_classes, ways_to_map
 
 __all__ = ["Labels"]
 
@@ -100,9 +100,5 @@ class Labels:
         return Problem(
             first,
             f'label "{raw}" is not a class of {self.taxonomy().name} ({counted(count, "cell")}{of})',
-            either(
-                f'pass labels={{"{raw}": CLASS}} or {{"{raw}": "{IGNORE}"}}, or taxonomy="declared"',
-                f'pass --map "{raw}=CLASS" or "{raw}={IGNORE}", or --taxonomy declared',
-            )
-            + " for the labels as they are",
+            f"pass {ways_to_map(raw)}, or {option('taxonomy', 'declared')} for the labels as they are",
         )

@@ -131,10 +131,12 @@ copy it from the browser, such as https://app.cvat.ai/projects/7
         if not dry_run:
             for each in track(plans, "tasks", shown=progress):
                 send(there, each)
+    shown = ds.select(images=frames)
     left = {
         "images that are not there": len(ds.images) - len(frames),
         "images that have annotations": sum(each.kept for each in plans),
-        "ignored cells": sum(cell.label == IGNORE for image in frames for cell in ds.cells_of(image)),
+        "ignored cells": shown.ignored,
+        "white cells of unknown type": shown.untyped,
         "tags": 0 if tags else sum(len(ds.image(image).tags) for image in frames),
         "tags whose label the image has": sum(each.twice for each in plans),
         "outlines, in place of which boxes are sent": sum(each.upright for each in plans),

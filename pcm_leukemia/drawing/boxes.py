@@ -50,7 +50,10 @@ def of_cells(cells: Iterable[Cell]) -> list[Drawn]:
     >>> drawn.sides, drawn.text, drawn.label
     ((1.0, 2.0, 3.0, 4.0), 'Monocyte', 'Monocyte')
     """
-    return [Drawn((c.box.x1, c.box.y1, c.box.x2, c.box.y2), c.label, c.label, c.shape) for c in cells]
+    return [
+        Drawn((c.box.x1, c.box.y1, c.box.x2, c.box.y2), c.written_label, c.written_label, c.shape)
+        for c in cells
+    ]
 
 
 def draw(

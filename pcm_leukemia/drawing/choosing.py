@@ -36,15 +36,15 @@ def choose(ds: Dataset, labels: Sequence[str], n: int, seed: int = 0) -> list[Ce
     by_class: dict[str, dict[str, list[Cell]]] = {each: {} for each in labels}
     for image in ds.images:
         for cell in ds.cells_of(image):
-            if cell.label in by_class:
-                by_class[cell.label].setdefault(image.patient or image.id, []).append(cell)
+            if cell.written_label in by_class:
+                by_class[cell.written_label].setdefault(image.patient or image.id, []).append(cell)
     rng = random.Random(seed)  # noqa: S311 - not for secrets
     queues = []
     for patients in by_class.values():
         drawn = [rng.sample(cells, len(cells)) for _, cells in sorted(patients.items())]
         rng.shuffle(drawn)
         queues.append(list(_in_turn(drawn)))
-    return sorted(islice(_in_turn(queues), n), key=lambda cell: labels.index(cell.label))
+    return sorted(islice(_in_turn(queues), n), key=lambda cell: labels.index(cell.written_label))
 
 
 def choose_frames(ds: Dataset, n: int, seed: int = 0) -> list[Image]:

@@ -73,7 +73,7 @@ def _marked(found: Diff, names: tuple[str, str]) -> Iterator[Drawn]:
             yield drawn._replace(text=f"only {name}: {drawn.label}", colour=colour)
     moved = set(found.moved)
     for change in _changes(found):
-        labels = " -> ".join(dict.fromkeys((change.before.label, change.after.label)))
+        labels = " -> ".join(dict.fromkeys((change.before.written_label, change.after.written_label)))
         before, after = of_cells(change[:2])
         if change in moved:
             yield before._replace(text="", colour=MISSED)

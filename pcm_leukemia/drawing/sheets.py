@@ -13,7 +13,7 @@ from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.drawing.choosing import choose, cut, padded
 from pcm_leukemia.drawing.tags import shortened
 from pcm_leukemia.errors import nearest
-from pcm_leukemia.schema import IGNORE, Cell
+from pcm_leukemia.schema import Cell
 
 __all__ = ["gallery"]
 
@@ -41,7 +41,7 @@ def _chosen(ds: Dataset, label: str | None, n: int, seed: int) -> list[Cell]:
     """The cells on the sheet."""
     if n < 1:
         raise ValueError(f"gallery: n {n}; give 1 or more cells")
-    if label is not None and label not in (*ds.taxonomy.labels, IGNORE):
+    if label is not None and label not in ds.taxonomy.written_labels:
         raise ValueError(
             f'gallery: label "{label}" is not a class of {ds.name}{nearest(label, ds.taxonomy.labels)}; '
             f"give one of {', '.join(ds.taxonomy.labels)}"
@@ -63,7 +63,7 @@ def _tile(cut: PIL.Image.Image, cell: Cell) -> PIL.Image.Image:
     cut = cut.resize(size, PIL.Image.Resampling.LANCZOS)
     tile.paste(cut, ((_SIDE - cut.width) // 2, (_SIDE - cut.height) // 2))
     pen, font = PIL.ImageDraw.Draw(tile), PIL.ImageFont.load_default(14)
-    colour = of_label(cell.label)
+    colour = of_label(cell.written_label)
     pen.rectangle((0, _SIDE, _SIDE, _SIDE + _CAPTION), fill=colour)
-    pen.text((4, _SIDE + 1), shortened(cell.label, _SIDE - 8, font), text_on(colour), font)
+    pen.text((4, _SIDE + 1), shortened(cell.written_label, _SIDE - 8, font), text_on(colour), font)
     return tile

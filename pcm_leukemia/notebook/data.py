@@ -136,6 +136,8 @@ def _doubts(ds: Dataset) -> Iterator[str]:
     incomplete = sum(image.annotation_state != "complete" for image in ds.images)
     if incomplete:
         yield f"{counted(incomplete, 'image')} may have cells without an annotation"
+    if ds.untyped:
+        yield f"{counted(ds.untyped, 'white cell')} of unknown type (WBC): ignored, except in the task wbc"
     if ds.ignored:
         yield f"{counted(ds.ignored, 'cell')} labelled {IGNORE}: never a target, and left out by most formats"
 

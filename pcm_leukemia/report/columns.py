@@ -8,14 +8,13 @@ from pcm_leukemia import colours
 from pcm_leukemia.checks import Finding
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.report.sections import distinct
-from pcm_leukemia.schema import IGNORE
 
 __all__ = ["columns", "labels_of"]
 
 
 def labels_of(ds: Dataset) -> list[str]:
-    """The classes on the page, in order: those of the taxonomy, then `IGNORE` if there are cells to ignore."""
-    return [*ds.taxonomy.labels, *([IGNORE] if ds.ignored else [])]
+    """The classes on the page, in order: those of the taxonomy, then `UNTYPED` and `IGNORE` if there are such cells."""
+    return list(ds.counts)
 
 
 def columns(ds: Dataset, findings: Iterable[Finding]) -> dict[str, object]:
@@ -59,7 +58,7 @@ def columns(ds: Dataset, findings: Iterable[Finding]) -> dict[str, object]:
         },
         "cells": {
             "id": [cell.id for cell in ds.cells],
-            "class": [class_of[cell.label] for cell in ds.cells],
+            "class": [class_of[cell.written_label] for cell in ds.cells],
             "width": [round(cell.box.width) for cell in ds.cells],
             "height": [round(cell.box.height) for cell in ds.cells],
         },

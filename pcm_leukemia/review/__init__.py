@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.review.matching import By, images_in_common, pair
 from pcm_leukemia.review.results import KIND_OF, UNKNOWN, Agreement, Change, Confusion, Diff
-from pcm_leukemia.schema import IGNORE, Cell, Image
+from pcm_leukemia.schema import Cell, Image
 
 __all__ = ["Agreement", "Change", "Diff", "agreement", "diff"]
 
@@ -81,7 +81,7 @@ def diff(
     by_annotator: dict[str, Counter[str]] = {}
 
     def count(cell: Cell, kind: str) -> None:
-        by_class.setdefault(cell.label, Counter())[kind] += 1
+        by_class.setdefault(cell.written_label, Counter())[kind] += 1
         by_annotator.setdefault(_annotator(cell, annotator), Counter())[kind] += 1
 
     for old, new, pairs in _paired(before, after, common.pairs, iou):
@@ -97,7 +97,7 @@ def diff(
             count(cell, "added")
         removed += old
         added += new
-    order = {label: number for number, label in enumerate((*before.taxonomy.labels, IGNORE))}
+    order = {label: number for number, label in enumerate(before.taxonomy.written_labels)}
     return Diff(
         len(common.pairs),
         unchanged,
@@ -148,12 +148,14 @@ def agreement(one: Dataset, other: Dataset, *, iou: float = 0.5, by: By = "id") 
         pairs += found
         only_one += left
         only_other += right
-    seen = {cell.label for pair_ in pairs for cell in pair_[:2]} | {c.label for c in (*only_one, *only_other)}
+    seen = {cell.written_label for pair_ in pairs for cell in pair_[:2]} | {
+        c.written_label for c in (*only_one, *only_other)
+    }
     drawn = 2 * len(pairs) + len(only_one) + len(only_other)
-    table = Counter((change.before.label, change.after.label) for change in pairs)
+    table = Counter((change.before.written_label, change.after.written_label) for change in pairs)
     return Agreement(
         len(common.pairs),
-        tuple(label for label in (*one.taxonomy.labels, IGNORE) if label in seen),
+        tuple(label for label in one.taxonomy.written_labels if label in seen),
         len(pairs),
         sum(not change.relabelled for change in pairs),
         _kappa(table),

@@ -48,7 +48,7 @@ def pair(ones: Sequence[Cell], others: Sequence[Cell], threshold: float) -> list
 
 def _content(cell: Cell) -> tuple[float, float, float, float, str, int]:
     box = cell.box
-    return box.x1, box.y1, box.x2, box.y2, cell.label, cell.id
+    return box.x1, box.y1, box.x2, box.y2, cell.written_label, cell.id
 
 
 def _same(left: list[Cell], right: list[Cell]) -> list[tuple[Cell, Cell, float]]:
@@ -57,10 +57,10 @@ def _same(left: list[Cell], right: list[Cell]) -> list[tuple[Cell, Cell, float]]
     for label_counts in (True, False):
         waiting: dict[object, list[Cell]] = {}
         for cell in reversed(right):
-            waiting.setdefault((cell.box, cell.label if label_counts else ""), []).append(cell)
+            waiting.setdefault((cell.box, cell.written_label if label_counts else ""), []).append(cell)
         taken = set()
         for cell in tuple(left):
-            there = waiting.get((cell.box, cell.label if label_counts else ""))
+            there = waiting.get((cell.box, cell.written_label if label_counts else ""))
             if there:
                 other = there.pop()
                 pairs.append((cell, other, 1.0))
@@ -80,7 +80,7 @@ def _weights(left: Sequence[Cell], right: Sequence[Cell], threshold: float) -> W
                 break
             overlap = iou(one.box, other.box)
             if overlap >= threshold and overlap > 0:
-                weights[i, j] = overlap + _SAME_LABEL * (one.label == other.label)
+                weights[i, j] = overlap + _SAME_LABEL * (one.written_label == other.written_label)
     return weights
 
 

@@ -37,7 +37,7 @@ class Change(NamedTuple):
     @property
     def relabelled(self) -> bool:
         """Whether its class changed."""
-        return self.before.label != self.after.label
+        return self.before.written_label != self.after.written_label
 
     @property
     def distance(self) -> float:
@@ -116,10 +116,14 @@ class Diff:
     def _changed_cells(self) -> list[str]:
         """A line for each changed cell, in the order of images and cells."""
         moved = set(self.moved)
-        lines = [(cell, f"removed ({cell.label})") for cell in self.removed]
-        lines += [(cell, f"added ({cell.label})") for cell in self.added]
+        lines = [(cell, f"removed ({cell.written_label})") for cell in self.removed]
+        lines += [(cell, f"added ({cell.written_label})") for cell in self.added]
         for change in dict.fromkeys((*self.moved, *self.relabelled)):
-            what = [f"{change.before.label} -> {change.after.label}"] if change.relabelled else []
+            what = (
+                [f"{change.before.written_label} -> {change.after.written_label}"]
+                if change.relabelled
+                else []
+            )
             if change in moved:
                 what.append(f"moved by {change.distance:.2f} px (IoU {change.iou:.3f})")
             lines.append((change.before, ", ".join(what)))
@@ -178,7 +182,10 @@ class Agreement:
         ]
         lines += _images_only(self.images_only_one, "in the first data set only")
         lines += _images_only(self.images_only_other, "in the second data set only")
-        alone = Counter(cell.label for cell in self.only_one), Counter(cell.label for cell in self.only_other)
+        alone = (
+            Counter(cell.written_label for cell in self.only_one),
+            Counter(cell.written_label for cell in self.only_other),
+        )
         rows = [
             [
                 label,
@@ -210,7 +217,7 @@ class Agreement:
 
 
 def _confusion(changes: Iterable[Change]) -> dict[tuple[str, str], int]:
-    table = Counter((change.before.label, change.after.label) for change in changes)
+    table = Counter((change.before.written_label, change.after.written_label) for change in changes)
     return dict(sorted(table.items(), key=lambda item: (-item[1], item[0])))
 
 
@@ -244,7 +251,7 @@ def _cell(cell: Cell) -> dict[str, object]:
     return {
         "image": cell.image,
         "cell": cell.id,
-        "label": cell.label,
+        "label": cell.written_label,
         "box": [box.x1, box.y1, box.x2, box.y2],
     }
 

@@ -36,7 +36,7 @@ def header_of(ds: Dataset, folder: Path, out: Path) -> dict[str, object]:
     """The content of dataset.json for tables written in `folder`, which becomes `out`."""
     return {
         "written_by": "pcm-leukemia",
-        "schema_version": SCHEMA_VERSION,
+        "schema_version": SCHEMA_VERSION if ds.untyped else 3,
         "name": ds.name,
         "counts": {"patients": len(ds.patients), "images": len(ds.images), "cells": len(ds.cells)},
         "fingerprint": ds.fingerprint,

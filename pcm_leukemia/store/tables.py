@@ -26,8 +26,10 @@ __all__ = [
     "write_table",
 ]
 
-SCHEMA_VERSION = 3
-"""Version 1 had no points, and images.csv lacked its last five columns; version 2 lacked the last two."""
+SCHEMA_VERSION = 4
+"""Version 1 had no points, and images.csv lacked its last five columns; version 2 lacked the last two. Version 4 has the
+label "WBC" for white cells of unknown type; data without them are written as version 3, which earlier versions read.
+"""
 
 
 TABLES: Mapping[str, Mapping[int, tuple[str, ...]]] = {
@@ -83,7 +85,15 @@ def cell_row(cell: Cell) -> tuple[object, ...]:
     box = cell.box
     kind, numbers = pack(cell.shape) if cell.shape else ("", [])
     return (
-        *(cell.image, cell.id, cell.label, float(box.x1), float(box.y1), float(box.x2), float(box.y2)),
+        *(
+            cell.image,
+            cell.id,
+            cell.written_label,
+            float(box.x1),
+            float(box.y1),
+            float(box.x2),
+            float(box.y2),
+        ),
         *(cell.raw_label, kind, " ".join(map(repr, numbers))),
         *(int(cell.occluded), cell.source, cell.z_order, cell.group),
         *("" if cell.track is None else cell.track, _json(cell.attributes)),

@@ -139,7 +139,7 @@ def test_without_patients_the_split_says_how_to_give_them(run: Run, export: Path
     [
         (("convert", "{export}", "out", "--to", "tfrecord"), "tfrecord"),
         (("inspect", "nowhere.zip"), "does not exist"),
-        (("import", "{export}", "out", "--map", "Blob"), "must be LABEL=CLASS or LABEL=ignore"),
+        (("import", "{export}", "out", "--map", "Blob"), "must be LABEL=CLASS, LABEL=WBC or LABEL=ignore"),
         (
             ("import", "{export}", "out", "--map", "Blob=Other,Old blob=ignore"),
             "takes pairs apart from each other; give --map Blob=Other 'Old blob=ignore'",
@@ -375,7 +375,8 @@ def test_messages_name_what_can_be_typed(run: Run, export: Path, tmp_path: Path)
     path = write(tmp_path / "bad.xml", document(image("a.png", box("Other", (0, 0, 999, 10)) + box("Blob"))))
     told = run("import", path, tmp_path / "data").err
     assert "fix it in CVAT or pass --clip\n" in told
-    assert 'pass --map "Blob=CLASS" or "Blob=ignore", or --taxonomy declared for the labels' in told
+    assert 'pass --map "Blob=CLASS", "Blob=WBC" (a white cell of unknown type) or "Blob=ignore"' in told
+    assert '"Blob=ignore", or --taxonomy declared for the labels' in told
     data = tmp_path / "data"
     run("import", export, data, "--patients", PATTERN)
     linked = run("convert", data, tmp_path / "yolo", "--to", "yolo", "--images", "symlink").err
@@ -438,8 +439,8 @@ def test_what_was_meant_is_named(run: Run, export: Path, tmp_path: Path) -> None
             ("convert", data, out, "--to", "yolo", "--map", "Other=Basofil"),
             (
                 'label map: "Basofil" is not a class of the data or of pcm-leukemia, the nearest is "Basophil"; use one of '
-                "Lymphocyte, Neutrophil, Basophil, Eosinophil, Lymphoblast, Monocyte, Myeloblast_AML, Myeloblast_APL, Other "
-                "or ignore, or pass --taxonomy declared for a new class"
+                "Lymphocyte, Neutrophil, Basophil, Eosinophil, Lymphoblast, Monocyte, Myeloblast_AML, Myeloblast_APL, Other, "
+                "WBC (a white cell of unknown type) or ignore, or pass --taxonomy declared for a new class"
             ),
         ),
         (
@@ -465,7 +466,7 @@ def test_what_was_meant_is_named(run: Run, export: Path, tmp_path: Path) -> None
         (("info", tmp_path / "nowhere"), f"Path '{tmp_path / 'nowhere'}' does not exist."),
         (
             ("info", data, "--map", "strict"),
-            '--map "strict": must be LABEL=CLASS or LABEL=ignore; the reading of a public data set is --variant',
+            '--map "strict": must be LABEL=CLASS, LABEL=WBC or LABEL=ignore; the reading of a public data set is --variant',
         ),
         (
             ("reproduce", "--pcm", data),

@@ -102,7 +102,9 @@ def test_labels_that_are_not_among_the_nine_are_refused(run: Run, ds: Dataset, t
             in first
         )
         assert '"RBC" is not a class of pcm-leukemia; rename it to one of Lymphocyte, Neutrophil' in second
-        assert second.endswith('Other, or pass --map "RBC=CLASS" or "RBC=ignore"')
+        assert second.endswith(
+            'Other, or pass --map "RBC=CLASS", "RBC=WBC" (a white cell of unknown type) or "RBC=ignore"'
+        )
         words = ("--taxonomy", "pcm-leukemia", "--map", "Lymphozyt=Lymphocyte", "RBC=ignore")
         assert run("info", tmp_path / name, *words).status == 0
 

@@ -23,13 +23,13 @@ from strategies import datasets
 from pcm_leukemia import (
     IGNORE,
     NINE,
+    UNTYPED,
     Box,
     Cell,
     Dataset,
     Image,
     Patient,
     Split,
-    Taxonomy,
     load_dataset,
     patients,
     sample,
@@ -219,22 +219,28 @@ def renumbered(ds: Dataset) -> Dataset:
 
 
 def read_back(path: Path, ds: Dataset) -> Dataset:
-    ignored = {each.raw_label or IGNORE: IGNORE for each in ds.cells if each.label == IGNORE} | {
-        IGNORE: IGNORE
-    }
-    ignored = {raw: label for raw, label in ignored.items() if ds.taxonomy.match(raw) is None}
+    words = {raw: UNTYPED for each in ds.cells if each.untyped and (raw := each.raw_label)}
+    words |= {raw: IGNORE for each in ds.cells if plainly_ignored(each) and (raw := each.raw_label)}
+    words = {raw: label for raw, label in words.items() if ds.taxonomy.match(raw) is None}
+    words |= {IGNORE: IGNORE} | ({UNTYPED: UNTYPED} if ds.untyped else {})
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".* box(es)?: cut at their image's border", DataWarning)
-        return cvat.read(
-            path, taxonomy=ds.taxonomy, labels=ignored | {IGNORE: IGNORE}, clip=True, name=ds.name
-        )
+        return cvat.read(path, taxonomy=ds.taxonomy, labels=words, clip=True, name=ds.name)
 
 
-def left_of(each: Cell, taxonomy: Taxonomy, how: str) -> Cell:
+def plainly_ignored(each: Cell) -> bool:
+    return each.label == IGNORE and not each.untyped
+
+
+def left_of(each: Cell, ds: Dataset, how: str) -> Cell:
     """The cell after the declared losses."""
-    raw = each.raw_label
-    if each.label == IGNORE:
-        kept = raw if raw.strip() and taxonomy.match(raw) is None else IGNORE
+    raw, taxonomy = each.raw_label, ds.taxonomy
+    if plainly_ignored(each):
+        free = not (ds.untyped and raw == UNTYPED)
+        kept = raw if raw.strip() and taxonomy.match(raw) is None and free else IGNORE
+    elif each.untyped:
+        free = raw not in {IGNORE, *(other.raw_label for other in ds.cells if plainly_ignored(other))}
+        kept = raw if raw.strip() and taxonomy.match(raw) is None and free else UNTYPED
     else:
         kept = raw if how == "raw" and raw and taxonomy.match(raw) == each.label else each.label
     return structs.replace(each, raw_label=kept, track=None)
@@ -261,7 +267,7 @@ def test_any_data_set_survives(tmp_path_factory: pytest.TempPathFactory, how: An
     path = tmp_path_factory.mktemp("cvat") / "out.zip"
     cvat.write(ds, path, labels=how)
     back = read_back(path, ds)
-    cells = tuple(left_of(each, ds.taxonomy, how) for each in renumbered(ds).cells)
+    cells = tuple(left_of(each, ds, how) for each in renumbered(ds).cells)
     images = tuple(replace(each, patient=None) for each in ds.images)
     assert back == replace(ds, cells=cells, images=images, patients=())
 
@@ -290,7 +296,7 @@ def test_whatever_the_names_are(tmp_path_factory: pytest.TempPathFactory, ds: Da
                     each.height,
                     each.subset,
                     each.tags,
-                    [(c.label, c.box, c.shape) for c in of.cells_of(each)],
+                    [(c.written_label, c.box, c.shape) for c in of.cells_of(each)],
                 )
             )
             for each in of.images

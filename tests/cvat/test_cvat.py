@@ -369,7 +369,10 @@ def test_unknown_labels_are_listed_with_counts_and_nearest_match(tmp_path: Path)
     assert lines[0].startswith(
         f'a.xml:{line_of(text, "Lymphoblst")} image "a.png": label "Lymphoblst" is not a class of pcm-leukemia (3 cells, nearest "Lymphoblast")'
     )
-    assert 'pass labels={"Lymphoblst": CLASS} or {"Lymphoblst": "ignore"}, or taxonomy="declared"' in lines[0]
+    assert (
+        'pass labels={"Lymphoblst": CLASS}, {"Lymphoblst": "WBC"} (a white cell of unknown type) or {"Lymphoblst": '
+        '"ignore"}, or taxonomy="declared"' in lines[0]
+    )
     ds = cvat.read(path, labels={"Lymphoblst": "Lymphoblast", "RBC": IGNORE})
     assert [(cell.label, cell.raw_label) for cell in ds.cells][2:] == [
         ("Lymphoblast", "Lymphoblst"),

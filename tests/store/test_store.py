@@ -215,7 +215,7 @@ def test_other_damage(tmp_path: Path, ds: Dataset) -> None:
     (folder / "dataset.json").write_text(json.dumps(header | {"schema_version": 99}))
     with pytest.raises(
         CorruptFile,
-        match="schema_version 99, this version of pcm-leukemia reads 1 to 3; run: pip install --upgrade",
+        match="schema_version 99, this version of pcm-leukemia reads 1 to 4; run: pip install --upgrade",
     ):
         store.read(folder)
     (folder / "dataset.json").write_text("{")
