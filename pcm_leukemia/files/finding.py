@@ -11,10 +11,11 @@ from __future__ import annotations
 import posixpath
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
+from itertools import chain
 from pathlib import PurePosixPath
 from typing import NamedTuple
 from urllib.parse import unquote
@@ -34,6 +35,8 @@ _START = re.compile(r"^([A-Za-z]:|\w[\w+.-]+://[^/]*)")
 _PLAIN = re.compile(r"\w[\w-]*(?:[./]\w[\w-]*)*", re.ASCII)
 """Matches most paths, whose form differs in case alone."""
 _BLANKS = re.compile(r"\s*/\s*")
+_RESPELLED = ("%", "\\", ":", "//", "./", "/.", "\n.", "\n/", "/\n")
+"""What is in lines of ASCII names if the form of one differs from it in more than case."""
 _ABSENT = "add the file, or name another folder: "
 
 
@@ -65,8 +68,10 @@ def find_images(
     image has one, the export holds only annotations, and nothing is reported.
     """
     images = list(images)
-    wanted = [_Wanted(image.name, image.subset, bases.get(image.id, "")) for image in images]
-    found = _Finder(pictures).find(wanted)
+    finder = _Finder(pictures)
+    if not required and finder.finds_nothing(images, bases):
+        return images, []
+    found = finder.find([_Wanted(image.name, image.subset, bases.get(image.id, "")) for image in images])
     if not required and not any(each.path or each.fix for each in found):
         return images, []
     problems = []
@@ -124,6 +129,35 @@ class _Finder:
         self.folders = folders
         self._listings: dict[tuple[str, str, str], list[tuple[str, frozenset[str]]]] = {}
 
+    def finds_nothing(self, images: Sequence[Image], bases: Mapping[ImageId, str]) -> bool:
+        """Whether no file has the name of an image: a quick answer for exports without image files.
+
+        False if it takes `find` to tell, which compares all spellings of a name.
+        """
+        names = [image.name for image in images]
+        lines = "\n".join(("", *names, ""))
+        forms = lines.lower().split()
+        if not lines.isascii() or len(forms) != len(names) or any(part in lines for part in _RESPELLED):
+            return False
+        ends = {form.rpartition("/")[2] for form in forms}
+        inner = (name.rpartition("/")[0] for name in names)
+        subsets = (image.subset for image in images)
+        above = (bases.get(image.id, "") for image in images)
+        places = [
+            (folder, _Wanted("", subset, base))
+            for folder, subset, base in {*zip(inner, subsets, above, strict=True)}
+        ]
+
+        def is_meant(path: str) -> bool:
+            form = common_form(path).rpartition("/")[2]
+            return form in ends or posixpath.splitext(form)[0] in ends
+
+        beside = (files for folder, start in places for _, files in self._list(start, folder))
+        if not names or any(map(is_meant, chain.from_iterable(beside))):
+            return False
+        near = _is_near(forms, [start for _, start in places])
+        return not any(map(is_meant, self.container.paths(near)))
+
     def find(self, wanted: Sequence[_Wanted]) -> list[Found]:
         """What each name leads to, in order."""
         exact = [None if self.folders else self._exact(each) for each in wanted]
@@ -171,10 +205,7 @@ class _Alike:
     ) -> None:
         self.wanted, self.taken = wanted, taken
         self.forms = [common_form(each.name) for each in wanted]
-        firsts = {form.partition("/")[0] for form in self.forms} | {"images"}
-        folders_of = {part for each in wanted for part in (each.subset, each.base) if part}
-        firsts |= {common_form(part).partition("/")[0] for part in folders_of}
-        paths: Iterable[str] = container.paths(lambda name: common_form(name) in firsts)
+        paths: Iterable[str] = container.paths(_is_near(self.forms, wanted))
         if folders:
             above = (folder.as_posix() for path in paths for folder in PurePosixPath(path).parents[:-1])
             paths = dict.fromkeys(above)
@@ -256,6 +287,14 @@ class _Alike:
             "how accents are stored" if _composed(first) == _composed(second) else "case, blanks or escapes"
         )
         return Found(None, f'"{first}" and "{second}" differ only in {what}', "rename one of the two files")
+
+
+def _is_near(forms: Iterable[str], wanted: Iterable[_Wanted]) -> Callable[[str], bool]:
+    """Whether files of the given forms may be below a folder of this name."""
+    firsts = {form.partition("/")[0] for form in forms} | {"images"}
+    starts = {part for each in wanted for part in (each.subset, each.base) if part}
+    firsts |= {common_form(start).partition("/")[0] for start in starts}
+    return lambda name: common_form(name) in firsts
 
 
 def _places(wanted: _Wanted) -> list[str]:

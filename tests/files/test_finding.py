@@ -12,7 +12,7 @@ from exports import box, document, image, png, write, zipped
 from hypothesis import given
 
 from pcm_leukemia import bare_images, cvat
-from pcm_leukemia.files import Files, Found, find_paths, open_container
+from pcm_leukemia.files import Files, Found, find_images, find_paths, open_container
 from pcm_leukemia.images import find_at
 from pcm_leukemia.schema import Image, ImageId
 
@@ -226,3 +226,32 @@ def test_whatever_a_name_is_only_files_that_are_there_are_found(
             "b",
             "b/a",
         }
+
+
+PATHS = st.lists(
+    st.sampled_from(["a", "A", "b", "/", "/", ".png", ".PNG", ".", "images", "%61", "\\", " ", "ä", "C:"]),
+    min_size=1,
+    max_size=5,
+).map("".join)
+
+
+@given(st.lists(st.tuples(PATHS, st.sampled_from(["", "b"])), max_size=4, unique=True), st.data())
+def test_an_export_is_without_images_only_if_no_name_leads_to_a_file(
+    tmp_path_factory: pytest.TempPathFactory, names: list[tuple[str, str]], data: st.DataObject
+) -> None:
+    root = tmp_path_factory.getbasetemp() / "finding" / "one"
+    files = ["images/a.png", "b/A.PNG", "a/b.png", "images/b/a", f"c/{DECOMPOSED}", "a.b.png", "images/ä.png"]
+    for file in files:
+        if not (root / file).exists():
+            write(root / file / file, b"")
+    below = root / data.draw(st.sampled_from(files))
+    images = [
+        Image(ImageId(str(number)), 1, 1, name=name, subset=subset)
+        for number, (name, subset) in enumerate(names)
+    ]
+    bases = {ImageId("0"): data.draw(st.sampled_from(["", "b", "images"]))}
+    for container in (open_container(below), open_container(write(below / "x.xml", b""))):
+        asked, missing = find_images(images, container, bases, required=True)
+        found, problems = find_images(images, container, bases, required=False)
+        assert [image.file for image in found] == [image.file for image in asked]
+        assert problems == (missing if any(image.file for image in asked) else [])
