@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
+from itertools import groupby, starmap
 from operator import attrgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import msgspec
 from msgspec import structs
@@ -29,7 +31,7 @@ from pcm_leukemia.errors import (
     nearest,
     some,
 )
-from pcm_leukemia.schema import IGNORE, UNTYPED, Cell, Image, Patient, Split, Taxonomy
+from pcm_leukemia.schema import IGNORE, NOT_COMPARED, UNTYPED, Cell, Image, Patient, Split, Taxonomy
 from pcm_leukemia.shapes import Mask, pack
 from pcm_leukemia.taxonomy import check_classes, choices, classes_among
 
@@ -174,8 +176,8 @@ class Dataset:
     def fingerprint(self) -> str:
         """SHA-256 of the content: classes, patients, images and cells, without split and pixels."""
         digest = hashlib.sha256()
-        for rows in _content(self):
-            digest.update(msgspec.json.encode(rows))
+        for text in _content(self):
+            digest.update(text)
         return digest.hexdigest()
 
     def to_pandas(self) -> pd.DataFrame:
@@ -631,46 +633,76 @@ _values = attrgetter(*_CELL_FIELDS)
 _FingerprintedCell = msgspec.defstruct("_FingerprintedCell", _CELL_FIELDS, gc=False)
 
 
-_IMAGE_FIELDS = (
-    *("id", "width", "height", "patient", "name", "subset", "tags"),
-    *("annotation_state", "diagnosis", "group"),
-)
-"""The same for images: a field that `Image` gains later counts by itself, unless it is not compared, like `file`."""
+_IMAGE_FIELDS = ("id", "width", "height", "patient", "name", "subset", "tags")
+"""The same for images."""
+_image_values = attrgetter(*_IMAGE_FIELDS)
+_TOLD: Mapping[str, object] = {"annotation_state": "complete", "diagnosis": None, "group": None}
+"""The fields that `Image` gained first, with their defaults. All count if one differs."""
+_told = attrgetter(*_TOLD)
 
+_ROWS = 20_000
+"""Rows encoded at once; limits the use of memory."""
 
-def _later_image_fields(kind: type[Image]) -> Mapping[str, object]:
-    """Name -> default."""
-    return {
-        each.name: each.default for each in fields(kind) if each.compare and each.name not in _IMAGE_FIELDS
-    }
+_Row = TypeVar("_Row", Image, Cell)
 
 
 @cache
-def _later_fields(kind: type[Cell]) -> tuple[structs.FieldInfo, ...]:
-    return tuple(each for each in structs.fields(kind) if each.name not in _CELL_FIELDS)
+def _later_fields(kind: type[Image | Cell]) -> Mapping[str, object]:
+    """The fields that rows gained later, with their defaults."""
+    known = _CELL_FIELDS if issubclass(kind, Cell) else (*_IMAGE_FIELDS, *_TOLD, *NOT_COMPARED)
+    return {each.name: each.default for each in structs.fields(kind) if each.name not in known}
 
 
-def _content(ds: Dataset) -> Iterator[object]:
-    """What the fingerprint covers, with every number in one form."""
-    yield ds.taxonomy.labels
-    yield ds.patients
-    yield [(i.id, i.width, i.height, i.patient, i.name, i.subset, i.tags) for i in ds.images]
-    flat = (cell if cell.shape is None else structs.replace(cell, shape=None) for cell in ds.cells)
-    yield [_FingerprintedCell(*_values(cell)) if _later_fields(type(cell)) else cell for cell in flat]
+def _content(ds: Dataset) -> Iterator[bytes | memoryview]:
+    """What the fingerprint covers as JSON, with every number in one form."""
+    encode = msgspec.json.Encoder().encode
+    yield encode(ds.taxonomy.labels)
+    yield encode(ds.patients)
+    yield from _encoded(ds.images, lambda images: [*map(_image_values, images)])
+    yield from _encoded(ds.cells, _with_first_fields)
     for cell in ds.cells:
         if cell.shape is not None:
             kind, numbers = pack(cell.shape)
-            yield (cell.image, cell.id, kind, [float(number) for number in numbers])
-    defaults = ("complete", None, None)
-    later_of = {kind: _later_image_fields(kind) for kind in {type(i) for i in ds.images}}
-    for i in ds.images:  # these fields came later, too
-        if (more := (i.annotation_state, i.diagnosis, i.group)) != defaults:
-            yield (i.id, *more)
-        values = ((name, getattr(i, name), default) for name, default in later_of[type(i)].items())
-        if added := {name: value for name, value, default in values if value != default}:
-            yield (i.id, added)
-    for cell in ds.cells:
-        if later := _later_fields(type(cell)):
-            pairs = ((each, getattr(cell, each.name)) for each in later)
-            if added := {each.name: value for each, value in pairs if value != each.default}:
-                yield (cell.image, cell.id, added)
+            yield encode((cell.image, cell.id, kind, [float(number) for number in numbers]))
+    for image in _not_default(ds.images, _TOLD):
+        if (told := _told(image)) != tuple(_TOLD.values()):
+            yield encode((image.id, *told))
+        if added := _added(image):
+            yield encode((image.id, added))
+    for cell in _not_default(ds.cells, {}):
+        yield encode((cell.image, cell.id, _added(cell)))
+
+
+def _encoded(
+    rows: Sequence[_Row], values: Callable[[Sequence[_Row]], Sequence[object]]
+) -> Iterator[bytes | memoryview]:
+    """The JSON array of the values of all rows, in pieces."""
+    encode = msgspec.json.Encoder().encode
+    for start in range(0, len(rows), _ROWS):
+        yield b"," if start else b"["
+        yield memoryview(encode(values(rows[start : start + _ROWS])))[1:-1]
+    yield b"]" if rows else b"[]"
+
+
+def _with_first_fields(cells: Sequence[Cell]) -> Sequence[object]:
+    """The cells without their shapes and later fields."""
+    if any(cell.shape is not None for cell in cells):
+        cells = [cell if cell.shape is None else structs.replace(cell, shape=None) for cell in cells]
+    if any(map(_later_fields, {*map(type, cells)})):
+        return [*starmap(_FingerprintedCell, map(_values, cells))]
+    return cells
+
+
+def _not_default(rows: Sequence[_Row], more: Mapping[str, object]) -> Iterator[_Row]:
+    """The rows in which a later field, or one of `more`, differs from its default."""
+    for kind, alike in groupby(rows, type):
+        if defaults := {**more, **_later_fields(kind)}:
+            values = attrgetter(*defaults)
+            usual = values(SimpleNamespace(**defaults))
+            yield from (row for row in alike if values(row) != usual)
+
+
+def _added(row: Image | Cell) -> dict[str, object]:
+    """The later fields of a row that differ from their defaults."""
+    defaults = _later_fields(type(row)).items()
+    return {name: value for name, default in defaults if (value := getattr(row, name)) != default}

@@ -1,17 +1,20 @@
 """The rows of a data set, each frozen and checked when it is made.
 
-A data set has many `Cell` and `Box` objects, so they are msgspec Structs: dataclasses built in C.
-Change one with `msgspec.structs.replace`.
+A data set has many `Image`, `Cell` and `Box` objects, so they are msgspec Structs: dataclasses built in C.
+Change one with `msgspec.structs.replace`; for an `Image`, `dataclasses.replace` works as well.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, dataclass, field, make_dataclass
+from functools import cache
+from operator import attrgetter
 from typing import Literal, NewType, TypeAlias
 
 import msgspec
+from msgspec.structs import force_setattr
 
 from pcm_leukemia.errors import ImpossibleValue, counted, some
 from pcm_leukemia.shapes import Box, Shape
@@ -20,6 +23,7 @@ __all__ = [
     "AUTO",
     "IGNORE",
     "LONGEST",
+    "NOT_COMPARED",
     "PARTS",
     "STATES",
     "UNTYPED",
@@ -117,8 +121,11 @@ class Tag:
     group: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Image:
+NOT_COMPARED = ("file", "digest")
+"""The fields of an image that do not count when it is compared: where its file is, and which file."""
+
+
+class Image(msgspec.Struct, frozen=True, gc=False):
     """A smear image: everything known about it without opening the file.
 
     `id` is unique and is its POSIX path inside the export; `name` is the path that CVAT shows,
@@ -143,12 +150,12 @@ class Image:
     patient: PatientId | None = None
     name: str = ""
     subset: str = ""
-    file: str | None = field(default=None, compare=False)
+    file: str | None = None
     tags: tuple[Tag, ...] = ()
     annotation_state: AnnotationState = "complete"
     diagnosis: str | None = None
     group: str | None = None
-    digest: str | None = field(default=None, compare=False)
+    digest: str | None = None
     white_level: float | None = None
 
     def __post_init__(self) -> None:
@@ -163,7 +170,7 @@ class Image:
                 f'image "{self.id}": a side has more than {LONGEST:,} pixels; correct its size'
             )
         if not self.name:
-            object.__setattr__(self, "name", str(self.id))
+            force_setattr(self, "name", str(self.id))
         if self.annotation_state not in STATES:
             raise ImpossibleValue(
                 f'image "{self.id}": annotation_state "{self.annotation_state}"; use one of {", ".join(STATES)}'
@@ -172,11 +179,44 @@ class Image:
             raise ImpossibleValue(f'image "{self.id}": white_level {self.white_level}; give a number above 0')
         if "" in (self.diagnosis, self.group, self.digest):
             for name in ("diagnosis", "group", "digest"):
-                object.__setattr__(self, name, getattr(self, name) or None)
+                force_setattr(self, name, getattr(self, name) or None)
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not type(self):
+            return NotImplemented
+        compared = _compared(type(self))
+        return compared(self) == compared(other)
+
+    def __ne__(self, other: object) -> bool:  # that of Structs compares every field
+        return not self == other
+
+    def __hash__(self) -> int:
+        return hash(_compared(type(self))(self))
 
     def has_other_file_than(self, other: Image) -> bool:
         """Whether the files of two images are known to differ: both have a digest, and not the same."""
         return None not in (self.digest, other.digest) and self.digest != other.digest
+
+
+@cache
+def _compared(kind: type[Image]) -> Callable[[object], tuple[object, ...]]:
+    """The values of an image that count when it is compared."""
+    return attrgetter(*(name for name in kind.__struct_fields__ if name not in NOT_COMPARED))
+
+
+def _let_dataclasses_know(kind: type[Image]) -> None:
+    """Let `dataclasses.replace`, `fields` and `asdict` work on a Struct; images were dataclasses before."""
+    defaults = dict(zip(reversed(kind.__struct_fields__), reversed(kind.__struct_defaults__), strict=False))
+    rows = [
+        (name, object, field(default=defaults.get(name, MISSING), compare=name not in NOT_COMPARED))
+        for name in kind.__struct_fields__
+    ]
+    alike = make_dataclass(kind.__name__, rows, frozen=True)
+    for name in ("__dataclass_fields__", "__dataclass_params__"):
+        setattr(kind, name, getattr(alike, name))
+
+
+_let_dataclasses_know(Image)
 
 
 class Cell(msgspec.Struct, frozen=True, gc=False):

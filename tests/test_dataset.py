@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from dataclasses import FrozenInstanceError, replace
+from dataclasses import FrozenInstanceError, asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import pytest
 from msgspec import structs
 
 from pcm_leukemia import IGNORE, NINE, Box, Cell, Dataset, Image, Patient, Split, Taxonomy
-from pcm_leukemia.errors import InvalidDataset, UnknownPart, for_the_command_line
+from pcm_leukemia.errors import ImpossibleValue, InvalidDataset, UnknownPart, for_the_command_line
 from pcm_leukemia.schema import ImageId, PatientId
 from pcm_leukemia.shapes import Mask
 from pcm_leukemia.taxonomy import known
@@ -120,6 +120,37 @@ def test_rows_cannot_be_changed(ds: Dataset) -> None:
         ds.cells[0].label = "Other"  # type: ignore[misc]
     with pytest.raises(FrozenInstanceError):
         ds.name = "x"  # type: ignore[misc]
+
+
+def test_an_image_is_compared_without_its_file() -> None:
+    image = Image(ImageId("a.png"), 100, 80, file="a.png", digest="x")
+    for same in (
+        replace(image, file="b.png"),
+        structs.replace(image, digest=None),
+        pickle.loads(pickle.dumps(image)),
+    ):
+        assert (same == image, same != image) == (True, False)
+        assert hash(same) == hash(image)
+    for other in (replace(image, width=101), replace(image, white_level=9.0), "a.png"):
+        assert (other == image, other != image) == (False, True)
+    assert pickle.loads(pickle.dumps(image)).file == "a.png"
+    assert asdict(image)["digest"] == "x"
+    assert [each.name for each in fields(image) if not each.compare] == ["file", "digest"]
+    assert repr(Image(ImageId("a"), 1, 2)).startswith(
+        "Image(id='a', width=1, height=2, patient=None, name='a', "
+    )
+
+
+def test_a_changed_image_is_checked_again() -> None:
+    image = Image(ImageId("a.png"), 100, 80, diagnosis="")
+    assert image.diagnosis is None
+    assert replace(image, group="", name="").name == "a.png"
+    with pytest.raises(ImpossibleValue, match="size 0 x 80"):
+        replace(image, width=0)
+    with pytest.raises(ImpossibleValue, match="annotation_state"):
+        structs.replace(image, annotation_state="most")
+    with pytest.raises(TypeError, match="size"):
+        replace(image, size=3)  # type: ignore[call-arg]
 
 
 def test_it_pickles(ds: Dataset) -> None:
