@@ -81,7 +81,7 @@ def images_at(path: str | Path, *, cells: bool = False, **options: Any) -> Datas
     cells
         Whether to keep the cells of a data set, in the nine classes or, with other labels, in those that are declared.
     **options
-        Options of `load_dataset` for a data set. Images without annotations take `name`, `patients` and `patients_same`.
+        Options of `load_dataset` for a data set. Images without annotations take `name`, `patients`, `patients_same` and `diagnoses`.
 
     Raises
     ------
@@ -107,13 +107,13 @@ def images_at(path: str | Path, *, cells: bool = False, **options: Any) -> Datas
 
 def _bare(path: Path, **options: Any) -> Dataset:
     """Images without annotations, and their patients if they are given."""
-    for given in options.keys() - {"name", "patients", "patients_same"}:
+    for given in options.keys() - {"name", "patients", "patients_same", "diagnoses"}:
         raise ValueError(
             f"{path}: {option(given)} does not apply to images without annotations; leave it out"
         )
     ds = bare_images.read(path, name=options.get("name"))
-    people, same = options.get("patients"), options.get("patients_same")
-    return patients.merge(ds, same or {}) if people is None else patients.assign(ds, people, same=same)
+    people, same, diagnoses = (options.get(each) for each in ("patients", "patients_same", "diagnoses"))
+    return patients.assign(ds, people, same=same, diagnoses=diagnoses)
 
 
 def _is_bare(path: Path) -> bool:

@@ -16,7 +16,7 @@ from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import CorruptFile, DataNotFound, ImpossibleValue, InvalidExport, option
 from pcm_leukemia.files import GIT_LFS, IMAGE_SUFFIXES, PULL, UNPACK, is_image_file, other_archive
 from pcm_leukemia.label_maps import read_label_map
-from pcm_leukemia.patients import Attribute, Table, Tag, assign, merge
+from pcm_leukemia.patients import Attribute, Table, Tag, assign
 from pcm_leukemia.schema import Taxonomy
 
 __all__ = ["load_dataset", "options_of"]
@@ -33,6 +33,7 @@ def load_dataset(
     split_name: str | None = None,
     patients: str | Table | Tag | Attribute | None = None,
     patients_same: Mapping[str, str] | None = None,
+    diagnoses: str | Path | None = None,
     taxonomy: Taxonomy | Literal["declared"] | None = None,
     labels: Mapping[str, str] | str | Path | None = None,
     clip: bool = False,
@@ -60,10 +61,12 @@ def load_dataset(
     patients
         Where to find the patients of the images: a regular expression over image paths, whose group `patient` is the
         patient's id and whose optional group `diagnosis` is the diagnosis; ``patients.Table("p.csv")``, a
-        CSV file with the columns path, patient and (optional) diagnosis; ``patients.Tag(pattern)``, over the labels
+        CSV file (or an .xlsx) with the columns path, patient and (optional) diagnosis; ``patients.Tag(pattern)``, over the labels
         of CVAT's image tags; or ``patients.Attribute(name)``, a CVAT attribute of an image's tag or its cells.
     patients_same
         Spelling of a patient's id -> the id that is kept, for patients that are one: {"007": "7"}; see `patients.merge`.
+    diagnoses
+        A table with the columns patient and diagnosis (.csv or .xlsx), if `patients` gives the ids alone.
     taxonomy
         The classes: by default the nine of PCM-Leukemia for a CVAT export and for image_folder, and those of the data
         for other formats; "declared" takes those of the data for these too, and new ones that `labels` names. The
@@ -118,10 +121,7 @@ def load_dataset(
     ds = _read(path, given, check_images=check_images)
     if name is not None:
         ds = replace(ds, name=name)
-    if patients is not None:
-        ds = assign(ds, patients, same=patients_same)
-    elif patients_same:
-        ds = merge(ds, patients_same)
+    ds = assign(ds, patients, same=patients_same, diagnoses=diagnoses)
     ds = ds if task is None else ds.task(task)
     return ds if split is None else ds.part(split)
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from pcm_leukemia import baselines, patients
+from pcm_leukemia import baselines
 from pcm_leukemia import differential as differentials
 from pcm_leukemia.cli.decoding import decodes_images
 from pcm_leukemia.cli.options import (
@@ -85,15 +85,11 @@ def differential(
     """
     differentials.check_out(out)
     require_outside(out, data, reading.images_root)
-    named, same = reading.people, reading.same_people
     if differentials.is_predictions(data):
         of_data = [option for option in reading.typed if not option.startswith("--patients")]
         _refuse("annotated data", *of_data, *(["--keep-incomplete"] if keep_incomplete else []))
         read = differentials.read_predictions(data)
-        if named is not None:
-            read = Predictions(patients.assign(read.ds, named, same=same), read.results, read.runs)
-        elif same:
-            read = Predictions(patients.merge(read.ds, same), read.results, read.runs)
+        read = Predictions(reading.with_people(read.ds), read.results, read.runs)
         limits = Limits(0.5 if threshold is None else threshold, label_threshold or 0)
         options = {"device": device, "batch": batch, "workers": workers, "progress": True}
         found = _of_predictions(read, limits, runs, seed, options, correct=correct)

@@ -66,7 +66,7 @@ def import_(
     patients or diagnoses, unless --replace says so.
     """
     from pcm_leukemia import store
-    from pcm_leukemia.patients import merge, warn_of_doubts
+    from pcm_leukemia.patients import merge, warn_of_doubts, with_diagnoses
 
     if update_it and replace_it:
         raise WrongUsage("--update keeps what --replace gives up; give one of them")
@@ -77,10 +77,14 @@ def import_(
     options = reading.arguments
     if before:
         options = {"taxonomy": before.taxonomy} | options
-        options.pop("patients_same", None)  # below, also with the patients that are there
+        for later in ("patients_same", "diagnoses"):  # below, also with the patients that are there
+            options.pop(later, None)
     read = ds = _read(export, before.name if before else out.absolute().name, options, name=name)
     if before:
-        read = ds = merge(ds, reading.same_people, known=before)
+        ds = merge(ds, reading.same_people, known=before)
+        if reading.diagnoses:
+            ds = with_diagnoses(ds, reading.diagnoses, same=reading.same_people)
+        read = ds
         declared = reading.taxonomy is Taxonomies.declared
         ds = replace(update(before, ds, taxonomy="declared" if declared else None), name=name or before.name)
     if before or not reading.people:  # otherwise whoever assigned the patients has warned
@@ -98,16 +102,16 @@ def import_(
 def _read(export: Path, usual_name: str, options: dict[str, Any], *, name: str | None) -> Dataset:
     """Read what is imported; a canonical folder is taken as it is, and the options of other formats are refused for it."""
     from pcm_leukemia import store
-    from pcm_leukemia.patients import assign, merge
+    from pcm_leukemia.patients import assign
 
     if not store.recognises(export):
         return load_dataset(export, name=name or (None if split_name(export) else usual_name), **options)
     if options.keys() & {"clip", "variant", "rows"}:
         raise WrongUsage(f"{export}: is a canonical folder; --clip, --variant and --rows are for other data")
-    people, same = options.pop("patients", None), options.pop("patients_same", {})
+    people, same, diagnoses = (options.pop(each, None) for each in ("patients", "patients_same", "diagnoses"))
     ds = store.read(export, with_split=False, verify=False, check_images=True, **options)
     ds = replace(ds, name=name or ds.name)
-    return assign(ds, people, same=same) if people else merge(ds, same)
+    return assign(ds, people, same=same, diagnoses=diagnoses)
 
 
 def _say_imported(

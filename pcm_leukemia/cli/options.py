@@ -209,7 +209,8 @@ PatientsCsv = Annotated[
         rich_help_panel=READING,
         exists=True,
         dir_okay=False,
-        help="Table (CSV or .xlsx) with the columns path, patient and diagnosis.",
+        help="Table (CSV or .xlsx) with the columns path, patient and diagnosis; beside another --patients option: patient and "
+        "diagnosis.",
     ),
 ]
 PatientsTag = Annotated[
@@ -309,18 +310,19 @@ def taxonomy_of(taxonomy: Taxonomies | None) -> dict[str, Any]:
 def patients_of(
     pattern: str | None, csv: Path | None, tag: str | None, attribute: str | None
 ) -> str | Table | Tag | Attribute | None:
-    """--patients, --patients-csv, --patients-tag and --patients-attribute as the one argument of `load_dataset`."""
+    """Where the patient of each image is; the table of --patients-csv may have diagnoses alone, beside another option."""
     given: list[str | Table | Tag | Attribute] = [
         *([pattern] if pattern is not None else []),
-        *([Table(csv)] if csv else []),
         *([Tag(tag)] if tag is not None else []),
         *([Attribute(attribute)] if attribute is not None else []),
     ]
     if len(given) > 1:
         raise WrongUsage(
-            "patients are given in more than one way; give one of --patients, --patients-csv, --patients-tag and "
-            "--patients-attribute"
+            "patients are given in more than one way; give one of --patients, --patients-tag and --patients-attribute, or "
+            "--patients-csv"
         )
+    if not given and csv:
+        return Table(csv)
     return given[0] if given else None
 
 

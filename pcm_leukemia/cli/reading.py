@@ -32,7 +32,7 @@ from pcm_leukemia.cli.options import (
 )
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.loading import load_dataset, options_of
-from pcm_leukemia.patients import Attribute, Table, Tag
+from pcm_leukemia.patients import Attribute, Table, Tag, assign
 
 __all__ = ["Reading", "reads_data", "spellings"]
 
@@ -60,6 +60,11 @@ class Reading:
         return patients_of(self.patients, self.patients_csv, self.patients_tag, self.patients_attribute)
 
     @property
+    def diagnoses(self) -> Path | None:
+        """The table with the diagnosis of each patient: --patients-csv, if the patients of the images are elsewhere."""
+        return None if isinstance(self.people, Table) else self.patients_csv
+
+    @property
     def same_people(self) -> dict[str, str]:
         """The spellings of patients that are one, and the id that is kept."""
         return same_patients_of(self.patients_same)
@@ -75,6 +80,7 @@ class Reading:
             "rows": self.rows and self.rows.value,
             "patients": self.people,
             "patients_same": self.same_people,
+            "diagnoses": self.diagnoses,
         }
         return taxonomy_of(self.taxonomy) | {name: value for name, value in given.items() if value}
 
@@ -84,6 +90,10 @@ class Reading:
         return [
             option for name, option in spellings().items() if getattr(self, name) not in (None, False, [])
         ]
+
+    def with_people(self, ds: Dataset) -> Dataset:
+        """The data set with the patients and diagnoses that were given, or with its own."""
+        return assign(ds, self.people, same=self.same_people, diagnoses=self.diagnoses)
 
     def load(self, data: Path, **options: Any) -> Dataset:
         """Load data with these options and further ones of `load_dataset`."""

@@ -15,6 +15,7 @@ from pathlib import Path
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.patients.assigning import DIAGNOSES
 from pcm_leukemia.patients.attributes import from_attribute
+from pcm_leukemia.patients.diagnoses import with_diagnoses
 from pcm_leukemia.patients.doubting import Doubt, doubts, warn_of_doubts
 from pcm_leukemia.patients.patterns import from_pattern, from_tags
 from pcm_leukemia.patients.spelling import alike, merge
@@ -35,6 +36,7 @@ __all__ = [
     "from_tags",
     "merge",
     "warn_of_doubts",
+    "with_diagnoses",
 ]
 
 
@@ -61,18 +63,25 @@ class Attribute:
 
 
 def assign(
-    ds: Dataset, patients: str | Table | Tag | Attribute, *, same: Mapping[str, str] | None = None
+    ds: Dataset,
+    patients: str | Table | Tag | Attribute | None,
+    *,
+    same: Mapping[str, str] | None = None,
+    diagnoses: str | Path | None = None,
 ) -> Dataset:
-    """Assign a patient to every image, from any source of patients.
+    """Assign a patient to every image, from any source of patients, and a diagnosis to every patient.
 
     Parameters
     ----------
     ds
         The data set. Existing patients are replaced.
     patients
-        A pattern over image paths, as for `from_pattern`; or a `Table`, a `Tag` or an `Attribute`.
+        A pattern over image paths, as for `from_pattern`; or a `Table`, a `Tag` or an `Attribute`. None: those that the
+        images have.
     same
         Spelling of a patient's id -> the id that is kept, for patients that are one; see `merge`.
+    diagnoses
+        A table with the columns patient and diagnosis; see `with_diagnoses`.
 
     Raises
     ------
@@ -93,15 +102,19 @@ def assign(
     >>> assign(ds, r"/(?P<patient>[^/]+)/").patients
     (Patient(id='007', diagnosis=None),)
     """
-    if isinstance(patients, str):
-        return from_pattern(ds, patients, same=same)
-    if isinstance(patients, Table):
-        return from_csv(ds, patients.path, same=same)
-    if isinstance(patients, Tag):
-        return from_tags(ds, patients.pattern, same=same)
-    if isinstance(patients, Attribute):
-        return from_attribute(ds, patients.name, patients.diagnosis, same=same)
-    raise TypeError(
-        f"patients: {patients!r} must be a pattern (text), a Table, a Tag or an Attribute; "
-        'for a CSV file pass patients.Table("FILE.csv")'
-    )
+    if patients is None:
+        ds = merge(ds, same or {})
+    elif isinstance(patients, str):
+        ds = from_pattern(ds, patients, same=same)
+    elif isinstance(patients, Table):
+        ds = from_csv(ds, patients.path, same=same)
+    elif isinstance(patients, Tag):
+        ds = from_tags(ds, patients.pattern, same=same)
+    elif isinstance(patients, Attribute):
+        ds = from_attribute(ds, patients.name, patients.diagnosis, same=same)
+    else:
+        raise TypeError(
+            f"patients: {patients!r} must be a pattern (text), a Table, a Tag or an Attribute; "
+            'for a CSV file pass patients.Table("FILE.csv")'
+        )
+    return ds if diagnoses is None else with_diagnoses(ds, diagnoses, same=same)

@@ -13,7 +13,7 @@ from pcm_leukemia.patients.doubting import warn_of_doubts
 from pcm_leukemia.patients.spelling import merge
 from pcm_leukemia.schema import ImageId, Patient, PatientId
 
-__all__ = ["DIAGNOSES", "Candidates", "contradictions", "quoted", "with_patients"]
+__all__ = ["DIAGNOSES", "Candidates", "contradictions", "quoted", "spelled", "with_patients"]
 
 DIAGNOSES = ("Normal", "ALL", "AML", "APL")
 """The diagnoses in section 2.2 of the paper; other texts stay as they are."""
@@ -47,7 +47,7 @@ def contradictions(found: Mapping[ImageId, Candidates], source: str) -> list[Pro
         )
         for image, each in found.items()
         for kind, values in (("patients", each.patients), ("diagnoses", each.diagnoses))
-        if len({_spelled(value) if kind == "diagnoses" else value for value in values}) > 1
+        if len({spelled(value) if kind == "diagnoses" else value for value in values}) > 1
     ]
 
 
@@ -73,7 +73,7 @@ def with_patients(
     patient_of = {image: PatientId(min(each.patients)) for image, each in found.items()}
     images_by: dict[PatientId, Counter[str]] = {patient: Counter() for patient in sorted(patient_of.values())}
     for image, each in found.items():
-        images_by[patient_of[image]].update({_spelled(text) for text in each.diagnoses})
+        images_by[patient_of[image]].update({spelled(text) for text in each.diagnoses})
     _warn_of_two_diagnoses(ds, images_by)
     patients = (Patient(patient, _usual(images)) for patient, images in images_by.items())
     images = (replace(image, patient=patient_of[image.id]) for image in ds.images)
@@ -82,7 +82,7 @@ def with_patients(
     return ds
 
 
-def _spelled(text: str) -> str:
+def spelled(text: str) -> str:
     """One of the four diagnoses in its own spelling; anything else as it is."""
     return next((diagnosis for diagnosis in DIAGNOSES if diagnosis.casefold() == text.casefold()), text)
 
