@@ -58,7 +58,7 @@ def as_png(ds: Dataset, folder: Path) -> Dataset:
     """The same frames as PNG."""
     folder.mkdir()
     for image in ds.images:
-        assert ds.root is not None
+        assert isinstance(ds.root, Path)
         PIL.Image.open(ds.root / image.id).save(folder / Path(image.id).with_suffix(".png"), compress_level=1)
     images = tuple(replace(image, file=str(Path(image.id).with_suffix(".png"))) for image in ds.images)
     return replace(ds, images=images, root=folder)

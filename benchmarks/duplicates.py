@@ -242,7 +242,7 @@ def main() -> None:
             archive.extractall(Path(work) / "export")
         ds = opened(Path(work) / "export", declared=given.declared)
         ds = ds.with_split(pcm.splits.by_patient(ds))
-        assert ds.root
+        assert isinstance(ds.root, Path)
         start = time.perf_counter()
         clean = checks.check(ds)
         print(f"{ds!r}: {time.perf_counter() - start:.1f} s; {len(clean.findings)} findings before planting")

@@ -91,7 +91,7 @@ def main() -> None:
             data = Path(work) / f"data of {what}"
             ds = load_dataset(path, patients=PATIENTS)
             store.write(ds, data)
-            assert ds.root
+            assert isinstance(ds.root, Path)
             touched = ds.root if ds.root.is_file() else ds.root / str(ds.images[0].file)
             print(f"{ds!r} in {what}", flush=True)
             measure(data, touched, given.repeats)

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from itertools import groupby, starmap
 from operator import attrgetter
-from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Literal, TypeVar
 
@@ -31,6 +30,7 @@ from pcm_leukemia.errors import (
     nearest,
     some,
 )
+from pcm_leukemia.remote import Place
 from pcm_leukemia.schema import IGNORE, NOT_COMPARED, UNTYPED, Cell, Image, Patient, Split, Taxonomy
 from pcm_leukemia.shapes import Mask, pack
 from pcm_leukemia.taxonomy import check_classes, choices, classes_among
@@ -47,7 +47,7 @@ class Dataset:
     """Images, the cells in them, the patients they come from, the classes, and at most one split.
 
     Images are kept in the order of their ids and cells in the order of (image, id). `root` is
-    the folder or zip file that holds the pixels; it does not count when data sets are compared.
+    the folder, zip file or URL that holds the pixels; it does not count when data sets are compared.
 
     A cell that is given the label `UNTYPED`, or has `Cell.untyped`, gets the class of that name if `taxonomy` has it;
     otherwise it gets the label `IGNORE` and is `untyped`.
@@ -64,7 +64,7 @@ class Dataset:
     cells: tuple[Cell, ...] = ()
     patients: tuple[Patient, ...] = ()
     split: Split | None = None
-    root: Path | None = field(default=None, compare=False)
+    root: Place | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         # one key after the other: single texts and numbers are compared several times faster than pairs of them

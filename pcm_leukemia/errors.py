@@ -173,11 +173,12 @@ class ServerError(PcmError, ConnectionError):
 
 
 class MissingExtra(PcmError, ImportError):
-    """An optional library is missing."""
+    """An optional library is missing; the extra that brings it, if one does."""
 
-    def __init__(self, library: str, extra: str) -> None:
+    def __init__(self, library: str, extra: str = "") -> None:
         self._missing = library, extra
-        super().__init__(f"{library}: not installed; run: pip install 'pcm-leukemia[{extra}]'")
+        what = f"'pcm-leukemia[{extra}]'" if extra else library
+        super().__init__(f"{library}: not installed; run: pip install {what}")
 
     def __reduce__(self) -> tuple[type[MissingExtra], tuple[str, str]]:
         """Pickle the names, not the message, so that the error may come from another process."""

@@ -17,6 +17,7 @@ from pcm_leukemia.errors import CorruptFile, DataNotFound, ImpossibleValue, Inva
 from pcm_leukemia.files import GIT_LFS, IMAGE_SUFFIXES, PULL, UNPACK, is_image_file, other_archive
 from pcm_leukemia.label_maps import read_label_map
 from pcm_leukemia.patients import Attribute, Table, Tag, assign
+from pcm_leukemia.remote import Place
 from pcm_leukemia.schema import Taxonomy
 
 __all__ = ["load_dataset", "options_of"]
@@ -37,7 +38,7 @@ def load_dataset(
     taxonomy: Taxonomy | Literal["declared"] | None = None,
     labels: Mapping[str, str] | str | Path | None = None,
     clip: bool = False,
-    images_root: str | Path | None = None,
+    images_root: str | Place | None = None,
     check_images: bool | None = None,
     variant: str | None = None,
     rows: Literal["box", "outline", "obb", "pose"] | None = None,
@@ -77,7 +78,7 @@ def load_dataset(
     clip
         CVAT, COCO, YOLO: cut boxes at the border of their image, instead of refusing boxes that cross it.
     images_root
-        A folder or zip with the images, if they are not with the annotations.
+        A folder or zip with the images, or its URL (``s3://bucket/frames``), if they are not with the annotations.
     check_images
         Whether to open every image file, compare its size with the annotated one and record its digest. By default, this
         is done for every format except a canonical folder, whose files were compared when it was written.

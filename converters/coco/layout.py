@@ -186,7 +186,7 @@ def _is_hidden(path: str) -> bool:
 def parts_without_file(layout: Layout) -> list[str]:
     """The parts that have images according to `write`'s record, but no JSON file."""
     try:
-        record = json.loads((layout.container.root / MARKER).read_text(encoding="utf-8"))
+        record = json.loads((Path(str(layout.container.root)) / MARKER).read_text(encoding="utf-8"))
         counted = dict(record["images"]) if layout.whole and record["format"] == "coco" else {}
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return []

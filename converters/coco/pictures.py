@@ -13,6 +13,7 @@ from pcm_leukemia.converters.coco.refused import Refused
 from pcm_leukemia.converters.coco.rows import CocoRow
 from pcm_leukemia.errors import PcmError, Problem, counted, option
 from pcm_leukemia.files import BAD_FILE, Files, count_unlisted, find_images, is_image_file, open_container
+from pcm_leukemia.remote import Place
 from pcm_leukemia.schema import Image, ImageId
 
 __all__ = ["Listed", "find_files", "measured", "named_apart", "refuse_unread_files"]
@@ -56,13 +57,13 @@ def named_apart(listed: Sequence[Listed]) -> bool:
 class Found:
     """The root of the image files, and the problems: images without a file, and files that several images share."""
 
-    root: Path
+    root: Place
     missing: list[Problem]
     shared: list[Problem]
 
 
 def find_files(
-    listed: Sequence[Listed], layout: Layout, images_root: str | Path | None, *, links: bool
+    listed: Sequence[Listed], layout: Layout, images_root: str | Place | None, *, links: bool
 ) -> Found:
     """Set the `file` of each image that has one.
 
@@ -131,8 +132,8 @@ def _below_images(listed: Sequence[Listed], found: Found) -> Found:
     return replace(found, root=found.root / "images")
 
 
-def _is_link(path: Path) -> bool:
-    return os.path.islink(path)  # noqa: PTH114 - False for a name that no file can have
+def _is_link(path: Place) -> bool:
+    return isinstance(path, Path) and os.path.islink(path)  # noqa: PTH114 - False for a name that no file can have
 
 
 def _is_of_another_part(file: str, listed: Listed) -> bool:

@@ -25,6 +25,7 @@ from pcm_leukemia.converters.coco.rows import image_of, size_of
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import DataWarning, InvalidExport, Problem, UnknownLabel, counted_kind, some
 from pcm_leukemia.files import Files
+from pcm_leukemia.remote import Place
 from pcm_leukemia.schema import Cell, Image, ImageId, Patient, PatientId, Split, Taxonomy
 from pcm_leukemia.taxonomy import classes_among, known
 
@@ -39,7 +40,7 @@ def read(
     taxonomy: Taxonomy | Literal["declared"] | None = None,
     labels: Mapping[str, str] | None = None,
     clip: bool = False,
-    images_root: str | Path | None = None,
+    images_root: str | Place | None = None,
     rows: Literal["box", "outline"] | None = None,
     check_images: bool = True,
 ) -> Dataset:
@@ -114,7 +115,7 @@ class _Reader:
         self.cells: list[Cell] = []
         self.patients: dict[str, str | None] = {}
         self.left: Counter[str] = Counter()
-        self.root: Path | None = None
+        self.root: Place | None = None
         self.apart = False
 
     def _problem(self, where: str, what: str, fix: str) -> None:
@@ -137,7 +138,7 @@ class _Reader:
 
     # Images
 
-    def read_images(self, images_root: str | Path | None, *, check: bool) -> None:
+    def read_images(self, images_root: str | Place | None, *, check: bool) -> None:
         """Read the images of all files, and find, measure and compare their image files."""
         listed = {id(document): self._list(document) for document in self.documents}
         self.listed = [each for document in self.documents for each in listed[id(document)]]

@@ -13,6 +13,7 @@ from pathlib import Path
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import ExportError
 from pcm_leukemia.files import RUNNING, check_target, disk_errors, partial_of, put_in_place, runs, written_as
+from pcm_leukemia.remote import RemotePath
 
 __all__ = ["resumable_folder", "source_of", "state_of"]
 
@@ -22,8 +23,15 @@ _STATE = "state.json"
 def source_of(ds: Dataset) -> dict[str, str]:
     """Checksums of cells, split and image files: crops cut earlier are reused only if all are equal."""
     split = sorted(ds.split.part_of.items()) if ds.split else []
-    files = [ds.root] if ds.root and ds.root.is_file() else _files(ds)
-    stamps = [(str(file), stat.st_size, stat.st_mtime_ns) for file in files if (stat := _stat(file))]
+    stamps: list[tuple[str, object, object]]
+    if isinstance(ds.root, RemotePath):
+        there = ds.root.files()
+        stamps = [(str(ds.root / file), *there[file]) for file in map(str, _names(ds)) if file in there]
+    else:
+        files = (
+            [ds.root] if ds.root and ds.root.is_file() else [ds.root / file for file in _names(ds) if ds.root]
+        )
+        stamps = [(str(file), stat.st_size, stat.st_mtime_ns) for file in files if (stat := _stat(file))]
     return {
         "fingerprint": ds.fingerprint,
         "split": hashlib.sha256(repr(split).encode()).hexdigest(),
@@ -31,8 +39,8 @@ def source_of(ds: Dataset) -> dict[str, str]:
     }
 
 
-def _files(ds: Dataset) -> list[Path]:
-    return [ds.root / image.file for image in ds.images if ds.root and image.file]
+def _names(ds: Dataset) -> list[str]:
+    return [image.file for image in ds.images if image.file]
 
 
 def _stat(file: Path) -> os.stat_result | None:

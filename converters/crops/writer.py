@@ -30,7 +30,16 @@ from pcm_leukemia.converters.crops.resume import resumable_folder, source_of, st
 from pcm_leukemia.converters.crops.table import row_of, write_table
 from pcm_leukemia.counting import without_class
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.errors import DataWarning, ExportError, PcmError, Problem, counted, either, some
+from pcm_leukemia.errors import (
+    DataWarning,
+    ExportError,
+    PcmError,
+    Problem,
+    ServerError,
+    counted,
+    either,
+    some,
+)
 from pcm_leukemia.execution import ahead
 from pcm_leukemia.files import Report, check_target, counts, portable_name
 from pcm_leukemia.images import (
@@ -220,7 +229,7 @@ def _cut_all(
 ) -> dict[ImageId, Problem]:
     """Cut all crops that do not exist yet; return the problems by image."""
     left = (job for job in jobs if not all((work / path).is_file() for path in job.targets))
-    threads = workers or os.cpu_count() or 1
+    threads = workers or files.threads
     work = work.absolute()  # a worker elsewhere has another current folder
     done = ahead(
         partial(_cut, files, work, style, state_of(work)),
@@ -248,6 +257,8 @@ def _cut(
     boxes = [cell.box for cell in job.cells]
     try:
         excerpt = load_excerpt(files, job.image, boxes, style.padding, style.border)
+    except ServerError:
+        raise
     except PcmError as error:
         return job.image.id, Problem(
             f'image "{job.image.id}"',

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from concurrent.futures import Executor
 from contextlib import ExitStack, closing
@@ -22,7 +21,7 @@ from pcm_leukemia.converters.huggingface.columns import (
 from pcm_leukemia.converters.huggingface.reader import metadata
 from pcm_leukemia.converters.huggingface.shards import Shards
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.errors import ExportError, PcmError, Problem, either, some
+from pcm_leukemia.errors import ExportError, PcmError, Problem, ServerError, either, some
 from pcm_leukemia.execution import ahead
 from pcm_leukemia.images import Files, decode_excerpt, encode, load_bytes, reason
 from pcm_leukemia.progress import track
@@ -91,7 +90,7 @@ def write_shards(
     numbers = _numbers(ds)
     problems: list[Problem] = []
     found: dict[tuple[str, str], Shards] = {}
-    threads = workers or os.cpu_count() or 1
+    threads = workers or files.threads
     made = ahead(
         partial(_make, files, plan.padding),
         (_ToRead(image, _boxes(plan, image)) for image in order),
@@ -158,6 +157,8 @@ def _make(files: Files, padding: int, wanted: _ToRead) -> _ReadImage | Problem:
         if not boxes:
             return _ReadImage(data, [])
         excerpt = decode_excerpt(data, image, boxes, padding)
+    except ServerError:
+        raise
     except PcmError as error:
         return Problem(
             f'image "{image.id}"',

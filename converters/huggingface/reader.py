@@ -17,6 +17,7 @@ from pcm_leukemia.converters.huggingface.columns import CellRest, ImageRest, cor
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import CorruptFile, DataNotFound, DataWarning, InvalidDataset, PcmError, Problem
 from pcm_leukemia.files import BAD_CONTENT, digest
+from pcm_leukemia.remote import Place
 from pcm_leukemia.schema import Cell, Image, ImageId, Patient, PatientId, Split, Tag, Taxonomy
 from pcm_leukemia.shapes import Box, unpack
 
@@ -93,7 +94,7 @@ def read(
     *,
     taxonomy: Taxonomy | Literal["declared"] | None = None,
     labels: Mapping[str, str] | None = None,
-    images_root: str | Path | None = None,
+    images_root: str | Place | None = None,
     check_images: bool = True,
 ) -> Dataset:
     """Read the detection files of a folder that `write` wrote, or a copy with some of its splits.
@@ -218,7 +219,7 @@ class _Contents:
             self.problems.append(problem)
         return replace(image, digest=digest(io.BytesIO(data), len(data)))
 
-    def dataset(self, images: tuple[Image, ...], root: Path | None) -> Dataset:
+    def dataset(self, images: tuple[Image, ...], root: Place | None) -> Dataset:
         """The tables as a data set."""
         common = self.common
         assert common is not None

@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from pcm_leukemia.errors import CorruptFile, DataNotFound
 from pcm_leukemia.files import find_paths, is_hidden, is_image_file, leads_outside, open_container
+from pcm_leukemia.remote import Place, RemotePath, place_of
 from pcm_leukemia.schema import part_named
 
 __all__ = ["Places", "walk"]
@@ -41,12 +42,18 @@ class Places:
         If `images_root` is not a folder.
     """
 
-    def __init__(self, folder: Path, base: object = None, images_root: str | Path | None = None) -> None:
+    def __init__(self, folder: Path, base: object = None, images_root: str | Place | None = None) -> None:
         self.folder = self.root = folder.absolute()
         self._names: dict[Path, dict[str, list[str]]] = {}
         self.elsewhere: list[str] = []
         if images_root is not None:
-            self.root = Path(images_root).absolute()
+            place = place_of(images_root)
+            if isinstance(place, RemotePath):
+                what = "is a URL, and this YOLO folder is read with its images on disk"
+                raise DataNotFound(
+                    f"{place}: {what}; download the images, or read the annotations from CVAT or COCO"
+                )
+            self.root = place.absolute()
             if not self.root.is_dir():
                 raise DataNotFound(
                     f"{images_root}: is not a folder; give the folder that train, val and test are relative to"

@@ -18,6 +18,7 @@ from pcm_leukemia.converters.yolo.table import at_images_root, from_table, marke
 from pcm_leukemia.converters.yolo.unread import Tree, none_labelled, refuse_unread, shared, strays
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import DataWarning, InvalidExport, counted, some
+from pcm_leukemia.remote import Place
 from pcm_leukemia.schema import Patient, Split, Taxonomy
 
 __all__ = ["read"]
@@ -29,7 +30,7 @@ def read(
     taxonomy: Taxonomy | Literal["declared"] | None = None,
     labels: Mapping[str, str] | None = None,
     clip: bool = False,
-    images_root: str | Path | None = None,
+    images_root: str | Place | None = None,
     rows: Rows | None = None,
     check_images: bool = True,
 ) -> Dataset:
@@ -130,11 +131,11 @@ def read(
 def _ours(
     folder: Path,
     mark: Mapping[str, Any],
-    images_root: str | Path | None,
+    images_root: str | Place | None,
     issues: Issues,
     *,
     check_images: bool,
-) -> tuple[Path, list[ListedImage]]:
+) -> tuple[Place, list[ListedImage]]:
     """The root and the images of a folder that `write` wrote."""
     root, listed = folder.absolute() / "images", from_table(folder, issues)
     if images_root is not None:
@@ -146,7 +147,7 @@ def _ours(
 
 
 def _others(
-    said: description.Description, images_root: str | Path | None, issues: Issues, *, check_images: bool
+    said: description.Description, images_root: str | Place | None, issues: Issues, *, check_images: bool
 ) -> tuple[Path, list[ListedImage], Tree]:
     """The root, the images and the files of a folder of another tool."""
     places = Places(said.folder, said.content.get("path"), images_root)

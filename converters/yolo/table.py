@@ -15,6 +15,7 @@ from pcm_leukemia.converters.yolo.names import labels_file
 from pcm_leukemia.converters.yolo.places import walk
 from pcm_leukemia.errors import CorruptFile, Problem, option
 from pcm_leukemia.files import MARKER, is_image_file
+from pcm_leukemia.remote import Place
 from pcm_leukemia.schema import Image, ImageId, PatientId
 
 __all__ = ["TABLE", "at_images_root", "from_table", "marker", "refuse_missing"]
@@ -104,9 +105,9 @@ def _written_without_file(mark: Mapping[str, Any]) -> int:
 
 
 def at_images_root(
-    images_root: str | Path, listed: list[ListedImage], issues: Issues
-) -> tuple[Path, list[ListedImage]]:
-    """The folder or zip with the images, and the list with the path of each image in it."""
+    images_root: str | Place, listed: list[ListedImage], issues: Issues
+) -> tuple[Place, list[ListedImage]]:
+    """The folder, zip or URL with the images, and the list with the path of each image in it."""
     from pcm_leukemia.images import find_at
 
     images, root, problems = find_at([each.image for each in listed], images_root)

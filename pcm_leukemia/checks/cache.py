@@ -2,7 +2,7 @@
 
 A file counts as unchanged if its path, size, inode, mtime and ctime are the same, as in git's index. On Linux and macOS no
 program can set ctime, so a changed file is read again even if its old mtime was put back. For an image in a zip, the zip must
-be unchanged. A kept reading also depends on the row of the image, on its boxes, and on the software that reads. If anything
+be unchanged; for one at a URL, its size and what its storage lists as its version, such as the ETag of S3. A kept reading also depends on the row of the image, on its boxes, and on the software that reads. If anything
 differs, or the cache cannot be read or written, the file is read: a cache never raises.
 
 The file holds the thumbnails, one JSON object, the length of the JSON (8 bytes), and the SHA-256 of everything before.
@@ -83,15 +83,14 @@ class Cache:
         if self._file is None:
             return ""
         try:
-            there = self._files.holder(str(image.file)).stat()
+            state = self._files.state(str(image.file))
             row = (image.id, image.file, image.width, image.height, image.white_level, image.digest)
-            state = (there.st_size, there.st_ino, there.st_mtime_ns, there.st_ctime_ns)
             boxes = [(cell.id, cell.box) for cell in cells]
-            depends_on = msgspec.json.encode((row, state, boxes))
+            depends_on = msgspec.json.encode((row, state.values, boxes))
         except (OSError, ValueError, PcmError):  # ValueError: a name that is not UTF-8
             return ""
         now = time.time_ns()
-        if min(abs(now - there.st_mtime_ns), abs(now - there.st_ctime_ns)) < _SETTLED:
+        if any(abs(now - changed) < _SETTLED for changed in state.times):
             return ""
         return hashlib.sha256(depends_on).hexdigest()
 

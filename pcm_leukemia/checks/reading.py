@@ -9,7 +9,6 @@ need not be opened again: see `cache`.
 from __future__ import annotations
 
 import io
-import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -21,7 +20,7 @@ from pcm_leukemia.checks.cache import Cache
 from pcm_leukemia.checks.file_reading import FileReading
 from pcm_leukemia.checks.similarity import digest, thumbnail
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.errors import CorruptFile, PcmError, Problem
+from pcm_leukemia.errors import CorruptFile, PcmError, Problem, ServerError
 from pcm_leukemia.files import digest as file_digest
 from pcm_leukemia.images import find_identifiers
 from pcm_leukemia.progress import track
@@ -51,7 +50,7 @@ def read_files(
     pixels
         Whether to decode the images. Otherwise files are read only for sizes and identifiers.
     workers
-        Threads; by default one for each core.
+        Threads; by default one for each core, and more if the files are at a URL.
     progress
         Whether to show a progress bar.
     cache
@@ -71,7 +70,7 @@ def read_files(
             return _read_file(files, image, ds.cells_of(image), pixels=pixels)
         return found if pixels else FileReading(image, None, found.identifiers, changed=found.changed)
 
-    with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
+    with ThreadPoolExecutor(workers or files.threads) as pool:
         done = pool.map(reading, there, keys)
         readings = list(track(done, "images", total=len(there), shown=progress))
     if pixels:
@@ -89,6 +88,8 @@ def _read_file(files: images.Files, image: Image, cells: tuple[Cell, ...], *, pi
         if problem or not pixels:
             return FileReading(image, problem, identifiers, changed=changed and not problem)
         decoded = images.decode_as_annotated(data, image)
+    except ServerError:
+        raise
     except PcmError as error:
         what, _, fix = str(error).rpartition("; ")
         if isinstance(error, CorruptFile):  # another file is not the one that was imported

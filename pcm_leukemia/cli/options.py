@@ -17,6 +17,7 @@ from pcm_leukemia.cli.usage import WrongUsage
 from pcm_leukemia.files import CACHE
 from pcm_leukemia.label_maps import read_label_map
 from pcm_leukemia.patients import Attribute, Table, Tag
+from pcm_leukemia.remote import is_url
 from pcm_leukemia.schema import IGNORE, UNTYPED
 from pcm_leukemia.sources import split_name
 from pcm_leukemia.taxonomy import NINE
@@ -136,6 +137,13 @@ def all_there(paths: list[Path] | None) -> list[Path]:
     return [there(path) for path in paths or ()]
 
 
+def there_or_remote(place: str | None) -> str | None:
+    """Refuse a path where nothing is, as typer does; a URL is asked when it is read."""
+    if place is not None and not is_url(place) and not Path(place).exists():
+        raise typer.BadParameter(f"Path '{place}' does not exist.")
+    return place
+
+
 DATA_HELP = (
     "A CVAT export; a canonical folder, which is one that import made; a YOLO, COCO or Hugging Face folder; or NAME:ROOT of a "
     "public data set."
@@ -188,9 +196,13 @@ RowsOption = Annotated[
     ),
 ]
 ImagesRoot = Annotated[
-    Path | None,
+    str | None,
     typer.Option(
-        "--images-root", rich_help_panel=READING, exists=True, help="Folder or zip with the images."
+        "--images-root",
+        rich_help_panel=READING,
+        metavar="PATH",
+        callback=there_or_remote,
+        help="Folder or zip with the images, or its URL: s3://bucket/frames.",
     ),
 ]
 PatientsPattern = Annotated[

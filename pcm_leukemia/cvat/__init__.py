@@ -31,6 +31,7 @@ from pcm_leukemia.files import (
     open_container,
     unlisted,
 )
+from pcm_leukemia.remote import Place
 from pcm_leukemia.schema import Taxonomy
 from pcm_leukemia.taxonomy import NINE
 
@@ -43,7 +44,7 @@ def inspect(
     taxonomy: Taxonomy | Literal["declared"] = NINE,
     labels: Mapping[str, str] | None = None,
     clip: bool = False,
-    images_root: str | Path | None = None,
+    images_root: str | Place | None = None,
     check_images: bool = True,
 ) -> Inspection:
     """Count everything in a CVAT export and list every problem; see `read` for the parameters.
@@ -66,7 +67,7 @@ def read(
     taxonomy: Taxonomy | Literal["declared"] = NINE,
     labels: Mapping[str, str] | None = None,
     clip: bool = False,
-    images_root: str | Path | None = None,
+    images_root: str | Place | None = None,
     check_images: bool = True,
     name: str | None = None,
 ) -> Dataset:
@@ -83,7 +84,7 @@ def read(
     clip
         Whether to cut boxes at the border of their image, instead of refusing boxes that cross it.
     images_root
-        A folder or zip with the images, if they are not in the export.
+        A folder or zip with the images, or its URL (``s3://bucket/frames``), if they are not in the export.
     check_images
         Whether to compare the size in every image's header with the annotated size.
     name
@@ -117,11 +118,11 @@ def _scan(
     path: str | Path,
     taxonomy: Taxonomy | Literal["declared"],
     labels: Mapping[str, str],
-    images_root: str | Path | None,
+    images_root: str | Place | None,
     *,
     clip: bool,
     check_images: bool,
-) -> tuple[Parsed, Path | None]:
+) -> tuple[Parsed, Place | None]:
     """Read every document of an export and find its images; returns the content and the root of the images."""
     container = open_container(path)
     pictures = open_container(images_root) if images_root else container
@@ -145,7 +146,7 @@ def _scan(
     return parsed, root
 
 
-def _find_images(parsed: Parsed, pictures: Container, *, required: bool, check: bool) -> Path | None:
+def _find_images(parsed: Parsed, pictures: Container, *, required: bool, check: bool) -> Place | None:
     """Find the images' files and check their headers; returns the root of the files, or None without any."""
     bases = {} if required else parsed.bases
     images, problems = find_images(parsed.images.values(), pictures, bases, required=required)

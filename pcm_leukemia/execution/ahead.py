@@ -15,10 +15,10 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
 from itertools import islice
-from pathlib import Path
 from typing import TypeVar
 
 from pcm_leukemia.execution.cluster import Cluster
+from pcm_leukemia.remote import Place
 
 __all__ = ["ahead"]
 
@@ -34,7 +34,7 @@ def ahead(
     executor: Executor | None = None,
     *,
     name: Callable[[One], str] = str,
-    shared: Sequence[Path] = (),
+    shared: Sequence[Place] = (),
     batch: int = 32,
 ) -> Generator[Other, None, None]:
     """The results of the work on each item, in order, computed by threads.

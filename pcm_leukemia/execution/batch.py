@@ -7,10 +7,10 @@ import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 from pcm_leukemia.errors import PcmError, ServerError, readers_type_commands, write_for
+from pcm_leukemia.remote import Place
 
 __all__ = ["Batch"]
 
@@ -38,13 +38,13 @@ class Batch:
 
     work: Callable[[Any], Any]
     items: tuple[Any, ...]
-    shared: tuple[Path, ...]
+    shared: tuple[Place, ...]
     version: str
     environment: tuple[tuple[str, str | None], ...]
     types_commands: bool
 
     @classmethod
-    def of(cls, work: Callable[[Any], Any], items: tuple[Any, ...], shared: Sequence[Path] = ()) -> Batch:
+    def of(cls, work: Callable[[Any], Any], items: tuple[Any, ...], shared: Sequence[Place] = ()) -> Batch:
         """The batch, with the circumstances of this process."""
         environment = tuple((name, os.environ.get(name)) for name in _CARRIED)
         paths = tuple(path.absolute() for path in shared)

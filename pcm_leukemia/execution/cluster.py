@@ -15,6 +15,7 @@ from uuid import uuid4
 
 from pcm_leukemia.errors import MissingExtra, ServerError, counted
 from pcm_leukemia.execution.batch import Batch
+from pcm_leukemia.remote import Place
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -95,7 +96,7 @@ class Cluster(Executor):
         items: Iterable[One],
         *,
         name: Callable[[One], str] = str,
-        shared: Sequence[Path] = (),
+        shared: Sequence[Place] = (),
         batch: int = 32,
     ) -> Generator[Other, None, None]:
         """The results of the work on each item, in order; see `execution.ahead`.

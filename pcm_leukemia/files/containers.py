@@ -1,4 +1,4 @@
-"""The XML files and images of an export: in a folder, in a zip, or one XML file.
+"""The XML files and images of an export: in a folder, in a zip, or one XML file; and images at a URL.
 
 Nothing is unpacked and no image is opened here. Paths that lead out of the export
 (absolute paths, `..`, drives, links), and zips that would unpack to far too much, are refused.
@@ -21,6 +21,7 @@ from pcm_leukemia.errors import DataNotFound, Problem, option
 from pcm_leukemia.files.archives import UNPACK, looks_like_zip, other_archive, why_no_zip
 from pcm_leukemia.files.paths import leads_outside
 from pcm_leukemia.files.zips import open_zip
+from pcm_leukemia.remote import Place, RemotePath, place_of
 
 __all__ = ["Container", "Document", "open_container"]
 
@@ -46,10 +47,13 @@ class Document:
 
 
 class Container(Protocol):
-    """The interface to a folder, a zip or a single XML file."""
+    """The interface to a folder, a zip, a single XML file or a URL."""
 
-    root: Path
     problems: list[Problem]
+
+    @property
+    def root(self) -> Place:
+        """The folder, zip, or URL; of a single XML file, its folder."""
 
     def documents(self) -> list[Document]:
         """The XML files, in the order of their paths."""
@@ -64,15 +68,19 @@ class Container(Protocol):
         """Whether a file must not be used because a link leads out of the root; if so, a problem is added."""
 
 
-def open_container(path: str | Path) -> Container:
-    """Open the export at `path`: a folder, a zip or an XML file.
+def open_container(path: str | Place) -> Container:
+    """Open the export at `path`: a folder, a zip or an XML file; or the images at a URL.
 
     Raises
     ------
     DataNotFound
         If the path does not exist, or is an archive of another kind.
+    ServerError
+        If it is a URL that cannot be reached, or must not be read.
     """
-    path = Path(path)
+    path = place_of(path)
+    if isinstance(path, RemotePath):
+        return _RemoteFolder(path)
     try:
         if path.is_dir():
             return _Folder(path)
@@ -209,11 +217,7 @@ class _Zip:
 
     @cached_property
     def _listings(self) -> dict[str, frozenset[str]]:
-        names: dict[str, list[str]] = {}
-        for path in self._members:
-            folder, _, name = path.rpartition("/")
-            names.setdefault(folder, []).append(name)
-        return {folder: frozenset(files) for folder, files in names.items()}
+        return _by_folder(self._members)
 
     def paths(self, near: Callable[[str], bool]) -> Iterable[str]:  # noqa: ARG002
         return self._members
@@ -259,6 +263,42 @@ class _Zip:
             what = f"unpacks to {unpacked:,} bytes, {unpacked // packed:,} times its size"
             self.problems.append(Problem(self.root.name, what, f"{EXPORT_AGAIN}, or unpack it yourself"))
             self._members.clear()
+
+
+class _RemoteFolder:
+    """A folder at a URL, listed once. Only its images are used."""
+
+    def __init__(self, root: RemotePath) -> None:
+        self.root = root
+        self.problems: list[Problem] = []
+        self._paths = list(root.files())
+        if not self._paths:
+            raise DataNotFound(f"{root}: no files are there; correct the URL of the images")
+
+    def documents(self) -> list[Document]:
+        return []
+
+    def listing(self, folder: str) -> frozenset[str]:
+        return self._listings.get(folder, frozenset())
+
+    @cached_property
+    def _listings(self) -> dict[str, frozenset[str]]:
+        return _by_folder(self._paths)
+
+    def paths(self, near: Callable[[str], bool]) -> Iterable[str]:  # noqa: ARG002
+        return self._paths
+
+    def refuses(self, path: str) -> bool:
+        return leads_outside(path)
+
+
+def _by_folder(paths: Iterable[str]) -> dict[str, frozenset[str]]:
+    """Folder -> the names of the files in it."""
+    names: dict[str, list[str]] = {}
+    for path in paths:
+        folder, _, name = path.rpartition("/")
+        names.setdefault(folder, []).append(name)
+    return {folder: frozenset(files) for folder, files in names.items()}
 
 
 def _is_file(entry: os.DirEntry[str]) -> bool:

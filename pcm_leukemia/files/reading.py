@@ -1,4 +1,4 @@
-"""The files of a data set: below a folder, in a zip, or in a zip below a folder."""
+"""The files of a data set: below a folder, in a zip, in a zip below a folder, or at a URL."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ import zlib
 from collections.abc import Callable
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple, TypeVar
 
 from pcm_leukemia.errors import CorruptFile, DataNotFound, option
 from pcm_leukemia.files.archives import why_no_zip
 from pcm_leukemia.files.digests import digest
 from pcm_leukemia.files.paths import leads_outside
 from pcm_leukemia.files.zips import open_zip
+from pcm_leukemia.remote import Place, RemotePath
 
 __all__ = [
     "BAD_CONTENT",
@@ -61,6 +62,10 @@ GIT_LFS = b"version https://git-lfs"
 """How the file begins that Git LFS leaves in place of a large one until ``git lfs pull``."""
 PULL = "run git lfs pull in the repository that it came from"
 """What to do about it."""
+_AT_ONCE = 16
+"""Remote files that are read at the same time, since most of the time is spent waiting."""
+_SMALL = 8 * 2**20
+"""Bytes. A smaller remote file is fetched whole, which takes less time than to ask for several pieces of it."""
 BAD_CONTENT = (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError, RecursionError)
 """The exceptions on parsing JSON or YAML of any shape and converting its values."""
 
@@ -119,8 +124,18 @@ def no_images(where: object) -> DataNotFound:
     return DataNotFound(f"{where}: the images are not there; give {option('images_root')}")
 
 
+Answer = TypeVar("Answer")
+
+
+class FileState(NamedTuple):
+    """What changes with the content of a file, and the times in it, in nanoseconds."""
+
+    values: tuple[int | str, ...]
+    times: tuple[int, ...]
+
+
 class Files:
-    """The files below a folder, or the members of a zip, by their relative POSIX paths.
+    """The files below a folder or URL, or the members of a zip, by their relative POSIX paths.
 
     Below a folder a path may lead through a zip, "export.zip/images/a.png": joined data sets have one root,
     even if some of them are zips. Threads may share an instance. It is pickled as its path.
@@ -129,26 +144,56 @@ class Files:
     ------
     DataNotFound
         On reading, if the root or the file does not exist, or the path leads out of the root.
+    ServerError
+        On reading, if the root is at a URL that cannot be reached, or must not be read.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Place) -> None:
         self.root = root
+        self._remote = root if isinstance(root, RemotePath) else None
+        self._disk = Path() if isinstance(root, RemotePath) else root
         self._folders: dict[str, str] = {}
 
-    def __reduce__(self) -> tuple[Callable[[Path, int], Files], tuple[Path, int]]:
+    def __reduce__(self) -> tuple[Callable[[Place, int], Files], tuple[Place, int]]:
+        is_zip = self._remote is None and self._disk.is_file()
         # absolute, since a worker elsewhere has another current folder
-        return _files, (self.root.absolute(), self.root.stat().st_mtime_ns if self.root.is_file() else 0)
+        return _files, (self.root.absolute(), self._disk.stat().st_mtime_ns if is_zip else 0)
+
+    @property
+    def remote(self) -> bool:
+        """Whether the files are at a URL, so that to open one takes long, and they cannot be linked to."""
+        return self._remote is not None
+
+    @property
+    def threads(self) -> int:
+        """How many threads should read files: one for each core, and more if they wait for a network."""
+        return max(os.cpu_count() or 1, _AT_ONCE if self.remote else 1)
 
     @cached_property
     def _archive(self) -> zipfile.ZipFile | None:
-        if self.root.is_dir():
+        if self._disk.is_dir():
             return None
-        if not self.root.is_file():
+        if not self._disk.is_file():
             raise no_images(self.root)
-        return _opened(self.root)
+        return _opened(self._disk)
+
+    def _url(self, file: str) -> RemotePath | None:
+        """The URL of a file; None for a file on disk."""
+        if self._remote is None:
+            return None
+        self._require_inside(file)
+        return self._remote / file
+
+    def _there(self, file: str, ask: Callable[[], Answer]) -> Answer:
+        try:
+            return ask()
+        except DataNotFound:
+            raise DataNotFound(f"{self.root}: has no file {file}; give {option('images_root')}") from None
 
     def open(self, file: str) -> IO[bytes]:
         """Open a file for reading."""
+        if url := self._url(file):
+            return self._there(file, url.open)
         place = self._place(file)
         try:
             if place is not None:
@@ -167,6 +212,8 @@ class Files:
 
     def read(self, file: str) -> bytes:
         """The bytes of a file."""
+        if url := self._url(file):
+            return self._there(file, url.read_bytes)
         with self.open(file) as stream:
             try:
                 return stream.read()
@@ -175,6 +222,9 @@ class Files:
 
     def open_to_move(self, file: str) -> IO[bytes]:
         """Open a file for reading here and there: to move in a compressed member of a zip would unpack it again."""
+        if url := self._url(file):
+            small = self._there(file, url.size) <= _SMALL
+            return io.BytesIO(self.read(file)) if small else self.open(file)
         stream = self.open(file)
         if not isinstance(stream, zipfile.ZipExtFile) or self._stored(file):
             return stream
@@ -221,7 +271,7 @@ class Files:
 
     def digest_of(self, file: str) -> str:
         """The digest of a file."""
-        with self.open(file) as stream:
+        with self.open_to_move(file) if self.remote else self.open(file) as stream:
             try:
                 return self.digest(file, stream)
             except BAD_FILE as error:
@@ -243,22 +293,52 @@ class Files:
         return archive, archive.getinfo(member)
 
     def path(self, file: str) -> Path | None:
-        """The path of the file on disk; None inside a zip."""
+        """The path of the file on disk; None inside a zip or at a URL."""
+        if self._url(file):
+            return None
         place = self._place(file)
         return None if place is None else Path(place)
 
-    def holder(self, file: str) -> Path:
+    def state(self, file: str) -> FileState:
+        """What changes with the content of a file; it is not opened.
+
+        Raises
+        ------
+        OSError, ServerError
+            If the file is not there, or nothing is known of it.
+        """
+        if self._remote is not None:
+            size, version = self._listed.get(file, (0, ""))
+            if not version:
+                raise no_images(self.root)
+            return FileState((size, version), ())
+        there = self._holder(file).stat()
+        return FileState(
+            (there.st_size, there.st_ino, there.st_mtime_ns, there.st_ctime_ns),
+            (there.st_mtime_ns, there.st_ctime_ns),
+        )
+
+    @cached_property
+    def _listed(self) -> dict[str, tuple[int, str]]:
+        """The sizes and versions of all remote files, of which one request gives a thousand."""
+        assert self._remote is not None
+        return self._remote.files()
+
+    def _holder(self, file: str) -> Path:
         """The path on disk of the file, or of the zip that it is in; nothing is opened."""
-        if self.root.is_file():
-            return self.root
+        if self._disk.is_file():
+            return self._disk
         if inner := self._through_zip(file):
-            return self.root / inner[0]
+            return self._disk / inner[0]
         return Path(str(self._place(file)))
+
+    def _require_inside(self, file: str) -> None:
+        if leads_outside(file):
+            raise DataNotFound(f"{file!r}: leads out of {self.root}; import the export again")
 
     def _place(self, file: str) -> str | None:
         """The path of the file on disk as text, since a `Path` for every file would take longer than to open it."""
-        if leads_outside(file):
-            raise DataNotFound(f"{file!r}: leads out of {self.root}; import the export again")
+        self._require_inside(file)
         if self._archive is not None or self._through_zip(file):
             return None
         place = os.path.join(self._root, file)  # noqa: PTH118
@@ -270,7 +350,7 @@ class Files:
 
     @cached_property
     def _inner(self) -> _Archives:
-        return _Archives(self.root)
+        return _Archives(self._disk)
 
     def _through_zip(self, file: str) -> tuple[str, str] | None:
         """The zip on the path of the file, and the member in it; None if the path leads through no zip."""
@@ -280,17 +360,17 @@ class Files:
         for depth in range(1, len(parts)):
             if parts[depth - 1].casefold().endswith(".zip"):
                 archive = "/".join(parts[:depth])
-                if archive in self._inner or (self.root / archive).is_file():
+                if archive in self._inner or (self._disk / archive).is_file():
                     return archive, "/".join(parts[depth:])
         return None
 
     @cached_property
     def _root(self) -> str:
-        return os.fspath(self.root)
+        return os.fspath(self._disk)
 
     @cached_property
     def _real_root(self) -> str:
-        return os.path.realpath(self.root).rstrip(os.sep)
+        return os.path.realpath(self._disk).rstrip(os.sep)
 
     def _real(self, place: str, file: str) -> str:
         """Where a path leads in the end; the folder is followed once for all files in it."""
@@ -299,7 +379,7 @@ class Files:
         folder, _, name = file.rpartition("/")
         real = self._folders.get(folder)
         if real is None:
-            real = self._folders[folder] = os.path.realpath(self.root / folder)
+            real = self._folders[folder] = os.path.realpath(self._disk / folder)
         return f"{real}{os.sep}{name}"
 
 
@@ -323,6 +403,6 @@ def _opened(path: Path) -> zipfile.ZipFile:
 
 
 @lru_cache(maxsize=4)
-def _files(root: Path, written: int) -> Files:  # noqa: ARG001 - a changed time means a changed zip
+def _files(root: Place, written: int) -> Files:  # noqa: ARG001 - a changed time means a changed zip
     """Unpickle a `Files`: each process has one, so that the member list of a zip is read only once."""
     return Files(root)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
 from pcm_leukemia.errors import counted
 from pcm_leukemia.files.containers import open_container
 from pcm_leukemia.files.paths import is_hidden
 from pcm_leukemia.files.reading import IMAGE_SUFFIXES
 from pcm_leukemia.files.targets import MARKER
+from pcm_leukemia.remote import Place
 
 __all__ = ["count_unlisted", "first_of", "is_image_file", "unlisted"]
 
@@ -29,7 +29,7 @@ def is_image_file(path: str) -> bool:
     return dot + suffix.lower() in IMAGE_SUFFIXES and not any(map(is_hidden, steps))
 
 
-def unlisted(root: Path, listed: Iterable[str]) -> list[str]:
+def unlisted(root: Place, listed: Iterable[str]) -> list[str]:
     """The image files that no annotation lists, in the order of their paths.
 
     If all listed files are in ``images/``, they are looked for there, and otherwise everywhere below the root. Hidden files,
@@ -38,7 +38,7 @@ def unlisted(root: Path, listed: Iterable[str]) -> list[str]:
     Parameters
     ----------
     root
-        The folder or zip with the images.
+        The folder, zip or URL with the images.
     listed
         The files of the images, as paths below the root; at least one.
 
@@ -50,6 +50,7 @@ def unlisted(root: Path, listed: Iterable[str]) -> list[str]:
     Examples
     --------
     >>> import tempfile
+    >>> from pathlib import Path
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     for name in ("a.png", "b.png", "notes.txt"):
     ...         _ = Path(folder, name).write_bytes(b"")
@@ -96,7 +97,7 @@ def _readable(path: str) -> str:
     return path.encode(errors="replace").decode()
 
 
-def _through_zip(root: Path, file: str) -> tuple[str, str]:
+def _through_zip(root: Place, file: str) -> tuple[str, str]:
     """The zip below the root that a path leads through, or "", and the rest of the path."""
     if ".zip/" in file.lower() and root.is_dir():
         end = file.lower().index(".zip/") + len(".zip")
@@ -105,7 +106,7 @@ def _through_zip(root: Path, file: str) -> tuple[str, str]:
     return "", file
 
 
-def _unlisted(root: Path, known: set[str]) -> list[str]:
+def _unlisted(root: Place, known: set[str]) -> list[str]:
     start = "images/" if root.is_dir() and all(file.startswith("images/") for file in known) else ""
     if start and not (root / start).is_dir():
         return []

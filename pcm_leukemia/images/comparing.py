@@ -10,21 +10,29 @@ import warnings
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from pathlib import Path
 from time import perf_counter
 from typing import NamedTuple
 
 import PIL.Image
 
-from pcm_leukemia.errors import DataWarning, PcmError, Problem
+from pcm_leukemia.errors import DataWarning, PcmError, Problem, ServerError
 from pcm_leukemia.files import Files, find_images, open_container
 from pcm_leukemia.images.depth import declared_white, given_white, is_deep
 from pcm_leukemia.images.ending import TAIL, may_be_cut_short
 from pcm_leukemia.images.opening import BAD_IMAGE, opened
 from pcm_leukemia.images.pixels import decode_as_annotated, misfit_of, shown_size, stored_size
+from pcm_leukemia.remote import Place
 from pcm_leukemia.schema import Image, ImageId
 
-__all__ = ["compare_files", "find_at", "measure", "measure_files", "misfit", "warn_of_changed_files"]
+__all__ = [
+    "compare_files",
+    "find_at",
+    "measure",
+    "measure_files",
+    "misfit",
+    "warn_of_changed",
+    "warn_of_changed_files",
+]
 
 _CHUNK = 256
 """Headers that a thread reads at a time: to hand over each alone would take longer than to read it."""
@@ -63,7 +71,7 @@ def measure(files: Files, file: str) -> Image:
 
 
 def compare_files(
-    images: Iterable[Image], root: Path, workers: int | None = None
+    images: Iterable[Image], root: Place, workers: int | None = None
 ) -> tuple[tuple[Image, ...], list[Problem]]:
     """Compare the header of every image file below `root` with the recorded size, and record each file's digest.
 
@@ -97,7 +105,7 @@ def compare_files(
         for before, after in zip(images, compared, strict=True)
         if before.digest and after.image and after.image.digest != before.digest and not after.problem
     ]
-    _warn_of_changed(root, len(images), changed)
+    warn_of_changed(root, len(images), changed)
     return tuple(each.image for each in compared if each.image), [
         each.problem for each in compared if each.problem
     ]
@@ -118,15 +126,18 @@ def warn_of_changed_files(images: Iterable[Image], files: Files) -> None:
     def is_changed(image: Image) -> bool:
         try:
             return files.digest_of(str(image.file)) != image.digest
+        except ServerError:
+            raise
         except PcmError:
             return False
 
-    with ThreadPoolExecutor() as pool:
+    with ThreadPoolExecutor(files.threads if files.remote else None) as pool:
         changed = [image.id for image, other in zip(known, pool.map(is_changed, known), strict=True) if other]
-    _warn_of_changed(files.root, len(known), changed)
+    warn_of_changed(files.root, len(known), changed)
 
 
-def _warn_of_changed(root: Path, total: int, changed: Sequence[ImageId]) -> None:
+def warn_of_changed(root: Place, total: int, changed: Sequence[ImageId]) -> None:
+    """Warn of images whose files are not those that were imported; `total` is the number of files that were compared."""
     if changed:
         warnings.warn(
             f"{root}: {len(changed):,} of {total:,} image files are not those that were imported before (their digests "
@@ -137,7 +148,7 @@ def _warn_of_changed(root: Path, total: int, changed: Sequence[ImageId]) -> None
 
 
 def measure_files(
-    names: Iterable[str], root: Path, workers: int | None = None
+    names: Iterable[str], root: Place, workers: int | None = None
 ) -> tuple[list[Image | None], list[Problem]]:
     """The rows of image files without annotations, by their paths below `root`.
 
@@ -166,11 +177,14 @@ def _all_compared(
 ) -> list[_Compared]:
     """Each file as `_compared` has it; warns of files with several pages."""
     rows = list(rows)
+    chunk = 1 if files.remote else _CHUNK
     begun = perf_counter()
-    compared = [_compared(files, *row) for row in rows[:_CHUNK]]
-    if workers is None and perf_counter() - begun < _QUICK * len(compared):
+    compared = [_compared(files, *row) for row in rows[:chunk]]
+    if workers is None and files.remote:
+        workers = files.threads
+    elif workers is None and perf_counter() - begun < _QUICK * len(compared):
         workers = 1
-    chunks = [rows[start : start + _CHUNK] for start in range(_CHUNK, len(rows), _CHUNK)]
+    chunks = [rows[start : start + chunk] for start in range(chunk, len(rows), chunk)]
     with ThreadPoolExecutor(workers) as pool:
         for done in pool.map(lambda chunk: [_compared(files, *row) for row in chunk], chunks):
             compared += done
@@ -186,14 +200,14 @@ def _all_compared(
 
 
 def find_at(
-    images: Iterable[Image], images_root: str | Path
-) -> tuple[tuple[Image, ...], Path, list[Problem]]:
-    """Find the files of images in a folder or zip, and compare their headers with the recorded sizes.
+    images: Iterable[Image], images_root: str | Place
+) -> tuple[tuple[Image, ...], Place, list[Problem]]:
+    """Find the files of images in a folder or zip or at a URL, and compare their headers with the recorded sizes.
 
     Returns
     -------
     tuple
-        The images with their `file` and what `compare_files` records, the absolute path of the folder or zip, and a
+        The images with their `file` and what `compare_files` records, the absolute path of the folder or zip or its URL, and a
         problem for every image that is missing, or that `compare_files` finds.
     """
     pictures = open_container(images_root)
@@ -240,6 +254,8 @@ def _compared(files: Files, file: str | None, image: Image | None) -> _Compared:
         if cut:
             decode_as_annotated(files.read(file), image)
         return _Compared(_with_white_level(files, image) if deep else image, problem, paged, turned)
+    except ServerError:
+        raise
     except PcmError as error:
         return _Compared(image, Problem(where, str(error), "then import again"))
     except BAD_IMAGE as error:

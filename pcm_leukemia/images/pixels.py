@@ -43,6 +43,7 @@ __all__ = [
     "load_bytes",
     "misfit_of",
     "reason",
+    "require_content_fit",
     "require_fit",
     "shown_size",
     "size",
@@ -138,6 +139,15 @@ def require_fit(files: Files, image: Image) -> None:
         cut = may_be_cut_short(picture, *files.ending(where, stream, TAIL))
     if cut:
         decode_as_annotated(files.read(where), image)
+
+
+def require_content_fit(data: bytes, image: Image) -> None:
+    """`require_fit` for the bytes of a file."""
+    with opened(data, str(image.file)) as picture:
+        _require_fit(picture, image)
+        cut = may_be_cut_short(picture, len(data), data[-TAIL:])
+    if cut:
+        decode_as_annotated(data, image)
 
 
 def decode_as_annotated(data: bytes, image: Image) -> Pixels:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
+from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.errors import CorruptFile, DataNotFound, ExportError, counted, option, some
-from pcm_leukemia.files import Files
-from pcm_leukemia.images.comparing import warn_of_changed_files
+from pcm_leukemia.errors import CorruptFile, DataNotFound, ExportError, PcmError, counted, option, some
+from pcm_leukemia.execution import ahead
+from pcm_leukemia.files import Files, digest
+from pcm_leukemia.images.comparing import warn_of_changed, warn_of_changed_files
 from pcm_leukemia.images.metadata import strip_identifiers
-from pcm_leukemia.images.pixels import files_of, reason, require_fit
+from pcm_leukemia.images.pixels import files_of, reason, require_content_fit, require_fit
 from pcm_leukemia.progress import track
 from pcm_leukemia.schema import Image, ImageId
 
@@ -53,8 +57,9 @@ def place(files: Files, file: str, target: Path, how: Placing, *, strip: bool = 
                 shutil.copyfileobj(stream, out, 1 << 20)
         return
     if source is None:
+        kind = "a URL" if files.remote else "a zip"
         raise ExportError(
-            f"{files.root}: is a zip, and images in it cannot be linked to; pass {option('images', 'copy')}"
+            f"{files.root}: is {kind}, and images in it cannot be linked to; pass {option('images', 'copy')}"
         )
     if not source.is_file():
         raise DataNotFound(f"{files.root}: has no file {file}; give {option('images_root')}")
@@ -122,24 +127,71 @@ def place_all(
     """
     files, problems = files_of(ds), dict[str, list[ImageId]]()
     with_file = [image for image in ds.images if image.file]
-    for image in track(with_file, "images", shown=progress):
-        target = targets[image.id]
-        target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            require_fit(files, image)
-        except (DataNotFound, CorruptFile) as error:
-            problems.setdefault(reason(image, error), []).append(image.id)
-            continue
-        place(files, str(image.file), target, how, strip=strip)
+    changed = []
+    put = partial(_fetch if files.remote and how == "copy" else _place, files, targets, how, strip=strip)
+    threads = files.threads
+    with closing(
+        ahead(put, with_file, threads, threads) if files.remote else (put(image) for image in with_file)
+    ) as done:
+        for image, (error, is_changed) in zip(
+            with_file, track(done, "images", len(with_file), shown=progress), strict=True
+        ):
+            if error:
+                problems.setdefault(reason(image, error), []).append(image.id)
+            elif is_changed:
+                changed.append(image.id)
     if problems:
         raise ExportError(unfit(problems))
-    warn_of_changed_files(with_file, files)
+    if files.remote:
+        warn_of_changed(files.root, len(with_file), changed)
+    else:
+        warn_of_changed_files(with_file, files)
     notes = []
     if strip:
         notes.append("the images are copied without metadata; their pixels are the same")
     if how == "symlink":
         notes.append(f'the images are links into "{files.root.absolute().name}"; they break if that moves')
     return [*notes, *notes_on_depth(with_file)]
+
+
+class _Placed(NamedTuple):
+    error: PcmError | None = None
+    changed: bool = False
+
+
+def _place(
+    files: Files, targets: Mapping[ImageId, Path], how: Placing, image: Image, *, strip: bool
+) -> _Placed:
+    """Place one image, unless its file is missing or cannot be the annotated image."""
+    target = targets[image.id]
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        require_fit(files, image)
+    except (DataNotFound, CorruptFile) as error:
+        return _Placed(error)
+    place(files, str(image.file), target, how, strip=strip)
+    return _Placed()
+
+
+def _fetch(
+    files: Files,
+    targets: Mapping[ImageId, Path],
+    how: Placing,  # noqa: ARG001 - a copy
+    image: Image,
+    *,
+    strip: bool,
+) -> _Placed:
+    """`_place` for a remote file, which is read once; says, too, whether it is another than the imported one."""
+    target = targets[image.id]
+    target.parent.mkdir(parents=True, exist_ok=True)
+    file = str(image.file)
+    try:
+        data = files.read(file)
+        require_content_fit(data, image)
+    except (DataNotFound, CorruptFile) as error:
+        return _Placed(error)
+    target.write_bytes(strip_identifiers(data, file) if strip else data)
+    return _Placed(changed=image.digest not in (None, digest(io.BytesIO(data), len(data))))
 
 
 def unfit(problems: Mapping[str, Sequence[ImageId]]) -> str:

@@ -7,7 +7,6 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
-from pathlib import Path
 from typing import Literal, TypeAlias
 
 from msgspec import structs
@@ -16,6 +15,7 @@ from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import CorruptFile, DataNotFound, DataWarning, counted, some
 from pcm_leukemia.files import Files, common_root, way_below
 from pcm_leukemia.grouping import groups
+from pcm_leukemia.remote import Place
 from pcm_leukemia.schema import Image, ImageId, Patient, PatientId, Split
 
 __all__ = ["CopySearch", "concat"]
@@ -114,7 +114,7 @@ def _require_fit(sources: Sequence[Dataset]) -> None:
         )
 
 
-def _common_root(sources: Sequence[Dataset]) -> Path | None:
+def _common_root(sources: Sequence[Dataset]) -> Place | None:
     """The folder that holds the images of all data sets."""
     roots = [ds.root for ds in sources if ds.root is not None]
     try:
@@ -123,7 +123,7 @@ def _common_root(sources: Sequence[Dataset]) -> Path | None:
         raise ValueError(f"concat: {error}") from error
 
 
-def _named(ds: Dataset, root: Path | None) -> Dataset:
+def _named(ds: Dataset, root: Place | None) -> Dataset:
     """The data set with its name before every id, and with its files relative to `root`."""
     prefix = way_below(ds.root, root) if ds.root and root else ""
     images = {

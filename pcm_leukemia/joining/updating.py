@@ -6,7 +6,6 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Literal
 
 from msgspec import structs
@@ -14,6 +13,7 @@ from msgspec import structs
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import DataWarning, InvalidDataset, Problem, UnknownLabel, counted, option
 from pcm_leukemia.files import common_root, path_ends, way_below
+from pcm_leukemia.remote import Place
 from pcm_leukemia.schema import IGNORE, Cell, Image, ImageId, Patient, Split, Taxonomy
 from pcm_leukemia.taxonomy import not_a_class
 
@@ -206,7 +206,9 @@ def _contradictions(ds: Dataset, corrected: Dataset, pairs: Mapping[ImageId, Ima
             )
 
 
-def _roots(ds: Dataset, corrected: Dataset, pairs: Mapping[ImageId, ImageId]) -> tuple[Path | None, str, str]:
+def _roots(
+    ds: Dataset, corrected: Dataset, pairs: Mapping[ImageId, ImageId]
+) -> tuple[Place | None, str, str]:
     """The root of all files, and the ways from there to those of `ds` and of `corrected`."""
     here = {image.id: image.file for image in ds.images}
     needed = any(new.file and not here.get(pairs.get(new.id, new.id)) for new in corrected.images)

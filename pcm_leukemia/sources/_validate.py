@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from types import ModuleType
 
 from pcm_leukemia.dataset import Dataset
@@ -83,7 +83,7 @@ def validate(module: ModuleType, ds: Dataset, *, pixels: bool, workers: int | No
     found[TOTAL] = len(ds.cells)
     codes = [*published, *sorted(found.keys() - {TOTAL} - published.keys())]
     counts = tuple((raw, published.get(raw), found[raw]) for raw in codes)
-    there = listing(ds.root) if ds.root is not None and ds.root.is_dir() else []
+    there = listing(ds.root) if isinstance(ds.root, Path) and ds.root.is_dir() else []
     files = {image.file for image in ds.images if image.file}
     beside = [file for file in there if file not in files]
     corrupt = dict(_unreadable(ds, beside, pixels=pixels, workers=workers))

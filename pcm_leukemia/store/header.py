@@ -11,6 +11,7 @@ import msgspec
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import CorruptFile, DataNotFound
 from pcm_leukemia.files import BAD_CONTENT, HEADER, read_text
+from pcm_leukemia.remote import Place, RemotePath
 from pcm_leukemia.schema import Taxonomy
 from pcm_leukemia.store.tables import SCHEMA_VERSION, TABLES
 
@@ -55,8 +56,10 @@ def header_of(ds: Dataset, folder: Path, out: Path) -> dict[str, object]:
     }
 
 
-def _relative(root: Path, out: Path) -> str:
-    """The path of the images relative to the folder, so that both can be moved together."""
+def _relative(root: Place, out: Path) -> str:
+    """The path of the images relative to the folder, so that both can be moved together; a URL is kept."""
+    if isinstance(root, RemotePath):
+        return str(root)
     try:
         return Path(os.path.relpath(root.resolve(), out.resolve())).as_posix()
     except ValueError:  # on another drive

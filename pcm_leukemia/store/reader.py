@@ -12,6 +12,7 @@ from pcm_leukemia.classes import in_classes
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import CorruptFile, InvalidDataset, Problem
 from pcm_leukemia.files import HEADER, no_images
+from pcm_leukemia.remote import Place, is_url, place_of
 from pcm_leukemia.schema import Patient, PatientId, Taxonomy
 from pcm_leukemia.store.header import read_header, require_unchanged
 from pcm_leukemia.store.split_files import with_chosen_split
@@ -25,7 +26,7 @@ def read(
     *,
     taxonomy: Taxonomy | Literal["declared"] | None = None,
     labels: Mapping[str, str] | None = None,
-    images_root: str | Path | None = None,
+    images_root: str | Place | None = None,
     check_images: bool = False,
     split_name: str | None = None,
     with_split: bool = True,
@@ -43,7 +44,7 @@ def read(
         Class of the folder -> class of the data or of the nine, or "ignore"; also a new class with
         ``taxonomy="declared"``.
     images_root
-        The folder or zip with the images, if they have moved.
+        The folder or zip with the images, or its URL, if they have moved.
     check_images
         Whether to compare every image file with its row, as for `images_root`, and to record its digest.
     split_name
@@ -98,8 +99,10 @@ def read(
     return with_chosen_split(ds, path, split_name) if with_split else ds
 
 
-def _root(path: Path, images_root: str) -> Path:
-    """The folder or zip with the images; it may have moved, but its path must be one."""
+def _root(path: Path, images_root: str) -> Place:
+    """The folder, zip or URL with the images; it may have moved, but its path must be one."""
+    if is_url(images_root):
+        return place_of(images_root)
     root = Path(os.path.normpath(path.resolve() / images_root))
     try:
         root.exists()

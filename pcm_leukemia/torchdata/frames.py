@@ -19,6 +19,7 @@ from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import DataNotFound, option
 from pcm_leukemia.files import no_images
 from pcm_leukemia.images import Border, Excerpt, Files, Pixels, decode, load, load_excerpt
+from pcm_leukemia.remote import Place
 from pcm_leukemia.schema import Image, ImageId
 from pcm_leukemia.shapes import Box
 
@@ -63,7 +64,7 @@ class _OwnFiles:
     A forked worker would share an open zip, and its read position, with its parent.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Place) -> None:
         self.root = root
         self._opened: tuple[int, Files] | None = None
 
@@ -72,10 +73,10 @@ class _OwnFiles:
             self._opened = os.getpid(), Files(self.root)
         return self._opened[1]
 
-    def __getstate__(self) -> Path:
+    def __getstate__(self) -> Place:
         return self.root
 
-    def __setstate__(self, root: Path) -> None:
+    def __setstate__(self, root: Place) -> None:
         self.root, self._opened = root, None
 
 

@@ -284,7 +284,8 @@ def test_the_probabilities_and_features_of_two_stages_are_those_of_the_classifie
     (each,) = found.chosen
     model = classifier.classifier("cpu")
     assert isinstance(model, CellClassifier)
-    with PIL.Image.open(new.root / each.image) as picture:  # type: ignore[operator]
+    assert isinstance(new.root, Path)
+    with PIL.Image.open(new.root / each.image) as picture:
         pixels = np.asarray(picture)
     crops = [pixels[3:41, 3:41], pixels[5:43, 53:91]]  # the white cells, with 7 pixels around
     batch = torch.stack([model.prepare(crop) for crop in crops])

@@ -44,7 +44,7 @@ class Planting:
     """Puts further images below the root of a data set, as other patients in other parts."""
 
     def __init__(self, ds: Dataset, folder: Path) -> None:
-        assert ds.root
+        assert isinstance(ds.root, Path)
         self.ds, self.files = ds, images.Files(ds.root)
         self.root = folder
         for image in ds.images:

@@ -121,7 +121,7 @@ def test_counts_patients_and_labels(name: str, tmp_path: Path) -> None:
 
 def test_every_image_is_there_and_has_its_size(name: str, tmp_path: Path) -> None:
     ds = read(name, made(name, tmp_path))
-    assert ds.root is not None
+    assert isinstance(ds.root, Path)
     assert ds.root.is_absolute()
     assert images.compare_files(ds.images, ds.root)[1] == []
     assert all(image.file for image in ds.images)
@@ -168,7 +168,7 @@ def test_a_missing_file(name: str, tmp_path: Path) -> None:
     reader: Any = sources.module(name).read
     if facts.spoil is None:  # no list of files comes with this data set, so a missing file goes unnoticed
         ds = read(name, facts)
-        assert ds.root is not None
+        assert isinstance(ds.root, Path)
         (ds.root / str(ds.images[0].file)).unlink()
         assert len(read(name, facts).images) == facts.images - 1
         return

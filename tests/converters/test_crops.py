@@ -94,7 +94,7 @@ def test_layout_and_table(ds: Dataset, tmp_path: Path) -> None:
 
 def test_png_crops_are_what_pillow_decodes_and_cuts(ds: Dataset, tmp_path: Path) -> None:
     crops.write(ds, tmp_path / "crops")
-    assert ds.root
+    assert isinstance(ds.root, Path)
     for row in table(tmp_path / "crops"):
         x1, y1, x2, y2 = (int(row[f"crop_{side}"]) for side in ("x1", "y1", "x2", "y2"))
         with (
@@ -170,7 +170,7 @@ def test_one_name_in_many_folders_stays_many_crops(tmp_path: Path) -> None:
 
 
 def test_zip_jpg_and_part(ds: Dataset, tmp_path: Path) -> None:
-    assert ds.root
+    assert isinstance(ds.root, Path)
     with zipfile.ZipFile(tmp_path / "e.zip", "w") as archive:
         for image in ds.images:
             archive.write(ds.root / str(image.file), str(image.file))
@@ -211,7 +211,7 @@ def test_each_image_is_decoded_once_and_negatives_not_at_all(
 
 
 def test_unreadable_images_are_named_and_the_rest_is_written(ds: Dataset, tmp_path: Path) -> None:
-    assert ds.root
+    assert isinstance(ds.root, Path)
     (ds.root / "P1" / "a.jpg").write_bytes(b"no image")
     (ds.root / "P2" / "a.png").unlink()
     with pytest.warns(DataWarning, match=r'image "P1/a\.jpg": P1/a\.jpg: is not an image') as caught:
@@ -280,7 +280,7 @@ def test_what_an_interrupted_run_left_is_not_used_for_another_job(ds: Dataset, t
 def test_crops_of_images_that_have_changed_are_cut_again(ds: Dataset) -> None:
     image = next(image for image in ds.images if ds.cells_of(image))
     state = resume.source_of(ds)
-    assert ds.root
+    assert isinstance(ds.root, Path)
     file = ds.root / str(image.file)
     os.utime(file, (0, 0))
     assert resume.source_of(ds)["files"] != state["files"]

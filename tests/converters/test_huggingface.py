@@ -119,7 +119,7 @@ def folder(ds: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def source(ds: Dataset, image: str) -> Path:
-    assert ds.root
+    assert isinstance(ds.root, Path)
     return ds.root / str(ds.image(image).file)
 
 

@@ -314,7 +314,7 @@ def ds(tmp_path: Path) -> Dataset:
 def test_converters_strip_what_they_copy(
     ds: Dataset, tmp_path: Path, writer: Any, places: tuple[str, str]
 ) -> None:
-    assert ds.root
+    assert isinstance(ds.root, Path)
     report = writer.write(ds, tmp_path / "out", images="copy", strip_metadata=True)
     assert "copied without metadata" in str(report)
     for place, name in zip(places, ("a.jpg", "b.png"), strict=True):
@@ -335,7 +335,7 @@ def test_links_cannot_be_stripped(ds: Dataset, tmp_path: Path, writer: Any, how:
 
 
 def test_a_link_is_not_stripped_by_place_either(ds: Dataset, tmp_path: Path) -> None:
-    assert ds.root
+    assert isinstance(ds.root, Path)
     with pytest.raises(ValueError, match="only copies can be stripped"):
         images.place(images.Files(ds.root), "a.jpg", tmp_path / "b.jpg", "hardlink", strip=True)
 
@@ -344,7 +344,7 @@ def test_a_link_is_not_stripped_by_place_either(ds: Dataset, tmp_path: Path) -> 
 def test_nothing_is_written_where_an_image_cannot_be_stripped(
     ds: Dataset, tmp_path: Path, writer: Any
 ) -> None:
-    assert ds.root
+    assert isinstance(ds.root, Path)
     (ds.root / "c.tif").write_bytes(encoded("TIFF"))
     more = Dataset("demo", NINE, (*ds.images, Image(ImageId("c.tif"), 40, 24, file="c.tif")), root=ds.root)
     with pytest.raises(ExportError, match=r"c\.tif: metadata can only be removed from JPEG and PNG"):

@@ -23,6 +23,7 @@ import pcm_leukemia as pcm
 from pcm_leukemia import NINE, Box, Cell, Dataset, Image, Patient, Split, checks, report
 from pcm_leukemia.checks import KINDS, Checked, Finding
 from pcm_leukemia.errors import DataWarning
+from pcm_leukemia.remote import Place
 from pcm_leukemia.report import findings as view
 from pcm_leukemia.report import frames
 from pcm_leukemia.schema import ImageId, PatientId
@@ -91,7 +92,7 @@ def sentences(page: Page) -> list[str]:
     return [text.replace("\n", " ") for text in page.locator(".finding > p:first-child").all_inner_texts()]
 
 
-def said(findings: Sequence[Finding], root: Path | None) -> list[str]:
+def said(findings: Sequence[Finding], root: Place | None) -> list[str]:
     """Each finding as the page shows it; the page names the folder of the data, and not where that is."""
     texts = (f"{each.severity.title()} – {each.where}: {each.what}" for each in findings)
     return sorted(text.replace(str(root), root.name) if root else text for text in texts)

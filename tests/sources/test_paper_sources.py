@@ -115,7 +115,7 @@ def test_lmu_alpha_is_dropped_not_blended(tmp_path: Path) -> None:
 
     lmu_layout.make(tmp_path)
     ds = lmu.read(tmp_path)
-    assert ds.root is not None
+    assert isinstance(ds.root, Path)
     import PIL.Image
 
     clear = ds.root / "BAS" / "BAS_0001.tiff"

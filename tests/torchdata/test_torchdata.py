@@ -72,9 +72,10 @@ def colour(label: str) -> tuple[int, int, int]:
 
 
 def packed(ds: Dataset, path: Path) -> Dataset:
+    assert isinstance(ds.root, Path)
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for image in ds.images:
-            archive.write(ds.root / str(image.file), str(image.file))  # type: ignore[operator]
+            archive.write(ds.root / str(image.file), str(image.file))
     return replace(ds, root=path)
 
 
@@ -112,7 +113,8 @@ def test_targets_are_the_data_sets(ds: Dataset, first: Any) -> None:
         assert target["image_id"] == index
         assert type(image) is tv_tensors.Image
         assert image.dtype == torch.uint8
-        with PIL.Image.open(ds.root / str(row.file)) as picture:  # type: ignore[operator]
+        assert isinstance(ds.root, Path)
+        with PIL.Image.open(ds.root / str(row.file)) as picture:
             assert (image.permute(1, 2, 0).numpy() == np.asarray(picture.convert("RGB"))).all()
         boxes = target["boxes"]
         assert type(boxes) is tv_tensors.BoundingBoxes
@@ -528,7 +530,7 @@ def test_forked_workers_do_not_share_their_place_in_a_zip(tmp_path: Path) -> Non
 
 @WORKERS
 def test_what_cannot_be_read_is_named_from_a_worker_too(ds: Dataset) -> None:
-    assert ds.root
+    assert isinstance(ds.root, Path)
     (ds.root / "P1" / "a.png").write_bytes((ds.root / "P1" / "a.png").read_bytes()[:500])
     (ds.root / "P2" / "a.png").unlink()
     PIL.Image.new("RGB", (7, 7)).save(ds.root / "P3" / "a.png")
