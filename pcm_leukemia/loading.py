@@ -16,7 +16,7 @@ from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import CorruptFile, DataNotFound, ImpossibleValue, InvalidExport, option
 from pcm_leukemia.files import GIT_LFS, IMAGE_SUFFIXES, PULL, UNPACK, is_image_file, other_archive
 from pcm_leukemia.label_maps import read_label_map
-from pcm_leukemia.patients import Attribute, Table, Tag, assign
+from pcm_leukemia.patients import Attribute, Table, Tag, assign, pseudonymise
 from pcm_leukemia.remote import Place
 from pcm_leukemia.schema import Taxonomy
 
@@ -35,6 +35,7 @@ def load_dataset(
     patients: str | Table | Tag | Attribute | None = None,
     patients_same: Mapping[str, str] | None = None,
     diagnoses: str | Path | None = None,
+    pseudonyms: str | Path | None = None,
     taxonomy: Taxonomy | Literal["declared"] | None = None,
     labels: Mapping[str, str] | str | Path | None = None,
     clip: bool = False,
@@ -68,6 +69,9 @@ def load_dataset(
         Spelling of a patient's id -> the id that is kept, for patients that are one: {"007": "7"}; see `patients.merge`.
     diagnoses
         A table with the columns patient and diagnosis (.csv or .xlsx), if `patients` gives the ids alone.
+    pseudonyms
+        A file of yours with the pseudonyms that replace the ids of patients; see `patients.pseudonymise`. New patients are
+        added to it.
     taxonomy
         The classes: by default the nine of PCM-Leukemia for a CVAT export and for image_folder, and those of the data
         for other formats; "declared" takes those of the data for these too, and new ones that `labels` names. The
@@ -99,7 +103,9 @@ def load_dataset(
     ImpossibleValue
         If a value in it cannot be, such as two classes of one name.
     CorruptFile, InvalidDataset
-        If a canonical folder was changed after it was written.
+        If a canonical folder was changed after it was written, or the file of pseudonyms was.
+    MissingPatients
+        If pseudonyms are asked for, and an image has no patient.
     UnknownPart
         If the part or split does not exist.
     MissingExtra
@@ -123,6 +129,8 @@ def load_dataset(
     if name is not None:
         ds = replace(ds, name=name)
     ds = assign(ds, patients, same=patients_same, diagnoses=diagnoses)
+    if pseudonyms is not None:
+        ds = pseudonymise(ds, pseudonyms, patients=patients, same=patients_same)
     ds = ds if task is None else ds.task(task)
     return ds if split is None else ds.part(split)
 

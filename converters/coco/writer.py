@@ -295,7 +295,7 @@ def _place_images(
         return ("no image files found: annotations only",)
     if how == "none":
         return (
-            f'images stay in "{ds.root.absolute().name}"; with the option images=copy they are put into images/, where file_name points',
+            "the images stay where they are; with the option images=copy they are put into images/, where file_name points",
         )
     from pcm_leukemia.images import place_all
 

@@ -262,7 +262,7 @@ def _cut(
     except PcmError as error:
         return job.image.id, Problem(
             f'image "{job.image.id}"',
-            reason(job.image, error),
+            reason(job.image, error, files.root),
             f"{counted(len(job.cells), 'crop is missing', 'crops are missing')}",
         )
     if state_of(work) != state:

@@ -361,7 +361,9 @@ def _notes(
         )
     if ds.root is not None and ds.root.exists() and readings:
         files = unlisted(ds.root, [image.file for image in ds.images if image.file])
-        if files:
+        if files and patients.has_pseudonyms(ds):  # their names may be ids
+            yield f"not checked: {counted(len(files), 'image file that is', 'image files that are')} not in the annotations"
+        elif files:
             yield f"not checked: {count_unlisted(files)}"
     if readings and not pixels:
         yield "no image was decoded: copies were not searched for"

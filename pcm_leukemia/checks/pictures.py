@@ -16,6 +16,7 @@ from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import counted
 from pcm_leukemia.files import Report, new_folder
 from pcm_leukemia.images import Files
+from pcm_leukemia.patients import has_pseudonyms
 
 __all__ = ["without_folders", "write_pictures"]
 
@@ -34,6 +35,8 @@ img { display: block; max-width: 100% }
 def without_folders(text: str, ds: Dataset) -> str:
     """A sentence without the folders that lead to the data: what is written may be given away.
 
+    If the data have pseudonyms, the folder or zip of the images is not named either, since it may be called after a patient.
+
     Examples
     --------
     >>> from pcm_leukemia import NINE
@@ -44,7 +47,7 @@ def without_folders(text: str, ds: Dataset) -> str:
     if ds.root is None:
         return text
     for root in dict.fromkeys((ds.root, ds.root.absolute(), ds.root.resolve())):
-        text = text.replace(str(root), root.name)
+        text = text.replace(str(root), "the images" if has_pseudonyms(ds) else root.name)
         for above in root.parents:
             if above.name:
                 text = re.sub(rf"(?<![\w./\\-]){re.escape(str(above))}[/\\]", "", text)

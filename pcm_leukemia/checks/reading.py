@@ -91,7 +91,7 @@ def _read_file(files: images.Files, image: Image, cells: tuple[Cell, ...], *, pi
     except ServerError:
         raise
     except PcmError as error:
-        what, _, fix = str(error).rpartition("; ")
+        what, _, fix = images.reason(image, error, files.root).rpartition("; ")
         if isinstance(error, CorruptFile):  # another file is not the one that was imported
             fix += ", then import again"
         return FileReading(image, Problem(where, what, fix))

@@ -10,7 +10,13 @@ from typing import Annotated, Any
 import typer
 
 from pcm_leukemia.cli.decoding import decodes_images
-from pcm_leukemia.cli.options import Data, Taxonomies, WrongUsage
+from pcm_leukemia.cli.options import Data, PseudonymsFile, Taxonomies, WrongUsage
+from pcm_leukemia.cli.pseudonyms import (
+    open_keys,
+    require_no_ids_beside_pseudonyms,
+    say_pseudonyms,
+    with_pseudonyms,
+)
 from pcm_leukemia.cli.reading import Reading, reads_data
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import counted, some
@@ -38,6 +44,7 @@ def import_(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="The canonical folder to write.")],
     *,
     reading: Reading,
+    pseudonyms: PseudonymsFile = None,
     name: Annotated[
         str | None,
         typer.Option(
@@ -73,6 +80,7 @@ def import_(
     if update_it and not store.recognises(out):
         raise WrongUsage(f"{out}: holds no data set to update; leave out --update")
     check_target(out, CANONICAL)  # before the work
+    keys = open_keys(pseudonyms, out, replace=replace_it) if pseudonyms else None
     before = store.read(out, with_split=False) if update_it else None
     options = reading.arguments
     if before:
@@ -81,20 +89,32 @@ def import_(
             options.pop(later, None)
     read = ds = _read(export, before.name if before else out.absolute().name, options, name=name)
     if before:
-        ds = merge(ds, reading.same_people, known=before)
+        known = [*keys.patient_of.values(), *keys.patient_of] if keys else before
+        ds = merge(ds, reading.same_people, known=known)
         if reading.diagnoses:
             ds = with_diagnoses(ds, reading.diagnoses, same=reading.same_people)
         read = ds
+    copied = export if store.recognises(export) and not update_it else None
+    splits: dict[str, Any] = {"splits_of": copied}
+    if keys:
+        ds, brought = with_pseudonyms(ds, keys, reading, splits_of=copied)
+        splits = {"more_splits": brought}
+    elif not replace_it:
+        require_no_ids_beside_pseudonyms(ds, out)
+    if before:
         declared = reading.taxonomy is Taxonomies.declared
         ds = replace(update(before, ds, taxonomy="declared" if declared else None), name=name or before.name)
-    if before or not reading.people:  # otherwise whoever assigned the patients has warned
+    if before or not (reading.people or keys):  # otherwise whoever assigned the patients has warned
         warn_of_doubts(ds)
-    copied = export if store.recognises(export) and not update_it else None
+    if (keys or dry_run) and not (replace_it or update_it):
+        store.check_losses(ds, out, **splits)
     if not dry_run:
-        store.write(ds, out, replace=replace_it or update_it, splits_of=copied)
-    elif not (replace_it or update_it):
-        store.check_losses(ds, out, splits_of=copied)
+        if keys:
+            keys.save()  # before the data that need it
+        store.write(ds, out, replace=replace_it or update_it, **splits)
     _say_imported(read, ds, out, before=before, splits_of=copied, public=bool(split_name(export)))
+    if keys:
+        say_pseudonyms(keys, out, dry_run=dry_run)
     if dry_run:
         print("nothing was written; leave out --dry-run to write it")
 

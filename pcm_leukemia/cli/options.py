@@ -49,6 +49,7 @@ __all__ = [
     "PatientsTag",
     "Preset",
     "Presets",
+    "PseudonymsFile",
     "RowsOption",
     "Seed",
     "SplitName",
@@ -250,6 +251,15 @@ PatientsSame = Annotated[
         rich_help_panel=READING,
         metavar="ID=ID...",
         help="Patients that are one under two spellings, and the id that is kept: 007=7.",
+    ),
+]
+PseudonymsFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--pseudonyms",
+        metavar="FILE",
+        help="Replace the ids of patients by pseudonyms. FILE leads back to patients: it is made, or added to, and must not be "
+        "passed on.",
     ),
 ]
 SplitName = Annotated[

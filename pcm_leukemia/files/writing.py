@@ -186,11 +186,11 @@ def _umask() -> int:
 
 
 @contextmanager
-def new_file(path: Path) -> Iterator[Path]:
+def new_file(path: Path, *, mode: int | None = None) -> Iterator[Path]:
     """A fresh path beside `path`; the file written there replaces `path` when the block ends without an error.
 
     Missing folders above it are made. The file gets the usual permissions, even from a library that writes for its owner
-    alone.
+    alone, or those of `mode`, for example 0o600 for a secret, which nobody else can read while it is written either.
 
     Raises
     ------
@@ -205,8 +205,8 @@ def new_file(path: Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         clear_leftovers(path)
         try:
-            work.touch()
-            usual = stat.S_IMODE(work.stat().st_mode)
+            work.touch(0o666 if mode is None else mode & 0o600)
+            usual = stat.S_IMODE(work.stat().st_mode) if mode is None else mode
             yield work
             work.chmod(usual)
             work.replace(path)

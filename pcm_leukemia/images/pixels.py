@@ -24,6 +24,7 @@ from pcm_leukemia.files import Files, no_images
 from pcm_leukemia.images.depth import given_white, is_deep, samples_of, to_8_bits
 from pcm_leukemia.images.ending import TAIL, may_be_cut_short
 from pcm_leukemia.images.opening import BAD_IMAGE, decoding, opened
+from pcm_leukemia.remote import Place
 from pcm_leukemia.schema import Image
 
 try:
@@ -116,9 +117,24 @@ def load_bytes(files: Files, image: Image) -> bytes:
     return data
 
 
-def reason(image: Image, error: PcmError) -> str:
-    """What an error says about the file of an image, without the image's name, with which some begin."""
-    return str(error).removeprefix(f'image "{image.id}": ')
+def reason(image: Image, error: PcmError, root: Place | None = None) -> str:
+    """What an error says about the file of an image, without the image's name, with which some begin.
+
+    A file that is called otherwise than its image may be called after its patient. Then the image's id is in place of its
+    path, and "the images" in place of the path of `root`, because outputs contain these sentences.
+
+    Examples
+    --------
+    >>> image = Image("P-7K3M9QX4TZ/a.png", 64, 64, file="4711007/a.png")
+    >>> reason(image, CorruptFile("4711007/a.png: is cut short"))
+    'P-7K3M9QX4TZ/a.png: is cut short'
+    """
+    said = str(error).removeprefix(f'image "{image.id}": ')
+    if image.file is None or image.file.endswith(image.name):
+        return said
+    if root is not None:
+        said = said.replace(str(root), "the images")
+    return said.replace(image.file, image.id)
 
 
 def require_fit(files: Files, image: Image) -> None:

@@ -150,7 +150,10 @@ def place_all(
     if strip:
         notes.append("the images are copied without metadata; their pixels are the same")
     if how == "symlink":
-        notes.append(f'the images are links into "{files.root.absolute().name}"; they break if that moves')
+        notes.append(
+            "the images are links, which contain the paths of the files and break if these move; copy the images to pass "
+            "them on"
+        )
     return [*notes, *notes_on_depth(with_file)]
 
 

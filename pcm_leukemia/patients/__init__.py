@@ -3,13 +3,13 @@
 They come from a pattern over image paths, a CSV, or CVAT's tags or attributes. Each function returns the
 data set with a patient for every image, or raises an error that lists the images without a patient.
 An id stays the given string, without blanks around it: "007" never becomes 7. `doubts` finds what looks wrong,
-such as a patient for each image, or two ids that may be one patient; `merge` makes them one.
+such as a patient for each image, or two ids that may be one patient; `merge` makes them one. `pseudonymise` replaces the
+ids, wherever they are, by pseudonyms that only a file of the hospital leads back from.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from pcm_leukemia.dataset import Dataset
@@ -17,7 +17,10 @@ from pcm_leukemia.patients.assigning import DIAGNOSES
 from pcm_leukemia.patients.attributes import from_attribute
 from pcm_leukemia.patients.diagnoses import with_diagnoses
 from pcm_leukemia.patients.doubting import Doubt, doubts, warn_of_doubts
+from pcm_leukemia.patients.key_file import KeyFile, is_pseudonym
+from pcm_leukemia.patients.origins import Attribute, Table, Tag
 from pcm_leukemia.patients.patterns import from_pattern, from_tags
+from pcm_leukemia.patients.pseudonymising import Pseudonymiser, has_pseudonyms, pseudonymise
 from pcm_leukemia.patients.spelling import alike, merge
 from pcm_leukemia.patients.table import from_csv
 
@@ -25,6 +28,8 @@ __all__ = [
     "DIAGNOSES",
     "Attribute",
     "Doubt",
+    "KeyFile",
+    "Pseudonymiser",
     "Table",
     "Tag",
     "alike",
@@ -34,32 +39,13 @@ __all__ = [
     "from_csv",
     "from_pattern",
     "from_tags",
+    "has_pseudonyms",
+    "is_pseudonym",
     "merge",
+    "pseudonymise",
     "warn_of_doubts",
     "with_diagnoses",
 ]
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """Patients are in a CSV file; see `from_csv`."""
-
-    path: str | Path
-
-
-@dataclass(frozen=True, slots=True)
-class Tag:
-    """Patients are in the labels of CVAT's image tags, found by a pattern; see `from_tags`."""
-
-    pattern: str
-
-
-@dataclass(frozen=True, slots=True)
-class Attribute:
-    """Patients are in a CVAT attribute; see `from_attribute`."""
-
-    name: str = "patient"
-    diagnosis: str = "diagnosis"
 
 
 def assign(

@@ -9,7 +9,7 @@ import re
 import shlex
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from itertools import pairwise
 from typing import TypeAlias
@@ -108,7 +108,7 @@ def _number(whole: str, fraction: str, exponent: int) -> str:
     return f"{digits}e{exponent}"
 
 
-def merge(ds: Dataset, same: Mapping[str, str], *, known: Dataset | None = None) -> Dataset:
+def merge(ds: Dataset, same: Mapping[str, str], *, known: Dataset | Collection[str] = ()) -> Dataset:
     """Merge patients that are one under several spellings.
 
     Parameters
@@ -118,7 +118,7 @@ def merge(ds: Dataset, same: Mapping[str, str], *, known: Dataset | None = None)
     same
         Spelling -> the id that is kept. Both must be ids of the data set.
     known
-        Another data set whose ids may be kept too, for example the one that `ds` is about to update.
+        Another data set whose ids may be kept too, for example the one that `ds` is about to update; or such ids.
 
     Returns
     -------
@@ -173,9 +173,9 @@ def merge(ds: Dataset, same: Mapping[str, str], *, known: Dataset | None = None)
     return replace(ds, images=tuple(images), patients=tuple(patients), split=split)
 
 
-def _require_known(ds: Dataset, same: Mapping[str, str], other: Dataset | None) -> None:
+def _require_known(ds: Dataset, same: Mapping[str, str], other: Dataset | Collection[str]) -> None:
     here = {patient.id for patient in ds.patients}
-    known = here | {patient.id for patient in other.patients} if other else here
+    known = here.union((patient.id for patient in other.patients) if isinstance(other, Dataset) else other)
     for spelling, kept in same.items():
         where = either(f'same {{"{spelling}": "{kept}"}}', f"--patients-same {spelling}={kept}")
         for each, ids in ((spelling, here), (kept, known)):

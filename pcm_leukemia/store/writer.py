@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections import Counter
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from pcm_leukemia import splits
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import DataLoss, PcmError, either
 from pcm_leukemia.files import CACHE, CANONICAL, HEADER, Report, counts, new_folder
+from pcm_leukemia.schema import Split
 from pcm_leukemia.store.header import header_of, recognises
 from pcm_leukemia.store.losses import require_no_loss
 from pcm_leukemia.store.reader import read
@@ -22,7 +24,12 @@ __all__ = ["check_losses", "write"]
 
 
 def write(
-    ds: Dataset, out: str | Path, *, replace: bool = False, splits_of: str | Path | None = None
+    ds: Dataset,
+    out: str | Path,
+    *,
+    replace: bool = False,
+    splits_of: str | Path | None = None,
+    more_splits: Iterable[Split] = (),
 ) -> Report:
     """Write `ds` as a canonical folder.
 
@@ -40,6 +47,8 @@ def write(
         splits place.
     splits_of
         A canonical folder whose splits are copied.
+    more_splits
+        Further splits of `ds`.
 
     Raises
     ------
@@ -48,10 +57,10 @@ def write(
     ExportError
         If `out` holds something else, or cannot be written.
     """
-    out = Path(out)
+    out, more_splits = Path(out), list(more_splits)
     copied = _copied_splits(splits_of, out)
     if not replace:
-        check_losses(ds, out, splits_of=splits_of)
+        check_losses(ds, out, splits_of=splits_of, more_splits=more_splits)
     with new_folder(out, CANONICAL) as folder:
         write_table(folder, "patients.csv", ((p.id, p.diagnosis or "") for p in ds.patients))
         write_table(folder, "images.csv", map(image_row, ds.images))
@@ -62,15 +71,21 @@ def write(
         _take_cache_along(out, folder)
         for name in copied:
             shutil.copyfile(split_file(Path(str(splits_of)), name), split_file(folder, name))
-        if ds.split:
-            splits.write(ds.split, split_file(folder, ds.split.name), ds)
+        for split in (*more_splits, *([ds.split] if ds.split else [])):
+            splits.write(split, split_file(folder, split.name), ds)
         header = header_of(ds, folder, out)
         text = json.dumps(header, indent=1, ensure_ascii=False) + "\n"
         (folder / HEADER).write_text(text, encoding="utf-8")
     return _report(ds, out)
 
 
-def check_losses(ds: Dataset, out: str | Path, *, splits_of: str | Path | None = None) -> None:
+def check_losses(
+    ds: Dataset,
+    out: str | Path,
+    *,
+    splits_of: str | Path | None = None,
+    more_splits: Iterable[Split] = (),
+) -> None:
     """Refuse to write `ds` over a data set that would lose anything, as `write` does; nothing is written.
 
     Parameters
@@ -81,6 +96,8 @@ def check_losses(ds: Dataset, out: str | Path, *, splits_of: str | Path | None =
         A folder; there is nothing to lose in one that holds no data set.
     splits_of
         A canonical folder whose splits would be copied.
+    more_splits
+        Further splits of `ds` that would be written.
 
     Raises
     ------
@@ -91,6 +108,7 @@ def check_losses(ds: Dataset, out: str | Path, *, splits_of: str | Path | None =
     if not recognises(out):
         return
     brought = {name: read_split(str(splits_of), name) for name in _copied_splits(splits_of, out)}
+    brought |= {split.name: split for split in more_splits}
     try:
         before = read(out, with_split=False, verify=False)
         there = {name: read_split(out, name) for name in split_names(out)}

@@ -1,0 +1,107 @@
+"""`import --pseudonyms`: what it refuses before the work, the work, and what it says afterwards."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pcm_leukemia import store
+from pcm_leukemia.cli.options import WrongUsage
+from pcm_leukemia.cli.reading import Reading
+from pcm_leukemia.dataset import Dataset
+from pcm_leukemia.errors import PcmError, WrongTarget, counted
+from pcm_leukemia.patients import KeyFile, is_pseudonym
+from pcm_leukemia.schema import Split
+
+__all__ = ["open_keys", "require_no_ids_beside_pseudonyms", "say_pseudonyms", "with_pseudonyms"]
+
+
+def open_keys(file: Path, out: Path, *, replace: bool) -> KeyFile:
+    """Open the file of pseudonyms, and refuse it if it is inside `out`, or if the data set there has other patients.
+
+    With `replace`, only the splits of that data set count, since they stay.
+
+    Raises
+    ------
+    WrongTarget
+        If the file is inside `out`, or cannot be written.
+    WrongUsage
+        If the data set in `out` has patients whose ids are not pseudonyms of the file.
+    CorruptFile, DataNotFound
+        If the file is damaged, was edited, is something else or cannot be read.
+    """
+    if out.resolve() in (file.resolve(), *file.resolve().parents):
+        raise WrongTarget(
+            f"{file}: is inside {out}, and would be passed on with the data; name a place where it stays in the hospital"
+        )
+    keys = KeyFile(file)
+    strangers = keys.strangers(_patients_in(out, splits_alone=replace))
+    if strangers:
+        patients = counted(len(strangers), "patient")
+        why = (
+            f"{patients}, and {file} does not exist, so that new pseudonyms would"
+            if keys.is_new
+            else f"{patients} whose ids are not pseudonyms of {file}, which would"
+        )
+        raise WrongUsage(
+            f"{out}: has {why} make other patients of them; give the file of their pseudonyms, or name another folder than {out}"
+        )
+    return keys
+
+
+def _patients_in(out: Path, *, splits_alone: bool) -> set[str]:
+    """The ids of patients in a canonical folder and its splits; none if there is none, or it cannot be read."""
+    if not store.recognises(out):
+        return set()
+    found: set[str] = set()
+    try:
+        if not splits_alone:
+            found.update(patient.id for patient in store.read(out, with_split=False, verify=False).patients)
+        for name in store.split_names(out):
+            found.update(store.read_split(out, name).patient_of.values())
+    except PcmError:
+        return found  # writing refuses it
+    return found - {""}
+
+
+def with_pseudonyms(
+    ds: Dataset, keys: KeyFile, reading: Reading, *, splits_of: Path | None
+) -> tuple[Dataset, list[Split]]:
+    """The data set, and the splits of a canonical folder, with pseudonyms; the file is saved later."""
+    from pcm_leukemia.patients import Pseudonymiser, warn_of_doubts
+
+    if not reading.people:  # otherwise whoever assigned the patients has warned; pseudonyms do not show it
+        warn_of_doubts(ds)
+    splits = [store.read_split(splits_of, name) for name in store.split_names(splits_of)] if splits_of else []
+    hiding = Pseudonymiser(ds, keys, patients=reading.people, same=reading.same_people, splits=splits)
+    return hiding.dataset(), [hiding.split(split) for split in splits]
+
+
+def require_no_ids_beside_pseudonyms(ds: Dataset, out: Path) -> None:
+    """Refuse to bring ids of patients into a data set that has pseudonyms.
+
+    Raises
+    ------
+    WrongUsage
+        If that would happen.
+    """
+    there = _patients_in(out, splits_alone=False)
+    if (
+        there
+        and all(map(is_pseudonym, there))
+        and not all(is_pseudonym(patient.id) for patient in ds.patients)
+    ):
+        raise WrongUsage(
+            f"{out}: has pseudonyms, and the new data have ids of patients; give --pseudonyms FILE, or name another folder"
+        )
+
+
+def say_pseudonyms(keys: KeyFile, out: Path, *, dry_run: bool) -> None:
+    """Print what the file is for, and where ids still are."""
+    print(
+        f"  pseudonyms: {keys.given} leads back to patients; keep it, and a backup, where the patients are known"
+    )
+    print(
+        f"  {out} still has the paths of the image files: pass on what convert writes from it, not the folder itself"
+    )
+    if dry_run and keys.is_new:
+        print(f"  {keys.given} does not exist yet: the import will give other pseudonyms than these")
