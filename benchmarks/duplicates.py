@@ -2,9 +2,11 @@
 
     python benchmarks/duplicates.py [--images 1000] [--each 25] [--export drawn.zip] [--cells 4000 40000]
     python benchmarks/duplicates.py --export bccd-cvat-images-1.1.zip --declared
+    python benchmarks/duplicates.py --export drawn.zip --cells 4000 40000 400000 --index 400000
 
 Drawing 1,000 images takes some minutes; `--export` keeps them, or reuses an existing file. With `--declared` it can be
-any export, with its own labels; every ten images act as one patient.
+any export, with its own labels; every ten images act as one patient. `--index` compares the search with approximate indexes
+(pip install faiss-cpu usearch).
 """
 
 from __future__ import annotations
@@ -21,11 +23,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import PIL.Image
 
 import pcm_leukemia as pcm
 from pcm_leukemia import Box, Cell, Dataset, Image, Patient, checks, images, sample
-from pcm_leukemia.checks import search, similarity
+from pcm_leukemia.checks import orientations, search, similarity
 from pcm_leukemia.schema import ImageId, PatientId, Split
 
 PATIENTS = r"(?P<diagnosis>[^/]+)/(?P<patient>[^/]+)/"
@@ -186,10 +189,7 @@ def many(ds: Dataset, totals: Sequence[int], limit: float) -> None:
     wanted = [each for total in totals for each in (("cells", cells, total), ("images", wholes, total // 2))]
     for what, stack, total in wanted:
         origin = np.arange(total) % len(stack)
-        noisy = np.empty((total, *stack.shape[1:]), np.uint8)
-        for start in range(0, total, 4096):
-            some = stack[origin[start : start + 4096]]
-            noisy[start : start + 4096] = np.clip(some + rng.normal(0, 8, some.shape), 0, 255)
+        noisy = with_noise(stack, origin, rng)
         begun, done = time.process_time(), 0.0
 
         def watch(share: float, begun: float = begun) -> None:
@@ -204,6 +204,86 @@ def many(ds: Dataset, totals: Sequence[int], limit: float) -> None:
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         part = f", from {done:.1%} of the pairs in {spent:.0f} s" if done < 1 else ""
         print(f"search among {total:,} {what}: {spent / done:.1f} s{part}; peak of the process {peak:.0f} MB")
+
+
+def with_noise(
+    stack: similarity.Stack, rows: npt.NDArray[np.intp], rng: np.random.Generator
+) -> similarity.Stack:
+    """These thumbnails of a stack, with noise that keeps their coarse structure."""
+    noisy = np.empty((len(rows), *stack.shape[1:]), np.uint8)
+    for start in range(0, len(rows), 4096):
+        some = stack[rows[start : start + 4096]]
+        noisy[start : start + 4096] = np.clip(some + rng.normal(0, 8, some.shape), 0, 255)
+    return noisy
+
+
+def with_indexes(ds: Dataset, total: int, queries: int = 500) -> None:
+    """Compare the exact search among `total` cells with approximate indexes, by `queries` planted copies.
+
+    The recall is that of the planted pairs, and of all pairs within the coarse radius, which the fine comparison needs.
+    """
+    import faiss
+    from usearch.index import Index
+
+    rng = np.random.default_rng(0)
+    cells = np.stack([cell for each in checks.read_files(ds) for cell in each.cells])
+    origin = np.arange(total) % len(cells)
+    stack = with_noise(cells, origin, rng)
+    sources = rng.choice(total, queries, replace=False)
+    planted = with_noise(stack, sources, rng)
+    planted = np.stack([similarity.turned(each[None], number % 8)[0] for number, each in enumerate(planted)])
+
+    def described(some: similarity.Stack) -> similarity.Floats:
+        chunks = (some[start : start + 256] for start in range(0, len(some), 256))
+        return np.concatenate(
+            [orientations.components(similarity.coarse(similarity.fine(each))) for each in chunks]
+        )
+
+    every, asked = described(stack), described(planted)
+    invariant, invariant_asked = orientations.invariants(every), orientations.invariants(asked)
+    least = similarity.COPIES.propose
+
+    def within(candidates: Callable[[int], npt.NDArray[np.intp]]) -> tuple[set[tuple[int, int]], int, float]:
+        """The pairs of queries and cells within the coarse radius, the number of planted ones, and seconds of the processor."""
+        pairs: set[tuple[int, int]] = set()
+        begun, count = time.process_time(), 0
+        for query in range(queries):
+            some = candidates(query)
+            alike = orientations.products(np.repeat(asked[query : query + 1], len(some), 0), every[some])
+            near = some[(alike >= least).any(axis=1)]
+            count += int(sources[query]) in near
+            pairs.update((query, other) for other in near.tolist())
+        return pairs, count, time.process_time() - begun
+
+    truth, _, _ = within(lambda query: np.flatnonzero(invariant @ invariant_asked[query] >= least - 1e-4))
+    print(f"among {total:,} cells, {queries} queries have {len(truth):,} pairs within the coarse radius")
+
+    def tell(what: str, built: float, found: tuple[set[tuple[int, int]], int, float]) -> None:
+        pairs, planted_pairs, seconds = found
+        print(
+            f"  {what}: built in {built:.1f} s, {seconds / queries * 1e6:.0f} us a query, "
+            f"recall {planted_pairs / queries:.4f} of planted, {len(pairs) / len(truth):.4f} of all"
+        )
+
+    faiss.omp_set_num_threads(1)
+    begun = time.process_time()
+    lists = faiss.IndexIVFFlat(faiss.IndexFlatIP(48), 48, int(2 * total**0.5), faiss.METRIC_INNER_PRODUCT)
+    lists.train(invariant)
+    lists.add(invariant)
+    built = time.process_time() - begun
+    for lists.nprobe in (4, 16, 64):
+        found = within(lambda query: lists.range_search(invariant_asked[query][None], least - 1e-4)[2])
+        tell(f"faiss IVF-Flat, {lists.nprobe} of {lists.nlist} lists", built, found)
+    begun = time.process_time()
+    graph = Index(ndim=48, metric="ip", dtype="f32")
+    graph.add(np.arange(total), invariant, threads=1)
+    built = time.process_time() - begun
+    for count in (100, 1000):
+
+        def nearest(query: int, count: int = count) -> npt.NDArray[np.intp]:
+            return np.asarray(graph.search(invariant_asked[query], count, threads=1).keys, np.intp)
+
+        tell(f"usearch HNSW, {count} nearest", built, within(nearest))
 
 
 def opened(export: Path, *, declared: bool) -> Dataset:
@@ -231,6 +311,7 @@ def main() -> None:
     arguments.add_argument(
         "--limit", type=float, default=300, help="seconds of the processor after which a search is stopped"
     )
+    arguments.add_argument("--index", type=int, help="how many cells to search with approximate indexes, too")
     arguments.add_argument("--export", type=Path, help="a sample drawn before, or the file to keep it in")
     arguments.add_argument("--declared", action="store_true", help="the export is not one of our samples")
     given = arguments.parse_args()
@@ -249,6 +330,8 @@ def main() -> None:
         speed(ds, ds.root)
         if given.cells:
             many(ds, given.cells, given.limit)
+        if given.index:
+            with_indexes(ds, given.index)
         grown, truth = planted(replace(ds), ds.root, given.each)
         recall(checks.check(grown), truth)
 

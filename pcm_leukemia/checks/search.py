@@ -119,24 +119,31 @@ def near(
     >>> [(link.first, link.second, link.orientation) for link in near(one, [0, 1, 2])]
     [(0, 2, 1)]
     """
-    fit = np.flatnonzero(detail(stack) >= radius.least_detail)
-    if len(fit) < len(stack):
-        stack = stack[fit]
-    pictures = _described(stack, np.asarray(owners, np.intp)[fit])
-    total = len(stack)
+    from threadpoolctl import threadpool_limits
+
     best: dict[tuple[int, int], Link] = {}
     pool = ThreadPoolExecutor(workers or os.cpu_count())
-    try:
+    # the products are small, so threads of BLAS would mostly wait for each other: up to 20 times the time on busy cores
+    with threadpool_limits(1, user_api="blas"):
+        fit = np.flatnonzero(detail(stack) >= radius.least_detail)
+        if len(fit) < len(stack):
+            stack = stack[fit]
+        pictures = _described(stack, np.asarray(owners, np.intp)[fit])
+        total = len(stack)
         tops = range(0, total, ROWS)
-        for top, links in zip(tops, pool.map(lambda top: _found(pictures, top, radius), tops), strict=True):
-            for link in links:
-                pair = int(fit[link.first]), int(fit[link.second])
-                new = Link(*pair, link.distance, link.orientation)
-                best[pair] = min(best.get(pair, new), new, key=lambda each: (each.distance, each.orientation))
-            if on_progress:
-                on_progress(1 - ((total - min(top + ROWS, total)) / total) ** 2)
-    finally:
-        pool.shutdown(cancel_futures=True)
+        try:
+            found = pool.map(lambda top: _found(pictures, top, radius), tops)
+            for top, links in zip(tops, found, strict=True):
+                for link in links:
+                    pair = int(fit[link.first]), int(fit[link.second])
+                    new = Link(*pair, link.distance, link.orientation)
+                    best[pair] = min(
+                        best.get(pair, new), new, key=lambda each: (each.distance, each.orientation)
+                    )
+                if on_progress:
+                    on_progress(1 - ((total - min(top + ROWS, total)) / total) ** 2)
+        finally:
+            pool.shutdown(cancel_futures=True)
     return [best[pair] for pair in sorted(best)]
 
 
