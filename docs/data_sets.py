@@ -34,7 +34,7 @@ unannotated cells are marked, and detectors refuse them by default.
 Images that cannot be read are left out with a warning if they are half of the files or fewer. If they are more, the reader
 refuses the folder and names each cause once. After a `git clone`, files may be pointers of Git LFS: run `git lfs pull`.
 
-`pcm_leukemia.concat` joins several data sets and keeps their ids, patients and groups apart.
+`pcm-leukemia join` and `pcm_leukemia.concat` join several data sets and keep their ids, patients and groups apart.
 
 Below each data set is its label map: how many cells have each raw label, if that was published; the class that it is read as,
 for each variant; how certain that is (H high, M medium, L low), and why.

@@ -26,6 +26,7 @@ COMMANDS = {
     "inspect": Entry("data", "Count everything in a CVAT export and list every problem."),
     "import": Entry("importing", "Read an export or a public data set into a canonical folder."),
     "split": Entry("data", "Split a canonical folder by patient into train, val, test."),
+    "join": Entry("joining", "Join data sets into one, also into a split that is there."),
     "info": Entry("data", "Count images, patients, and cells by class and part."),
     "convert": Entry("convert", "Write the data set in another format."),
     "check": Entry("data", "Look for leaks, copies, odd boxes and identifiers."),

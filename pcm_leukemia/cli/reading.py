@@ -99,15 +99,16 @@ class Reading:
         """Load data with these options and further ones of `load_dataset`."""
         return load_dataset(data, **self.arguments, **options)
 
-    def load_all(self, *data: Path, **options: Any) -> list[Dataset]:
+    def load_all(self, *data: Path, split_name: str | None = None, **options: Any) -> list[Dataset]:
         """Load several data sets, whose warnings name them; an option is for those that take it, and at least one must."""
         taken = {each: options_of(each) for each in data}
-        for option in self.arguments:
+        arguments = self.arguments | ({"split_name": split_name} if split_name else {})
+        for option in arguments:
             if not any(option in names for names in taken.values()):
                 said = ", whose boxes were checked before" * (option == "clip")
                 raise WrongUsage(f"{errors.option(option)} does not apply to these data{said}; leave it out")
         return [
-            _told_apart(each, {k: v for k, v in self.arguments.items() if k in taken[each]} | options)
+            _told_apart(each, {k: v for k, v in arguments.items() if k in taken[each]} | options)
             for each in data
         ]
 

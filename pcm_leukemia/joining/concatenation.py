@@ -12,11 +12,21 @@ from typing import Literal, TypeAlias
 from msgspec import structs
 
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.errors import CorruptFile, DataNotFound, DataWarning, counted, some
+from pcm_leukemia.errors import (
+    CorruptFile,
+    DataNotFound,
+    DataWarning,
+    InvalidDataset,
+    Problem,
+    counted,
+    either,
+    some,
+)
 from pcm_leukemia.files import Files, common_root, way_below
 from pcm_leukemia.grouping import groups
+from pcm_leukemia.joining.parts import joined_split, with_parts
 from pcm_leukemia.remote import Place
-from pcm_leukemia.schema import Image, ImageId, Patient, PatientId, Split
+from pcm_leukemia.schema import Image, ImageId, Patient, PatientId
 
 __all__ = ["CopySearch", "concat"]
 
@@ -25,16 +35,22 @@ CopySearch: TypeAlias = Literal["files", "pixels"]
 
 
 def concat(
-    datasets: Iterable[Dataset], name: str | None = None, *, copies_by: CopySearch = "files"
+    datasets: Iterable[Dataset],
+    name: str | None = None,
+    *,
+    copies_by: CopySearch = "files",
+    shared_patients: bool = False,
+    extend: bool = False,
 ) -> Dataset:
     """Join data sets. Every id of an image, patient or group gets the name of its data set as a prefix.
 
     Image "P01/a.png" of the data set "lmu" becomes "lmu/P01/a.png", its patient "P01" becomes "lmu/P01". So the
     first patients of two hospitals remain two patients. The images stay where they are, also in zips.
 
-    If every data set has a split, each image stays in its part; if no data set has one, the result has none. Images
-    that are in more than one data set become one group, which no split may separate: `splits.by_patient` keeps it
-    together, and writers and trainers refuse a split that does not.
+    If every data set has a split, each image stays in its part; if no data set has one, the result has none. With
+    `extend`, images of data sets without a split are placed, and no other is moved. Images that are in more than one data
+    set become one group, which no split may separate: `splits.by_patient` keeps it together, and writers and trainers refuse
+    a split that does not.
 
     Parameters
     ----------
@@ -48,6 +64,12 @@ def concat(
         that were recorded at import, and where these agree by the whole files, if they can be read. "pixels" decodes every image
         (13 ms each) and also finds images that were compressed again, scaled, turned or mirrored, and cells that were
         cropped from another image (see docs/trust.md).
+    shared_patients
+        Whether equal ids of patients are one patient, as in data sets of one hospital. Then these ids get no prefix.
+    extend
+        Whether to place the images of data sets without a split, as `splits.extend` does: those of a patient who has a part
+        go into that part, and new patients are placed so that the parts come near their shares. The split keeps its name if
+        only one data set has one.
 
     Warns
     -----
@@ -58,10 +80,15 @@ def concat(
     Raises
     ------
     ValueError
-        If `datasets` is empty, names repeat, classes differ, only some data sets have a split, or their images are on
-        different drives.
+        If `datasets` is empty, names repeat, classes differ, only some data sets have a split and `extend` is false, or
+        their images are on different drives.
     LeakySplit
-        If validation shares patients with training in one data set, and the split of another leaks.
+        If validation shares patients with training in one data set, and the split of another leaks; if a shared patient is in
+        two parts; or if the split to be extended leaks.
+    InvalidDataset
+        If a shared patient has two diagnoses: each is named.
+    MissingPatients
+        If an image that `extend` has to place has no patient.
 
     Examples
     --------
@@ -72,45 +99,50 @@ def concat(
     ('here+there', ['here/a.png', 'there/a.png'])
     """
     sources = list(datasets)
-    _require_fit(sources)
+    _require_fit(sources, extend=extend)
     root = _common_root(sources)
-    joined = [_named(ds, root) for ds in sources]
+    joined = [_named(ds, root, shared_patients=shared_patients) for ds in sources]
+    split = joined_split(joined)
     result = Dataset(
         name or "+".join(ds.name for ds in sources),
         sources[0].taxonomy,
         tuple(image for ds in joined for image in ds.images),
         tuple(cell for ds in joined for cell in ds.cells),
-        tuple(patient for ds in joined for patient in ds.patients),
-        split=_split(joined),
+        _patients(joined),
         root=root,
     )
     same = list(_same_files(result) if copies_by == "files" else _same_pictures(result))
     source_of = {image.id: ds.name for ds in joined for image in ds.images}
     across = [images for images in same if len({source_of[image] for image in images}) > 1]
-    return _kept_together(result, across) if across else result
+    result = _kept_together(result, across) if across else result
+    return with_parts(result, split, shared_patients=shared_patients) if split else result
 
 
-def _require_fit(sources: Sequence[Dataset]) -> None:
+def _require_fit(sources: Sequence[Dataset], *, extend: bool) -> None:
     if not sources:
         raise ValueError("concat: no data set to join; give one or more")
     repeated = [name for name, count in Counter(ds.name for ds in sources).items() if count > 1]
     if repeated:
         raise ValueError(
             f'concat: several data sets are called "{repeated[0]}"; give each a name '
-            "of its own: load_dataset(..., name=...)"
+            "of its own: " + either("load_dataset(..., name=...)", "pcm-leukemia import DATA NEW --name NAME")
         )
     first = sources[0]
     for ds in sources[1:]:
         if ds.taxonomy.labels != first.taxonomy.labels:
             raise ValueError(
                 f"concat: {first.name} has the classes {', '.join(first.taxonomy.labels)}, {ds.name} has "
-                f"{', '.join(ds.taxonomy.labels)}; bring them to the same classes: Dataset.relabel, Dataset.task"
+                f"{', '.join(ds.taxonomy.labels)}; bring them to the same classes: "
+                + either("Dataset.relabel, Dataset.task", "--taxonomy, --map")
             )
     without = [ds.name for ds in sources if ds.split is None]
-    if without and len(without) < len(sources):
+    if without and len(without) < len(sources) and not extend:
         raise ValueError(
-            f"concat: {', '.join(without)} has no split and the others have one; split it first, or remove all "
-            "splits: Dataset.with_split(None)"
+            f"concat: {', '.join(without)} has no split and the others have one; split it first, place its images "
+            + either(
+                "in the split of the others: extend=True, or remove all splits: Dataset.with_split(None)",
+                "in the split of the others: --extend, or leave all splits out: --no-splits",
+            )
         )
 
 
@@ -123,14 +155,18 @@ def _common_root(sources: Sequence[Dataset]) -> Place | None:
         raise ValueError(f"concat: {error}") from error
 
 
-def _named(ds: Dataset, root: Place | None) -> Dataset:
+def _named(ds: Dataset, root: Place | None, *, shared_patients: bool) -> Dataset:
     """The data set with its name before every id, and with its files relative to `root`."""
     prefix = way_below(ds.root, root) if ds.root and root else ""
+
+    def person(patient: str) -> PatientId:
+        return PatientId(patient if shared_patients else f"{ds.name}/{patient}")
+
     images = {
         image.id: replace(
             image,
             id=ImageId(f"{ds.name}/{image.id}"),
-            patient=image.patient and PatientId(f"{ds.name}/{image.patient}"),
+            patient=image.patient and person(image.patient),
             file=image.file and f"{prefix}{image.file}",
             group=image.group and f"{ds.name}/{image.group}",
         )
@@ -139,9 +175,7 @@ def _named(ds: Dataset, root: Place | None) -> Dataset:
     split = ds.split and replace(
         ds.split,
         part_of={images[image].id: part for image, part in ds.split.part_of.items()},
-        patient_of={
-            images[i].id: PatientId(f"{ds.name}/{p}") for i, p in ds.split.patient_of.items() if i in images
-        },
+        patient_of={images[i].id: person(p) for i, p in ds.split.patient_of.items() if i in images},
         digest_of={images[i].id: digest for i, digest in ds.split.digest_of.items() if i in images},
     )
     return Dataset(
@@ -149,34 +183,31 @@ def _named(ds: Dataset, root: Place | None) -> Dataset:
         ds.taxonomy,
         tuple(images.values()),
         tuple(structs.replace(cell, image=images[cell.image].id) for cell in ds.cells),
-        tuple(Patient(PatientId(f"{ds.name}/{patient.id}"), patient.diagnosis) for patient in ds.patients),
+        tuple(Patient(person(patient.id), patient.diagnosis) for patient in ds.patients),
         split=split,
         root=root,
     )
 
 
-def _split(joined: Sequence[Dataset]) -> Split | None:
-    """The split of all data sets; training and validation may share patients if they may in any of them.
-
-    Then every data set is checked here, since its leaks could not be detected afterwards.
-    """
-    splits = [ds.split for ds in joined if ds.split is not None]
-    if not splits:
-        return None
-    shares = any(split.val_shares_patients for split in splits)
-    if shares:
-        from pcm_leukemia.splits import require_sound  # numpy, which `import pcm_leukemia` does without
-
-        for ds in joined:
-            require_sound(ds)
-    return Split(
-        "joined",
-        {image: part for split in splits for image, part in split.part_of.items()},
-        {"method": "joined", **{f"of {ds.name}": ds.split.name for ds in joined if ds.split}},
-        {image: patient for split in splits for image, patient in split.patient_of.items()},
-        digest_of={image: digest for split in splits for image, digest in split.digest_of.items()},
-        val_shares_patients=shares,
-    )
+def _patients(joined: Sequence[Dataset]) -> tuple[Patient, ...]:
+    """All patients; one whom several data sets know has the diagnosis that any of them knows."""
+    known: dict[PatientId, tuple[str, str | None]] = {}
+    problems = []
+    for ds in joined:
+        for patient in ds.patients:
+            whose, diagnosis = known.get(patient.id, (ds.name, None))
+            if diagnosis and patient.diagnosis and diagnosis != patient.diagnosis:
+                problems.append(
+                    Problem(
+                        f'patient "{patient.id}"',
+                        f"has the diagnosis {diagnosis} in {whose}, and {patient.diagnosis} in {ds.name}",
+                        "correct one of them, or join the data sets without shared patients",
+                    )
+                )
+            known[patient.id] = (whose, diagnosis) if diagnosis else (ds.name, patient.diagnosis)
+    if problems:
+        raise InvalidDataset(problems)
+    return tuple(Patient(patient, diagnosis) for patient, (_, diagnosis) in known.items())
 
 
 def _same_files(ds: Dataset) -> Iterator[Sequence[ImageId]]:
