@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
-from pcm_leukemia.errors import CorruptFile, DataNotFound, some
+from pcm_leukemia.errors import CorruptFile, DataNotFound, DownloadError, some
 
 __all__ = ["BAD_FILE", "downloaded", "fill", "from_hub", "is_hub_name", "origin", "read"]
 
@@ -105,8 +105,10 @@ def downloaded(name: str, url: str, sha256: str = "") -> Path:
 
     Raises
     ------
+    DownloadError
+        If the download fails.
     DataNotFound
-        If the download fails, or has another checksum.
+        If it has another checksum.
     """
     path = Path(torch.hub.get_dir()) / "checkpoints" / url.rpartition("/")[2]
     if not path.is_file():
@@ -114,7 +116,10 @@ def downloaded(name: str, url: str, sha256: str = "") -> Path:
         try:
             torch.hub.download_url_to_file(url, str(path), hash_prefix=sha256 or None, progress=False)
         except (URLError, OSError, RuntimeError) as error:
-            raise DataNotFound(
+            refused = (
+                DownloadError if isinstance(error, OSError) else DataNotFound
+            )  # the checksum is a RuntimeError
+            raise refused(
                 f'weights "{name}": cannot be downloaded from {url} ({error}); download the file on another computer and '
                 "give its path, or none to train from scratch"
             ) from error
@@ -189,14 +194,18 @@ def from_hub(name: str, fetch: Callable[[], Fetched]) -> Fetched:
 
     Raises
     ------
+    DownloadError
+        If the hub cannot be reached.
     DataNotFound
-        If the hub cannot be reached, or has no such weights.
+        If it has no such weights.
     """
     try:
         return fetch()
     except (OSError, RuntimeError, ValueError, LookupError, SafetensorError) as error:
         reason = str(error).strip().partition("\n")[0]
-        raise DataNotFound(
+        answered = getattr(error, "response", None) is not None  # the hub has no such weights
+        refused = DownloadError if isinstance(error, OSError) and not answered else DataNotFound
+        raise refused(
             f'weights "{name}": cannot be downloaded from the Hugging Face hub ({reason}); download them where there is a '
             "network and give the path of the file, or none to train from scratch"
         ) from error

@@ -14,11 +14,16 @@
     │   └── MissingPart             ... though a task needs it: images in no part, no part to train on
     ├── ExportError                 the output folder, or a label that the format cannot write
     │   ├── WrongTarget             ... because that path must not, or cannot, be written
-    │   └── DataLoss                ... because a data set there would lose images, patients or placed images
+    │   │   └── ProtectedTarget     ... for lack of a permission
+    │   ├── DataLoss                ... because a data set there would lose images, patients or placed images
+    │   └── DiskError               ... because the disk is full, or does not permit it
     ├── DataNotFound                a path that does not exist, or holds nothing readable
+    │   └── DownloadError           ... because it cannot be downloaded
     ├── CorruptFile                 a file that exists but cannot be trusted
-    ├── ServerError                 a server that cannot be reached, refuses, or answers something else
-    └── MissingExtra                an optional library that is not installed
+    ├── ServerError                 a server that refuses, or answers something else
+    │   └── ServerUnavailable       ... because it cannot be reached, fails, or lets nobody in
+    └── MachineError                the computer or its network, and nothing else: so are ProtectedTarget, DiskError, ...
+        └── MissingExtra            an optional library that is not installed
 
 Each one also inherits the builtin exception that a caller would catch.
 
@@ -40,17 +45,22 @@ __all__ = [
     "DataLoss",
     "DataNotFound",
     "DataWarning",
+    "DiskError",
+    "DownloadError",
     "ExportError",
     "ImpossibleValue",
     "InvalidDataset",
     "InvalidExport",
     "LeakySplit",
+    "MachineError",
     "MissingExtra",
     "MissingPart",
     "MissingPatients",
     "PcmError",
     "Problem",
+    "ProtectedTarget",
     "ServerError",
+    "ServerUnavailable",
     "UnfitForTask",
     "UnknownLabel",
     "UnknownPart",
@@ -148,12 +158,24 @@ class MissingPart(UnknownPart):
     """Images that are in no part of a split, or data without the parts that a task needs."""
 
 
+class MachineError(PcmError):
+    """Something is wrong with this computer or its network, and neither with the data nor with what was asked for."""
+
+
 class ExportError(PcmError, OSError):
     """An output that cannot be written to the requested place or in the requested form."""
 
 
 class WrongTarget(ExportError):
     """A path that must not, or cannot, be written: it holds something else, is read from, or is below a file."""
+
+
+class ProtectedTarget(WrongTarget, MachineError):
+    """A path that must not be written to, as its permissions say."""
+
+
+class DiskError(ExportError, MachineError):
+    """A disk that is full, or does not permit to write there."""
 
 
 class DataLoss(ExportError):
@@ -164,6 +186,10 @@ class DataNotFound(PcmError, FileNotFoundError):
     """A path that does not exist, or holds nothing readable."""
 
 
+class DownloadError(DataNotFound, MachineError):
+    """A file that cannot be downloaded."""
+
+
 class CorruptFile(PcmError, ValueError):
     """A file that exists, but whose content cannot be trusted."""
 
@@ -172,7 +198,11 @@ class ServerError(PcmError, ConnectionError):
     """A server that cannot be reached, refuses a request, or answers what was not asked for."""
 
 
-class MissingExtra(PcmError, ImportError):
+class ServerUnavailable(ServerError, MachineError):
+    """A server that cannot be reached, fails, or does not accept the access token."""
+
+
+class MissingExtra(MachineError, ImportError):
     """An optional library is missing; the extra that brings it, if one does."""
 
     def __init__(self, library: str, extra: str = "") -> None:

@@ -1,6 +1,7 @@
 """The commands: they read arguments, call the package, and print; nothing is decided here.
 
-Exit status: 0 done, 1 problems in the data, 2 wrong usage, 130 stopped (Ctrl-C).
+Exit status: 0 done, 1 problems in the data, 2 wrong usage, 3 trouble with the machine (a library that is not installed,
+a full disk, a missing permission, no network), 130 stopped (Ctrl-C).
 """
 
 from __future__ import annotations

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, TextIO
 
 import typer
@@ -14,6 +17,7 @@ from pcm_leukemia.cli.commands import list_in
 from pcm_leukemia.cli.several import Commands
 from pcm_leukemia.errors import (
     DataLoss,
+    MachineError,
     MissingPart,
     PcmError,
     UnknownPart,
@@ -63,20 +67,40 @@ def run() -> None:
     gc.set_threshold(500_000)
     warnings.showwarning = _show_warning
     try:
-        with for_the_command_line():
+        with for_the_command_line(), _whole_output():
             app(prog_name="pcm-leukemia")
     except PcmError as error:
         print(f"error: {error}", file=sys.stderr)
-        typed_wrong = isinstance(error, (DataLoss, WrongTarget, UnknownPart)) and not isinstance(
-            error, MissingPart
-        )
-        sys.exit(2 if typed_wrong else 1)
+        sys.exit(_status_of(error))
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
+    except BrokenPipeError:  # whoever read the output wants no more of it
+        sys.exit(1)
     except OSError as error:
         place = error.filename or "disk"
         print(
             f"error: {place}: {error.strerror or error}; check the disk and the permissions", file=sys.stderr
         )
-        sys.exit(1)
+        sys.exit(3)
+
+
+@contextmanager
+def _whole_output() -> Iterator[None]:
+    """Send out what was printed inside the block: at the end of the process, it is too late to report a full disk."""
+    try:
+        yield
+    finally:
+        try:
+            print(end="", flush=True)  # which does nothing where there is no standard output
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # takes what is left
+            raise
+
+
+def _status_of(error: PcmError) -> int:
+    """The exit status for an error: 3 for the machine, 2 for what was typed, 1 for the data."""
+    if isinstance(error, MachineError) or isinstance(error.__cause__, PermissionError):
+        return 3
+    typed_wrong = isinstance(error, (DataLoss, WrongTarget, UnknownPart))
+    return 2 if typed_wrong and not isinstance(error, MissingPart) else 1

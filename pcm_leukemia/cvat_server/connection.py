@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from pcm_leukemia.cvat_server.address import Address, save_token
-from pcm_leukemia.errors import DataWarning, MissingExtra, PcmError, ServerError
+from pcm_leukemia.errors import DataWarning, MissingExtra, PcmError, ServerError, ServerUnavailable
 
 if TYPE_CHECKING:
     from cvat_sdk.core.client import Client
@@ -55,8 +55,10 @@ def connected(address: Address, profile: str | None = None) -> Iterator[Client]:
     ------
     MissingExtra
         If cvat-sdk is not installed.
+    ServerUnavailable
+        If there is no access token, or the server cannot be reached.
     ServerError
-        If there is no access token, or no CVAT server at this address.
+        If there is no CVAT server at this address.
     """
     require_sdk()
     from cvat_sdk.core.client import AccessTokenCredentials, Client, Config
@@ -84,7 +86,7 @@ def _token(server: str, profile: str | None) -> str:
         profiles = store.list_profiles()
         default = store.get_default_profile()
     except AuthStoreError as error:
-        raise ServerError(
+        raise ServerUnavailable(
             f"{server}: its access token cannot be read ({error}); correct that first"
         ) from None
     if profile is not None:
@@ -102,7 +104,7 @@ def _token(server: str, profile: str | None) -> str:
     ordered = [*([default[1]] if default else []), *profiles.values()]
     token = next((each.token for each in ordered if each.server == server), None)
     if token is None:
-        raise ServerError(
+        raise ServerUnavailable(
             f"{server}: there is no access token for it; make one in CVAT (Profile, Security), and save it: "
             f"{save_token(server)}, or set {CVAT_ACCESS_TOKEN_ENV_VAR}"
         )
@@ -160,7 +162,8 @@ def answers(where: object, *, first: bool = False, may: str = "see") -> Iterator
     except PcmError:
         raise
     except ApiException as error:
-        raise ServerError(f"{where}: {_refusal(error.status, first=first, may=may)}") from None
+        refused = ServerError if error.status == 404 else ServerUnavailable
+        raise refused(f"{where}: {_refusal(error.status, first=first, may=may)}") from None
     except urllib3.exceptions.HTTPError as error:
         cause = type(getattr(error, "reason", None) or error).__name__
         if cause == "SSLError":
@@ -171,12 +174,14 @@ def answers(where: object, *, first: bool = False, may: str = "see") -> Iterator
             said = f"cannot be reached ({cause}); check the address and the network"
         else:
             said = f"the connection broke off ({cause}); {AGAIN}"
-        raise ServerError(f"{where}: {said}") from None
+        raise ServerUnavailable(f"{where}: {said}") from None
     except BackgroundRequestException as error:
         reason = " ".join(str(error).split())[:200]
         raise ServerError(f"{where}: the server could not prepare the export ({reason}); {AGAIN}") from None
     except (ConnectionError, TimeoutError) as error:
-        raise ServerError(f"{where}: the connection broke off ({type(error).__name__}); {AGAIN}") from None
+        raise ServerUnavailable(
+            f"{where}: the connection broke off ({type(error).__name__}); {AGAIN}"
+        ) from None
     except OSError:
         raise  # the disk's
     except (

@@ -28,8 +28,10 @@ from pcm_leukemia.errors import (
     DataWarning,
     ExportError,
     ImpossibleValue,
+    MachineError,
     PcmError,
     ServerError,
+    ServerUnavailable,
     counted,
     option,
 )
@@ -245,7 +247,9 @@ def _upload(task: Any, address: Address, zipped: Path, *, progress: bool) -> Non
         except CvatSdkException as error:
             if "Too many upload errors" not in str(error):
                 raise
-            raise ServerError(f"{address}: the upload broke off several times; check the network") from None
+            raise ServerUnavailable(
+                f"{address}: the upload broke off several times; check the network"
+            ) from None
 
 
 def _annotate(ds: Dataset, there: There, labels: Labels) -> None:
@@ -266,7 +270,8 @@ def _tell_if_it_fails(left: str) -> Iterator[None]:
     try:
         yield
     except PcmError as error:
-        raise ServerError(f"{str(error).replace(AGAIN, 'try again')}\n{left}") from None
+        failed = ServerUnavailable if isinstance(error, MachineError) else ServerError
+        raise failed(f"{str(error).replace(AGAIN, 'try again')}\n{left}") from None
     except BaseException:
         warnings.warn(left, DataWarning, stacklevel=4)
         raise

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
-from pcm_leukemia.errors import PcmError, ServerError, readers_type_commands, write_for
+from pcm_leukemia.errors import PcmError, ServerUnavailable, readers_type_commands, write_for
 from pcm_leukemia.remote import Place
 
 __all__ = ["Batch"]
@@ -62,12 +62,12 @@ class Batch:
         """
         where = f"worker on {socket.gethostname()}"
         if (here := version("pcm-leukemia")) != self.version:
-            raise ServerError(
+            raise ServerUnavailable(
                 f"{where}: has pcm-leukemia {here}, not {self.version}; install the same version on every worker"
             )
         for path in self.shared:
             if not path.exists():
-                raise ServerError(f"{where}: does not see {path}; {_SHARE}")
+                raise ServerUnavailable(f"{where}: does not see {path}; {_SHARE}")
         for name, value in self.environment:
             if value is None:
                 os.environ.pop(name, None)
@@ -79,7 +79,7 @@ class Batch:
         except PcmError:
             raise
         except OSError as error:
-            raise ServerError(
+            raise ServerUnavailable(
                 f"{where}: {error.filename or 'a file'}: {error.strerror or error}; {_SHARE}"
             ) from error
 

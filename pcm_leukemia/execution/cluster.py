@@ -13,7 +13,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import uuid4
 
-from pcm_leukemia.errors import MissingExtra, ServerError, counted
+from pcm_leukemia.errors import MissingExtra, ServerError, ServerUnavailable, counted
 from pcm_leukemia.execution.batch import Batch
 from pcm_leukemia.remote import Place
 
@@ -134,13 +134,15 @@ class Cluster(Executor):
             if self._workers():
                 seen = monotonic()
             elif monotonic() - seen > _NO_WORKER:
-                raise ServerError(f"{self.address}: has no worker any more; start workers, then run it again")
+                raise ServerUnavailable(
+                    f"{self.address}: has no worker any more; start workers, then run it again"
+                )
         with self._connection():
             try:
                 done: list[Other] = future.result()
             except KilledWorker as error:
                 names = ", ".join(map(name, those))
-                raise ServerError(
+                raise ServerUnavailable(
                     f"{self.address}: {counted(error.allowed_failures + 1, 'worker')} died with the same images "
                     f"({names}); look into the logs of the workers: often they need more memory"
                 ) from error
@@ -162,16 +164,18 @@ class Cluster(Executor):
             try:
                 self._client.wait_for_workers(1, timeout=_FIRST_WORKER)
             except TimeoutError as error:
-                raise ServerError(
+                raise ServerUnavailable(
                     f"{self.address}: has no worker; start some: dask worker {self.address}"
                 ) from error
             found = self._client.run(version, _PACKAGE, on_error="return")
         ours = version(_PACKAGE)
         for worker, theirs in found.items():
             if isinstance(theirs, PackageNotFoundError):
-                raise ServerError(f"{worker}: has no {_PACKAGE}; install {_PACKAGE} {ours} on every worker")
+                raise ServerUnavailable(
+                    f"{worker}: has no {_PACKAGE}; install {_PACKAGE} {ours} on every worker"
+                )
             if isinstance(theirs, str) and theirs != ours:
-                raise ServerError(
+                raise ServerUnavailable(
                     f"{worker}: has {_PACKAGE} {theirs}, but here is {ours}; install the same version on every worker"
                 )
 
@@ -183,7 +187,7 @@ class Cluster(Executor):
         except (ServerError, TimeoutError):
             raise
         except (CancelledError, ConnectionError) as error:
-            raise ServerError(
+            raise ServerUnavailable(
                 f"{self.address}: the connection to the cluster was lost; check that its scheduler runs, then run it again"
             ) from error
 
@@ -198,6 +202,6 @@ def _connected(place: str | Path) -> Client:
         client: Client = distributed.Client(**at, timeout=_CONNECT, set_as_default=False)  # type: ignore[no-untyped-call]
         return client
     # outside of the block: a traceback would keep the half-made client until Python ends, when closing it would fail
-    raise ServerError(
+    raise ServerUnavailable(
         f"{place}: no Dask scheduler answers there; start one (dask scheduler), or correct the address"
     )

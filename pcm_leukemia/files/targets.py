@@ -12,7 +12,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from pcm_leukemia.errors import WrongTarget, counted
+from pcm_leukemia.errors import ProtectedTarget, WrongTarget, counted
 from pcm_leukemia.files.leftovers import is_leftover
 
 __all__ = [
@@ -146,7 +146,7 @@ def check_place(out: str | Path) -> None:
     if not above.is_dir():
         raise WrongTarget(f"{out}: {above} is a file; name a place elsewhere")
     if not os.access(above, os.W_OK | os.X_OK):
-        raise WrongTarget(
+        raise ProtectedTarget(
             f"{out}: {above} must not be written to; change its permissions, or name a place elsewhere"
         )
 

@@ -23,7 +23,7 @@ from pathlib import Path
 
 from pcm_leukemia.errors import (
     DataWarning,
-    ExportError,
+    DiskError,
     PcmError,
     Problem,
     WrongTarget,
@@ -139,7 +139,7 @@ def new_folder(out: str | Path, form: str) -> Iterator[Path]:
 
 @contextmanager
 def disk_errors(out: str | Path, kept: Path | None = None) -> Iterator[None]:
-    """Turn the errors of a full disk or a missing permission into an `ExportError`.
+    """Turn the errors of a full disk or a missing permission into a `DiskError`.
 
     Parameters
     ----------
@@ -150,7 +150,7 @@ def disk_errors(out: str | Path, kept: Path | None = None) -> Iterator[None]:
 
     Raises
     ------
-    ExportError
+    DiskError
         Instead of any `OSError` inside the block.
     """
     try:
@@ -159,7 +159,7 @@ def disk_errors(out: str | Path, kept: Path | None = None) -> Iterator[None]:
         if isinstance(error, PcmError):
             raise
         resume = f"; the same command resumes with {kept}; otherwise remove it" if kept else ""
-        raise ExportError(
+        raise DiskError(
             f"{out}: {error.strerror or error}; check the disk and the permissions{resume}"
         ) from error
 

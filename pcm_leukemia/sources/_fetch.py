@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pcm_leukemia.errors import DataNotFound, MissingExtra
+from pcm_leukemia.errors import DataNotFound, DownloadError, MissingExtra
 from pcm_leukemia.progress import visible
 from pcm_leukemia.sources._source import Source
 
@@ -25,7 +25,9 @@ def fetch(source: Source, out: str | Path, *, progress: bool = False) -> list[Pa
     Raises
     ------
     DataNotFound
-        If the data set has no stable address, a download fails, or a hash differs.
+        If the data set has no stable address, or a hash differs.
+    DownloadError
+        If a download fails.
     MissingExtra
         If pooch is not installed.
     """
@@ -48,7 +50,10 @@ def fetch(source: Source, out: str | Path, *, progress: bool = False) -> list[Pa
                 progressbar=progress and visible(),
             )
         except Exception as error:  # pooch passes on whatever its downloader raises
-            raise DataNotFound(
+            refused = (
+                DownloadError if isinstance(error, OSError) else DataNotFound
+            )  # requests' errors are OSErrors
+            raise refused(
                 f"{file.url}: cannot be downloaded ({error}); download it by hand into {out}"
             ) from error
         found.append(out / file.file)

@@ -266,10 +266,10 @@ def test_a_disk_that_refuses_is_one_sentence(
     monkeypatch.setattr(Path, "mkdir", full)
     for form in ("yolo", "coco", "crops"):
         refused = run("convert", export, tmp_path / "new" / "out", "--to", form)
-        assert refused.status == 1
+        assert refused.status == 3
         assert refused.err.startswith("error: ")
         assert "No space left on device; check the disk and the permissions" in refused.err
-    assert run("demo", tmp_path / "new" / "demo").status == 1
+    assert run("demo", tmp_path / "new" / "demo").status == 3
 
 
 def test_check_finds_a_copied_image_and_a_leak(run: Run, tmp_path: Path) -> None:
