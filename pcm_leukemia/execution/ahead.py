@@ -63,7 +63,7 @@ def ahead(
 
     Raises
     ------
-    ServerError
+    ServerUnavailable
         If a `Cluster` cannot do the work: see there.
 
     Examples

@@ -55,7 +55,7 @@ class Batch:
 
         Raises
         ------
-        ServerError
+        ServerUnavailable
             If the worker has another version of pcm-leukemia, or does not see a path.
         PcmError
             As the function raises it.

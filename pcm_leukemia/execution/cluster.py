@@ -13,7 +13,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import uuid4
 
-from pcm_leukemia.errors import MissingExtra, ServerError, ServerUnavailable, counted
+from pcm_leukemia.errors import MissingExtra, ServerUnavailable, counted
 from pcm_leukemia.execution.batch import Batch
 from pcm_leukemia.remote import Place
 
@@ -53,7 +53,7 @@ class Cluster(Executor):
 
     Raises
     ------
-    ServerError
+    ServerUnavailable
         If no scheduler answers, if it has no worker, or if a worker lacks this version of pcm-leukemia. When work runs: if the
         connection is lost, if all workers have left, if several workers died on one batch, or if a worker does not see a file.
     MissingExtra
@@ -184,7 +184,7 @@ class Cluster(Executor):
         """Turn the many errors of a lost connection into one sentence."""
         try:
             yield
-        except (ServerError, TimeoutError):
+        except (ServerUnavailable, TimeoutError):
             raise
         except (CancelledError, ConnectionError) as error:
             raise ServerUnavailable(
