@@ -20,7 +20,7 @@ from pcm_leukemia.baselines.run import Run, is_run, origin, split_fingerprint
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import DataWarning, MissingPart, Problem, UnfitForTask, counted, either
 from pcm_leukemia.requirements import Incomplete, require
-from pcm_leukemia.schema import Split
+from pcm_leukemia.schema import IGNORE, Split
 
 __all__ = ["parts_to_learn", "train"]
 
@@ -84,8 +84,8 @@ def train(
     Warns
     -----
     DataWarning
-        If image files are in more than one part of the split, there is no cell of a class to train on, or `weights` come
-        from a run that has learned from images to be scored.
+        If image files are in more than one part of the split, there is no cell of a class to train on, a detector learns
+        ignored cells as background, or `weights` come from a run that has learned from images to be scored.
 
     Raises
     ------
@@ -119,6 +119,7 @@ def train(
     train_on, choose_on = parts_to_learn(ds, task)
     if model.kind == "detector":
         train_on, choose_on = (_complete(view, incomplete) for view in (train_on, choose_on))
+        train_on = _without_ignored(train_on, task)
     device = device_of(device)
     job = Job(
         train_on,
@@ -222,3 +223,20 @@ def _complete(view: Dataset, incomplete: Incomplete) -> Dataset:
     """What a detector may learn from: boxes, in images that are annotated in full or treated as such."""
     require(view, boxes=True, incomplete=incomplete)
     return replace(view, images=tuple(replace(image, annotation_state="complete") for image in view.images))
+
+
+def _without_ignored(view: Dataset, task: str) -> Dataset:
+    """The cells that a detector learns to find; warns of those that it learns as background."""
+    cells = tuple(cell for cell in view.cells if cell.label != IGNORE)
+    ignored = len(view.cells) - len(cells)
+    if ignored:
+        fix = "leave their images out, or give them a class"
+        if task == "wbc":
+            white = either('labels={LABEL: "WBC"}', "--map LABEL=WBC")
+            fix = f"if they are white cells, read them as such: {white}"
+        warnings.warn(
+            f"{view.name}: a detector learns ignored cells as background, and part train has {counted(ignored, 'such cell')}; {fix}",
+            DataWarning,
+            stacklevel=3,
+        )
+    return replace(view, cells=cells)

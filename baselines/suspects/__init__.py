@@ -174,7 +174,7 @@ def _suspect(ds: Dataset, doubt: Doubt) -> Suspect:
         round(doubt.score, 4),
         image.id,
         None if given is None else given.id,
-        None if given is None else given.label,
+        None if given is None else given.written_label,
         doubt.label,
         None if given is None else given.box,
         doubt.box,

@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import MissingPatients, Problem, UnfitForTask, either, option
-from pcm_leukemia.schema import IGNORE, Image, ImageId, Patient, Taxonomy
+from pcm_leukemia.schema import IGNORE, UNTYPED, Image, ImageId, Patient, Taxonomy
 from pcm_leukemia.taxonomy import NINE
 
 __all__ = ["OTHER", "Reason", "Tallies", "Tally", "annotated", "tally", "white_cells"]
@@ -22,6 +22,7 @@ class Reason(StrEnum):
     """Why a cell is not counted."""
 
     OTHER = "other"
+    UNTYPED = "untyped"
     IGNORED = "ignored"
     BELOW = "below_threshold"
     AGAIN = "found_again"
@@ -36,6 +37,7 @@ class Reason(StrEnum):
 
 _WORDS = {
     Reason.OTHER: "Other",
+    Reason.UNTYPED: "of unknown type",
     Reason.IGNORED: "ignored",
     Reason.BELOW: "below the threshold",
     Reason.AGAIN: "on a cell that has a better prediction",
@@ -107,9 +109,9 @@ def white_cells(taxonomy: Taxonomy, where: str, fix: str | None = None) -> tuple
 
 def annotated(ds: Dataset) -> Iterator[tuple[ImageId, str]]:
     """The image of each annotated cell, and its class or the reason why it is not counted."""
-    reasons = {IGNORE: Reason.IGNORED, OTHER: Reason.OTHER}
+    reasons = {UNTYPED: Reason.UNTYPED, IGNORE: Reason.IGNORED, OTHER: Reason.OTHER}
     for cell in ds.cells:
-        yield cell.image, reasons.get(cell.label, cell.label)
+        yield cell.image, reasons.get(cell.written_label, cell.label)
 
 
 def tally(ds: Dataset, cells: Iterable[tuple[ImageId, str]], *, keep_incomplete: bool = False) -> Tallies:

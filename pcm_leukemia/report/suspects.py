@@ -161,7 +161,7 @@ def _suspect(
     if cell is None and of["cell"]:
         raise ValueError(f'image "{image.id}" has no cell "{of["cell"]}"')
     annotated, suggested = _box(of, ""), _box(of, "suggested_")
-    if of["label"] != (cell.label if cell else "") or not _is_of(annotated, cell):
+    if of["label"] != (cell.written_label if cell else "") or not _is_of(annotated, cell):
         raise ValueError(f'label or box are not those of cell "{of["cell"]}" of image "{image.id}"')
     if suggested and suggested.clip(image.width, image.height) is None:
         raise ValueError(f'the suggested box is not in image "{image.id}"')

@@ -2,7 +2,8 @@
 
 The first line is ``# version: N``; every change of a row raises N. The columns are variant, raw, class,
 confidence, reason and source. A row with the variant ``*`` applies to every variant without a row of its own for
-that raw label. `class` is a class of the source or ``ignore``; `confidence` is H, M or L.
+that raw label. `class` is a class of the source, ``WBC`` (a white cell of unknown type) or ``ignore``; `confidence` is H,
+M or L.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from importlib.resources import files
 
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import CorruptFile, Problem, UnknownLabel
-from pcm_leukemia.schema import IGNORE, Taxonomy
+from pcm_leukemia.schema import IGNORE, UNTYPED, Taxonomy
 from pcm_leukemia.sources._source import Source
 
 __all__ = ["LabelMap", "Rule", "read_map", "readings_of"]
@@ -26,7 +27,7 @@ COLUMNS = ("variant", "raw", "class", "confidence", "reason", "source")
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One raw label: its class or "ignore", the confidence (H, M, L), the reason, and the source."""
+    """One raw label: its class, "WBC" or "ignore", the confidence (H, M, L), the reason, and the source."""
 
     raw: str
     label: str
@@ -46,7 +47,7 @@ class LabelMap:
     rules: Mapping[str, Rule]
 
     def label(self, raw: str) -> str:
-        """Return the class of a raw label, or "ignore".
+        """Return the class of a raw label, "WBC" for white cells of unknown type, or "ignore".
 
         Raises
         ------
@@ -120,7 +121,7 @@ def read_map(source: Source, variant: str | None = None) -> LabelMap:
         if len(row) != len(COLUMNS):
             raise CorruptFile(f"{where}:{line}: has {len(row)} fields, not {len(COLUMNS)}; correct the row")
         of, raw, label, confidence, reason, said_by = row
-        if label != IGNORE and label not in source.taxonomy.labels:
+        if label not in source.taxonomy.written_labels:
             raise CorruptFile(
                 f'{where}:{line}: class "{label}" is not in the taxonomy {source.taxonomy.name}; correct it'
             )
@@ -140,7 +141,7 @@ def readings_of(source: Source, ds: Dataset) -> tuple[str, ...]:
     """Return the variants that explain the class of every cell in `ds` from its raw label.
 
     This recovers the variant of a data set that was read earlier, or stored as a canonical folder. Cells that
-    were dropped or set to "ignore" do not count.
+    were dropped, or set to "ignore" or "WBC", do not count.
 
     Examples
     --------
@@ -150,11 +151,11 @@ def readings_of(source: Source, ds: Dataset) -> tuple[str, ...]:
     >>> readings_of(sources.get("lmu"), ds)
     ('strict+pmb', 'lenient', 'literal', 'nine')
     """
-    pairs = {(cell.raw_label, cell.label) for cell in ds.cells}
+    pairs = {(cell.raw_label, cell.written_label) for cell in ds.cells}
     found = []
     for variant in source.variants:
         rules = read_map(source, variant).rules
-        if all(raw in rules and label in (rules[raw].label, IGNORE) for raw, label in pairs):
+        if all(raw in rules and label in (rules[raw].label, UNTYPED, IGNORE) for raw, label in pairs):
             found.append((sum(rules[raw].label == label for raw, label in pairs), variant))
     # an ignored cell fits every variant, so keep only the variants that explain the most cells
     most = max((fitting for fitting, _ in found), default=0)

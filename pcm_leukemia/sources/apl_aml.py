@@ -149,7 +149,9 @@ def read(
     return replace(
         ds,
         cells=tuple(
-            structs.replace(cell, label=IGNORE) if ("signed", "no") in cell.attributes else cell
+            structs.replace(cell, label=IGNORE, untyped=False)
+            if ("signed", "no") in cell.attributes
+            else cell
             for cell in ds.cells
         ),
     )

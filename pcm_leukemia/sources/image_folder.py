@@ -24,7 +24,7 @@ from pcm_leukemia.sources._files import find_root, listing, not_found, warn
 from pcm_leukemia.sources._labels import LabelMap, Rule, read_map
 from pcm_leukemia.sources._parts import Crop, crops
 from pcm_leukemia.sources._source import Source
-from pcm_leukemia.taxonomy import NINE, check_classes, warn_of_absent
+from pcm_leukemia.taxonomy import NINE, check_classes, choices, warn_of_absent
 
 __all__ = ["SOURCE", "read"]
 
@@ -67,7 +67,7 @@ def read(
     variant
         Only "default" exists.
     labels
-        Folder -> class, or "ignore"; folders named after a class need no entry.
+        Folder -> class, "WBC" (a white cell of unknown type) or "ignore"; folders named after a class need no entry.
     taxonomy
         The classes; "declared" takes the folders' names, and new ones that `labels` names.
     patients
@@ -190,7 +190,7 @@ def _map(rows: list[Crop], given: Mapping[str, str], taxonomy: Taxonomy, where: 
             rules[raw] = known[raw]
         else:
             way = either(f'labels={{"{raw}": CLASS}}', f'--map "{raw}=CLASS"')
-            fix = f"give {way}, with one of {', '.join(taxonomy.labels)} or ignore"
+            fix = f"give {way}, with one of {choices(taxonomy.labels)}"
             problems.append(
                 Problem(f'{where} folder "{raw}"', f"is not a class ({counted(count, 'image')})", fix)
             )

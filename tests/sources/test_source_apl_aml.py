@@ -42,7 +42,7 @@ def test_the_map() -> None:
     assert default.label("APL/Promyelocyte") == "Myeloblast_APL"
     assert default.label("AML/Promyelocyte") == "Other"
     assert default.label("AML/Blast, no lineage spec") == "Myeloblast_AML"
-    assert default.label("APL/Blast, no lineage spec") == "ignore"
+    assert default.label("APL/Blast, no lineage spec") == "WBC"
     assert {rule.label for rule in labels["by_cell"].rules.values()}.isdisjoint(
         {"Myeloblast_APL", "Myeloblast_AML"}
     )
