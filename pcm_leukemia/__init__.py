@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from pcm_leukemia.files import Report
     from pcm_leukemia.joining import concat, update
     from pcm_leukemia.loading import load_dataset
-    from pcm_leukemia.schema import IGNORE, Cell, Image, Patient, Split, Taxonomy
+    from pcm_leukemia.schema import IGNORE, UNTYPED, Cell, Image, Patient, Split, Taxonomy
     from pcm_leukemia.shapes import Box
     from pcm_leukemia.taxonomy import NINE
 
@@ -43,6 +43,7 @@ __version__ = "0.1.0"
 __all__ = [
     "IGNORE",
     "NINE",
+    "UNTYPED",
     "Box",
     "Cell",
     "Dataset",
@@ -83,6 +84,7 @@ __all__ = [
 _HOME = {
     "IGNORE": "schema",
     "NINE": "taxonomy",
+    "UNTYPED": "schema",
     "Box": "shapes",
     "Cell": "schema",
     "Dataset": "dataset",

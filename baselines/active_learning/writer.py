@@ -55,7 +55,7 @@ def write(selection: Selection, out: str | Path, *, progress: bool = False) -> R
             FORM,
             Path(out),
             {"chosen": len(frames.images)},
-            counts(("chosen", cell.label) for cell in frames.cells),
+            counts(("chosen", cell.written_label) for cell in frames.cells),
             notes=tuple(notes),
         )
         report.leave_in(

@@ -129,7 +129,7 @@ def write(
         "cvat",
         zip_name(out),
         {part: in_part[part] for part in ds.parts},
-        counts((ds.part_of(ds.image(cell.image)), cell.label) for cell in ds.cells),
+        counts((ds.part_of(ds.image(cell.image)), cell.written_label) for cell in ds.cells),
         lost(ds, spelling, layout, patients=include_patients),
         tuple(
             notes(

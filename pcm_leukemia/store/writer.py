@@ -136,5 +136,5 @@ def _take_cache_along(out: Path, folder: Path) -> None:
 
 def _report(ds: Dataset, out: Path) -> Report:
     parts = {image.id: ds.part_of(image) for image in ds.images}
-    cells = counts((parts[cell.image], cell.label) for cell in ds.cells)
+    cells = counts((parts[cell.image], cell.written_label) for cell in ds.cells)
     return Report(CANONICAL, out, dict(Counter(parts.values())), cells)

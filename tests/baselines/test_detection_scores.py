@@ -28,7 +28,7 @@ from pcm_leukemia.baselines.metrics.groups import groups_of
 from pcm_leukemia.baselines.metrics.matching import match
 from pcm_leukemia.converters import coco
 from pcm_leukemia.errors import DataNotFound, InvalidDataset, InvalidExport
-from pcm_leukemia.schema import ImageId, PatientId, Taxonomy
+from pcm_leukemia.schema import UNTYPED, ImageId, PatientId, Taxonomy
 
 BLOOD = Taxonomy("bccd", ("WBC", "RBC", "Platelets"))
 Everything = Mapping[ImageId, Detections]
@@ -248,6 +248,15 @@ def test_ignored_cells_are_neither_missed_nor_wrong_to_find() -> None:
     assert scores.confusion[-1][LYMPHOCYTE] == 1
     assert sum(map(sum, scores.confusion)) == 2
     assert "1 image (0 without cells), 1 cell, 1 ignored" in str(scores)
+
+
+def test_a_white_cell_of_unknown_type_is_to_be_found_in_the_task_wbc_alone() -> None:
+    ds = one(("Lymphocyte", A), (UNTYPED, (100, 0, 180, 80)))
+    nine = score(ds, {ds.images[0].id: found((A, 0.9, LYMPHOCYTE), ((100, 0, 180, 80), 0.8, LYMPHOCYTE))})
+    assert (nine.ignored, nine.findable, nine.found, sum(map(sum, nine.confusion))) == (1, 1, 1, 1)
+    white = score(ds.task("wbc"), {ds.images[0].id: found((A, 0.9, 0))}, other="Other")
+    assert (white.ignored, white.findable, white.found) == (0, 2, 1)
+    assert white.cells == {"WBC": 2, "Other": 0}
 
 
 def test_images_without_cells_count() -> None:
