@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from pcm_leukemia.errors import Problem, closest, counted, either, nearest, option
-from pcm_leukemia.schema import IGNORE, Taxonomy, letters
+from pcm_leukemia.schema import IGNORE, UNTYPED, Taxonomy, letters
 from pcm_leukemia.taxonomy import check_classes, ways_to_map
 
 __all__ = ["Labels"]
@@ -86,8 +86,11 @@ class Labels:
         there = {*self._used, *self._declared}
         loose = {letters(raw) for raw in there} if self._loose else set()
         found = []
-        for raw in self._mapping:
-            if raw not in there and letters(raw) not in loose and raw != IGNORE:
+        for raw, label in self._mapping.items():
+            word = (
+                raw == IGNORE or raw == label == UNTYPED
+            )  # data that do not need the word may have it in their map
+            if raw not in there and letters(raw) not in loose and not word:
                 what = f'"{raw}" is not a label in this export{nearest(raw, there)}'
                 found.append(Problem("label map", what, "check the spelling"))
         return found
