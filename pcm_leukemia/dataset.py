@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
-from itertools import groupby, starmap
+from itertools import accumulate, groupby, pairwise, starmap
 from operator import attrgetter
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Literal, TypeVar
@@ -111,11 +111,18 @@ class Dataset:
         >>> len(ds), ds.counts["Monocyte"], ds.counts["Basophil"]
         (1, 1, 0)
         """
-        found = Counter(cell.written_label for cell in self.cells)
+        found: Counter[str] = Counter()
+        for (label, untyped), count in self._kinds.items():
+            found[UNTYPED if untyped else label] += count
         labels = self.taxonomy.labels
         return {
             label: found[label] for label in self.taxonomy.written_labels if label in labels or found[label]
         }
+
+    @cached_property
+    def _kinds(self) -> Counter[tuple[str, bool]]:
+        """The number of cells by label and `untyped`."""
+        return Counter(map(attrgetter("label", "untyped"), self.cells))
 
     @cached_property
     def _image_index(self) -> dict[str, Image]:
@@ -123,13 +130,8 @@ class Dataset:
 
     @cached_property
     def _cell_spans(self) -> dict[str, tuple[int, int]]:
-        spans: dict[str, tuple[int, int]] = {}
-        start, cells = 0, self.cells
-        for end in range(1, len(cells) + 1):
-            if end == len(cells) or cells[end].image != cells[start].image:
-                spans[cells[start].image] = (start, end)
-                start = end
-        return spans
+        counts = Counter(map(attrgetter("image"), self.cells))
+        return dict(zip(counts, pairwise(accumulate(counts.values(), initial=0)), strict=True))
 
     def image(self, image: str) -> Image:
         """The image with this id; KeyError if it does not exist."""
@@ -160,12 +162,12 @@ class Dataset:
     @property
     def ignored(self) -> int:
         """The number of cells labelled `IGNORE`, without those that are `untyped`."""
-        return sum(cell.label == IGNORE and not cell.untyped for cell in self.cells)
+        return self._kinds[IGNORE, False]
 
     @property
     def untyped(self) -> int:
         """The number of white cells of unknown type: ignored, except where WBC is a class, as in the task wbc."""
-        return sum(cell.untyped for cell in self.cells)
+        return sum(count for (_, untyped), count in self._kinds.items() if untyped)
 
     @property
     def parts(self) -> tuple[str, ...]:
