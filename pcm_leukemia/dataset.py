@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from itertools import accumulate, groupby, pairwise, starmap
-from operator import attrgetter
+from operator import attrgetter, gt
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Literal, TypeVar
 
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import PIL.Image
 
-__all__ = ["Dataset"]
+__all__ = ["Dataset", "of_checked_rows"]
 
 
 @dataclass(frozen=True, repr=False)
@@ -508,6 +508,54 @@ unknown type) or ignore
         return self.select(images=lambda image: part_of[image.id] == name)
 
 
+def of_checked_rows(
+    name: str,
+    taxonomy: Taxonomy,
+    images: Collection[Image],
+    cells: Collection[Cell],
+    *,
+    root: Place | None = None,
+) -> Dataset:
+    """The `Dataset` of rows that a reader has checked, without a second look at each of them.
+
+    Parameters
+    ----------
+    name
+        The data set's name.
+    taxonomy
+        The classes.
+    images
+        The images, without patients. No two have the same id.
+    cells
+        The cells, upright boxes inside these images. Those of an image follow each other, in the order of their ids.
+    root
+        The folder, zip file or URL that holds the pixels.
+
+    Raises
+    ------
+    InvalidDataset
+        If a name is not text, or cells have a label that is not a class.
+    """
+    ids = [image.id for image in images]
+    if any(map(gt, ids, ids[1:])):
+        images, cells = sorted(images, key=attrgetter("id")), sorted(cells, key=attrgetter("image"))
+    cells = tuple(_with_untyped(cells, taxonomy))
+    classes = {*taxonomy.labels, IGNORE}
+    if not (all(map(str.isascii, ids)) and classes.issuperset(map(attrgetter("label"), cells))):
+        return Dataset(name, taxonomy, tuple(images), cells, root=root)
+    ds = object.__new__(Dataset)
+    vars(ds).update(
+        name=name,
+        taxonomy=taxonomy,
+        images=tuple(images),
+        cells=cells,
+        patients=(),
+        split=None,
+        root=root,
+    )
+    return ds
+
+
 def _ids(given: Collection[str]) -> frozenset[str]:
     """The given ids; a text is one id, not its letters."""
     return frozenset([given] if isinstance(given, str) else given)
@@ -547,7 +595,7 @@ def _labelled(cell: Cell, label: str, taxonomy: Taxonomy) -> Cell:
     return structs.replace(cell, label=IGNORE if untyped else label, untyped=untyped)
 
 
-def _with_untyped(cells: list[Cell], taxonomy: Taxonomy) -> Iterable[Cell]:
+def _with_untyped(cells: Collection[Cell], taxonomy: Taxonomy) -> Iterable[Cell]:
     """The cells, with white cells of unknown type as `taxonomy` has them; see `Dataset`."""
     is_class = UNTYPED in taxonomy.labels
     if True not in map(attrgetter("untyped"), cells) and (

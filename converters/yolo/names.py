@@ -14,6 +14,8 @@ __all__ = ["file_names", "labels_file", "part_folders"]
 
 _RESERVED = re.compile(r"(images|con|prn|aux|nul|(com|lpt)\d)(\.|$)", re.IGNORECASE)
 """The folder name that ultralytics searches for, and the device names of Windows."""
+_SAFE = re.compile(rf"(?!{_RESERVED.pattern})\w[\w-]*", re.ASCII | re.IGNORECASE)
+"""Matches most names, which stay as they are."""
 
 
 def part_folders(parts: Iterable[str]) -> dict[str, str]:
@@ -47,6 +49,8 @@ def file_names(ds: Dataset, folders: dict[str, str]) -> dict[ImageId, str]:
 
 def _safe(step: str) -> str:
     """A folder's or file's name that ultralytics and every system accept."""
+    if _SAFE.fullmatch(step):
+        return step
     name = portable_name(step).strip().rstrip(". ")
     if name.startswith("."):
         name = f"_{name[1:]}"
@@ -56,10 +60,10 @@ def _safe(step: str) -> str:
 def _free(path: str, ending: str, taken: set[str], other: str = "") -> str:
     """`path`, numbered if its name with either ending is taken; the name is then taken."""
     free, number = path, 1
-    while _key(free + ending) in taken or (other and _key(free + other) in taken):
+    while (key := _key(free + ending)) in taken or (other and _key(free + other) in taken):
         number += 1
         free = f"{path}~{number}"
-    taken.add(_key(free + ending))
+    taken.add(key)
     return free
 
 

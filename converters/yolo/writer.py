@@ -22,6 +22,8 @@ import errno
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from itertools import repeat
+from operator import attrgetter
 from pathlib import Path
 from typing import Literal
 
@@ -177,7 +179,9 @@ def _counted(ds: Dataset) -> dict[str, dict[str, int]]:
     if ds.split is None:
         found = Counter(zip(repeat("all"), labels))
     else:
-        found = Counter(zip(map(ds.split.part_of.__getitem__, map(attrgetter("image"), ds.cells)), labels, strict=True))
+        found = Counter(
+            zip(map(ds.split.part_of.__getitem__, map(attrgetter("image"), ds.cells)), labels, strict=True)
+        )
     return {
         part: {label: count for (other, label), count in found.items() if other == part and label != IGNORE}
         for part in ds.parts
@@ -195,14 +199,14 @@ def _write_file(path: str, content: bytes) -> None:
 
 
 def _row(number: int, box: Box, image: Image) -> str:
-    width, height = image.width, image.height
     x1, y1, x2, y2 = box.x1, box.y1, box.x2, box.y2
-    return "%d %.8f %.8f %.8f %.8f\n" % (  # noqa: UP031 - twice as fast as an f-string
+    width, height = (x2 - x1) / image.width, (y2 - y1) / image.height
+    return "%d %.8f %.8f %.8f %.8f\n" % (  # noqa: UP031 - faster than an f-string
         number,
-        (x1 + x2) / 2.0 / width,
-        (y1 + y2) / 2.0 / height,
-        max((x2 - x1) / width, 1e-8),
-        max((y2 - y1) / height, 1e-8),
+        (x1 + x2) / 2.0 / image.width,
+        (y1 + y2) / 2.0 / image.height,
+        max(width, 1e-8),
+        max(height, 1e-8),
     )
 
 

@@ -18,7 +18,7 @@ from pcm_leukemia.cvat.document import Parsed, read_document
 from pcm_leukemia.cvat.inspection import Inspection
 from pcm_leukemia.cvat.labels import Labels
 from pcm_leukemia.cvat.plain import read_plain
-from pcm_leukemia.dataset import Dataset
+from pcm_leukemia.dataset import Dataset, of_checked_rows
 from pcm_leukemia.errors import DataWarning, InvalidExport, Problem, UnknownLabel, counted, some
 from pcm_leukemia.files import (
     ARCHIVES,
@@ -105,13 +105,10 @@ def read(
         raise (UnknownLabel if unknown else InvalidExport)(inspection.problems)
     if inspection.warnings:
         warnings.warn(some(inspection.warnings), DataWarning, stacklevel=2)
-    return Dataset(
-        name or _name_of(Path(path)),
-        parsed.labels.taxonomy(),
-        tuple(parsed.images.values()),
-        tuple(parsed.cells),
-        root=root,
-    )
+    name, classes = name or _name_of(Path(path)), parsed.labels.taxonomy()
+    if parsed.plain:
+        return of_checked_rows(name, classes, parsed.images.values(), parsed.cells, root=root)
+    return Dataset(name, classes, tuple(parsed.images.values()), tuple(parsed.cells), root=root)
 
 
 def _scan(
@@ -132,6 +129,7 @@ def _scan(
     with _collector_paused():
         for document in documents:
             if not read_plain(document, parsed):
+                parsed.plain = False
                 read_document(document, parsed)
     if not inspection.images and not inspection.problems and not container.problems:
         inspection.problems.append(_nothing(Path(path), container, documents))

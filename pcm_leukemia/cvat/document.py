@@ -43,10 +43,11 @@ Attrs = dict[str, str]
 
 @dataclass(slots=True)
 class Parsed:
-    """The content of all documents of one export."""
+    """The content of all documents of one export; `plain` as long as each was read by `cvat.plain`."""
 
     labels: Labels
     clip: bool = False
+    plain: bool = True
     inspection: Inspection = field(default_factory=Inspection)
     images: dict[ImageId, Image] = field(default_factory=dict)
     bases: dict[ImageId, str] = field(default_factory=dict)

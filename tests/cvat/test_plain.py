@@ -5,18 +5,23 @@ from __future__ import annotations
 import io
 from dataclasses import fields
 from itertools import starmap
+from random import Random
 
 import hypothesis.strategies as st
 import pytest
 from exports import box, document, header, image
 from hypothesis import given
+from msgspec import structs
 
 from pcm_leukemia.cvat import plain as plain_reader
 from pcm_leukemia.cvat.document import Parsed, read_document
 from pcm_leukemia.cvat.labels import Labels
 from pcm_leukemia.cvat.plain import read_plain
+from pcm_leukemia.dataset import Dataset, of_checked_rows
+from pcm_leukemia.errors import InvalidDataset
 from pcm_leukemia.files import Document
-from pcm_leukemia.schema import Taxonomy
+from pcm_leukemia.schema import UNTYPED, Cell, Image, ImageId, Taxonomy
+from pcm_leukemia.shapes import Box
 from pcm_leukemia.taxonomy import NINE
 
 
@@ -168,3 +173,28 @@ def test_both_readers_read_the_same_of_a_damaged_file(images: str, data: st.Data
     start = data.draw(st.integers(0, len(text)))
     end = data.draw(st.integers(start, min(len(text), start + 30)) | st.just(start))
     both(as_document((text[:start] + data.draw(PIECES) + text[end:]).encode()))
+
+
+@given(st.lists(IMAGES, max_size=3), st.sampled_from([NINE, None]), st.randoms())
+def test_the_rows_of_plain_files_pass_every_check_of_a_data_set(
+    files: list[str], taxonomy: Taxonomy | None, random: Random
+) -> None:
+    parsed = nothing(taxonomy)
+    for number, images in enumerate(files):
+        read_plain(as_document(document(images), f"{number}" * (len(files) > 1)), parsed)
+    classes = parsed.labels.taxonomy()
+    quick = of_checked_rows("x", classes, parsed.images.values(), parsed.cells)
+    images, cells = [*parsed.images.values()], [*parsed.cells]
+    random.shuffle(images)
+    random.shuffle(cells)
+    checked = Dataset("x", classes, tuple(images), tuple(cells))
+    assert vars(quick) == vars(checked)
+    assert quick.fingerprint == checked.fingerprint
+
+
+def test_a_label_that_is_no_class_is_refused_in_rows_that_were_checked() -> None:
+    image = Image(ImageId("a.png"), 200, 100)
+    cells = [Cell(image.id, 0, " ", Box(1, 2, 3, 4))]
+    with pytest.raises(InvalidDataset, match=r'label " " is not a class'):
+        of_checked_rows("x", NINE, [image], cells)
+    assert of_checked_rows("x", NINE, [image], [structs.replace(cells[0], label=UNTYPED)]).untyped == 1
