@@ -180,8 +180,8 @@ def test_the_rows_of_plain_files_pass_every_check_of_a_data_set(
     files: list[str], taxonomy: Taxonomy | None, random: Random
 ) -> None:
     parsed = nothing(taxonomy)
-    for number, images in enumerate(files):
-        read_plain(as_document(document(images), f"{number}" * (len(files) > 1)), parsed)
+    for number, content in enumerate(files):
+        read_plain(as_document(document(content), f"{number}" * (len(files) > 1)), parsed)
     classes = parsed.labels.taxonomy()
     quick = of_checked_rows("x", classes, parsed.images.values(), parsed.cells)
     images, cells = [*parsed.images.values()], [*parsed.cells]
