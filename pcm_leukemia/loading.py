@@ -17,6 +17,7 @@ from pcm_leukemia.errors import CorruptFile, DataNotFound, ImpossibleValue, Inva
 from pcm_leukemia.files import GIT_LFS, IMAGE_SUFFIXES, PULL, UNPACK, is_image_file, other_archive
 from pcm_leukemia.label_maps import read_label_map
 from pcm_leukemia.patients import Attribute, Table, Tag, assign, pseudonymise
+from pcm_leukemia.progress import bars_of_readers
 from pcm_leukemia.remote import Place
 from pcm_leukemia.schema import Taxonomy
 
@@ -44,6 +45,7 @@ def load_dataset(
     variant: str | None = None,
     rows: Literal["box", "outline", "obb", "pose"] | None = None,
     name: str | None = None,
+    progress: bool = False,
 ) -> Dataset:
     """Load a data set from a path.
 
@@ -93,6 +95,8 @@ def load_dataset(
         of the two counts where an annotation's box is not that of its outline.
     name
         The data set's name.
+    progress
+        Whether to show a bar while image files are opened.
 
     Raises
     ------
@@ -125,7 +129,8 @@ def load_dataset(
         "rows": rows,
     }
     given: dict[str, object] = {option: value for option, value in options.items() if value is not None}
-    ds = _read(path, given, check_images=check_images)
+    with bars_of_readers(shown=progress):
+        ds = _read(path, given, check_images=check_images)
     if name is not None:
         ds = replace(ds, name=name)
     ds = assign(ds, patients, same=patients_same, diagnoses=diagnoses)

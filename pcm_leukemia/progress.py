@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from rich.console import Console  # rich takes longer to import than all of the core
 
-__all__ = ["console", "share", "track", "visible"]
+__all__ = ["bars_of_readers", "console", "of_reader", "share", "track", "visible"]
 
 Item = TypeVar("Item")
+
+_READERS: ContextVar[bool] = ContextVar("bars of readers", default=False)
+"""Whether bars are wanted while data are read; so no reader needs a parameter for it."""
 
 
 def console() -> Console:
@@ -86,3 +90,31 @@ def share(what: str, *, shown: bool) -> Iterator[Callable[[float], None]]:
     with progress.Progress(console=console(), transient=True) as bar:
         task = bar.add_task(what, total=1.0)
         yield lambda done: bar.update(task, completed=done)
+
+
+@contextmanager
+def bars_of_readers(*, shown: bool) -> Iterator[None]:
+    """Show bars while data are read inside the block, if they are wanted.
+
+    Parameters
+    ----------
+    shown
+        Whether they are wanted.
+    """
+    token = _READERS.set(shown)
+    try:
+        yield
+    finally:
+        _READERS.reset(token)
+
+
+def of_reader() -> bool:
+    """Whether bars are wanted while data are read.
+
+    Examples
+    --------
+    >>> with bars_of_readers(shown=True):
+    ...     of_reader()
+    True
+    """
+    return _READERS.get()

@@ -70,7 +70,7 @@ def convert(
         )
     converters.check_out(to.value, out)  # before the work
     require_outside(out, data, reading.images_root)
-    ds = reading.load(data, split_name=split_name)
+    ds = reading.load(data, split_name=split_name, progress=True)
     if predictions:
         if to.value != "cvat":
             raise WrongUsage("--predictions is for --to cvat: an expert has to look at them first")

@@ -23,6 +23,7 @@ from pcm_leukemia.errors import counted, some
 from pcm_leukemia.files import CANONICAL, check_target, count_unlisted, unlisted
 from pcm_leukemia.joining import update
 from pcm_leukemia.loading import load_dataset
+from pcm_leukemia.progress import bars_of_readers
 from pcm_leukemia.schema import Split
 from pcm_leukemia.sources import split_name
 from pcm_leukemia.splits import leaks
@@ -125,11 +126,13 @@ def _read(export: Path, usual_name: str, options: dict[str, Any], *, name: str |
     from pcm_leukemia.patients import assign
 
     if not store.recognises(export):
-        return load_dataset(export, name=name or (None if split_name(export) else usual_name), **options)
+        usual = None if split_name(export) else usual_name
+        return load_dataset(export, name=name or usual, progress=True, **options)
     if options.keys() & {"clip", "variant", "rows"}:
         raise WrongUsage(f"{export}: is a canonical folder; --clip, --variant and --rows are for other data")
     people, same, diagnoses = (options.pop(each, None) for each in ("patients", "patients_same", "diagnoses"))
-    ds = store.read(export, with_split=False, verify=False, check_images=True, **options)
+    with bars_of_readers(shown=True):
+        ds = store.read(export, with_split=False, verify=False, check_images=True, **options)
     ds = replace(ds, name=name or ds.name)
     return assign(ds, people, same=same, diagnoses=diagnoses)
 

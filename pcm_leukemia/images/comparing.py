@@ -21,6 +21,7 @@ from pcm_leukemia.images.depth import declared_white, given_white, is_deep
 from pcm_leukemia.images.ending import TAIL, may_be_cut_short
 from pcm_leukemia.images.opening import BAD_IMAGE, opened
 from pcm_leukemia.images.pixels import decode_as_annotated, misfit_of, shown_size, stored_size
+from pcm_leukemia.progress import of_reader, track
 from pcm_leukemia.remote import Place
 from pcm_leukemia.schema import Image, ImageId
 
@@ -186,7 +187,8 @@ def _all_compared(
         workers = 1
     chunks = [rows[start : start + chunk] for start in range(chunk, len(rows), chunk)]
     with ThreadPoolExecutor(workers) as pool:
-        for done in pool.map(lambda chunk: [_compared(files, *row) for row in chunk], chunks):
+        results = pool.map(lambda chunk: [_compared(files, *row) for row in chunk], chunks)
+        for done in track(results, "opening images", total=len(chunks), shown=bool(chunks) and of_reader()):
             compared += done
     paged = [each.image.file for each in compared if each.image and each.has_pages]
     if paged:
