@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Executor
+from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import chain, count
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, NamedTuple
@@ -14,8 +17,9 @@ from msgspec.structs import astuple
 
 from pcm_leukemia import bare_images, converters, patients, sources
 from pcm_leukemia import images as pixels_of
-from pcm_leukemia.baselines import inference
+from pcm_leukemia.baselines import elsewhere, inference
 from pcm_leukemia.baselines.contract import Detector
+from pcm_leukemia.baselines.machine import workers_of
 from pcm_leukemia.baselines.preannotation import as_cells, beside
 from pcm_leukemia.baselines.run import Run
 from pcm_leukemia.baselines.two_stage import OTHER, Labelled, TwoStage
@@ -23,9 +27,11 @@ from pcm_leukemia.converters import coco, cvat
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.drawing import Drawn, draw
 from pcm_leukemia.errors import UnknownLabel, counted, option
+from pcm_leukemia.execution import ahead
 from pcm_leukemia.files import IMAGE_SUFFIXES, Report, check_target, new_folder
 from pcm_leukemia.loading import load_dataset
 from pcm_leukemia.overlaps import ONE_CELL, best_of_each_cell
+from pcm_leukemia.progress import track
 from pcm_leukemia.schema import ImageId, Taxonomy
 from pcm_leukemia.shapes import Box
 from pcm_leukemia.taxonomy import NINE, known
@@ -134,6 +140,7 @@ def predict(
     device: str = "auto",
     batch: int = 16,
     workers: int | None = None,
+    executor: Executor | None = None,
     progress: bool = False,
 ) -> tuple[dict[ImageId, list[Predicted]], Taxonomy]:
     """Predict the cells in every image with a detector or the two-stage pipeline; return them and the classes.
@@ -150,12 +157,17 @@ def predict(
         The lowest score of a detection to keep.
     device, batch, workers, progress
         As in `baselines.evaluate`.
+    executor
+        Where the model runs instead of here: `execution.Cluster`, or another `concurrent.futures.Executor`. Each of its
+        processes loads the model once, on its own `device`, and reads images in so many threads as `workers`, by default one.
 
     Raises
     ------
     ValueError
         If the runs are not one detector, or a detector and a classifier.
     """
+    if executor is not None:
+        return _predict_elsewhere(executor, runs, ds, threshold, device, batch, workers, progress=progress)
     predictor = Predictor.of(runs, threshold=threshold, device=device)
     return predictor.predict(ds, batch=batch, workers=workers, progress=progress), predictor.taxonomy
 
@@ -184,18 +196,10 @@ class Predictor:
         ValueError
             If the runs are not one detector, or a detector and a classifier.
         """
-        detectors = [run for run in runs if run.baseline.kind == "detector"]
-        classifiers = [run for run in runs if run.baseline.kind == "classifier"]
-        if len(detectors) != 1 or len(classifiers) > 1:
-            raise ValueError(
-                f"predict: {counted(len(detectors), 'detector')} and {counted(len(classifiers), 'classifier')}; give the run of one detector, and "
-                "the run of a classifier to label its cells in a second stage"
-            )
-        if classifiers:
-            return cls(
-                TwoStage.of(detectors[0], classifiers[0], device=device, threshold=threshold), threshold
-            )
-        return cls(detectors[0].detector(device), threshold)
+        detector, classifier = _stages(runs)
+        if classifier:
+            return cls(TwoStage.of(detector, classifier, device=device, threshold=threshold), threshold)
+        return cls(detector.detector(device), threshold)
 
     @property
     def taxonomy(self) -> Taxonomy:
@@ -226,6 +230,72 @@ class Predictor:
             ]
             for image, each in inference.detect(self.model, ds, **options).items()
         }
+
+
+def _stages(runs: Sequence[Run]) -> tuple[Run, Run | None]:
+    """The detector and the classifier among some runs."""
+    detectors = [run for run in runs if run.baseline.kind == "detector"]
+    classifiers = [run for run in runs if run.baseline.kind == "classifier"]
+    if len(detectors) != 1 or len(classifiers) > 1:
+        raise ValueError(
+            f"predict: {counted(len(detectors), 'detector')} and {counted(len(classifiers), 'classifier')}; give the run of one detector, and "
+            "the run of a classifier to label its cells in a second stage"
+        )
+    return detectors[0], classifiers[0] if classifiers else None
+
+
+@dataclass(frozen=True)
+class _PredictorOf:
+    """Loads the predictor of runs on a worker."""
+
+    folders: tuple[Path, ...]
+    trained: tuple[str, ...]
+    threshold: float
+    device: str
+
+    def __call__(self) -> Predictor:
+        runs = [Run.open(folder) for folder in self.folders]
+        return Predictor.of(runs, threshold=self.threshold, device=self.device)
+
+
+def _predict_elsewhere(
+    executor: Executor,
+    runs: Sequence[Run],
+    ds: Dataset,
+    threshold: float,
+    device: str,
+    batch: int,
+    workers: int | None,
+    *,
+    progress: bool,
+) -> tuple[dict[ImageId, list[Predicted]], Taxonomy]:
+    detector, classifier = _stages(runs)
+    labels = (*classifier.labels, OTHER) if classifier else detector.labels
+    folders = tuple(run.folder.absolute() for run in runs)
+    load = _PredictorOf(folders, elsewhere.trained(runs), threshold, device)
+    size = elsewhere.portion_size(batch)
+    portions = (elsewhere.portion(ds, those) for those in inference.batches(ds.images, size))
+    done = ahead(
+        partial(_predict_portion, load, batch, workers or 1),
+        portions,
+        1,
+        2 * workers_of(None),
+        executor,
+        name=elsewhere.names_of,
+        shared=elsewhere.shared_by(ds, runs),
+        batch=1,
+    )
+    predicted: dict[ImageId, list[Predicted]] = {}
+    with closing(done):
+        for found in track(done, "predicting", total=-(-len(ds.images) // size), shown=progress, stays=True):
+            predicted |= found
+    return predicted, known(labels)
+
+
+def _predict_portion(
+    load: _PredictorOf, batch: int, workers: int, ds: Dataset
+) -> dict[ImageId, list[Predicted]]:
+    return elsewhere.once(load).predict(ds, batch=batch, workers=workers)
 
 
 def of_two_stages(labelled: Labelled, labels: Sequence[str]) -> list[Predicted]:

@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from concurrent.futures import Executor
+from contextlib import closing
+from functools import partial
 from importlib.metadata import version
 from itertools import chain
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
-from pcm_leukemia.baselines.classifiers import loop
-from pcm_leukemia.baselines.classifiers.backbones import backbone
-from pcm_leukemia.baselines.classifiers.crops import Prepare
-from pcm_leukemia.baselines.classifiers.network import CellClassifier, Network
+from pcm_leukemia.baselines import elsewhere
 from pcm_leukemia.baselines.cutting import cut_cells
 from pcm_leukemia.baselines.embedding import parquet
+from pcm_leukemia.baselines.embedding.embedder import PADDING, Embedder, OfModel, OfRun
 from pcm_leukemia.baselines.embedding.parquet import About
 from pcm_leukemia.baselines.inference import batches
-from pcm_leukemia.baselines.machine import device_of, workers_of
+from pcm_leukemia.baselines.machine import workers_of
 from pcm_leukemia.baselines.pretraining import note_on, note_on_model
 from pcm_leukemia.baselines.run import Run
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.errors import DataNotFound, Problem, UnfitForTask, option
+from pcm_leukemia.errors import Problem, UnfitForTask, option
+from pcm_leukemia.execution import ahead
 from pcm_leukemia.files import Report, counts
 from pcm_leukemia.progress import track
 from pcm_leukemia.requirements import require
@@ -33,38 +33,8 @@ from pcm_leukemia.splits import LEARNED_FROM
 
 __all__ = ["embed"]
 
-PADDING = 50
-"""Pixels around the box, unless something else is asked for: those of the paper's classifiers."""
-
 ROWS = 2048
 """Cells in a row group, so many as are in memory: 13 MB at 1,536 features."""
-
-
-@dataclass(frozen=True)
-class _Embedder:
-    """A backbone on its device, with the preparation of crops that it expects; `model` and `weights` name it.
-
-    `pretraining` says so if its weights have seen the data in pretraining.
-    """
-
-    network: Network
-    preparation: Prepare
-    padding: int
-    device: str
-    model: str
-    weights: str
-    pretraining: str
-
-    @property
-    def width(self) -> int:
-        return self.network.head.in_features
-
-    def __call__(self, crops: Sequence[torch.Tensor]) -> npt.NDArray[np.float32]:
-        """The features of prepared crops, ``(n, width)``, computed in 32 bits on every device."""
-        with torch.inference_mode():
-            features = self.network.features(torch.stack(list(crops)).to(self.device))
-        found: npt.NDArray[np.float32] = features.float().cpu().numpy()
-        return found
 
 
 def embed(
@@ -79,6 +49,7 @@ def embed(
     device: str = "auto",
     batch: int = 64,
     workers: int | None = None,
+    executor: Executor | None = None,
     progress: bool = False,
 ) -> Report:
     """Write the features of every cell except ignored ones to a parquet file; `baselines.embedding` lists its columns.
@@ -107,6 +78,9 @@ def embed(
         Cells in a batch.
     workers
         Threads that cut crops; by default one for each core, at most 16.
+    executor
+        Where the backbone runs instead of here: `execution.Cluster`, or another `concurrent.futures.Executor`. Each of its
+        processes loads it once, on its own `device`, and cuts crops in so many threads as `workers`, by default one.
     progress
         Whether to show a progress bar.
 
@@ -153,17 +127,28 @@ def embed(
             [Problem(ds.name, "has no cell to embed", "import its annotations, or choose another task")]
         )
     given = {"weights": weights, "image_size": image_size, "padding": padding}
+    here = device if executor is None else "cpu"  # for what is said about it, if it runs elsewhere
+    load: OfRun | OfModel
     if isinstance(model, Run):
-        embedder = _of_run(model, view, [name for name, value in given.items() if value is not None], device)
+        _require_fit(model, view, [name for name, value in given.items() if value is not None])
+        load = OfRun(model.folder, elsewhere.trained([model]), here)
+        pretraining = note_on(model, view)
     else:
-        embedder = _of_model(model, view, weights or "hub", image_size or 0, padding, device)
-    parquet.write(
-        out,
-        view,
-        _about(embedder, ds, view),
-        _blocks(embedder, view, cells, batch=batch, workers=workers, progress=progress),
-    )
-    return _report(Path(out), ds, view, cells, embedder.pretraining)
+        load = OfModel(
+            model, weights or "hub", image_size or 0, PADDING if padding is None else padding, here
+        )
+        pretraining = note_on_model(model, weights or "hub", view)
+    embedder = load()
+    if executor is None:
+        features = _features(embedder, view, cells, batch=batch, workers=workers, progress=progress)
+    else:
+        runs = [model] if isinstance(model, Run) else []
+        load = load.elsewhere(device)
+        features = _features_elsewhere(
+            executor, load, runs, view, cells, batch=batch, workers=workers, progress=progress
+        )
+    parquet.write(out, view, _about(embedder, ds, view, pretraining), _blocks(cells, features))
+    return _report(Path(out), ds, view, cells, pretraining)
 
 
 def _view(ds: Dataset, task: str | None) -> Dataset:
@@ -175,47 +160,16 @@ def _view(ds: Dataset, task: str | None) -> Dataset:
     return view
 
 
-def _of_run(run: Run, view: Dataset, given: Sequence[str], device: str) -> _Embedder:
+def _require_fit(run: Run, view: Dataset, given: Sequence[str]) -> None:
+    """Refuse options that a run has itself, and images that it has learned from."""
     if given:
         raise ValueError(f"{option(given[0])}: {run.folder} is a run, which has its own; leave it out")
-    classifier = run.classifier(device)
-    assert isinstance(classifier, CellClassifier)
     for part in view.parts if view.split else ():
         if part not in LEARNED_FROM:
             run.require_unseen(view.part(part))
-    return _Embedder(
-        classifier.network,
-        classifier.preparation,
-        classifier.padding,
-        classifier.device,
-        run.settings.model,
-        str(run.folder),
-        note_on(run, view),
-    )
 
 
-def _of_model(
-    model: str, view: Dataset, weights: str, image_size: int, padding: int | None, device: str
-) -> _Embedder:
-    padding = PADDING if padding is None else padding
-    for name, value in (("image_size", image_size), ("padding", padding)):
-        if value < 0:
-            raise ValueError(f"{option(name)}: is {value}; give 0 or more pixels")
-    if "/" in model and Path(model).parent.is_dir() and not Path(model, "config.json").is_file():
-        raise DataNotFound(
-            f"{model}: is neither a run nor a folder with a model of timm; correct the path, or write hf-hub:{model} for a "
-            "model on the hub"
-        )
-    device = device_of(device)
-    with loop.seeded(0, "cpu"):  # random weights are the same each time
-        network = Network(backbone(model, weights, image_size=image_size), classes=1)
-    network.requires_grad_(requires_grad=False)
-    network.to(device).eval()
-    noted = note_on_model(model, weights, view)
-    return _Embedder(network, Prepare(network.image_size), padding, device, model, weights, noted)
-
-
-def _about(embedder: _Embedder, ds: Dataset, view: Dataset) -> About:
+def _about(embedder: Embedder, ds: Dataset, view: Dataset, pretraining: str) -> About:
     return About(
         model=embedder.model,
         weights=embedder.weights,
@@ -229,25 +183,74 @@ def _about(embedder: _Embedder, ds: Dataset, view: Dataset) -> About:
         split=ds.split.name if ds.split else None,
         val_shares_patients=bool(ds.split and ds.split.val_shares_patients),
         labels=view.taxonomy.labels,
-        pretraining=embedder.pretraining,
+        pretraining=pretraining,
         version=version("pcm-leukemia"),
     )
 
 
-def _blocks(
-    embedder: _Embedder,
+Features = npt.NDArray[np.float32]
+
+
+def _features(
+    embedder: Embedder,
     view: Dataset,
     cells: Sequence[Cell],
     *,
     batch: int,
     workers: int | None,
     progress: bool,
-) -> Iterator[tuple[Sequence[Cell], npt.NDArray[np.float32]]]:
-    """The cells and their features, in blocks of `ROWS`."""
+) -> Iterator[Features]:
+    """The features of the cells, batch by batch."""
     cut = cut_cells(view, cells, embedder.padding, embedder.preparation, workers_of(workers))
     crops = track(cut, "embedding", total=len(cells), shown=progress, stays=True)
-    features = chain.from_iterable(embedder(those) for those in batches(crops, batch))
-    for those, found in zip(batches(cells, ROWS), batches(features, ROWS), strict=True):
+    return map(embedder, batches(crops, batch))
+
+
+def _features_elsewhere(
+    executor: Executor,
+    load: OfRun | OfModel,
+    runs: Sequence[Run],
+    view: Dataset,
+    cells: Sequence[Cell],
+    *,
+    batch: int,
+    workers: int | None,
+    progress: bool,
+) -> Iterator[Features]:
+    """The same, from the workers of an executor."""
+    size = elsewhere.portion_size(batch)
+    portions = (
+        elsewhere.portion(
+            view, [view.image(name) for name in dict.fromkeys(cell.image for cell in those)], those
+        )
+        for those in batches(cells, size)
+    )
+    done = ahead(
+        partial(_embed_portion, load, batch, workers or 1),
+        portions,
+        1,
+        2 * workers_of(None),
+        executor,
+        name=elsewhere.names_of,
+        shared=elsewhere.shared_by(view, runs),
+        batch=1,
+    )
+    with closing(done):
+        total = -(-len(cells) // size)
+        yield from track(done, "embedding", total=total, shown=progress, stays=True)
+
+
+def _embed_portion(load: OfRun | OfModel, batch: int, workers: int, ds: Dataset) -> Features:
+    embedder = elsewhere.once(load)
+    return np.concatenate(
+        list(_features(embedder, ds, ds.cells, batch=batch, workers=workers, progress=False))
+    )
+
+
+def _blocks(cells: Sequence[Cell], features: Iterator[Features]) -> Iterator[tuple[Sequence[Cell], Features]]:
+    """The cells and their features, in blocks of `ROWS`."""
+    rows = chain.from_iterable(features)
+    for those, found in zip(batches(cells, ROWS), batches(rows, ROWS), strict=True):
         yield those, np.stack(found)
 
 

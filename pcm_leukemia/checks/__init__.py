@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
@@ -132,6 +133,7 @@ def check(
     pixels: bool = True,
     paper: bool = False,
     workers: int | None = None,
+    executor: Executor | None = None,
     progress: bool = False,
     cache: str | Path | None = None,
 ) -> Checked:
@@ -152,6 +154,9 @@ def check(
         Whether to compare the counts with the paper's Tables 2 and 3; each difference is a problem.
     workers
         Threads; by default one for each core.
+    executor
+        Where the files are read instead of in threads here: `execution.Cluster`, or another `concurrent.futures.Executor`.
+        What they hold is compared here.
     progress
         Whether to show a progress bar.
     cache
@@ -169,7 +174,9 @@ def check(
     image "a.jpg" cell 0: "Monocyte" is annotated again as cell 1, as "Other": their boxes overlap by 1.00; decide on one label in CVAT
     """
     split = split or ds.split
-    readings = read_files(ds, pixels=pixels, workers=workers, progress=progress, cache=cache)
+    readings = read_files(
+        ds, pixels=pixels, workers=workers, executor=executor, progress=progress, cache=cache
+    )
     comparison = compare(ds, split) if paper else None
     findings = [
         *_emptiness(ds),

@@ -9,7 +9,9 @@ need not be opened again: see `cache`.
 from __future__ import annotations
 
 import io
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import PIL.Image
@@ -21,6 +23,7 @@ from pcm_leukemia.checks.file_reading import FileReading
 from pcm_leukemia.checks.similarity import digest, thumbnail
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import CorruptFile, PcmError, Problem, ServerError
+from pcm_leukemia.execution import ahead
 from pcm_leukemia.files import digest as file_digest
 from pcm_leukemia.images import find_identifiers
 from pcm_leukemia.progress import track
@@ -38,6 +41,7 @@ def read_files(
     *,
     pixels: bool = True,
     workers: int | None = None,
+    executor: Executor | None = None,
     progress: bool = False,
     cache: str | Path | None = None,
 ) -> list[FileReading]:
@@ -51,6 +55,8 @@ def read_files(
         Whether to decode the images. Otherwise files are read only for sizes and identifiers.
     workers
         Threads; by default one for each core, and more if the files are at a URL.
+    executor
+        Where the files are read instead of in threads here: `execution.Cluster`, or another `concurrent.futures.Executor`.
     progress
         Whether to show a progress bar.
     cache
@@ -64,21 +70,40 @@ def read_files(
     kept = Cache(None if cache is None else Path(cache), files)
     keys = [kept.key(image, ds.cells_of(image)) for image in there]  # before any file is read
 
-    def reading(image: Image, key: str) -> FileReading:
-        found = kept.find(image, key)
-        if found is None:
-            return _read_file(files, image, ds.cells_of(image), pixels=pixels)
-        return found if pixels else FileReading(image, None, found.identifiers, changed=found.changed)
-
-    with ThreadPoolExecutor(workers or files.threads) as pool:
-        done = pool.map(reading, there, keys)
-        readings = list(track(done, "images", total=len(there), shown=progress))
+    known = {
+        image.id: found for image, key in zip(there, keys, strict=True) if (found := kept.find(image, key))
+    }
+    threads = workers or files.threads
+    read = ahead(
+        partial(_read_file, files, pixels),
+        ((image, ds.cells_of(image)) for image in there if image.id not in known),
+        threads,
+        4 * threads,
+        executor,
+        name=lambda each: each[0].id,
+        shared=[ds.root] if ds.root.exists() else [],
+    )
+    with closing(read):
+        readings = [
+            _reduced(known[image.id], pixels=pixels) if image.id in known else next(read)
+            for image in track(there, "images", shown=progress)
+        ]
     if pixels:
         kept.keep(zip(keys, readings, strict=True))
     return readings
 
 
-def _read_file(files: images.Files, image: Image, cells: tuple[Cell, ...], *, pixels: bool) -> FileReading:
+def _reduced(found: FileReading, *, pixels: bool) -> FileReading:
+    """What a reading would be without pixels, if they are not wanted."""
+    return found if pixels else FileReading(found.image, None, found.identifiers, changed=found.changed)
+
+
+def _read_file(
+    files: images.Files,
+    pixels: bool,  # noqa: FBT001 - the same for all images, and bound first
+    annotated: tuple[Image, tuple[Cell, ...]],
+) -> FileReading:
+    image, cells = annotated
     where = f'image "{image.id}"'
     try:
         data = files.read(str(image.file))

@@ -16,6 +16,7 @@ from pcm_leukemia.cli.options import (
     DATA_HELP,
     AsJson,
     ClipOption,
+    Dask,
     Data,
     Export,
     ImagesRoot,
@@ -30,6 +31,7 @@ from pcm_leukemia.cli.options import (
     WrongUsage,
     all_labels,
     cache_of,
+    executor_at,
     taxonomy_of,
     there,
 )
@@ -190,6 +192,7 @@ def check(
     ] = None,
     as_json: AsJson = False,
     workers: Threads = None,
+    dask: Dask = None,
     split_name: SplitName = None,
     reading: Reading,
     no_cache: NoCache = False,
@@ -202,7 +205,9 @@ def check(
         require_outside(pictures, data, reading.images_root)
     ds = reading.load(data, split_name=split_name, check_images=False)
     cache = cache_of(data, no_cache=no_cache)
-    found = checks.check(ds, pixels=pixels, paper=paper, workers=workers, progress=not as_json, cache=cache)
+    options: dict[str, Any] = {"pixels": pixels, "paper": paper, "workers": workers}
+    with executor_at(dask, workers) as executor:
+        found = checks.check(ds, **options, executor=executor, progress=not as_json, cache=cache)
     print(json.dumps(found.to_json(), ensure_ascii=False, indent=1) if as_json else found)
     if pictures:
         report = checks.write_pictures(found.findings, pictures, ds)

@@ -10,7 +10,7 @@ import typer
 
 from pcm_leukemia import baselines
 from pcm_leukemia.cli.decoding import decodes_images
-from pcm_leukemia.cli.options import AsJson, Data, Device, SplitName, Tasks, Workers
+from pcm_leukemia.cli.options import AsJson, Dask, Data, Device, SplitName, Tasks, Workers, executor_at
 from pcm_leukemia.cli.reading import Reading, reads_data
 from pcm_leukemia.cli.targets import require_outside
 
@@ -64,14 +64,17 @@ def embed(
     device: Device = "auto",
     batch: Annotated[int, typer.Option(min=1, help="Cells in a batch.")] = 64,
     workers: Workers = None,
+    dask: Dask = None,
 ) -> None:
     """Write the features of every cell to a parquet file."""
     baselines.embedding.check_out(out)
     require_outside(out, data, reading.images_root)
-    print(
-        baselines.embed(
-            baselines.Run.open(model) if baselines.is_run(model) else model,
-            reading.load(data, split_name=split_name),
+    opened = baselines.Run.open(model) if baselines.is_run(model) else model
+    ds = reading.load(data, split_name=split_name)
+    with executor_at(dask) as executor:
+        report = baselines.embed(
+            opened,
+            ds,
             out,
             task=task and task.value,
             weights=weights,
@@ -80,9 +83,10 @@ def embed(
             device=device,
             batch=batch,
             workers=workers,
+            executor=executor,
             progress=True,
         )
-    )
+    print(report)
 
 
 def probe(

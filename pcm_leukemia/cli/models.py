@@ -15,6 +15,7 @@ from pcm_leukemia import baselines
 from pcm_leukemia.cli.decoding import decodes_images
 from pcm_leukemia.cli.options import (
     Batch,
+    Dask,
     Data,
     Device,
     Devices,
@@ -27,6 +28,7 @@ from pcm_leukemia.cli.options import (
     Tasks,
     Workers,
     WrongUsage,
+    executor_at,
 )
 from pcm_leukemia.cli.reading import Reading, reads_data
 from pcm_leukemia.cli.resuming import says_what_was_trained
@@ -191,6 +193,7 @@ def predict(
     device: Device = "auto",
     batch: Batch = 16,
     workers: Workers = None,
+    dask: Dask = None,
 ) -> None:
     """Find and classify the cells in images.
 
@@ -208,6 +211,7 @@ def predict(
             "onto": onto,
             "part": part,
             "split": split_name,
+            "dask": dask,
         }
         _refuse_for_crops(
             *(f"--{name}" for name, value in typed.items() if value is not None), *reading.typed
@@ -235,7 +239,8 @@ def predict(
     if threshold is not None:
         options["threshold"] = min(threshold, prediction.LOWEST)
     opened = [baselines.Run.open(run) for run in runs]
-    predicted, taxonomy = prediction.predict(opened, wanted, **options)
+    with executor_at(dask) as executor:
+        predicted, taxonomy = prediction.predict(opened, wanted, **options, executor=executor)
     shown = 0.5 if threshold is None else threshold
     print(
         prediction.write(

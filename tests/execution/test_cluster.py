@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -18,7 +19,8 @@ import PIL.Image
 import pytest
 from distributed import Client, LocalCluster
 
-from pcm_leukemia import NINE, Box, Cell, Dataset, Image, Patient, execution
+from pcm_leukemia import NINE, Box, Cell, Dataset, Image, Patient, checks, execution
+from pcm_leukemia.checks.file_reading import FileReading
 from pcm_leukemia.converters import crops, huggingface
 from pcm_leukemia.errors import DataNotFound, InvalidExport, MissingExtra, Problem, ServerError
 from pcm_leukemia.execution.batch import Batch
@@ -121,6 +123,25 @@ def test_hugging_face_folders_are_the_same_file_by_file(tmp_path: Path, cluster:
     huggingface.write(ds, tmp_path / "there", **options, executor=cluster)
     assert len(list((tmp_path / "here").glob("*/*.parquet"))) > 4
     assert tree(tmp_path / "there") == tree(tmp_path / "here")
+
+
+def test_checks_find_the_same(tmp_path: Path, cluster: execution.Cluster) -> None:
+    ds = smears(tmp_path / "images")
+    (tmp_path / "images" / "01.jpg").write_bytes(b"damaged")
+    (tmp_path / "images" / "02.png").unlink()
+    shutil.copy(tmp_path / "images" / "05.jpg", tmp_path / "images" / "07.jpg")
+    here = checks.check(ds)
+    assert {found.kind for found in here.findings} >= {"unreadable", "same-pixels"}
+    assert checks.check(ds, executor=cluster).to_json() == here.to_json()
+    for one, other in zip(checks.read_files(ds), checks.read_files(ds, executor=cluster), strict=True):
+        assert _plain(one) == _plain(other)
+
+
+def _plain(reading: FileReading) -> list[Any]:
+    """A reading that can be compared: its thumbnails are bytes."""
+    thumbnails = [reading.whole, *reading.cells, *reading.with_margin]
+    bytes_of = [None if each is None else each.tobytes() for each in thumbnails]
+    return [reading.image, reading.problem, reading.digest, reading.blank, reading.changed, bytes_of]
 
 
 def test_no_more_than_a_few_batches_are_taken_ahead(cluster: execution.Cluster) -> None:
