@@ -31,7 +31,15 @@ from sybil.parsers.markdown import CodeBlockParser, SkipParser
 
 from pcm_leukemia import sample
 
-pytest_plugins = ["browser", "commands", "cvat_server", "optional_libraries", "report_pages", "storage"]
+pytest_plugins = [
+    "browser",
+    "commands",
+    "cvat_server",
+    "dask_workers",
+    "optional_libraries",
+    "report_pages",
+    "storage",
+]
 
 # how long an example takes depends on what else runs
 hypothesis.settings.register_profile(

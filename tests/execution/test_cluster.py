@@ -13,60 +13,25 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import dask
-import numpy as np
-import PIL.Image
 import pytest
+from dask_workers import many_smears
 from distributed import Client, LocalCluster
 
-from pcm_leukemia import NINE, Box, Cell, Dataset, Image, Patient, checks, execution
+from pcm_leukemia import checks, execution
 from pcm_leukemia.checks.file_reading import FileReading
 from pcm_leukemia.converters import crops, huggingface
 from pcm_leukemia.errors import DataNotFound, InvalidExport, MissingExtra, Problem, ServerError
 from pcm_leukemia.execution.batch import Batch
 from pcm_leukemia.images import MAX_PIXELS, WHITE_LEVEL
-from pcm_leukemia.schema import ImageId, PatientId
 
 PATIENCE = 120
 """Seconds after which something that should have happened counts as failed."""
 
 
-@pytest.fixture(scope="module")
-def local() -> Iterator[LocalCluster]:
-    """Two worker processes with one thread each; a batch fails when two workers have died on it."""
-    options: dict[str, Any] = {"n_workers": 2, "threads_per_worker": 1, "processes": True}
-    with (
-        dask.config.set({"distributed.scheduler.allowed-failures": 1}),
-        LocalCluster(**options, dashboard_address=":0") as cluster,  # type: ignore[no-untyped-call]
-    ):
-        yield cluster
-
-
 @pytest.fixture
-def cluster(local: LocalCluster) -> Iterator[execution.Cluster]:
-    with execution.Cluster(local.scheduler_address) as cluster:
-        yield cluster
-
-
-@pytest.fixture
-def client(local: LocalCluster) -> Iterator[Client]:
-    with Client(local.scheduler_address, set_as_default=False) as client:  # type: ignore[no-untyped-call]
+def client(local_cluster: LocalCluster) -> Iterator[Client]:
+    with Client(local_cluster.scheduler_address, set_as_default=False) as client:  # type: ignore[no-untyped-call]
         yield client
-
-
-def smears(folder: Path, count: int = 40) -> Dataset:
-    """Small images of as many patients, with two cells each."""
-    rng = np.random.default_rng(0)
-    rows, cells = [], []
-    for number in range(count):
-        name = f"{number:02}.{'jpg' if number % 2 else 'png'}"
-        folder.mkdir(exist_ok=True)
-        PIL.Image.fromarray(rng.integers(0, 256, (60, 90, 3), dtype=np.uint8)).save(folder / name)
-        rows.append(Image(ImageId(name), 90, 60, PatientId(f"P{number}"), file=name))
-        boxes = (Box(10, 10, 30.5, 40), Box(50, 5, 80, 30))
-        cells += [Cell(rows[-1].id, each, "Monocyte", box) for each, box in enumerate(boxes)]
-    patients = tuple(Patient(PatientId(f"P{number}"), "AML") for number in range(count))
-    return Dataset("demo", NINE, tuple(rows), tuple(cells), patients, root=folder)
 
 
 def tree(folder: Path) -> dict[str, str]:
@@ -90,7 +55,7 @@ def until(happened: Callable[[], Any]) -> Any:
 def test_a_killed_worker_costs_its_batch_only(
     tmp_path: Path, cluster: execution.Cluster, client: Client
 ) -> None:
-    ds = smears(tmp_path / "images")
+    ds = many_smears(tmp_path / "images")
     crops.write(ds, tmp_path / "here")
     image = tmp_path / "images" / "05.jpg"
     there = image.rename(tmp_path / "05.jpg")
@@ -117,7 +82,7 @@ def _busy(client: Client) -> list[str]:
 
 
 def test_hugging_face_folders_are_the_same_file_by_file(tmp_path: Path, cluster: execution.Cluster) -> None:
-    ds = smears(tmp_path / "images")
+    ds = many_smears(tmp_path / "images")
     options: dict[str, Any] = {"max_shard_bytes": 60_000, "padding": 5}
     huggingface.write(ds, tmp_path / "here", **options)
     huggingface.write(ds, tmp_path / "there", **options, executor=cluster)
@@ -126,7 +91,7 @@ def test_hugging_face_folders_are_the_same_file_by_file(tmp_path: Path, cluster:
 
 
 def test_checks_find_the_same(tmp_path: Path, cluster: execution.Cluster) -> None:
-    ds = smears(tmp_path / "images")
+    ds = many_smears(tmp_path / "images")
     (tmp_path / "images" / "01.jpg").write_bytes(b"damaged")
     (tmp_path / "images" / "02.png").unlink()
     shutil.copy(tmp_path / "images" / "05.jpg", tmp_path / "images" / "07.jpg")
