@@ -14,6 +14,7 @@ from typing import Any, Protocol, cast
 
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.files import Report, check_target
+from pcm_leukemia.remote import Place
 
 __all__ = ["Format", "Readable", "check_out", "get", "names", "readable", "recognise"]
 
@@ -70,7 +71,7 @@ def get(name: str) -> Format:
     return cast("Format", import_module(f"{__name__}.{name}"))
 
 
-def check_out(name: str, out: str | Path) -> None:
+def check_out(name: str, out: str | Place) -> None:
     """Refuse a target that the writer of a format would refuse, before the work.
 
     Raises
@@ -90,7 +91,7 @@ def check_out(name: str, out: str | Path) -> None:
     if refuse:
         refuse(out)
     else:
-        check_target(out, name)
+        check_target(str(out), name)
 
 
 def readable() -> list[Readable]:

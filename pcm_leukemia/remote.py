@@ -17,6 +17,7 @@ import posixpath
 import re
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -54,6 +55,8 @@ _LOST_NAMES = {
     *("ServiceRequestError", "ServerDisconnectedError", "ProtocolError", "EOFError"),
 }
 """The classes that libraries raise when a connection is lost, since not all of them are Python's."""
+_OBJECTS = {"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "hf", "oss", "memory"}
+"""The protocols whose storages hold objects: each is written in one step, and its folders need not be made."""
 _VERSIONS = ("ETag", "etag", "md5Hash", "generation", "blob_id", "CRC", "mtime", "LastModified", "created")
 """What a listing may have that changes with the content of a file."""
 _HEADER = 1 << 16
@@ -202,6 +205,53 @@ class RemotePath:
             }
 
         return dict(sorted(self._ask(found).items()))
+
+    def read_text(self, encoding: str = "utf-8") -> str:
+        """The text in a file; raises as `read_bytes`."""
+        return self.read_bytes().decode(encoding)
+
+    # Writing
+
+    @property
+    def writes_whole(self) -> bool:
+        """Whether a file that is there has been written to its end, as in every storage of objects."""
+        return self.given.partition("://")[0] in _OBJECTS
+
+    def write_bytes(self, data: bytes) -> None:
+        """Write a file, and the folders above it where a storage has some.
+
+        Raises
+        ------
+        DataNotFound
+            If there is no such bucket.
+        ServerError
+            If it cannot be reached, or must not be written to.
+        """
+        self._ask(lambda files, path: self._within_folders(files, path).pipe_file(path, data))
+
+    def upload(self, file: Path) -> None:
+        """Write a file that is a copy of one on disk; raises as `write_bytes`."""
+        self._ask(lambda files, path: self._within_folders(files, path).put_file(str(file), path))
+
+    def _within_folders(self, files: Any, path: str) -> Any:
+        if not self.writes_whole:
+            files.makedirs(posixpath.dirname(path), exist_ok=True)
+        return files
+
+    def rename(self, target: RemotePath) -> None:
+        """Copy a file within its storage, and remove it; raises as `write_bytes`."""
+        _, there = _file_system(target.given, os.getpid())
+        self._ask(lambda files, path: files.cp_file(path, posixpath.join(there, target.inner)))
+        self.unlink()
+
+    def unlink(self) -> None:
+        """Remove a file, if it is there; raises as `write_bytes`."""
+
+        def remove(files: Any, path: str) -> None:
+            with suppress(FileNotFoundError):
+                files.rm_file(path)
+
+        self._ask(remove)
 
     def _ask(self, action: Callable[[Any, str], Answer]) -> Answer:
         """What `action` returns for the file system and the path in it; a lost connection is tried again."""

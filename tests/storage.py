@@ -119,6 +119,11 @@ class Unreliable:
 
     def __init__(self, address: tuple[str, int]) -> None:
         self.faults: list[Fault] = []
+        """What happens to the next requests."""
+        self.puts_left: int | None = None
+        """How many files can still be written before the server is gone."""
+        self.once: set[str] | None = None
+        """Requests that were spoiled; each is spoiled once, if this is a set."""
         self.requests: list[str] = []
         lock = threading.Lock()
         outer = self
@@ -133,8 +138,7 @@ class Unreliable:
                 length = int(self.headers.get("Content-Length") or 0)
                 body = self.rfile.read(length)
                 with lock:
-                    outer.requests.append(f"{self.command} {self.path}")
-                    fault = outer.faults.pop(0) if outer.faults else None
+                    fault = outer.fault_of(f"{self.command} {self.path}")
                 if fault == "drop":
                     self.close_connection = True
                     return
@@ -167,6 +171,19 @@ class Unreliable:
         self.server.daemon_threads = True
         self.address: tuple[str, int] = ("127.0.0.1", self.server.server_port)
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def fault_of(self, request: str) -> Fault | None:
+        """Note a request, and decide what happens to it."""
+        self.requests.append(request)
+        if self.puts_left is not None:
+            if request.startswith("PUT") and self.puts_left > 0:
+                self.puts_left -= 1
+            elif not self.puts_left:
+                return "busy"  # s3fs tries a dropped connection again five times, which takes long
+        if self.once is not None and request not in self.once:
+            self.once.add(request)
+            return "busy" if len(self.once) % 2 else "drop"
+        return self.faults.pop(0) if self.faults else None
 
     def close(self) -> None:
         self.server.shutdown()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from pcm_leukemia.converters.crops.resume import check_out
 from pcm_leukemia.converters.crops.table import files_of, read_table
 from pcm_leukemia.converters.crops.writer import write
 
-__all__ = ["files_of", "read_table", "write"]
+__all__ = ["check_out", "files_of", "read_table", "write"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple, get_type_hints
@@ -10,11 +11,12 @@ from typing import NamedTuple, get_type_hints
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import CorruptFile, DataNotFound
 from pcm_leukemia.images import Border, crop_corners
+from pcm_leukemia.remote import Place, RemotePath
 from pcm_leukemia.schema import Cell
 
-__all__ = ["CropRow", "files_of", "read_table", "row_of", "write_table"]
+__all__ = ["TABLE", "CropRow", "files_of", "read_table", "row_of", "write_table"]
 
-_FILE = "crops.csv"
+TABLE = "crops.csv"
 
 
 class CropRow(NamedTuple):
@@ -63,9 +65,14 @@ def row_of(ds: Dataset, cell: Cell, file: str, padding: int, border: Border) -> 
     )
 
 
-def write_table(rows: Iterable[CropRow], folder: Path) -> None:
+def write_table(rows: Iterable[CropRow], folder: Place) -> None:
     """Write ``crops.csv`` into `folder`."""
-    with (folder / _FILE).open("w", encoding="utf-8", newline="") as stream:
+    if isinstance(folder, RemotePath):
+        with tempfile.TemporaryDirectory() as work:
+            write_table(rows, Path(work))
+            (folder / TABLE).upload(Path(work) / TABLE)
+        return
+    with (folder / TABLE).open("w", encoding="utf-8", newline="") as stream:
         table = csv.writer(stream)  # line ends follow RFC 4180, so that a lone "\r" is quoted too
         table.writerow(CropRow._fields)
         table.writerows(rows)
@@ -81,7 +88,7 @@ def read_table(folder: Path) -> list[CropRow]:
     CorruptFile
         If the table was not written by `converters.crops`.
     """
-    path, types = folder / _FILE, get_type_hints(CropRow)
+    path, types = folder / TABLE, get_type_hints(CropRow)
     try:
         with path.open(encoding="utf-8", newline="") as stream:
             table = csv.DictReader(stream)

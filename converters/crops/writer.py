@@ -17,7 +17,7 @@ import hashlib
 import os
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from concurrent.futures import Executor
 from contextlib import closing
 from functools import partial
@@ -26,8 +26,8 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 from uuid import uuid4
 
-from pcm_leukemia.converters.crops.resume import resumable_folder, source_of, state_of
-from pcm_leukemia.converters.crops.table import row_of, write_table
+from pcm_leukemia.converters.crops.resume import WORKING, check_out, resumable_folder, source_of, state_of
+from pcm_leukemia.converters.crops.table import TABLE, row_of, write_table
 from pcm_leukemia.counting import without_class
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import (
@@ -41,7 +41,7 @@ from pcm_leukemia.errors import (
     some,
 )
 from pcm_leukemia.execution import ahead
-from pcm_leukemia.files import Report, check_target, counts, portable_name
+from pcm_leukemia.files import Report, counts, portable_name
 from pcm_leukemia.images import (
     BORDERS,
     Border,
@@ -53,6 +53,7 @@ from pcm_leukemia.images import (
     warn_of_changed_files,
 )
 from pcm_leukemia.progress import track
+from pcm_leukemia.remote import Place, RemotePath, place_of
 from pcm_leukemia.requirements import require
 from pcm_leukemia.schema import IGNORE, Cell, Image, ImageId
 
@@ -60,6 +61,8 @@ __all__ = ["write"]
 
 CropFormat = Literal["png", "jpg"]
 
+_UPLOADS = 16
+"""Images whose crops are written to a URL at the same time, since most of the time is spent waiting."""
 _LONGEST = 150
 """Maximum bytes of the image's name in a crop's file name; file systems allow 255 for the whole name."""
 
@@ -81,7 +84,7 @@ class _CropStyle(NamedTuple):
 
 def write(
     ds: Dataset,
-    out: str | Path,
+    out: str | Place,
     *,
     task: str | None = None,
     padding: int = 50,
@@ -104,7 +107,9 @@ def write(
     ds
         The data; one folder for each part, or one folder "all" if there is no split.
     out
-        A new folder, or the output of an earlier run, which is replaced.
+        A new folder, or the output of an earlier run, which is replaced; on disk, or at a URL (``s3://bucket/crops``). At a
+        URL, nothing is replaced in one step: the crops are not whole before ``pcm-leukemia.json`` is there, which is written
+        last.
     task
         "classification" leaves out Other; by default the classes of the data.
     padding
@@ -131,7 +136,9 @@ def write(
     ExportError
         If `out` holds other files, or a label is not a valid folder name.
     DataNotFound
-        If there are no image files.
+        If there are no image files, or no such bucket.
+    ServerError
+        If a URL cannot be reached, or must not be read or written.
     ValueError
         If an option has an unknown value.
 
@@ -143,16 +150,21 @@ def write(
     ds = ds.task(task) if task else ds
     require(ds, boxes=True)
     style = _style(padding, border, format, quality)
-    target = check_target(out, "crops")
+    target = check_out(out)
     files = files_of(ds)
     warn_of_changed_files(ds.images, files)
     jobs = list(_jobs(ds, style))
     state = {**source_of(ds), **style._asdict(), "version": version("pcm-leukemia")}
-    with resumable_folder(target, state) as work:
-        for folder in {str(Path(path).parent) for job in jobs for path in job.targets}:
-            (work / folder).mkdir(parents=True, exist_ok=True)
-        failed = _cut_all(jobs, files, work, style, workers, executor, progress=progress)
-        report = _finish(ds, jobs, failed, work, Path(out), style, task)
+    with resumable_folder(target, state, (*ds.parts, TABLE)) as (work, is_there):
+        if isinstance(work, Path):
+            for folder in {str(Path(path).parent) for job in jobs for path in job.targets}:
+                (work / folder).mkdir(parents=True, exist_ok=True)
+        left = (job for job in jobs if not all(map(is_there, job.targets)))
+        done = _cut_all(left, files, work, style, workers, executor)
+        with closing(done):
+            bar = track(done, "crops", total=len(jobs), shown=progress)
+            failed = dict(sorted((image, problem) for image, problem in bar if problem))
+        report = _finish(ds, jobs, failed, work, place_of(out), style, task)
     if failed:
         warnings.warn(some(failed.values()), DataWarning, stacklevel=2)
     return report
@@ -218,36 +230,30 @@ def _stem(image: str) -> str:
 
 
 def _cut_all(
-    jobs: list[_ImageCrops],
+    jobs: Iterable[_ImageCrops],
     files: Files,
-    work: Path,
+    work: Place,
     style: _CropStyle,
     workers: int | None,
     executor: Executor | None,
-    *,
-    progress: bool,
-) -> dict[ImageId, Problem]:
-    """Cut all crops that do not exist yet; return the problems by image."""
-    left = (job for job in jobs if not all((work / path).is_file() for path in job.targets))
-    threads = workers or files.threads
+) -> Generator[tuple[ImageId, Problem | None], None, None]:
+    """Cut the crops of each image; yields the images, each with its problem."""
+    slow = files.remote or isinstance(work, RemotePath)
+    threads = workers or (max(files.threads, _UPLOADS) if slow else files.threads)
     work = work.absolute()  # a worker elsewhere has another current folder
-    done = ahead(
+    return ahead(
         partial(_cut, files, work, style, state_of(work)),
-        left,
+        jobs,
         threads,
         4 * threads,
         executor,
         name=lambda job: job.image.id,
         shared=(files.root, work),
     )
-    with closing(done):
-        bar = track(done, "crops", total=len(jobs), shown=progress)
-        failed = {image: problem for image, problem in bar if problem}
-    return dict(sorted(failed.items()))
 
 
 def _cut(
-    files: Files, work: Path, style: _CropStyle, state: str, job: _ImageCrops
+    files: Files, work: Place, style: _CropStyle, state: str, job: _ImageCrops
 ) -> tuple[ImageId, Problem | None]:
     """Decode what the crops of one image need, and write them, each file atomically.
 
@@ -268,9 +274,12 @@ def _cut(
     if state_of(work) != state:
         raise ExportError(f"{work}: another run has begun there; wait for it")
     for cell, path in zip(job.cells, job.targets, strict=True):
-        target = work / path
+        target, data = work / path, encode(excerpt.crop(cell.box), style.form, style.quality)
+        if isinstance(target, RemotePath):
+            target.write_bytes(data)
+            continue
         partial = target.with_name(f"{target.name}.{uuid4().hex}~")  # two workers may cut one crop
-        partial.write_bytes(encode(excerpt.crop(cell.box), style.form, style.quality))
+        partial.write_bytes(data)
         partial.replace(target)
     return job.image.id, None
 
@@ -282,8 +291,8 @@ def _finish(
     ds: Dataset,
     jobs: list[_ImageCrops],
     failed: dict[ImageId, Problem],
-    work: Path,
-    out: Path,
+    work: Place,
+    out: Place,
     style: _CropStyle,
     task: str | None,
 ) -> Report:
@@ -295,15 +304,8 @@ def _finish(
         for cell, file in zip(job.cells, job.targets, strict=True)
     )
     write_table(rows, work)
-    filled = {(work / file).parent for job in written for file in job.targets}
-    for folder in work.iterdir():
-        if folder.is_dir():
-            for label in folder.iterdir():
-                for stray in label.glob("*~"):
-                    stray.unlink()
-                # ImageFolder rejects an empty class; a network's file system may not show yet what workers wrote
-                if label not in filled and not any(label.iterdir()):
-                    label.rmdir()
+    if isinstance(work, Path):
+        _clear_up(work, {(work / file).parent for job in written for file in job.targets})
     cells = counts((ds.part_of(job.image), cell.label) for job in written for cell in job.cells)
     report = Report(
         "crops",
@@ -321,8 +323,20 @@ def _finish(
         tuple(failed.values()),
     )
     made = {"name": ds.name, "task": task, "fingerprint": ds.fingerprint, **style._asdict()}
-    report.leave_in(work, made)
+    report.leave_in(work, made, without=WORKING)
     return report
+
+
+def _clear_up(work: Path, filled: set[Path]) -> None:
+    """Remove empty folders and unfinished files; `filled` are the folders with crops."""
+    for folder in work.iterdir():
+        if folder.is_dir():
+            for label in folder.iterdir():
+                for stray in label.glob("*~"):
+                    stray.unlink()
+                # ImageFolder rejects an empty class; a network's file system may not show yet what workers wrote
+                if label not in filled and not any(label.iterdir()):
+                    label.rmdir()
 
 
 def _notes(ds: Dataset, cells: Mapping[str, Mapping[str, int]]) -> Iterator[str]:

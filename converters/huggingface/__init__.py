@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from pcm_leukemia.converters.huggingface.reader import read
-from pcm_leukemia.converters.huggingface.writer import push, write
+from pcm_leukemia.converters.huggingface.writer import check_out, push, write
 
-__all__ = ["push", "read", "write"]
+__all__ = ["check_out", "push", "read", "write"]
 
 TITLE = "a Hugging Face folder that pcm-leukemia wrote"
 PRECEDENCE = 0

@@ -25,6 +25,7 @@ from pcm_leukemia.errors import ExportError, PcmError, Problem, ServerError, eit
 from pcm_leukemia.execution import ahead
 from pcm_leukemia.images import Files, decode_excerpt, encode, load_bytes, reason
 from pcm_leukemia.progress import track
+from pcm_leukemia.remote import Place
 from pcm_leukemia.schema import IGNORE, Cell, Image
 from pcm_leukemia.shapes import Box
 
@@ -71,7 +72,7 @@ class _ReadImage(NamedTuple):
 def write_shards(
     plan: ExportPlan,
     files: Files,
-    folder: Path,
+    folder: Place,
     limit: int,
     workers: int | None,
     executor: Executor | None,
@@ -125,12 +126,12 @@ def write_shards(
         filled = {split: (shards, shards.finish()) for split, shards in splits.items() if shards.rows}
         if filled:
             written.append(WrittenConfig(config, plan.features(config), filled))
-        else:
+        elif isinstance(folder, Path):
             (folder / config).rmdir()
     return written
 
 
-def _shards(plan: ExportPlan, folder: Path, config: Config, part: str, limit: int) -> Shards:
+def _shards(plan: ExportPlan, folder: Place, config: Config, part: str, limit: int) -> Shards:
     more = metadata(plan.ds, part) if config == "detection" else None
     return Shards(folder, config, plan.splits[part], arrow_schema(plan.features(config), more), limit)
 

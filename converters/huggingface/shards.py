@@ -1,15 +1,20 @@
-"""Parquet files of limited size, written as a stream: only one row group is in memory."""
+"""Parquet files of limited size, written as a stream: only one row group is in memory.
+
+A file for a URL is first written to a temporary one on disk.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
 import io
+import tempfile
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 from pcm_leukemia.converters.huggingface.columns import pyarrow
+from pcm_leukemia.remote import Place, RemotePath
 
 __all__ = ["Shard", "Shards"]
 
@@ -36,17 +41,18 @@ class Shards:
     compressed: the images already are, and the rest is small.
     """
 
-    def __init__(self, folder: Path, config: str, split: str, schema: Any, limit: int) -> None:
+    def __init__(self, folder: Place, config: str, split: str, schema: Any, limit: int) -> None:
         self.folder, self.config, self.split = folder, config, split
         self.schema, self.limit = schema, limit
         self.rows = 0
         self.arrow_bytes = 0
-        self._done: list[tuple[Path, int, int, str]] = []
+        self._done: list[tuple[str, int, int, str]] = []
         self._pending: list[dict[str, Any]] = []
         self._pending_bytes = self._file_rows = self._file_bytes = 0
         self._writer: Any = None
         self._sink: _Hashing | None = None
-        (folder / config).mkdir(exist_ok=True)
+        if isinstance(folder, Path):
+            (folder / config).mkdir(exist_ok=True)
 
     def __enter__(self) -> Self:
         return self
@@ -60,6 +66,7 @@ class Shards:
             with contextlib.suppress(OSError):  # the folder is about to be removed
                 self._writer.close()
             self._sink.close()
+            self._sink.discard()
 
     def add(self, row: dict[str, Any]) -> None:
         """Add one row; its image is in ``row["image"]["bytes"]``."""
@@ -79,15 +86,18 @@ class Shards:
         shards = []
         for index, (work, rows, size, sha256) in enumerate(self._done):
             path = f"{self.config}/{self.split}-{index:05d}-of-{len(self._done):05d}.parquet"
-            work.rename(self.folder / path)
+            if isinstance(self.folder, RemotePath):
+                (self.folder / work).rename(self.folder / path)
+            else:
+                (self.folder / work).rename(self.folder / path)
             shards.append(Shard(path, rows, size, sha256))
         return shards
 
     def _end_group(self) -> None:
         pa = pyarrow()
         if self._writer is None:
-            work = self.folder / self.config / f"{self.split}-{len(self._done):05d}"
-            self._sink = _Hashing(work)
+            work = f"{self.config}/{self.split}-{len(self._done):05d}"
+            self._sink = _Hashing(self.folder, work)
             self._writer = pa.parquet.ParquetWriter(
                 self._sink,
                 self.schema,
@@ -107,8 +117,9 @@ class Shards:
         if self._writer is not None and self._sink is not None:
             self._writer.close()
             self._sink.close()
+            self._sink.upload()
             self._done.append(
-                (self._sink.path, self._file_rows, self._sink.written, self._sink.digest.hexdigest())
+                (self._sink.name, self._file_rows, self._sink.written, self._sink.digest.hexdigest())
             )
         self._writer = self._sink = None
         self._file_rows = self._file_bytes = 0
@@ -117,11 +128,13 @@ class Shards:
 class _Hashing(io.RawIOBase):
     """A file that is hashed while it is written, so that it is not read again."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, folder: Place, name: str) -> None:
+        self.name, self._target = name, folder / name
         self.digest = hashlib.sha256()
         self.written = 0
-        self._stream = path.open("wb")
+        self._work = tempfile.TemporaryDirectory() if isinstance(folder, RemotePath) else None
+        self._path = Path(self._work.name) / "shard" if self._work else Path(str(self._target))
+        self._stream = self._path.open("wb")
 
     def writable(self) -> bool:
         return True
@@ -142,3 +155,16 @@ class _Hashing(io.RawIOBase):
     def close(self) -> None:
         self._stream.close()
         super().close()
+
+    def upload(self) -> None:
+        """Write the finished file to its URL, if the target is one."""
+        try:
+            if isinstance(self._target, RemotePath):
+                self._target.upload(self._path)
+        finally:
+            self.discard()
+
+    def discard(self) -> None:
+        """Remove the temporary file."""
+        if self._work:
+            self._work.cleanup()

@@ -22,6 +22,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Executor
+from contextlib import contextmanager
 from pathlib import Path
 
 from pcm_leukemia.converters.huggingface.card import WrittenConfig, card
@@ -32,17 +33,20 @@ from pcm_leukemia.converters.huggingface.names import split_names
 from pcm_leukemia.counting import without_class
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import MissingExtra, counted
-from pcm_leukemia.files import Report, counts, new_folder
+from pcm_leukemia.files import Report, check_target, check_url, counts, new_folder, remote_folder
 from pcm_leukemia.images import files_of, notes_on_depth, warn_of_changed_files
+from pcm_leukemia.remote import Place, RemotePath, place_of
 from pcm_leukemia.requirements import Incomplete, require
 from pcm_leukemia.schema import IGNORE
 
-__all__ = ["push", "write"]
+__all__ = ["check_out", "push", "write"]
+
+_FORM = "huggingface"
 
 
 def write(
     ds: Dataset,
-    out: str | Path,
+    out: str | Place,
     *,
     task: str | None = None,
     padding: int = 50,
@@ -65,7 +69,9 @@ def write(
     ds
         The data; one split for each part, or one split "train" if there is no split.
     out
-        A new folder, or the output of an earlier run, which is replaced.
+        A new folder, or the output of an earlier run, which is replaced; on disk, or at a URL (``s3://bucket/smears``). At a
+        URL, nothing is replaced in one step: the folder is not whole before ``pcm-leukemia.json`` is there, which is written
+        last.
     task
         "detection", "wbc" or "classification"; by default the classes of the data. If the classes have a task
         "classification", the crops use it and leave out Other.
@@ -97,7 +103,9 @@ def write(
         If cells are points without a box; or, with the configuration detection, if images are partly annotated
         and `incomplete` is "refuse".
     DataNotFound
-        If there are no image files.
+        If there are no image files, or no such bucket.
+    ServerError
+        If a URL cannot be reached, or must not be read or written.
     ExportError
         If `out` holds other files, or images cannot be read: all of them are listed.
     MissingExtra
@@ -222,7 +230,7 @@ def push(
 
 def _write(
     ds: Dataset,
-    out: str | Path,
+    out: str | Place,
     repo_id: str | None,
     task: str | None,
     padding: int,
@@ -239,18 +247,19 @@ def _write(
     pyarrow()
     ds = ds.task(task) if task else ds
     require(ds, boxes=True, incomplete=incomplete if "detection" in configs else None)
+    check_out(out)
     files = files_of(ds)
     warn_of_changed_files(ds.images, files)
     has_task = any(each.name == "classification" for each in ds.taxonomy.tasks)
     plan = ExportPlan(ds, ds.task("classification") if has_task else ds, configs, padding, split_names(ds))
-    with new_folder(out, "huggingface") as folder:
+    place = place_of(out)
+    with _folder(place, configs) as folder:
         written = write_shards(plan, files, folder, max_shard_bytes, workers, executor, progress=progress)
-        (folder / "README.md").write_text(
-            card(ds, plan.crops, written, padding, license_name, repo_id), encoding="utf-8", newline="\n"
-        )
+        text = card(ds, plan.crops, written, padding, license_name, repo_id)
+        (folder / "README.md").write_bytes(text.encode())
         text = croissant(ds, written, license_name, repo_id)
-        (folder / "croissant.json").write_text(text, encoding="utf-8", newline="\n")
-        report = _report(plan, written, Path(out))
+        (folder / "croissant.json").write_bytes(text.encode())
+        report = _report(plan, written, place)
         made = {
             "name": ds.name,
             "fingerprint": ds.fingerprint,
@@ -262,6 +271,34 @@ def _write(
         }
         report.leave_in(folder, made)
     return report
+
+
+def check_out(out: str | Place) -> Place:
+    """Refuse a target that must not become, or be replaced by, a folder of this form; returns its absolute path or URL.
+
+    Raises
+    ------
+    WrongTarget
+        If `out` must not, or cannot, be written.
+    DataNotFound, ServerError
+        If its bucket does not exist, cannot be reached, or must not be listed.
+    """
+    place = place_of(out)
+    if isinstance(place, RemotePath):
+        check_url(place, _FORM)
+        return place
+    return check_target(place, _FORM)
+
+
+@contextmanager
+def _folder(out: Place, configs: Iterable[Config]) -> Iterator[Place]:
+    """The folder to write: a new one, which replaces `out` at the end, or that at the URL `out`."""
+    if isinstance(out, RemotePath):
+        with remote_folder(out, _FORM, (*configs, "README.md", "croissant.json")) as (folder, _):
+            yield folder
+    else:
+        with new_folder(out, _FORM) as work:
+            yield work
 
 
 def _checked(padding: int, configs: Iterable[Config], max_shard_bytes: int) -> tuple[Config, ...]:
@@ -281,13 +318,13 @@ def _checked(padding: int, configs: Iterable[Config], max_shard_bytes: int) -> t
 # The report
 
 
-def _report(plan: ExportPlan, written: list[WrittenConfig], out: Path) -> Report:
+def _report(plan: ExportPlan, written: list[WrittenConfig], out: Place) -> Report:
     ds, splits = plan.ds, plan.splits
     images = counts((splits[ds.part_of(image)], "") for image in ds.images)
     cells = [cell for cell in ds.cells if cell.label != IGNORE]
     part_of = {image.id: splits[ds.part_of(image)] for image in ds.images}
     return Report(
-        "huggingface",
+        _FORM,
         out,
         {splits[part]: images[splits[part]][""] for part in ds.parts},
         counts((part_of[cell.image], cell.label) for cell in cells),

@@ -35,7 +35,11 @@ def add_to(app: typer.Typer) -> None:
 def convert(
     data: Data,
     out: Annotated[
-        Path, typer.Argument(metavar="OUT", help="A new folder, or one that an earlier run wrote.")
+        str,
+        typer.Argument(
+            metavar="OUT",
+            help="A new folder, or one that an earlier run wrote; of crops and huggingface also its URL: s3://bucket/crops.",
+        ),
     ],
     *,
     to: Annotated[Format, typer.Option("--to", help="The format.")],

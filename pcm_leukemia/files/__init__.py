@@ -36,6 +36,7 @@ from pcm_leukemia.files.targets import (
     zip_name,
 )
 from pcm_leukemia.files.unlisted import count_unlisted, first_of, is_image_file, unlisted
+from pcm_leukemia.files.uploading import check_url, remote_folder, remote_state
 from pcm_leukemia.files.user_tables import UserTable, read_user_table, wrong_rows
 from pcm_leukemia.files.writing import (
     Report,
@@ -75,6 +76,7 @@ __all__ = [
     "check_folder",
     "check_outside",
     "check_target",
+    "check_url",
     "check_zip",
     "common_form",
     "common_root",
@@ -103,6 +105,8 @@ __all__ = [
     "put_in_place",
     "read_text",
     "read_user_table",
+    "remote_folder",
+    "remote_state",
     "runs",
     "unlisted",
     "way_below",

@@ -8,25 +8,34 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import zipfile
-from pathlib import Path
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path, PurePath
 from typing import Any
 
-from pcm_leukemia.errors import ProtectedTarget, WrongTarget, counted
+from pcm_leukemia.errors import ProtectedTarget, ServerError, WrongTarget, counted
 from pcm_leukemia.files.leftovers import is_leftover
+from pcm_leukemia.remote import Place, is_url, without_secrets
 
 __all__ = [
     "CACHE",
     "CANONICAL",
     "HEADER",
     "MARKER",
+    "UNFINISHED",
     "check_file",
     "check_folder",
     "check_outside",
     "check_place",
+    "check_suffix",
     "check_target",
     "check_zip",
     "count_files",
+    "mark_of",
+    "on_disk",
+    "require_ours",
     "written_as",
     "zip_name",
 ]
@@ -37,6 +46,9 @@ HEADER = "dataset.json"
 CANONICAL = "canonical"
 CACHE = ".check_cache"
 """The folder in a canonical folder with what `check` keeps of the image files; it does not belong to the data."""
+UNFINISHED = "pcm-leukemia-unfinished.json"
+"""The mark of an output at a URL that is being written; it is removed when the output is whole."""
+_SCHEME = re.compile(r"[A-Za-z][\w+.-]+:")
 _OF_FILES = (".csv", ".jpeg", ".jpg", ".json", ".parquet", ".pdf", ".png", ".xml", ".yaml", ".zip")
 """Suffixes that suggest a file. An existing folder with such a suffix may be replaced."""
 
@@ -50,27 +62,76 @@ def check_target(out: str | Path, form: str) -> Path:
         If `out` is a file or a link, has the suffix of a file, is inside a canonical folder, is a folder of another
         form or with content that this package did not write, or cannot be written.
     """
-    path = Path(out).absolute()
+    path = on_disk(out)
     if path.is_symlink() or (path.exists() and not path.is_dir()):
         raise WrongTarget(f"{out}: is a file or a link; name a folder that does not exist yet")
     check_folder(out)
-    if not path.exists():
-        return path
-    there, mark = _mark_of(path)
-    entries = {entry.name for entry in path.iterdir() if not is_leftover(entry.name)}
-    strangers = entries - set(mark.get("entries", ())) - {CACHE}
+    if path.exists():
+        entries = {entry.name for entry in path.iterdir() if not is_leftover(entry.name)}
+        require_ours(out, form, mark_of(path), entries - {CACHE}, partial(count_files, path))
+    return path
+
+
+def require_ours(
+    out: object, form: str, mark: tuple[str, dict[str, Any]], entries: set[str], files: Callable[[], int]
+) -> None:
+    """Refuse to replace a folder unless this package wrote everything in it, in the same form.
+
+    Parameters
+    ----------
+    out
+        The folder, for the message.
+    form
+        What is to be written.
+    mark
+        What `mark_of` says of the folder.
+    entries
+        The files and folders in it.
+    files
+        Counts the files in its subfolders.
+
+    Raises
+    ------
+    WrongTarget
+        If the folder has another form, or content that this package did not write.
+    """
+    there, record = mark
+    strangers = entries - set(record.get("entries", ()))
     if strangers:
         raise WrongTarget(
             f'{out}: holds "{min(strangers)}", which pcm-leukemia did not write; name a new folder, or move it away'
         )
     if entries and there != form:
         raise WrongTarget(f"{out}: holds data in the form {there}, not {form}; name another folder")
-    if "files" in mark and count_files(path) > mark["files"]:
+    if "files" in record and (more := files() - record["files"]) > 0:
         raise WrongTarget(
-            f"{out}: holds {counted(count_files(path) - mark['files'], 'more file')} than pcm-leukemia wrote; "
+            f"{out}: holds {counted(more, 'more file')} than pcm-leukemia wrote; "
             "name a new folder, or move yours away"
         )
-    return path
+
+
+def on_disk(out: str | Path) -> Path:
+    """Refuse a URL as a target; returns the absolute path of any other.
+
+    Raises
+    ------
+    WrongTarget
+        If `out` is a URL, or was one before a `Path` was made of it.
+
+    Examples
+    --------
+    >>> on_disk("s3://bucket/data")
+    Traceback (most recent call last):
+    pcm_leukemia.errors.WrongTarget: s3://bucket/data: is a URL, and only crops and Hugging Face folders are written to one; \
+name a path on disk
+    """
+    path = Path(out)
+    if is_url(out) or (
+        _SCHEME.fullmatch(path.parts[0] if path.parts else "") and not Path(path.parts[0]).exists()
+    ):
+        what = "is a URL, and only crops and Hugging Face folders are written to one"
+        raise WrongTarget(f"{without_secrets(str(out))}: {what}; name a path on disk")
+    return path.absolute()
 
 
 def check_folder(out: str | Path) -> Path:
@@ -81,13 +142,26 @@ def check_folder(out: str | Path) -> Path:
     WrongTarget
         If `out` is a file, has the suffix of a file, is inside a canonical folder, or cannot be written.
     """
-    path = Path(out).absolute()
+    path = on_disk(out)
     if path.exists() and not path.is_dir():
         raise WrongTarget(f"{out}: is a file; name a folder")
-    if not path.exists() and path.suffix.lower() in _OF_FILES:
-        raise WrongTarget(f"{out}: would be a folder with the name of a file; leave out {path.suffix}")
+    if not path.exists():
+        check_suffix(out, path.name)
     _check_above(out, path, "folder")
     return path
+
+
+def check_suffix(out: object, name: str) -> None:
+    """Refuse a new folder with the suffix of a file.
+
+    Raises
+    ------
+    WrongTarget
+        If the name has such a suffix.
+    """
+    suffix = PurePath(name).suffix
+    if suffix.lower() in _OF_FILES:
+        raise WrongTarget(f"{out}: would be a folder with the name of a file; leave out {suffix}")
 
 
 def check_file(out: str | Path) -> Path:
@@ -104,7 +178,7 @@ def check_file(out: str | Path) -> Path:
     Traceback (most recent call last):
     pcm_leukemia.errors.WrongTarget: .: is a folder; name a file
     """
-    path = Path(out).absolute()
+    path = on_disk(out)
     if path.is_dir():
         raise WrongTarget(f"{out}: is a folder; name a file")
     _check_above(out, path, "file")
@@ -120,7 +194,7 @@ def check_zip(out: str | Path, seal: bytes, refusal: str) -> Path:
         If the target is anything else, where `refusal` ends the first half of the message; or if it is inside a canonical
         folder, or cannot be written.
     """
-    path = Path(out).absolute()
+    path = on_disk(out)
     if path.is_symlink() or (path.exists() and not _is_sealed(path, seal)):
         raise WrongTarget(f"{out}: exists{refusal}; name a file that does not exist yet")
     _check_above(out, path, "file")
@@ -129,7 +203,7 @@ def check_zip(out: str | Path, seal: bytes, refusal: str) -> Path:
 
 def _check_above(out: str | Path, path: Path, what: str) -> None:
     for above in path.parents:
-        if _mark_of(above)[0] == CANONICAL:
+        if mark_of(above)[0] == CANONICAL:
             raise WrongTarget(f"{out}: is inside {above}, which holds a data set; name a {what} beside it")
     check_place(out)
 
@@ -205,16 +279,18 @@ def _is_sealed(path: Path, seal: bytes) -> bool:
 
 def written_as(folder: Path) -> str:
     """The format in which this package wrote a folder; "" for any other folder."""
-    return _mark_of(folder)[0]
+    return mark_of(folder)[0]
 
 
-def _mark_of(folder: Path) -> tuple[str, dict[str, Any]]:
+def mark_of(folder: Place) -> tuple[str, dict[str, Any]]:
     """The form of the data in a folder and its mark; ("", {}) if this package did not write the folder."""
-    for name, form in ((MARKER, ""), (HEADER, CANONICAL)):
+    for name, form in ((MARKER, ""), (HEADER, CANONICAL), (UNFINISHED, "")):
         try:
             mark = json.loads((folder / name).read_text(encoding="utf-8"))
             if mark["written_by"] == "pcm-leukemia" and isinstance(mark["entries"], list):
                 return form or str(mark["format"]), mark
+        except ServerError:
+            raise
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             continue
     return "", {}

@@ -16,10 +16,11 @@ import tempfile
 import warnings
 import zipfile
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from pcm_leukemia.errors import (
     DataWarning,
@@ -32,6 +33,8 @@ from pcm_leukemia.errors import (
 )
 from pcm_leukemia.files.leftovers import RUNNING, clear_leftovers, partial_of, runs
 from pcm_leukemia.files.targets import MARKER, check_place, check_target, count_files
+from pcm_leukemia.files.uploading import remote_content
+from pcm_leukemia.remote import Place, RemotePath
 
 __all__ = [
     "Report",
@@ -50,11 +53,12 @@ __all__ = [
 class Report:
     """The result of a converter: counts by part, and counts of everything left out, by kind.
 
-    `problems` list everything that could not be written, for example an unreadable image.
+    `out` is a `Path`, or the `RemotePath` of an output at a URL. `problems` list everything that could not be written, for
+    example an unreadable image.
     """
 
     format: str
-    out: Path
+    out: Any
     images: Mapping[str, int]
     cells: Mapping[str, Mapping[str, int]]
     skipped: Mapping[str, int] = field(default_factory=dict)
@@ -87,18 +91,33 @@ class Report:
             "problems": [str(problem) for problem in self.problems],
         }
 
-    def leave_in(self, folder: Path, made: Mapping[str, object] | None = None) -> None:
-        """Write the report into `folder`, as the mark that this package made the folder."""
-        entries = sorted({*(entry.name for entry in folder.iterdir()), MARKER})
+    def leave_in(
+        self, folder: Place, made: Mapping[str, object] | None = None, *, without: Iterable[str] = ()
+    ) -> None:
+        """Write the report into `folder`, as the mark that this package made the folder.
+
+        Parameters
+        ----------
+        folder
+            The folder, with everything else in it.
+        made
+            What else the mark says.
+        without
+            Files in the folder that will be removed.
+        """
+        if isinstance(folder, RemotePath):
+            entries, files = remote_content(folder)
+        else:
+            entries, files = {entry.name for entry in folder.iterdir()}, count_files(folder)
         content = {
             "written_by": "pcm-leukemia",
             **(made or {}),
             **self.to_json(),
-            "entries": entries,
-            "files": count_files(folder),
+            "entries": sorted({*entries, MARKER} - {*without}),
+            "files": files,
         }
         text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
-        (folder / MARKER).write_text(text, encoding="utf-8")
+        (folder / MARKER).write_bytes(text.encode())
 
 
 def counts(pairs: Iterator[tuple[str, str]]) -> dict[str, dict[str, int]]:
