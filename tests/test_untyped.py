@@ -130,6 +130,7 @@ def test_import_maps_labels_to_it_in_any_case(run: Run, tmp_path: Path, spelled:
     export = write(tmp_path / "a.xml", EXPORT)
     done = run("import", export, tmp_path / "data", "--map", f"Unknown={spelled}", "dirt=ignore")
     assert done.status == 0, done.err
+    assert "1 white cell is of unknown type: WBC in the task wbc, and otherwise ignored" in done.out
     ds = store.read(tmp_path / "data")
     assert (ds.untyped, ds.ignored) == (1, 1)
     shown = run("info", tmp_path / "data")

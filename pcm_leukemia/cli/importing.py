@@ -198,6 +198,9 @@ def _say_unlisted(ds: Dataset) -> None:
 
 
 def _say_ignored(ds: Dataset) -> None:
+    if ds.untyped:
+        cells = counted(ds.untyped, "white cell is", "white cells are")
+        print(f"  {cells} of unknown type: WBC in the task wbc, and otherwise ignored")
     if ds.ignored:
         print(
             f"  {counted(ds.ignored, 'cell is', 'cells are')} to be ignored: they are kept, and written for CVAT alone"
