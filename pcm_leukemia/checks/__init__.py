@@ -1,4 +1,4 @@
-"""All checks of a data set in one pass: split, copies, boxes, identifiers."""
+"""All checks of a data set in one pass: split, copies, boxes, identifiers, personal data."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from pcm_leukemia.checks.boxes import annotated_twice, median_sides, unusual_box
 from pcm_leukemia.checks.copies import find_copies, same_cells
 from pcm_leukemia.checks.file_reading import FileReading, count_featureless
 from pcm_leukemia.checks.findings import Finding, among
+from pcm_leukemia.checks.personal import find_personal_data
 from pcm_leukemia.checks.pictures import without_folders, write_pictures
 from pcm_leukemia.checks.reading import read_files
 from pcm_leukemia.checks.tiles import PICTURED, Outline, Tile, tiles_of
@@ -33,6 +34,7 @@ __all__ = [
     "Tile",
     "check",
     "find_copies",
+    "find_personal_data",
     "median_sides",
     "read_files",
     "same_cells",
@@ -65,6 +67,7 @@ KINDS: Mapping[str, str] = {
     "cell-twice": "problem with different labels, else warning",
     "unusual-box": "warning",
     "identifier": "warning",
+    "personal-data": "warning",
 }
 """Each kind of finding and its severity, in the order of the report."""
 
@@ -189,6 +192,7 @@ def check(
         *annotated_twice(ds, split),
         *unusual_boxes(ds, split),
         *_identifiers(ds, split, readings),
+        *find_personal_data(ds),
     ]
     order = {kind: number for number, kind in enumerate(KINDS)}
     findings.sort(
@@ -228,6 +232,7 @@ def _searched(
         ({"paper"}, paper),
         ({"unreadable"}, bool(readings)),
         ({"identifier"}, bool(read)),
+        ({"personal-data"}, bool(ds.images)),
         ({"changed-file"}, any(each.image.digest for each in read)),
         (of_pixels, any(each.whole is not None for each in read)),
         ({"cell-twice", "unusual-box"}, bool(ds.cells)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +20,7 @@ from pcm_leukemia.cli.pseudonyms import (
 )
 from pcm_leukemia.cli.reading import Reading, reads_data
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.errors import counted, some
+from pcm_leukemia.errors import DataWarning, counted, some
 from pcm_leukemia.files import CANONICAL, check_target, count_unlisted, unlisted
 from pcm_leukemia.joining import update
 from pcm_leukemia.loading import load_dataset
@@ -74,6 +75,7 @@ def import_(
     patients or diagnoses, unless --replace says so.
     """
     from pcm_leukemia import store
+    from pcm_leukemia.checks import find_personal_data
     from pcm_leukemia.patients import merge, warn_of_doubts, with_diagnoses
 
     if update_it and replace_it:
@@ -113,6 +115,8 @@ def import_(
         if keys:
             keys.save()  # before the data that need it
         store.write(ds, out, replace=replace_it or update_it, **splits)
+    for found in find_personal_data(ds):
+        warnings.warn(f"{ds.name}: {found}", DataWarning, stacklevel=2)
     _say_imported(read, ds, out, before=before, splits_of=copied, public=bool(split_name(export)))
     if keys:
         say_pseudonyms(keys, out, dry_run=dry_run)

@@ -38,6 +38,7 @@ MEANINGS: Mapping[str, str] = {
     "cell-twice": "cells that are annotated twice",
     "unusual-box": "boxes of unusual size or shape for their class",
     "identifier": "fields of image files that may identify a person",
+    "personal-data": "ids, names, tags and attributes that look like personal data",
 }
 """Each kind of finding in words, for a heading."""
 

@@ -17,6 +17,11 @@ from pcm_leukemia.patients import KeyFile, is_pseudonym
 PATTERN = r"(?P<diagnosis>[^/]+)/(?P<patient>[^/]+)/"
 
 
+def ids_in(text: str) -> list[str]:
+    """The ids of patients of the export in a text; a pseudonym may have the same letters by chance, but no word of them."""
+    return re.findall(r"(?<![^\W_])P0?\d\d(?![^\W_])", text)
+
+
 def content(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
@@ -50,7 +55,7 @@ def test_patients_get_pseudonyms_and_it_says_what_is_to_be_kept_and_what_to_pass
         f"  {tmp_path / 'data'} still has the paths of the image files: pass on what convert writes from it, not the folder"
         in done.out
     )
-    assert "P00" not in done.out
+    assert not ids_in(done.out)
     ds = pcm.load_dataset(tmp_path / "data")
     there = KeyFile(keys).patient_of
     assert {there[patient.id] for patient in ds.patients} == {f"P{number:02d}" for number in range(10)}
@@ -245,8 +250,8 @@ def test_merged_spellings_get_one_pseudonym_also_with_one_of_an_earlier_import(
     assert done.status == 0, done.err
     ds = pcm.load_dataset(tmp_path / "data")
     assert sorted(KeyFile(keys).patient_of.values()) == [f"P{number:02d}" for number in range(9)]
-    assert not any("P09" in image.id for image in ds.images)
-    (merged,) = (KeyFile(keys).pseudonym("P08"),)
+    assert not any(ids_in(image.id) for image in ds.images)
+    merged = KeyFile(keys).pseudonym("P08")
     folders = {image.id.split("/")[1] for image in ds.images if image.patient == merged}
     assert len(folders) == 2  # both spellings have an image 0.png
     assert merged in folders
@@ -270,7 +275,7 @@ def test_merged_spellings_get_one_pseudonym_also_with_one_of_an_earlier_import(
     assert (done.status, done.err) == (0, "")
     after = store.read(tmp_path / "data")
     assert len(after.patients) == 9
-    assert not any("P008" in image.id for image in after.images)
+    assert not any(ids_in(image.id) for image in after.images)
 
 
 def test_a_data_set_with_ids_and_its_splits_become_one_with_pseudonyms(
@@ -291,7 +296,7 @@ def test_a_data_set_with_ids_and_its_splits_become_one_with_pseudonyms(
             for image, part in before.part_of.items()
             if (patient := before.patient_of[image])
         } == {image: (part, after.patient_of[image]) for image, part in after.part_of.items()}
-        assert not re.search(r"P\d\d\b", (hidden / "splits" / f"{name}.csv").read_text(encoding="utf-8"))
+        assert not ids_in((hidden / "splits" / f"{name}.csv").read_text(encoding="utf-8"))
     assert run("check", hidden).status == run("check", plain).status
     assert all(is_pseudonym(patient.id) for patient in store.read(hidden).patients)
 
@@ -305,7 +310,7 @@ def test_data_with_pseudonyms_are_joined_and_counted_as_others_are(
     with pytest.warns(DataWarning, match="more than one data set"):
         both = pcm.concat([pcm.load_dataset(data), pcm.load_dataset(data, name="again")])
     assert len(both.patients) == 20
-    assert not re.search(r"\bP\d\d\b", " ".join(image.id for image in both.images))
+    assert not ids_in(" ".join(image.id for image in both.images))
 
 
 def test_every_image_needs_a_patient(run: Run, export: Path, tmp_path: Path, keys: Path) -> None:
@@ -317,3 +322,23 @@ def test_every_image_needs_a_patient(run: Run, export: Path, tmp_path: Path, key
     )
     assert "--patients-csv" in done.err
     assert not keys.exists()
+
+
+def test_import_warns_of_what_looks_like_personal_data_until_it_is_replaced(
+    run: Run, tmp_path: Path, keys: Path
+) -> None:
+    numbers = zipped(
+        tmp_path / "numbers.zip",
+        {
+            "annotations.xml": document(image("AML/47110078/a.png", box("Other"))),
+            "images/AML/47110078/a.png": png(),
+        },
+    )
+    plain = run("import", numbers, tmp_path / "plain", "--patients", PATTERN)
+    assert plain.status == 0
+    assert (
+        "plain: 1 patient id and 1 image name: contain what looks like a number of a patient or a case (many digits that are no "
+        'count), such as "47******"; if it is, import again with pseudonyms: --pseudonyms FILE before you pass the data on'
+    ) in plain.err
+    hidden = run("import", numbers, tmp_path / "hidden", "--patients", PATTERN, "--pseudonyms", keys)
+    assert (hidden.status, hidden.err) == (0, "")

@@ -24,7 +24,7 @@ from damaged.mutations import LFS_POINTER
 from source_layouts import Facts
 
 import pcm_leukemia as pcm
-from pcm_leukemia import images, sources, store
+from pcm_leukemia import checks, images, sources, store
 from pcm_leukemia.errors import CorruptFile, DataNotFound, DataWarning, InvalidExport, PcmError
 from pcm_leukemia.files import IMAGE_SUFFIXES
 
@@ -107,6 +107,7 @@ def test_the_map_rejects_unknown_codes(name: str) -> None:
 def test_counts_patients_and_labels(name: str, tmp_path: Path) -> None:
     facts = made(name, tmp_path)
     ds = read(name, facts)
+    assert not list(checks.find_personal_data(ds))
     assert ds.name == name
     assert len(ds.images) == facts.images
     assert Counter(cell.raw_label for cell in ds.cells) == facts.raw
