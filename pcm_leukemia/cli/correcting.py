@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -21,6 +20,7 @@ from pcm_leukemia.cli.options import (
     SplitName,
     Workers,
 )
+from pcm_leukemia.cli.printing import print_result
 from pcm_leukemia.cli.reading import Reading, reads_data
 from pcm_leukemia.cli.targets import require_outside
 from pcm_leukemia.files import check_target
@@ -89,7 +89,7 @@ def suspects(
         progress=not as_json,
     )
     report = baselines.suspects.write(found, ds, out, progress=not as_json)
-    print(json.dumps(found.to_json(), ensure_ascii=False, indent=1) if as_json else f"{found}\n{report}")
+    print_result(found, report, as_json=as_json)
 
 
 @reads_data
@@ -133,6 +133,4 @@ def next_frames(
         progress=not as_json,
     )
     report = baselines.active_learning.write(selection, out, progress=not as_json)
-    print(
-        json.dumps(selection.to_json(), ensure_ascii=False, indent=1) if as_json else f"{selection}\n{report}"
-    )
+    print_result(selection, report, as_json=as_json)

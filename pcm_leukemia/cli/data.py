@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -35,6 +34,7 @@ from pcm_leukemia.cli.options import (
     taxonomy_of,
     there,
 )
+from pcm_leukemia.cli.printing import print_json, print_result
 from pcm_leukemia.cli.reading import Reading, reads_data
 from pcm_leukemia.cli.targets import require_outside
 from pcm_leukemia.dataset import Dataset
@@ -106,7 +106,7 @@ def inspect(
         clip=clip,
         images_root=images_root,
     )
-    print(json.dumps(found.to_json(), ensure_ascii=False, indent=1) if as_json else found)
+    print_result(found, as_json=as_json)
     if found.problems:
         raise typer.Exit(1)
 
@@ -172,7 +172,7 @@ def info(
     """
     ds = reading.load(data, split_name=split_name, check_images=False)
     if as_json:
-        print(json.dumps(tables.counts(ds), ensure_ascii=False, indent=1))
+        print_json(tables.counts(ds))
     else:
         print(repr(ds))
         tables.show(ds)
@@ -208,7 +208,7 @@ def check(
     options: dict[str, Any] = {"pixels": pixels, "paper": paper, "workers": workers}
     with executor_at(dask, workers) as executor:
         found = checks.check(ds, **options, executor=executor, progress=not as_json, cache=cache)
-    print(json.dumps(found.to_json(), ensure_ascii=False, indent=1) if as_json else found)
+    print_result(found, as_json=as_json)
     if pictures:
         report = checks.write_pictures(found.findings, pictures, ds)
         if not as_json:
@@ -254,7 +254,7 @@ def diff(
         if agreement
         else review.diff(one, other, iou=iou, by=by, annotator=annotator or "source")  # type: ignore[arg-type]
     )
-    print(json.dumps(found.to_json(), ensure_ascii=False, indent=1) if as_json else found)
+    print_result(found, as_json=as_json)
 
 
 def _with_classes_of(ds: Dataset, other: Dataset) -> Dataset:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +10,7 @@ import typer
 from pcm_leukemia import baselines
 from pcm_leukemia.cli.decoding import decodes_images
 from pcm_leukemia.cli.options import AsJson, Dask, Data, Device, SplitName, Tasks, Workers, executor_at
+from pcm_leukemia.cli.printing import print_result
 from pcm_leukemia.cli.reading import Reading, reads_data
 from pcm_leukemia.cli.targets import require_outside
 
@@ -102,4 +102,4 @@ def probe(
     They learn from the part train and are scored on the part test, as DinoBloom was evaluated.
     """
     found = baselines.probe(*files, progress=not as_json)
-    print(json.dumps(found.to_json(), ensure_ascii=False, indent=1) if as_json else found)
+    print_result(found, as_json=as_json)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -30,6 +29,7 @@ from pcm_leukemia.cli.options import (
     all_there,
     there,
 )
+from pcm_leukemia.cli.printing import print_result
 from pcm_leukemia.cli.reading import Reading, reads_data
 from pcm_leukemia.cli.resuming import says_what_was_trained
 from pcm_leukemia.cli.targets import require_outside
@@ -134,7 +134,7 @@ def adapt(
             workers=workers,
             progress=not as_json,
         )
-        print(json.dumps(found.to_json(), indent=1) if as_json else found)
+        print_result(found, as_json=as_json)
 
 
 @reads_data

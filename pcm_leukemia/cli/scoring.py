@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -25,6 +24,7 @@ from pcm_leukemia.cli.options import (
     WrongUsage,
     all_there,
 )
+from pcm_leukemia.cli.printing import print_result
 from pcm_leukemia.cli.reading import Reading, reads_data
 from pcm_leukemia.cli.targets import require_outside
 from pcm_leukemia.files import check_target
@@ -93,7 +93,7 @@ def evaluate(
         found = baselines.evaluate_two_stage(detector, classifier, ds, part, **options)
     else:
         raise WrongUsage("give one run, or a detector's and a classifier's")
-    print(json.dumps(found.to_json(), ensure_ascii=False, indent=1) if as_json else found)
+    print_result(found, as_json=as_json)
     if figures:
         report = baselines.draw_scores(found, figures)
         if not as_json:
@@ -126,7 +126,7 @@ def compare(
     options: dict[str, Any] = {"device": device, "batch": batch, "workers": workers, "progress": not as_json}
     options |= threshold_of(threshold, opened)
     found = baselines.compare(*opened, ds, part, **options)
-    print(json.dumps(found.to_json(), ensure_ascii=False, indent=1) if as_json else found)
+    print_result(found, as_json=as_json)
 
 
 @reads_data

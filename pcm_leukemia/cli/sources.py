@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -14,6 +13,7 @@ from rich.table import Table
 from pcm_leukemia import sources
 from pcm_leukemia.cli.decoding import decodes_images
 from pcm_leukemia.cli.options import AsJson, Threads, WrongUsage
+from pcm_leukemia.cli.printing import print_json, print_result
 
 __all__ = ["add_to"]
 
@@ -38,7 +38,7 @@ def list_sources(
     chosen = [sources.get(each) for each in ([name] if name else sources.names())]
     if as_json:
         rows = [{**asdict(source), "taxonomy": list(source.taxonomy.labels)} for source in chosen]
-        print(json.dumps(rows, ensure_ascii=False, indent=1))
+        print_json(rows)
     elif name:
         _show(chosen[0])
     else:
@@ -109,6 +109,6 @@ def validate(
         raise WrongUsage(f"{place}: must be NAME:ROOT, with NAME one of {', '.join(sources.names())}")
     ds = sources.module(named[0]).read(named[1])
     found = sources.validate(named[0], ds, pixels=pixels, workers=workers)
-    print(json.dumps(found.to_json(), ensure_ascii=False, indent=1) if as_json else found)
+    print_result(found, as_json=as_json)
     if not found.ok:
         raise typer.Exit(1)
