@@ -78,18 +78,18 @@ class PairedComparison:
             f"first: {first}, second: {second}, on {self.data}, part {self.part}{read}",
             f"started from: {' and '.join(self.started_from)}",
             *(f"note: {note}" for note in self.pretraining),
-            f"{'':{width}}{'first':>8}{'second':>8}  difference{'95 % interval':>20}{'second better':>15}{'equal':>10}",
+            f"{'':{width}}{'first':>7}{'second':>7}{'diff.':>8}{'95 % interval':>18}{'better':>8}{'equal':>8}",
         ]
         for name, each in self.scores.items():
             line = (
-                f"{name:{width}}{100 * each.first:8.2f}{100 * each.second:8.2f}{100 * each.difference:+12.2f}"
+                f"{name:{width}}{100 * each.first:7.2f}{100 * each.second:7.2f}{100 * each.difference:+8.2f}"
             )
             better, equal = (
                 "–" if share is None else f"{100 * share:.1f} %" for share in (each.second_better, each.equal)
             )
             if each.equal == 1:
                 better = "–"  # 0 % would read as if the first were always better
-            lines.append(f"{line}{each.interval or '–'!s:>20}{better:>15}{equal:>10}")
+            lines.append(f"{line}{each.interval or '–'!s:>18}{better:>8}{equal:>8}")
         lines.append(self._how_sure())
         return "\n".join(lines)
 
@@ -98,7 +98,7 @@ class PairedComparison:
             return f"no intervals: they need at least two {self.unit}"
         more = caution(self.unit, self.groups)
         return (
-            "difference: second less first. 95 % interval, and shares of draws in which the second is better and in which "
+            "diff.: second less first. 95 % interval, and shares of draws in which the second is better and in which "
             f"both are equal: {self.draws:,} draws of {self.groups:,} {self.unit}, the same for both, seed {self.seed}"
             + (more and f"; {more}")
         )

@@ -9,7 +9,6 @@ from typing import Annotated, Any
 import typer
 
 from pcm_leukemia import converters
-from pcm_leukemia.cli import tables
 from pcm_leukemia.cli.decoding import decodes_images
 from pcm_leukemia.cli.options import (
     DATA_HELP,
@@ -135,6 +134,7 @@ def split(
     The split is written into the folder as splits/NAME.csv.
     """
     from pcm_leukemia import splits, store
+    from pcm_leukemia.cli import tables
 
     if not store.recognises(data):
         raise WrongUsage(f"{data}: not a canonical folder; run first: pcm-leukemia import {data} OUT")
@@ -170,6 +170,8 @@ def info(
 
     These are the paper's Tables 2 and 3 for this data.
     """
+    from pcm_leukemia.cli import tables
+
     ds = reading.load(data, split_name=split_name, check_images=False)
     if as_json:
         print_json(tables.counts(ds))

@@ -1,11 +1,14 @@
-"""How a command prints its result: as text, or with --json as one JSON object."""
+"""How a command prints its result: as text, which may be two columns, or with --json as one JSON object."""
 
 from __future__ import annotations
 
 import json
+import shutil
+import textwrap
+from collections.abc import Iterable
 from typing import Any, Protocol
 
-__all__ = ["print_json", "print_result"]
+__all__ = ["print_columns", "print_json", "print_result"]
 
 
 class Result(Protocol):
@@ -43,3 +46,25 @@ def print_json(content: object) -> None:
     }
     """
     print(json.dumps(content, ensure_ascii=False, indent=1))
+
+
+def print_columns(rows: Iterable[tuple[str, str]]) -> None:
+    """Print names and texts in two columns as wide as the terminal; texts break between words alone, so that addresses stay whole.
+
+    Examples
+    --------
+    >>> print_columns([("name", "BCCD"), ("home", "https://github.com/Shenggan/BCCD_Dataset")])
+    name  BCCD
+    home  https://github.com/Shenggan/BCCD_Dataset
+    """
+    rows = list(rows)
+    left = max(len(name) for name, _ in rows) + 2
+    for name, text in rows:
+        lines = textwrap.wrap(
+            text,
+            max(shutil.get_terminal_size().columns - left, 20),
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        for index, line in enumerate(lines):
+            print(f"{'' if index else name:{left}}{line}")

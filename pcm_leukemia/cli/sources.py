@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from pcm_leukemia import sources
 from pcm_leukemia.cli.decoding import decodes_images
 from pcm_leukemia.cli.options import AsJson, Threads, WrongUsage
-from pcm_leukemia.cli.printing import print_json, print_result
+from pcm_leukemia.cli.printing import print_columns, print_json, print_result
 
 __all__ = ["add_to"]
 
@@ -37,16 +36,20 @@ def list_sources(
     """List the public data sets that can be read."""
     chosen = [sources.get(each) for each in ([name] if name else sources.names())]
     if as_json:
-        rows = [{**asdict(source), "taxonomy": list(source.taxonomy.labels)} for source in chosen]
-        print_json(rows)
+        print_json([{**asdict(source), "taxonomy": list(source.taxonomy.labels)} for source in chosen])
     elif name:
         _show(chosen[0])
     else:
-        table = Table("name", "what", "licence", "patients", header_style="bold")
-        table.add_column("where", overflow="fold")
-        for source in chosen:
-            table.add_row(source.name, source.what, source.licence, source.patients, source.home or "yours")
-        Console().print(table)
+        rows = {
+            source.name: (
+                source.what,
+                f"licence: {source.licence}",
+                f"patients: {source.patients}",
+                source.home or "yours",
+            )
+            for source in chosen
+        }
+        print_columns([row for name, texts in rows.items() for row in _under(name, texts)])
         print("how to get one, and what is wrong with it: pcm-leukemia sources NAME")
 
 
@@ -66,17 +69,21 @@ def _show(source: sources.Source) -> None:
         "home": source.home or "yours",
         "how to get it": source.how_to_get,
     }
-    table = Table.grid("", "", padding=(0, 2))
-    for key, text in rows.items():
-        table.add_row(key, text)
-    for index, (variant, text) in enumerate(source.variants.items()):
-        table.add_row("" if index else "variants", f"{variant}: {text}")
-    for index, text in enumerate(source.defects):
-        table.add_row("" if index else "defects", text)
+    variants = (f"{variant}: {text}" for variant, text in source.variants.items())
     print(f"{source.name}: {source.title}")
-    Console(soft_wrap=False).print(table)
-    for file in source.downloads:
-        print(f"fetch gets     {file.url}")  # on a line of its own: a table would cut it
+    print_columns(
+        [
+            *rows.items(),
+            *_under("variants", variants),
+            *_under("defects", source.defects),
+            *_under("fetch gets", (file.url for file in source.downloads)),
+        ]
+    )
+
+
+def _under(name: str, texts: Iterable[str]) -> list[tuple[str, str]]:
+    """Rows of which the first alone has the name."""
+    return [("" if index else name, text) for index, text in enumerate(texts)]
 
 
 def fetch(

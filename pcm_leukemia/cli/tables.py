@@ -1,4 +1,7 @@
-"""The paper's Tables 2 and 3 for any data, in the terminal: counts by part, and the classes of each part as bars."""
+"""The paper's Tables 2 and 3 for any data, in the terminal: counts by part, and the classes of each part as bars.
+
+No name is cut: in a narrow terminal, it is folded.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +22,7 @@ EIGHTHS = " ▏▎▍▌▋▊▉█"
 WIDEST_BAR = 24
 """In characters, on a wide terminal."""
 WIDEST_LABEL = 24
+"""In characters: longer labels may take the room of the bars, or are folded."""
 
 
 def counts(ds: Dataset) -> dict[str, Any]:
@@ -47,8 +51,9 @@ def show(ds: Dataset) -> None:
 def _numbers(columns: list[tuple[str, Counts]]) -> Table:
     """Each part and the whole, which comes last, as a column."""
     table = Table("", header_style="bold")
+    table.columns[0].overflow = "fold"
     for name, _ in columns:
-        table.add_column(Text(name), justify="right")
+        table.add_column(Text(name), justify="right", overflow="fold")
     found = [each for _, each in columns]
     table.add_row("patients", *(f"{each.patients:,}" for each in found))
     table.add_row("images", *(f"{each.images:,}" for each in found))
@@ -63,14 +68,14 @@ def _numbers(columns: list[tuple[str, Counts]]) -> Table:
 def _bars(parts: dict[str, Counts], width: int, *, ascii_only: bool) -> Table:
     """The share of each class in each part; the largest share of all fills a bar, if there is room for bars."""
     labels = list(next(iter(parts.values())).cells)
-    longest = min(max(map(len, labels)), WIDEST_LABEL)
+    longest = min(max(map(len, labels)), max(width - 8 * len(parts) - 2, WIDEST_LABEL))
     # each column has a bar, a blank, a number of up to five characters, and two blanks before the next column
     bar = max(min((width - longest) // len(parts) - 8, WIDEST_BAR), 0)
     largest = max(found.share(label) for found in parts.values() for label in labels)
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    table.add_column("cells, %", max_width=longest, no_wrap=True)
+    table.add_column("cells, %", max_width=longest, overflow="fold")
     for part in parts:
-        table.add_column(Text(part), no_wrap=True)
+        table.add_column(Text(part), overflow="fold")
     for label in labels:
         shares = [found.share(label) for found in parts.values()]
         table.add_row(

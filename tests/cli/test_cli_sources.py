@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 from commands import Run
 from source_layouts import all_idb2, image_folder, leukemia_attri, lmu
 
 from pcm_leukemia import load_dataset, sources
+from pcm_leukemia.cli.sources import list_sources
 
 
 def test_all_of_them_are_listed(run: Run) -> None:
@@ -34,6 +36,24 @@ def test_one_data_set_in_full(run: Run) -> None:
     wrong = run("sources", "nothing")
     assert wrong.status == 2
     assert 'error: source "nothing": unknown data set; use one of acevedo, ' in wrong.err
+
+
+@pytest.mark.parametrize("name", ["", *sources.names()])
+def test_nothing_is_cut_in_80_columns_and_in_a_pipe(
+    name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    list_sources(name or None)
+    out = capsys.readouterr().out
+    shown = [sources.get(name)] if name else [sources.get(each) for each in sources.names()]
+    texts = [text for source in shown for text in (source.name, source.what, source.licence, source.home)]
+    if name:
+        texts += [shown[0].how_to_get, shown[0].citation, *shown[0].defects]
+        texts += [file.url for file in shown[0].downloads]
+    whole = " ".join(out.split())
+    assert all(" ".join((text or "").split()) in whole for text in texts)
+    # nothing but an address, or the last line, is longer
+    assert all(len(line) <= 80 or "://" in line for line in out.splitlines()[: None if name else -1])
 
 
 def test_import_info_and_convert(run: Run, tmp_path: Path) -> None:

@@ -105,6 +105,17 @@ def test_names_are_text_and_no_markup(
     assert "│ [/] " in out
     assert "┃ [b] ┃" in out
     assert max(map(len, out.splitlines())) <= 100
+    assert "…" not in out
+    assert out.count("x") == 2 * 200
+
+
+def test_long_names_are_not_cut(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    labels = ("Promyelocyte_with_bundles_of_Auer_rods", "Other")
+    parts = {f"hospital_number_{number}": [*labels] for number in range(3)}
+    out = shown(drawn(parts, Taxonomy("demo", labels)), capsys, monkeypatch, 80)
+    assert max(map(len, out.splitlines())) <= 80
+    assert "…" not in out
+    assert out.count("Auer_rods") == 2  # the end of the name, in both tables
 
 
 def test_a_part_may_be_called_overall(
