@@ -337,7 +337,7 @@ def test_two_classifiers_on_the_same_patients(pair: tuple[Run, Run]) -> None:
         line for line in str(comparison.compare(pair[0], pair[0], hospital())).splitlines() if "AUROC" in line
     )
     alone = replace(compared, scores={"F1": Difference(0.5, 0.75, 0.25, None, None, None)})
-    assert "F1   50.00   75.00      +25.00                   –              –         –" in str(alone)
+    assert "F1  50.00  75.00  +25.00                 –       –       –" in str(alone)
     assert same.split()[-4:] == ["–", "–", "100.0", "%"]
     assert given["intervals"] == {"over": "patients", "groups": 2, "draws": 1000, "seed": 0, "paired": True}
 
