@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -13,13 +14,14 @@ from typing import Literal
 from pcm_leukemia import converters, sources
 from pcm_leukemia.classes import in_classes
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.errors import CorruptFile, DataNotFound, ImpossibleValue, InvalidExport, option
+from pcm_leukemia.errors import CorruptFile, DataNotFound, DataWarning, ImpossibleValue, InvalidExport, option
 from pcm_leukemia.files import GIT_LFS, IMAGE_SUFFIXES, PULL, UNPACK, is_image_file, other_archive
 from pcm_leukemia.label_maps import read_label_map
 from pcm_leukemia.patients import Attribute, Table, Tag, assign, pseudonymise
 from pcm_leukemia.progress import bars_of_readers
 from pcm_leukemia.remote import Place
-from pcm_leukemia.schema import Taxonomy
+from pcm_leukemia.schema import UNTYPED, Taxonomy
+from pcm_leukemia.taxonomy import NINE
 
 __all__ = ["load_dataset", "options_of"]
 
@@ -79,8 +81,10 @@ def load_dataset(
         for other formats; "declared" takes those of the data for these too, and new ones that `labels` names. The
         classes of any other public data set are those of its label map.
     labels
-        Label in the data -> class, or "ignore"; or the path of a table with the columns label and class (.csv or .xlsx). For image_folder, a folder's name is the label; for any other public
-        data set, it is a label of its authors or the class that it was read as.
+        Label in the data -> class, "WBC" or "ignore"; or the path of a table with the columns label and class (.csv or .xlsx).
+        "WBC" is a white cell of unknown type: ignored, except in the task "wbc", unless WBC is one of the classes. For
+        image_folder, a folder's name is the label; for any other public data set, it is a label of its authors or the class
+        that it was read as.
     clip
         CVAT, COCO, YOLO: cut boxes at the border of their image, instead of refusing boxes that cross it.
     images_root
@@ -116,6 +120,11 @@ def load_dataset(
         If the table of `labels` or `patients` is an .xlsx and openpyxl is not installed.
     ValueError
         If an option does not apply to the format of the data.
+
+    Warns
+    -----
+    DataWarning
+        If `labels` reads one of the nine classes as white cells of unknown type; or as the reader of the format does.
     """
     if isinstance(labels, str | Path):
         labels = read_label_map(labels)
@@ -131,6 +140,7 @@ def load_dataset(
     given: dict[str, object] = {option: value for option, value in options.items() if value is not None}
     with bars_of_readers(shown=progress):
         ds = _read(path, given, check_images=check_images)
+    _warn_of_lost_types(str(path), ds, labels or {})
     if name is not None:
         ds = replace(ds, name=name)
     ds = assign(ds, patients, same=patients_same, diagnoses=diagnoses)
@@ -138,6 +148,18 @@ def load_dataset(
         ds = pseudonymise(ds, pseudonyms, patients=patients, same=patients_same)
     ds = ds if task is None else ds.task(task)
     return ds if split is None else ds.part(split)
+
+
+def _warn_of_lost_types(path: str, ds: Dataset, labels: Mapping[str, str]) -> None:
+    """Warn of classes that a map reads as "WBC", which is not the way to data of one class."""
+    lost = [raw for raw, label in labels.items() if label == UNTYPED and NINE.match(raw) is not None]
+    if lost and UNTYPED not in ds.taxonomy.labels:
+        warnings.warn(
+            f"{path}: {', '.join(lost)} become white cells of unknown type, which are ignored except in the task wbc; "
+            f"for WBC as the only class of white cells, give {option('task', 'wbc')} and no map",
+            DataWarning,
+            stacklevel=3,
+        )
 
 
 def _read(path: str | Path, options: dict[str, object], *, check_images: bool | None) -> Dataset:

@@ -20,7 +20,7 @@ import pcm_leukemia as pcm
 from pcm_leukemia import counting, review, store
 from pcm_leukemia.converters import coco, yolo
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.errors import InvalidDataset, UnknownLabel
+from pcm_leukemia.errors import DataWarning, InvalidDataset, UnknownLabel
 from pcm_leukemia.schema import IGNORE, UNTYPED, Cell, Image, ImageId, Taxonomy
 from pcm_leukemia.shapes import Box
 from pcm_leukemia.taxonomy import NINE
@@ -167,6 +167,22 @@ def test_the_classes_of_other_formats_can_become_it(tmp_path: Path, form: Any) -
     read = pcm.load_dataset(tmp_path / "out", labels={"Unknown": "WBC"})
     assert read.taxonomy.labels == ("Monocyte",)
     assert labels(read) == ["Monocyte", UNTYPED]
+
+
+def test_a_map_that_takes_types_away_warns(tmp_path: Path) -> None:
+    """A map is not the way to data of one class; the labels would only be ignored."""
+    store.write(data("Monocyte", "Lymphocyte"), tmp_path / "data")
+    with pytest.warns(DataWarning) as caught:
+        read = pcm.load_dataset(tmp_path / "data", labels={"Monocyte": "WBC", "Lymphocyte": "WBC"})
+    assert [str(each.message).partition(": ")[2] for each in caught] == [
+        (
+            "Monocyte, Lymphocyte become white cells of unknown type, which are ignored except in the task wbc; for WBC as "
+            'the only class of white cells, give task="wbc" and no map'
+        )
+    ]
+    assert read.untyped == 2
+    declared = pcm.load_dataset(tmp_path / "data", taxonomy="declared", labels={"Monocyte": "WBC"})
+    assert declared.counts["WBC"] == 1
 
 
 def test_a_class_that_spells_wbc_otherwise_is_that_class(tmp_path: Path) -> None:

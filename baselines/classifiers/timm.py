@@ -81,7 +81,7 @@ def train(job: Job, settings: Settings) -> Mapping[str, Any]:
         networks.save(network, job.out, labels, settings.model, prepare, settings.padding)
         temperature = _temperature(load(job.out, settings, labels, job.device), val, settings.batch)
     _remove(job.out)
-    ignored = {part: ds.ignored for part, ds in (("train", job.train), ("val", job.val))}
+    ignored = {part: ds.ignored + ds.untyped for part, ds in (("train", job.train), ("val", job.val))}
     return {
         **record,
         "chosen_by": job.chosen_by(loop.BEST),

@@ -264,6 +264,7 @@ def _report(out: Path, ds: Dataset, view: Dataset, cells: Sequence[Cell], pretra
         counts((part_of[cell.image], cell.label) for cell in cells),
         {
             "ignored cells": view.ignored,
+            **({"white cells of unknown type": view.untyped} if view.untyped else {}),
             "cells of classes that are not of the task": len(ds.cells) - len(view.cells),
         },
         (pretraining,) if pretraining else (),

@@ -58,7 +58,7 @@ def read(
         The classes; by default (and with "declared") the categories, or the package's nine classes if the
         categories match them.
     labels
-        Category name -> class of the data or of the nine, or "ignore"; also a new class with
+        Category name -> class of the data or of the nine, "WBC" (a white cell of unknown type) or "ignore"; also a new class with
         ``taxonomy="declared"``.
     clip
         Cut boxes at the image's border, instead of rejecting boxes that leave the image.

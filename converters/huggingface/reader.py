@@ -109,7 +109,7 @@ def read(
     taxonomy
         The classes; by default (and with "declared") those of the folder.
     labels
-        Class in the folder -> class of the data or of the nine, or "ignore"; also a new class with
+        Class in the folder -> class of the data or of the nine, "WBC" (a white cell of unknown type) or "ignore"; also a new class with
         ``taxonomy="declared"``.
     images_root
         A folder or zip with the image files.

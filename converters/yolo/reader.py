@@ -51,7 +51,7 @@ def read(
     taxonomy
         The classes; by default (and with "declared") the names in data.yaml, in their order.
     labels
-        Name in data.yaml -> class of the data or of the nine, or "ignore"; also a new class with
+        Name in data.yaml -> class of the data or of the nine, "WBC" (a white cell of unknown type) or "ignore"; also a new class with
         ``taxonomy="declared"``.
     clip
         Cut boxes at the image's border, however far they leave it, instead of rejecting them.

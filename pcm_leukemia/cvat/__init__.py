@@ -80,7 +80,7 @@ def read(
     taxonomy
         The classes; "declared" takes the labels of the export's header as they are.
     labels
-        Label in the export -> class, or "ignore" for cells that are not targets.
+        Label in the export -> class, "WBC" for white cells of unknown type, or "ignore" for cells that are not targets.
     clip
         Whether to cut boxes at the border of their image, instead of refusing boxes that cross it.
     images_root

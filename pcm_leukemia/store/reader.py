@@ -41,7 +41,7 @@ def read(
     taxonomy
         The classes; by default, and with "declared", those of the folder.
     labels
-        Class of the folder -> class of the data or of the nine, or "ignore"; also a new class with
+        Class of the folder -> class of the data or of the nine, "WBC" (a white cell of unknown type) or "ignore"; also a new class with
         ``taxonomy="declared"``.
     images_root
         The folder or zip with the images, or its URL, if they have moved.
