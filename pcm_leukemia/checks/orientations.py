@@ -21,8 +21,8 @@ from pcm_leukemia.checks.similarity import COARSE, ORIENTATIONS, Floats, turned
 
 __all__ = ["components", "invariants", "products"]
 
-ALONE = 32
-"""Components that change nothing but their sign; they come first, then the first members of the pairs, then the second."""
+ALONE, PAIRED = 32, 16
+"""Components that change nothing but their sign, and pairs: first the former, then the first members, then the second."""
 
 
 def components(coarse: Floats) -> Floats:
@@ -44,7 +44,7 @@ def invariants(of: Floats) -> Floats:
     True
     """
     alone = np.where(_signs()[0][:ALONE].min(axis=1) > 0, of[:, :ALONE], np.abs(of[:, :ALONE]))
-    first, second = of[:, ALONE:].reshape(len(of), 2, -1).transpose(1, 0, 2)
+    first, second = of[:, ALONE:].reshape(len(of), 2, PAIRED).transpose(1, 0, 2)
     return np.ascontiguousarray(np.concatenate([alone, np.hypot(first, second)], axis=1))
 
 
@@ -62,8 +62,8 @@ def products(one: Floats, other: Floats) -> Floats:
     True
     """
     straight, crossed = _signs()
-    swapped = other[:, ALONE:].reshape(len(other), 2, -1)[:, ::-1]
-    across = (one[:, ALONE:].reshape(len(one), 2, -1) * swapped).reshape(len(one), -1)
+    swapped = other[:, ALONE:].reshape(len(other), 2, PAIRED)[:, ::-1]
+    across = (one[:, ALONE:].reshape(len(one), 2, PAIRED) * swapped).reshape(len(one), 2 * PAIRED)
     return np.asarray((one * other) @ straight + across @ crossed, np.float32)
 
 
@@ -96,8 +96,7 @@ def _signs() -> tuple[Floats, Floats]:
     ``(32, 8)``.
     """
     basis, each = _basis(), np.arange(COARSE**2)
-    half = (len(each) - ALONE) // 2
-    partner = np.roll(each[ALONE:].reshape(2, half), 1, axis=0).ravel()
+    partner = np.roll(each[ALONE:].reshape(2, PAIRED), 1, axis=0).ravel()
     pixels = np.eye(COARSE**2, dtype=np.float32).reshape(-1, COARSE, COARSE)
     straight, crossed = [], []
     for orientation in range(ORIENTATIONS):

@@ -1,11 +1,11 @@
 """Find the pairs of similar pictures among tens of thousands of thumbnails, in all 8 orientations.
 
 A pair is similar if its coarse and its fine correlation reach the radius (see `similarity`). Every pair is looked at, in three
-steps, the first two of which can only exclude pairs that are outside the radius:
+steps that exclude only pairs outside the radius:
 
 1. One matrix product of 48 numbers that do not depend on the orientation (`orientations.invariants`). Of a million pairs of
-   different cells, 20,000 (drawn) or 15 (BCCD) pass.
-2. The coarse correlations in all 8 orientations. Of these million pairs, 76 (drawn) or 1 (BCCD) pass.
+   different cells, 20,000 to 40,000 (drawn) or 15 (BCCD) pass.
+2. The coarse correlations in all 8 orientations. Of these million pairs, 76 (drawn) or 5 (BCCD) pass.
 3. The largest fine correlation that moving and stretching could give. Hardly any pair of different cells passes.
 
 What passes is compared as `similarity.correlation` says. So the pairs found do not depend on blocks or threads.
