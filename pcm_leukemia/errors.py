@@ -41,6 +41,7 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 
 __all__ = [
+    "AbsentLabel",
     "CorruptFile",
     "DataLoss",
     "DataNotFound",
@@ -217,6 +218,14 @@ class MissingExtra(MachineError, ImportError):
 
 class DataWarning(UserWarning):
     """Something in readable data that a person should look at."""
+
+
+class AbsentLabel(DataWarning):
+    """A label of a map that the data do not have: `label`."""
+
+    def __init__(self, label: str, message: str) -> None:
+        self.label = label
+        super().__init__(message)
 
 
 def some(lines: Iterable[object], shown: int = SHOWN) -> str:

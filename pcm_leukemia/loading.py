@@ -15,8 +15,9 @@ from pcm_leukemia import converters, sources
 from pcm_leukemia.classes import in_classes
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import CorruptFile, DataNotFound, DataWarning, ImpossibleValue, InvalidExport, option
-from pcm_leukemia.files import GIT_LFS, IMAGE_SUFFIXES, PULL, UNPACK, is_image_file, other_archive
+from pcm_leukemia.files import GIT_LFS, IMAGE_SUFFIXES, PULL
 from pcm_leukemia.label_maps import read_label_map
+from pcm_leukemia.not_data import no_data_at, require_no_output
 from pcm_leukemia.patients import Attribute, Table, Tag, assign, pseudonymise
 from pcm_leukemia.progress import bars_of_readers
 from pcm_leukemia.remote import Place
@@ -190,9 +191,10 @@ def _reader(path: str | Path) -> tuple[Callable[..., Dataset], str, str]:
     """The reader of the data at a path, what to give it as the path, and the name of their format."""
     if source := sources.split_name(path):
         return _public(source[0]), source[1], "this public data set"
+    require_no_output(Path(path))
     if form := converters.recognise(path):
         return form.read, str(path), form.TITLE
-    raise _not_found(Path(path))
+    raise no_data_at(Path(path))
 
 
 def options_of(path: str | Path) -> frozenset[str]:
@@ -257,33 +259,3 @@ def _with_digests(ds: Dataset) -> Dataset:
     if problems:
         raise InvalidExport(problems)
     return replace(ds, images=images)
-
-
-_HUGGING_FACE = ("*.parquet", "metadata.jsonl", "metadata.csv")
-"""Files of Hugging Face data sets."""
-
-
-def _not_found(path: Path) -> DataNotFound:
-    """The error for a path that no format recognises."""
-    titles = [*(form.TITLE for form in reversed(converters.readable())), "NAME:ROOT of a public data set"]
-    known = f"give {', '.join(titles[:-1])}, or {titles[-1]} (see pcm-leukemia sources)"
-    if path.is_file():
-        if kind := other_archive(path):
-            return DataNotFound(f"{path}: is a {kind} archive, which is not read; {UNPACK}")
-        what = "is not a data set" if path.stat().st_size else "is empty, so it is not a data set"
-        return DataNotFound(f"{path}: {what}; {known}")
-    if not path.is_dir():
-        return DataNotFound(f"{path}: no such file or folder; {known}")
-    zips = sorted(path.glob("*.zip"))
-    hint = f"; unzip {zips[0].name}, or give its path" if zips else ""
-    others = sorted(
-        file for name in _HUGGING_FACE for level in (name, f"*/{name}") for file in path.glob(level)
-    )
-    if others:
-        hint += (
-            f"; {others[0].relative_to(path)} is of a Hugging Face data set that pcm-leukemia did not write: open it with "
-            "datasets.load_dataset, and write it as COCO"
-        )
-    elif any(is_image_file(file.name) for level in ("*/*", "*/*/*") for file in path.glob(level)):
-        hint += f"; if it has a folder of images for each class, give image_folder:{path}"
-    return DataNotFound(f"{path}: contains no data set{hint}; {known}")

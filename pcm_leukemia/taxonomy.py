@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Collection, Iterable, Mapping
 from typing import Literal
 
-from pcm_leukemia.errors import DataWarning, Problem, either, nearest, option
+from pcm_leukemia.errors import AbsentLabel, Problem, either, nearest, option
 from pcm_leukemia.schema import IGNORE, UNTYPED, Task, Taxonomy
 
 __all__ = [
@@ -145,11 +145,10 @@ def warn_of_absent(labels: Iterable[str], names: Iterable[str]) -> None:
     names = tuple(names)
     for label in labels:
         if label not in names:
-            warnings.warn(
-                f'label map: "{label}" is not a label in this data{nearest(label, names)}; check the spelling',
-                DataWarning,
-                stacklevel=4,
+            said = (
+                f'label map: "{label}" is not a label in this data{nearest(label, names)}; check the spelling'
             )
+            warnings.warn(AbsentLabel(label, said), stacklevel=4)
 
 
 def not_a_class(where: str, kind: str, label: str, taxonomy: Taxonomy) -> Problem:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -13,7 +14,14 @@ from exports import box, document, image, png, write, zipped
 
 import pcm_leukemia as pcm
 from pcm_leukemia import NINE, Dataset, load_dataset, store
-from pcm_leukemia.errors import DataNotFound, InvalidDataset, InvalidExport, PcmError, UnknownPart
+from pcm_leukemia.errors import (
+    DataNotFound,
+    DataWarning,
+    InvalidDataset,
+    InvalidExport,
+    PcmError,
+    UnknownPart,
+)
 
 PATTERN = r"(?P<patient>[^/]+)/"
 NAMES = ("P1/a.png", "P2/a.png", "P3/a.png")
@@ -182,6 +190,30 @@ def test_patients_by_every_way(tmp_path: Path) -> None:
             "crops_in_parts",
             "contains no data set; if it has a folder of images for each class, give image_folder:",
         ),
+        (
+            "frames",
+            (
+                r"frames: contains no data set; images without annotations are for CVAT, or for a model that finds their cells "
+                r"\(pcm-leukemia predict RUN .*frames OUT\) or chooses which to annotate first \(pcm-leukemia next\)$"
+            ),
+        ),
+        ("frames/a.tif", "a.tif: is not a data set; images without annotations are for CVAT, or for a model"),
+        (
+            "run",
+            "run: is a run and not a data set; evaluate, report and predict take runs, for example baselines.Run",
+        ),
+        (
+            "folds",
+            (
+                "folds: holds 2 runs and no data set; pcm-leukemia suspects DATA OUT --runs .*folds takes all of them, and evaluate, "
+                "report and predict take one: .*fold-1$"
+            ),
+        ),
+        (
+            "suspects",
+            "suspects: holds suspects and no data set; to show them, run: pcm-leukemia report DATA page.html --s",
+        ),
+        ("figures", "figures: holds figures and no data set; give the data that were scored$"),
     ],
 )
 def test_what_is_no_data_set(tmp_path: Path, name: str, sentence: str) -> None:
@@ -193,8 +225,27 @@ def test_what_is_no_data_set(tmp_path: Path, name: str, sentence: str) -> None:
     write(tmp_path / "jsonl" / "train" / "a.png", b"")
     write(tmp_path / "crops" / "Monocyte" / "a.PNG", b"")
     write(tmp_path / "crops_in_parts" / "train" / "Monocyte" / "a.jpg", b"")
+    write(tmp_path / "frames" / "a.tif", b"x")
+    for run in ("run", "folds/fold-1", "folds/fold-2"):
+        write(tmp_path / run / "run.json", '{"asked": {}}')
+    write(tmp_path / "folds" / "folds.json", "{}")
+    for form in ("suspects", "figures"):
+        mark: dict[str, object] = {"written_by": "pcm-leukemia", "format": form, "entries": []}
+        write(tmp_path / form / "pcm-leukemia.json", json.dumps(mark))
+        write(tmp_path / form / "frames.zip", b"")
     with pytest.raises(DataNotFound, match=sentence):
         pcm.load_dataset(tmp_path / name)
+
+
+def test_coco_may_be_called_run(tmp_path: Path) -> None:
+    rows = {
+        "images": [{"id": 1, "file_name": "a.png", "width": 9, "height": 9}],
+        "annotations": [],
+        "categories": [],
+    }
+    write(tmp_path / "run.json", json.dumps(rows))
+    with pytest.warns(DataWarning, match="no image has an annotation"):
+        assert len(pcm.load_dataset(tmp_path, check_images=False).images) == 1
 
 
 def test_headers_of_images_are_looked_at_unless_told_not_to(tmp_path: Path) -> None:

@@ -111,7 +111,12 @@ def inspect(
 
 
 def split(
-    data: Annotated[Path, typer.Argument(metavar="DATA", callback=there, help="A canonical folder.")],
+    data: Annotated[
+        Path,
+        typer.Argument(
+            metavar="DATA", callback=there, help="A canonical folder, which is one that import made."
+        ),
+    ],
     *,
     test: Annotated[
         float | None, typer.Option(help="Share of the images to hold out, 0 to 1.", show_default="0.15")

@@ -148,7 +148,7 @@ def _say_imported(
     from pcm_leukemia import store
 
     print(f"{out}: {ds!r}")
-    _say_patients(ds)
+    _say_patients(ds, public=public)
     if before:
         _say_updated(before, ds, out)
     if not any(image.file for image in ds.images):
@@ -162,9 +162,14 @@ def _say_imported(
     _say_ignored(ds)
 
 
-def _say_patients(ds: Dataset) -> None:
+def _say_patients(ds: Dataset, *, public: bool) -> None:
     """Print each patient with its images and diagnosis, or the first ones: a wrong pattern shows here at a glance."""
     if not ds.patients:
+        if not public:  # of which no more is known
+            print(
+                "  no patients, which a split needs: import again with --patients, --patients-csv, --patients-tag or "
+                "--patients-attribute, which say where their ids are"
+            )
         return
     images = Counter(image.patient for image in ds.images)
     unknown = f", and {counted(images[None], 'image')} of unknown patients" if images[None] else ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import warnings
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from functools import wraps
@@ -107,19 +108,19 @@ class Reading:
             if not any(option in names for names in taken.values()):
                 said = ", whose boxes were checked before" * (option == "clip")
                 raise WrongUsage(f"{errors.option(option)} does not apply to these data{said}; leave it out")
-        return [
-            _told_apart(each, {k: v for k, v in arguments.items() if k in taken[each]} | options)
-            for each in data
-        ]
-
-
-def _told_apart(data: Path, options: dict[str, Any]) -> Dataset:
-    """Load one of several data sets; its warnings name it."""
-    with warnings.catch_warnings(record=True) as told:
-        ds = load_dataset(data, **options)
-    for each in told:
-        warnings.warn(f"{data}: {each.message}", each.category, stacklevel=2)
-    return ds
+        loaded: list[Dataset] = []
+        told: list[tuple[Path, Warning | str]] = []
+        for each in data:
+            given = {name: value for name, value in arguments.items() if name in taken[each]}
+            with warnings.catch_warnings(record=True) as caught:
+                loaded.append(load_dataset(each, **given, **options))
+            told += [(each, warning.message) for warning in caught]
+        absent = Counter(message.label for _, message in told if isinstance(message, errors.AbsentLabel))
+        for each, message in told:
+            # a label of the map that one data set has need not be in the others
+            if not isinstance(message, errors.AbsentLabel) or absent[message.label] == len(data):
+                warnings.warn(f"{each}: {message}", errors.DataWarning, stacklevel=2)
+        return loaded
 
 
 def spellings() -> dict[str, str]:

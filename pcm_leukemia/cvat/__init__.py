@@ -19,7 +19,15 @@ from pcm_leukemia.cvat.inspection import Inspection
 from pcm_leukemia.cvat.labels import Labels
 from pcm_leukemia.cvat.plain import read_plain
 from pcm_leukemia.dataset import Dataset, of_checked_rows
-from pcm_leukemia.errors import DataWarning, InvalidExport, Problem, UnknownLabel, counted, some
+from pcm_leukemia.errors import (
+    AbsentLabel,
+    DataWarning,
+    InvalidExport,
+    Problem,
+    UnknownLabel,
+    counted,
+    some,
+)
 from pcm_leukemia.files import (
     ARCHIVES,
     Container,
@@ -103,8 +111,11 @@ def read(
     if inspection.problems:
         unknown = set(inspection.problems) <= set(parsed.labels.problems())
         raise (UnknownLabel if unknown else InvalidExport)(inspection.problems)
-    if inspection.warnings:
-        warnings.warn(some(inspection.warnings), DataWarning, stacklevel=2)
+    absent = parsed.labels.absent()
+    for label, problem in absent.items():
+        warnings.warn(AbsentLabel(label, str(problem)), stacklevel=2)
+    if others := [each for each in inspection.warnings if each not in absent.values()]:
+        warnings.warn(some(others), DataWarning, stacklevel=2)
     name, classes = name or _name_of(Path(path)), parsed.labels.taxonomy()
     if parsed.plain:
         return of_checked_rows(name, classes, parsed.images.values(), parsed.cells, root=root)
@@ -134,7 +145,7 @@ def _scan(
     if not inspection.images and not inspection.problems and not container.problems:
         inspection.problems.append(_nothing(Path(path), container, documents))
     inspection.problems += parsed.labels.problems()
-    inspection.warnings += [*parsed.labels.warnings(), *_changed(inspection)]
+    inspection.warnings += [*parsed.labels.absent().values(), *_changed(inspection)]
     root = _find_images(parsed, pictures, required=images_root is not None, check=check_images)
     if inspection.images and root is None:
         inspection.warnings += _unused(container, Path(path))

@@ -79,20 +79,20 @@ class Labels:
             ]
         unknown = [self._unknown(raw) for raw, found in self._resolved.items() if found is None]
         # a label of the map that is misspelt is the likely cause
-        return [*unknown, *self.warnings()] if unknown else []
+        return [*unknown, *self.absent().values()] if unknown else []
 
-    def warnings(self) -> list[Problem]:
-        """One warning for every label in the map that the export neither uses nor declares."""
+    def absent(self) -> dict[str, Problem]:
+        """Each label in the map that the export neither uses nor declares, and the warning of it."""
         there = {*self._used, *self._declared}
         loose = {letters(raw) for raw in there} if self._loose else set()
-        found = []
+        found = {}
         for raw, label in self._mapping.items():
             word = (
                 raw == IGNORE or raw == label == UNTYPED
             )  # data that do not need the word may have it in their map
             if raw not in there and letters(raw) not in loose and not word:
                 what = f'"{raw}" is not a label in this export{nearest(raw, there)}'
-                found.append(Problem("label map", what, "check the spelling"))
+                found[raw] = Problem("label map", what, "check the spelling")
         return found
 
     def _unknown(self, raw: str) -> Problem:

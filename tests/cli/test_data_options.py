@@ -126,7 +126,10 @@ def test_both_sides_of_a_diff_are_read_with_the_options(
         "--json",
     )
     assert json.loads(mapped.out)["confusion"] == [{"before": "Basophil", "after": "Lymphocyte", "cells": 1}]
-    assert f'{tmp_path / "nine"}: label map: "lymphocyte" is not a label in this data' in mapped.err
+    assert mapped.err == ""  # the label is in one of them
+    typo = run("diff", data, tmp_path / "nine", "--map", "lymfocyte=Basophil", "--taxonomy", "pcm-leukemia")
+    assert f'{tmp_path / "nine"}: label map: "lymfocyte" is not a label in this data' in typo.err
+    assert f'{data}: label map: "lymfocyte" is not a label in this' in typo.err
 
 
 def test_a_class_that_diff_ignores_is_ignored_on_both_sides(run: Run, export: Path, tmp_path: Path) -> None:

@@ -57,3 +57,24 @@ def test_a_dry_run_over_a_data_set_refuses_what_would_be_lost(run: Run, export: 
     for option in ("--update", "--replace"):
         assert run("import", export, data, option, "--patients", PATTERN, "--dry-run").status == 0
     assert content(data) == before
+
+
+def test_data_without_patients_say_how_to_give_them(run: Run, export: Path, tmp_path: Path) -> None:
+    hint = (
+        "  no patients, which a split needs: import again with --patients, --patients-csv, --patients-tag or"
+    )
+    assert hint in run("import", export, tmp_path / "bare").out
+    assert hint not in run("import", export, tmp_path / "data", "--patients", PATTERN).out
+
+
+def test_the_page_of_suspects_is_that_of_their_data(run: Run, tmp_path: Path) -> None:
+    suspects = tmp_path / "suspects"
+    suspects.mkdir()
+    mark = '{"written_by": "pcm-leukemia", "format": "suspects", "entries": []}'
+    (suspects / "pcm-leukemia.json").write_text(mark, encoding="utf-8")
+    refused = run("report", suspects, tmp_path / "page.html")
+    assert (refused.status, refused.out) == (1, "")
+    assert (
+        f"holds suspects and no data set; to show them, run: pcm-leukemia report DATA page.html --suspects {suspects};"
+        in refused.err
+    )
