@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import re
-import shlex
-import warnings
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -14,11 +12,18 @@ from pathlib import Path
 from msgspec import structs
 
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.errors import DataWarning, InvalidDataset, MissingPatients, Problem, counted, either, some
+from pcm_leukemia.errors import InvalidDataset, Problem
 from pcm_leukemia.patients.assigning import DIAGNOSES
-from pcm_leukemia.patients.key_file import KeyFile, canonical, is_pseudonym
+from pcm_leukemia.patients.key_file import KeyFile, is_pseudonym
 from pcm_leukemia.patients.located import Located
 from pcm_leukemia.patients.origins import Attribute, Table, Tag
+from pcm_leukemia.patients.pseudonym_checks import (
+    require_one_name_each,
+    require_one_text_each,
+    require_patients,
+    warn_of_other_spellings,
+    warn_of_rests,
+)
 from pcm_leukemia.patients.replacing import Replacing
 from pcm_leukemia.patients.spelling import alike
 from pcm_leukemia.schema import Attributes, Cell, Image, ImageId, Patient, PatientId, Split, letters
@@ -134,8 +139,8 @@ class Pseudonymiser:
         same: Mapping[str, str] | None = None,
         splits: Iterable[Split] = (),
     ) -> None:
-        _require_patients(ds)
-        _warn_of_other_spellings(ds, keys)
+        require_patients(ds)
+        warn_of_other_spellings(ds, keys)
         self._ds = ds
         every = (*([ds.split] if ds.split else []), *splits)
         people = {patient.id for patient in ds.patients}.union(*(each.patient_of.values() for each in every))
@@ -174,8 +179,8 @@ class Pseudonymiser:
             If an id is still in a text, inside of a longer word or number.
         """
         ds = self._ds
-        _require_one_name_each(self._images)
-        _require_one_text_each(self._groups)
+        require_one_name_each(self._images)
+        require_one_text_each(self._groups)
         hidden = Dataset(
             self._texts(ds.name),
             ds.taxonomy,
@@ -185,7 +190,7 @@ class Pseudonymiser:
             self.split(ds.split) if ds.split else None,
             ds.root,
         )
-        _warn_of_rests(hidden, self._texts)
+        warn_of_rests(hidden, self._texts)
         return hidden
 
     def split(self, split: Split) -> Split:
@@ -291,39 +296,6 @@ class Pseudonymiser:
         )
 
 
-def _require_patients(ds: Dataset) -> None:
-    unknown = [image.id for image in ds.images if image.patient is None]
-    if unknown:
-        raise MissingPatients(
-            f'{ds.name}: {len(unknown):,} of {counted(len(ds.images), "image")}, the first "{unknown[0]}", have no patient, so '
-            "an id in their paths would not be replaced; give every image a patient: "
-            + either("patients=...", "--patients, --patients-csv, --patients-tag or --patients-attribute")
-        )
-
-
-def _warn_of_other_spellings(ds: Dataset, keys: KeyFile) -> None:
-    """Warn of patients who may be in the file already in another spelling: pseudonyms do not show it any more."""
-    here = {canonical(patient.id) for patient in ds.patients if patient.id not in keys.patient_of}
-    there = {*keys.patient_of.values()} - here
-    pairs = [
-        (each, other)
-        for ids in alike([*here, *there])
-        for each in ids
-        if each in here and (other := next((other for other in ids if other in there), None))
-    ]
-    if pairs:
-        same = " ".join(shlex.quote(f"{each}={other}") for each, other in pairs[:5])
-        written = ", ".join(f'"{each}": "{other}"' for each, other in pairs[:5])
-        warnings.warn(
-            f"{ds.name}: patients may be in {keys.given} already in another spelling, with another pseudonym: "
-            + some(f'"{each}" as "{other}"' for each, other in pairs)
-            + "; if they are, give "
-            + either(f"same={{{written}}}", f"--patients-same {same}"),
-            DataWarning,
-            stacklevel=4,
-        )
-
-
 def _pseudonyms_by_group(ds: Dataset, pseudonym_of: Mapping[str, PatientId]) -> dict[str, PatientId | None]:
     """Group -> the pseudonym of its patient; None if it has several, since its name must remain one."""
     found: dict[str, set[PatientId]] = defaultdict(set)
@@ -331,51 +303,3 @@ def _pseudonyms_by_group(ds: Dataset, pseudonym_of: Mapping[str, PatientId]) -> 
         if image.group is not None:
             found[image.group].add(pseudonym_of[str(image.patient)])
     return {group: next(iter(each)) if len(each) == 1 else None for group, each in found.items()}
-
-
-def _require_one_name_each(images: Mapping[ImageId, Image]) -> None:
-    before: dict[ImageId, ImageId] = {}
-    problems = [
-        Problem(
-            f'image "{image}"',
-            f'would be called "{new.id}" with pseudonyms, like image "{other}"',
-            "rename one of them",
-        )
-        for image, new in images.items()
-        if (other := before.setdefault(new.id, image)) != image
-    ]
-    if problems:
-        raise InvalidDataset(problems)
-
-
-def _require_one_text_each(groups: Mapping[str, str]) -> None:
-    before: dict[str, str] = {}
-    for group, new in groups.items():
-        if (other := before.setdefault(new, group)) != group:
-            what = f'would be called "{new}" with pseudonyms, like group "{other}"'
-            raise InvalidDataset([Problem(f'group "{group}"', what, "rename one of them")])
-
-
-def _warn_of_rests(ds: Dataset, texts: Replacing) -> None:
-    """Warn of ids inside of longer words or numbers, which may be something else and so were not replaced."""
-    left = [
-        image.id
-        for image in ds.images
-        if any(image.patient and texts.still_in(text, image.patient) for text in _texts_of(ds, image))
-    ]
-    if left:
-        warnings.warn(
-            f"{ds.name}: {counted(len(left), 'image has', 'images have')} what may be the id of the patient in a longer word "
-            f'or number of a name, tag or attribute, the first "{left[0]}"; rename it, or remove the tag or attribute',
-            DataWarning,
-            stacklevel=4,
-        )
-
-
-def _texts_of(ds: Dataset, image: Image) -> Iterator[str]:
-    yield from (image.id, image.name, image.subset)
-    attributes = [image_tag.attributes for image_tag in image.tags] + [
-        cell.attributes for cell in ds.cells_of(image)
-    ]
-    yield from (image_tag.label for image_tag in image.tags)
-    yield from (text for some_of in attributes for pair in some_of for text in pair)

@@ -6,9 +6,12 @@ surroundings may differ depends on how much an id distinguishes:
 - Ids of 5 letters and digits or more are found beside the other kind: 4711007 in "IMG4711007b.png". Shorter ones are found
   only where no letter or digit is beside them.
 - Ids of 5 letters and digits or more, and those with both of at least 3, are found in other spellings: "P-012" in "p12/3.png".
-  Other ids are found as they are written, and leading zeros do not count in a folder or file that is called after the id alone.
+  Other ids are found as they are written, and leading zeros do not count in a folder or file that is called after the id alone,
+  and where the name of a file begins with the id.
 - Ids with letters of these two kinds, and numbers of at least 6 digits, are found in texts of other patients, too, because an
   image may name several.
+- A number of up to 3 digits in the name of a file is that of the image, if a folder is called after the patient and other letters or
+  digits do not follow: in "7/7.png" and "7/frame_7.png", not in "7/7_12.png". Otherwise the missing number would tell the id.
 
 Leading zeros do not count as digits here: 00001 is a short id, since frames are counted so, too.
 """
@@ -31,6 +34,8 @@ _TOKEN = re.compile(r"[^\W_]+")
 _PSEUDONYM = re.compile(r"P-[0-9A-Z]{10}")
 _LONG, _MIXED, _LONG_NUMBER = 5, 3, 6
 """The fewest letters and digits of a long id, of one with both, and of a number that is found in texts of other patients."""
+_COUNT = 3
+"""The most digits of a number that may number the images of a patient."""
 
 
 class _Spelled(NamedTuple):
@@ -45,6 +50,8 @@ class _Spelled(NamedTuple):
     """Whether it is found in other spellings."""
     everywhere: bool
     """Whether it is found in texts of other patients."""
+    counter: str
+    """The number, without leading zeros, if images may be numbered so; otherwise ""."""
 
 
 class Replacing:
@@ -90,16 +97,18 @@ class Replacing:
         key = tuple(_plain(each[0]) for each in found)
         written = [each[0] for each in found]
         exact = text[found[0].start() : found[-1].end()].casefold()
+        counter = ""
         if all(map(str.isdecimal, written)):
             digits = sum(map(len, key))
             long = respelled = digits >= _LONG
             everywhere = digits >= _LONG_NUMBER
+            counter = key[0] if len(key) == 1 and digits <= _COUNT else ""
         else:
             long = sum(map(len, written)) >= _LONG
             respelled = sum(map(len, key)) >= _LONG or _is_mixed(key)
             everywhere = long or _is_mixed(written)
         self._spelled[key].append(
-            _Spelled(pseudonym, self.shown(spelling, pseudonym), exact, long, respelled, everywhere)
+            _Spelled(pseudonym, self.shown(spelling, pseudonym), exact, long, respelled, everywhere, counter)
         )
         if long:
             self._long_of[pseudonym].add("".join(written).casefold())
@@ -161,8 +170,24 @@ def _fits(each: _Spelled, text: str, start: int, end: int, *, exact: bool, own: 
     """Whether the id may be found here: see the top."""
     if not (own or each.everywhere) or (not exact and "/" in text[start:end]):
         return False
+    if each.counter and _numbers_the_image(each, text, start, end):
+        return False
     alone = not text[start - 1 : start].isalnum() and not text[end : end + 1].isalnum()
-    return (alone or each.beside) and (exact or each.respelled or (own and _is_whole_part(text, start, end)))
+    respelled = each.respelled or (own and (_is_whole_part(text, start, end) or _leads(text, start, end)))
+    return (alone or each.beside) and (exact or respelled)
+
+
+def _numbers_the_image(each: _Spelled, text: str, start: int, end: int) -> bool:
+    """Whether a short number here is in the name of a file, whose folder says who the patient is, and does not lead it."""
+    folders = text[: text.rfind("/") + 1]
+    said = each.pseudonym in folders or re.search(rf"(?<![^\W_])0*{each.counter}(?![^\W_])", folders)
+    return start >= len(folders) and bool(said) and not _leads(text, start, end)
+
+
+def _leads(text: str, start: int, end: int) -> bool:
+    """Whether the name of a file begins so, and goes on with other letters or digits before its suffix."""
+    begins = start == text.rfind("/") + 1
+    return begins and re.match(r"[\W_]+[^\W_]+.*\.", text[end:]) is not None
 
 
 def _is_whole_part(text: str, start: int, end: int) -> bool:

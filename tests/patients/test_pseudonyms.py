@@ -268,6 +268,25 @@ def test_imports_at_the_same_time_lose_no_patient_and_no_key(file: Path) -> None
     assert sorted(KeyFile(file).patient_of.values()) == ["7", "8", "9"]
 
 
+def test_another_import_between_reading_and_writing_makes_no_second_key(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process makes the file after this one has looked for it, and before this one puts its own in place."""
+    filled(tmp_path / "other.csv", "8")
+    keys = KeyFile(file)
+    keys.pseudonym("7")
+    claim = KeyFile._claim
+
+    def late(self: KeyFile, work: Path) -> None:
+        shutil.copy(tmp_path / "other.csv", file)
+        claim(self, work)
+
+    monkeypatch.setattr(KeyFile, "_claim", late)
+    with pytest.raises(CorruptFile, match="has another key than at the beginning of this import"):
+        keys.save()
+    assert list(KeyFile(file).patient_of.values()) == ["8"]
+
+
 def test_nothing_is_written_if_nothing_is_new(file: Path) -> None:
     filled(file, "7")
     before = file.stat()
@@ -290,12 +309,22 @@ LONG, SHORT, NAME, MIXED = "P-AAAAAAAAAA", "P-BBBBBBBBBB", "P-CCCCCCCCCC", "P-DD
         ("14711007.png", None, None),
         ("4711/007.png", None, None),
         ("7/frame_17.jpg", SHORT, f"{SHORT}/frame_17.jpg"),
-        ("7/frame_7.jpg", SHORT, f"{SHORT}/frame_{SHORT}.jpg"),
+        (
+            "7/frame_7.jpg",
+            SHORT,
+            f"{SHORT}/frame_7.jpg",
+        ),  # without the number of the 7th image, 7 would be known
+        ("7/7.jpg", SHORT, f"{SHORT}/7.jpg"),
+        ("ward 7/007_12.jpg", SHORT, f"ward {SHORT}/{SHORT}_12.jpg"),
+        ("ward 7/7_12.jpg", SHORT, f"ward {SHORT}/{SHORT}_12.jpg"),
+        ("7_7.jpg", SHORT, f"{SHORT}_{SHORT}.jpg"),
+        ("frame_7.jpg", SHORT, f"frame_{SHORT}.jpg"),
+        ("4711/frame_4711.jpg", "P-EEEEEEEEEE", "P-EEEEEEEEEE/frame_P-EEEEEEEEEE.jpg"),
         ("7/frame_7.jpg", None, None),
         ("7/frame_7.jpg", LONG, None),
         ("007/frame_07.jpg", SHORT, f"{SHORT}/frame_07.jpg"),
         ("a/007.jpg", SHORT, f"a/{SHORT}.jpg"),
-        ("a/007.tar.gz", SHORT, None),
+        ("a/007.tar.gz", SHORT, f"a/{SHORT}.tar.gz"),
         ("x7/a7.jpg", SHORT, None),
         ("Müller_anna/1.png", None, f"{NAME}/1.png"),
         ("mu\u0308ller anna", None, NAME),
@@ -313,7 +342,7 @@ LONG, SHORT, NAME, MIXED = "P-AAAAAAAAAA", "P-BBBBBBBBBB", "P-CCCCCCCCCC", "P-DD
 def test_an_id_is_replaced_where_it_is_a_word_of_its_own(
     text: str, own: str | None, replaced: str | None
 ) -> None:
-    spelled = {"4711007": LONG, "7": SHORT, "Müller, Anna": NAME, "P-012": MIXED}
+    spelled = {"4711007": LONG, "7": SHORT, "Müller, Anna": NAME, "P-012": MIXED, "4711": "P-EEEEEEEEEE"}
     texts = Replacing({each: PatientId(pseudonym) for each, pseudonym in spelled.items()})
     assert texts(text, None if own is None else PatientId(own)) == (text if replaced is None else replaced)
 
@@ -386,10 +415,10 @@ def test_everything_in_a_data_set_is_replaced_but_counts_and_measurements_and_th
         ("magnification", "40"),
         ("note", "of Q3"),
     )
-    assert hidden.image(f"s3/{three}/{three}.png") == structs.replace(
+    assert hidden.image(f"s3/{three}/3.png") == structs.replace(
         image,
-        id=ImageId(f"s3/{three}/{three}.png"),
-        name=f"{three}/{three}.png",
+        id=ImageId(f"s3/{three}/3.png"),
+        name=f"{three}/3.png",
         patient=PatientId(three),
         tags=(Tag(f"patient {three}", shown),),
     )
