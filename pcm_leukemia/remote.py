@@ -25,7 +25,14 @@ from typing import IO, Any, TypeVar
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from pcm_leukemia.errors import DataNotFound, ImpossibleValue, MissingExtra, PcmError, ServerError
+from pcm_leukemia.errors import (
+    DataNotFound,
+    ImpossibleValue,
+    MissingExtra,
+    PcmError,
+    ServerError,
+    ServerUnavailable,
+)
 
 __all__ = ["Place", "RemotePath", "is_url", "place_of", "without_secrets"]
 
@@ -176,8 +183,18 @@ class RemotePath:
         ServerError
             If it cannot be reached, or must not be read.
         """
-        part = {} if start is None and end is None else {"start": start, "end": end}
-        return self._ask(lambda files, path: bytes(files.cat_file(path, **part)))
+        if start is None and end is None:
+            return self._ask(self._whole)
+        return self._ask(lambda files, path: bytes(files.cat_file(path, start=start, end=end)))
+
+    def _whole(self, files: Any, path: str) -> bytes:
+        if self.given.startswith(("s3://", "s3a://")):
+            try:
+                return bytes(files.cat_file(path, start=0))  # otherwise s3fs asks for the size first
+            except OSError as error:
+                if error.errno != errno.EINVAL:  # an empty file has no range of bytes
+                    raise
+        return bytes(files.cat_file(path))
 
     def open(self) -> IO[bytes]:
         """Open a file for reading, of which only what is read is fetched; raises as `read_bytes`."""
@@ -275,17 +292,17 @@ class RemotePath:
         names = {kind.__name__ for kind in type(error).__mro__}
         if any("Credential" in name or "Authentication" in name for name in names):
             where = "where the library of this protocol looks for them, for example in environment variables"
-            return ServerError(f"{self}: no credentials were found ({said}); set them {where}")
+            return ServerUnavailable(f"{self}: no credentials were found ({said}); set them {where}")
         if isinstance(error, FileNotFoundError):
             what = "no such bucket" if "bucket" in said and "exist" in said else "no such file or folder"
             return DataNotFound(f"{self}: {what}; correct the URL")
         if isinstance(error, PermissionError):
             fix = "use credentials that may, or ask the owner for the permission"
-            return ServerError(f"{self}: must not be accessed with these credentials ({said}); {fix}")
+            return ServerUnavailable(f"{self}: must not be accessed with these credentials ({said}); {fix}")
         if _is_lost(error):
             times = f"in {len(_WAITS) + 1} attempts"
             fix = "check the network and the address, then run the same command again"
-            return ServerError(f"{self}: cannot be reached {times} ({said}); {fix}")
+            return ServerUnavailable(f"{self}: cannot be reached {times} ({said}); {fix}")
         if isinstance(error, ValueError) and said.startswith("Protocol not known"):
             protocol = self.given.partition("://")[0].rpartition("::")[2]
             return ImpossibleValue(

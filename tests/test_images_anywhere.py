@@ -43,7 +43,7 @@ def frames(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def plain(tmp_path: Path, frames: Path) -> Path:
+def annotated(tmp_path: Path, frames: Path) -> Path:
     files = sorted(file.relative_to(frames).as_posix() for file in frames.rglob("*.*g"))
     shapes = box("Monocyte") + box("Other", (60, 30, 90, 60))
     text = document(*(image(name, shapes, number=n, width=160, height=120) for n, name in enumerate(files)))
@@ -65,19 +65,19 @@ def tree(folder: Path) -> dict[str, str]:
     }
 
 
-def canonical(run: Run, plain: Path, root: object, out: Path) -> Path:
+def canonical(run: Run, annotated: Path, root: object, out: Path) -> Path:
     """Import and split, as commands do."""
-    imported = run("import", plain, out, "--images-root", root, "--patients", r"(?P<patient>P\d)/")
+    imported = run("import", annotated, out, "--images-root", root, "--patients", r"(?P<patient>P\d)/")
     assert imported.status == 0, imported.err
     assert run("split", out, "--test", "0.2", "--val", "0.2").status == 0
     return out
 
 
 def test_commands_give_what_they_give_for_a_folder(
-    run: Run, plain: Path, frames: Path, there: str, tmp_path: Path
+    run: Run, annotated: Path, frames: Path, there: str, tmp_path: Path
 ) -> None:
     here, data = (
-        canonical(run, plain, root, tmp_path / name / "data")
+        canonical(run, annotated, root, tmp_path / name / "data")
         for name, root in (("here", frames), ("there", there))
     )
     header = json.loads((data / "dataset.json").read_text())
@@ -102,10 +102,10 @@ def test_commands_give_what_they_give_for_a_folder(
 
 
 def test_check_keeps_what_it_read_of_files_that_did_not_change(
-    run: Run, plain: Path, frames: Path, s3: str, unreliable: Unreliable, tmp_path: Path
+    run: Run, annotated: Path, frames: Path, s3: str, unreliable: Unreliable, tmp_path: Path
 ) -> None:
     upload(frames, s3)
-    data = canonical(run, plain, s3, tmp_path / "data")
+    data = canonical(run, annotated, s3, tmp_path / "data")
     run("check", data)
     fetched = [request for request in unreliable.requests if ".png" in request or ".jpg" in request]
     assert fetched
@@ -118,35 +118,59 @@ def test_check_keeps_what_it_read_of_files_that_did_not_change(
     assert run("check", data).out != again.out
 
 
-def test_images_that_are_not_there_or_do_not_fit_are_named(plain: Path, frames: Path, storage: str) -> None:
+def test_images_that_are_not_there_or_do_not_fit_are_named(
+    annotated: Path, frames: Path, storage: str
+) -> None:
     (frames / "P0" / "a0.png").unlink()
     PIL.Image.new("RGB", (7, 7)).save(frames / "P2" / "a2.png")
     (frames / "P4" / "a4.png").write_bytes(b"no image")
     upload(frames, storage)
     with pytest.raises(InvalidExport) as caught:
-        pcm.load_dataset(plain, images_root=storage)
+        pcm.load_dataset(annotated, images_root=storage)
     said = [str(problem) for problem in caught.value.problems]
     assert any(f'image "P0/a0.png": has no file in {storage}' in each for each in said)
     assert any("P2/a2.png" in each and "7" in each for each in said)
     assert any("P4/a4.png: is not an image" in each for each in said)
     with pytest.raises(DataNotFound, match=r"no files are there; correct the URL of the images"):
-        pcm.load_dataset(plain, images_root=f"{storage}/nowhere")
+        pcm.load_dataset(annotated, images_root=f"{storage}/nowhere")
 
 
-def test_a_changed_image_is_reported(plain: Path, frames: Path, there: str, tmp_path: Path) -> None:
-    ds = pcm.load_dataset(plain, images_root=there)
+def test_a_changed_image_is_reported(annotated: Path, frames: Path, there: str, tmp_path: Path) -> None:
+    ds = pcm.load_dataset(annotated, images_root=there)
     PIL.Image.new("RGB", (160, 120)).save(frames / "P0" / "a0.png")
     upload(frames, there)
-    for form in ("crops", "coco", "huggingface"):
+    for form in ("crops", "coco", "huggingface", "cvat"):
         options: dict[str, Any] = {"images": "copy"} if form == "coco" else {}
         with pytest.warns(
             DataWarning, match=r'1 of 6 image files are not those .* that of image "P0/a0.png"'
         ):
-            pcm.converters.get(form).write(ds, tmp_path / form, **options)
+            pcm.converters.get(form).write(ds, tmp_path / f"{form}.out", **options)
 
 
-def test_remote_images_cannot_be_linked_to(plain: Path, there: str, tmp_path: Path) -> None:
-    ds = pcm.load_dataset(plain, images_root=there)
+def test_a_remote_file_is_read_once(
+    annotated: Path, frames: Path, s3: str, unreliable: Unreliable, tmp_path: Path
+) -> None:
+    upload(frames, s3)
+    unreliable.requests.clear()
+    ds = pcm.load_dataset(annotated, images_root=s3)
+
+    def read() -> list[str]:
+        found = [each for each in unreliable.requests if each.startswith("GET") and "/frames/P" in each]
+        unreliable.requests.clear()
+        return sorted(found)
+
+    once = read()
+    assert len(once) == len(set(once)) == 6
+    for form in ("crops", "coco", "huggingface", "cvat", "yolo"):
+        options: dict[str, Any] = {"images": "copy"} if form in ("coco", "yolo") else {}
+        pcm.converters.get(form).write(ds, tmp_path / f"{form}.out", **options)
+        assert read() == once, form
+    pcm.checks.check(ds)
+    assert read() == once
+
+
+def test_remote_images_cannot_be_linked_to(annotated: Path, there: str, tmp_path: Path) -> None:
+    ds = pcm.load_dataset(annotated, images_root=there)
     for form in ("coco", "yolo"):
         for how in ("symlink", "hardlink"):
             with pytest.raises(
@@ -156,7 +180,7 @@ def test_remote_images_cannot_be_linked_to(plain: Path, there: str, tmp_path: Pa
             assert not (tmp_path / "out").exists()
 
 
-def test_a_zip_at_a_url_is_read_like_a_folder(plain: Path, frames: Path, storage: str) -> None:
+def test_a_zip_at_a_url_is_read_like_a_folder(annotated: Path, frames: Path, storage: str) -> None:
     from fsspec.core import url_to_fs
 
     packed = zipped(
@@ -165,18 +189,18 @@ def test_a_zip_at_a_url_is_read_like_a_folder(plain: Path, frames: Path, storage
     )
     files, path = url_to_fs(storage)
     files.pipe_file(f"{path}/frames.zip", packed.read_bytes())
-    ds = pcm.load_dataset(plain, images_root=f"{storage}/frames.zip")
-    assert ds.images == pcm.load_dataset(plain, images_root=frames).images
+    ds = pcm.load_dataset(annotated, images_root=f"{storage}/frames.zip")
+    assert ds.images == pcm.load_dataset(annotated, images_root=frames).images
     found = pcm.images.load(pcm.images.files_of(ds), ds.images[0])
     assert (found == np.asarray(PIL.Image.open(frames / str(ds.images[0].file)))).all()
-    named = pcm.load_dataset(plain, images_root=f"zip://::{storage}/frames.zip")
+    named = pcm.load_dataset(annotated, images_root=f"zip://::{storage}/frames.zip")
     assert named.images == ds.images
 
 
-def test_nothing_secret_is_written(run: Run, plain: Path, frames: Path, s3: str, tmp_path: Path) -> None:
+def test_nothing_secret_is_written(run: Run, annotated: Path, frames: Path, s3: str, tmp_path: Path) -> None:
     upload(frames, s3)
     secret = s3.replace("s3://", "s3://somebody:QpasswordQ@") + "?token=QtokenQ"
-    ds = pcm.load_dataset(plain, images_root=s3)
+    ds = pcm.load_dataset(annotated, images_root=s3)
     ds = replace(ds, root=remote.place_of(secret))
     pcm.store.write(ds, tmp_path / "data")
     assert json.loads((tmp_path / "data" / "dataset.json").read_text())["images_root"] == s3
@@ -190,12 +214,12 @@ def test_nothing_secret_is_written(run: Run, plain: Path, frames: Path, s3: str,
 
 
 def test_a_lost_connection_stops_import_and_crops_and_is_no_problem_of_an_image(
-    plain: Path, frames: Path, s3: str, unreliable: Unreliable, tmp_path: Path
+    annotated: Path, frames: Path, s3: str, unreliable: Unreliable, tmp_path: Path
 ) -> None:
     upload(frames, s3)
-    ds = pcm.load_dataset(plain, images_root=s3)
+    ds = pcm.load_dataset(annotated, images_root=s3)
     unreliable.faults[:] = ["drop", "busy", "cut", "drop"]
-    assert pcm.load_dataset(plain, images_root=s3).images == ds.images
+    assert pcm.load_dataset(annotated, images_root=s3).images == ds.images
     for form in ("crops", "huggingface"):
         unreliable.faults[:] = ["busy"] * 10_000
         with pytest.raises(ServerError, match="cannot be reached in 4 attempts"):
@@ -207,11 +231,11 @@ def test_a_lost_connection_stops_import_and_crops_and_is_no_problem_of_an_image(
     assert not pcm.converters.get("crops").write(ds, tmp_path / "crops").problems
 
 
-def test_joined_data_sets_have_one_url(frames: Path, plain: Path, storage: str) -> None:
+def test_joined_data_sets_have_one_url(frames: Path, annotated: Path, storage: str) -> None:
     upload(frames, f"{storage}/one")
     upload(frames, f"{storage}/two")
     sets = [
-        replace(pcm.load_dataset(plain, images_root=f"{storage}/{name}"), name=name)
+        replace(pcm.load_dataset(annotated, images_root=f"{storage}/{name}"), name=name)
         for name in ("one", "two")
     ]
     with warnings.catch_warnings():
@@ -221,16 +245,18 @@ def test_joined_data_sets_have_one_url(frames: Path, plain: Path, storage: str) 
     assert {str(image.file).partition("/")[0] for image in both.images} == {"one", "two"}
     assert pcm.images.files_of(both).read(str(both.images[0].file))
     with pytest.raises(ValueError, match="the images are in different places"):
-        pcm.concat([sets[0], replace(pcm.load_dataset(plain, images_root=frames), name="here")])
+        pcm.concat([sets[0], replace(pcm.load_dataset(annotated, images_root=frames), name="here")])
 
 
-def test_the_torch_adapters_read_images_at_urls_in_workers_too(plain: Path, frames: Path, s3: str) -> None:
+def test_the_torch_adapters_read_images_at_urls_in_workers_too(
+    annotated: Path, frames: Path, s3: str
+) -> None:
     from torch.utils.data import DataLoader
 
     from pcm_leukemia.torchdata import Crops, Detection, collate
 
     upload(frames, s3)
-    here, there = (pcm.load_dataset(plain, images_root=root) for root in (frames, s3))
+    here, there = (pcm.load_dataset(annotated, images_root=root) for root in (frames, s3))
     for workers in (0, 2):
         kind = "fork" if workers else None
         loaders = [

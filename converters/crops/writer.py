@@ -46,10 +46,13 @@ from pcm_leukemia.images import (
     BORDERS,
     Border,
     Files,
+    bytes_of,
+    decode_excerpt,
     encode,
     files_of,
-    load_excerpt,
+    is_changed,
     reason,
+    warn_of_changed,
     warn_of_changed_files,
 )
 from pcm_leukemia.progress import track
@@ -73,6 +76,14 @@ class _ImageCrops(NamedTuple):
     image: Image
     cells: tuple[Cell, ...]
     targets: tuple[str, ...]
+
+
+class _Cut(NamedTuple):
+    """What came of an image: a problem, or crops; and whether a remote file is not that which was imported."""
+
+    image: ImageId
+    problem: Problem | None = None
+    changed: bool = False
 
 
 class _CropStyle(NamedTuple):
@@ -152,7 +163,8 @@ def write(
     style = _style(padding, border, format, quality)
     target = check_out(out)
     files = files_of(ds)
-    warn_of_changed_files(ds.images, files)
+    if not files.remote:  # otherwise compared when they are read, since to read them twice takes long
+        warn_of_changed_files(ds.images, files)
     jobs = list(_jobs(ds, style))
     state = {**source_of(ds), **style._asdict(), "version": version("pcm-leukemia")}
     with resumable_folder(target, state, (*ds.parts, TABLE)) as (work, is_there):
@@ -163,8 +175,10 @@ def write(
         done = _cut_all(left, files, work, style, workers, executor)
         with closing(done):
             bar = track(done, "crops", total=len(jobs), shown=progress)
-            failed = dict(sorted((image, problem) for image, problem in bar if problem))
+            results = sorted(bar)
+        failed = {each.image: each.problem for each in results if each.problem}
         report = _finish(ds, jobs, failed, work, place_of(out), style, task)
+    warn_of_changed(files.root, len(ds.images), [each.image for each in results if each.changed])
     if failed:
         warnings.warn(some(failed.values()), DataWarning, stacklevel=2)
     return report
@@ -236,13 +250,14 @@ def _cut_all(
     style: _CropStyle,
     workers: int | None,
     executor: Executor | None,
-) -> Generator[tuple[ImageId, Problem | None], None, None]:
-    """Cut the crops of each image; yields the images, each with its problem."""
+) -> Generator[_Cut, None, None]:
+    """Cut the crops of each image."""
     slow = files.remote or isinstance(work, RemotePath)
     threads = workers or (max(files.threads, _UPLOADS) if slow else files.threads)
     work = work.absolute()  # a worker elsewhere has another current folder
+    alone = executor is None and isinstance(work, RemotePath)  # to ask for the state would take long
     return ahead(
-        partial(_cut, files, work, style, state_of(work)),
+        partial(_cut, files, work, style, "" if alone else state_of(work)),
         jobs,
         threads,
         4 * threads,
@@ -252,9 +267,7 @@ def _cut_all(
     )
 
 
-def _cut(
-    files: Files, work: Place, style: _CropStyle, state: str, job: _ImageCrops
-) -> tuple[ImageId, Problem | None]:
+def _cut(files: Files, work: Place, style: _CropStyle, state: str, job: _ImageCrops) -> _Cut:
     """Decode what the crops of one image need, and write them, each file atomically.
 
     A worker of a cluster may still be here when the run has ended and another has begun in the same folder: then the state
@@ -262,26 +275,28 @@ def _cut(
     """
     boxes = [cell.box for cell in job.cells]
     try:
-        excerpt = load_excerpt(files, job.image, boxes, style.padding, style.border)
+        data = bytes_of(files, job.image)
+        excerpt = decode_excerpt(data, job.image, boxes, style.padding, style.border)
     except ServerError:
         raise
     except PcmError as error:
-        return job.image.id, Problem(
+        problem = Problem(
             f'image "{job.image.id}"',
             reason(job.image, error, files.root),
             f"{counted(len(job.cells), 'crop is missing', 'crops are missing')}",
         )
-    if state_of(work) != state:
+        return _Cut(job.image.id, problem)
+    if state and state_of(work) != state:
         raise ExportError(f"{work}: another run has begun there; wait for it")
     for cell, path in zip(job.cells, job.targets, strict=True):
-        target, data = work / path, encode(excerpt.crop(cell.box), style.form, style.quality)
+        target, crop = work / path, encode(excerpt.crop(cell.box), style.form, style.quality)
         if isinstance(target, RemotePath):
-            target.write_bytes(data)
+            target.write_bytes(crop)
             continue
         partial = target.with_name(f"{target.name}.{uuid4().hex}~")  # two workers may cut one crop
-        partial.write_bytes(data)
+        partial.write_bytes(crop)
         partial.replace(target)
-    return job.image.id, None
+    return _Cut(job.image.id, changed=files.remote and is_changed(data, job.image))
 
 
 # Table and report

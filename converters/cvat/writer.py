@@ -30,6 +30,8 @@ import json
 import zipfile
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -38,8 +40,9 @@ from pcm_leukemia.converters.cvat.labels import CvatLabel, LabelChoice, LabelTex
 from pcm_leukemia.converters.cvat.layout import ANNOTATIONS, LABELS, PATIENTS, Layout, Subsets, lay_out
 from pcm_leukemia.converters.cvat.losses import lost, notes
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.errors import CorruptFile, DataNotFound, ExportError, either, option
-from pcm_leukemia.files import MARKER, Report, check_zip, counts, new_zip, zip_name
+from pcm_leukemia.errors import CorruptFile, DataNotFound, ExportError, PcmError, either, option
+from pcm_leukemia.execution import ahead
+from pcm_leukemia.files import MARKER, Files, Report, check_zip, counts, new_zip, zip_name
 from pcm_leukemia.progress import track
 from pcm_leukemia.requirements import require
 from pcm_leukemia.schema import Image, ImageId
@@ -204,18 +207,46 @@ def _add_images(
 ) -> None:
     if not images or ds.root is None:
         return
-    from pcm_leukemia.images import files_of, load_bytes, reason, unfit, warn_of_changed_files
+    from pcm_leukemia.images import (
+        files_of,
+        is_changed,
+        reason,
+        unfit,
+        warn_of_changed,
+        warn_of_changed_files,
+    )
 
     files = files_of(ds)
     problems = dict[str, list[ImageId]]()
-    for image in track(images, "images", shown=progress):
-        try:
-            archive.writestr(_member(layout.places[image.id].file), load_bytes(files, image))
-        except (DataNotFound, CorruptFile) as error:
-            problems.setdefault(reason(image, error), []).append(image.id)
+    changed = []
+    read = partial(_read, files)
+    threads = files.threads
+    with closing(
+        ahead(read, images, threads, threads) if files.remote else (read(image) for image in images)
+    ) as done:
+        for image, data in zip(images, track(done, "images", len(images), shown=progress), strict=True):
+            if isinstance(data, PcmError):
+                problems.setdefault(reason(image, data), []).append(image.id)
+                continue
+            archive.writestr(_member(layout.places[image.id].file), data)
+            if files.remote and is_changed(data, image):
+                changed.append(image.id)
     if problems:
         raise ExportError(unfit(problems))
-    warn_of_changed_files(images, files)
+    if files.remote:
+        warn_of_changed(files.root, len(images), changed)
+    else:
+        warn_of_changed_files(images, files)
+
+
+def _read(files: Files, image: Image) -> bytes | DataNotFound | CorruptFile:
+    """The bytes of an image's file, or why it cannot be the annotated image."""
+    from pcm_leukemia.images import load_bytes
+
+    try:
+        return load_bytes(files, image)
+    except (DataNotFound, CorruptFile) as error:
+        return error
 
 
 def _add_annotations(

@@ -23,10 +23,10 @@ from pcm_leukemia.converters.huggingface.shards import Shards
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import ExportError, PcmError, Problem, ServerError, either, some
 from pcm_leukemia.execution import ahead
-from pcm_leukemia.images import Files, decode_excerpt, encode, load_bytes, reason
+from pcm_leukemia.images import Files, decode_excerpt, encode, is_changed, load_bytes, reason, warn_of_changed
 from pcm_leukemia.progress import track
 from pcm_leukemia.remote import Place
-from pcm_leukemia.schema import IGNORE, Cell, Image
+from pcm_leukemia.schema import IGNORE, Cell, Image, ImageId
 from pcm_leukemia.shapes import Box
 
 __all__ = ["CONFIGS", "Config", "ExportPlan", "write_shards"]
@@ -90,6 +90,7 @@ def write_shards(
     order = [image for part in ds.parts for image in ds.images if ds.part_of(image) == part]
     numbers = _numbers(ds)
     problems: list[Problem] = []
+    changed: list[ImageId] = []
     found: dict[tuple[str, str], Shards] = {}
     threads = workers or files.threads
     made = ahead(
@@ -114,11 +115,15 @@ def write_shards(
                 for image, result in islice(bar, inside):
                     if isinstance(result, Problem):
                         problems.append(result)
-                    elif not problems:  # after the first problem, the rest is read only to list all problems
+                        continue
+                    if files.remote and is_changed(result.data, image):
+                        changed.append(image.id)
+                    if not problems:  # after the first problem, the rest is read only to list all problems
                         _add(plan, shards, image, result, numbers[image.id])
             found |= {(config, part): each for config, each in shards.items()}
     if problems:
         raise ExportError(some(problems))
+    warn_of_changed(files.root, len(order), changed)
     written = []
     for config in plan.configs:
         splits = {plan.splits[part]: found[config, part] for part in ds.parts}

@@ -249,7 +249,8 @@ def _write(
     require(ds, boxes=True, incomplete=incomplete if "detection" in configs else None)
     check_out(out)
     files = files_of(ds)
-    warn_of_changed_files(ds.images, files)
+    if not files.remote:  # otherwise compared when they are read, since to read them twice takes long
+        warn_of_changed_files(ds.images, files)
     has_task = any(each.name == "classification" for each in ds.taxonomy.tasks)
     plan = ExportPlan(ds, ds.task("classification") if has_task else ds, configs, padding, split_names(ds))
     place = place_of(out)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from pcm_leukemia.images.comparing import (
     compare_files,
     find_at,
+    is_changed,
     measure,
     measure_files,
     misfit,
+    warn_of_changed,
     warn_of_changed_files,
 )
 from pcm_leukemia.images.cropping import BORDERS, Border, crop, crop_corners
@@ -19,6 +21,7 @@ from pcm_leukemia.images.opening import MAX_PIXELS
 from pcm_leukemia.images.pixels import (
     Files,
     Pixels,
+    bytes_of,
     decode,
     decode_as_annotated,
     files_of,
@@ -43,6 +46,7 @@ __all__ = [
     "Identifier",
     "Pixels",
     "Placing",
+    "bytes_of",
     "check_placing",
     "compare_files",
     "crop",
@@ -54,6 +58,7 @@ __all__ = [
     "files_of",
     "find_at",
     "find_identifiers",
+    "is_changed",
     "load",
     "load_bytes",
     "load_excerpt",
@@ -69,5 +74,6 @@ __all__ = [
     "strip_identifiers",
     "unfit",
     "varies",
+    "warn_of_changed",
     "warn_of_changed_files",
 ]

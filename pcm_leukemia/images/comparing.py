@@ -6,6 +6,7 @@ known can depend on its pixels, and a file that does not end as it should may be
 
 from __future__ import annotations
 
+import io
 import warnings
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +17,7 @@ from typing import NamedTuple
 import PIL.Image
 
 from pcm_leukemia.errors import DataWarning, PcmError, Problem, ServerError
-from pcm_leukemia.files import Files, find_images, open_container
+from pcm_leukemia.files import Files, digest, find_images, open_container
 from pcm_leukemia.images.depth import declared_white, given_white, is_deep
 from pcm_leukemia.images.ending import TAIL, may_be_cut_short
 from pcm_leukemia.images.opening import BAD_IMAGE, opened
@@ -28,6 +29,7 @@ from pcm_leukemia.schema import Image, ImageId
 __all__ = [
     "compare_files",
     "find_at",
+    "is_changed",
     "measure",
     "measure_files",
     "misfit",
@@ -124,7 +126,7 @@ def warn_of_changed_files(images: Iterable[Image], files: Files) -> None:
     """
     known = [image for image in images if image.file and image.digest]
 
-    def is_changed(image: Image) -> bool:
+    def differs(image: Image) -> bool:
         try:
             return files.digest_of(str(image.file)) != image.digest
         except ServerError:
@@ -133,8 +135,13 @@ def warn_of_changed_files(images: Iterable[Image], files: Files) -> None:
             return False
 
     with ThreadPoolExecutor(files.threads if files.remote else None) as pool:
-        changed = [image.id for image, other in zip(known, pool.map(is_changed, known), strict=True) if other]
+        changed = [image.id for image, other in zip(known, pool.map(differs, known), strict=True) if other]
     warn_of_changed(files.root, len(known), changed)
+
+
+def is_changed(data: bytes, image: Image) -> bool:
+    """Whether the bytes of an image's file are not those whose digest was recorded."""
+    return image.digest not in (None, digest(io.BytesIO(data), len(data)))
 
 
 def warn_of_changed(root: Place, total: int, changed: Sequence[ImageId]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,8 +13,8 @@ from typing import Literal, NamedTuple
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import CorruptFile, DataNotFound, ExportError, PcmError, counted, option, some
 from pcm_leukemia.execution import ahead
-from pcm_leukemia.files import Files, digest
-from pcm_leukemia.images.comparing import warn_of_changed, warn_of_changed_files
+from pcm_leukemia.files import Files
+from pcm_leukemia.images.comparing import is_changed, warn_of_changed, warn_of_changed_files
 from pcm_leukemia.images.metadata import strip_identifiers
 from pcm_leukemia.images.pixels import files_of, reason, require_content_fit, require_fit
 from pcm_leukemia.progress import track
@@ -133,12 +132,12 @@ def place_all(
     with closing(
         ahead(put, with_file, threads, threads) if files.remote else (put(image) for image in with_file)
     ) as done:
-        for image, (error, is_changed) in zip(
+        for image, (error, differs) in zip(
             with_file, track(done, "images", len(with_file), shown=progress), strict=True
         ):
             if error:
                 problems.setdefault(reason(image, error), []).append(image.id)
-            elif is_changed:
+            elif differs:
                 changed.append(image.id)
     if problems:
         raise ExportError(unfit(problems))
@@ -194,7 +193,7 @@ def _fetch(
     except (DataNotFound, CorruptFile) as error:
         return _Placed(error)
     target.write_bytes(strip_identifiers(data, file) if strip else data)
-    return _Placed(changed=image.digest not in (None, digest(io.BytesIO(data), len(data))))
+    return _Placed(changed=is_changed(data, image))
 
 
 def unfit(problems: Mapping[str, Sequence[ImageId]]) -> str:
