@@ -20,7 +20,7 @@ from pcm_leukemia.label_maps import read_label_map
 from pcm_leukemia.not_data import no_data_at, require_no_output
 from pcm_leukemia.patients import Attribute, Table, Tag, assign, pseudonymise
 from pcm_leukemia.progress import bars_of_readers
-from pcm_leukemia.remote import Place
+from pcm_leukemia.remote import Place, was_url, without_secrets
 from pcm_leukemia.schema import UNTYPED, Taxonomy
 from pcm_leukemia.taxonomy import NINE
 
@@ -189,6 +189,10 @@ def _read(path: str | Path, options: dict[str, object], *, check_images: bool | 
 
 def _reader(path: str | Path) -> tuple[Callable[..., Dataset], str, str]:
     """The reader of the data at a path, what to give it as the path, and the name of their format."""
+    if was_url(path):
+        what = "is a URL, and annotations are read from disk"
+        fix = f"download them, and give the URL of the images: {option('images_root')}"
+        raise DataNotFound(f"{without_secrets(str(path))}: {what}; {fix}")
     if source := sources.split_name(path):
         return _public(source[0]), source[1], "this public data set"
     require_no_output(Path(path))

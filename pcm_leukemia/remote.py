@@ -34,12 +34,13 @@ from pcm_leukemia.errors import (
     ServerUnavailable,
 )
 
-__all__ = ["Place", "RemotePath", "is_url", "place_of", "without_secrets"]
+__all__ = ["Place", "RemotePath", "is_url", "place_of", "was_url", "without_secrets"]
 
 Answer = TypeVar("Answer")
 
 _URL = re.compile(r"(?:[A-Za-z][\w+.-]*::)*[A-Za-z][\w+.-]+://")
 """How a URL begins; a scheme of one letter is a drive. Schemes may be chained: ``zip://images::s3://bucket/export.zip``."""
+_SCHEME = re.compile(r"[A-Za-z][\w+.-]+:")
 _IN_TEXT = re.compile(r"[A-Za-z][\w+.-]+://[^\s\"'<>]*")
 """A URL in a text."""
 _SECRETS = re.compile(r"(?<=://)[^/\s:@]*:[^/\s]*@|\?(?:(?!::)\S)*")
@@ -358,6 +359,20 @@ def is_url(typed: object) -> bool:
     [True, True, False, False, False]
     """
     return isinstance(typed, RemotePath) or (isinstance(typed, str) and _URL.match(typed) is not None)
+
+
+def was_url(path: str | Path) -> bool:
+    """Whether a path is a URL, or a `Path` was made of one, which has only one "/" after the scheme.
+
+    Examples
+    --------
+    >>> was_url("s3://bucket/a"), was_url(Path("s3://bucket/a")), was_url(Path("C:/a")), was_url("a:b/c")
+    (True, True, False, False)
+    """
+    first = Path(path).parts[:1]
+    return is_url(path) or (
+        bool(first) and _SCHEME.fullmatch(first[0]) is not None and not Path(first[0]).exists()
+    )
 
 
 def place_of(typed: str | Path | RemotePath) -> Place:

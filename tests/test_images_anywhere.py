@@ -231,6 +231,16 @@ def test_a_lost_connection_stops_import_and_crops_and_is_no_problem_of_an_image(
     assert not pcm.converters.get("crops").write(ds, tmp_path / "crops").problems
 
 
+def test_annotations_at_a_url_are_refused(run: Run, tmp_path: Path) -> None:
+    said = run("import", "s3://ward/export.zip?token=QtokenQ", tmp_path / "data")
+    assert said.status == 2
+    assert "is a URL, and annotations are read from disk; download them" in said.err
+    with pytest.raises(
+        DataNotFound, match=r"^s3://ward/export.zip: is a URL, .* of the images: images_root$"
+    ):
+        pcm.load_dataset("s3://somebody:QpasswordQ@ward/export.zip")
+
+
 def test_joined_data_sets_have_one_url(frames: Path, annotated: Path, storage: str) -> None:
     upload(frames, f"{storage}/one")
     upload(frames, f"{storage}/two")

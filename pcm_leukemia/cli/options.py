@@ -17,7 +17,7 @@ from pcm_leukemia.cli.usage import WrongUsage
 from pcm_leukemia.files import CACHE
 from pcm_leukemia.label_maps import read_label_map
 from pcm_leukemia.patients import Attribute, Table, Tag
-from pcm_leukemia.remote import is_url
+from pcm_leukemia.remote import is_url, was_url, without_secrets
 from pcm_leukemia.schema import IGNORE, UNTYPED
 from pcm_leukemia.sources import split_name
 from pcm_leukemia.taxonomy import NINE
@@ -126,6 +126,11 @@ class Rows(StrEnum):
 
 def there(path: Path) -> Path:
     """Refuse a path where nothing is, as typer does, unless it names a public data set."""
+    if was_url(path):
+        raise WrongUsage(
+            f"{without_secrets(str(path))}: is a URL, and annotations are read from disk; download them, and give the URL of the "
+            "images: --images-root"
+        )
     if split_name(path) is None and not path.exists():
         name, colon, _ = str(path).partition(":")
         unknown = f", and no public data set is called {name}: see pcm-leukemia sources" if colon else ""

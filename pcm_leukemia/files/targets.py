@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import zipfile
 from collections.abc import Callable
 from functools import partial
@@ -17,7 +16,7 @@ from typing import Any
 
 from pcm_leukemia.errors import ProtectedTarget, ServerError, WrongTarget, counted
 from pcm_leukemia.files.leftovers import is_leftover
-from pcm_leukemia.remote import Place, is_url, without_secrets
+from pcm_leukemia.remote import Place, was_url, without_secrets
 
 __all__ = [
     "CACHE",
@@ -48,7 +47,6 @@ CACHE = ".check_cache"
 """The folder in a canonical folder with what `check` keeps of the image files; it does not belong to the data."""
 UNFINISHED = "pcm-leukemia-unfinished.json"
 """The mark of an output at a URL that is being written; it is removed when the output is whole."""
-_SCHEME = re.compile(r"[A-Za-z][\w+.-]+:")
 _OF_FILES = (".csv", ".jpeg", ".jpg", ".json", ".parquet", ".pdf", ".png", ".xml", ".yaml", ".zip")
 """Suffixes that suggest a file. An existing folder with such a suffix may be replaced."""
 
@@ -125,13 +123,10 @@ def on_disk(out: str | Path) -> Path:
     pcm_leukemia.errors.WrongTarget: s3://bucket/data: is a URL, and only crops and Hugging Face folders are written to one; \
 name a path on disk
     """
-    path = Path(out)
-    if is_url(out) or (
-        _SCHEME.fullmatch(path.parts[0] if path.parts else "") and not Path(path.parts[0]).exists()
-    ):
+    if was_url(out):
         what = "is a URL, and only crops and Hugging Face folders are written to one"
         raise WrongTarget(f"{without_secrets(str(out))}: {what}; name a path on disk")
-    return path.absolute()
+    return Path(out).absolute()
 
 
 def check_folder(out: str | Path) -> Path:
