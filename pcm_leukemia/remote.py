@@ -23,7 +23,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any, TypeVar
 from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 from pcm_leukemia.errors import (
     DataNotFound,
@@ -395,6 +394,8 @@ def place_of(typed: str | Path | RemotePath) -> Place:
     if not isinstance(typed, str) or not is_url(typed):
         return typed if isinstance(typed, RemotePath) else Path(typed)
     if typed.startswith(_ON_DISK):
+        from urllib.request import url2pathname  # which imports http and ssl
+
         return Path(url2pathname(urlsplit(typed).path))
     if typed.startswith(("http://", "https://")):
         what = "is a web address, which has no listing of its files"

@@ -7,8 +7,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
-import yaml
-
 from pcm_leukemia.converters.huggingface.columns import Feature, yaml_features
 from pcm_leukemia.converters.huggingface.names import split_names
 from pcm_leukemia.converters.huggingface.shards import Shard, Shards
@@ -68,6 +66,8 @@ def card(
     repo_id: str | None,
 ) -> str:
     """The text of README.md."""
+    import yaml  # here, because most commands need none
+
     # unsorted and without line breaks, since people read the header too
     header = yaml.safe_dump(
         _header(ds, written, license_name), sort_keys=False, allow_unicode=True, width=2**31

@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from pcm_leukemia.errors import CorruptFile, DataNotFound, InvalidExport, Problem
 
 __all__ = ["FILES", "Description", "describes", "find", "others", "read"]
@@ -120,6 +118,8 @@ def read(path: Path) -> Description:
 
 
 def _yaml(file: Path) -> dict[str, Any]:
+    import yaml  # here, because most commands need none
+
     wrong = "is not valid YAML; write train, val and names"
     if file.stat().st_size > _LARGEST:
         raise CorruptFile(f"{file}: has more than {_LARGEST:,} bytes; write train, val and names")

@@ -27,8 +27,6 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Literal
 
-import yaml
-
 from pcm_leukemia.converters.yolo.names import file_names, labels_file, part_folders
 from pcm_leukemia.converters.yolo.table import TABLE
 from pcm_leukemia.counting import without_class
@@ -236,6 +234,8 @@ def _diagnosis(ds: Dataset, image: Image) -> str | None:
 
 def _write_yaml(ds: Dataset, path: Path, folders: dict[str, str]) -> None:
     """Write data.yaml; ultralytics requires `train` and `val` in it."""
+    import yaml  # here, because most commands need none
+
     places: dict[str, str | None] = {part: f"images/{folders[part]}" for part in PARTS if part in folders}
     if ds.split is None:
         places = {"train": f"images/{folders['all']}"}
