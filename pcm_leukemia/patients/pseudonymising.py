@@ -101,8 +101,17 @@ def pseudonymise(
 
 
 def has_pseudonyms(ds: Dataset) -> bool:
-    """Whether patients have pseudonyms: then the paths of their image files may say what must not be passed on."""
-    return any(is_pseudonym(patient.id) for patient in ds.patients)
+    """Whether patients have pseudonyms, maybe with the name of a data set before them as `concat` writes it.
+
+    Then the paths of their image files may say what must not be passed on.
+
+    Examples
+    --------
+    >>> from pcm_leukemia.taxonomy import NINE
+    >>> has_pseudonyms(Dataset("demo", NINE, (), patients=(Patient(PatientId("ward/P-7K3M9QX4TZ")),)))
+    True
+    """
+    return any(is_pseudonym(patient.id.rpartition("/")[2]) for patient in ds.patients)
 
 
 class Pseudonymiser:

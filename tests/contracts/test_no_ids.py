@@ -15,6 +15,8 @@ from pathlib import Path
 
 import PIL.Image
 import pytest
+from commands import Run
+from exports import attribute, box, document, image, zipped
 
 import pcm_leukemia as pcm
 from pcm_leukemia import (
@@ -62,8 +64,7 @@ def ds(tmp_path: Path) -> Dataset:
             subset = f"slide {patient}"
             path = root / subset / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            pixels = random.Random(path.name).randbytes(200 * 100 * 3)
-            PIL.Image.frombytes("RGB", (200, 100), pixels).save(path)
+            path.write_bytes(noise(path.name))
             said = "-" if patient.isdecimal() else patient  # 0815 may be a number of something else
             tags = (
                 Tag(f"patient {patient}", (("patient", patient), (f"of {said}", f"see {said} and 4711007"))),
@@ -124,6 +125,13 @@ def written(path: Path) -> Iterator[tuple[str, bytes]]:
                 row["image"]["bytes"] = b""
                 texts.append(json.dumps(row, ensure_ascii=False, default=str))
             yield f"{name} rows", "\n".join(texts).encode()
+
+
+def noise(name: str) -> bytes:
+    """A PNG that no other is like."""
+    out = BytesIO()
+    PIL.Image.frombytes("RGB", (200, 100), random.Random(name).randbytes(200 * 100 * 3)).save(out, "PNG")
+    return out.getvalue()
 
 
 def plain(text: str) -> str:
@@ -252,3 +260,35 @@ def test_images_of_a_data_set_that_is_read_again_have_no_id_in_a_path(
     store.write(again, tmp_path / "data")
     assert again.patients == hidden.patients
     assert ids_in(tmp_path / "data") == []
+
+
+def test_no_command_has_an_id_in_what_it_writes(run: Run, tmp_path: Path) -> None:
+    """From an export that is called after a patient, with the ids in all paths, by the commands that people type."""
+    names = ["ALL/4711007/4711007_1.png", "AML/0815/0815_1.png", "AML/Mu\u0308ller/1.png", "ALL/K7/2.png"]
+    shapes = box("Monocyte", inner=attribute("of", "4711007")) + box("Other", (60, 30, 90, 60))
+    text = document(*(image(name, shapes, number=number) for number, name in enumerate(names)))
+    export = zipped(
+        tmp_path / "4711007.zip",
+        {"annotations.xml": text, **{f"images/{name}": noise(name) for name in names}},
+    )
+    pattern = r"(?P<diagnosis>[^/]+)/(?P<patient>[^/]+)/"
+    data, keys, out = tmp_path / "data", tmp_path / "keys.csv", tmp_path / "out"
+    out.mkdir()
+    commands: list[tuple[object, ...]] = [
+        ("import", export, data, "--patients", pattern, "--pseudonyms", keys),
+        ("split", data, "--val", "0.3", "--test", "0.3"),
+        ("report", data, out / "page.html"),
+        ("differential", data, out / "counted"),
+        ("show", data, "/2.png", out / "frame.png"),
+        *(("convert", data, out / name, "--to", name) for name in converters.names()),
+        ("convert", data, out / "stripped", "--to", "yolo", "--strip-metadata"),
+    ]
+    for command in commands:
+        done = run(*command)
+        assert done.status == 0, (command, done.err)
+        assert command[0] == "import" or not re.search(
+            r"4711007|0815|M\w+ller|\bK7\b", done.out.replace(str(tmp_path), "")
+        ), command
+    run("check", data, "--pictures", out / "pictures")
+    assert len(list(out.iterdir())) == 5 + len(converters.names())
+    assert ids_in(out) == []
