@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,16 +17,23 @@ from pcm_leukemia.schema import ImageId, PatientId
 if TYPE_CHECKING:
     from distributed import LocalCluster
 
-__all__ = ["cluster", "local_cluster", "many_smears"]
+__all__ = ["cluster", "local_cluster", "many_smears", "tree"]
 
 
 @pytest.fixture(scope="module")
-def local_cluster() -> Iterator[LocalCluster]:
-    """Two worker processes with one thread each; a batch fails when two workers have died on it."""
+def local_cluster(request: pytest.FixtureRequest) -> Iterator[LocalCluster]:
+    """Worker processes with one thread each, two if the test's module has no `WORKERS`.
+
+    A batch fails when two workers have died on it.
+    """
     import dask
     from distributed import LocalCluster
 
-    options: dict[str, Any] = {"n_workers": 2, "threads_per_worker": 1, "processes": True}
+    options: dict[str, Any] = {
+        "n_workers": getattr(request.module, "WORKERS", 2),
+        "threads_per_worker": 1,
+        "processes": True,
+    }
     with (
         dask.config.set({"distributed.scheduler.allowed-failures": 1}),
         LocalCluster(**options, dashboard_address=":0") as local,  # type: ignore[no-untyped-call]
@@ -52,3 +60,11 @@ def many_smears(folder: Path, count: int = 40) -> Dataset:
         cells += [Cell(rows[-1].id, each, "Monocyte", box) for each, box in enumerate(boxes)]
     patients = tuple(Patient(PatientId(f"P{number}"), "AML") for number in range(count))
     return Dataset("demo", NINE, tuple(rows), tuple(cells), patients, root=folder)
+
+
+def tree(folder: Path) -> dict[str, str]:
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }

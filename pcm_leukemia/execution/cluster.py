@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError, Executor, Future
@@ -87,8 +88,18 @@ class Cluster(Executor):
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002
         """Close the connection, unless the client is the caller's."""
-        if self._owned:
+        if not self._owned:
+            return
+        log = logging.getLogger("distributed.client")
+        before = log.level
+        if self._client.status != "running":
+            log.setLevel(
+                logging.CRITICAL
+            )  # a lost connection has been reported, and to stop the search for it is no error
+        try:
             self._client.close(timeout=_CONNECT)
+        finally:
+            log.setLevel(before)
 
     def ahead(
         self,

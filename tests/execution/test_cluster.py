@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import signal
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from dask_workers import many_smears
+from dask_workers import many_smears, tree
 from distributed import Client, LocalCluster
 
 from pcm_leukemia import checks, execution
@@ -32,14 +31,6 @@ PATIENCE = 120
 def client(local_cluster: LocalCluster) -> Iterator[Client]:
     with Client(local_cluster.scheduler_address, set_as_default=False) as client:  # type: ignore[no-untyped-call]
         yield client
-
-
-def tree(folder: Path) -> dict[str, str]:
-    return {
-        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    }
 
 
 def until(happened: Callable[[], Any]) -> Any:

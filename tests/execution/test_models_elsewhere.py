@@ -20,6 +20,8 @@ from pcm_leukemia.baselines.classifiers.crops import Prepare
 from pcm_leukemia.baselines.rtdetrv2_deim import model as detectors
 from pcm_leukemia.baselines.run import Run
 
+WORKERS = 1
+"""It imports torch, which takes a while."""
 WHITE = ("Lymphocyte", "Monocyte", "Basophil")
 
 
