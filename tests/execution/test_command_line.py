@@ -97,7 +97,7 @@ def held(image: Path) -> Iterator[BinaryIO]:
 def until_idle(scheduler: Path) -> None:
     """Wait until the workers have ended what nobody wants any more."""
     with distributed.Client(scheduler_file=str(scheduler), set_as_default=False) as client:  # type: ignore[no-untyped-call]
-        for worker in client.nthreads():  # type: ignore[no-untyped-call]
+        for worker in client.nthreads():
             client.submit(abs, -1, workers=[worker], pure=False).result(PATIENCE)
 
 
