@@ -55,6 +55,7 @@ from pcm_leukemia.images import (
     warn_of_changed,
     warn_of_changed_files,
 )
+from pcm_leukemia.patients import has_pseudonym
 from pcm_leukemia.progress import track
 from pcm_leukemia.remote import Place, RemotePath, place_of
 from pcm_leukemia.requirements import require
@@ -282,7 +283,7 @@ def _cut(files: Files, work: Place, style: _CropStyle, state: str, job: _ImageCr
     except PcmError as error:
         problem = Problem(
             f'image "{job.image.id}"',
-            reason(job.image, error, files.root),
+            reason(job.image, error, files.root if has_pseudonym(job.image) else None),
             f"{counted(len(job.cells), 'crop is missing', 'crops are missing')}",
         )
         return _Cut(job.image.id, problem)

@@ -116,7 +116,7 @@ def _read_file(
     except ServerError:
         raise
     except PcmError as error:
-        what, _, fix = images.reason(image, error, files.root).rpartition("; ")
+        what, _, fix = images.reason(image, error).rpartition("; ")
         if isinstance(error, CorruptFile):  # another file is not the one that was imported
             fix += ", then import again"
         return FileReading(image, Problem(where, what, fix))

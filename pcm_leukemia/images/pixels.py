@@ -121,7 +121,7 @@ def reason(image: Image, error: PcmError, root: Place | None = None) -> str:
     """What an error says about the file of an image, without the image's name, with which some begin.
 
     A file that is called otherwise than its image may be called after its patient. Then the image's id is in place of its
-    path, and "the images" in place of the path of `root`, because outputs contain these sentences.
+    path, because outputs contain these sentences. If `root` is given, "the images" is in place of its path.
 
     Examples
     --------
@@ -130,11 +130,10 @@ def reason(image: Image, error: PcmError, root: Place | None = None) -> str:
     'P-7K3M9QX4TZ/a.png: is cut short'
     """
     said = str(error).removeprefix(f'image "{image.id}": ')
-    if image.file is None or image.file.endswith(image.name):
-        return said
     if root is not None:
         said = said.replace(str(root), "the images")
-    return said.replace(image.file, image.id)
+    renamed = image.file is not None and not image.file.endswith(image.name)
+    return said.replace(str(image.file), image.id) if renamed else said
 
 
 def require_fit(files: Files, image: Image) -> None:

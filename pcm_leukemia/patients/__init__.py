@@ -20,7 +20,7 @@ from pcm_leukemia.patients.doubting import Doubt, doubts, warn_of_doubts
 from pcm_leukemia.patients.key_file import KeyFile, is_pseudonym
 from pcm_leukemia.patients.origins import Attribute, Table, Tag
 from pcm_leukemia.patients.patterns import from_pattern, from_tags
-from pcm_leukemia.patients.pseudonymising import Pseudonymiser, has_pseudonyms, pseudonymise
+from pcm_leukemia.patients.pseudonymising import Pseudonymiser, has_pseudonym, has_pseudonyms, pseudonymise
 from pcm_leukemia.patients.spelling import alike, merge
 from pcm_leukemia.patients.table import from_csv
 
@@ -39,6 +39,7 @@ __all__ = [
     "from_csv",
     "from_pattern",
     "from_tags",
+    "has_pseudonym",
     "has_pseudonyms",
     "is_pseudonym",
     "merge",

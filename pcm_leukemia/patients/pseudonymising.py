@@ -27,8 +27,9 @@ from pcm_leukemia.patients.pseudonym_checks import (
 from pcm_leukemia.patients.replacing import Replacing
 from pcm_leukemia.patients.spelling import alike
 from pcm_leukemia.schema import Attributes, Cell, Image, ImageId, Patient, PatientId, Split, letters
+from pcm_leukemia.schema import Tag as ImageTag
 
-__all__ = ["Pseudonymiser", "has_pseudonyms", "pseudonymise"]
+__all__ = ["Pseudonymiser", "has_pseudonym", "has_pseudonyms", "pseudonymise"]
 
 _PERSON = re.compile("patient|subject|person|case|name")
 """What the name of an attribute says that holds an id of a patient."""
@@ -100,17 +101,21 @@ def pseudonymise(
     return hidden
 
 
-def has_pseudonyms(ds: Dataset) -> bool:
-    """Whether patients have pseudonyms, maybe with the name of a data set before them as `concat` writes it.
+def has_pseudonym(image: Image) -> bool:
+    """Whether the patient of an image has a pseudonym, maybe with the name of a data set before it as `concat` writes it.
 
-    Then the paths of their image files may say what must not be passed on.
+    Then the path of its file may say what must not be passed on.
 
     Examples
     --------
-    >>> from pcm_leukemia.taxonomy import NINE
-    >>> has_pseudonyms(Dataset("demo", NINE, (), patients=(Patient(PatientId("ward/P-7K3M9QX4TZ")),)))
+    >>> has_pseudonym(Image(ImageId("a.png"), 64, 64, PatientId("ward/P-7K3M9QX4TZ")))
     True
     """
+    return image.patient is not None and is_pseudonym(image.patient.rpartition("/")[2])
+
+
+def has_pseudonyms(ds: Dataset) -> bool:
+    """Whether any patient of a data set has a pseudonym, as for `has_pseudonym`."""
     return any(is_pseudonym(patient.id.rpartition("/")[2]) for patient in ds.patients)
 
 
@@ -273,14 +278,17 @@ class Pseudonymiser:
             patient=own,
             name=name,
             subset=subset,
-            tags=tuple(
-                replace(
-                    tag, label=self._tags(tag.label, own), attributes=self._attributes(tag.attributes, own)
-                )
-                for tag in image.tags
-            ),
+            tags=tuple(self._image_tag(tag, own) for tag in image.tags),
             diagnosis=self._diagnosis(image.diagnosis, own),
             group=image.group and self._groups[image.group],
+        )
+
+    def _image_tag(self, tag: ImageTag, own: PatientId) -> ImageTag:
+        return replace(
+            tag,
+            label=self._tags(tag.label, own),
+            attributes=self._attributes(tag.attributes, own),
+            source=self._texts(tag.source, self._unless_number(own)),
         )
 
     def _cell(self, cell: Cell, image: Image) -> Cell:

@@ -67,7 +67,11 @@ def ds(tmp_path: Path) -> Dataset:
             path.write_bytes(noise(path.name))
             said = "-" if patient.isdecimal() else patient  # 0815 may be a number of something else
             tags = (
-                Tag(f"patient {patient}", (("patient", patient), (f"of {said}", f"see {said} and 4711007"))),
+                Tag(
+                    f"patient {patient}",
+                    (("patient", patient), (f"of {said}", f"see {said} and 4711007")),
+                    f"by {said}",
+                ),
             )
             image = ImageId(f"{subset}/{name}")
             images.append(

@@ -10,9 +10,11 @@ import shutil
 import stat
 import unicodedata
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
+from typing import cast
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -432,6 +434,28 @@ def test_everything_in_a_data_set_is_replaced_but_counts_and_measurements_and_th
     assert set(hidden.split.part_of) == {image.id for image in hidden.images}
     assert dict(hidden.split.patient_of) == {"s3/4/3.png": q3}
     assert pseudonymise(hidden, file) == hidden
+
+
+def test_every_field_is_replaced_or_holds_no_text_of_people() -> None:
+    """A field that is new here must be replaced in patients/pseudonymising.py if it may contain an id."""
+    replaced = {
+        Image: {"id", "patient", "name", "subset", "tags", "diagnosis", "group"},
+        Tag: {"label", "attributes", "source"},
+        Cell: {"image", "raw_label", "source", "attributes"},
+        Patient: {"id", "diagnosis"},
+        Split: {"name", "part_of", "made", "patient_of", "digest_of"},
+        Dataset: {"name", "images", "cells", "patients", "split"},
+    }
+    kept = {
+        Image: {"width", "height", "file", "annotation_state", "digest", "white_level"},
+        Tag: {"group"},
+        Cell: {"id", "label", "box", "shape", "occluded", "z_order", "group", "track", "untyped"},
+        Split: {"val_shares_patients"},
+        Dataset: {"taxonomy", "root"},
+    }
+    for kind, names in replaced.items():
+        there = structs.fields(kind) if issubclass(kind, msgspec.Struct) else fields(cast("type[Tag]", kind))
+        assert {each.name for each in there} == names | kept.get(kind, set()), kind
 
 
 def test_an_image_without_a_patient_is_refused(file: Path) -> None:
