@@ -27,7 +27,7 @@ from pcm_leukemia.converters.coco.numbers import category_numbers, image_numbers
 from pcm_leukemia.counting import without_class
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import ExportError, counted
-from pcm_leukemia.files import Report, leads_outside, new_folder
+from pcm_leukemia.files import Report, check_placing, leads_outside, new_folder
 from pcm_leukemia.requirements import Incomplete, require
 from pcm_leukemia.schema import IGNORE, Cell, Image, ImageId, Patient
 from pcm_leukemia.shapes import Mask, Shape, clipped, pack
@@ -125,10 +125,6 @@ def write(
     ValueError
         If an option has an unknown value, or `strip_metadata` is used without "copy".
     """
-    from pcm_leukemia.images import (
-        check_placing,  # numpy and Pillow, which `import pcm_leukemia` does without
-    )
-
     check_placing(images, strip=strip_metadata)
     ds = ds.task(task) if task else ds
     require(ds, boxes=True, incomplete=incomplete)

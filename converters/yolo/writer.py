@@ -32,7 +32,7 @@ from pcm_leukemia.converters.yolo.table import TABLE
 from pcm_leukemia.counting import without_class
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import counted
-from pcm_leukemia.files import Report, new_folder
+from pcm_leukemia.files import Report, check_placing, new_folder
 from pcm_leukemia.requirements import Incomplete, require
 from pcm_leukemia.schema import IGNORE, PARTS, Image, ImageId
 from pcm_leukemia.shapes import Box
@@ -100,10 +100,6 @@ def write(
     ...     print(Path(folder, "yolo/labels/all/P01/a.txt").read_text(), end="")
     8 0.50000000 0.40000000 0.50000000 0.40000000
     """
-    from pcm_leukemia.images import (
-        check_placing,  # numpy and Pillow, which `import pcm_leukemia` does without
-    )
-
     check_placing(images, strip=strip_metadata)
     ds = ds.task(task) if task else ds
     require(ds, boxes=True, incomplete=incomplete)

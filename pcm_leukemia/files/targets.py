@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path, PurePath
 from typing import Any
 
-from pcm_leukemia.errors import ProtectedTarget, ServerError, WrongTarget, counted
+from pcm_leukemia.errors import ProtectedTarget, ServerError, WrongTarget, counted, option
 from pcm_leukemia.files.leftovers import is_leftover
 from pcm_leukemia.remote import Place, was_url, without_secrets
 
@@ -28,6 +28,7 @@ __all__ = [
     "check_folder",
     "check_outside",
     "check_place",
+    "check_placing",
     "check_suffix",
     "check_target",
     "check_zip",
@@ -296,3 +297,27 @@ def count_files(folder: Path) -> int:
     walk = os.walk(folder)
     next(walk)  # files at the top are known by name
     return sum(not (name.endswith(".cache") or is_leftover(name)) for _, _, files in walk for name in files)
+
+
+def check_placing(how: str, *, strip: bool) -> None:
+    """Refuse unknown ways to place images, and stripping metadata without a copy.
+
+    Raises
+    ------
+    ValueError
+        If `how` is not "copy", "hardlink", "symlink" or "none", or `strip` is set with anything but "copy".
+
+    Examples
+    --------
+    >>> check_placing("copy", strip=True)
+    >>> check_placing("symlink", strip=True)
+    Traceback (most recent call last):
+    ...
+    ValueError: strip_metadata with images="symlink": only copies can be stripped; pass images="copy"
+    """
+    if how not in ("copy", "hardlink", "symlink", "none"):
+        raise ValueError(f'images "{how}": must be copy, hardlink, symlink or none')
+    if strip and how != "copy":
+        raise ValueError(
+            f"{option('strip_metadata')} with {option('images', how)}: only copies can be stripped; pass {option('images', 'copy')}"
+        )

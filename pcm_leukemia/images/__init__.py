@@ -31,7 +31,7 @@ from pcm_leukemia.images.pixels import (
     size,
     varies,
 )
-from pcm_leukemia.images.placing import Placing, check_placing, notes_on_depth, place, place_all, unfit
+from pcm_leukemia.images.placing import Placing, notes_on_depth, place, place_all, unfit
 from pcm_leukemia.images.regions import TURBOJPEG, region_decoder
 
 __all__ = [
@@ -47,7 +47,6 @@ __all__ = [
     "Pixels",
     "Placing",
     "bytes_of",
-    "check_placing",
     "compare_files",
     "crop",
     "crop_corners",

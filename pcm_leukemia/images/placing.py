@@ -13,14 +13,14 @@ from typing import Literal, NamedTuple
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import CorruptFile, DataNotFound, ExportError, PcmError, counted, option, some
 from pcm_leukemia.execution import ahead
-from pcm_leukemia.files import Files
+from pcm_leukemia.files import Files, check_placing
 from pcm_leukemia.images.comparing import is_changed, warn_of_changed, warn_of_changed_files
 from pcm_leukemia.images.metadata import strip_identifiers
 from pcm_leukemia.images.pixels import files_of, reason, require_content_fit, require_fit
 from pcm_leukemia.progress import track
 from pcm_leukemia.schema import Image, ImageId
 
-__all__ = ["Placing", "check_placing", "notes_on_depth", "place", "place_all", "unfit"]
+__all__ = ["Placing", "notes_on_depth", "place", "place_all", "unfit"]
 
 Placing = Literal["copy", "hardlink", "symlink"]
 
@@ -71,30 +71,6 @@ def place(files: Files, file: str, target: Path, how: Placing, *, strip: bool = 
         raise ExportError(
             f"{source}: cannot be linked ({error.strerror}); pass {option('images', 'copy')}"
         ) from error
-
-
-def check_placing(how: str, *, strip: bool) -> None:
-    """Refuse unknown ways to place images, and stripping metadata without a copy.
-
-    Raises
-    ------
-    ValueError
-        If `how` is not "copy", "hardlink", "symlink" or "none", or `strip` is set with anything but "copy".
-
-    Examples
-    --------
-    >>> check_placing("copy", strip=True)
-    >>> check_placing("symlink", strip=True)
-    Traceback (most recent call last):
-    ...
-    ValueError: strip_metadata with images="symlink": only copies can be stripped; pass images="copy"
-    """
-    if how not in ("copy", "hardlink", "symlink", "none"):
-        raise ValueError(f'images "{how}": must be copy, hardlink, symlink or none')
-    if strip and how != "copy":
-        raise ValueError(
-            f"{option('strip_metadata')} with {option('images', how)}: only copies can be stripped; pass {option('images', 'copy')}"
-        )
 
 
 def place_all(
