@@ -527,7 +527,8 @@ def of_checked_rows(
     images
         The images, without patients. No two have the same id.
     cells
-        The cells, upright boxes inside these images. Those of an image follow each other, in the order of their ids.
+        The cells, upright boxes inside these images, none of them `untyped`. Those of an image follow each other, in the
+        order of their ids.
     root
         The folder, zip file or URL that holds the pixels.
 
@@ -537,18 +538,17 @@ def of_checked_rows(
         If a name is not text, or cells have a label that is not a class.
     """
     ids = [image.id for image in images]
+    labels = set(map(attrgetter("label"), cells))
+    if not all(map(str.isascii, ids)) or not labels <= {*taxonomy.labels, IGNORE}:
+        return Dataset(name, taxonomy, tuple(images), tuple(cells), root=root)
     if any(map(gt, ids, ids[1:])):
         images, cells = sorted(images, key=attrgetter("id")), sorted(cells, key=attrgetter("image"))
-    cells = tuple(_with_untyped(cells, taxonomy))
-    classes = {*taxonomy.labels, IGNORE}
-    if not (all(map(str.isascii, ids)) and classes.issuperset(map(attrgetter("label"), cells))):
-        return Dataset(name, taxonomy, tuple(images), cells, root=root)
     ds = object.__new__(Dataset)
     vars(ds).update(
         name=name,
         taxonomy=taxonomy,
         images=tuple(images),
-        cells=cells,
+        cells=tuple(cells),
         patients=(),
         split=None,
         root=root,

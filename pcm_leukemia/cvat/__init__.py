@@ -159,11 +159,11 @@ def _find_images(parsed: Parsed, pictures: Container, *, required: bool, check: 
     """Find the images' files and check their headers; returns the root of the files, or None without any."""
     bases = {} if required else parsed.bases
     images, problems = find_images(parsed.images.values(), pictures, bases, required=required)
-    parsed.images = {image.id: image for image in images}
     parsed.inspection.problems += problems
     parsed.inspection.files = sum(image.file is not None for image in images)
     if not parsed.inspection.files:
         return None
+    parsed.images = {image.id: image for image in images}
     root = pictures.root.absolute()
     if check:
         from pcm_leukemia.images import compare_files

@@ -85,6 +85,34 @@ def test_a_file_of_several_chunks_is_read_quickly() -> None:
     assert len(parsed.cells) == 20_001
 
 
+def test_an_image_of_many_boxes_is_read_quickly() -> None:
+    many = image("a.png", box("Other") * 5_000) + image("b.png", box("Basophil"), number=1)
+    parsed, plain = both(as_document(document(many)))
+    assert plain == [True]
+    assert len(parsed.cells) == 5_001
+    assert both(as_document(document(image("a.png", box("Other") * 12_000))))[1] == [False]
+
+
+def test_a_box_is_compared_with_its_own_image() -> None:
+    large = image("a.png", box("Other", (0, 0, 200, 100)))
+    small = image("b.png", box("Other", (0, 0, 150, 90)), number=1)
+    assert both(
+        as_document(document(large, small.replace('"200"', '"150"').replace('height="100"', 'height="90"')))
+    )[1] == [True]
+    assert both(as_document(document(large, small.replace('width="200"', 'width="149"'))))[1] == [False]
+    assert both(as_document(document(large, small.replace('height="100"', 'height="89"'))))[1] == [False]
+
+
+@given(st.lists(st.tuples(st.integers(0, 999_999_998), st.integers(0, 999_999_999)), min_size=1))
+def test_numbers_are_those_of_python(halves: list[tuple[int, int]]) -> None:
+    numbers = [f"{whole % 1_000_000}.{part}" for whole, part in halves]
+    text = "".join(box("Other", (0, 0, number, "99.5")) for number in numbers if float(number))
+    large = image("a.png", text).replace('width="200"', 'width="1000000"')
+    parsed, plain = both(as_document(document(large)))
+    assert plain == [True]
+    assert [cell.box.x2 for cell in parsed.cells] == [float(number) for number in numbers if float(number)]
+
+
 @pytest.mark.parametrize("chunk", range(200, 500, 23))
 def test_a_chunk_may_end_anywhere(chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
     labels = ["Other", "Basophil", "blob", "Monocyte"] * 3
@@ -139,7 +167,7 @@ def test_several_files_are_read_as_one() -> None:
 
 
 NUMBERS = st.sampled_from(
-    ["0", "0.5", "10.00", "99.999", "100", "150", "-1", "1e1", "nan", "201", " 7", "1_0"]
+    ["0", "007", "0.5", "10.00", "99.999", "100", "150", "-1", "1e1", "nan", "201", " 7", "1_0"]
 )
 BOXES = st.builds(
     box,
