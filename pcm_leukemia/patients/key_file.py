@@ -218,7 +218,9 @@ class KeyFile:
             with self.path.open(encoding="utf-8-sig", newline="") as stream:
                 return stream.read()
         except UnicodeDecodeError as error:
-            raise CorruptFile(f"{self.given}: is not a file of pseudonyms in UTF-8; {_RESTORE}") from error
+            raise CorruptFile(
+                f"{self.given}: is not a file of pseudonyms in UTF-8; name the one that you have, or {_RESTORE}"
+            ) from error
         except OSError as error:
             raise DataNotFound(
                 f"{self.given}: cannot be read ({error.strerror}); give the file with your pseudonyms"

@@ -241,7 +241,10 @@ def test_a_folder_and_what_cannot_be_read_are_refused(file: Path, tmp_path: Path
         KeyFile(tmp_path)
     file.parent.mkdir()
     file.write_bytes("patient,pseudonym\n\x80".encode("latin-1"))
-    with pytest.raises(CorruptFile, match="is not a file of pseudonyms in UTF-8; restore a backup"):
+    with pytest.raises(
+        CorruptFile,
+        match="is not a file of pseudonyms in UTF-8; name the one that you have, or restore a backup",
+    ):
         KeyFile(file)
 
 
