@@ -48,7 +48,7 @@ def run(out: str | Path, say: Callable[[str], None]) -> None:
     say("4. Converting")
     for report in (
         yolo.write(ds, out / "yolo", task="wbc"),
-        coco.write(ds, out / "coco"),
+        coco.write(ds, out / "coco", images="copy"),
         crops.write(ds, out / "crops", task="classification", progress=True),
     ):
         say("   " + str(report).replace("\n", "\n   "))

@@ -16,7 +16,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
-from pcm_leukemia import NINE, Box, Cell, Dataset, Image, Patient, Split, converters, splits, store
+from pcm_leukemia import (
+    NINE,
+    Box,
+    Cell,
+    Dataset,
+    Image,
+    Patient,
+    Split,
+    converters,
+    splits,
+    store,
+    torchdata,
+)
 from pcm_leukemia.converters import coco
 from pcm_leukemia.errors import DataWarning, LeakySplit, MissingPatients, UnfitForTask
 from pcm_leukemia.files import Report
@@ -41,12 +53,12 @@ def boxed(root: Path, **more: Any) -> Dataset:
 
 
 def detection(ds: Dataset, _: Path, **more: Any) -> object:
-    torchdata = pytest.importorskip("pcm_leukemia.torchdata")
+    pytest.importorskip("torch")
     return torchdata.Detection(ds, **more)
 
 
 def crops(ds: Dataset, _: Path) -> object:
-    torchdata = pytest.importorskip("pcm_leukemia.torchdata")
+    pytest.importorskip("torch")
     return torchdata.Crops(ds)
 
 

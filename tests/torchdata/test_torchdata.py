@@ -624,6 +624,19 @@ def test_wrong_options(ds: Dataset) -> None:
 
 @pytest.mark.parametrize("library", ["torch", "torchvision"])
 def test_without_the_library_the_extra_is_named(library: str) -> None:
-    code = f"import sys; sys.modules[{library!r}] = None; import pcm_leukemia.torchdata"
+    code = f"import sys; sys.modules[{library!r}] = None; from pcm_leukemia.torchdata import Crops"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert f"MissingExtra: {library}: not installed; run: pip install 'pcm-leukemia[baselines]'" in run.stderr
+
+
+def test_help_lists_what_is_public_with_and_without_torch() -> None:
+    code = (
+        "import sys; sys.modules['torch'] = None; import pydoc, pcm_leukemia as pcm; "
+        "assert set(dir(pcm.torchdata)) == {'Crops', 'Detection', 'Frames', 'collate'}; "
+        "shown = pydoc.plain(pydoc.render_doc(pcm)); "
+        "assert all(name in shown for name in dir(pcm) if name != '__version__'), shown"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert run.stderr == ""
+    asked = "import sys, pcm_leukemia as pcm; pcm.torchdata.Frames; assert 'torch' not in sys.modules; pcm.torchdata.Crops"
+    assert subprocess.run([sys.executable, "-c", asked], check=False).returncode == 0
