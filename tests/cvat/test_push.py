@@ -326,7 +326,7 @@ def test_a_label_that_takes_boxes_gets_the_box_of_an_outline(served: tuple[Cvat,
     for label in server.labels:
         label["type"] = "mask"
     with pytest.raises(
-        UnknownLabel, match='its label "Other" takes mask alone, and 1 cells are polygon; let the label'
+        UnknownLabel, match='its label "Other" takes mask alone, and 1 cell is polygon; let the label'
     ):
         push(ds, f"{host}/projects/7")
 
