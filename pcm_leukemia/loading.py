@@ -189,11 +189,12 @@ def _read(path: str | Path, options: dict[str, object], *, check_images: bool | 
 
 def _reader(path: str | Path) -> tuple[Callable[..., Dataset], str, str]:
     """The reader of the data at a path, what to give it as the path, and the name of their format."""
-    if was_url(path):
+    source = sources.split_name(path)
+    if was_url(source[1] if source else path):
         what = "is a URL, and annotations are read from disk"
         fix = f"download them, and give the URL of the images: {option('images_root')}"
         raise DataNotFound(f"{without_secrets(str(path))}: {what}; {fix}")
-    if source := sources.split_name(path):
+    if source:
         return _public(source[0]), source[1], "this public data set"
     require_no_output(Path(path))
     if form := converters.recognise(path):

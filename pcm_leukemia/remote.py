@@ -39,7 +39,43 @@ Answer = TypeVar("Answer")
 
 _URL = re.compile(r"(?:[A-Za-z][\w+.-]*::)*[A-Za-z][\w+.-]+://")
 """How a URL begins; a scheme of one letter is a drive. Schemes may be chained: ``zip://images::s3://bucket/export.zip``."""
-_SCHEME = re.compile(r"[A-Za-z][\w+.-]+:")
+_SCHEMES = frozenset(
+    f"{scheme}:"
+    for scheme in (
+        *(
+            "abfs",
+            "abfss",
+            "adl",
+            "az",
+            "dropbox",
+            "file",
+            "ftp",
+            "gcs",
+            "gdrive",
+            "gs",
+            "hdfs",
+            "hf",
+            "http",
+            "https",
+        ),
+        *(
+            "memory",
+            "oci",
+            "oss",
+            "s3",
+            "s3a",
+            "sftp",
+            "simplecache",
+            "smb",
+            "ssh",
+            "tar",
+            "webdav",
+            "webhdfs",
+            "zip",
+        ),
+    )
+)
+"""Usual schemes: NAME:/data of a public data set that is misspelt must not be taken for a URL."""
 _IN_TEXT = re.compile(r"[A-Za-z][\w+.-]+://[^\s\"'<>]*")
 """A URL in a text."""
 _SECRETS = re.compile(r"(?<=://)[^/\s:@]*:[^/\s]*@|\?(?:(?!::)\S)*")
@@ -365,13 +401,11 @@ def was_url(path: str | Path) -> bool:
 
     Examples
     --------
-    >>> was_url("s3://bucket/a"), was_url(Path("s3://bucket/a")), was_url(Path("C:/a")), was_url("a:b/c")
+    >>> was_url("s3://bucket/a"), was_url(Path("s3://bucket/a")), was_url(Path("C:/a")), was_url(Path("lmu:/data"))
     (True, True, False, False)
     """
     first = Path(path).parts[:1]
-    return is_url(path) or (
-        bool(first) and _SCHEME.fullmatch(first[0]) is not None and not Path(first[0]).exists()
-    )
+    return is_url(path) or (bool(first) and first[0] in _SCHEMES and not Path(first[0]).exists())
 
 
 def place_of(typed: str | Path | RemotePath) -> Place:

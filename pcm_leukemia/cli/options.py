@@ -126,12 +126,13 @@ class Rows(StrEnum):
 
 def there(path: Path) -> Path:
     """Refuse a path where nothing is, as typer does, unless it names a public data set."""
-    if was_url(path):
+    named = split_name(path)
+    if was_url(named[1] if named else path):
         raise WrongUsage(
             f"{without_secrets(str(path))}: is a URL, and annotations are read from disk; download them, and give the URL of the "
             "images: --images-root"
         )
-    if split_name(path) is None and not path.exists():
+    if named is None and not path.exists():
         name, colon, _ = str(path).partition(":")
         unknown = f", and no public data set is called {name}: see pcm-leukemia sources" if colon else ""
         raise typer.BadParameter(f"Path '{path}' does not exist{unknown}.")
