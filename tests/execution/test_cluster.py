@@ -113,6 +113,12 @@ def test_no_more_than_a_few_batches_are_taken_ahead(cluster: execution.Cluster) 
     assert len(taken) == 200
 
 
+def test_it_is_an_executor_and_so_is_that_of_a_client(cluster: execution.Cluster, client: Client) -> None:
+    assert cluster.submit(abs, -3).result(PATIENCE) == 3
+    plain = client.get_executor(pure=False)  # type: ignore[no-untyped-call]
+    assert list(execution.ahead(abs, range(-9, 0), 1, 4, plain)) == list(range(9, 0, -1))
+
+
 def _kill_at(worst: int, item: int) -> int:
     if item == worst:
         os.kill(os.getpid(), signal.SIGKILL)
