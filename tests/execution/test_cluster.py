@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import shutil
 import signal
 import time
@@ -163,16 +164,20 @@ def _fail(error: Exception) -> None:
 def test_errors_of_workers_say_what_they_say_here(error: Exception, cluster: execution.Cluster) -> None:
     with pytest.raises(type(error)) as raised:
         list(execution.ahead(_fail, [error], 1, 1, cluster))
-    assert str(raised.value) == str(error)
+    assert str(raised.value) == str(error) == str(pickle.loads(pickle.dumps(error)))
     assert getattr(raised.value, "problems", None) == getattr(error, "problems", None)
+
+
+def _variable(name: str) -> str | None:
+    return os.environ.get(name)  # the worker's
 
 
 def test_what_is_decoded_is_decided_here(monkeypatch: pytest.MonkeyPatch, cluster: execution.Cluster) -> None:
     names = (MAX_PIXELS, WHITE_LEVEL)
     monkeypatch.setenv(MAX_PIXELS, "7")
-    assert list(execution.ahead(os.environ.get, names, 1, 1, cluster)) == ["7", None]
+    assert list(execution.ahead(_variable, names * 40, 1, 1, cluster)) == ["7", None] * 40
     monkeypatch.delenv(MAX_PIXELS)
-    assert list(execution.ahead(os.environ.get, names * 40, 1, 1, cluster)) == [None] * 80
+    assert list(execution.ahead(_variable, names * 40, 1, 1, cluster)) == [None] * 80
 
 
 def test_a_worker_that_came_later_may_have_another_version() -> None:
