@@ -112,6 +112,8 @@ def what_is_left(command: str | None, words: Collection[str]) -> str:
     stopped: nothing was written; run the command again to start over
     >>> print(what_is_left("convert", ["data", "out", "--to", "crops"]))
     stopped: the crops that were cut are kept; run the same command again to resume
+    >>> print(what_is_left("convert", ["data", "s3://ward/out", "--to", "huggingface"]))
+    stopped: an output on disk was not changed, and one at a URL is not whole; run the command again to start over
     """
     if command is None:
         return _BEFORE
@@ -119,4 +121,6 @@ def what_is_left(command: str | None, words: Collection[str]) -> str:
     if kind in _LEFT:
         return f"stopped: {_LEFT[kind]}; run the same command again to resume"
     left = "nothing was changed" if command in _READING else "nothing was written"
+    if command == "convert" and any("://" in word for word in words):
+        left = "an output on disk was not changed, and one at a URL is not whole"
     return f"stopped: {left}; run the command again to start over"
