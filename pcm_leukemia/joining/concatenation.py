@@ -25,6 +25,7 @@ from pcm_leukemia.errors import (
 from pcm_leukemia.files import Files, common_root, way_below
 from pcm_leukemia.grouping import groups
 from pcm_leukemia.joining.parts import joined_split, with_parts
+from pcm_leukemia.joining.pseudonyms import require_one_kind_of_ids
 from pcm_leukemia.remote import Place
 from pcm_leukemia.schema import Image, ImageId, Patient, PatientId
 
@@ -75,13 +76,13 @@ def concat(
     -----
     DataWarning
         If images are in more than one data set: their number, and the first of them. If some images have neither a file
-        nor the digest of one, and so cannot be compared.
+        nor the digest of one, and so cannot be compared. If some data sets have pseudonyms of patients and others other ids.
 
     Raises
     ------
     ValueError
-        If `datasets` is empty, names repeat, classes differ, only some data sets have a split and `extend` is false, or
-        their images are on different drives.
+        If `datasets` is empty, names repeat, classes differ, only some data sets have a split and `extend` is false,
+        patients are shared and have pseudonyms in some data sets only, or the images are on different drives.
     LeakySplit
         If validation shares patients with training in one data set, and the split of another leaks; if a shared patient is in
         two parts; or if the split to be extended leaks.
@@ -100,6 +101,7 @@ def concat(
     """
     sources = list(datasets)
     _require_fit(sources, extend=extend)
+    require_one_kind_of_ids(sources, shared_patients=shared_patients)
     root = _common_root(sources)
     joined = [_named(ds, root, shared_patients=shared_patients) for ds in sources]
     split = joined_split(joined)

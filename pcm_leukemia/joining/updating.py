@@ -13,6 +13,7 @@ from msgspec import structs
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import DataWarning, InvalidDataset, Problem, UnknownLabel, counted, option
 from pcm_leukemia.files import common_root, path_ends, way_below
+from pcm_leukemia.joining.pseudonyms import mixed_patients
 from pcm_leukemia.remote import Place
 from pcm_leukemia.schema import IGNORE, Cell, Image, ImageId, Patient, Split, Taxonomy
 from pcm_leukemia.taxonomy import not_a_class
@@ -49,8 +50,8 @@ def update(
     Raises
     ------
     InvalidDataset
-        If no image is in both; if an image has another size, file, patient, diagnosis or group in `corrected`; or if it is
-        unclear which image it is.
+        If no image is in both; if an image has another size, file, patient, diagnosis or group in `corrected`; if it is
+        unclear which image it is; or if added images have pseudonyms of patients and `ds` has other ids, or the reverse.
     UnknownLabel
         If a cell of `corrected` has a label that is not a class.
     ValueError
@@ -73,9 +74,10 @@ def update(
     classes, class_of = _classes(ds, corrected, taxonomy)
     pairs, problems = _matches(ds, corrected)
     problems += _contradictions(ds, corrected, pairs)
+    added = [image for image in corrected.images if image.id not in pairs]
+    problems += mixed_patients(ds, added)
     if problems:
         raise InvalidDataset(problems)
-    added = [image for image in corrected.images if image.id not in pairs]
     root, ours, theirs = _roots(ds, corrected, pairs)
     images = {image.id: _below(ours, image) for image in ds.images}
     drawn = {cell.image for cell in corrected.cells}

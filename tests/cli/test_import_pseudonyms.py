@@ -313,6 +313,24 @@ def test_data_with_pseudonyms_are_joined_and_counted_as_others_are(
     assert not ids_in(" ".join(image.id for image in both.images))
 
 
+def test_data_with_pseudonyms_are_not_joined_with_data_with_ids_as_if_patients_were_shared(
+    run: Run, export: Path, data: Path, tmp_path: Path
+) -> None:
+    plain, both = tmp_path / "plain", tmp_path / "both"
+    assert run("import", export, plain, "--patients", PATTERN).status == run("split", data).status == 0
+    refused = run("join", data, plain, both, "--extend", "--shared-patients")
+    assert refused.status == 2, refused.err
+    assert (
+        "data has pseudonyms of patients, and plain has other ids, so that one patient would count as two and could be in two "
+        "parts; give plain the pseudonyms of the same file: pcm-leukemia import DATA NEW --pseudonyms FILE, or join them "
+        "without --shared-patients if they have no patient in common"
+    ) in " ".join(refused.err.split())
+    assert not both.exists()
+    warned = run("join", data, plain, both, "--no-splits")
+    assert warned.status == 0
+    assert "data has pseudonyms of patients, and plain has other ids" in warned.err
+
+
 def test_every_image_needs_a_patient(run: Run, export: Path, tmp_path: Path, keys: Path) -> None:
     done = run("import", export, tmp_path / "data", "--pseudonyms", keys)
     assert done.status == 1

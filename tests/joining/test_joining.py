@@ -15,6 +15,7 @@ from strategies import datasets
 
 import pcm_leukemia as pcm
 from pcm_leukemia import NINE, Box, Cell, Dataset, Image, Patient, Split, images, sample, splits
+from pcm_leukemia.errors import DataWarning
 from pcm_leukemia.joining import concat
 from pcm_leukemia.schema import ImageId, PatientId
 
@@ -218,3 +219,30 @@ def test_images_are_found_behind_a_link_and_above_the_working_folder(
         both = concat([one("far", root=Path(far)), one("near", root=Path())])
         shades = [images.load(images.files_of(both), image)[0, 0, 0] for image in both.images]
         assert shades == [50, 200]
+
+
+def hidden(name: str, *patients: str, part: str | None = None) -> Dataset:
+    """A data set with one image of each patient."""
+    pictures = tuple(Image(ImageId(f"{p}/a.png"), 64, 48, PatientId(p)) for p in patients)
+    split = Split("official", {image.id: part for image in pictures}) if part else None
+    people = tuple(Patient(PatientId(p)) for p in patients)
+    return Dataset(name, NINE, pictures, patients=people, split=split)
+
+
+@pytest.mark.parametrize("pseudonym", ["P-7K3M9QX4TZ", "ward/P-7K3M9QX4TZ"])
+def test_a_patient_with_a_pseudonym_here_and_an_id_there_is_refused(pseudonym: str) -> None:
+    one, other = hidden("here", pseudonym), hidden("there", "4711007")
+    for pair in ((one, other), (other, one)):
+        with pytest.raises(ValueError, match="^concat: here has pseudonyms of patients, and there has other"):
+            concat(pair, shared_patients=True)
+        with pytest.warns(DataWarning, match="here has pseudonyms of patients, and there has other ids: a"):
+            assert len(concat(pair).patients) == 2
+
+
+@pytest.mark.filterwarnings("error::pcm_leukemia.errors.DataWarning")
+def test_data_with_pseudonyms_alone_or_without_patients_are_joined_without_a_word() -> None:
+    mixed = hidden("mixed", "lmu/7", "ward/P-7K3M9QX4TZ")  # as an earlier join wrote it
+    assert len(concat([mixed, hidden("more", "P-8QK3GN1C7E")], shared_patients=False).patients) == 3
+    for other in (hidden("more", "P-8QK3GN1C7E"), Dataset("none", NINE, (Image(ImageId("a.png"), 64, 64),))):
+        concat([hidden("one", "P-7K3M9QX4TZ"), other], shared_patients=True)
+    concat([hidden("one", "P-012"), hidden("other", "4711007")], shared_patients=True)

@@ -275,3 +275,19 @@ def test_files_in_two_places_are_all_found(tmp_path: Path) -> None:
     bare = replace(ds, images=(smear("a.png"), smear("c.png")), root=None)
     assert [image.file for image in update(bare, corrected).images] == ["images/a.png", "images/b.png", None]
     assert update(bare, corrected).root == tmp_path / "there.zip"
+
+
+@pytest.mark.parametrize(("before", "after"), [("P-7K3M9QX4TZ", "4711007"), ("4711007", "P-7K3M9QX4TZ")])
+def test_pseudonyms_are_not_mixed_with_ids(before: str, after: str) -> None:
+    def of(patient: str, *names: str) -> Dataset:
+        pictures = tuple(smear(name, patient=patient) for name in names)
+        return Dataset("demo", NINE, pictures, patients=(Patient(PatientId(patient)),))
+
+    known = smear("a.png")
+    added = of(after, "b.png")
+    brought = replace(added, images=(known, *added.images))
+    with pytest.raises(
+        InvalidDataset, match='image "b.png": patients have (pseudonyms|other ids) in demo and'
+    ):
+        update(of(before, "a.png"), brought)
+    assert len(update(of(after, "a.png"), brought).images) == 2
