@@ -47,7 +47,8 @@ class Dataset:
     """Images, the cells in them, the patients they come from, the classes, and at most one split.
 
     Images are kept in the order of their ids and cells in the order of (image, id). `root` is
-    the folder, zip file or URL that holds the pixels; it does not count when data sets are compared.
+    the folder, zip file or URL that holds the pixels; it does not count when data sets are compared. Nor do
+    `pseudonym_keys`, the ids of the keys (`patients.KeyFile.id`) that pseudonyms of its patients are known to come from.
 
     A cell that is given the label `UNTYPED`, or has `Cell.untyped`, gets the class of that name if `taxonomy` has it;
     otherwise it gets the label `IGNORE` and is `untyped`.
@@ -65,6 +66,7 @@ class Dataset:
     patients: tuple[Patient, ...] = ()
     split: Split | None = None
     root: Place | None = field(default=None, compare=False)
+    pseudonym_keys: tuple[str, ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
         # one key after the other: single texts and numbers are compared several times faster than pairs of them
@@ -552,6 +554,7 @@ def of_checked_rows(
         patients=(),
         split=None,
         root=root,
+        pseudonym_keys=(),
     )
     return ds
 

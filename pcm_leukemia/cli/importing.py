@@ -111,6 +111,7 @@ def import_(
         warn_of_doubts(ds)
     if (keys or dry_run) and not (replace_it or update_it):
         store.check_losses(ds, out, **splits)
+    new_key = keys is not None and keys.is_new
     if not dry_run:
         if keys:
             keys.save()  # before the data that need it
@@ -119,7 +120,7 @@ def import_(
         warnings.warn(f"{ds.name}: {found}", DataWarning, stacklevel=2)
     _say_imported(read, ds, out, before=before, splits_of=copied, public=bool(split_name(export)))
     if keys:
-        say_pseudonyms(keys, out, dry_run=dry_run)
+        say_pseudonyms(keys, out, new_key=new_key, dry_run=dry_run)
     if dry_run:
         print("nothing was written; leave out --dry-run to write it")
 

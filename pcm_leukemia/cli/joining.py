@@ -91,6 +91,10 @@ def join(
     store.write(ds, out, replace=replace_it)
     print(f"{out}: {ds!r}")
     _say_shared(loaded, shared_patients=shared_patients)
+    if len({each.pseudonym_keys for each in loaded if each.pseudonym_keys}) > 1:
+        print(
+            "  the data sets have pseudonyms of different keys, so nobody can tell whether they have patients in common"
+        )
     _say_split(loaded, ds, out)
     for each, one in zip(data, loaded, strict=True):
         if left := [other for other in _splits(each) if one.split is None or other != one.split.name]:

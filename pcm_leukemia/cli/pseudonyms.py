@@ -95,8 +95,13 @@ def require_no_ids_beside_pseudonyms(ds: Dataset, out: Path) -> None:
         )
 
 
-def say_pseudonyms(keys: KeyFile, out: Path, *, dry_run: bool) -> None:
-    """Print what the file is for, and where ids still are."""
+def say_pseudonyms(keys: KeyFile, out: Path, *, new_key: bool, dry_run: bool) -> None:
+    """Print what the file is for, whether its key was made now, and where ids still are."""
+    if new_key and not dry_run:
+        print(
+            f"  pseudonyms: made a new key in {keys.given}; if you have a file with a key already, import again with that file, "
+            "since another key gives the same patients other pseudonyms"
+        )
     print(
         f"  pseudonyms: {keys.given} leads back to patients; keep it, and a backup, where the patients are known"
     )

@@ -25,7 +25,7 @@ from pcm_leukemia.errors import (
 from pcm_leukemia.files import Files, common_root, way_below
 from pcm_leukemia.grouping import groups
 from pcm_leukemia.joining.parts import joined_split, with_parts
-from pcm_leukemia.joining.pseudonyms import require_one_kind_of_ids
+from pcm_leukemia.joining.pseudonyms import keys_of, require_one_kind_of_ids
 from pcm_leukemia.remote import Place
 from pcm_leukemia.schema import Image, ImageId, Patient, PatientId
 
@@ -82,7 +82,7 @@ def concat(
     ------
     ValueError
         If `datasets` is empty, names repeat, classes differ, only some data sets have a split and `extend` is false,
-        patients are shared and have pseudonyms in some data sets only, or the images are on different drives.
+        patients are shared and have pseudonyms in some data sets only or of different keys, or the images are on different drives.
     LeakySplit
         If validation shares patients with training in one data set, and the split of another leaks; if a shared patient is in
         two parts; or if the split to be extended leaks.
@@ -112,6 +112,7 @@ def concat(
         tuple(cell for ds in joined for cell in ds.cells),
         _patients(joined),
         root=root,
+        pseudonym_keys=keys_of(sources),
     )
     same = list(_same_files(result) if copies_by == "files" else _same_pictures(result))
     source_of = {image.id: ds.name for ds in joined for image in ds.images}

@@ -10,11 +10,16 @@ from pcm_leukemia.errors import DataWarning, Problem, either
 from pcm_leukemia.patients import has_pseudonyms, is_pseudonym
 from pcm_leukemia.schema import Image
 
-__all__ = ["mixed_patients", "require_one_kind_of_ids"]
+__all__ = ["keys_of", "mixed_patients", "require_one_kind_of_ids"]
+
+
+def keys_of(sources: Iterable[Dataset]) -> tuple[str, ...]:
+    """The ids of all keys that pseudonyms come from."""
+    return tuple(sorted({key for ds in sources for key in ds.pseudonym_keys}))
 
 
 def require_one_kind_of_ids(sources: Sequence[Dataset], *, shared_patients: bool) -> None:
-    """Refuse to share patients between data with pseudonyms and data with other ids; otherwise warn of the two.
+    """Refuse to share patients between data with pseudonyms and data with other ids or pseudonyms of another key.
 
     Raises
     ------
@@ -24,8 +29,11 @@ def require_one_kind_of_ids(sources: Sequence[Dataset], *, shared_patients: bool
     Warns
     -----
     DataWarning
-        If patients are not shared, and that is so.
+        If patients are not shared, and some data sets have pseudonyms and others ids. Those of two keys are usual then: each
+        hospital has its own.
     """
+    if shared_patients:
+        _require_one_key(sources)
     pair = next(_pairs(sources), None)
     if pair is None:
         return
@@ -43,6 +51,18 @@ def require_one_kind_of_ids(sources: Sequence[Dataset], *, shared_patients: bool
         DataWarning,
         stacklevel=3,
     )
+
+
+def _require_one_key(sources: Sequence[Dataset]) -> None:
+    with_key = [ds for ds in sources if ds.pseudonym_keys]
+    for ds in with_key[1:]:
+        if ds.pseudonym_keys != with_key[0].pseudonym_keys:
+            apart = either("without shared_patients", "without --shared-patients")
+            raise ValueError(
+                f"concat: {with_key[0].name} and {ds.name} have pseudonyms of two keys, so that one patient would count as two "
+                f"and could be in two parts; make both with the same file: {_hide()}, or join them {apart} if they have no "
+                "patient in common"
+            )
 
 
 def _hide() -> str:
@@ -67,8 +87,15 @@ def _is_hidden(patient: str) -> bool:
     return is_pseudonym(patient.rpartition("/")[2])
 
 
-def mixed_patients(ds: Dataset, added: Iterable[Image]) -> Iterator[Problem]:
-    """A problem if images are added whose patients have pseudonyms, and those of `ds` have other ids; or the reverse."""
+def mixed_patients(ds: Dataset, corrected: Dataset, added: Sequence[Image]) -> Iterator[Problem]:
+    """A problem if images of `corrected` are added whose patients have pseudonyms, and those of `ds` have not.
+
+    So is the reverse, and so are pseudonyms of another key.
+    """
+    if added and ds.pseudonym_keys and not {*corrected.pseudonym_keys} <= {*ds.pseudonym_keys}:
+        what = f"its pseudonyms are of another key than those of {ds.name}, so that one patient would count as two"
+        yield Problem(corrected.name, what, f"make both with the same file: {_hide()}")
+        return
     there = {_is_hidden(patient.id) for patient in ds.patients}
     if len(there) != 1:
         return

@@ -13,7 +13,7 @@ from msgspec import structs
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import DataWarning, InvalidDataset, Problem, UnknownLabel, counted, option
 from pcm_leukemia.files import common_root, path_ends, way_below
-from pcm_leukemia.joining.pseudonyms import mixed_patients
+from pcm_leukemia.joining.pseudonyms import keys_of, mixed_patients
 from pcm_leukemia.remote import Place
 from pcm_leukemia.schema import IGNORE, Cell, Image, ImageId, Patient, Split, Taxonomy
 from pcm_leukemia.taxonomy import not_a_class
@@ -51,7 +51,8 @@ def update(
     ------
     InvalidDataset
         If no image is in both; if an image has another size, file, patient, diagnosis or group in `corrected`; if it is
-        unclear which image it is; or if added images have pseudonyms of patients and `ds` has other ids, or the reverse.
+        unclear which image it is; or if added images have pseudonyms of patients and `ds` has other ids or
+        pseudonyms of another key, or the reverse.
     UnknownLabel
         If a cell of `corrected` has a label that is not a class.
     ValueError
@@ -75,7 +76,7 @@ def update(
     pairs, problems = _matches(ds, corrected)
     problems += _contradictions(ds, corrected, pairs)
     added = [image for image in corrected.images if image.id not in pairs]
-    problems += mixed_patients(ds, added)
+    problems += mixed_patients(ds, corrected, added)
     if problems:
         raise InvalidDataset(problems)
     root, ours, theirs = _roots(ds, corrected, pairs)
@@ -102,6 +103,7 @@ def update(
         patients=_patients(ds, corrected),
         split=_split(ds, added),
         root=root,
+        pseudonym_keys=keys_of((ds, corrected)),
     )
 
 

@@ -18,6 +18,7 @@ pseudonym with a probability of 1 in 200,000; then the second is refused.
 from __future__ import annotations
 
 import csv
+import hashlib
 import hmac
 import io
 import os
@@ -113,6 +114,16 @@ class KeyFile:
     def __repr__(self) -> str:
         """Name the file and count its patients; never the key."""
         return f"KeyFile({self.given}: {counted(len(self.patient_of), 'patient')})"
+
+    @property
+    def id(self) -> str:
+        """16 hexadecimal digits that tell keys apart; data sets contain them, and the key cannot be found from them.
+
+        The key has 256 random bits, so no one can try it out.
+        """
+        return hashlib.sha256(f"pcm-leukemia: id of the key of pseudonyms {self._key}".encode()).hexdigest()[
+            :16
+        ]
 
     def pseudonym(self, patient: str) -> PatientId:
         """The pseudonym of a patient, who is added if unknown; a pseudonym that the file has given stays as it is.

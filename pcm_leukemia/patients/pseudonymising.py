@@ -156,6 +156,7 @@ class Pseudonymiser:
         require_patients(ds)
         warn_of_other_spellings(ds, keys)
         self._ds = ds
+        self._key = keys.id
         every = (*([ds.split] if ds.split else []), *splits)
         people = {patient.id for patient in ds.patients}.union(*(each.patient_of.values() for each in every))
         self._pseudonym_of: dict[str, PatientId] = {
@@ -203,6 +204,7 @@ class Pseudonymiser:
             self._patients(),
             self.split(ds.split) if ds.split else None,
             ds.root,
+            (self._key,),
         )
         warn_of_rests(hidden, self._texts)
         return hidden

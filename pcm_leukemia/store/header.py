@@ -26,6 +26,7 @@ class Header(msgspec.Struct):
     taxonomy: Taxonomy
     images_root: str | None = None
     sha256: dict[str, str] = {}
+    pseudonym_keys: tuple[str, ...] = ()
 
 
 def recognises(path: Path) -> bool:
@@ -43,6 +44,7 @@ def header_of(ds: Dataset, folder: Path, out: Path) -> dict[str, object]:
         "fingerprint": ds.fingerprint,
         "sha256": {table: _sha256(folder / table) for table in TABLES},
         "images_root": _relative(ds.root, out.absolute()) if ds.root else None,
+        **({"pseudonym_keys": list(ds.pseudonym_keys)} if ds.pseudonym_keys else {}),
         "taxonomy": {
             "name": ds.taxonomy.name,
             "labels": list(ds.taxonomy.labels),

@@ -81,6 +81,7 @@ def read(
         tuple(rows.read("cells.csv", cell_of)),
         tuple(rows.read("patients.csv", lambda row: Patient(PatientId(row[0]), row[1] or None))),
         root=_root(path, header.images_root) if header.images_root else None,
+        pseudonym_keys=header.pseudonym_keys,
     )
     if images_root is not None or check_images:
         from pcm_leukemia.images import compare_files, find_at

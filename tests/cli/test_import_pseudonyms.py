@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -51,6 +52,11 @@ def test_patients_get_pseudonyms_and_it_says_what_is_to_be_kept_and_what_to_pass
         f"  pseudonyms: {keys} leads back to patients; keep it, and a backup, where the patients are known\n"
         in done.out
     )
+    made = f"  pseudonyms: made a new key in {keys}; if you have a file with a key already, import again with that file"
+    assert made in done.out
+    again = run("import", export, tmp_path / "again", "--patients", PATTERN, "--pseudonyms", keys)
+    assert again.status == 0
+    assert "made a new key" not in again.out
     assert (
         f"  {tmp_path / 'data'} still has the paths of the image files: pass on what convert writes from it, not the folder"
         in done.out
@@ -329,6 +335,48 @@ def test_data_with_pseudonyms_are_not_joined_with_data_with_ids_as_if_patients_w
     warned = run("join", data, plain, both, "--no-splits")
     assert warned.status == 0
     assert "data has pseudonyms of patients, and plain has other ids" in warned.err
+
+
+def test_data_with_pseudonyms_of_two_keys_do_not_share_patients(
+    run: Run, export: Path, data: Path, tmp_path: Path, keys: Path
+) -> None:
+    typo = keys.with_name("kyes.csv")
+    for name, file in (("typo", typo), ("same", keys)):
+        done = run("import", export, tmp_path / name, "--patients", PATTERN, "--pseudonyms", file)
+        assert done.status == 0
+    header = (tmp_path / "typo/dataset.json").read_text(encoding="utf-8")
+    assert KeyFile(typo).id in header
+    secret = re.search(r"key: (\w{64})", typo.read_text(encoding="utf-8"))
+    assert secret is not None
+    assert not any(secret[1][at : at + 12] in header for at in range(52))
+
+    both = tmp_path / "both"
+    refused = run("join", data, tmp_path / "typo", both, "--shared-patients")
+    assert refused.status == 2
+    assert "data and typo have pseudonyms of two keys, so that one patient would count as two" in refused.err
+    assert not both.exists()
+    apart = run("join", data, tmp_path / "typo", both)
+    assert apart.status == 0
+    assert "the data sets have pseudonyms of different keys, so nobody can tell" in apart.out
+    assert store.read(both).pseudonym_keys == tuple(sorted((KeyFile(keys).id, KeyFile(typo).id)))
+    same = run("join", data, tmp_path / "same", tmp_path / "once", "--shared-patients")
+    assert same.status == 0
+    assert "10 patients are in several data sets" in same.out
+    assert "different keys" not in same.out
+
+
+def test_a_folder_that_was_written_without_the_id_of_its_key_is_read_as_before(
+    run: Run, export: Path, data: Path, tmp_path: Path, keys: Path
+) -> None:
+    header = json.loads((data / "dataset.json").read_text(encoding="utf-8"))
+    assert header.pop("pseudonym_keys") == [KeyFile(keys).id]
+    (data / "dataset.json").write_text(json.dumps(header), encoding="utf-8")
+    old = store.read(data)
+    assert (old.pseudonym_keys, old.fingerprint) == ((), header["fingerprint"])
+    assert run("import", export, tmp_path / "same", "--patients", PATTERN, "--pseudonyms", keys).status == 0
+    new = store.read(tmp_path / "same")
+    with pytest.warns(DataWarning, match="more than one data set"):
+        assert len(pcm.concat([old, new], shared_patients=True).patients) == 10
 
 
 def test_every_image_needs_a_patient(run: Run, export: Path, tmp_path: Path, keys: Path) -> None:

@@ -291,3 +291,15 @@ def test_pseudonyms_are_not_mixed_with_ids(before: str, after: str) -> None:
     ):
         update(of(before, "a.png"), brought)
     assert len(update(of(after, "a.png"), brought).images) == 2
+
+
+def test_pseudonyms_of_another_key_are_not_added() -> None:
+    patient = Patient(PatientId("P-7K3M9QX4TZ"))
+    ds = Dataset("demo", NINE, (smear("a.png", patient=patient.id),), patients=(patient,))
+    other = Patient(PatientId("P-8QK3GN1C7E"))
+    more = (smear("a.png"), smear("b.png", patient=other.id))
+    brought = Dataset("more", NINE, more, patients=(other,), pseudonym_keys=("00aa",))
+    with pytest.raises(InvalidDataset, match="more: its pseudonyms are of another key than those of demo"):
+        update(replace(ds, pseudonym_keys=("11bb",)), brought)
+    assert update(ds, brought).pseudonym_keys == ("00aa",)  # an older folder, whose key is unknown
+    assert len(update(replace(ds, pseudonym_keys=("00aa",)), brought).images) == 2
