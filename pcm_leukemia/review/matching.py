@@ -30,6 +30,7 @@ def pair(ones: Sequence[Cell], others: Sequence[Cell], threshold: float) -> list
     Examples
     --------
     >>> from pcm_leukemia.schema import ImageId
+    >>> from pcm_leukemia.shapes import Box
     >>> a, b = (Cell(ImageId("a"), n, "Other", Box(0, 0, 10, 10 - n)) for n in (0, 1))
     >>> [(one.id, other.id, overlap) for one, other, overlap in pair([a], [b], 0.5)]
     [(0, 1, 0.9)]

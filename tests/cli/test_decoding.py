@@ -63,7 +63,7 @@ def test_a_white_level_is_asked_for_once_and_kept(
         cut = np.asarray(picture)[..., 0].astype(int)
     assert np.abs(cut - true[10:50, 10:50]).max() <= 1
     assert run("convert", out, tmp_path / "yolo", "--to", "yolo", monkeypatch=monkeypatch) == 0
-    assert "1 images have more than 8 bits a channel" in capsys.readouterr().out
+    assert "1 image with more than 8 bits a channel" in capsys.readouterr().out
 
 
 def test_max_pixels_limits_what_is_decoded(
