@@ -101,6 +101,8 @@ def images_at(path: str | Path, *, cells: bool = False, **options: Any) -> Datas
     path = Path(path)
     if _is_bare(path):
         return _bare(path, **options)
+    if not options.keys() & {"split", "split_name"}:  # predictions of all images need no split
+        options["allow_incomplete_split"] = True
     if not cells:  # their labels do not matter
         return replace(load_dataset(path, **options | {"taxonomy": "declared"}), taxonomy=NINE, cells=())
     try:

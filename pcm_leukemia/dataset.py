@@ -485,7 +485,8 @@ unknown type) or ignore
         if lost:
             raise MissingPart(
                 f'split "{split.name}": {len(lost):,} of {len(self.images):,} images are in no part, the first '
-                f'"{lost[0]}"; make the split again, or let splits.extend place them'
+                f'"{lost[0]}"; make the split again, or place them: '
+                + either("splits.extend", "pcm-leukemia split DATA --extend")
             )
         here = {image.id: split.part_of[image.id] for image in self.images}
         return replace(self, split=replace(split, part_of=here))

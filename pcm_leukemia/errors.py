@@ -50,6 +50,7 @@ __all__ = [
     "DownloadError",
     "ExportError",
     "ImpossibleValue",
+    "IncompleteSplit",
     "InvalidDataset",
     "InvalidExport",
     "LeakySplit",
@@ -226,6 +227,10 @@ class AbsentLabel(DataWarning):
     def __init__(self, label: str, message: str) -> None:
         self.label = label
         super().__init__(message)
+
+
+class IncompleteSplit(DataWarning):
+    """A split that does not place every image, and is left out."""
 
 
 def some(lines: Iterable[object], shown: int = SHOWN) -> str:

@@ -36,6 +36,7 @@ def load_dataset(
     task: str | None = None,
     *,
     split_name: str | None = None,
+    allow_incomplete_split: bool = False,
     patients: str | Table | Tag | Attribute | None = None,
     patients_same: Mapping[str, str] | None = None,
     diagnoses: str | Path | None = None,
@@ -65,6 +66,9 @@ def load_dataset(
         (without Other).
     split_name
         The split to use, if a canonical folder has several.
+    allow_incomplete_split
+        Whether a split that does not place every image is left out, with a warning, instead of refused; a split that
+        `split_name` names is always refused.
     patients
         Where to find the patients of the images: a regular expression over image paths, whose group `patient` is the
         patient's id and whose optional group `diagnosis` is the diagnosis; ``patients.Table("p.csv")``, a
@@ -117,6 +121,8 @@ def load_dataset(
         If pseudonyms are asked for, and an image has no patient.
     UnknownPart
         If the part or split does not exist.
+    MissingPart
+        If the split does not place every image.
     MissingExtra
         If the table of `labels` or `patients` is an .xlsx and openpyxl is not installed.
     ValueError
@@ -140,7 +146,7 @@ def load_dataset(
     }
     given: dict[str, object] = {option: value for option, value in options.items() if value is not None}
     with bars_of_readers(shown=progress):
-        ds = _read(path, given, check_images=check_images)
+        ds = _read(path, given, check_images=check_images, allow_incomplete_split=allow_incomplete_split)
     _warn_of_lost_types(str(path), ds, labels or {})
     if name is not None:
         ds = replace(ds, name=name)
@@ -163,7 +169,9 @@ def _warn_of_lost_types(path: str, ds: Dataset, labels: Mapping[str, str]) -> No
         )
 
 
-def _read(path: str | Path, options: dict[str, object], *, check_images: bool | None) -> Dataset:
+def _read(
+    path: str | Path, options: dict[str, object], *, check_images: bool | None, allow_incomplete_split: bool
+) -> Dataset:
     """Read with the format's own reader, which must accept every given option."""
     reader, place, title = _reader(path)
     accepted = signature(reader).parameters
@@ -174,6 +182,8 @@ def _read(path: str | Path, options: dict[str, object], *, check_images: bool | 
     if "check_images" in accepted:
         checked = accepted["check_images"].default if check_images is None else check_images
         options["check_images"] = checked
+    if "allow_incomplete_split" in accepted:
+        options["allow_incomplete_split"] = allow_incomplete_split
     try:
         ds: Dataset = reader(place, **options)
     except (InvalidExport, CorruptFile, DataNotFound) as error:

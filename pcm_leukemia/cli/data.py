@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -37,8 +38,10 @@ from pcm_leukemia.cli.printing import print_json, print_result
 from pcm_leukemia.cli.reading import Reading, reads_data
 from pcm_leukemia.cli.targets import require_outside
 from pcm_leukemia.dataset import Dataset
+from pcm_leukemia.errors import IncompleteSplit
 from pcm_leukemia.files import check_target
 from pcm_leukemia.requirements import require
+from pcm_leukemia.schema import Split
 
 __all__ = ["add_to"]
 
@@ -177,7 +180,7 @@ def info(
     """
     from pcm_leukemia.cli import tables
 
-    ds = reading.load(data, split_name=split_name, check_images=False)
+    ds = reading.load(data, split_name=split_name, check_images=False, allow_incomplete_split=True)
     if as_json:
         print_json(tables.counts(ds))
     else:
@@ -210,9 +213,9 @@ def check(
     if pictures:
         check_target(pictures, "pairs")  # before the work
         require_outside(pictures, data, reading.images_root)
-    ds = reading.load(data, split_name=split_name, check_images=False)
+    ds, split = _with_any_split(data, split_name, reading)
     cache = cache_of(data, no_cache=no_cache)
-    options: dict[str, Any] = {"pixels": pixels, "paper": paper, "workers": workers}
+    options: dict[str, Any] = {"split": split, "pixels": pixels, "paper": paper, "workers": workers}
     with executor_at(dask, workers) as executor:
         found = checks.check(ds, **options, executor=executor, progress=not as_json, cache=cache)
     print_result(found, as_json=as_json)
@@ -222,6 +225,23 @@ def check(
             print(report)
     if found.problems:
         raise typer.Exit(1)
+
+
+def _with_any_split(data: Path, name: str | None, reading: Reading) -> tuple[Dataset, Split | None]:
+    """Data and their split, which need not place every image; the data have it only if it does."""
+    from pcm_leukemia import store
+
+    if not store.recognises(data):
+        ds = reading.load(data, split_name=name, check_images=False)
+        return ds, ds.split
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", IncompleteSplit)
+        ds = reading.load(data, check_images=False, allow_incomplete_split=True)
+    split = store.chosen_split(data, name)
+    if split and all(image.id in split.part_of for image in ds.images):
+        ds = ds.with_split(split)
+        split = ds.split
+    return ds, split
 
 
 @reads_data
@@ -251,7 +271,7 @@ def diff(
 
     if agreement and annotator is not None:
         raise WrongUsage("--annotator does not apply to --agreement; leave it out")
-    one, other = reading.load_all(before, after, check_images=False)
+    one, other = reading.load_all(before, after, check_images=False, allow_incomplete_split=True)
     if (
         reading.label_map or reading.map_file
     ):  # it leaves out a class that it ignores, unless the classes are given

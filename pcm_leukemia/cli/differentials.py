@@ -103,7 +103,7 @@ def differential(
         _refuse(
             "a folder that `predict` wrote", *(option for option, given in of_predictions.items() if given)
         )
-        ds = reading.load(data, check_images=False)
+        ds = reading.load(data, check_images=False, allow_incomplete_split=True)
         found = differentials.count(ds, keep_incomplete=keep_incomplete)
     print(differentials.write(found, out))
 

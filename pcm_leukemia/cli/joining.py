@@ -73,7 +73,7 @@ def join(
     require_outside(out, *data, reading.images_root)
     if any(out.resolve() == each.resolve() for each in data):
         raise WrongUsage(f"{out}: is one of the data sets to join; name a new folder")
-    loaded = reading.load_all(*data, split_name=split_name, progress=True)
+    loaded = reading.load_all(*data, split_name=split_name, progress=True, allow_incomplete_split=True)
     if no_splits:
         loaded = [ds.with_split(None) for ds in loaded]
     elif stale := [each for each, ds in zip(data, loaded, strict=True) if ds.split is None and _splits(each)]:

@@ -129,7 +129,7 @@ def push(
     if new_task is not None and reading.taxonomy is None and form is not None and form.TITLE == cvat.TITLE:
         # a new task gets all labels as they are, those that are no classes, too
         reading = replace(reading, taxonomy=Taxonomies.declared)
-    ds = reading.load(data, check_images=False)
+    ds = reading.load(data, check_images=False, allow_incomplete_split=True)
     if predictions:
         ds = with_results(ds, predictions, threshold=0.5 if threshold is None else threshold)
     options: dict[str, Any] = {

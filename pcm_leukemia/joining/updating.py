@@ -11,7 +11,7 @@ from typing import Literal
 from msgspec import structs
 
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.errors import DataWarning, InvalidDataset, Problem, UnknownLabel, counted, option
+from pcm_leukemia.errors import DataWarning, InvalidDataset, Problem, UnknownLabel, counted, either, option
 from pcm_leukemia.files import common_root, path_ends, way_below
 from pcm_leukemia.joining.pseudonyms import keys_of, mixed_patients
 from pcm_leukemia.remote import Place
@@ -281,7 +281,7 @@ def _split(ds: Dataset, added: Sequence[Image]) -> Split | None:
     if ds.split is not None and added:
         warnings.warn(
             f"{ds.name}: {counted(len(added), 'image was added that is', 'images were added that are')} in no part, so the split is left out; place them "
-            "with splits.extend",
+            + either("with splits.extend", "with: pcm-leukemia split DATA --extend"),
             DataWarning,
             stacklevel=3,
         )

@@ -18,12 +18,13 @@ from __future__ import annotations
 
 from pcm_leukemia.store.header import recognises
 from pcm_leukemia.store.reader import read
-from pcm_leukemia.store.split_files import add_split, read_split, split_names
+from pcm_leukemia.store.split_files import add_split, chosen_split, read_split, split_names
 from pcm_leukemia.store.writer import check_losses, write
 
 __all__ = [
     "add_split",
     "check_losses",
+    "chosen_split",
     "read",
     "read_split",
     "recognises",

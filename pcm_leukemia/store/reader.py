@@ -30,6 +30,7 @@ def read(
     check_images: bool = False,
     split_name: str | None = None,
     with_split: bool = True,
+    allow_incomplete_split: bool = False,
     verify: bool = True,
 ) -> Dataset:
     """Read a canonical folder.
@@ -51,6 +52,8 @@ def read(
         The split to use; by default the only one, or the one called "official".
     with_split
         Whether to read a split at all.
+    allow_incomplete_split
+        Whether a split that does not place every image is left out, with a warning, if `split_name` does not name it.
     verify
         Whether to compare the tables with their checksums. Otherwise, tables that were edited by hand are
         accepted if they still fit together.
@@ -66,8 +69,14 @@ def read(
     UnknownLabel
         If cells have a label that is not a class of `taxonomy`.
     UnknownPart
-        If the named split does not exist, or does not place every image; or if there are several splits,
-        no name is given and none is called "official".
+        If the named split does not exist; or if there are several splits, no name is given and none is called "official".
+    MissingPart
+        If the split does not place every image.
+
+    Warns
+    -----
+    IncompleteSplit
+        If a split that does not place every image is left out.
     """
     path = Path(path)
     header = read_header(path)
@@ -97,7 +106,9 @@ def read(
             raise InvalidDataset(problems)
         ds = dataclasses.replace(ds, images=images, root=root)
     ds = in_classes(ds, taxonomy, labels)
-    return with_chosen_split(ds, path, split_name) if with_split else ds
+    if not with_split:
+        return ds
+    return with_chosen_split(ds, path, split_name, allow_incomplete=allow_incomplete_split)
 
 
 def _root(path: Path, images_root: str) -> Place:

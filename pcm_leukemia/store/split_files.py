@@ -8,11 +8,11 @@ from pathlib import Path
 
 from pcm_leukemia import splits
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.errors import DataWarning, UnknownPart, WrongTarget, counted, either, option
+from pcm_leukemia.errors import IncompleteSplit, MissingPart, UnknownPart, WrongTarget, either, option
 from pcm_leukemia.files import new_file
 from pcm_leukemia.schema import Split
 
-__all__ = ["add_split", "read_split", "split_file", "split_names", "with_chosen_split"]
+__all__ = ["add_split", "chosen_split", "read_split", "split_file", "split_names", "with_chosen_split"]
 
 OFFICIAL = "official"
 """The split to read if a folder has several and no name is given."""
@@ -47,27 +47,32 @@ def split_file(path: Path, name: str) -> Path:
     return path / "splits" / f"{name}.csv"
 
 
-def with_chosen_split(ds: Dataset, path: Path, name: str | None) -> Dataset:
-    """Give `ds` the named split; without a name the only one, or the one called "official"."""
+def chosen_split(path: Path, name: str | None) -> Split | None:
+    """The named split of a canonical folder; without a name the only one, or the one called "official"; None if it has none."""
     names = split_names(path)
     if name is None:
         if not names:
-            return ds
+            return None
         if OFFICIAL not in names and len(names) > 1:
             raise UnknownPart(
                 f"{path}: has the splits {', '.join(names)}; choose one: {option('split_name')}, or name one {OFFICIAL}"
             )
         name = OFFICIAL if OFFICIAL in names else names[0]
-        split = read_split(path, name)
-        new = sum(image.id not in split.part_of for image in ds.images)
-        if new:
-            warnings.warn(
-                f'{path}: split "{name}" does not place {counted(new, "image")} and is left out; '
-                "place them with: "
-                + either("splits.extend", f"pcm-leukemia split {path} --name {name} --extend"),
-                DataWarning,
-                stacklevel=3,
-            )
-            return ds
+    return read_split(path, name)
+
+
+def with_chosen_split(ds: Dataset, path: Path, name: str | None, *, allow_incomplete: bool) -> Dataset:
+    """Give `ds` its split; an incomplete one that nobody named is left out, with a warning, if `allow_incomplete` says so."""
+    split = chosen_split(path, name)
+    if split is None:
+        return ds
+    new = sum(image.id not in split.part_of for image in ds.images)
+    if not new:
         return ds.with_split(split)
-    return ds.with_split(read_split(path, name))
+    what = f'{new:,} of {len(ds.images):,} images are in no part of split "{split.name}"'
+    named = "" if split.name == OFFICIAL else f" --name {split.name}"
+    fix = "place them" + either(" with splits.extend", f": pcm-leukemia split {path}{named} --extend")
+    if name is not None or not allow_incomplete:
+        raise MissingPart(f"{path}: {what}; {fix}")
+    warnings.warn(f"{path}: {what}, so it is left out; {fix}", IncompleteSplit, stacklevel=3)
+    return ds

@@ -175,7 +175,27 @@ def test_splits_grow_with_the_data(run: Run, export: Path, tmp_path: Path) -> No
     grown = zipped(tmp_path / "grown.zip", {"annotations.xml": text})
     assert run("import", grown, data, "--patients", PATTERN).status == 0
     told = run("info", data)
-    assert "does not place 8 images" in told.err
+    assert (told.status, "8 of 28 images are in no part of split" in told.err) == (0, True)
+    checked = run("check", data, "--json")
+    found = {each["kind"]: each for each in json.loads(checked.out)["findings"]}
+    assert (checked.status, len(found["in-no-part"]["images"])) == (1, 8)
+    assert "is left out" not in checked.err
+    assert "8 of 28 images are in no part" in run("check", data, "--split", "official").out
+    fix = f"place them: pcm-leukemia split {data} --extend"
+    for command in (
+        *(
+            ("convert", data, tmp_path / "out", "--to", form)
+            for form in ("yolo", "coco", "crops", "huggingface")
+        ),
+        ("convert", data, tmp_path / "out", "--to", "yolo", "--split", "official"),
+        ("train", "yolo11m", data, tmp_path / "out"),
+        ("embed", "resnet50", data, tmp_path / "out.parquet"),
+    ):
+        refused = run(*command)
+        assert (refused.status, refused.out) == (1, "")
+        assert refused.err.count("\n") == 1
+        assert f'8 of 28 images are in no part of split "official"; {fix}' in refused.err
+    assert not (tmp_path / "out").exists()
     assert run("split", data, "--extend").status == 0
     after = store.read(data).split
     assert after is not None

@@ -18,9 +18,10 @@ from pcm_leukemia.errors import (
     CorruptFile,
     DataLoss,
     DataNotFound,
-    DataWarning,
     ExportError,
+    IncompleteSplit,
     InvalidDataset,
+    MissingPart,
     PcmError,
     UnknownPart,
 )
@@ -91,10 +92,14 @@ def test_splits_outlive_a_new_import(tmp_path: Path, ds: Dataset) -> None:
     grown = replace(ds, images=(*ds.images, Image(ImageId("P3/a.png"), 10, 10)))
     store.write(grown, folder)
     assert store.read_split(folder, "official") == split
-    with pytest.warns(
-        DataWarning, match='split "official" does not place 1 image and is left out; place them with'
+    with pytest.raises(
+        MissingPart, match='1 of 3 images are in no part of split "official"; place them with'
     ):
-        assert store.read(folder).split is None
+        store.read(folder)
+    with pytest.warns(
+        IncompleteSplit, match='are in no part of split "official", so it is left out; place them with'
+    ):
+        assert store.read(folder, allow_incomplete_split=True).split is None
     assert store.read(folder, with_split=False) == grown
     with pytest.raises(UnknownPart, match="1 of 3 images are in no part"):
         store.read(folder, split_name="official")
