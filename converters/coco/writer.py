@@ -28,6 +28,7 @@ from pcm_leukemia.counting import without_class
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import ExportError, counted
 from pcm_leukemia.files import Report, check_placing, leads_outside, new_folder
+from pcm_leukemia.patients import has_pseudonyms
 from pcm_leukemia.requirements import Incomplete, require
 from pcm_leukemia.schema import IGNORE, Cell, Image, ImageId, Patient
 from pcm_leukemia.shapes import Mask, Shape, clipped, pack
@@ -312,6 +313,6 @@ def _place_images(
                 f'image "{image.id}": its path leads out of {folder}; rename the image in the export'
             )
     targets = {image.id: folder / image.id for image in with_file}
-    notes = place_all(ds, targets, how, strip=strip, progress=progress)
+    notes = place_all(ds, targets, how, strip=strip, hidden=has_pseudonyms(ds), progress=progress)
     lost = len(ds.images) - len(with_file)
     return (*([counted(lost, "image has no file", "images have no file")] if lost else []), *notes)

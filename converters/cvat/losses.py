@@ -39,14 +39,23 @@ def lost(ds: Dataset, spelling: LabelChoice, layout: Layout, *, patients: bool) 
 
 
 def notes(
-    ds: Dataset, layout: Layout, spelling: LabelChoice, *, copied: bool, patients: bool, split: bool
+    ds: Dataset,
+    layout: Layout,
+    spelling: LabelChoice,
+    *,
+    copied: bool,
+    stripped: bool,
+    patients: bool,
+    split: bool,
 ) -> Iterator[str]:
     """Notes for users of the zip."""
     if not copied:
         yield "the zip has annotations only, no images"
     else:
-        from pcm_leukemia.images import notes_on_depth
+        from pcm_leukemia.images import STRIPPED, notes_on_depth
 
+        if stripped:
+            yield STRIPPED
         yield from notes_on_depth(ds.images)
     yield "CVAT does not create labels on import: first paste labels.txt into the Raw tab of its label editor"
     without = sum(image.patient is None for image in ds.images)

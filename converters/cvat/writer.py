@@ -42,7 +42,8 @@ from pcm_leukemia.converters.cvat.losses import lost, notes
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import CorruptFile, DataNotFound, ExportError, PcmError, either, option
 from pcm_leukemia.execution import ahead
-from pcm_leukemia.files import MARKER, Files, Report, check_zip, counts, new_zip, zip_name
+from pcm_leukemia.files import MARKER, Files, Report, check_placing, check_zip, counts, new_zip, zip_name
+from pcm_leukemia.patients import has_pseudonyms
 from pcm_leukemia.progress import track
 from pcm_leukemia.requirements import require
 from pcm_leukemia.schema import Image, ImageId
@@ -66,6 +67,7 @@ def write(
     labels: LabelText = "class",
     colours: Mapping[str, str] | None = None,
     include_patients: bool = True,
+    strip_metadata: bool = False,
     progress: bool = False,
 ) -> Report:
     """Write `ds` as a zip that CVAT can import.
@@ -89,6 +91,9 @@ def write(
         Label -> "#rrggbb"; by default those of `pcm_leukemia.colours`.
     include_patients
         Put patients and diagnoses into the zip as `patients.csv`. Everybody who has the zip can see them.
+    strip_metadata
+        Copy images without EXIF, comments and other metadata (JPEG and PNG). `update` does not recognise such files, so
+        bring annotations back without images.
     progress
         Show a progress bar.
 
@@ -102,7 +107,7 @@ def write(
     UnknownPart
         If `subsets` is "split" and there is no split.
     ValueError
-        If an option has an unknown value.
+        If an option has an unknown value, or `strip_metadata` is used without "copy".
 
     Examples
     --------
@@ -120,6 +125,7 @@ def write(
     True
     """
     _check_options(images, subsets, labels)
+    check_placing(images, strip=strip_metadata)
     ds = ds.task(task) if task else ds
     require(ds)
     path = check_out(out)
@@ -140,13 +146,14 @@ def write(
                 layout,
                 spelling,
                 copied=bool(copied),
+                stripped=strip_metadata,
                 patients=include_patients,
                 split=subsets == "split",
             )
         ),
     )
     with new_zip(path, _SEALED) as archive:
-        _add_images(archive, ds, copied, layout, progress=progress)
+        _add_images(archive, ds, copied, layout, strip=strip_metadata, progress=progress)
         _add_annotations(archive, ds, layout, spelling, declared)
         _add(archive, LABELS, for_cvat(declared))
         if people:
@@ -203,20 +210,29 @@ def _add(archive: zipfile.ZipFile, name: str, text: str) -> None:
 
 
 def _add_images(
-    archive: zipfile.ZipFile, ds: Dataset, images: list[Image], layout: Layout, *, progress: bool
+    archive: zipfile.ZipFile,
+    ds: Dataset,
+    images: list[Image],
+    layout: Layout,
+    *,
+    strip: bool,
+    progress: bool,
 ) -> None:
     if not images or ds.root is None:
         return
     from pcm_leukemia.images import (
+        MetadataSeen,
         files_of,
         is_changed,
         reason,
+        strip_identifiers,
         unfit,
         warn_of_changed,
         warn_of_changed_files,
     )
 
     files = files_of(ds)
+    seen = MetadataSeen() if has_pseudonyms(ds) and not strip else None
     problems = dict[str, list[ImageId]]()
     changed = []
     read = partial(_read, files)
@@ -228,7 +244,10 @@ def _add_images(
             if isinstance(data, PcmError):
                 problems.setdefault(reason(image, data), []).append(image.id)
                 continue
-            archive.writestr(_member(layout.places[image.id].file), data)
+            written = strip_identifiers(data, str(image.file)) if strip else data
+            archive.writestr(_member(layout.places[image.id].file), written)
+            if seen is not None:
+                seen.look(data)
             if files.remote and is_changed(data, image):
                 changed.append(image.id)
     if problems:
@@ -237,6 +256,8 @@ def _add_images(
         warn_of_changed(files.root, len(images), changed)
     else:
         warn_of_changed_files(images, files)
+    if seen is not None:
+        seen.warn(ds.name)
 
 
 def _read(files: Files, image: Image) -> bytes | DataNotFound | CorruptFile:

@@ -23,7 +23,18 @@ from pcm_leukemia.converters.huggingface.shards import Shards
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import ExportError, PcmError, Problem, ServerError, either, some
 from pcm_leukemia.execution import ahead
-from pcm_leukemia.images import Files, decode_excerpt, encode, is_changed, load_bytes, reason, warn_of_changed
+from pcm_leukemia.images import (
+    Files,
+    MetadataSeen,
+    decode_excerpt,
+    encode,
+    is_changed,
+    load_bytes,
+    reason,
+    strip_identifiers,
+    warn_of_changed,
+)
+from pcm_leukemia.patients import has_pseudonyms
 from pcm_leukemia.progress import track
 from pcm_leukemia.remote import Place
 from pcm_leukemia.schema import IGNORE, Cell, Image, ImageId
@@ -47,6 +58,7 @@ class ExportPlan(NamedTuple):
     configs: tuple[Config, ...]
     padding: int
     splits: Mapping[str, str]
+    strip: bool
 
     def features(self, config: Config) -> dict[str, Any]:
         """The columns of a configuration, as features of `datasets`."""
@@ -91,6 +103,8 @@ def write_shards(
     numbers = _numbers(ds)
     problems: list[Problem] = []
     changed: list[ImageId] = []
+    as_they_are = "detection" in plan.configs and not plan.strip
+    seen = MetadataSeen() if as_they_are and has_pseudonyms(ds) else None
     found: dict[tuple[str, str], Shards] = {}
     threads = workers or files.threads
     made = ahead(
@@ -118,12 +132,16 @@ def write_shards(
                         continue
                     if files.remote and is_changed(result.data, image):
                         changed.append(image.id)
+                    if seen is not None:
+                        seen.look(result.data)
                     if not problems:  # after the first problem, the rest is read only to list all problems
                         _add(plan, shards, image, result, numbers[image.id])
             found |= {(config, part): each for config, each in shards.items()}
     if problems:
         raise ExportError(some(problems))
     warn_of_changed(files.root, len(order), changed)
+    if seen is not None:
+        seen.warn(ds.name)
     written = []
     for config in plan.configs:
         splits = {plan.splits[part]: found[config, part] for part in ds.parts}
@@ -189,7 +207,8 @@ def _add(
     if "detection" in shards:
         cells = _kept(plan.ds, image)
         column = patient.diagnosis if patient else image.diagnosis
-        row = detection_row(image, cells, made.data, column, numbers, plan.ds.taxonomy.ids)
+        data = strip_identifiers(made.data, str(image.file)) if plan.strip else made.data
+        row = detection_row(image, cells, data, column, numbers, plan.ds.taxonomy.ids)
         shards["detection"].add(row)
     if "classification" in shards:
         ids = plan.crops.taxonomy.ids

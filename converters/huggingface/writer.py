@@ -8,7 +8,7 @@
     classification/train-00000-of-00008.parquet      one row for each cell: the padded crop as PNG
 
 The part "val" becomes the split "validation"; data without a split become "train". Image files are stored
-unchanged, including EXIF. The column `pcm` of "detection" is JSON with everything that no other column holds
+unchanged, including EXIF, unless it is stripped. The column `pcm` of "detection" is JSON with everything that no other column holds
 (name, subset, tags, shapes, attributes); together with the metadata of the files it restores the data set.
 
 Declared losses: ignored cells, which are left out and counted; and, on reading, `Image.file` and
@@ -34,7 +34,7 @@ from pcm_leukemia.counting import without_class
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import MissingExtra, counted
 from pcm_leukemia.files import Report, check_target, check_url, counts, new_folder, remote_folder
-from pcm_leukemia.images import files_of, notes_on_depth, warn_of_changed_files
+from pcm_leukemia.images import STRIPPED, files_of, notes_on_depth, warn_of_changed_files
 from pcm_leukemia.remote import Place, RemotePath, place_of
 from pcm_leukemia.requirements import Incomplete, require
 from pcm_leukemia.schema import IGNORE
@@ -55,6 +55,7 @@ def write(
     license: str | None = None,  # noqa: A002 - what a dataset card calls it
     workers: int | None = None,
     executor: Executor | None = None,
+    strip_metadata: bool = False,
     incomplete: Incomplete = "refuse",
     progress: bool = False,
 ) -> Report:
@@ -89,6 +90,8 @@ def write(
     executor
         Where the images are read and cut instead of in threads here: `execution.Cluster`, or another
         `concurrent.futures.Executor`. The parquet files are written here.
+    strip_metadata
+        Store images without EXIF, comments and other metadata (JPEG and PNG).
     incomplete
         "refuse" or "keep" images that may have unannotated cells, which a detector would learn as
         background. See `Image.annotation_state`.
@@ -132,6 +135,7 @@ def write(
     """
     return _write(
         *(ds, out, None, task, padding, configs, max_shard_bytes, license, workers, executor, incomplete),
+        strip=strip_metadata,
         progress=progress,
     )
 
@@ -151,6 +155,7 @@ def push(
     license: str | None = None,  # noqa: A002 - see write
     workers: int | None = None,
     executor: Executor | None = None,
+    strip_metadata: bool = False,
     incomplete: Incomplete = "refuse",
     progress: bool = False,
 ) -> Report:
@@ -173,7 +178,7 @@ def push(
         The branch; by default main.
     commit_message
         By default a message with the name of the data set.
-    task, padding, configs, max_shard_bytes, license, workers, executor, incomplete, progress
+    task, padding, configs, max_shard_bytes, license, workers, executor, strip_metadata, incomplete, progress
         As for `write`.
 
     Returns
@@ -206,6 +211,7 @@ def push(
             workers,
             executor,
             incomplete,
+            strip=strip_metadata,
             progress=progress,
         )
         api = HfApi(token=token)
@@ -241,6 +247,7 @@ def _write(
     executor: Executor | None,
     incomplete: Incomplete,
     *,
+    strip: bool,
     progress: bool,
 ) -> Report:
     configs = _checked(padding, configs, max_shard_bytes)
@@ -252,7 +259,9 @@ def _write(
     if not files.remote:  # otherwise compared when they are read, since to read them twice takes long
         warn_of_changed_files(ds.images, files)
     has_task = any(each.name == "classification" for each in ds.taxonomy.tasks)
-    plan = ExportPlan(ds, ds.task("classification") if has_task else ds, configs, padding, split_names(ds))
+    plan = ExportPlan(
+        ds, ds.task("classification") if has_task else ds, configs, padding, split_names(ds), strip
+    )
     place = place_of(out)
     with _folder(place, configs) as folder:
         written = write_shards(plan, files, folder, max_shard_bytes, workers, executor, progress=progress)
@@ -269,6 +278,7 @@ def _write(
             "configs": list(configs),
             "max_shard_bytes": max_shard_bytes,
             "license": license_name,
+            **({"strip_metadata": True} if strip else {}),
         }
         report.leave_in(folder, made)
     return report
@@ -355,6 +365,8 @@ def _notes(plan: ExportPlan, written: list[WrittenConfig], cells: int) -> Iterat
         if left:
             yield f"classification leaves out {counted(left, 'cell')} whose class it does not have"
     if "detection" in plan.configs:
+        if plan.strip:
+            yield STRIPPED
         yield from notes_on_depth(plan.ds.images)
     drawn = sum(cell.shape is not None and cell.label != IGNORE for cell in plan.ds.cells)
     if drawn and "detection" in plan.configs:

@@ -33,6 +33,7 @@ from pcm_leukemia.counting import without_class
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import counted
 from pcm_leukemia.files import Report, check_placing, new_folder
+from pcm_leukemia.patients import has_pseudonyms
 from pcm_leukemia.requirements import Incomplete, require
 from pcm_leukemia.schema import IGNORE, PARTS, Image, ImageId
 from pcm_leukemia.shapes import Box
@@ -260,7 +261,7 @@ def _place_images(
     from pcm_leukemia.images import place_all
 
     targets = {image: folder / file for image, file in files.items()}
-    notes = place_all(ds, targets, how, strip=strip, progress=progress)
+    notes = place_all(ds, targets, how, strip=strip, hidden=has_pseudonyms(ds), progress=progress)
     if len(with_file) < len(ds.images):
         yield f"{counted(len(ds.images) - len(with_file), 'image has', 'images have')} no file; ultralytics ignores their labels"
     yield from notes

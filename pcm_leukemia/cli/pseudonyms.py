@@ -106,7 +106,8 @@ def say_pseudonyms(keys: KeyFile, out: Path, *, new_key: bool, dry_run: bool) ->
         f"  pseudonyms: {keys.given} leads back to patients; keep it, and a backup, where the patients are known"
     )
     print(
-        f"  {out} still has the paths of the image files: pass on what convert writes from it, not the folder itself"
+        f"  {out} still has the paths of the image files: pass on what convert writes from it, not the folder itself, and copies "
+        "of images without their metadata (--strip-metadata)"
     )
     if dry_run and keys.is_new:
         print(f"  {keys.given} does not exist yet: the import will give other pseudonyms than these")

@@ -18,6 +18,7 @@ from pcm_leukemia.images.encoding import encode
 from pcm_leukemia.images.excerpts import Excerpt, decode_excerpt, load_excerpt
 from pcm_leukemia.images.metadata import HARMLESS, Identifier, find_identifiers, strip_identifiers
 from pcm_leukemia.images.opening import MAX_PIXELS
+from pcm_leukemia.images.passing_on import STRIPPED, MetadataSeen
 from pcm_leukemia.images.pixels import (
     Files,
     Pixels,
@@ -38,12 +39,14 @@ __all__ = [
     "BORDERS",
     "HARMLESS",
     "MAX_PIXELS",
+    "STRIPPED",
     "TURBOJPEG",
     "WHITE_LEVEL",
     "Border",
     "Excerpt",
     "Files",
     "Identifier",
+    "MetadataSeen",
     "Pixels",
     "Placing",
     "bytes_of",

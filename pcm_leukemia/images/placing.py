@@ -16,6 +16,7 @@ from pcm_leukemia.execution import ahead
 from pcm_leukemia.files import Files, check_placing
 from pcm_leukemia.images.comparing import is_changed, warn_of_changed, warn_of_changed_files
 from pcm_leukemia.images.metadata import strip_identifiers
+from pcm_leukemia.images.passing_on import STRIPPED, MetadataSeen
 from pcm_leukemia.images.pixels import files_of, reason, require_content_fit, require_fit
 from pcm_leukemia.progress import track
 from pcm_leukemia.schema import Image, ImageId
@@ -79,9 +80,12 @@ def place_all(
     how: Placing,
     *,
     strip: bool = False,
+    hidden: bool = False,
     progress: bool = False,
 ) -> list[str]:
     """Place each image of `ds` that has a file at its path in `targets`, as `place` does.
+
+    `hidden` says that the data have pseudonyms: then a warning says whether files are placed with metadata.
 
     Returns
     -------
@@ -98,12 +102,15 @@ def place_all(
     Warns
     -----
     DataWarning
-        If files are not those that were imported.
+        If files are not those that were imported, or data with pseudonyms are placed with metadata.
     """
     files, problems = files_of(ds), dict[str, list[ImageId]]()
+    seen = MetadataSeen() if hidden and not strip else None
     with_file = [image for image in ds.images if image.file]
     changed = []
-    put = partial(_fetch if files.remote and how == "copy" else _place, files, targets, how, strip=strip)
+    put = partial(
+        _fetch if files.remote and how == "copy" else _place, files, targets, how, strip=strip, seen=seen
+    )
     threads = files.threads
     with closing(
         ahead(put, with_file, threads, threads) if files.remote else (put(image) for image in with_file)
@@ -121,9 +128,11 @@ def place_all(
         warn_of_changed(files.root, len(with_file), changed)
     else:
         warn_of_changed_files(with_file, files)
+    if seen is not None:
+        seen.warn(ds.name, how)
     notes = []
     if strip:
-        notes.append("the images are copied without metadata; their pixels are the same")
+        notes.append(STRIPPED)
     if how == "symlink":
         notes.append(
             "the images are links, which contain the paths of the files and break if these move; copy the images to pass "
@@ -138,7 +147,13 @@ class _Placed(NamedTuple):
 
 
 def _place(
-    files: Files, targets: Mapping[ImageId, Path], how: Placing, image: Image, *, strip: bool
+    files: Files,
+    targets: Mapping[ImageId, Path],
+    how: Placing,
+    image: Image,
+    *,
+    strip: bool,
+    seen: MetadataSeen | None,
 ) -> _Placed:
     """Place one image, unless its file is missing or cannot be the annotated image."""
     target = targets[image.id]
@@ -148,6 +163,8 @@ def _place(
     except (DataNotFound, CorruptFile) as error:
         return _Placed(error)
     place(files, str(image.file), target, how, strip=strip)
+    if seen is not None:
+        seen.look(files.read(str(image.file)))
     return _Placed()
 
 
@@ -158,6 +175,7 @@ def _fetch(
     image: Image,
     *,
     strip: bool,
+    seen: MetadataSeen | None,
 ) -> _Placed:
     """`_place` for a remote file, which is read once; says, too, whether it is another than the imported one."""
     target = targets[image.id]
@@ -169,6 +187,8 @@ def _fetch(
     except (DataNotFound, CorruptFile) as error:
         return _Placed(error)
     target.write_bytes(strip_identifiers(data, file) if strip else data)
+    if seen is not None:
+        seen.look(data)
     return _Placed(changed=is_changed(data, image))
 
 

@@ -5,24 +5,27 @@ from __future__ import annotations
 import contextlib
 import io
 import struct
+import warnings
 import zipfile
 import zlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import PIL.Image
+import pyarrow.parquet
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL.ExifTags import IFD, Base
 from PIL.PngImagePlugin import PngInfo
 
-from pcm_leukemia import NINE, Dataset, Image, images, sample
+from pcm_leukemia import NINE, Dataset, Image, Patient, converters, images, load_dataset, sample
 from pcm_leukemia.converters import coco, yolo
-from pcm_leukemia.errors import CorruptFile, ExportError
+from pcm_leukemia.errors import CorruptFile, DataWarning, ExportError
 from pcm_leukemia.images import HARMLESS, find_identifiers, strip_identifiers
-from pcm_leukemia.schema import ImageId
+from pcm_leukemia.schema import ImageId, PatientId
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (24, 40, 3), dtype=np.uint8)
 XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><dc:creator>Dr Somebody</dc:creator></x:xmpmeta>'
@@ -324,6 +327,54 @@ def test_converters_strip_what_they_copy(
         assert shown(after) == shown(before)
     writer.write(ds, tmp_path / "as_they_are", images="copy")
     assert (tmp_path / "as_they_are" / places[0]).read_bytes() == (ds.root / "a.jpg").read_bytes()
+
+
+def files_in(form: str, out: Path) -> dict[str, bytes]:
+    """Name -> the bytes of each image file in what a writer has written."""
+    if form == "huggingface":
+        again = load_dataset(out)
+        table = pyarrow.parquet.read_table(next((out / "detection").glob("*.parquet")))
+        stored = [row["bytes"] for row in table.column("image").to_pylist()]
+        return dict(zip((image.id for image in again.images), stored, strict=True))
+    if form == "cvat":
+        with zipfile.ZipFile(out.with_name(f"{out.name}.zip")) as archive:
+            members = [name for name in archive.namelist() if name.endswith(("a.jpg", "b.png"))]
+            return {name.rpartition("/")[2]: archive.read(name) for name in members}
+    return {path.name: path.read_bytes() for path in out.rglob("*") if path.name in ("a.jpg", "b.png")}
+
+
+COPYING = {"images": "copy"}
+
+
+@pytest.mark.parametrize(
+    ("form", "options"), [("huggingface", {}), ("cvat", COPYING), ("coco", COPYING), ("yolo", COPYING)]
+)
+def test_data_with_pseudonyms_are_not_written_with_metadata_without_a_word(
+    ds: Dataset, tmp_path: Path, form: str, options: dict[str, Any]
+) -> None:
+    person = PatientId("P-7K3M9QX4TZ")
+    pictures = tuple(replace(image, patient=person) for image in ds.images)
+    hidden = replace(ds, images=pictures, patients=(Patient(person),))
+    write = converters.get(form).write
+    said = (
+        r"^demo: 2 of 2 image files are written with metadata that may name patients \(.*EXIF .*, \.\.\.\), which pseudonyms do "
+        r"not replace; before you pass them on, write again with strip_metadata=True$"
+    )
+    with pytest.warns(DataWarning, match=said):
+        write(hidden, tmp_path / "kept", **options)
+    assert all(map(find_identifiers, files_in(form, tmp_path / "kept").values()))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", DataWarning)
+        report = write(hidden, tmp_path / "stripped", strip_metadata=True, **options)
+        write(ds, tmp_path / "without pseudonyms", **options)
+        assert isinstance(ds.root, Path)
+        for name in ("a.jpg", "b.png"):
+            (ds.root / name).write_bytes(strip_identifiers((ds.root / name).read_bytes()))
+        write(hidden, tmp_path / "nothing to strip", **options)
+    assert "copied without metadata" in str(report)
+    stripped = files_in(form, tmp_path / "stripped")
+    assert stripped.keys() == {"a.jpg", "b.png"}
+    assert not any(map(find_identifiers, stripped.values()))
 
 
 @pytest.mark.parametrize("writer", [yolo, coco])
