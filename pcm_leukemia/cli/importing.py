@@ -16,6 +16,7 @@ from pcm_leukemia.cli.pseudonyms import (
     open_keys,
     require_no_ids_beside_pseudonyms,
     say_pseudonyms,
+    warn_of_ids_instead_of_pseudonyms,
     with_pseudonyms,
 )
 from pcm_leukemia.cli.reading import Reading, reads_data
@@ -102,7 +103,9 @@ def import_(
     if keys:
         ds, brought = with_pseudonyms(ds, keys, reading, splits_of=copied)
         splits = {"more_splits": brought}
-    elif not replace_it:
+    elif replace_it:
+        warn_of_ids_instead_of_pseudonyms(ds, out)
+    else:
         require_no_ids_beside_pseudonyms(ds, out)
     if before:
         declared = reading.taxonomy is Taxonomies.declared

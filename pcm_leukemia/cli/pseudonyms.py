@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 from pcm_leukemia import store
 from pcm_leukemia.cli.options import WrongUsage
 from pcm_leukemia.cli.reading import Reading
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.errors import PcmError, WrongTarget, counted
+from pcm_leukemia.errors import DataWarning, PcmError, WrongTarget, counted
 from pcm_leukemia.patients import KeyFile, is_pseudonym
 from pcm_leukemia.schema import Split
 
-__all__ = ["open_keys", "require_no_ids_beside_pseudonyms", "say_pseudonyms", "with_pseudonyms"]
+__all__ = [
+    "open_keys",
+    "require_no_ids_beside_pseudonyms",
+    "say_pseudonyms",
+    "warn_of_ids_instead_of_pseudonyms",
+    "with_pseudonyms",
+]
 
 
 def open_keys(file: Path, out: Path, *, replace: bool) -> KeyFile:
@@ -84,15 +91,35 @@ def require_no_ids_beside_pseudonyms(ds: Dataset, out: Path) -> None:
     WrongUsage
         If that would happen.
     """
-    there = _patients_in(out, splits_alone=False)
-    if (
-        there
-        and all(map(is_pseudonym, there))
-        and not all(is_pseudonym(patient.id) for patient in ds.patients)
-    ):
+    if _has_ids_instead_of_pseudonyms(ds, out):
         raise WrongUsage(
             f"{out}: has pseudonyms, and the new data have ids of patients; give --pseudonyms FILE, or name another folder"
         )
+
+
+def warn_of_ids_instead_of_pseudonyms(ds: Dataset, out: Path) -> None:
+    """Warn if data with ids of patients replace data with pseudonyms."""
+    if _has_ids_instead_of_pseudonyms(ds, out):
+        warnings.warn(
+            f"{out}: the data that are replaced have pseudonyms, and the new ones have ids of patients; if that is a mistake, "
+            "import again with --pseudonyms FILE --replace",
+            DataWarning,
+            stacklevel=2,
+        )
+
+
+def _has_ids_instead_of_pseudonyms(ds: Dataset, out: Path) -> bool:
+    there = _patients_in(out, splits_alone=False)
+    return (
+        bool(there)
+        and all(map(_is_hidden, there))
+        and not all(_is_hidden(patient.id) for patient in ds.patients)
+    )
+
+
+def _is_hidden(patient: str) -> bool:
+    """Whether an id is a pseudonym, maybe with the name of a data set before it."""
+    return is_pseudonym(patient.rpartition("/")[2])
 
 
 def say_pseudonyms(keys: KeyFile, out: Path, *, new_key: bool, dry_run: bool) -> None:

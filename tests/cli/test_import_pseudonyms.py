@@ -205,6 +205,24 @@ def test_ids_are_not_brought_into_data_with_pseudonyms(
     assert content(data) == there
 
 
+def test_replacing_pseudonyms_by_ids_is_a_warning(run: Run, export: Path, data: Path) -> None:
+    said = f"warning: {data}: the data that are replaced have pseudonyms, and the new ones have ids of patients; if that is a"
+    done = run("import", export, data, "--patients", PATTERN, "--replace")
+    assert done.status == 0
+    assert done.err.count(said) == 1
+    again = run("import", export, data, "--patients", PATTERN, "--replace")
+    assert (again.status, again.err) == (0, "")
+
+
+def test_replacing_pseudonyms_by_pseudonyms_warns_of_nothing(
+    run: Run, export: Path, data: Path, tmp_path: Path, keys: Path
+) -> None:
+    assert run("convert", data, tmp_path / "coco", "--to", "coco", "--images", "copy").status == 0
+    for given in ((tmp_path / "coco",), (export, "--patients", PATTERN, "--pseudonyms", keys)):
+        done = run("import", given[0], data, *given[1:], "--replace")
+        assert (done.status, done.err) == (0, "")
+
+
 def test_an_update_with_the_same_file_brings_corrections_and_new_patients(
     run: Run, data: Path, tmp_path: Path, keys: Path
 ) -> None:
