@@ -72,6 +72,16 @@ def differential(
     keep_incomplete: Annotated[
         bool, typer.Option("--keep-incomplete", help="Count images that may have unannotated cells, too.")
     ] = False,
+    pseudonyms: Annotated[
+        Path | None,
+        typer.Option(
+            "--pseudonyms",
+            metavar="FILE",
+            exists=True,
+            dir_okay=False,
+            help="Show the ids of patients beside their pseudonyms of FILE: OUT must stay in the hospital.",
+        ),
+    ] = None,
     reading: Reading,
     seed: Seed = 0,
     device: Device = "auto",
@@ -105,6 +115,8 @@ def differential(
         )
         ds = reading.load(data, check_images=False, allow_incomplete_split=True)
         found = differentials.count(ds, keep_incomplete=keep_incomplete)
+    if pseudonyms:
+        found = differentials.with_ids(found, pseudonyms)
     print(differentials.write(found, out))
 
 

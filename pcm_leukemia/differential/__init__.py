@@ -10,6 +10,7 @@ from __future__ import annotations
 from pcm_leukemia.differential.binomial import clopper_pearson, probability_of_at_least
 from pcm_leukemia.differential.confusion import Adjusted, Confusion, Correction
 from pcm_leukemia.differential.html_page import page
+from pcm_leukemia.differential.identifying import with_ids
 from pcm_leukemia.differential.making import count, count_predictions
 from pcm_leukemia.differential.predictions import (
     Limits,
@@ -55,5 +56,6 @@ __all__ = [
     "page",
     "probability_of_at_least",
     "read_predictions",
+    "with_ids",
     "write",
 ]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from pcm_leukemia.differential.confusion import Correction
@@ -75,7 +76,8 @@ class PatientDifferential:
 class Differential:
     """The differentials of all patients, and how they were counted.
 
-    `limits` is None for annotated cells, and `correction` if the shares are not corrected.
+    `limits` is None for annotated cells, and `correction` if the shares are not corrected. `ids` has the id of each
+    patient whose pseudonym was led back by `with_ids`.
     """
 
     name: str
@@ -85,6 +87,7 @@ class Differential:
     limits: Limits | None = None
     correction: Correction | None = None
     notes: tuple[str, ...] = ()
+    ids: Mapping[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
         cells = sum(each.tally.total for each in self.patients)

@@ -32,14 +32,19 @@ def class_rows(found: Differential) -> Rows:
     """A row for each patient and class."""
     for each in found.patients:
         for row in each.classes:
-            yield {**_person(each), "label": row.label, **_share(row, each.tally.total), **_remarks(each)}
+            yield {
+                **_person(found, each),
+                "label": row.label,
+                **_share(row, each.tally.total),
+                **_remarks(each),
+            }
 
 
 def patient_rows(found: Differential) -> Rows:
     """A row for each patient: the blasts together, and what was left out."""
     for each in found.patients:
         yield {
-            **_person(each),
+            **_person(found, each),
             "images": each.tally.images,
             **_blasts(each.blasts, each.tally.total),
             **{f"left_out_{reason}": each.tally.left_out[reason] for reason in Reason},
@@ -86,14 +91,14 @@ def to_json(found: Differential) -> dict[str, Any]:
             "incomplete_images": tallies.incomplete,
         },
         "notes": list(found.notes),
-        "patients": [_patient(each) for each in found.patients],
+        "patients": [_patient(found, each) for each in found.patients],
     }
 
 
-def _patient(each: PatientDifferential) -> dict[str, Any]:
+def _patient(found: Differential, each: PatientDifferential) -> dict[str, Any]:
     total, blasts = each.tally.total, each.blasts
     return {
-        **_person(each),
+        **_person(found, each),
         "seen": each.seen,
         "images": each.tally.images,
         "total": total,
@@ -103,8 +108,10 @@ def _patient(each: PatientDifferential) -> dict[str, Any]:
     }
 
 
-def _person(each: PatientDifferential) -> dict[str, Any]:
-    return {"patient": each.tally.patient, "diagnosis": each.tally.diagnosis}
+def _person(found: Differential, each: PatientDifferential) -> dict[str, Any]:
+    patient = each.tally.patient
+    led_back = {"patient_id": found.ids.get(patient)} if found.ids else {}
+    return {"patient": patient, **led_back, "diagnosis": each.tally.diagnosis}
 
 
 def _remarks(each: PatientDifferential) -> dict[str, Any]:

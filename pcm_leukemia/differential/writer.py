@@ -68,7 +68,7 @@ def write(found: Differential, out: str | Path) -> Report:
         tables.write_csv(folder / "patients.csv", tables.patient_rows(found))
         write_json(folder / "differential.json", tables.to_json(found))
         (folder / "differential.html").write_text(page(found), encoding="utf-8")
-        report.leave_in(folder, {"name": found.name})
+        report.leave_in(folder, {"name": found.name, **({"patient_ids": True} if found.ids else {})})
     return report
 
 

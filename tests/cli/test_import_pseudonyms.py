@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 from pathlib import Path
@@ -335,6 +336,34 @@ def test_data_with_pseudonyms_are_joined_and_counted_as_others_are(
         both = pcm.concat([pcm.load_dataset(data), pcm.load_dataset(data, name="again")])
     assert len(both.patients) == 20
     assert not ids_in(" ".join(image.id for image in both.images))
+
+
+def test_a_differential_inside_the_hospital_has_the_ids_beside_the_pseudonyms(
+    run: Run, export: Path, data: Path, tmp_path: Path, keys: Path
+) -> None:
+    inside = tmp_path / "inside"
+    done = run("differential", data, inside, "--pseudonyms", keys)
+    assert done.status == 0, done.err
+    assert "keep it in the hospital and never pass it on" in done.out
+    for name in ("differential.csv", "patients.csv"):
+        with (inside / name).open(encoding="utf-8", newline="") as stream:
+            people = {row["patient"]: row["patient_id"] for row in csv.DictReader(stream)}
+        assert people == KeyFile(keys).patient_of
+    page = (inside / "differential.html").read_text(encoding="utf-8")
+    assert "never pass it on" in page
+    assert all(f"<h2>{pseudonym} = {patient} · AML</h2>" in page for pseudonym, patient in people.items())
+    assert json.loads((inside / "pcm-leukemia.json").read_text(encoding="utf-8"))["patient_ids"] is True
+
+    other = tmp_path / "other.csv"
+    assert (
+        run("import", export, tmp_path / "more", "--patients", "(?P<patient>A)", "--pseudonyms", other).status
+        == 0
+    )
+    refused = run("differential", data, tmp_path / "none", "--pseudonyms", other)
+    assert refused.status == 1
+    assert f"{other}: has no pseudonym of any of the 10 patients of data; give the file" in refused.err
+    assert run("differential", data, tmp_path / "none", "--pseudonyms", tmp_path / "new.csv").status == 2
+    assert not (tmp_path / "none").exists()
 
 
 def test_data_with_pseudonyms_are_not_joined_with_data_with_ids_as_if_patients_were_shared(
