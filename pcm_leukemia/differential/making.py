@@ -140,7 +140,7 @@ def _differential(
         _of_patient(each, correction, number, seen=None if seen is None else each.patient in seen)
         for number, each in enumerate(tallies.patients)
     )
-    notes += (*_doubts(ds), *_without_cells(tallies, limits))
+    notes += (*_doubles(tallies), *_doubts(ds), *_without_cells(tallies, limits))
     labels = tuple(tallies.patients[0].counts)
     return Differential(ds.name, labels, patients, tallies, limits, correction, notes)
 
@@ -190,6 +190,14 @@ def _corrected(share: float, drawn: Floats) -> Corrected:
 def _share_of_draws(drawn: Floats, share: float) -> float:
     known = drawn[~np.isnan(drawn)]
     return float((known >= share).mean()) if known.size else np.nan
+
+
+def _doubles(tallies: Tallies) -> tuple[str, ...]:
+    if not tallies.doubles:
+        return ()
+    have, are = ("has", "is") if tallies.doubles == 1 else ("have", "are")
+    images = counted(tallies.doubles, "image")
+    return (f"{images} {have} the file of another image of the same patient, and {are} not counted again",)
 
 
 def _doubts(ds: Dataset) -> tuple[str, ...]:

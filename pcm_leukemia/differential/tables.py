@@ -89,6 +89,7 @@ def to_json(found: Differential) -> dict[str, Any]:
             "images_without_patient": tallies.without_patient,
             "cells_without_patient": tallies.cells_without_patient,
             "incomplete_images": tallies.incomplete,
+            "images_counted_already": tallies.doubles,
         },
         "notes": list(found.notes),
         "patients": [_patient(found, each) for each in found.patients],

@@ -28,6 +28,7 @@ class Reason(StrEnum):
     AGAIN = "found_again"
     UNSURE = "unsure"
     INCOMPLETE = "in_incomplete_images"
+    DOUBLE = "in_images_counted_already"
 
     @property
     def words(self) -> str:
@@ -43,6 +44,7 @@ _WORDS = {
     Reason.AGAIN: "on a cell that has a better prediction",
     Reason.UNSURE: "with an unsure label",
     Reason.INCOMPLETE: "in images that may have unannotated cells",
+    Reason.DOUBLE: "in images that are counted already, under another name",
 }
 
 
@@ -68,12 +70,16 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Tallies:
-    """The tally of every patient, and the images of which no cell was counted."""
+    """The tally of every patient, and the images of which no cell was counted.
+
+    `doubles` is the number of images whose file is that of another image of the same patient, which was counted.
+    """
 
     patients: tuple[Tally, ...]
     without_patient: int
     cells_without_patient: int
     incomplete: int
+    doubles: int = 0
 
 
 def white_cells(taxonomy: Taxonomy, where: str, fix: str | None = None) -> tuple[str, ...]:
@@ -115,7 +121,7 @@ def annotated(ds: Dataset) -> Iterator[tuple[ImageId, str]]:
 
 
 def tally(ds: Dataset, cells: Iterable[tuple[ImageId, str]], *, keep_incomplete: bool = False) -> Tallies:
-    """Count cells by patient.
+    """Count cells by patient; of images of one patient with equal files, those of the first image.
 
     Parameters
     ----------
@@ -145,6 +151,8 @@ def tally(ds: Dataset, cells: Iterable[tuple[ImageId, str]], *, keep_incomplete:
     counted = {image.id for image in ds.images if keep_incomplete or image.annotation_state == "complete"}
     _require_something(ds, counted)
     owner = {image.id: image.patient for image in ds.images}
+    doubles = _doubles(image for image in ds.images if image.id in counted)
+    counted -= doubles
     found: dict[str, Counter[str]] = {patient.id: Counter() for patient in ds.patients}
     lost = 0
     for image, label in cells:
@@ -152,14 +160,28 @@ def tally(ds: Dataset, cells: Iterable[tuple[ImageId, str]], *, keep_incomplete:
         if patient is None:
             lost += 1
         else:
-            found[patient][label if image in counted else Reason.INCOMPLETE] += 1
+            left_out = Reason.DOUBLE if image in doubles else Reason.INCOMPLETE
+            found[patient][label if image in counted else left_out] += 1
     images = Counter(owner[image] for image in counted)
     return Tallies(
         tuple(_of(patient, images[patient.id], found[patient.id], labels) for patient in ds.patients),
         sum(patient is None for patient in owner.values()),
         lost,
-        sum(owner[image.id] is not None and image.id not in counted for image in ds.images),
+        sum(owner[image.id] is not None and image.id not in counted | doubles for image in ds.images),
+        len(doubles),
     )
+
+
+def _doubles(images: Iterable[Image]) -> set[ImageId]:
+    """The images whose file is that of an earlier image of the same patient."""
+    seen: set[tuple[str, str]] = set()
+    doubles = set()
+    for image in images:
+        if image.patient is not None and image.digest is not None:
+            if (file := (image.patient, image.digest)) in seen:
+                doubles.add(image.id)
+            seen.add(file)
+    return doubles
 
 
 def _of(patient: Patient, images: int, found: Counter[str], labels: tuple[str, ...]) -> Tally:

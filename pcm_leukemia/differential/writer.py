@@ -84,6 +84,7 @@ def _report(found: Differential, out: Path) -> Report:
         {
             **{f"cells, {reason.words}": count for reason, count in left.items()},
             "images that may have unannotated cells": tallies.incomplete,
+            "images that are counted already, under another name": tallies.doubles,
             "images without a patient": tallies.without_patient,
             "cells in images without a patient": tallies.cells_without_patient,
         },

@@ -108,6 +108,32 @@ def test_every_cell_is_counted_or_left_out() -> None:
     assert places + found.tallies.cells_without_patient == len(WARD.cells)
 
 
+def test_an_image_that_is_there_twice_counts_once(tmp_path: Path) -> None:
+    images = tuple(
+        image(name, patient, digest=digest)
+        for name, patient, digest in (
+            ("a.png", "P1", "one"),
+            ("later/a.png", "P1", "one"),
+            ("b.png", "P1", "two"),
+            ("c.png", "P2", "one"),
+            ("d.png", "P1", None),
+            ("e.png", "P1", None),
+        )
+    )
+    every = tuple(cell for each in images for cell in cells(each.id, "Monocyte", "Other"))
+    ds = Dataset("ward", NINE, images, every, (Patient("P1"), Patient("P2")))
+    read = differential.read_predictions(
+        predictions(tmp_path / "found", [result(each.id, "Monocyte", 0.9) for each in images], ds)
+    )
+    for found, left_out in ((differential.count(ds), 2), (differential.count_predictions(read), 1)):
+        one, two = (each.tally for each in found.patients)
+        assert (one.images, one.counts["Monocyte"], one.left_out[Reason.DOUBLE]) == (4, 4, left_out)
+        assert (two.images, two.counts["Monocyte"], two.left_out[Reason.DOUBLE]) == (1, 1, 0)
+        assert (found.tallies.doubles, found.tallies.incomplete) == (1, 0)
+        note = "1 image has the file of another image of the same patient, and is not counted again"
+        assert note in found.notes
+
+
 def test_incomplete_images_are_counted_on_request() -> None:
     found = differential.count(WARD, keep_incomplete=True)
     assert found.patients[1].tally.counts["Basophil"] == 1
@@ -373,6 +399,7 @@ def test_json_says_how_it_was_counted_and_holds_no_nan(tmp_path: Path) -> None:
         "images_without_patient": 1,
         "cells_without_patient": 2,
         "incomplete_images": 1,
+        "images_counted_already": 0,
     }
 
 
