@@ -365,8 +365,8 @@ def _notes(
             )
             + " not checked"
         )
-    files = Counter(image.digest for image in ds.images if image.digest is not None)
-    if doubles := files.total() - len(files):
+    digests = [image.digest for image in ds.images if image.digest is not None]
+    if doubles := len(digests) - len(set(digests)):
         yield f"{counted(doubles, 'image has', 'images have')} the same file as another image"
     lost = sum(each.problem is not None for each in readings)
     if lost:

@@ -121,7 +121,7 @@ def test_an_image_that_is_there_twice_counts_once(tmp_path: Path) -> None:
         )
     )
     every = tuple(cell for each in images for cell in cells(each.id, "Monocyte", "Other"))
-    ds = Dataset("ward", NINE, images, every, (Patient("P1"), Patient("P2")))
+    ds = Dataset("ward", NINE, images, every, (Patient(PatientId("P1")), Patient(PatientId("P2"))))
     read = differential.read_predictions(
         predictions(tmp_path / "found", [result(each.id, "Monocyte", 0.9) for each in images], ds)
     )
