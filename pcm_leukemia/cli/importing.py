@@ -26,7 +26,7 @@ from pcm_leukemia.files import CANONICAL, check_target, count_unlisted, unlisted
 from pcm_leukemia.joining import update
 from pcm_leukemia.loading import load_dataset
 from pcm_leukemia.progress import bars_of_readers
-from pcm_leukemia.schema import Split
+from pcm_leukemia.schema import Image, Split
 from pcm_leukemia.sources import split_name
 from pcm_leukemia.splits import leaks
 
@@ -154,7 +154,7 @@ def _say_imported(
     print(f"{out}: {ds!r}")
     _say_patients(ds, public=public)
     if before:
-        _say_updated(before, ds, out)
+        _say_updated(before, read, ds, out)
     if not any(image.file for image in ds.images):
         print("  annotations only: no image file was found; name their folder with --images-root")
     elif read.root and not public:  # a public data set has files that its authors left out
@@ -185,11 +185,27 @@ def _say_patients(ds: Dataset, *, public: bool) -> None:
     print(some(lines, _SHOWN).replace("\n...", "\n    ..."))
 
 
-def _say_updated(before: Dataset, after: Dataset, out: Path) -> None:
-    changed = sum(before.cells_of(image) != after.cells_of(image) for image in before.images)
-    print(f"  changed: the cells of {changed:,} of {counted(len(before.images), 'image')}")
-    if added := len(after.images) - len(before.images):
-        print(f"  added: {counted(added, 'image')}; place them in a split: pcm-leukemia split {out} --extend")
+def _say_updated(before: Dataset, read: Dataset, after: Dataset, out: Path) -> None:
+    """Print what the images that were read changed in the data set, and what they say of patients."""
+
+    def content(ds: Dataset, image: Image) -> object:
+        one = ds.image(image.id)
+        return ds.cells_of(image), one.tags, one.patient, one.diagnosis, one.group, one.annotation_state
+
+    changed = sum(content(before, image) != content(after, image) for image in before.images)
+    added = len(after.images) - len(before.images)
+    same = len(read.images) - changed - added
+    print(
+        f"  {counted(len(read.images), 'image')} read: {changed:,} changed, {added:,} new, {same:,} the same"
+    )
+    known = {patient.id: patient.diagnosis for patient in before.patients}
+    diagnoses = sum(patient.diagnosis != known.get(patient.id) for patient in after.patients)
+    print(
+        f"  {counted(len(after.patients) - len(known), 'new patient')}, "
+        f"{counted(diagnoses, 'new diagnosis', 'new diagnoses')}"
+    )
+    if added:
+        print(f"  place the new images in a split: pcm-leukemia split {out} --extend")
 
 
 def _say_split(ds: Dataset, split: Split, out: Path) -> None:

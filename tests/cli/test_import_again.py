@@ -161,7 +161,7 @@ def test_reviewed_images_come_back(run: Run, data: Path, tmp_path: Path) -> None
     small = reviewed(tmp_path, "AML/P00/0.png", "AML/P01/1.png")
     done = run("import", small, data, "--update")
     assert (done.status, done.err) == (0, "")
-    assert "changed: the cells of 2 of 20 images" in done.out
+    assert "2 images read: 2 changed, 0 new, 0 the same\n  0 new patients, 0 new diagnoses" in done.out
     after = store.read(data)
     assert (after.images, after.patients, after.split, after.name) == (
         before.images,
@@ -181,7 +181,7 @@ def test_reviewed_images_come_back(run: Run, data: Path, tmp_path: Path) -> None
             assert after.cells_of(each) == before.cells_of(each)
     assert run("split", data, "--extend").status == 0
     again = run("import", small, data, "--update")
-    assert "changed: the cells of 0 of 20 images" in again.out
+    assert "2 images read: 0 changed, 0 new, 2 the same" in again.out
 
 
 @pytest.mark.parametrize("subsets", ["as given", "split"])
@@ -203,7 +203,7 @@ def test_what_convert_wrote_for_a_review_comes_back(
     xml.write_text(re.sub('label="Monocyte"', 'label="Basophil"', xml.read_text(), count=1))
     done = run("import", folder, data, "--update", "--patients-csv", folder / "patients.csv")
     assert done.status == 0, done.err
-    assert "changed: the cells of 1 of 20 images" in done.out
+    assert "read: 1 changed, 0 new" in done.out
 
 
 def test_the_classes_of_an_update_are_those_of_the_data_set(run: Run, tmp_path: Path) -> None:
@@ -230,7 +230,7 @@ def test_new_images_of_an_update_are_placed_by_extend(run: Run, data: Path, tmp_
     small = reviewed(tmp_path, "AML/P00/0.png", "AML/P00/2.png")
     done = run("import", small, data, "--update", "--patients", PATTERN)
     assert done.status == 0, done.err
-    assert "added: 1 image; place them in a split: pcm-leukemia split" in done.out
+    assert "place the new images in a split: pcm-leukemia split" in done.out
     before = store.read_split(data, "official")
     assert run("split", data, "--extend").status == 0
     after = store.read_split(data, "official")

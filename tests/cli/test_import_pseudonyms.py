@@ -239,7 +239,7 @@ def test_an_update_with_the_same_file_brings_corrections_and_new_patients(
     assert run("split", data).status == 0
     done = run("import", corrected, data, "--update", "--patients", PATTERN, "--pseudonyms", keys)
     assert done.status == 0, done.err
-    assert "added: 1 image" in done.out
+    assert "2 images read: 1 changed, 1 new, 0 the same\n  1 new patient, 1 new diagnosis" in done.out
     ds = store.read(data, with_split=False)
     pseudonym_of = {patient: pseudonym for pseudonym, patient in KeyFile(keys).patient_of.items()}
     assert {patient.id for patient in ds.patients} == set(pseudonym_of.values())
@@ -255,7 +255,7 @@ def test_what_annotators_got_with_pseudonyms_is_brought_back_without_the_file(
     assert run("convert", data, tmp_path / "review.zip", "--to", "cvat").status == 0
     done = run("import", tmp_path / "review.zip", data, "--update")
     assert (done.status, done.err) == (0, "")
-    assert "changed: the cells of 0 of 20 images" in done.out
+    assert "20 images read: 0 changed, 0 new, 20 the same" in done.out
 
 
 def test_merged_spellings_get_one_pseudonym_also_with_one_of_an_earlier_import(

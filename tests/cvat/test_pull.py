@@ -107,7 +107,7 @@ def test_it_is_imported_and_updated_like_any_export(
     cvat.touch(cvat.tasks[4])
     assert run("pull", f"{host}/projects/7", folder).status == 0
     done = run("import", folder, data, "--update")
-    assert "changed: the cells of 1 of 4 images" in done.out
+    assert "4 images read: 1 changed, 0 new, 3 the same" in done.out
     assert load_dataset(data).counts["Basophil"] == 1
 
 
