@@ -9,7 +9,8 @@ from pcm_leukemia.files.containers import open_container
 from pcm_leukemia.files.paths import is_hidden
 from pcm_leukemia.files.reading import IMAGE_SUFFIXES
 from pcm_leukemia.files.targets import MARKER
-from pcm_leukemia.remote import Place
+from pcm_leukemia.files.zips import open_zip
+from pcm_leukemia.remote import Place, RemotePath
 
 __all__ = ["count_unlisted", "first_of", "is_image_file", "unlisted"]
 
@@ -30,7 +31,7 @@ def is_image_file(path: str) -> bool:
 
 
 def unlisted(root: Place, listed: Iterable[str]) -> list[str]:
-    """The image files that no annotation lists, in the order of their paths.
+    """The image files that no annotation lists, in the order of their paths, without copies of listed files in other zips.
 
     If all listed files are in ``images/``, they are looked for there, and otherwise everywhere below the root. Hidden files,
     and folders that this package has written, are left out.
@@ -63,8 +64,19 @@ def unlisted(root: Place, listed: Iterable[str]) -> list[str]:
         archive, member = _through_zip(root, file)
         inside_zips.setdefault(archive, set()).add(member) if archive else known.add(file)
     found = _unlisted(root, known) if known else []
+    contents = {archive: _contents(root / archive) for archive in inside_zips if len(inside_zips) > 1}
+    listed_as = {
+        archive: {contents[archive][member] for member in members & contents[archive].keys()}
+        for archive, members in inside_zips.items()
+        if archive in contents
+    }
     for archive, members in inside_zips.items():
-        found += [f"{archive}/{member}" for member in _unlisted(root / archive, members)]
+        copies = {each for other, there in listed_as.items() if other != archive for each in there}
+        found += [
+            f"{archive}/{member}"
+            for member in _unlisted(root / archive, members)
+            if not copies or contents[archive].get(member) not in copies
+        ]
     return sorted(map(_readable, found))
 
 
@@ -104,6 +116,14 @@ def _through_zip(root: Place, file: str) -> tuple[str, str]:
         if (root / file[:end]).is_file():
             return file[:end], file[end + 1 :]
     return "", file
+
+
+def _contents(archive: Place) -> dict[str, tuple[int, int]]:
+    """The size and the checksum of each file in a zip, as the zip says them."""
+    if isinstance(archive, RemotePath):
+        return {}
+    with open_zip(archive) as opened:
+        return {info.filename: (info.file_size, info.CRC) for info in opened.infolist()}
 
 
 def _unlisted(root: Place, known: set[str]) -> list[str]:

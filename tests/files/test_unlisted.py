@@ -68,12 +68,19 @@ def test_folders_that_this_package_wrote_are_left_out(tmp_path: Path) -> None:
 
 def test_zips_below_a_folder(tmp_path: Path) -> None:
     for name in ("one", "two"):
-        zipped(tmp_path / f"{name}.zip", {f"images/{file}.png": png() for file in ("a", "b")})
+        zipped(tmp_path / f"{name}.zip", {f"images/{file}.png": f"{name}/{file}" for file in ("a", "b")})
     assert unlisted(tmp_path, ["one.zip/images/a.png", "two.zip/images/b.png"]) == [
         "one.zip/images/b.png",
         "two.zip/images/a.png",
     ]
     assert count_unlisted(["a.png"]) == "1 image file is not in the annotations: a.png"
+
+
+def test_copies_of_listed_files_in_another_zip_are_listed(tmp_path: Path) -> None:
+    for name, files in (("one", "ab"), ("two", "abcd")):
+        zipped(tmp_path / f"{name}.zip", {f"images/{file}.png": file for file in files})
+    listed = ["one.zip/images/a.png", "one.zip/images/b.png", "two.zip/images/c.png"]
+    assert unlisted(tmp_path, listed) == ["two.zip/images/d.png"]
 
 
 @pytest.mark.parametrize("form", ["zip", "folder", "xml"])
