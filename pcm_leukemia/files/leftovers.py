@@ -15,7 +15,7 @@ import re
 import shutil
 from pathlib import Path
 
-__all__ = ["RUNNING", "clear_leftovers", "is_leftover", "partial_of", "runs"]
+__all__ = ["RUNNING", "clear_leftovers", "is_leftover", "other_writer", "partial_of", "runs"]
 
 RUNNING = "running"
 """The file in unfinished work with the number of the process that works on it."""
@@ -49,6 +49,15 @@ def clear_leftovers(path: Path) -> None:
                 shutil.rmtree(left, ignore_errors=True)
             else:
                 left.unlink(missing_ok=True)
+
+
+def other_writer(path: Path) -> tuple[str, Path] | None:
+    """Another running process that writes an output, and its unfinished work; None if there is none."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}.writing-*"):
+        match = _LEFT.fullmatch(left.name)
+        if match and runs(match[1]):
+            return match[1], left
+    return None
 
 
 def runs(pid: str) -> bool:

@@ -31,7 +31,7 @@ from pcm_leukemia.errors import (
     counted,
     counted_kind,
 )
-from pcm_leukemia.files.leftovers import RUNNING, clear_leftovers, partial_of, runs
+from pcm_leukemia.files.leftovers import RUNNING, clear_leftovers, other_writer, partial_of, runs
 from pcm_leukemia.files.targets import MARKER, check_place, check_target, count_files
 from pcm_leukemia.files.uploading import remote_content
 from pcm_leukemia.remote import Place, RemotePath
@@ -150,10 +150,20 @@ def new_folder(out: str | Path, form: str) -> Iterator[Path]:
         work = Path(tempfile.mkdtemp(prefix=f".{path.name}.writing-{os.getpid()}_", dir=path.parent))
         work.chmod(0o777 & ~_umask())
         try:
+            _require_alone(path)
             yield work
             put_in_place(work, check_target(out, form))
         finally:
             shutil.rmtree(work, ignore_errors=True)
+
+
+def _require_alone(path: Path) -> None:
+    """Refuse an output that another process writes: one of the two results would be lost."""
+    if found := other_writer(path):
+        pid, left = found
+        raise WrongTarget(
+            f"{path}: another run (process {pid}) is writing it; wait for it, name another output, or remove {left}"
+        )
 
 
 @contextmanager
@@ -254,6 +264,7 @@ def new_zip(path: Path, seal: bytes) -> Iterator[zipfile.ZipFile]:
         If it cannot be written.
     """
     with disk_errors(path), new_file(path) as work, zipfile.ZipFile(work, "w") as archive:
+        _require_alone(path)
         yield archive
         archive.comment = seal
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pcm_leukemia.errors import DataWarning, ExportError
-from pcm_leukemia.files import Report, disk_errors, new_file, new_folder, partial_of, write_text
+from pcm_leukemia.files import Report, disk_errors, new_file, new_folder, new_zip, partial_of, write_text
 
 GONE = "99999999"
 """The number of no process."""
@@ -30,6 +30,22 @@ def test_the_next_file_removes_what_killed_writers_of_it_left_and_nothing_else(t
         (tmp_path / name).write_text("before")
     write_text(tmp_path / "a.json", "now")
     assert {path.name for path in tmp_path.iterdir()} == {"a.json", *others}
+
+
+def test_an_output_that_another_process_writes_is_refused(tmp_path: Path) -> None:
+    out, archive = tmp_path / "out", tmp_path / "out.zip"
+    write(out)
+    running = os.getppid()
+    (tmp_path / f".out.writing-{running}_x").mkdir()
+    (tmp_path / f".out.zip.writing-{running}").touch()
+    before = sorted(tmp_path.rglob("*"))
+    said = rf"another run \(process {running}\) is writing it; wait for it, name another output, or remove "
+    with pytest.raises(ExportError, match=said):
+        write(out)
+    with pytest.raises(ExportError, match=said), new_zip(archive, b"ours"):
+        pass
+    assert sorted(tmp_path.rglob("*")) == before
+    write(tmp_path / "other")
 
 
 def test_the_former_folder_stays_as_long_as_it_is_the_only_one(tmp_path: Path) -> None:
