@@ -112,11 +112,15 @@ def what_is_left(command: str | None, words: Collection[str]) -> str:
     stopped: nothing was written; run the command again to start over
     >>> print(what_is_left("convert", ["data", "out", "--to", "crops"]))
     stopped: the crops that were cut are kept; run the same command again to resume
+    >>> print(what_is_left("import", ["review.zip", "data", "--update"]))
+    stopped: the data set is as it was, or has the whole update; run the same command again to make sure
     >>> print(what_is_left("convert", ["data", "s3://ward/out", "--to", "huggingface"]))
     stopped: an output on disk was not changed, and one at a URL is not whole; run the command again to start over
     """
     if command is None:
         return _BEFORE
+    if command == "import" and "--update" in words:
+        return "stopped: the data set is as it was, or has the whole update; run the same command again to make sure"
     kind = "crops" if command == "convert" and {"crops", "--to=crops"} & set(words) else command
     if kind in _LEFT:
         return f"stopped: {_LEFT[kind]}; run the same command again to resume"
