@@ -330,6 +330,7 @@ def _finish(
         cells,
         {
             **without_class(ds),
+            "images without cells": len(ds.images) - len(jobs),
             "images that cannot be read": len(failed),
             "cells in them": sum(len(job.cells) for job in jobs if job.image.id in failed),
             "tags of images": sum(len(job.image.tags) for job in written),
