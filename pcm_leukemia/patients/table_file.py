@@ -36,6 +36,8 @@ _NAMES = {
     "diagnosis": ["diagnosis"],
 }
 """The accepted names of each column, in lower case, without blanks, underscores and dashes."""
+_GERMAN = {"path": ["ordner", "pfad", "datei", "pfaddatei", "dateipfad", "dateiname", "bild", "verzeichnis"]}
+"""Names that are not accepted, and that messages recognise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,9 +167,9 @@ def _not_read(unread: Sequence[str]) -> str:
 
 
 def _nearest(meaning: str, header: Iterable[str]) -> str | None:
-    """The column whose name is most similar to one with this meaning; None if no name is similar."""
+    """The column whose name is most similar to one with this meaning, or has it in German; None if there is none."""
     columns = {letters(name): name.strip() for name in header}
     for name in _NAMES[meaning]:
         if near := closest(name, columns):
             return columns[near]
-    return None
+    return next((columns[name] for name in _GERMAN.get(meaning, ()) if name in columns), None)

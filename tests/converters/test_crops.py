@@ -92,6 +92,15 @@ def test_layout_and_table(ds: Dataset, tmp_path: Path) -> None:
     assert written == {row["file"] for row in rows}
 
 
+def test_images_without_cells_are_counted(ds: Dataset, tmp_path: Path) -> None:
+    empty = ds.images[0].id
+    without = replace(ds, cells=tuple(cell for cell in ds.cells if cell.image != empty))
+    assert crops.write(ds, tmp_path / "all").skipped["images without cells"] == 0
+    report = crops.write(without, tmp_path / "crops")
+    assert (report.images["train"], report.skipped["images without cells"]) == (3, 1)
+    assert "left out: 1 image without cells" in str(report)
+
+
 def test_png_crops_are_what_pillow_decodes_and_cuts(ds: Dataset, tmp_path: Path) -> None:
     crops.write(ds, tmp_path / "crops")
     assert isinstance(ds.root, Path)

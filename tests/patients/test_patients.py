@@ -283,6 +283,13 @@ def test_every_row_that_lacks_something_is_named(tmp_path: Path) -> None:
             b"Imgae;patient\n",
             ':1: has no column for the path, the nearest is "Imgae"; name it path, image, folder, glob or file',
         ),
+        *(
+            (
+                f"{name};Patient\n".encode(),
+                f':1: has no column for the path, the nearest is "{name}"; name it path, image, folder, glob or file',
+            )
+            for name in ("Ordner", "Pfad/Datei", "Dateiname")
+        ),
         (
             b"path,file,patient\n",
             ':1: "path" and "file" both mean the path; keep one of these columns',
