@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import warnings
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from pathlib import PurePosixPath
 
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import DataWarning, InvalidDataset, MissingPatients, Problem, counted, either, some
+from pcm_leukemia.patients.assigning import DIAGNOSES
 from pcm_leukemia.patients.key_file import KeyFile, canonical
 from pcm_leukemia.patients.replacing import Replacing
 from pcm_leukemia.patients.spelling import alike
@@ -17,6 +21,7 @@ __all__ = [
     "require_one_name_each",
     "require_one_text_each",
     "require_patients",
+    "warn_of_names_beside_ids",
     "warn_of_other_spellings",
     "warn_of_rests",
 ]
@@ -95,6 +100,49 @@ def warn_of_rests(ds: Dataset, texts: Replacing) -> None:
             DataWarning,
             stacklevel=4,
         )
+
+
+_FEWEST, _MOST = 3, 0.75
+"""The fewest patients that are compared, and the share of them with a word of their own that is no chance."""
+_PSEUDONYM = re.compile(r"P-[0-9A-Z]{10}(?:-[0-9A-Z]{4})?")
+_LETTERS = re.compile(r"[^\W\d_]{3,}")
+_HEX = re.compile(r"[a-f]+")
+
+
+def warn_of_names_beside_ids(ds: Dataset) -> None:
+    """Warn if most patients have a word beside their pseudonym that no other patient has: it may be their name."""
+    words: dict[str, set[str]] = {}
+    for image in ds.images:
+        if image.patient:
+            here = set(_words_beside(image.id, image.patient))
+            words[image.patient] = words.get(image.patient, here) & here  # in every image of the patient
+    patients_of = defaultdict(set)
+    for patient, each in words.items():
+        for word in each:
+            patients_of[word.casefold()].add(patient)
+    own = [
+        min(alone)
+        for each in words.values()
+        if (alone := [w for w in each if len(patients_of[w.casefold()]) == 1])
+    ]
+    if len(words) >= _FEWEST and len(own) >= _MOST * len(words):
+        example = min(own)
+        warnings.warn(
+            f"{ds.name}: {len(own):,} of {len(words):,} patients have a word beside their pseudonym that no other patient has, such "
+            f'as "{example[:2]}{"*" * (len(example) - 2)}"; if it is a name, rename the folders or images, and import again',
+            DataWarning,
+            stacklevel=4,
+        )
+
+
+def _words_beside(path: str, pseudonym: str) -> Iterator[str]:
+    """The words in those folders of a path, or its file, that have the pseudonym in their name."""
+    whole = PurePosixPath(path)
+    for part in (*whole.parts[:-1], whole.stem):
+        if pseudonym in part:
+            for word in _LETTERS.findall(_PSEUDONYM.sub(" ", part)):
+                if word not in DIAGNOSES and not _HEX.fullmatch(word.casefold()):
+                    yield word
 
 
 def _texts_of(ds: Dataset, image: Image) -> Iterator[str]:

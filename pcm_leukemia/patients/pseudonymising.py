@@ -21,6 +21,7 @@ from pcm_leukemia.patients.pseudonym_checks import (
     require_one_name_each,
     require_one_text_each,
     require_patients,
+    warn_of_names_beside_ids,
     warn_of_other_spellings,
     warn_of_rests,
 )
@@ -80,7 +81,8 @@ def pseudonymise(
     Warns
     -----
     DataWarning
-        If an id may be that of a patient in the file in another spelling, or is still in a text, inside of a longer word.
+        If an id may be that of a patient in the file in another spelling, or is still in a text, inside of a longer word; or if
+        most patients have a word of their own beside it, which may be a name.
 
     Examples
     --------
@@ -191,7 +193,7 @@ class Pseudonymiser:
         Warns
         -----
         DataWarning
-            If an id is still in a text, inside of a longer word or number.
+            If an id is still in a text, inside of a longer word or number, or most patients have a word of their own beside it.
         """
         ds = self._ds
         require_one_name_each(self._images)
@@ -207,6 +209,7 @@ class Pseudonymiser:
             (self._key,),
         )
         warn_of_rests(hidden, self._texts)
+        warn_of_names_beside_ids(hidden)
         return hidden
 
     def split(self, split: Split) -> Split:

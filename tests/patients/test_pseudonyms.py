@@ -540,3 +540,38 @@ def test_load_dataset_takes_the_file(file: Path, tmp_path: Path) -> None:
     store.write(ds, tmp_path / "data")
     hidden = load_dataset(tmp_path / "data", pseudonyms=file)
     assert {patient.id for patient in hidden.patients} == set(filled(file, "7", "8").values())
+
+
+def in_folders(*folders: str, files: tuple[str, ...] = ("frame_1.png", "frame_2.png")) -> Dataset:
+    """Two images in each folder, whose name begins with the number of the patient."""
+    pairs = [(folder, PatientId(folder.partition("_")[0])) for folder in folders]
+    pictures = tuple(
+        Image(ImageId(f"{folder}/{name}"), 64, 64, who) for folder, who in pairs for name in files
+    )
+    return Dataset(
+        "ward", NINE, pictures, patients=tuple(Patient(who) for who in dict.fromkeys(who for _, who in pairs))
+    )
+
+
+def test_words_beside_the_ids_that_may_be_names_are_a_warning_that_masks_them(tmp_path: Path) -> None:
+    ds = in_folders("4711007_Müller_Anna", "4711008_Schmidt", "4711009_Öztürk", "4711010")
+    with pytest.warns(
+        DataWarning,
+        match=r'^ward: 3 of 4 patients have a word beside their pseudonym that no other patient has, such as "An\*\*"; if',
+    ):
+        pseudonymise(ds, tmp_path / "keys.csv")
+
+
+@pytest.mark.filterwarnings("error::pcm_leukemia.errors.DataWarning")
+@pytest.mark.parametrize(
+    "folders",
+    [
+        ("4711007_ALL", "4711008_AML", "4711009_APL"),
+        ("4711007_smear", "4711008_smear", "4711009_smear"),
+        ("4711007_A", "4711008_B", "4711009_deadbeef"),
+        ("4711007_Müller", "4711008_Schmidt"),
+        ("4711007_blood", "4711008_blood", "4711009_marrow", "4711010_marrow"),
+    ],
+)
+def test_words_that_are_no_names_are_not(tmp_path: Path, folders: tuple[str, ...]) -> None:
+    pseudonymise(in_folders(*folders), tmp_path / "keys.csv")
