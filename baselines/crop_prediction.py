@@ -12,6 +12,7 @@ import torch
 from pcm_leukemia import bare_images
 from pcm_leukemia.baselines.inference import batches
 from pcm_leukemia.baselines.machine import workers_of
+from pcm_leukemia.baselines.prediction import is_bare
 from pcm_leukemia.baselines.run import Run
 from pcm_leukemia.converters import crops
 from pcm_leukemia.dataset import Dataset
@@ -65,6 +66,8 @@ def predict_crops(
         If there is no image, or one cannot be decoded.
     ExportError
         If `out` holds something else, or cannot be written.
+    ValueError
+        If `images` is a data set of whole images.
 
     Warns
     -----
@@ -72,6 +75,11 @@ def predict_crops(
         If the crops were cut with another padding than those that the classifier has learned from.
     """
     check_out(out)
+    if not is_bare(Path(images)):
+        raise ValueError(
+            f"{images}: is a data set of whole images, and a classifier alone labels crops; write crops first (converters.crops), "
+            "or predict with a detector, too"
+        )
     classifier = run.classifier(device)
     ds = bare_images.read(images, known(classifier.labels))
     _warn_of_padding(Path(images), run, classifier.padding)

@@ -45,6 +45,7 @@ __all__ = [
     "best",
     "check_out",
     "images_at",
+    "is_bare",
     "of_two_stages",
     "predict",
     "write",
@@ -99,7 +100,7 @@ def images_at(path: str | Path, *, cells: bool = False, **options: Any) -> Datas
         If an option does not apply.
     """
     path = Path(path)
-    if _is_bare(path):
+    if is_bare(path):
         return _bare(path, **options)
     if not options.keys() & {"split", "split_name"}:  # predictions of all images need no split
         options["allow_incomplete_split"] = True
@@ -124,7 +125,7 @@ def _bare(path: Path, **options: Any) -> Dataset:
     return patients.assign(ds, people, same=same, diagnoses=diagnoses)
 
 
-def _is_bare(path: Path) -> bool:
+def is_bare(path: Path) -> bool:
     """Whether there are images without annotations at a path."""
     if not sources.split_name(path) and converters.recognise(path) is None:
         return True

@@ -11,7 +11,7 @@ from msgspec import structs
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import UnknownLabel
 from pcm_leukemia.schema import IGNORE, Cell, Taxonomy
-from pcm_leukemia.taxonomy import classes_among, label_map, not_a_class, unmatched
+from pcm_leukemia.taxonomy import NINE, classes_among, label_map, not_a_class, unmatched
 
 __all__ = ["in_classes"]
 
@@ -30,7 +30,8 @@ def in_classes(
     ds
         The data set in the classes that it was stored with.
     taxonomy
-        The new classes. None or "declared": those of `ds`, which `labels` may rename; with "declared", to anything.
+        The new classes. None or "declared": those of `ds`, which `labels` may rename; with "declared", to anything. The nine
+        classes stay nine, unless "declared" is given.
     labels
         Class of `ds` -> class of `taxonomy`, of the data or of the nine, "WBC" (a white cell of unknown type) or
         "ignore". Classes that are not in it become the class of `taxonomy` that they spell.
@@ -80,7 +81,10 @@ def in_classes(
     else:
         renamed = (class_of[label] for label in ds.taxonomy.labels)
         new_labels = classes_among((*renamed, *(label for _, label in changed)), ds.taxonomy.labels, taxonomy)
-        same = new_labels == ds.taxonomy.labels
+        # the nine stay nine, as from an export: a class that is left without cells must not change the ids of others
+        same = new_labels == ds.taxonomy.labels or (
+            taxonomy is None and ds.taxonomy == NINE and set(new_labels) < set(NINE.labels)
+        )
         classes = ds.taxonomy if same else Taxonomy(ds.taxonomy.name, new_labels)
     cells = (
         cell if label == cell.written_label else structs.replace(cell, label=label, untyped=False)

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pcm_leukemia.dataset import Dataset
+from pcm_leukemia.errors import counted, option
 
-__all__ = ["Counts", "by_part", "overall", "without_class"]
+__all__ = ["Counts", "by_part", "learned_as_background", "overall", "without_class"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,27 @@ def without_class(ds: Dataset) -> dict[str, int]:
     """
     untyped = {"white cells of unknown type": ds.untyped} if ds.untyped else {}
     return {"cells to be ignored": ds.ignored, **untyped}
+
+
+def learned_as_background(ds: Dataset) -> list[str]:
+    """A note for the report of a format without ignored cells: what a detector that learns from it takes for background.
+
+    Examples
+    --------
+    >>> from pcm_leukemia import NINE, Box, Cell, Image
+    >>> image = Image("a.png", 200, 100)
+    >>> ds = Dataset("demo", NINE, (image,), (Cell(image.id, 0, "WBC", Box(10, 20, 50, 60)),))
+    >>> learned_as_background(ds)
+    ['a detector that learns from these files takes 1 cell without a class for background; task="wbc" has the white cells among them']
+    >>> learned_as_background(ds.task("wbc"))
+    []
+    """
+    left_out = ds.ignored + ds.untyped
+    if not left_out:
+        return []
+    white = f"; {option('task', 'wbc')} has the white cells among them" if ds.untyped else ""
+    cells = counted(left_out, "cell without a class", "cells without a class")
+    return [f"a detector that learns from these files takes {cells} for background{white}"]
 
 
 def overall(ds: Dataset) -> Counts:

@@ -13,7 +13,7 @@ from damaged.mutations import LFS_POINTER
 from exports import box, document, image, png, write, zipped
 
 import pcm_leukemia as pcm
-from pcm_leukemia import NINE, Dataset, load_dataset, store
+from pcm_leukemia import NINE, Dataset, load_dataset, sample, store
 from pcm_leukemia.errors import (
     DataNotFound,
     DataWarning,
@@ -278,3 +278,19 @@ def test_data_without_images_are_refused(tmp_path: Path) -> None:
     store.write(Dataset("empty", NINE, ()), tmp_path / "empty")
     with pytest.raises(DataNotFound, match="holds no image; give data with images"):
         load_dataset(tmp_path / "empty")
+
+
+@pytest.mark.filterwarnings("ignore:.*become white cells of unknown type")
+@pytest.mark.parametrize("target", ["Other", "ignore", "WBC"])
+def test_the_nine_classes_keep_their_ids_when_one_of_them_is_read_as_another(
+    target: str, tmp_path: Path
+) -> None:
+    """From tables as from the export that they came from."""
+    export = sample.write(tmp_path / "export.zip", patients=2, images=6)
+    store.write(load_dataset(export), tmp_path / "tables")
+    read = [load_dataset(path, labels={"Monocyte": target}) for path in (export, tmp_path / "tables")]
+    assert [ds.taxonomy for ds in read] == [NINE, NINE]
+    assert read[0].counts == read[1].counts
+    assert read[0].cells == read[1].cells
+    declared = load_dataset(tmp_path / "tables", labels={"Monocyte": target}, taxonomy="declared")
+    assert "Monocyte" not in declared.taxonomy.labels

@@ -24,7 +24,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from pcm_leukemia.converters.coco.numbers import category_numbers, image_numbers
-from pcm_leukemia.counting import without_class
+from pcm_leukemia.counting import learned_as_background, without_class
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import ExportError, counted
 from pcm_leukemia.files import Report, check_placing, leads_outside, new_folder
@@ -146,7 +146,11 @@ def write(
             counted,
             cells,
             without_class(ds),
-            (*([] if ds.split else ["the data has no split: everything is in all.json"]), *notes),
+            (
+                *([] if ds.split else ["the data has no split: everything is in all.json"]),
+                *learned_as_background(ds),
+                *notes,
+            ),
         )
         made = {
             "name": ds.name,

@@ -9,7 +9,8 @@ from pcm_leukemia.converters.cvat.document import extent
 from pcm_leukemia.converters.cvat.labels import LabelChoice
 from pcm_leukemia.converters.cvat.layout import PATIENTS, Layout
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.errors import counted
+from pcm_leukemia.errors import counted, either
+from pcm_leukemia.schema import IGNORE, UNTYPED
 from pcm_leukemia.shapes import Ellipse, Mask, Point, RotatedBox
 
 __all__ = ["lost", "notes"]
@@ -66,10 +67,10 @@ def notes(
             "reading the annotations back; everybody who has the zip can see it"
         )
     for raw, count in spelling.ignored.items():
-        yield f'{counted(count, "ignored cell is", "ignored cells are")} written as "{raw}"; map this label to ignore when reading back'
+        yield f'{counted(count, "ignored cell is", "ignored cells are")} written as "{raw}"; when reading back, give {_map(raw, IGNORE)}'
     for raw, count in spelling.untyped.items():
         cells = counted(count, "white cell of unknown type is", "white cells of unknown type are")
-        yield f'{cells} written as "{raw}"; map this label to WBC when reading back'
+        yield f'{cells} written as "{raw}"; when reading back, give {_map(raw, UNTYPED)}'
     changed = sum(place.id != image for image, place in layout.places.items())
     if changed:
         yield f"{counted(changed, 'image has', 'images have')} another id when read back: it starts with the subset"
@@ -126,3 +127,8 @@ def _notes_on_cvat(ds: Dataset, layout: Layout) -> Iterator[str]:
             f"{counted(drawn, 'mask or ellipse is', 'masks and ellipses are')} lost when CVAT imports a data set into a project; upload the "
             "annotations into each task instead"
         )
+
+
+def _map(raw: str, word: str) -> str:
+    """How to read a label back, as the reader of the report types it."""
+    return either(f'labels={{"{raw}": "{word}"}}', f'--map "{raw}={word}"')

@@ -29,7 +29,7 @@ from typing import Literal
 
 from pcm_leukemia.converters.yolo.names import file_names, labels_file, part_folders
 from pcm_leukemia.converters.yolo.table import TABLE
-from pcm_leukemia.counting import without_class
+from pcm_leukemia.counting import learned_as_background, without_class
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import counted
 from pcm_leukemia.files import Report, check_placing, new_folder
@@ -112,7 +112,7 @@ def write(
         _write_table(ds, folder / "images.csv", files)
         _write_yaml(ds, folder / "data.yaml", folders)
         placed = _place_images(ds, folder / "images", files, images, strip=strip_metadata, progress=progress)
-        notes = [*placed, *_notes(ds, folders, files, duplicates)]
+        notes = [*placed, *learned_as_background(ds), *_notes(ds, folders, files, duplicates)]
         in_part = Counter(ds.part_of(image) for image in ds.images)
         report = Report(
             "yolo",

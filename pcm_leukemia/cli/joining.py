@@ -69,6 +69,10 @@ def join(
         raise WrongUsage(
             "--extend places images in a split, and --no-splits leaves splits out; give one of them"
         )
+    if len(data) < 2:
+        raise WrongUsage(
+            f"join takes two data sets or more, and then OUT; {data[0]} alone is to be joined into {out}"
+        )
     check_target(out, CANONICAL)  # before the work
     require_outside(out, *data, reading.images_root)
     if any(out.resolve() == each.resolve() for each in data):

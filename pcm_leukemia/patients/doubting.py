@@ -18,9 +18,15 @@ from pcm_leukemia.schema import Image
 
 __all__ = ["Doubt", "doubts", "warn_of_doubts"]
 
-_SHORTENED = re.compile(r"\d([.,]\d+)?E\+\d+|#(REF!|N/A|NAME\?|VALUE!|NUM!|DIV/0!|NULL!|#+)")
-"""What a spreadsheet shows instead of a long number, and its error values."""
-_MISSING = re.compile(r"nan|nat|none|null|n\.?/?a\.?|<na>|unknown|unbekannt|[-–—?.]+", re.IGNORECASE)
+_SHORTENED = re.compile(
+    r"\d([.,]\d+)?E\+\d+|#(REF!|N/A|NAME\?|VALUE!|NUM!|DIV/0!|NULL!|#+|NV|BEZUG!|WERT!|ZAHL!)"
+    r"|#(REF\s?!|VALEUR\s?!|NOM\s?\?|NOMBRE\s?!)|#(¡REF!|¡VALOR!|¿NOMBRE\?|¡NUM!|N/D)|#(RIF!|VALORE!|NOME\?)"
+)
+"""What a spreadsheet shows instead of a long number, and its error values in English, German, French, Spanish and Italian."""
+_MISSING = re.compile(
+    r"nan|nat|none|null|n\.?/?a\.?|<na>|unknown|unbekannt|k\.? ?a\.?|keine angabe|not known|inconnu|desconocido|[-–—?.]+",
+    re.IGNORECASE,
+)
 """What programs and people write where they have no id."""
 _HANDFUL = 10
 """Up to this many images, one patient for each image, or one for all, is nothing unusual."""

@@ -82,3 +82,13 @@ def test_a_folder_of_something_else_is_not_replaced(classifier: Run, tmp_path: P
         predict_crops(classifier, tmp_path / "a.png", tmp_path / "out", device="cpu")
     shutil.rmtree(tmp_path / "out")
     assert predict_crops(classifier, tmp_path / "a.png", tmp_path / "out", device="cpu").images == {"all": 1}
+
+
+def test_a_data_set_of_whole_images_is_refused(
+    run: Command, classifier: Run, smoke_runs: SmokeRuns, tmp_path: Path
+) -> None:
+    for data in (smoke_runs.folder / "data", smoke_runs.folder / "export.zip"):
+        code, _, err = run("predict", classifier.folder, data, tmp_path / "out")
+        assert code == 2
+        assert "is a data set of whole images, and a classifier alone labels crops" in err
+    assert not (tmp_path / "out").exists()

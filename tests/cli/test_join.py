@@ -135,3 +135,15 @@ def test_exports_are_joined_without_an_import(run: Run, tmp_path: Path) -> None:
         "both",
         ["a/P00", "a/P01", "b/P00", "b/P01"],
     )
+
+
+def test_a_forgotten_output_is_not_a_data_set_to_write_over(run: Run, two: tuple[Path, Path]) -> None:
+    first, later = two
+    before = load_dataset(later).fingerprint
+    refused = run("join", first, later)
+    assert refused.status == 2
+    assert (
+        f"join takes two data sets or more, and then OUT; {first} alone is to be joined into {later}"
+        in refused.err
+    )
+    assert load_dataset(later).fingerprint == before

@@ -404,7 +404,10 @@ def test_classes_are_shown(untidy: Dataset, tmp_path: Path) -> None:
     assert written == ["Lymphocyte", "Lymphoblast", "Unclear", IGNORE, IGNORE]
     assert report.skipped["raw labels, for the class"] == 3
     assert report.cells == {"all": {"Lymphocyte": 1, "Lymphoblast": 1, IGNORE: 3}}
-    assert '1 ignored cell is written as "Unclear"; map this label to ignore' in str(report)
+    assert (
+        '1 ignored cell is written as "Unclear"; when reading back, give labels={"Unclear": "ignore"}'
+        in str(report)
+    )
     assert '2 ignored cells are written as "ignore"' in str(report)
     back = cvat.read(tmp_path / "out.zip", labels={"Unclear": IGNORE, IGNORE: IGNORE}, name="demo")
     assert [each.label for each in back.cells] == [each.label for each in untidy.cells]

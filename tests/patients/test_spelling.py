@@ -135,9 +135,11 @@ def test_check_names_them_with_their_parts_and_stays_a_warning() -> None:
 
 
 def test_ids_that_a_spreadsheet_cannot_have_kept_are_named() -> None:
-    found = patients.doubts(people("1.23457E+10", "1E+11", "1,2E+10", "#REF!", "####", "1E3", "7", "P#1"))
+    found = patients.doubts(
+        people("1.23457E+10", "1E+11", "1,2E+10", "#REF!", "#NV", "#WERT!", "####", "1E3", "7", "P#1")
+    )
     assert {doubt.patients for doubt in found if doubt.kind == "damaged-patient-id"} == {
-        *(("1.23457E+10",), ("1E+11",), ("1,2E+10",), ("#REF!",), ("####",))
+        *(("1.23457E+10",), ("1E+11",), ("1,2E+10",), ("#REF!",), ("#NV",), ("#WERT!",), ("####",))
     }
     with pytest.warns(DataWarning) as caught:
         splits.folds(people("1.23457E+10", "a", "b"), 2)
@@ -150,7 +152,7 @@ def test_ids_that_a_spreadsheet_cannot_have_kept_are_named() -> None:
 
 
 def test_words_for_a_missing_id_are_named_and_not_taken_for_one_patient() -> None:
-    words = ("nan", "None", "NULL", "N/A", "n.a.", "<NA>", "NaT", "unknown", "-", "?")
+    words = ("nan", "None", "NULL", "N/A", "n.a.", "<NA>", "NaT", "unknown", "k.A.", "keine Angabe", "-", "?")
     found = patients.doubts(people(*words, "Nancy", "Na1", "A-1", "00"))
     assert {doubt.patients[0] for doubt in found if doubt.kind == "damaged-patient-id"} == set(words)
     with pytest.warns(DataWarning) as caught:
