@@ -265,7 +265,8 @@ def _split(ds: Dataset, split: Split | None) -> Iterator[Finding]:
         what = "had a patient when the split was made and has none now, so the split cannot be used"
         fix = "give the patients again, or make the split again"
         yield among(ds, split, "lost-patient", "problem", what, fix, images=lost)
-    unknown = [image for image in unknown if image not in lost]
+    gone = set(lost)
+    unknown = [image for image in unknown if image not in gone]
     if unknown:
         yield among(
             ds,

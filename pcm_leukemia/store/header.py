@@ -13,7 +13,7 @@ from pcm_leukemia.errors import CorruptFile, DataNotFound
 from pcm_leukemia.files import BAD_CONTENT, HEADER, read_text
 from pcm_leukemia.remote import Place, RemotePath
 from pcm_leukemia.schema import Taxonomy
-from pcm_leukemia.store.tables import SCHEMA_VERSION, TABLES
+from pcm_leukemia.store.tables import SCHEMA_VERSION, TABLES, version_of
 
 __all__ = ["Header", "header_of", "read_header", "recognises", "require_unchanged"]
 
@@ -38,7 +38,7 @@ def header_of(ds: Dataset, folder: Path, out: Path) -> dict[str, object]:
     """The content of dataset.json for tables written in `folder`, which becomes `out`."""
     return {
         "written_by": "pcm-leukemia",
-        "schema_version": SCHEMA_VERSION if ds.untyped else 3,
+        "schema_version": version_of(ds),
         "name": ds.name,
         "counts": {"patients": len(ds.patients), "images": len(ds.images), "cells": len(ds.cells)},
         "fingerprint": ds.fingerprint,

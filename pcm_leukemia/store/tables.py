@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import msgspec
 
+from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import CorruptFile, InvalidDataset, Problem
 from pcm_leukemia.files import BAD_CONTENT, delimiter_of
 from pcm_leukemia.schema import AnnotationState, Attributes, Cell, Image, ImageId, PatientId, Tag
@@ -23,6 +24,7 @@ __all__ = [
     "cell_row",
     "image_of",
     "image_row",
+    "version_of",
     "write_table",
 ]
 
@@ -30,7 +32,8 @@ SCHEMA_VERSION = 4
 """Version 1 had no points, and images.csv lacked its last five columns; version 2 lacked the last two. Version 4 has the
 label "WBC" for white cells of unknown type; data without them are written as version 3, which earlier versions read.
 """
-
+WITH_UNTYPED = 4
+"""The version from which a label may be "WBC"."""
 
 TABLES: Mapping[str, Mapping[int, tuple[str, ...]]] = {
     "patients.csv": {1: ("patient", "diagnosis")},
@@ -51,6 +54,11 @@ TABLES: Mapping[str, Mapping[int, tuple[str, ...]]] = {
 A new column needs four edits here: its name below a new version, `SCHEMA_VERSION`, and the value in the function that
 writes a row (`cell_row`) and the one that reads it (`cell_of`), with a default for rows of older versions.
 """
+
+
+def version_of(ds: Dataset) -> int:
+    """The schema version of the tables of a data set: the earliest that has their columns and labels."""
+    return max(WITH_UNTYPED if ds.untyped else 1, *(max(versions) for versions in TABLES.values()))
 
 
 csv.field_size_limit(2**31 - 1)  # the default limit is too small for the runs of a large mask

@@ -7,6 +7,7 @@ import json
 import tempfile
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -26,6 +27,7 @@ from pcm_leukemia.errors import (
     UnknownPart,
 )
 from pcm_leukemia.schema import ImageId, PatientId
+from pcm_leukemia.store import tables
 
 
 @pytest.fixture
@@ -341,3 +343,13 @@ def test_a_root_that_is_no_path_is_named(tmp_path: Path, ds: Dataset) -> None:
         CorruptFile, match=r"dataset\.json: its images_root is not a path \(File name too long\)"
     ):
         store.read(folder, check_images=True)
+
+
+def test_the_version_is_that_of_the_columns(ds: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A column that is added some day must not be written under the version before it."""
+    typed = replace(ds, cells=tuple(cell for cell in ds.cells if not cell.untyped))
+    assert tables.version_of(typed) == 3
+    white = Cell(ds.images[0].id, 99, "WBC", Box(1, 1, 9, 9))
+    assert tables.version_of(replace(typed, cells=(*typed.cells, white))) == 4
+    monkeypatch.setitem(cast("dict[int, tuple[str, ...]]", tables.TABLES["cells.csv"]), 5, ("stain",))
+    assert tables.version_of(typed) == 5
