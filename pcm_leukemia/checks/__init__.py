@@ -205,7 +205,7 @@ def check(
         "files": len(readings),
         "decoded files": decoded,
     }
-    sources = [cell.source for cell in ds.cells if cell.label != IGNORE]
+    sources = [cell.source for cell in ds.cells if cell.label != IGNORE or cell.untyped]
     auto_cells = sources.count(AUTO)
     notes = (
         *_notes(ds, split, readings, pixels=pixels),

@@ -62,7 +62,7 @@ SOURCE = Source(
     ),
     variants={
         "by_diagnosis": "promyelocytes of APL patients are APL blasts; blasts of the other patients are myeloblasts",
-        "by_cell": "the diagnosis is not used: promyelocytes are Other, blasts are ignored",
+        "by_cell": "the diagnosis is not used: promyelocytes are Other, blasts are white cells of unknown type",
         "literal": "as by_diagnosis, but artefacts and smudge cells are Other, since the paper's class Other "
         "includes them",
     },

@@ -611,6 +611,8 @@ def test_cells_that_a_model_drew_are_counted_without_those_to_be_ignored(drawn: 
         f'note: 1 of {len(cells) - 1} cells has the source "auto": a model drew it, so let a person look at it before you '
         "train or score on it"
     ) in str(found)
+    white = tuple(structs.replace(cell, source="auto", label=IGNORE, untyped=True) for cell in drawn.cells)
+    assert checks.check(replace(drawn, cells=white), pixels=False).auto_cells == len(white)
     cells = tuple(structs.replace(cell, source="auto") for cell in drawn.cells)
     assert f'note: {len(cells)} of {len(cells)} cells have the source "auto": a model drew them' in str(
         checks.check(replace(drawn, cells=cells), pixels=False)
