@@ -76,10 +76,13 @@ def _interrupt(*_: object) -> None:
 
 
 def _unraisable(unraisable: sys.UnraisableHookArgs) -> None:
-    """Press Ctrl-C once more where Python drops it: in finalizers, and in callbacks such as those of the import system."""
+    """Press Ctrl-C once more where Python drops it: in finalizers, and in callbacks such as those of the import system.
+
+    Python reports a Ctrl-C at the very moment from which it is ignored; that report is left out.
+    """
     if unraisable.exc_type is KeyboardInterrupt:
         _thread.start_new_thread(_press, ())
-    else:
+    elif "ignored due to race condition" not in str(unraisable.exc_value):  # as CPython says it
         sys.__unraisablehook__(unraisable)
 
 

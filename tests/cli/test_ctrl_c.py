@@ -123,3 +123,21 @@ cvat.inspect = inspect
 main()
 """
     assert run(code, "inspect", export) == (130, "", CHANGED)
+
+
+def test_python_does_not_report_a_ctrl_c_that_comes_while_it_is_being_ignored(tmp_path: Path) -> None:
+    """CPython raises this error where no caller sees it, if the handler changes between a signal and its handling."""
+    code = (
+        "from pcm_leukemia.cli import handle_ctrl_c\n"
+        "handle_ctrl_c()\n"
+        "class Late:\n"
+        "    def __init__(self, text): self.text = text\n"
+        "    def __del__(self): raise OSError(self.text)\n"
+        "Late('Signal 2 ignored due to race condition')\n"
+        "Late('disk on fire')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=300, check=True
+    )
+    assert "race condition" not in done.stderr
+    assert "OSError: disk on fire" in done.stderr

@@ -28,7 +28,10 @@ def started(*words: object, **environment: str) -> Iterator[subprocess.Popen[str
     command = [sys.executable, "-m", *map(str, words)]
     environment = {**os.environ, "COLUMNS": "200", **environment}
     said = subprocess.DEVNULL if words[0] == "dask" else subprocess.PIPE  # nobody reads logs
-    process = subprocess.Popen(command, env=environment, text=True, stdout=said, stderr=said)
+    # not in the checkout, where an editable install leaves metadata that would come before any other version
+    process = subprocess.Popen(
+        command, cwd=Path(__file__).parent, env=environment, text=True, stdout=said, stderr=said
+    )
     try:
         yield process
     finally:
