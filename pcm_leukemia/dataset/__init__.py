@@ -1,4 +1,4 @@
-"""`Dataset`, the one noun of the package, and the rules that its rows must keep.
+"""`Dataset`, the one noun of the package.
 
 Its verbs (`task`, `relabel`, `select`, `with_split`, `part`) return a `Dataset`, so everything that
 takes a data set also takes their results. `show`, `gallery` and `compare` return pictures.
@@ -6,34 +6,30 @@ takes a data set also takes their results. `show`, `gallery` and `compare` retur
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cache, cached_property
-from itertools import accumulate, groupby, pairwise, starmap
+from functools import cached_property
+from itertools import accumulate, pairwise
 from operator import attrgetter, gt
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Literal
 
-import msgspec
 from msgspec import structs
 
+from pcm_leukemia.dataset.fingerprinting import fingerprint
+from pcm_leukemia.dataset.rules import contradictions, require_classes
 from pcm_leukemia.errors import (
     InvalidDataset,
     MissingExtra,
     MissingPart,
-    Problem,
     UnknownPart,
     counted,
     either,
     nearest,
-    some,
 )
 from pcm_leukemia.remote import Place
-from pcm_leukemia.schema import IGNORE, NOT_COMPARED, UNTYPED, Cell, Image, Patient, Split, Taxonomy
-from pcm_leukemia.shapes import Mask, pack
-from pcm_leukemia.taxonomy import check_classes, choices, classes_among
+from pcm_leukemia.schema import IGNORE, UNTYPED, Cell, Image, Patient, Split, Taxonomy
+from pcm_leukemia.taxonomy import check_classes, classes_among
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -74,7 +70,7 @@ class Dataset:
         object.__setattr__(self, "images", tuple(sorted(self.images, key=attrgetter("id"))))
         object.__setattr__(self, "cells", tuple(_with_untyped(by_image, self.taxonomy)))
         object.__setattr__(self, "patients", tuple(sorted(self.patients, key=attrgetter("id"))))
-        problems = list(_contradictions(self))
+        problems = list(contradictions(self))
         if problems:
             raise InvalidDataset(problems)
 
@@ -179,10 +175,7 @@ class Dataset:
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 of the content: classes, patients, images and cells, without split and pixels."""
-        digest = hashlib.sha256()
-        for text in _content(self):
-            digest.update(text)
-        return digest.hexdigest()
+        return fingerprint(self)
 
     def to_pandas(self) -> pd.DataFrame:
         """A table with one row for each cell, with its image's size, patient, diagnosis and part; needs pandas."""
@@ -369,8 +362,8 @@ class Dataset:
         mapping
             Label -> class. Labels that are not in it stay as they are. That of a white cell of unknown type is "WBC".
         taxonomy
-            The new classes. By default those of the data that are left, in their old order; "declared" does the same, but
-            `mapping` may also name new classes.
+            The new classes. By default those of the data that are left, in their old order; classes that become one take
+            the place of the first of them. "declared" does the same, but `mapping` may also name new classes.
 
         Raises
         ------
@@ -408,7 +401,7 @@ ignore, or pass taxonomy="declared" for a new class
             for cell in self.cells
             if (label := mapping.get(before := cell.written_label, before)) is not None
         )
-        _require_classes(self.name, cells, taxonomy)
+        require_classes(self.name, cells, taxonomy)
         return replace(self, taxonomy=taxonomy, cells=cells)
 
     def select(
@@ -530,8 +523,8 @@ def of_checked_rows(
     images
         The images, without patients. No two have the same id.
     cells
-        The cells, upright boxes inside these images, none of them `untyped`. Those of an image follow each other, in the
-        order of their ids.
+        The cells, upright boxes inside these images, none of them `untyped`, in the order of the images and of their own
+        ids.
     root
         The folder, zip file or URL that holds the pixels.
 
@@ -578,21 +571,6 @@ def _among(given: Collection[str], there: Mapping[str, object], kind: str, ds: D
     return ids
 
 
-def _require_classes(name: str, cells: Iterable[Cell], taxonomy: Taxonomy) -> None:
-    """Refuse labels that are not classes: one problem for each label, not for each cell."""
-    classes = {*taxonomy.labels, IGNORE}
-    lost = Counter(cell.label for cell in cells if cell.label not in classes)
-    if lost:
-        raise InvalidDataset(
-            Problem(
-                f'{name}: label "{label}"',
-                f"is not a class of {taxonomy.name}{nearest(label, taxonomy.labels)} (of {counted(count, 'cell')})",
-                f'give its class ({choices(taxonomy.labels)}): {{"{label}": CLASS}}',
-            )
-            for label, count in lost.items()
-        )
-
-
 def _labelled(cell: Cell, label: str, taxonomy: Taxonomy) -> Cell:
     """The cell with another label, which may be `UNTYPED`."""
     untyped = label == UNTYPED and UNTYPED not in taxonomy.labels
@@ -612,151 +590,3 @@ def _with_untyped(cells: Collection[Cell], taxonomy: Taxonomy) -> Iterable[Cell]
         else cell
         for cell in cells
     )
-
-
-def _contradictions(ds: Dataset) -> Iterator[Problem]:
-    """Every contradiction between the rows of `ds`."""
-    patients = {patient.id for patient in ds.patients}
-    yield from _repeated("patient", [patient.id for patient in ds.patients])
-    yield from _repeated("image", [image.id for image in ds.images])
-    for image in ds.images:
-        if not _is_text(image.id):
-            name = image.id.encode("utf-8", "backslashreplace").decode()
-            yield Problem(f'image "{name}"', "its name is not in UTF-8", "rename the file")
-        if image.patient is not None and image.patient not in patients:
-            yield Problem(
-                f'image "{image.id}"', f'patient "{image.patient}" is not in the table', "add the patient"
-            )
-    sizes = {image.id: (image.width, image.height) for image in ds.images}
-    labels = {*ds.taxonomy.labels, IGNORE}
-    last: Cell | None = None
-    for cell in ds.cells:
-        size, box = sizes.get(cell.image), cell.box
-        if size is None:
-            yield Problem(_place(cell), "its image is not in the table", "add the image, or drop the cell")
-        elif box.x1 < 0 or box.y1 < 0 or box.x2 > size[0] or box.y2 > size[1]:
-            yield Problem(_place(cell), f"{box} leaves the image of {size[0]} x {size[1]}", "clip the box")
-        elif type(cell.shape) is Mask and (cell.shape.width > size[0] or cell.shape.height > size[1]):
-            what = f"its mask of {cell.shape.width} x {cell.shape.height} is larger than the image"
-            yield Problem(_place(cell), what, "draw it again")
-        if cell.label not in labels:
-            yield Problem(
-                _place(cell),
-                f'label "{cell.label}" is not a class of the data set',
-                f"use one of {sorted(labels)}",
-            )
-        if last is not None and cell.id == last.id and cell.image == last.image:
-            yield Problem(
-                _place(cell), "the image has two cells with this number", "number the cells of each image"
-            )
-        last = cell
-    if ds.split is not None and ds.split.part_of.keys() != sizes.keys():
-        odd = sorted(ds.split.part_of.keys() ^ sizes.keys())
-        yield Problem(
-            f'split "{ds.split.name}"', f"does not fit the images: {some(odd, 3)!r}", "use Dataset.with_split"
-        )
-
-
-def _is_text(name: str) -> bool:
-    """Whether a name can be written; a file name on disk may hold bytes that are no characters."""
-    return name.isascii() or name.encode("utf-8", "replace").decode() == name
-
-
-def _place(cell: Cell) -> str:
-    return f'image "{cell.image}" cell {cell.id}'
-
-
-def _repeated(kind: str, ids: Iterable[str]) -> Iterator[Problem]:
-    for row, count in Counter(ids).items():
-        if count > 1:
-            yield Problem(
-                f'{kind} "{row}"', f"appears {count} times in the table", "give every row its own id"
-            )
-
-
-_CELL_FIELDS = (
-    *("image", "id", "label", "box", "raw_label", "shape"),
-    *("occluded", "source", "z_order", "group", "track", "attributes"),
-)
-"""The fields of a cell that always count in the fingerprint. Do not add to them.
-
-A field that `Cell` gains later counts by itself, and only in cells where it differs from its default: data sets without
-it keep their fingerprint.
-"""
-_values = attrgetter(*_CELL_FIELDS)
-_FingerprintedCell = msgspec.defstruct("_FingerprintedCell", _CELL_FIELDS, gc=False)
-
-
-_IMAGE_FIELDS = ("id", "width", "height", "patient", "name", "subset", "tags")
-"""The same for images."""
-_image_values = attrgetter(*_IMAGE_FIELDS)
-_TOLD: Mapping[str, object] = {"annotation_state": "complete", "diagnosis": None, "group": None}
-"""The fields that `Image` gained first, with their defaults. All count if one differs."""
-_told = attrgetter(*_TOLD)
-
-_ROWS = 20_000
-"""Rows encoded at once; limits the use of memory."""
-
-_Row = TypeVar("_Row", Image, Cell)
-
-
-@cache
-def _later_fields(kind: type[Image | Cell]) -> Mapping[str, object]:
-    """The fields that rows gained later, with their defaults."""
-    known = _CELL_FIELDS if issubclass(kind, Cell) else (*_IMAGE_FIELDS, *_TOLD, *NOT_COMPARED)
-    return {each.name: each.default for each in structs.fields(kind) if each.name not in known}
-
-
-def _content(ds: Dataset) -> Iterator[bytes | memoryview]:
-    """What the fingerprint covers as JSON, with every number in one form."""
-    encode = msgspec.json.Encoder().encode
-    yield encode(ds.taxonomy.labels)
-    yield encode(ds.patients)
-    yield from _encoded(ds.images, lambda images: [*map(_image_values, images)])
-    yield from _encoded(ds.cells, _with_first_fields)
-    for cell in ds.cells:
-        if cell.shape is not None:
-            kind, numbers = pack(cell.shape)
-            yield encode((cell.image, cell.id, kind, [float(number) for number in numbers]))
-    for image in _not_default(ds.images, _TOLD):
-        if (told := _told(image)) != tuple(_TOLD.values()):
-            yield encode((image.id, *told))
-        if added := _added(image):
-            yield encode((image.id, added))
-    for cell in _not_default(ds.cells, {}):
-        yield encode((cell.image, cell.id, _added(cell)))
-
-
-def _encoded(
-    rows: Sequence[_Row], values: Callable[[Sequence[_Row]], Sequence[object]]
-) -> Iterator[bytes | memoryview]:
-    """The JSON array of the values of all rows, in pieces."""
-    encode = msgspec.json.Encoder().encode
-    for start in range(0, len(rows), _ROWS):
-        yield b"," if start else b"["
-        yield memoryview(encode(values(rows[start : start + _ROWS])))[1:-1]
-    yield b"]" if rows else b"[]"
-
-
-def _with_first_fields(cells: Sequence[Cell]) -> Sequence[object]:
-    """The cells without their shapes and later fields."""
-    if any(cell.shape is not None for cell in cells):
-        cells = [cell if cell.shape is None else structs.replace(cell, shape=None) for cell in cells]
-    if any(map(_later_fields, {*map(type, cells)})):
-        return [*starmap(_FingerprintedCell, map(_values, cells))]
-    return cells
-
-
-def _not_default(rows: Sequence[_Row], more: Mapping[str, object]) -> Iterator[_Row]:
-    """The rows in which a later field, or one of `more`, differs from its default."""
-    for kind, alike in groupby(rows, type):
-        if defaults := {**more, **_later_fields(kind)}:
-            values = attrgetter(*defaults)
-            usual = values(SimpleNamespace(**defaults))
-            yield from (row for row in alike if values(row) != usual)
-
-
-def _added(row: Image | Cell) -> dict[str, object]:
-    """The later fields of a row that differ from their defaults."""
-    defaults = _later_fields(type(row)).items()
-    return {name: value for name, default in defaults if (value := getattr(row, name)) != default}
