@@ -20,7 +20,7 @@ from pcm_leukemia.errors import DataNotFound, DataWarning
 from pcm_leukemia.execution import ahead
 from pcm_leukemia.files import Report, check_target, new_folder
 from pcm_leukemia.progress import track
-from pcm_leukemia.taxonomy import known
+from pcm_leukemia.taxonomy import taxonomy_with
 from pcm_leukemia.torchdata import Frames
 
 __all__ = ["check_out", "predict_crops"]
@@ -81,7 +81,7 @@ def predict_crops(
             "or predict with a detector, too"
         )
     classifier = run.classifier(device)
-    ds = bare_images.read(images, known(classifier.labels))
+    ds = bare_images.read(images, taxonomy_with(classifier.labels))
     _warn_of_padding(Path(images), run, classifier.padding)
     frames = Frames(ds, ds.images)
     prepared = ahead(

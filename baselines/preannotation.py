@@ -14,7 +14,7 @@ from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import DataWarning, Problem, UnfitForTask, counted, option
 from pcm_leukemia.schema import ImageId, Taxonomy
 from pcm_leukemia.shapes import Box
-from pcm_leukemia.taxonomy import known
+from pcm_leukemia.taxonomy import taxonomy_with
 
 if TYPE_CHECKING:
     from pcm_leukemia.baselines.prediction import Predicted
@@ -112,4 +112,4 @@ def beside(
     first = {cell.image: cell.id + 1 for cell in ds.cells}  # cells are in the order of their ids
     new = (structs.replace(cell, id=cell.id + first.get(cell.image, 0)) for cell in added.cells)
     labels = dict.fromkeys((*ds.taxonomy.labels, *taxonomy.labels))
-    return replace(ds, taxonomy=known(tuple(labels)), cells=(*ds.cells, *new), split=None)
+    return replace(ds, taxonomy=taxonomy_with(tuple(labels)), cells=(*ds.cells, *new), split=None)

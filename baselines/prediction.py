@@ -34,7 +34,7 @@ from pcm_leukemia.overlaps import ONE_CELL, best_of_each_cell
 from pcm_leukemia.progress import track
 from pcm_leukemia.schema import ImageId, Taxonomy
 from pcm_leukemia.shapes import Box
-from pcm_leukemia.taxonomy import NINE, known
+from pcm_leukemia.taxonomy import NINE, taxonomy_with
 
 __all__ = [
     "LOWEST",
@@ -208,7 +208,7 @@ class Predictor:
     def taxonomy(self) -> Taxonomy:
         """The classes that are predicted."""
         labels = self.model.labels
-        return known((*labels, OTHER) if isinstance(self.model, TwoStage) else labels)
+        return taxonomy_with((*labels, OTHER) if isinstance(self.model, TwoStage) else labels)
 
     def predict(
         self, ds: Dataset, *, batch: int = 16, workers: int | None = None, progress: bool = False
@@ -292,7 +292,7 @@ def _predict_elsewhere(
     with closing(done):
         for found in track(done, "predicting", total=-(-len(ds.images) // size), shown=progress, stays=True):
             predicted |= found
-    return predicted, known(labels)
+    return predicted, taxonomy_with(labels)
 
 
 def _predict_portion(

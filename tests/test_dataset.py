@@ -7,6 +7,7 @@ from dataclasses import FrozenInstanceError, asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from msgspec import structs
 
@@ -14,7 +15,7 @@ from pcm_leukemia import IGNORE, NINE, Box, Cell, Dataset, Image, Patient, Split
 from pcm_leukemia.errors import ImpossibleValue, InvalidDataset, UnknownPart, for_the_command_line
 from pcm_leukemia.schema import ImageId, PatientId
 from pcm_leukemia.shapes import Mask
-from pcm_leukemia.taxonomy import known
+from pcm_leukemia.taxonomy import taxonomy_with
 
 
 def an_image(name: str, patient: str | None = None) -> Image:
@@ -243,8 +244,31 @@ def test_the_nine_are_in_the_order_of_the_paper() -> None:
         ("Myeloblast_APL", 7),
         ("Other", 8),
     ]
-    assert known(NINE.labels) is NINE
-    assert known(NINE.labels[:8]).name == "pcm-leukemia/classification"
+    assert taxonomy_with(NINE.labels) is NINE
+    assert taxonomy_with(NINE.labels[:8]).name == "pcm-leukemia/classification"
+
+
+def test_the_nine_are_those_that_data_sets_on_disk_record() -> None:
+    names = NINE.labels[:6] + NINE.labels[8:]
+    recorded = {
+        "name": "pcm-leukemia",
+        "labels": NINE.labels,
+        "aliases": {
+            **{f"{label}s": label for label in names},
+            "Myeloblast AML": "Myeloblast_AML",
+            "AML Myeloblast": "Myeloblast_AML",
+            "Myeloblast APL": "Myeloblast_APL",
+            "APL Myeloblast": "Myeloblast_APL",
+            "Promyelocyte APL": "Myeloblast_APL",
+            "APL Promyelocyte": "Myeloblast_APL",
+        },
+        "tasks": [
+            {"name": "detection", "labels": NINE.labels, "relabel": {}},
+            {"name": "wbc", "labels": ["WBC", "Other"], "relabel": dict.fromkeys(NINE.labels[:8], "WBC")},
+            {"name": "classification", "labels": NINE.labels[:8], "relabel": {"Other": None}},
+        ],
+    }
+    assert msgspec.convert(recorded, Taxonomy) == NINE
 
 
 def test_relabel(ds: Dataset) -> None:

@@ -21,7 +21,7 @@ from pcm_leukemia.baselines.run import Run
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.progress import track
 from pcm_leukemia.schema import AUTO, IGNORE, Cell, ImageId, Taxonomy
-from pcm_leukemia.taxonomy import known
+from pcm_leukemia.taxonomy import taxonomy_with
 
 __all__ = ["Said", "boxes_alone", "say"]
 
@@ -68,7 +68,7 @@ def say(
         given = {image.id: ds.cells_of(image) for image in ds.images}
         classified = _classify(classifiers[0], ds, given, device, batch, workers, progress=progress)
         named = _named(given, classified, classifiers[0].labels)
-        return Said(named, known(classifiers[0].labels), _pool(ds, given, *classified))
+        return Said(named, taxonomy_with(classifiers[0].labels), _pool(ds, given, *classified))
     every, taxonomy = prediction.predict(
         runs,
         ds,

@@ -30,7 +30,7 @@ from pcm_leukemia.errors import LeakySplit, MissingPart, Problem, UnfitForTask, 
 from pcm_leukemia.progress import track
 from pcm_leukemia.requirements import require
 from pcm_leukemia.schema import Image, Patient, Split
-from pcm_leukemia.taxonomy import known
+from pcm_leukemia.taxonomy import taxonomy_with
 
 __all__ = ["Probe", "Probes", "probe"]
 
@@ -257,7 +257,9 @@ def _images_of(read: Embeddings, places: Sequence[int]) -> Dataset:
     patients = {image.patient for image in images.values() if image.patient is not None}
     split = Split(str(read.path), part_of)
     people = tuple(map(Patient, patients))
-    return Dataset(str(read.path), known(read.about.labels), tuple(images.values()), (), people, split)
+    return Dataset(
+        str(read.path), taxonomy_with(read.about.labels), tuple(images.values()), (), people, split
+    )
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:

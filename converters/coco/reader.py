@@ -27,7 +27,7 @@ from pcm_leukemia.errors import DataWarning, InvalidExport, Problem, UnknownLabe
 from pcm_leukemia.files import Files
 from pcm_leukemia.remote import Place
 from pcm_leukemia.schema import Cell, Image, ImageId, Patient, PatientId, Split, Taxonomy
-from pcm_leukemia.taxonomy import classes_among, known
+from pcm_leukemia.taxonomy import classes_among, taxonomy_with
 
 __all__ = ["read"]
 
@@ -266,7 +266,7 @@ class _Reader:
         """The tables as a data set."""
         info: dict[str, Any] = next((each.info for each in self.documents if each.info), {})
         labels = classes_among(self.classes.of.values(), self.classes.names, taxonomy)
-        classes = taxonomy if isinstance(taxonomy, Taxonomy) else known(labels)
+        classes = taxonomy if isinstance(taxonomy, Taxonomy) else taxonomy_with(labels)
         if (
             classes.name == "declared"
             and labels == self.classes.names

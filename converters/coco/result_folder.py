@@ -27,7 +27,7 @@ from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import CorruptFile, DataNotFound, PcmError
 from pcm_leukemia.files import BAD_CONTENT
 from pcm_leukemia.schema import Image, ImageId, Patient
-from pcm_leukemia.taxonomy import known
+from pcm_leukemia.taxonomy import taxonomy_with
 
 __all__ = ["read_result_folder", "write_results"]
 
@@ -104,7 +104,7 @@ def read_result_folder(folder: str | Path) -> tuple[Dataset, list[Result]]:
         }
         ds = Dataset(
             str(listed.info.get("description") or Path(folder).name),
-            known(tuple(each.name for each in listed.categories)),
+            taxonomy_with(tuple(each.name for each in listed.categories)),
             images,
             patients=tuple(Patient(patient, diagnosis) for patient, diagnosis in patients.items()),
         )

@@ -13,7 +13,7 @@ from pcm_leukemia.converters.yolo import description
 from pcm_leukemia.converters.yolo.description import Description
 from pcm_leukemia.errors import InvalidExport, Problem, UnknownLabel
 from pcm_leukemia.schema import Taxonomy
-from pcm_leukemia.taxonomy import classes_among, known, label_map, not_a_class, unmatched
+from pcm_leukemia.taxonomy import classes_among, label_map, not_a_class, taxonomy_with, unmatched
 
 __all__ = ["contradictions", "read_classes"]
 
@@ -37,8 +37,9 @@ def read_classes(
     classes = label_map(raw, taxonomy, mapping)
     labels = [(classes[name], name) for name in raw]
     if not isinstance(taxonomy, Taxonomy):
+        own = classes_among(classes.values(), raw, taxonomy) if mapping else tuple(raw)
         try:
-            return labels, known(classes_among(classes.values(), raw, taxonomy) if mapping else tuple(raw))
+            return labels, taxonomy_with(own)
         except ValueError as error:
             raise InvalidExport([Problem(where, "names", str(error))]) from error
     unknown = [not_a_class(where, "name", name, taxonomy) for name in unmatched(classes, taxonomy, mapping)]

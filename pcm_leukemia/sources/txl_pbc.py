@@ -21,7 +21,7 @@ from pcm_leukemia.shapes import Box
 from pcm_leukemia.sources._files import find_root, listing, not_found, sizes, warn
 from pcm_leukemia.sources._labels import LabelMap, read_map
 from pcm_leukemia.sources._source import Source
-from pcm_leukemia.taxonomy import known
+from pcm_leukemia.taxonomy import taxonomy_with
 
 __all__ = ["SOURCE", "read"]
 
@@ -45,7 +45,7 @@ SOURCE = Source(
         "the article's abstract gives 1,260 images and 18,143 boxes, which is another version",
     ),
     counts={"WBC": 1515, "RBC": 24271, "Platelets": 851},
-    taxonomy=known(("WBC", "RBC", "Platelets")),
+    taxonomy=taxonomy_with(("WBC", "RBC", "Platelets")),
 )
 
 _ROUNDING = 1.0

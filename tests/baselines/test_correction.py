@@ -16,7 +16,7 @@ from pcm_leukemia.baselines.run import Run
 from pcm_leukemia.differential import Limits
 from pcm_leukemia.errors import LeakySplit, MissingPart, UnfitForTask
 from pcm_leukemia.schema import ImageId, PatientId
-from pcm_leukemia.taxonomy import known
+from pcm_leukemia.taxonomy import taxonomy_with
 
 PARTS = {"P1": "train", "P2": "val", "P3": "val", "P4": "test"}
 EIGHT = tuple(label for label in NINE.labels if label != "Other")
@@ -130,7 +130,7 @@ def test_classes_without_other_have_an_empty_column(monkeypatch: pytest.MonkeyPa
         "predict",
         lambda _, data, **__: (
             {i.id: [Predicted("Lymphocyte", at(0), 0.9)] for i in data.images},
-            known(EIGHT),
+            taxonomy_with(EIGHT),
         ),
     )
     table = correction.confusion_of(runs(Trained(ds))).tables.sum(axis=0)

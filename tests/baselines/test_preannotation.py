@@ -14,7 +14,7 @@ from pcm_leukemia.baselines.prediction import Predicted
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import DataWarning, UnfitForTask
 from pcm_leukemia.shapes import Box
-from pcm_leukemia.taxonomy import NINE, known
+from pcm_leukemia.taxonomy import NINE, taxonomy_with
 
 PREDICTED = Predicted("Monocyte", Box(5, 5, 20, 20), 0.9)
 
@@ -59,7 +59,7 @@ def test_images_with_cells_get_no_predictions_unasked(drawn: Dataset) -> None:
 
 
 def test_classes_of_the_predictions_are_added(drawn: Dataset, tmp_path: Path) -> None:
-    wbc = known(("WBC", "Other"))
+    wbc = taxonomy_with(("WBC", "Other"))
     predicted = {drawn.images[0].id: [Predicted("WBC", Box(5, 5, 20, 20), 0.9)]}
     report = prediction.write(predicted, tmp_path / "out", drawn, wbc, "cvat")
     back = cvat.read(report.out, taxonomy="declared")
