@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
 
 from pcm_leukemia import patients, splits
 from pcm_leukemia.checks.blank import find_blank
@@ -211,35 +210,46 @@ def check(
         *_notes(ds, split, readings, pixels=pixels),
         *([_drawn_by_model(auto_cells, len(sources))] if auto_cells else []),
     )
-    searched = tuple(_searched(ds, split, readings, paper=paper))
+    searched = _searched(ds, split, readings, paper=paper)
     return Checked(ds.name, tuple(findings), looked_at, notes, comparison, searched, auto_cells)
 
 
 def _searched(
     ds: Dataset, split: Split | None, readings: Sequence[FileReading], *, paper: bool
-) -> Iterator[str]:
+) -> tuple[str, ...]:
     """The kinds of findings for which there was something to look at.
 
     What is in a file is searched only if it can be read: a list of what was not found must not promise more.
     """
     read = [each for each in readings if each.problem is None]
-    of_split = {*get_args(splits.LeakKind), "lost-patient", "unknown-patient"}
-    of_patients = {"patient-for-each-image", "one-patient", "patient-spelled-twice", "damaged-patient-id"}
-    of_pixels = {"blank", "same-pixels", "near-duplicate", "cell-again", "image-is-cell"}
-    needed = (
-        (of_split, split is not None),
-        (of_patients, bool(ds.patients)),
-        ({"paper"}, paper),
-        ({"unreadable"}, bool(readings)),
-        ({"identifier"}, bool(read)),
-        ({"personal-data"}, bool(ds.images)),
-        ({"changed-file"}, any(each.image.digest for each in read)),
-        (of_pixels, any(each.whole is not None for each in read)),
-        ({"cell-twice", "unusual-box"}, bool(ds.cells)),
-    )
-    for kind in KINDS:
-        if all(possible for kinds, possible in needed if kind in kinds):
-            yield kind
+    decoded = any(each.whole is not None for each in read)
+    possible = {
+        "no-images": True,
+        "patient-in-two-parts": split is not None,
+        "group-in-two-parts": split is not None,
+        "file-in-another-part": split is not None,
+        "in-no-part": split is not None,
+        "lost-patient": split is not None,
+        "unknown-patient": split is not None,
+        "patient-for-each-image": bool(ds.patients),
+        "one-patient": bool(ds.patients),
+        "patient-spelled-twice": bool(ds.patients),
+        "damaged-patient-id": bool(ds.patients),
+        "paper": paper,
+        "unreadable": bool(readings),
+        "changed-file": any(each.image.digest for each in read),
+        "blank": decoded,
+        "same-pixels": decoded,
+        "near-duplicate": decoded,
+        "cell-again": decoded,
+        "image-is-cell": decoded,
+        "cell-twice": bool(ds.cells),
+        "unusual-box": bool(ds.cells),
+        "identifier": bool(read),
+        "personal-data": bool(ds.images),
+    }
+    assert possible.keys() == KINDS.keys()
+    return tuple(kind for kind in KINDS if possible[kind])
 
 
 def _emptiness(ds: Dataset) -> Iterator[Finding]:

@@ -327,6 +327,18 @@ def test_patients_that_the_split_knew_and_the_data_lost_are_a_problem(drawn: Dat
     assert set(found[0].images) == {image.id for image in images}
 
 
+def test_an_image_in_no_part_has_lost_no_patient(drawn: Dataset) -> None:
+    """Whatever the split has recorded of it: it places the others as well as before."""
+    assert drawn.split
+    image, *others = drawn.images
+    assert image.patient
+    part_of = {other.id: drawn.split.part_of[other.id] for other in others}
+    split = replace(drawn.split, part_of=part_of, patient_of={image.id: image.patient})
+    ds = replace(drawn, images=(replace(image, patient=None), *others))
+    found = {each.kind: each.images for each in checks.check(ds, split=split, pixels=False).findings}
+    assert found == {"in-no-part": (image.id,), "unknown-patient": (image.id,)}
+
+
 def test_images_of_unknown_patients_are_a_warning(drawn: Dataset) -> None:
     unknown = replace(drawn, images=(replace(drawn.images[0], patient=None), *drawn.images[1:]))
     (finding,) = checks.check(unknown, pixels=False).findings
@@ -440,6 +452,20 @@ def test_files_that_do_not_fit_and_what_they_say(tmp_path: Path, pixels: bool) -
     assert "Somebody" not in str(found)
     assert "1 image has no file and was not checked" in found.notes
     assert ("no image was decoded: copies were not searched for" in found.notes) == (not pixels)
+
+
+def test_only_what_can_be_found_was_searched() -> None:
+    assert checks.check(Dataset("x", NINE, ())).searched == ("no-images",)
+    ds, alone = Dataset("x", NINE, (Image(ImageId("a.jpg"), 60, 40),)), {"no-images", "personal-data"}
+    assert {*checks.check(ds).searched} == alone
+    assert {*checks.check(ds, paper=True).searched} == {*alone, "paper"}
+    cells = (Cell(ImageId("a.jpg"), 0, "Monocyte", Box(1, 1, 20, 20)),)
+    assert {*checks.check(replace(ds, cells=cells)).searched} == {*alone, "cell-twice", "unusual-box"}
+    of_patients = {"patient-for-each-image", "one-patient", "patient-spelled-twice", "damaged-patient-id"}
+    assert {*checks.check(replace(ds, patients=(Patient(PatientId("P1")),))).searched} == alone | of_patients
+    leaks = {"patient-in-two-parts", "group-in-two-parts", "file-in-another-part", "in-no-part"}
+    split = Split("official", {ds.images[0].id: "train"})
+    assert {*checks.check(ds, split=split).searched} == {*alone, *leaks, "lost-patient", "unknown-patient"}
 
 
 def test_what_is_in_files_that_cannot_be_read_was_not_searched(tmp_path: Path) -> None:

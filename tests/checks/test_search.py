@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pcm_leukemia.checks import search
 from pcm_leukemia.checks.search import Link, near
 from pcm_leukemia.checks.similarity import (
     ORIENTATIONS,
@@ -139,11 +142,31 @@ def test_pairs_of_one_owner_are_skipped_in_whole_blocks_too(
     assert all(link.first < 1500 <= link.second for link in near(stack, owners))
 
 
-def test_a_search_can_be_stopped() -> None:
-    stack = np.random.default_rng(0).integers(0, 256, (900, SIDE, SIDE), dtype=np.uint8)
+def test_a_search_that_is_stopped_begins_no_further_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[int] = []
+    shut_down = Event()
+    find = search._found
+
+    def found(pictures: search._Pictures, top: int, radius: Radius) -> list[Link]:
+        begun.append(top)
+        if top:  # until the main thread, which has seen the first block, has stopped the search
+            shut_down.wait(60)
+        return find(pictures, top, radius)
+
+    class Pool(ThreadPoolExecutor):
+        def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: FBT001, FBT002
+            super().shutdown(wait=False, cancel_futures=cancel_futures)
+            shut_down.set()
+            super().shutdown(wait=wait)
 
     def stop(_: float) -> None:
         raise KeyboardInterrupt
 
+    monkeypatch.setattr(search, "_found", found)
+    monkeypatch.setattr(search, "ThreadPoolExecutor", Pool)
+    monkeypatch.setattr(search, "ROWS", 4)
+    stack = np.random.default_rng(0).integers(0, 256, (40, SIDE, SIDE), dtype=np.uint8)
     with pytest.raises(KeyboardInterrupt):
-        near(stack, range(900), on_progress=stop)
+        near(stack, range(40), workers=1, on_progress=stop)
+    assert shut_down.is_set()
+    assert len(begun) <= 2
