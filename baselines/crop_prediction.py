@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import csv
+import tempfile
 import warnings
+import zipfile
 from collections import Counter
-from pathlib import Path
+from contextlib import suppress
+from pathlib import Path, PurePosixPath
 
 import torch
 
@@ -16,9 +19,9 @@ from pcm_leukemia.baselines.prediction import is_bare
 from pcm_leukemia.baselines.run import Run
 from pcm_leukemia.converters import crops
 from pcm_leukemia.dataset import Dataset
-from pcm_leukemia.errors import DataNotFound, DataWarning
+from pcm_leukemia.errors import CorruptFile, DataNotFound, DataWarning
 from pcm_leukemia.execution import ahead
-from pcm_leukemia.files import Report, check_target, new_folder
+from pcm_leukemia.files import Files, Report, check_target, new_folder, open_zip
 from pcm_leukemia.progress import track
 from pcm_leukemia.taxonomy import taxonomy_with
 from pcm_leukemia.torchdata import Frames
@@ -27,6 +30,7 @@ __all__ = ["check_out", "predict_crops"]
 
 _FORM = "predictions of crops"
 _TABLE = "predictions.csv"
+_CROPS = "crops.csv"
 
 
 def check_out(out: str | Path) -> None:
@@ -54,7 +58,7 @@ def predict_crops(
     run
         The run of a classifier.
     images
-        A folder that `converters.crops` wrote; or any folder, zip or image file of crops.
+        A folder that `converters.crops` wrote, or a zip of it; or any folder, zip or image file of crops.
     out
         A new folder.
     device, batch, workers, progress
@@ -103,20 +107,38 @@ def predict_crops(
     return report
 
 
-def _warn_of_padding(folder: Path, run: Run, padding: int) -> None:
+def _warn_of_padding(images: Path, run: Run, padding: int) -> None:
     """Name the padding of crops that this package has cut, if the classifier has learned from another."""
-    try:
-        found = {row.padding for row in crops.read_table(folder)}
-    except DataNotFound:  # other crops, of which the padding is not known
-        return
+    found = _paddings(images)
     if found - {padding}:
         cut = ", ".join(map(str, sorted(found)))
         warnings.warn(
-            f"{folder}: crops have {cut} px of padding, and {run.folder} has learned from crops with {padding} px; "
+            f"{images}: crops have {cut} px of padding, and {run.folder} has learned from crops with {padding} px; "
             f"cut them with a padding of {padding} px",
             DataWarning,
             stacklevel=3,
         )
+
+
+def _paddings(images: Path) -> set[int]:
+    """The paddings that ``crops.csv`` records, in a folder or a zip; none for crops that this package has not cut."""
+    if not zipfile.is_zipfile(images):
+        return _paddings_in(images)
+    with open_zip(images) as archive, tempfile.TemporaryDirectory() as work:
+        found = set()
+        for name in archive.namelist():
+            if PurePosixPath(name).name == _CROPS:
+                with suppress(CorruptFile):
+                    Path(work, _CROPS).write_bytes(Files(images).read(name))
+                    found |= _paddings_in(Path(work))
+    return found
+
+
+def _paddings_in(folder: Path) -> set[int]:
+    try:
+        return {row.padding for row in crops.read_table(folder)}
+    except (DataNotFound, CorruptFile):  # no table, or one of something else
+        return set()
 
 
 def _write_table(ds: Dataset, rows: list[list[float]], path: Path) -> Counter[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import shutil
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -49,12 +50,35 @@ def test_crops_get_the_labels_of_their_cells(classifier: Run, smoke_runs: SmokeR
         assert float(row["score"]) == max(written)
 
 
+def zipped(folder: Path, below: Path) -> Path:
+    """A zip with the files of a folder, by their paths below another."""
+    with zipfile.ZipFile(folder.with_suffix(".zip"), "w") as archive:
+        for file in sorted(folder.rglob("*.*")):
+            archive.write(file, file.relative_to(below))
+    return folder.with_suffix(".zip")
+
+
 def test_crops_of_another_padding_are_a_warning(
     classifier: Run, smoke_runs: SmokeRuns, tmp_path: Path
 ) -> None:
-    crops.write(smoke_runs.ds.part("test").task("classification"), tmp_path / "crops", padding=3)
-    with pytest.warns(DataWarning, match="crops have 3 px of padding, and .* with 50 px; cut them with"):
-        predict_crops(classifier, tmp_path / "crops", tmp_path / "out", device="cpu")
+    folder = tmp_path / "crops"
+    crops.write(smoke_runs.ds.part("test").task("classification"), folder, padding=3)
+    for data in (folder, zipped(folder, folder), zipped(folder, tmp_path)):
+        with pytest.warns(DataWarning, match="crops have 3 px of padding, and .* with 50 px; cut them with"):
+            predict_crops(classifier, data, tmp_path / "out", device="cpu")
+
+
+def test_the_padding_of_crops_with_the_table_of_another_tool_is_not_known(
+    classifier: Run, tmp_path: Path
+) -> None:
+    folder = tmp_path / "cells"
+    folder.mkdir()
+    PIL.Image.new("RGB", (90, 80), "white").save(folder / "a.png")
+    for table_of_others in (b"file,label\na.png,Monocyte\n", b"file;padding\na.png;3\n", b"\xff\xfe\x00"):
+        (folder / "crops.csv").write_bytes(table_of_others)
+        for data in (folder, zipped(folder, folder)):
+            report = predict_crops(classifier, data, tmp_path / "out", device="cpu")
+            assert report.images == {"all": 1}
 
 
 def test_the_command_takes_any_folder_of_images(run: Command, classifier: Run, tmp_path: Path) -> None:
