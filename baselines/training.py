@@ -17,6 +17,7 @@ from pcm_leukemia.baselines.contract import Job, Target
 from pcm_leukemia.baselines.machine import device_of, workers_of
 from pcm_leukemia.baselines.recording import start
 from pcm_leukemia.baselines.run import Run, is_run, origin, split_fingerprint
+from pcm_leukemia.counting import background_of
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import DataWarning, MissingPart, Problem, UnfitForTask, counted, either
 from pcm_leukemia.requirements import Incomplete, require
@@ -227,16 +228,14 @@ def _complete(view: Dataset, incomplete: Incomplete) -> Dataset:
 
 def _without_ignored(view: Dataset, task: str) -> Dataset:
     """The cells that a detector learns to find; warns of those that it learns as background."""
-    cells = tuple(cell for cell in view.cells if cell.label != IGNORE)
-    ignored = len(view.cells) - len(cells)
-    if ignored:
+    if background := background_of(view):
         fix = "leave their images out, or give them a class"
         if task == "wbc":
             white = either('labels={LABEL: "WBC"}', "--map LABEL=WBC")
             fix = f"if they are white cells, read them as such: {white}"
         warnings.warn(
-            f"{view.name}: a detector learns ignored cells as background, and part train has {counted(ignored, 'such cell')}; {fix}",
+            f"{view.name}: a detector {background} in part train; {fix}",
             DataWarning,
             stacklevel=3,
         )
-    return replace(view, cells=cells)
+    return replace(view, cells=tuple(cell for cell in view.cells if cell.label != IGNORE))

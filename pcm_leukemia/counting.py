@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.errors import counted, option
 
-__all__ = ["Counts", "by_part", "learned_as_background", "overall", "without_class"]
+__all__ = ["Counts", "background_of", "by_part", "learned_as_background", "overall", "without_class"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +46,22 @@ def without_class(ds: Dataset) -> dict[str, int]:
     return {"cells to be ignored": ds.ignored, **untyped}
 
 
+def background_of(ds: Dataset) -> str:
+    """What a detector takes for background, although it is a cell, for messages; "" if there are no such cells.
+
+    Examples
+    --------
+    >>> from pcm_leukemia import NINE, Box, Cell, Image
+    >>> image = Image("a.png", 200, 100)
+    >>> background_of(Dataset("demo", NINE, (image,), (Cell(image.id, 0, "ignore", Box(10, 20, 50, 60)),)))
+    'takes 1 cell without a class for background'
+    """
+    cells = ds.ignored + ds.untyped
+    if not cells:
+        return ""
+    return f"takes {counted(cells, 'cell without a class', 'cells without a class')} for background"
+
+
 def learned_as_background(ds: Dataset) -> list[str]:
     """A note for the report of a format without ignored cells: what a detector that learns from it takes for background.
 
@@ -59,12 +75,9 @@ def learned_as_background(ds: Dataset) -> list[str]:
     >>> learned_as_background(ds.task("wbc"))
     []
     """
-    left_out = ds.ignored + ds.untyped
-    if not left_out:
-        return []
     white = f"; {option('task', 'wbc')} has the white cells among them" if ds.untyped else ""
-    cells = counted(left_out, "cell without a class", "cells without a class")
-    return [f"a detector that learns from these files takes {cells} for background{white}"]
+    background = background_of(ds)
+    return [f"a detector that learns from these files {background}{white}"] if background else []
 
 
 def overall(ds: Dataset) -> Counts:

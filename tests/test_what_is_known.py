@@ -112,7 +112,9 @@ def test_what_needs_boxes_refuses_points(use: Callable[..., object], tmp_path: P
 
 
 @pytest.mark.parametrize("use", [*DETECTORS, *OTHERS])
-@pytest.mark.filterwarnings("ignore:demo. 1 cell to be ignored:pcm_leukemia.errors.DataWarning")
+@pytest.mark.filterwarnings(
+    "ignore:demo. a detector takes 1 cell without a class:pcm_leukemia.errors.DataWarning"
+)
 def test_points_to_be_ignored_are_left_out_as_other_cells_are(
     use: Callable[..., object], tmp_path: Path
 ) -> None:

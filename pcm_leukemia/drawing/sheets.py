@@ -12,8 +12,8 @@ from pcm_leukemia.colours import of_label, text_on
 from pcm_leukemia.dataset import Dataset
 from pcm_leukemia.drawing.choosing import choose, cut, padded
 from pcm_leukemia.drawing.tags import shortened
-from pcm_leukemia.errors import nearest
 from pcm_leukemia.schema import Cell
+from pcm_leukemia.taxonomy import check_classes
 
 __all__ = ["gallery"]
 
@@ -41,11 +41,8 @@ def _chosen(ds: Dataset, label: str | None, n: int, seed: int) -> list[Cell]:
     """The cells on the sheet."""
     if n < 1:
         raise ValueError(f"gallery: n {n}; give 1 or more cells")
-    if label is not None and label not in ds.taxonomy.written_labels:
-        raise ValueError(
-            f'gallery: label "{label}" is not a class of {ds.name}{nearest(label, ds.taxonomy.labels)}; '
-            f"give one of {', '.join(ds.taxonomy.labels)}"
-        )
+    if label is not None:
+        check_classes([label], ds.taxonomy.labels, ds.name, where="gallery")
     chosen = choose(ds, ds.taxonomy.labels if label is None else (label,), n, seed)
     if not chosen:
         what = "no cells" if label is None else f'no cells of "{label}"'

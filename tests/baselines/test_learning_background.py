@@ -53,7 +53,7 @@ def test_a_detector_of_white_cells_warns_of_cells_that_are_ignored(jobs: list[Jo
         train(ds, tmp_path / "run", "wbc")
     assert len(caught) == 1
     assert str(caught[0].message) == (
-        "demo: a detector learns ignored cells as background, and part train has 1 such cell; if they are white cells, "
+        "demo: a detector takes 1 cell without a class for background in part train; if they are white cells, "
         'read them as such: labels={LABEL: "WBC"}'
     )
     assert [cell.label for cell in jobs[0].train.cells] == ["WBC", "Other", "WBC"]
@@ -67,6 +67,9 @@ def test_it_learns_white_cells_of_unknown_type(jobs: list[Job], tmp_path: Path) 
 
 def test_a_detector_of_classes_warns_of_both(jobs: list[Job], tmp_path: Path) -> None:
     ds = data(*NINE.labels, UNTYPED, IGNORE)
-    with pytest.warns(DataWarning, match="part train has 2 such cells; leave their images out, or give them"):
+    with pytest.warns(
+        DataWarning,
+        match="takes 2 cells without a class for background in part train; leave their images out, or",
+    ):
         train(ds, tmp_path / "run", "detection")
     assert [cell.label for cell in jobs[0].train.cells] == list(NINE.labels)

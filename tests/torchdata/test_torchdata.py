@@ -255,7 +255,7 @@ def test_cells_to_be_ignored_are_counted_and_told(ds: Dataset) -> None:
     cells = tuple(structs.replace(cell, label=IGNORE) if cell.id == 6 else cell for cell in ds.cells)
     unclear = replace(ds, cells=cells)
     with pytest.warns(
-        DataWarning, match="demo: 5 cells to be ignored are left out, and a detector"
+        DataWarning, match="demo: a detector takes 5 cells without a class for background; leave their"
     ) as caught:
         detection = Detection(unclear)
     assert caught[0].filename == __file__
@@ -612,10 +612,11 @@ def test_wrong_options(ds: Dataset) -> None:
         TypeError, match="Crops: transform 20 cannot be called; .* for the padding pass padding=20"
     ):
         Crops(ds, 20)  # type: ignore[arg-type]
-    with pytest.raises(
-        TypeError, match="Detection: transform 'flip' cannot be called; pass a function, or nothing"
-    ):
-        Detection(ds, "flip")  # type: ignore[arg-type]
+    for wrong in ("flip", 20):
+        with pytest.raises(
+            TypeError, match=f"Detection: transform {wrong!r} cannot be called; pass a function, or nothing$"
+        ):
+            Detection(ds, wrong)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="padding -1: must be 0 or more"):
         Crops(ds, padding=-1)
     with pytest.raises(ValueError, match='border "wrap": must be one of clip, reflect, constant'):
