@@ -32,7 +32,8 @@ from crops import decode_all, make, peak, with_simplejpeg
 
 from pcm_leukemia import Box, Cell, Dataset, Image, images
 from pcm_leukemia.converters import crops
-from pcm_leukemia.images import excerpts, regions
+from pcm_leukemia.environment import TURBOJPEG
+from pcm_leukemia.images import excerpts
 from pcm_leukemia.schema import ImageId
 from pcm_leukemia.torchdata import Crops
 
@@ -127,7 +128,7 @@ def measure(count: int, repeats: int, workers: int) -> None:
                 f"| {what} | {each.elapsed:.2f} s | {ratios[0]:.2f} | {each.processor:.2f} s | {ratios[1]:.2f} |"
             )
         for given in ("regions", "whole images"):
-            setting = {regions.TURBOJPEG: "none"} if given == "whole images" else {}
+            setting = {TURBOJPEG: "none"} if given == "whole images" else {}
             with patch.dict(os.environ, setting):
                 print(f"peak memory with {given}: {peak(ds, work):.0f} MB")
 

@@ -25,9 +25,10 @@ from PIL import features
 from pcm_leukemia.checks.blank import Blank
 from pcm_leukemia.checks.file_reading import FileReading
 from pcm_leukemia.checks.similarity import SIDE, Stack
+from pcm_leukemia.environment import MAX_PIXELS, WHITE_LEVEL
 from pcm_leukemia.errors import PcmError
 from pcm_leukemia.files import BAD_CONTENT, BAD_FILE, CACHE, new_file, write_text
-from pcm_leukemia.images import MAX_PIXELS, WHITE_LEVEL, Files, Identifier
+from pcm_leukemia.images import Files, Identifier
 from pcm_leukemia.schema import Cell, Image
 
 __all__ = ["Cache"]

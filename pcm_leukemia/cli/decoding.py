@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from pcm_leukemia.cli.explaining import READING
-from pcm_leukemia.images import MAX_PIXELS, WHITE_LEVEL
+from pcm_leukemia.environment import MAX_PIXELS, WHITE_LEVEL
 
 __all__ = ["decodes_images"]
 

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
+from pcm_leukemia.environment import MAX_PIXELS, WHITE_LEVEL
 from pcm_leukemia.errors import PcmError, ServerUnavailable, readers_type_commands, write_for
 from pcm_leukemia.remote import Place
 
 __all__ = ["Batch"]
 
-_CARRIED = ("PCM_LEUKEMIA_MAX_PIXELS", "PCM_LEUKEMIA_WHITE_LEVEL")
-"""Environment variables that decide what is decoded: `images.MAX_PIXELS` and `images.WHITE_LEVEL`, whose room lies above."""
+_CARRIED = (MAX_PIXELS, WHITE_LEVEL)
+"""Environment variables that decide what is decoded; each worker has a libjpeg-turbo of its own."""
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,9 @@ from pcm_leukemia.images.comparing import (
     warn_of_changed_files,
 )
 from pcm_leukemia.images.cropping import BORDERS, Border, crop, crop_corners
-from pcm_leukemia.images.depth import WHITE_LEVEL
 from pcm_leukemia.images.encoding import encode
 from pcm_leukemia.images.excerpts import Excerpt, decode_excerpt, load_excerpt
 from pcm_leukemia.images.metadata import HARMLESS, Identifier, find_identifiers, strip_identifiers
-from pcm_leukemia.images.opening import MAX_PIXELS
 from pcm_leukemia.images.passing_on import STRIPPED, MetadataSeen
 from pcm_leukemia.images.pixels import (
     Files,
@@ -33,15 +31,12 @@ from pcm_leukemia.images.pixels import (
     varies,
 )
 from pcm_leukemia.images.placing import Placing, notes_on_depth, place, place_all, unfit
-from pcm_leukemia.images.regions import TURBOJPEG, region_decoder
+from pcm_leukemia.images.regions import region_decoder
 
 __all__ = [
     "BORDERS",
     "HARMLESS",
-    "MAX_PIXELS",
     "STRIPPED",
-    "TURBOJPEG",
-    "WHITE_LEVEL",
     "Border",
     "Excerpt",
     "Files",

@@ -23,13 +23,11 @@ import numpy.typing as npt
 import PIL.Image
 from PIL.ImageFile import ImageFile
 
+from pcm_leukemia.environment import WHITE_LEVEL
 from pcm_leukemia.errors import CorruptFile
 from pcm_leukemia.images.opening import picture_of, setting
 
-__all__ = ["WHITE_LEVEL", "declared_white", "given_white", "is_deep", "samples_of", "to_8_bits"]
-
-WHITE_LEVEL = "PCM_LEUKEMIA_WHITE_LEVEL"
-"""The environment variable with the value that is white in deep images whose files do not say it."""
+__all__ = ["declared_white", "given_white", "is_deep", "samples_of", "to_8_bits"]
 
 _BITS, _PHOTOMETRIC, _PLANAR, _FORMAT = 258, 262, 284, 339
 _LARGEST = (341, 281)

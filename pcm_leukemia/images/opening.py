@@ -25,19 +25,18 @@ from PIL.PpmImagePlugin import PpmImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
+from pcm_leukemia.environment import MAX_PIXELS
 from pcm_leukemia.errors import CorruptFile, either, option
 from pcm_leukemia.files import BAD_FILE, GIT_LFS, PULL
 from pcm_leukemia.schema import LONGEST
 
-__all__ = ["BAD_IMAGE", "MAX_PIXELS", "decoding", "opened", "picture_of", "setting"]
+__all__ = ["BAD_IMAGE", "decoding", "opened", "picture_of", "setting"]
 
 BAD_IMAGE = (
     *(*BAD_FILE, SyntaxError, ArithmeticError, LookupError, TypeError, AttributeError, struct.error),
     PIL.Image.DecompressionBombError,
 )
 """The exceptions of Pillow and simplejpeg on files that are damaged or are not images."""
-MAX_PIXELS = "PCM_LEUKEMIA_MAX_PIXELS"
-"""The environment variable with the largest number of pixels of an image that is decoded."""
 _USUAL = 2 * 89_478_485
 """The largest number of pixels unless the variable says otherwise: Pillow's own limit, 537 MB as RGB."""
 _WARNED = 89_478_485

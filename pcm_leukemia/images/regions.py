@@ -22,13 +22,11 @@ from typing import NamedTuple
 import numpy as np
 import PIL.Image
 
+from pcm_leukemia.environment import TURBOJPEG
 from pcm_leukemia.images.pieces import segments
 from pcm_leukemia.images.pixels import Pixels
 
-__all__ = ["TURBOJPEG", "Region", "decode_regions", "region_decoder"]
-
-TURBOJPEG = "PCM_LEUKEMIA_TURBOJPEG"
-"""The environment variable with the path of the library, or "none" to decode whole images."""
+__all__ = ["Region", "decode_regions", "region_decoder"]
 
 _DECOMPRESS = 1
 """TJINIT_DECOMPRESS: what a handle is for."""

@@ -24,8 +24,8 @@ from hypothesis import strategies as st
 import pcm_leukemia as pcm
 from pcm_leukemia import NINE, Box, Cell, Dataset, Image, checks, store
 from pcm_leukemia.checks import cache
+from pcm_leukemia.environment import MAX_PIXELS
 from pcm_leukemia.files import CACHE, Files
-from pcm_leukemia.images import MAX_PIXELS
 from pcm_leukemia.schema import ImageId
 
 NAMES = tuple(f"{letter}.bmp" for letter in "abcd")

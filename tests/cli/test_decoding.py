@@ -12,7 +12,7 @@ import PIL.Image
 import pytest
 
 from pcm_leukemia import cli
-from pcm_leukemia.images import MAX_PIXELS, WHITE_LEVEL
+from pcm_leukemia.environment import MAX_PIXELS, WHITE_LEVEL
 
 
 @pytest.fixture

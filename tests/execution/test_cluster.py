@@ -20,9 +20,9 @@ from distributed import Client, LocalCluster
 from pcm_leukemia import checks, execution
 from pcm_leukemia.checks.file_reading import FileReading
 from pcm_leukemia.converters import crops, huggingface
+from pcm_leukemia.environment import MAX_PIXELS, WHITE_LEVEL
 from pcm_leukemia.errors import DataNotFound, InvalidExport, MissingExtra, Problem, ServerError
 from pcm_leukemia.execution.batch import Batch
-from pcm_leukemia.images import MAX_PIXELS, WHITE_LEVEL
 
 PATIENCE = 120
 """Seconds after which something that should have happened counts as failed."""

@@ -13,8 +13,8 @@ import PIL.Image
 import pytest
 
 from pcm_leukemia import bare_images, images
+from pcm_leukemia.environment import WHITE_LEVEL
 from pcm_leukemia.errors import CorruptFile, DataWarning, InvalidExport
-from pcm_leukemia.images import WHITE_LEVEL
 from pcm_leukemia.images.pixels import require_fit
 from pcm_leukemia.schema import Image, ImageId
 

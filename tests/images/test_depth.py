@@ -16,8 +16,9 @@ import PIL.Image
 import pytest
 
 from pcm_leukemia import NINE, Box, Cell, Dataset, Image, images, store
+from pcm_leukemia.environment import WHITE_LEVEL
 from pcm_leukemia.errors import CorruptFile, for_the_command_line
-from pcm_leukemia.images import WHITE_LEVEL, Files
+from pcm_leukemia.images import Files
 from pcm_leukemia.images.pieces import PNG, chunk
 from pcm_leukemia.schema import ImageId
 from pcm_leukemia.torchdata import Frames

@@ -16,8 +16,9 @@ import PIL.Image
 import pytest
 
 from pcm_leukemia import images
+from pcm_leukemia.environment import MAX_PIXELS
 from pcm_leukemia.errors import CorruptFile, for_the_command_line
-from pcm_leukemia.images import MAX_PIXELS, opening
+from pcm_leukemia.images import opening
 from pcm_leukemia.images.pieces import PNG, chunk
 from pcm_leukemia.schema import Image, ImageId
 

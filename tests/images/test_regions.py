@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pcm_leukemia import Box, Image, images
+from pcm_leukemia.environment import TURBOJPEG
 from pcm_leukemia.errors import CorruptFile
 from pcm_leukemia.images import regions
 from pcm_leukemia.images.excerpts import _plan
@@ -25,7 +26,7 @@ from pcm_leukemia.schema import ImageId
 
 HAS_LIBRARY = regions._found()[0] is not None
 NEEDS_LIBRARY = pytest.mark.skipif(
-    not HAS_LIBRARY, reason=f"{images.region_decoder()}; set {images.TURBOJPEG} to libjpeg-turbo 3 or later"
+    not HAS_LIBRARY, reason=f"{images.region_decoder()}; set {TURBOJPEG} to libjpeg-turbo 3 or later"
 )
 SIZE = 213, 157
 """Not multiples of any block."""
@@ -115,7 +116,7 @@ def boxes_in(size: tuple[int, int]) -> st.SearchStrategy[list[Box]]:
 
 
 def test_without_a_library_whole_images_are_decoded(searched: pytest.MonkeyPatch) -> None:
-    searched.setenv(images.TURBOJPEG, "none")
+    searched.setenv(TURBOJPEG, "none")
     assert images.region_decoder() == "whole images are decoded: PCM_LEUKEMIA_TURBOJPEG=none"
     data = jpeg()
     assert decode_regions(data, SIZE, [Region(0, 0, 9, 9)]) is None
@@ -134,7 +135,7 @@ def test_why_a_library_is_not_used_is_said(searched: pytest.MonkeyPatch, tmp_pat
         (str(tmp_path / "missing.so"), f"{tmp_path / 'missing.so'} cannot be loaded"),
     ):
         regions._found.cache_clear()
-        searched.setenv(images.TURBOJPEG, path)
+        searched.setenv(TURBOJPEG, path)
         assert images.region_decoder() == f"whole images are decoded: {reason}"
 
 
@@ -143,7 +144,7 @@ def test_a_library_with_other_pixels_is_not_used(searched: pytest.MonkeyPatch) -
         def decode(self, data: bytes, size: tuple[int, int], wanted: Sequence[Region]) -> list[images.Pixels]:
             return [255 - pixels for pixels in super().decode(data, size, wanted)]
 
-    searched.setenv(images.TURBOJPEG, "some.so")
+    searched.setenv(TURBOJPEG, "some.so")
     searched.setattr(regions, "_TurboJpeg", lambda _: Other())
     assert images.region_decoder() == "whole images are decoded: some.so gives other pixels than Pillow"
     regions._found.cache_clear()
@@ -157,7 +158,7 @@ def test_the_first_library_that_can_be_used_is(searched: pytest.MonkeyPatch, tmp
     (tmp_path / "turbojpeg.py").touch()
     (package / "libturbojpeg-1.so").touch()
     searched.syspath_prepend(tmp_path)
-    searched.delenv(images.TURBOJPEG, raising=False)
+    searched.delenv(TURBOJPEG, raising=False)
     tried = []
 
     def load(path: str) -> PillowRegions:
