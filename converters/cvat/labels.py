@@ -64,21 +64,23 @@ def spell(ds: Dataset, how: LabelText) -> LabelChoice:
     """
     pairs = Counter((cell.written_label, cell.raw_label) for cell in ds.cells)
     classes = {raw: ds.taxonomy.match(raw) for _, raw in pairs if raw}
-    words = {IGNORE, *([UNTYPED] if ds.untyped else [])}
-    taken = {IGNORE, *(raw for label, raw in pairs if label == IGNORE)}
+    # reading maps a label to one meaning, so ignored cells and white cells of unknown type must not share one
+    taken: dict[str, set[str]] = {IGNORE: set()}
+    if ds.untyped:
+        taken = {IGNORE: {UNTYPED}, UNTYPED: {IGNORE, *(raw for label, raw in pairs if label == IGNORE)}}
     chosen = {}
     for label, raw in pairs:
-        if label in words:
-            free = raw not in taken if label == UNTYPED else raw not in words - {label}
-            chosen[label, raw] = raw if raw.strip() and classes[raw] is None and free else label
+        if label in taken:
+            keep = raw.strip() and classes[raw] is None and raw not in taken[label]
         else:
-            chosen[label, raw] = raw if how == "raw" and raw and classes[raw] == label else label
+            keep = how == "raw" and raw and classes[raw] == label
+        chosen[label, raw] = raw if keep else label
     lost = sum(count for pair, count in pairs.items() if pair[1] and pair[1] != chosen[pair])
-    of_word: dict[str, Counter[str]] = {word: Counter() for word in words}
-    for pair, count in pairs.items():
-        if pair[0] in words:
-            of_word[pair[0]][chosen[pair]] += count
-    ignored, untyped = (dict(sorted(of_word.get(word, {}).items())) for word in (IGNORE, UNTYPED))
+    counts = {IGNORE: Counter[str](), UNTYPED: Counter[str]()}
+    for (label, raw), count in pairs.items():
+        if label in taken:
+            counts[label][chosen[label, raw]] += count
+    ignored, untyped = (dict(sorted(each.items())) for each in counts.values())
     return LabelChoice(chosen, lost, ignored, untyped)
 
 
@@ -109,12 +111,7 @@ def declare(ds: Dataset, spelling: LabelChoice, colours: Mapping[str, str]) -> l
     declared = {
         name: CvatLabel(
             name,
-            colours.get(name)
-            or (
-                IGNORED
-                if name in spelling.ignored
-                else of_label(UNTYPED if name in spelling.untyped else name)
-            ),
+            colours.get(name) or _colour(name, spelling),
             "any" if number < len(of_cells) else "tag",
         )
         for number, name in enumerate(names)
@@ -153,6 +150,12 @@ def for_cvat(declared: Iterable[CvatLabel]) -> str:
         for label in declared
     ]
     return json.dumps(labels, indent=1, ensure_ascii=False) + "\n"
+
+
+def _colour(name: str, spelling: LabelChoice) -> str:
+    if name in spelling.ignored:
+        return IGNORED
+    return of_label(UNTYPED if name in spelling.untyped else name)
 
 
 def _with_attributes(ds: Dataset, spelling: LabelChoice) -> Iterator[tuple[str, Attributes]]:

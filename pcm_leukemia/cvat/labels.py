@@ -87,10 +87,9 @@ class Labels:
         loose = {letters(raw) for raw in there} if self._loose else set()
         found = {}
         for raw, label in self._mapping.items():
-            word = (
-                raw == IGNORE or raw == label == UNTYPED
-            )  # data that do not need the word may have it in their map
-            if raw not in there and letters(raw) not in loose and not word:
+            # a map says what these two words mean also for exports that do not use them
+            is_word = raw == IGNORE or raw == label == UNTYPED
+            if raw not in there and letters(raw) not in loose and not is_word:
                 what = f'"{raw}" is not a label in this export{nearest(raw, there)}'
                 found[raw] = Problem("label map", what, "check the spelling")
         return found

@@ -66,7 +66,10 @@ class _NotPlain(Exception):
 
 @dataclass(slots=True)
 class _Rows:
-    """The rows of one document, and the place where each label is used first."""
+    """The rows of one document, and the place where each label is used first.
+
+    `classes` and the fields below it have what each text of a column means, which later texts of the column repeat.
+    """
 
     document: Document
     subset: str
